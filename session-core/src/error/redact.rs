@@ -1,0 +1,116 @@
+//! Text of drivers with everything taken out that could open a session or a database.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// An id is 43 characters of base64url, a key 64 of hex; drivers cut and wrap them, so shorter runs count too.
+const SECRET_RUN: usize = 24;
+
+/// An error's text, redacted, and that of its sources.
+#[derive(Clone)]
+pub(super) struct Redacted {
+    text: Box<str>,
+    source: Option<Box<Self>>,
+}
+
+impl Redacted {
+    pub(super) fn of(error: &(dyn StdError + 'static)) -> Self {
+        Self { text: text(&error.to_string()).into(), source: error.source().map(|source| Box::new(Self::of(source))) }
+    }
+}
+
+impl fmt::Display for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)?;
+        match &self.source {
+            Some(source) => write!(f, " <- {source:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for Redacted {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// `raw` without URL credentials and without long runs that look like ids, keys or tokens.
+pub(super) fn text(raw: &str) -> String {
+    without_runs(&without_credentials(raw))
+}
+
+fn without_credentials(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = rest.find("://") {
+        let (head, tail) = rest.split_at(at + 3);
+        out.push_str(head);
+        let authority =
+            tail.find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'') || c.is_whitespace()).unwrap_or(tail.len());
+        rest = match tail[..authority].rfind('@') {
+            Some(end) => {
+                out.push_str("***");
+                &tail[end..]
+            }
+            None => tail,
+        };
+    }
+    out.push_str(rest);
+    out
+}
+
+fn without_runs(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let mut run = String::new();
+    for c in raw.chars().map(Some).chain([None]) {
+        match c {
+            Some(c) if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') => run.push(c),
+            other => {
+                out.push_str(if looks_secret(&run) { "***" } else { &run });
+                run.clear();
+                out.extend(other);
+            }
+        }
+    }
+    out
+}
+
+/// Long, and not a word: identifiers of programs are lower case with underscores, or have no digit.
+fn looks_secret(run: &str) -> bool {
+    run.len() >= SECRET_RUN
+        && (run.bytes().any(|b| b.is_ascii_digit())
+            || run.bytes().any(|b| b.is_ascii_uppercase())
+                && run.bytes().any(|b| b.is_ascii_lowercase())
+                && run.len() >= 40)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        assert_eq!(text("cannot reach postgres://me:p@ss@db:5432/x?y"), "cannot reach postgres://***@db:5432/x?y");
+        assert_eq!(text("redis://:secret@h redis://h"), "redis://***@h redis://h");
+    }
+
+    #[test]
+    fn ids_and_keys_are_not_shown() {
+        let hex = "Key (key)=(\\x00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff)";
+        assert_eq!(text(hex), "Key (key)=(\\***)");
+        assert_eq!(text("id q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA."), "id ***.");
+    }
+
+    #[test]
+    fn ordinary_words_stay() {
+        let words = "duplicate key value violates unique constraint \"sessions_pkey\"";
+        assert_eq!(text(words), words);
+    }
+}

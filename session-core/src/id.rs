@@ -1,0 +1,236 @@
+//! What the client holds, and what the store sees of it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::{Error, ErrorKind, Result};
+
+/// A session's secret name: 32 bytes from the operating system's generator, held by the client alone.
+///
+/// Its text is base64url without padding, 43 characters, in the one canonical form.
+/// These are 256 bits of entropy, where OWASP ASVS 5.0 (7.2.3) asks for 128.
+/// Comparison takes constant time, `Debug` shows nothing.
+///
+/// ```
+/// use session_core::SessionId;
+///
+/// let id = SessionId::random();
+/// let text = id.encode();
+/// assert_eq!(text.len(), 43);
+/// assert_eq!(SessionId::parse(&text), Some(id));
+/// assert_eq!(SessionId::parse("made-up"), None);
+/// ```
+#[derive(Clone)]
+pub struct SessionId([u8; 32]);
+
+impl SessionId {
+    /// Length of the text form in bytes.
+    pub const ENCODED_LEN: usize = 43;
+
+    /// A new id.
+    ///
+    /// # Panics
+    /// If the operating system has no randomness to give, for then no id would be safe.
+    pub fn random() -> Self {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+        Self(bytes)
+    }
+
+    /// Reads the text form. `None` for anything else, non-canonical encodings of the same bytes included.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != Self::ENCODED_LEN {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+            Ok(32) => Some(Self(bytes)),
+            _ => None,
+        }
+    }
+
+    /// The text form, for the client only.
+    pub fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+}
+
+impl PartialEq for SessionId {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for SessionId {}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(***)")
+    }
+}
+
+/// What a store sees of an id: SHA-256 over the session's logical name, a zero byte and the id.
+///
+/// A stolen database opens no session, and ids of two names never meet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreKey([u8; 32]);
+
+impl StoreKey {
+    /// Length in bytes.
+    pub const LEN: usize = 32;
+
+    /// The key of `id` in sessions of the logical `name`.
+    pub fn derive(name: &str, id: &SessionId) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(name.as_bytes());
+        hash.update([0]);
+        hash.update(id.0);
+        Self(hash.finalize().into())
+    }
+
+    /// A key as a store reads it back.
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// A key as a store reads it back from a column.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if there are not 32 bytes.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self> {
+        match bytes.try_into() {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(_) => Err(Error::fixed(ErrorKind::Corrupt, "a stored key is not 32 bytes long")),
+        }
+    }
+
+    /// The bytes to store.
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreKey(***)")
+    }
+}
+
+/// A [`StoreKey`] in print: 64 lower-case hexadecimal digits, for lists and for operators.
+///
+/// Knowing it opens nothing: the client's id cannot be computed from it.
+/// `Display` shows it, since that is what it is for; `Debug` does not.
+///
+/// ```
+/// use session_core::{Handle, SessionId, StoreKey};
+///
+/// let handle = Handle::from(StoreKey::derive("id", &SessionId::random()));
+/// assert_eq!(handle.to_string().parse::<Handle>()?, handle);
+/// assert!("not a handle".parse::<Handle>().is_err());
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Handle(StoreKey);
+
+impl Handle {
+    /// The key it prints.
+    pub const fn key(&self) -> &StoreKey {
+        &self.0
+    }
+}
+
+impl From<StoreKey> for Handle {
+    fn from(key: StoreKey) -> Self {
+        Self(key)
+    }
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handle(***)")
+    }
+}
+
+impl FromStr for Handle {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        const WRONG: Error = Error::fixed(ErrorKind::Config, "a handle is 64 lower-case hexadecimal digits");
+        let digit = |c: u8| match c {
+            b'0'..=b'9' => Ok(c - b'0'),
+            b'a'..=b'f' => Ok(c - b'a' + 10),
+            _ => Err(WRONG),
+        };
+        if text.len() != 2 * StoreKey::LEN {
+            return Err(WRONG);
+        }
+        let mut bytes = [0; StoreKey::LEN];
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Ok(Self(StoreKey(bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_id_has_one_text_form(bytes: [u8; 32]) {
+            let id = SessionId(bytes);
+            prop_assert_eq!(SessionId::parse(&id.encode()), Some(id));
+        }
+
+        #[test]
+        fn arbitrary_text_is_no_id_unless_it_is_the_canonical_form(text in "[A-Za-z0-9_-]{40,46}|\\PC{0,60}") {
+            if let Some(id) = SessionId::parse(&text) {
+                prop_assert_eq!(id.encode(), text);
+            }
+        }
+
+        #[test]
+        fn a_handle_prints_and_parses(bytes: [u8; 32]) {
+            let handle = Handle::from(StoreKey::from_bytes(bytes));
+            prop_assert_eq!(handle.to_string().parse::<Handle>().unwrap(), handle);
+        }
+    }
+
+    #[test]
+    fn non_canonical_text_is_refused() {
+        let mut text = SessionId([0; 32]).encode();
+        text.pop();
+        text.push('B'); // the same 32 bytes, with unused bits set
+        assert_eq!(SessionId::parse(&text), None);
+        assert_eq!(SessionId::parse(&format!("{}=", SessionId([0; 32]).encode())), None);
+    }
+
+    #[test]
+    fn keys_of_two_names_never_meet() {
+        let id = SessionId([7; 32]);
+        assert_ne!(StoreKey::derive("a", &id), StoreKey::derive("b", &id));
+        assert_eq!(StoreKey::derive("a", &id), StoreKey::derive("a", &id));
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        let id = SessionId([0x61; 32]);
+        let key = StoreKey::derive("id", &id);
+        let shown = format!("{id:?} {key:?} {:?}", Handle::from(key));
+        assert_eq!(shown, "SessionId(***) StoreKey(***) Handle(***)");
+    }
+}

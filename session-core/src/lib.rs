@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod id;
+mod namespace;
+mod null;
+mod record;
+mod store;
+mod time;
+
+pub use error::{Error, ErrorKind, Result};
+pub use id::{Handle, SessionId, StoreKey};
+pub use namespace::Namespace;
+pub use null::NullStore;
+pub use record::{Principal, Record, Version};
+pub use store::{Call, Capabilities, Cursor, Outcome, Page, Purged, Store};
+pub use time::{Clock, ManualClock, SystemClock, Timestamp, days, hours, minutes, seconds};
+
+/// What a store's crate needs beside this one, re-exported so that versions agree.
+pub use {async_trait::async_trait, bytes::Bytes};

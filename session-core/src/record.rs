@@ -1,0 +1,139 @@
+//! What a store keeps.
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{Error, ErrorKind, Result, Timestamp};
+
+/// The mark of one write: 63 random bits, drawn anew each time.
+///
+/// Not a counter: a writer whose reply was lost can tell its own write from another's,
+/// and a key that was deleted and made again never matches an old version.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Version(i64);
+
+impl Version {
+    /// A version that nobody else has.
+    pub fn random() -> Self {
+        Self((rand::random::<u64>() >> 1).cast_signed())
+    }
+
+    /// A version as a store reads it back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if it is negative, for then no store of ours wrote it.
+    pub const fn from_i64(stored: i64) -> Result<Self> {
+        if stored < 0 {
+            return Err(Error::fixed(ErrorKind::Corrupt, "a stored version is negative"));
+        }
+        Ok(Self(stored))
+    }
+
+    /// The number to store, never negative.
+    pub const fn as_i64(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({:016x})", self.0)
+    }
+}
+
+/// Who a session belongs to: 1–255 bytes of UTF-8 without NUL, compared byte for byte.
+///
+/// Made from anything that prints: a number, a UUID, a name. `Debug` shows only its length.
+///
+/// ```
+/// use session_core::Principal;
+///
+/// assert_eq!(Principal::new(42)?.as_str(), "42");
+/// assert_ne!(Principal::new("Ann")?, Principal::new("ann")?);
+/// assert!(Principal::new("").is_err());
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Principal(Arc<str>);
+
+impl Principal {
+    /// Longest principal in bytes.
+    pub const MAX_LEN: usize = 255;
+
+    /// The principal that `who` prints.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if that is empty or has a NUL, [`ErrorKind::TooLarge`] beyond 255 bytes.
+    pub fn new(who: impl fmt::Display) -> Result<Self> {
+        let mut text = String::new();
+        write!(text, "{who}").map_err(|_| Error::fixed(ErrorKind::Config, "a principal could not be printed"))?;
+        if text.is_empty() || text.contains('\0') {
+            return Err(Error::fixed(ErrorKind::Config, "a principal must not be empty or contain NUL"));
+        }
+        if text.len() > Self::MAX_LEN {
+            return Err(Error::fixed(ErrorKind::TooLarge, "a principal is longer than 255 bytes"));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Principal({} bytes)", self.0.len())
+    }
+}
+
+/// What a store keeps under a key. Clones are cheap.
+///
+/// The first byte of `data` names its format; to a store it is opaque.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record {
+    /// The mark of the write that made it so.
+    pub version: Version,
+    /// When the session began; the absolute time-out counts from here.
+    pub created_at: Timestamp,
+    /// The first instant at which it is no longer live.
+    pub expires_at: Timestamp,
+    /// Who it belongs to, if anybody.
+    pub principal: Option<Principal>,
+    /// The session's content, opaque to a store.
+    pub data: Bytes,
+}
+
+impl Record {
+    /// A record of these parts.
+    pub fn new(
+        version: Version,
+        created_at: Timestamp,
+        expires_at: Timestamp,
+        principal: Option<Principal>,
+        data: Bytes,
+    ) -> Self {
+        Self { version, created_at, expires_at, principal, data }
+    }
+
+    /// Whether it is live at `now`: whether `expires_at` lies after it.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at > now
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("version", &self.version)
+            .field("created_at", &self.created_at)
+            .field("expires_at", &self.expires_at)
+            .field("principal", &self.principal)
+            .field("data", &format_args!("{} bytes", self.data.len()))
+            .finish()
+    }
+}

@@ -1,0 +1,331 @@
+//! The contract between sessions and databases.
+
+use std::fmt::Debug;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{Principal, Record, Result, StoreKey, Timestamp, Version};
+
+/// What a call to a store carries beside its operands.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Call {
+    /// The instant that counts as now: it alone decides which records are live.
+    pub now: Timestamp,
+}
+
+impl Call {
+    /// A call made at `now`.
+    pub const fn new(now: Timestamp) -> Self {
+        Self { now }
+    }
+}
+
+/// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "a write that was refused changed nothing"]
+pub enum Outcome {
+    /// It was carried out.
+    Done,
+    /// `create`: a live record has the key already.
+    Exists,
+    /// `save`, `delete`: the live record has another version than the one expected.
+    Conflict,
+    /// `save`, `touch`, `delete`: there is no live record.
+    Missing,
+}
+
+/// What a store can do. Fields are read; the methods of the same names set them.
+///
+/// ```
+/// use session_core::Capabilities;
+///
+/// let can = Capabilities::new().durable(true).max_data_len(Some(400_000));
+/// assert!(can.durable && !can.scan);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Records outlive the process.
+    pub durable: bool,
+    /// Several instances, in several processes, see the same records.
+    pub shared: bool,
+    /// The server removes expired records by itself, by its own clock.
+    pub expires_itself: bool,
+    /// `sessions_of` and `delete_all` work.
+    pub by_principal: bool,
+    /// `scan` works.
+    pub scan: bool,
+    /// The longest `Record::data` in bytes, if there is a limit below memory's.
+    pub max_data_len: Option<usize>,
+}
+
+impl Capabilities {
+    /// A store that can do nothing beyond the basic operations.
+    pub const fn new() -> Self {
+        Self {
+            durable: false,
+            shared: false,
+            expires_itself: false,
+            by_principal: false,
+            scan: false,
+            max_data_len: None,
+        }
+    }
+
+    /// Sets [`durable`](#structfield.durable).
+    #[must_use]
+    pub const fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+
+    /// Sets [`shared`](#structfield.shared).
+    #[must_use]
+    pub const fn shared(mut self, shared: bool) -> Self {
+        self.shared = shared;
+        self
+    }
+
+    /// Sets [`expires_itself`](#structfield.expires_itself).
+    #[must_use]
+    pub const fn expires_itself(mut self, expires_itself: bool) -> Self {
+        self.expires_itself = expires_itself;
+        self
+    }
+
+    /// Sets [`by_principal`](#structfield.by_principal).
+    #[must_use]
+    pub const fn by_principal(mut self, by_principal: bool) -> Self {
+        self.by_principal = by_principal;
+        self
+    }
+
+    /// Sets [`scan`](#structfield.scan).
+    #[must_use]
+    pub const fn scan(mut self, scan: bool) -> Self {
+        self.scan = scan;
+        self
+    }
+
+    /// Sets [`max_data_len`](#structfield.max_data_len).
+    #[must_use]
+    pub const fn max_data_len(mut self, bytes: Option<usize>) -> Self {
+        self.max_data_len = bytes;
+        self
+    }
+}
+
+/// How far a [`Store::purge`] came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Purged {
+    /// How many expired records it removed.
+    pub removed: u32,
+    /// Whether expired records may be left: call again.
+    pub more: bool,
+}
+
+impl Purged {
+    /// So many removed, and whether there may be more.
+    pub const fn new(removed: u32, more: bool) -> Self {
+        Self { removed, more }
+    }
+}
+
+/// Where a [`Store::scan`] goes on. What the bytes mean is the store's own affair.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cursor(Bytes);
+
+impl Cursor {
+    /// A cursor of these bytes.
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes it was made of.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Debug for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cursor(***)")
+    }
+}
+
+/// One page of a [`Store::scan`].
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Page {
+    /// Live records; a page may be empty though there are more.
+    pub records: Vec<(StoreKey, Record)>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+impl Page {
+    /// A page of `records`, with the next one at `next`.
+    pub const fn new(records: Vec<(StoreKey, Record)>, next: Option<Cursor>) -> Self {
+        Self { records, next }
+    }
+}
+
+/// A place where sessions are kept, and what it promises.
+///
+/// A record is *live* when it is stored and its `expires_at` lies after `call.now`.
+///
+/// # Promises to the caller
+///
+/// 1. **Time is the caller's.** Whether a record is live is decided by `call.now` alone.
+///    Removal is the one exception, see [`purge`](Store::purge).
+/// 2. **Every write is a compare-and-set** ([`create`](Store::create), [`save`](Store::save)): of several from the same state exactly one wins.
+/// 3. **The same call twice is one call.** A create or save whose `record.version` is what is stored already answers [`Outcome::Done`]
+///    and changes nothing, so sending it again after a lost reply does no harm.
+/// 4. **An outage is an error** of kind [`Unavailable`](crate::ErrorKind::Unavailable), never `None` or [`Outcome::Missing`].
+///    It comes within the configured time-out, time spent waiting for a connection included.
+///    When the outage passes the store works again without being opened anew.
+/// 5. **Dropping a future** leaves the old record or the new one, and no lock, transaction or half-used connection.
+/// 6. **Data is opaque**: any bytes up to [`Capabilities::max_data_len`]; longer is [`TooLarge`](crate::ErrorKind::TooLarge) and changes nothing.
+/// 7. **Namespaces** on one server do not see each other.
+/// 8. **No operation spans two keys**, so that clusters and caches can keep all of this too.
+///
+/// # For those who write a store
+///
+/// - Many drivers are not safe to cancel: run statements in tasks of the store's own, never in the caller's future.
+/// - Times are exact to the millisecond. A server that counts in seconds keeps the milliseconds beside.
+/// - Build the server's compare-and-set on `version`; a check followed by a write is no compare-and-set.
+/// - Operations beyond the capabilities answer [`Error::unsupported`](crate::Error::unsupported), and there are no default methods:
+///   a wrapper that forgets one does not compile.
+/// - The crate `conformance` checks every sentence here; `docs/writing-a-store.md` walks through it.
+///
+/// # For those who wrap a store
+///
+/// A wrapper keeps the promises or takes the capability away. It passes `call` on unchanged and never retries a write
+/// under another version: only the identical call is safe to send again.
+#[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a session store",
+    note = "implement `session_core::Store` with `#[async_trait]`; `Arc<S>` and `Box<S>` of a store are stores"
+)]
+pub trait Store: Debug + Send + Sync + 'static {
+    /// What this store can do. Constant over its life.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Stores `record` if no live record has the key: [`Outcome::Done`] or [`Outcome::Exists`].
+    ///
+    /// On `Exists` nothing changes. Of concurrent creates of one key exactly one is `Done`.
+    /// An expired record that still lies there is replaced whole, its index entry included, in the same step.
+    /// If the live record has `record.version` already, this call was carried out before: `Done`.
+    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome>;
+
+    /// The last completed write, or `None` when no live record has the key. Never writes.
+    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>>;
+
+    /// Replaces the live record whose version is `expected`, and nothing else:
+    /// [`Outcome::Done`], [`Outcome::Conflict`] (live, with another version) or [`Outcome::Missing`] (not live).
+    ///
+    /// It never creates and never revives; `expires_at` may move in both directions, into the past too.
+    /// Of concurrent saves from one version exactly one is `Done`.
+    /// If the live record has `record.version` already, this call was carried out before: `Done`.
+    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome>;
+
+    /// Moves a live record's expiry out to at least `expires_at`, never nearer: [`Outcome::Done`] or [`Outcome::Missing`].
+    ///
+    /// Version, data, principal and index stay: a save made from the version before still succeeds.
+    /// No data crosses the wire.
+    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome>;
+
+    /// Removes a live record, with `expected` only that version: [`Outcome::Done`], [`Outcome::Conflict`] or [`Outcome::Missing`].
+    ///
+    /// Once it has returned `Done`, no save or touch that was in flight brings the record back.
+    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome>;
+
+    /// Removes at most `limit` expired records in one short transaction.
+    ///
+    /// Only what both `call.now` and the server's own clock call expired goes, so that one node with a wrong clock deletes nothing.
+    /// What a save or touch answered `Done` for survives.
+    /// A store whose server [expires by itself](Capabilities::expires_itself) may have nothing to do.
+    async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged>;
+
+    /// Live records of `principal`, at most `limit`, in no order.
+    ///
+    /// Needs [`Capabilities::by_principal`]. Misses no record whose create or save returned before this call began.
+    async fn sessions_of(
+        &self,
+        call: &Call,
+        principal: &Principal,
+        limit: NonZeroU32,
+    ) -> Result<Vec<(StoreKey, Record)>>;
+
+    /// Removes every live record of `principal` except `keep`, and answers how many.
+    ///
+    /// Needs [`Capabilities::by_principal`]. Misses no record whose create or save returned before this call began,
+    /// and touches no other principal's, not even as `keep`.
+    async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64>;
+
+    /// Live records from `after` on, at most `limit`, each at least once over the whole walk.
+    ///
+    /// Needs [`Capabilities::scan`]. A record that is live throughout the walk is visited; one that comes or goes may be.
+    async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page>;
+}
+
+/// Passes every method on; written once for both pointers.
+macro_rules! store_by_pointer {
+    ($pointer:ident) => {
+        #[async_trait]
+        impl<S: Store + ?Sized> Store for $pointer<S> {
+            fn capabilities(&self) -> Capabilities {
+                (**self).capabilities()
+            }
+
+            async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+                (**self).create(call, key, record).await
+            }
+
+            async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
+                (**self).load(call, key).await
+            }
+
+            async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+                (**self).save(call, key, expected, record).await
+            }
+
+            async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+                (**self).touch(call, key, expires_at).await
+            }
+
+            async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
+                (**self).delete(call, key, expected).await
+            }
+
+            async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
+                (**self).purge(call, limit).await
+            }
+
+            async fn sessions_of(
+                &self,
+                call: &Call,
+                principal: &Principal,
+                limit: NonZeroU32,
+            ) -> Result<Vec<(StoreKey, Record)>> {
+                (**self).sessions_of(call, principal, limit).await
+            }
+
+            async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+                (**self).delete_all(call, principal, keep).await
+            }
+
+            async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
+                (**self).scan(call, after, limit).await
+            }
+        }
+    };
+}
+
+store_by_pointer!(Arc);
+store_by_pointer!(Box);
