@@ -26,14 +26,18 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials: Vec<Trial> = [Flavour::Full, Flavour::Plain, Flavour::Expiring]
         .into_iter()
-        .map(|flavour| honest(format!("honest::{flavour:?}").to_lowercase(), Subject::Twisted(flavour, || Arc::new(Honest))))
+        .map(|flavour| {
+            honest(format!("honest::{flavour:?}").to_lowercase(), Subject::Twisted(flavour, || Arc::new(Honest)))
+        })
         .collect();
     trials.push(honest("honest::wire".to_owned(), Subject::Wired(wire::Quirk::None)));
     let names = killers(&mutants);
     trials.push(Trial::test("table::every_clause_kills_a_mutant", move || every_clause_kills(&names)));
-    trials.extend(mutants.into_iter().map(|mutant| {
-        Trial::test(format!("mutant::{}", mutant.name.replace(' ', "_")), move || mutant_dies(&mutant))
-    }));
+    trials.extend(
+        mutants.into_iter().map(|mutant| {
+            Trial::test(format!("mutant::{}", mutant.name.replace(' ', "_")), move || mutant_dies(&mutant))
+        }),
+    );
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -67,7 +71,8 @@ fn failures(subject: &Subject) -> Result<BTreeMap<&'static str, String>, Failed>
             Subject::Wired(quirk) => Suite::new(wire::Bench::new(*quirk)),
         });
         let mut running = tokio::task::JoinSet::new();
-        let mut queue = clauses().filter(|clause| subject.is_about(clause)).collect::<Vec<&'static Clause>>().into_iter();
+        let mut queue =
+            clauses().filter(|clause| subject.is_about(clause)).collect::<Vec<&'static Clause>>().into_iter();
         let mut failed = BTreeMap::new();
         loop {
             // A few at a time, as the test program does: clauses that count on time-outs need some air.

@@ -74,7 +74,14 @@ pub(crate) trait Twist: Send + Sync + 'static {
         Ok(at.world.rows().live(now, key).cloned())
     }
 
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         Ok(at.world.rows().save(now, key, from, record))
     }
@@ -246,6 +253,7 @@ pub(crate) fn subject(name: &str) -> Subject {
     Subject::new(name, "0.0.0")
         .time_out(Duration::from_millis(300))
         .expiry_delay(Duration::from_millis(500))
+        .clause_limit(Duration::from_secs(8))
         .secret("open-sesame")
         .history_ops(3_000)
 }

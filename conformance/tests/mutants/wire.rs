@@ -33,6 +33,9 @@ pub(crate) enum Quirk {
     TellsPassword,
 }
 
+/// Enough for a busy machine, little for clauses that wait for it.
+const TIME_OUT: Duration = Duration::from_millis(1_500);
+
 /// Connections of one client.
 const POOL: usize = 6;
 
@@ -82,7 +85,9 @@ fn number(outcome: Outcome) -> serde_json::Value {
 /// What the server answers, as JSON.
 fn answer(world: &World, now: Timestamp, key: &StoreKey, ask: Ask) -> Result<serde_json::Value> {
     let mut rows = world.rows();
-    let shown = |rows: Vec<(StoreKey, Record)>| -> Vec<_> { rows.iter().map(|(key, record)| (*key.as_bytes(), to_row(record))).collect() };
+    let shown = |rows: Vec<(StoreKey, Record)>| -> Vec<_> {
+        rows.iter().map(|(key, record)| (*key.as_bytes(), to_row(record))).collect()
+    };
     Ok(match ask {
         Ask::Create(row) => number(rows.create(now, key, &from_row(row)?)),
         Ask::Load => serde_json::json!(rows.live(now, key).map(to_row)),
@@ -161,7 +166,7 @@ impl Bench {
 #[async_trait]
 impl Harness for Bench {
     async fn subject(&self) -> Result<Subject> {
-        Ok(subject("wire").server("lines over TCP").address(self.address().await?.to_string()))
+        Ok(subject("wire").time_out(TIME_OUT).server("lines over TCP").address(self.address().await?.to_string()))
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
@@ -170,7 +175,13 @@ impl Harness for Bench {
 
     async fn open_through(&self, server: SocketAddr, namespace: &str) -> Result<Arc<dyn Store>> {
         let namespace = Namespace::new(namespace)?;
-        let pool = Pool { server, quirk: self.quirk, idle: Mutex::default(), permits: Semaphore::new(POOL), broken: Mutex::new(false) };
+        let pool = Pool {
+            server,
+            quirk: self.quirk,
+            idle: Mutex::default(),
+            permits: Semaphore::new(POOL),
+            broken: Mutex::new(false),
+        };
         Ok(Arc::new(Client { pool: Arc::new(pool), namespace, quirk: self.quirk }))
     }
 
@@ -260,7 +271,7 @@ impl Pool {
         if self.quirk == Quirk::NoTimeOut {
             return self.ask(line).await.map_err(|_| Wire::Broken);
         }
-        match tokio::time::timeout(Duration::from_millis(300), self.ask(line)).await {
+        match tokio::time::timeout(TIME_OUT, self.ask(line)).await {
             Ok(said) => said.map_err(|_| Wire::Broken),
             Err(_) => Err(Wire::TimedOut),
         }

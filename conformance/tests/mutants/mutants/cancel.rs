@@ -9,12 +9,40 @@ use crate::twist::{Instance, Twist};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![
-        mutant!("save in two steps", "save removes the old record and writes the new one a little later", TwoSteps, []),
-        mutant!("half-written save", "save writes the version first and the data a little later", HalfWritten, []),
-        mutant!("load leaks permits", "a load that is dropped never gives its permit back", LeakingLoad, []),
-        mutant!("save leaks permits", "a save that is dropped never gives its permit back", LeakingSave, []),
-        mutant!("a burst fails together", "one record that is too large fails all saves in flight", FailsTogether, []),
-        mutant!("a burst dies with its leader", "when the save that leads a batch is dropped the others hang", DiesWithLeader, []),
+        mutant!(
+            "save in two steps",
+            "save removes the old record and writes the new one a little later",
+            TwoSteps,
+            ["cancel.save"], may ["cancel.burst", "delete.beats-writers", "history.random", "save.counter", "save.race", "save.twice", "save.waits-for-delete", "principal.delete-all-races", "purge.spares-done"]),
+        mutant!(
+            "half-written save",
+            "save writes the version first and the data a little later",
+            HalfWritten,
+            ["cancel.save"], may ["cancel.burst", "history.random", "save.counter"]),
+        mutant!(
+            "load leaks permits",
+            "a load that is dropped never gives its permit back",
+            LeakingLoad,
+            ["cancel.load"]
+        ),
+        mutant!(
+            "save leaks permits",
+            "a save that is dropped never gives its permit back",
+            LeakingSave,
+            ["cancel.burst"]
+        ),
+        mutant!(
+            "a burst fails together",
+            "one record that is too large fails all saves in flight",
+            FailsTogether,
+            ["save.burst"]
+        ),
+        mutant!(
+            "a burst dies with its leader",
+            "when the save that leads a batch is dropped the others hang",
+            DiesWithLeader,
+            ["cancel.burst", "cancel.save"]
+        ),
     ]
 }
 
@@ -28,7 +56,14 @@ struct TwoSteps;
 
 #[async_trait]
 impl Twist for TwoSteps {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let outcome = at.world.rows().clone().save(now, key, from, record);
         if outcome == Done {
@@ -44,7 +79,14 @@ struct HalfWritten;
 
 #[async_trait]
 impl Twist for HalfWritten {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let Some(before) = at.world.rows().live(now, key).cloned() else { return Ok(Missing) };
         let mut half = record.clone();
@@ -52,7 +94,8 @@ impl Twist for HalfWritten {
         let outcome = at.world.rows().save(now, key, from, &half);
         if outcome == Done {
             a_little().await;
-            if let Some(stored) = at.world.rows().records.get_mut(key).filter(|stored| stored.version == record.version) {
+            if let Some(stored) = at.world.rows().records.get_mut(key).filter(|stored| stored.version == record.version)
+            {
                 stored.data = record.data.clone();
             }
         }
@@ -83,7 +126,14 @@ struct LeakingSave;
 
 #[async_trait]
 impl Twist for LeakingSave {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         with_permit(at, || at.world.rows().save(now, key, from, record)).await
     }
@@ -93,7 +143,14 @@ struct FailsTogether;
 
 #[async_trait]
 impl Twist for FailsTogether {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         {
             let mut memo = at.memo();
             memo.in_flight += 1;
@@ -120,7 +177,14 @@ struct DiesWithLeader;
 
 #[async_trait]
 impl Twist for DiesWithLeader {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         // Whoever comes first leads, and the others wait for it to be done.
         let leads = {

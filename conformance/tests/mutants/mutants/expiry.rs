@@ -9,24 +9,160 @@ use crate::twist::{Instance, Twist};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![
-        mutant!("expiry cut to seconds", "expiries are kept in whole seconds", Stored(to_seconds), []),
-        mutant!("expiry rounded up to seconds", "expiries are kept in whole seconds, rounded up", Stored(up_to_seconds), []),
-        mutant!("expiry ends in 2038", "expiries are kept in 31 bits of seconds", Stored(until_2038), []),
-        mutant!("zero means for ever", "a record that has expired when it is written never expires", ForEver, []),
-        mutant!("past expiry is refused", "a write that has expired already is an error", RefusesPast, []),
-        mutant!("past save is missing", "a save that has expired already removes the record and says Missing", PastIsMissing, []),
-        mutant!("live at its expiry", "a record is live at its expiry too", Inclusive, []),
-        mutant!("liveness by the server's clock", "load goes by the server's clock", ServersClock, []),
-        mutant!("touch does nothing", "touch answers and moves nothing", Touching(|_, _| None), []),
-        mutant!("touch sets", "touch sets the expiry, nearer too", Touching(|_, at| Some(at)), []),
-        mutant!("touch in seconds", "touch moves the expiry to whole seconds", Touching(in_seconds), []),
-        mutant!("touch bumps the version", "touch draws a new version", Bumping, []),
-        mutant!("touch drops the index entry", "touch leaves the index entry to expire", Unlisting, []),
-        mutant!("touch is always done", "touch does not tell whether there was a record", AlwaysDone, []),
-        mutant!("touch creates", "touch makes an empty record where there is none", Creating, []),
-        mutant!("touch revives", "touch looks for the key and not at the expiry", Reviving, []),
-        mutant!("touch writes back", "touch reads the record and writes it back later", WritingBack, []),
-        mutant!("server keeps for ever", "the server that should expire by itself does not", Keeping, [], on Expiring),
+        mutant!(
+            "expiry cut to seconds",
+            "expiries are kept in whole seconds",
+            Stored(to_seconds),
+            ["create.round-trip", "load.boundary", "load.far-expiry", "touch.extends"],
+            may["history.random"]
+        ),
+        mutant!(
+            "expiry rounded up to seconds",
+            "expiries are kept in whole seconds, rounded up",
+            Stored(up_to_seconds),
+            ["create.round-trip", "load.boundary", "load.far-expiry", "touch.extends"],
+            may["history.random"]
+        ),
+        mutant!(
+            "expiry ends in 2038",
+            "expiries are kept in 31 bits of seconds",
+            Stored(until_2038),
+            ["create.round-trip", "load.far-expiry", "principal.own-clock"]
+        ),
+        mutant!(
+            "zero means for ever",
+            "a record that has expired when it is written never expires",
+            ForEver,
+            ["create.expires-now", "principal.delete-all", "principal.lists", "save.expires-now", "scan.complete"],
+            may["history.random"]
+        ),
+        mutant!(
+            "past expiry is refused",
+            "a write that has expired already is an error",
+            RefusesPast,
+            ["create.expires-now"]
+        ),
+        mutant!(
+            "past save is missing",
+            "a save that has expired already removes the record and says Missing",
+            PastIsMissing,
+            ["save.expires-now"],
+            may["history.random"]
+        ),
+        mutant!(
+            "live at its expiry",
+            "a record is live at its expiry too",
+            Inclusive,
+            [
+                "create.expires-now",
+                "history.random",
+                "load.boundary",
+                "load.burst",
+                "load.far-expiry",
+                "save.expired",
+                "save.expires-now",
+                "save.replaces",
+                "touch.expired",
+                "touch.extends"
+            ]
+        ),
+        mutant!(
+            "liveness by the server's clock",
+            "load goes by the server's clock",
+            ServersClock,
+            [
+                "create.expires-now",
+                "delete.again",
+                "load.boundary",
+                "load.burst",
+                "load.far-expiry",
+                "load.reads-only",
+                "namespace.apart",
+                "purge.bounded",
+                "purge.only-expired",
+                "purge.two-clocks",
+                "save.expired",
+                "save.expires-now",
+                "save.replaces",
+                "touch.expired",
+                "touch.extends"
+            ],
+            may["history.random"]
+        ),
+        mutant!(
+            "touch does nothing",
+            "touch answers and moves nothing",
+            Touching(|_, _| None),
+            [
+                "create.twice",
+                "history.random",
+                "principal.follows",
+                "save.twice",
+                "touch.extends",
+                "touch.keeps-record",
+                "touch.never-shortens"
+            ]
+        ),
+        mutant!(
+            "touch sets",
+            "touch sets the expiry, nearer too",
+            Touching(|_, at| Some(at)),
+            ["history.random", "touch.never-shortens"]
+        ),
+        mutant!(
+            "touch in seconds",
+            "touch moves the expiry to whole seconds",
+            Touching(in_seconds),
+            ["touch.extends"],
+            may["history.random"]
+        ),
+        mutant!(
+            "touch bumps the version",
+            "touch draws a new version",
+            Bumping,
+            [
+                "create.twice",
+                "load.far-expiry",
+                "save.twice",
+                "touch.extends",
+                "touch.keeps-record",
+                "touch.never-shortens"
+            ],
+            may["history.random"]
+        ),
+        mutant!(
+            "touch drops the index entry",
+            "touch leaves the index entry to expire",
+            Unlisting,
+            ["principal.follows", "touch.keeps-record"]
+        ),
+        mutant!(
+            "touch is always done",
+            "touch does not tell whether there was a record",
+            AlwaysDone,
+            ["purge.spares-done", "save.expires-now", "touch.expired", "touch.unknown"],
+            may["history.random"]
+        ),
+        mutant!(
+            "touch creates",
+            "touch makes an empty record where there is none",
+            Creating,
+            ["delete.beats-writers", "purge.spares-done", "touch.unknown"],
+            may["history.random"]
+        ),
+        mutant!(
+            "touch revives",
+            "touch looks for the key and not at the expiry",
+            Reviving,
+            ["save.expires-now", "touch.expired"],
+            may["history.random"]
+        ),
+        mutant!(
+            "touch writes back",
+            "touch reads the record and writes it back later",
+            WritingBack,
+            ["delete.beats-writers"], may ["history.random", "touch.never-shortens", "principal.delete-all-races", "purge.spares-done"]),
+        mutant!("server keeps for ever", "the server that should expire by itself does not", Keeping, ["expiry.server-removes"], on Expiring),
     ]
 }
 
@@ -58,7 +194,14 @@ impl Twist for Stored {
         Ok(at.world.rows().create(now, key, &kept))
     }
 
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let mut kept = record.clone();
         kept.expires_at = (self.0)(kept.expires_at);
@@ -83,7 +226,14 @@ impl Twist for ForEver {
         Ok(at.world.rows().create(now, key, &kept))
     }
 
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let mut kept = record.clone();
         if !kept.is_live(now) {
@@ -110,7 +260,14 @@ struct PastIsMissing;
 
 #[async_trait]
 impl Twist for PastIsMissing {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let outcome = at.world.rows().save(now, key, from, record);
         Ok(if outcome == Done && !record.is_live(now) { Missing } else { outcome })

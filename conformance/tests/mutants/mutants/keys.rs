@@ -8,14 +8,88 @@ use crate::twist::{Instance, Twist};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![
-        mutant!("case-folded keys", "keys are compared as text without regard to case", Keyed(folded), []),
-        mutant!("keys cut by a byte", "the last byte of a key is not stored", Keyed(shortened), []),
-        mutant!("keys with a bit for other things", "one bit of a key is used for something else", Keyed(masked), []),
-        mutant!("unknown keys are adopted", "a load of an unknown key makes an empty session", Adopting, []),
-        mutant!("load deletes expired", "a load that finds an expired record removes it", DeletingLoad, []),
-        mutant!("reads are cached", "an instance answers from its own memory what another has changed", Cached, []),
-        mutant!("a batch has one clock", "loads in flight together are decided by the first one's now", OneClock, []),
-        mutant!("a batch mixes answers", "loads in flight together get the last one's record", Mixing, []),
+        mutant!(
+            "case-folded keys",
+            "keys are compared as text without regard to case",
+            Keyed(folded),
+            ["load.exact-key"]
+        ),
+        mutant!("keys cut by a byte", "the last byte of a key is not stored", Keyed(shortened), ["load.exact-key"]),
+        mutant!(
+            "keys with a bit for other things",
+            "one bit of a key is used for something else",
+            Keyed(masked),
+            ["load.exact-key"]
+        ),
+        mutant!(
+            "unknown keys are adopted",
+            "a load of an unknown key makes an empty session",
+            Adopting,
+            [
+                "delete.beats-writers",
+                "delete.removes",
+                "delete.stale",
+                "history.random",
+                "limits.too-large",
+                "load.burst",
+                "load.unknown",
+                "namespace.apart",
+                "open.again",
+                "principal.delete-all",
+                "principal.delete-all-races",
+                "purge.bounded",
+                "purge.only-expired",
+                "purge.spares-done",
+                "save.burst",
+                "save.deleted",
+                "save.unknown",
+                "save.waits-for-delete",
+                "touch.unknown"
+            ]
+        ),
+        mutant!(
+            "load deletes expired",
+            "a load that finds an expired record removes it",
+            DeletingLoad,
+            ["load.burst", "load.far-expiry", "load.reads-only", "save.replaces", "touch.extends"]
+        ),
+        mutant!(
+            "reads are cached",
+            "an instance answers from its own memory what another has changed",
+            Cached,
+            [
+                "create.twice",
+                "delete.beats-writers",
+                "delete.removes",
+                "delete.stale",
+                "history.random",
+                "limits.too-large",
+                "load.far-expiry",
+                "namespace.apart",
+                "purge.bounded",
+                "purge.only-expired",
+                "save.counter",
+                "save.replaces",
+                "save.same-bytes",
+                "save.twice",
+                "touch.extends",
+                "touch.keeps-record",
+                "touch.never-shortens"
+            ]
+        ),
+        mutant!(
+            "a batch has one clock",
+            "loads in flight together are decided by the first one's now",
+            OneClock,
+            ["load.burst"]
+        ),
+        mutant!(
+            "a batch mixes answers",
+            "loads in flight together get the last one's record",
+            Mixing,
+            ["cancel.burst", "cancel.load", "cancel.save", "load.burst"],
+            may["history.random"]
+        ),
     ]
 }
 

@@ -42,8 +42,10 @@ impl Subject {
     pub(crate) fn is_about(&self, clause: &Clause) -> bool {
         match self {
             Self::Twisted(..) => true,
-            Self::Wired(Quirk::None) => clause.name != "history.random" && clause.name != "save.counter",
-            Self::Wired(_) => ["fault", "cancel", "open", "redacted", "load"].contains(&clause.topic()),
+            Self::Wired(Quirk::None) => {
+                !["history.random", "save.counter", "load.burst", "save.burst"].contains(&clause.name)
+            }
+            Self::Wired(_) => ["fault", "cancel", "open", "redacted"].contains(&clause.topic()),
         }
     }
 }

@@ -13,29 +13,130 @@ type Listed = Vec<(StoreKey, Record)>;
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![
-        mutant!("case-folded principals", "principals are compared without regard to case", Comparing(without_case), []),
-        mutant!("trimmed principals", "blanks around a principal are not compared", Comparing(trimmed), []),
-        mutant!("principals as patterns", "a principal is matched as a LIKE pattern", Comparing(like), []),
-        mutant!("principals cut at 254 bytes", "the last byte of a long principal is not compared", Comparing(cut), []),
-        mutant!("listing without limit", "sessions_of takes no heed of its limit", Unlimited, []),
-        mutant!("limit counts the expired", "sessions_of takes expired records for some of its limit", CountsExpired, []),
-        mutant!("listing shows expired", "sessions_of shows what is expired", Listing(with_expired), []),
-        mutant!("listing shows orphans", "sessions_of makes up a record for an index entry without one", Listing(with_orphans), []),
-        mutant!("index written by create alone", "a save leaves the index as it was", IndexOnCreate, []),
-        mutant!("index entries stay", "a save adds to the index and takes nothing away", StaleEntries, []),
-        mutant!("index trimmed by the caller's clock", "a listing drops index entries that its now calls expired", Trimming, []),
-        mutant!("healing looks away", "a listing notes entries without records and drops them later", BlindHealing, []),
-        mutant!("create over expired loses its entry", "the old record's entry is dropped after the new one is written", LosesEntry, []),
-        mutant!("delete_all forgets keep", "delete_all removes what it should keep", Removing(no_keep), []),
-        mutant!("delete_all keeps by owner", "delete_all does nothing when keep is another's", Removing(keep_by_owner), []),
-        mutant!("delete_all removes keep's owner", "delete_all removes everybody's when keep is not found", Removing(everybody), []),
-        mutant!("delete_all counts the expired", "delete_all counts what was expired", Removing(counts_expired), []),
-        mutant!("delete_all answers nothing", "delete_all does not count", Removing(counts_none), []),
-        mutant!("delete_all by version", "delete_all removes only versions that it saw at its beginning", ByVersion, []),
-        mutant!("scan shows one page", "scan ends after its first page", OnePage, []),
-        mutant!("scan shows expired", "scan shows what is expired", ScanExpired, []),
-        mutant!("scan without limit", "scan takes no heed of its limit", ScanUnlimited, []),
-        mutant!("scan by offset", "scan counts rows where it should remember a key", ByOffset, []),
+        mutant!(
+            "case-folded principals",
+            "principals are compared without regard to case",
+            Comparing(without_case),
+            ["principal.exact"]
+        ),
+        mutant!(
+            "trimmed principals",
+            "blanks around a principal are not compared",
+            Comparing(trimmed),
+            ["principal.exact"]
+        ),
+        mutant!(
+            "principals as patterns",
+            "a principal is matched as a LIKE pattern",
+            Comparing(like),
+            ["principal.exact"]
+        ),
+        mutant!(
+            "principals cut at 254 bytes",
+            "the last byte of a long principal is not compared",
+            Comparing(cut),
+            ["principal.exact"]
+        ),
+        mutant!("listing without limit", "sessions_of takes no heed of its limit", Unlimited, ["principal.lists"]),
+        mutant!(
+            "limit counts the expired",
+            "sessions_of takes expired records for some of its limit",
+            CountsExpired,
+            ["principal.lists"]
+        ),
+        mutant!(
+            "listing shows expired",
+            "sessions_of shows what is expired",
+            Listing(with_expired),
+            ["principal.delete-all", "principal.follows", "principal.lists", "principal.own-clock", "save.expires-now"]
+        ),
+        mutant!(
+            "listing shows orphans",
+            "sessions_of makes up a record for an index entry without one",
+            Listing(with_orphans),
+            ["principal.heals"]
+        ),
+        mutant!(
+            "index written by create alone",
+            "a save leaves the index as it was",
+            IndexOnCreate,
+            ["principal.follows"]
+        ),
+        mutant!(
+            "index entries stay",
+            "a save adds to the index and takes nothing away",
+            StaleEntries,
+            ["principal.follows"]
+        ),
+        mutant!(
+            "index trimmed by the caller's clock",
+            "a listing drops index entries that its now calls expired",
+            Trimming,
+            ["principal.follows", "principal.own-clock"]
+        ),
+        mutant!(
+            "healing looks away",
+            "a listing notes entries without records and drops them later",
+            BlindHealing,
+            ["principal.heals"]
+        ),
+        mutant!(
+            "create over expired loses its entry",
+            "the old record's entry is dropped after the new one is written",
+            LosesEntry,
+            ["create.over-expired", "principal.follows"]
+        ),
+        mutant!(
+            "delete_all forgets keep",
+            "delete_all removes what it should keep",
+            Removing(no_keep),
+            ["principal.delete-all", "principal.own-clock"]
+        ),
+        mutant!(
+            "delete_all keeps by owner",
+            "delete_all does nothing when keep is another's",
+            Removing(keep_by_owner),
+            ["principal.delete-all"]
+        ),
+        mutant!(
+            "delete_all removes keep's owner",
+            "delete_all removes everybody's when keep is not found",
+            Removing(everybody),
+            ["principal.delete-all"]
+        ),
+        mutant!(
+            "delete_all counts the expired",
+            "delete_all counts what was expired",
+            Removing(counts_expired),
+            ["principal.delete-all", "principal.own-clock"]
+        ),
+        mutant!(
+            "delete_all answers nothing",
+            "delete_all does not count",
+            Removing(counts_none),
+            [
+                "namespace.apart",
+                "principal.delete-all",
+                "principal.delete-all-races",
+                "principal.exact",
+                "principal.own-clock"
+            ]
+        ),
+        mutant!(
+            "delete_all by version",
+            "delete_all removes only versions that it saw at its beginning",
+            ByVersion,
+            ["principal.delete-all-races"]
+        ),
+        mutant!("scan shows one page", "scan ends after its first page", OnePage, ["scan.complete", "scan.moving"]),
+        mutant!("scan shows expired", "scan shows what is expired", ScanExpired, ["namespace.apart", "scan.complete"]),
+        mutant!(
+            "scan without limit",
+            "scan takes no heed of its limit",
+            ScanUnlimited,
+            ["scan.complete", "scan.moving"]
+        ),
+        mutant!("scan by offset", "scan counts rows where it should remember a key", ByOffset, ["scan.moving"]),
     ]
 }
 
@@ -122,7 +223,14 @@ struct IndexOnCreate;
 
 #[async_trait]
 impl Twist for IndexOnCreate {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let mut rows = at.world.rows();
         let index = rows.index.clone();
@@ -136,7 +244,14 @@ struct StaleEntries;
 
 #[async_trait]
 impl Twist for StaleEntries {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let mut rows = at.world.rows();
         let before = rows.index.clone();
@@ -160,7 +275,8 @@ struct Trimming;
 impl Twist for Trimming {
     async fn sessions_of(&self, at: &Instance, now: Timestamp, who: &Principal, limit: NonZeroU32) -> Result<Listed> {
         let mut rows = at.world.rows();
-        let live: BTreeSet<_> = rows.records.iter().filter(|(_, record)| record.is_live(now)).map(|(key, _)| *key).collect();
+        let live: BTreeSet<_> =
+            rows.records.iter().filter(|(_, record)| record.is_live(now)).map(|(key, _)| *key).collect();
         rows.index.retain(|(listed, key)| listed != who || live.contains(key));
         let mut listed = rows.sessions_of(now, who);
         listed.truncate(limit.get() as usize);
@@ -179,7 +295,13 @@ impl Twist for BlindHealing {
             entries.cloned().collect()
         };
         if !orphans.is_empty() {
-            at.world.dawdle().await;
+            // Late enough for the record to have come.
+            for _ in 0..200 {
+                tokio::task::yield_now().await;
+                if orphans.iter().any(|(_, key)| at.world.rows().records.contains_key(key)) {
+                    break;
+                }
+            }
             let mut rows = at.world.rows();
             rows.index.retain(|entry| !orphans.contains(entry));
         }
@@ -218,7 +340,9 @@ fn keep_by_owner(rows: &mut Rows, now: Timestamp, who: &Principal, keep: Option<
 
 fn everybody(rows: &mut Rows, now: Timestamp, who: &Principal, keep: Option<&StoreKey>) -> u64 {
     let removed = rows.delete_all(now, who, keep);
-    if let Some(other) = keep.filter(|key| rows.records.get(key).is_some_and(|record| record.principal.as_ref() != Some(who))) {
+    if let Some(other) =
+        keep.filter(|key| rows.records.get(key).is_some_and(|record| record.principal.as_ref() != Some(who)))
+    {
         rows.remove(other);
     }
     removed
@@ -291,7 +415,8 @@ impl Twist for ByOffset {
         let from = after.and_then(|cursor| cursor.as_bytes().try_into().ok()).map_or(0, usize::from_be_bytes);
         let rows = at.world.rows();
         let take = limit.get() as usize;
-        let page: Vec<_> = rows.records.iter().skip(from).take(take).map(|(key, record)| (*key, record.clone())).collect();
+        let page: Vec<_> =
+            rows.records.iter().skip(from).take(take).map(|(key, record)| (*key, record.clone())).collect();
         let next = (page.len() == take).then(|| Cursor::new((from + take).to_be_bytes().to_vec()));
         Ok(Page::new(page.into_iter().filter(|(_, record)| record.is_live(now)).collect(), next))
     }

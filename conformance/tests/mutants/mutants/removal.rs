@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 
 use session_core::Outcome::{Conflict, Done, Missing};
-use session_core::{Clock as _, Outcome, Purged, Record, Result, StoreKey, SystemClock, Timestamp, Version, async_trait};
+use session_core::{
+    Clock as _, Outcome, Purged, Record, Result, StoreKey, SystemClock, Timestamp, Version, async_trait,
+};
 
 use super::{Mutant, mutant};
 use crate::reference::{Rows, fits};
@@ -11,21 +13,99 @@ use crate::twist::{Instance, Twist};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![
-        mutant!("delete only expires", "delete sets the expiry to now", Expiring, []),
-        mutant!("delete is always done", "delete does not tell whether there was a record", AlwaysDone, []),
-        mutant!("delete ignores the version", "delete removes whatever version is there", AnyVersion, []),
-        mutant!("delete tells versions of the dead", "delete compares versions before it looks at the expiry", OfTheDead, []),
-        mutant!("delete does nothing", "delete answers and leaves the record", Nothing, []),
-        mutant!("save writes back", "save remembers its record and puts it back when it is gone", Restoring, []),
-        mutant!("purge does nothing", "purge finds nothing ever", Purging(|_, _, _| Purged::new(0, false)), []),
-        mutant!("purge takes live records", "purge removes what expires within the hour", Purging(early), []),
-        mutant!("purge trusts now", "purge removes what the caller's clock alone calls expired", Purging(by_caller), []),
-        mutant!("purge trusts the server", "purge removes what the server's clock alone calls expired", Purging(by_server), []),
-        mutant!("unbounded purge", "purge takes no heed of its limit", Purging(unbounded), []),
-        mutant!("purge never says more", "purge says that it is done when it is not", Purging(never_more), []),
-        mutant!("purge always says more", "purge never says that it is done", Purging(always_more), []),
-        mutant!("purge leaves index entries", "purge removes records and not what lists them", Purging(records_only), []),
-        mutant!("purge by list", "purge removes the keys that it listed a while ago", ByList, []),
+        mutant!(
+            "delete only expires",
+            "delete sets the expiry to now",
+            Expiring,
+            ["delete.removes", "principal.follows"]
+        ),
+        mutant!(
+            "delete is always done",
+            "delete does not tell whether there was a record",
+            AlwaysDone,
+            ["delete.again"],
+            may["history.random"]
+        ),
+        mutant!(
+            "delete ignores the version",
+            "delete removes whatever version is there",
+            AnyVersion,
+            ["delete.stale", "save.waits-for-delete"],
+            may["history.random"]
+        ),
+        mutant!(
+            "delete tells versions of the dead",
+            "delete compares versions before it looks at the expiry",
+            OfTheDead,
+            ["delete.again"],
+            may["history.random"]
+        ),
+        mutant!(
+            "delete does nothing",
+            "delete answers and leaves the record",
+            Nothing,
+            [
+                "delete.again",
+                "delete.beats-writers",
+                "delete.removes",
+                "delete.stale",
+                "history.random",
+                "open.again",
+                "principal.follows",
+                "principal.heals",
+                "save.deleted",
+                "save.waits-for-delete",
+                "touch.unknown"
+            ]
+        ),
+        mutant!(
+            "save writes back",
+            "save remembers its record and puts it back when it is gone",
+            Restoring,
+            ["save.waits-for-delete"], may ["delete.beats-writers", "history.random", "principal.delete-all-races"]),
+        mutant!(
+            "purge does nothing",
+            "purge finds nothing ever",
+            Purging(|_, _, _| Purged::new(0, false)),
+            ["purge.bounded", "purge.only-expired", "purge.two-clocks"]
+        ),
+        mutant!(
+            "purge takes live records",
+            "purge removes what expires within the hour",
+            Purging(early),
+            ["purge.only-expired", "purge.two-clocks"]
+        ),
+        mutant!(
+            "purge trusts now",
+            "purge removes what the caller's clock alone calls expired",
+            Purging(by_caller),
+            ["purge.two-clocks"]
+        ),
+        mutant!(
+            "purge trusts the server",
+            "purge removes what the server's clock alone calls expired",
+            Purging(by_server),
+            ["purge.two-clocks"]
+        ),
+        mutant!(
+            "unbounded purge",
+            "purge takes no heed of its limit",
+            Purging(unbounded),
+            ["purge.bounded", "purge.spares-done"]
+        ),
+        mutant!(
+            "purge never says more",
+            "purge says that it is done when it is not",
+            Purging(never_more),
+            ["purge.bounded"]
+        ),
+        mutant!(
+            "purge always says more",
+            "purge never says that it is done",
+            Purging(always_more),
+            ["purge.bounded", "purge.only-expired", "purge.spares-done", "purge.two-clocks"]
+        ),
+        mutant!("purge by list", "purge removes the keys that it listed a while ago", ByList, ["purge.spares-done"]),
     ]
 }
 
@@ -84,7 +164,14 @@ struct Restoring;
 
 #[async_trait]
 impl Twist for Restoring {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let seen = at.world.rows().live(now, key).map(|stored| stored.version);
         match seen {
@@ -145,13 +232,6 @@ fn never_more(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
 
 fn always_more(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
     Purged::new(rows.purge(now, limit).removed, true)
-}
-
-fn records_only(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
-    let index = rows.index.clone();
-    let purged = rows.purge(now, limit);
-    rows.index = index;
-    purged
 }
 
 struct ByList;

@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use session_core::{
-    Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Record, Result, StoreKey, Timestamp, Version, async_trait,
+    Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Record, Result, StoreKey, Timestamp, Version,
+    async_trait,
 };
 
 use super::{Mutant, mutant};
@@ -14,17 +15,27 @@ use crate::twist::{Instance, Twist, Worlds};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![
-        mutant!("any namespace", "the namespace is not checked", AnyNamespace, []),
-        mutant!("namespace trimmed and folded", "a namespace is mended where it should be refused", MendedNamespace, []),
-        mutant!("long namespaces cut", "names of tables are cut at 30 characters", CutNamespace, []),
-        mutant!("open replaces", "open looks whether the table is there and makes it anew a little later", OpenReplaces, []),
-        mutant!("forgets when closed", "the data goes with the last instance", Forgetting, []),
-        mutant!("loud Debug", "the store's Debug shows the keys it holds", LoudDebug, []),
-        mutant!("password in Debug", "the store's Debug shows its URL", PasswordInDebug, []),
-        mutant!("data in errors", "an error shows the data that was refused", LoudError, []),
-        mutant!("nobody instead of unsupported", "sessions_of without the capability finds nobody", EmptyListing, [], on Plain),
-        mutant!("none removed instead of unsupported", "delete_all without the capability removes none", NoneRemoved, [], on Plain),
-        mutant!("empty page instead of unsupported", "scan without the capability shows nothing", EmptyPage, [], on Plain),
+        mutant!("any namespace", "the namespace is not checked", AnyNamespace, ["namespace.hostile"]),
+        mutant!(
+            "namespace trimmed and folded",
+            "a namespace is mended where it should be refused",
+            MendedNamespace,
+            ["namespace.hostile"]
+        ),
+        mutant!("long namespaces cut", "names of tables are cut at 30 characters", CutNamespace, ["namespace.apart"]),
+        mutant!(
+            "open replaces",
+            "open looks whether the table is there and makes it anew a little later",
+            OpenReplaces,
+            ["open.concurrent"]
+        ),
+        mutant!("forgets when closed", "the data goes with the last instance", Forgetting, ["open.again"]),
+        mutant!("loud Debug", "the store's Debug shows the keys it holds", LoudDebug, ["redacted"]),
+        mutant!("password in Debug", "the store's Debug shows its URL", PasswordInDebug, ["redacted"]),
+        mutant!("data in errors", "an error shows the data that was refused", LoudError, ["redacted"]),
+        mutant!("nobody instead of unsupported", "sessions_of without the capability finds nobody", EmptyListing, ["unsupported.sessions_of"], on Plain),
+        mutant!("none removed instead of unsupported", "delete_all without the capability removes none", NoneRemoved, ["unsupported.delete_all"], on Plain),
+        mutant!("empty page instead of unsupported", "scan without the capability shows nothing", EmptyPage, ["unsupported.scan"], on Plain),
     ]
 }
 
@@ -105,7 +116,14 @@ struct LoudError;
 
 #[async_trait]
 impl Twist for LoudError {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         if record.data.len() > LONGEST {
             let mut text = String::new();
             let _ = write!(text, "cannot store {:?}", &record.data[..40]);

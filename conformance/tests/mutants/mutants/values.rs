@@ -8,18 +8,66 @@ use crate::twist::{Instance, Twist};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![
-        mutant!("data as text", "data is kept as UTF-8 text", Kept(as_text), []),
-        mutant!("data up to 65,535 bytes", "data is cut where a small column ends", Kept(cut), []),
-        mutant!("empty data is null", "empty data comes back as one zero byte", Kept(never_empty), []),
-        mutant!("created_at in seconds", "created_at is kept in whole seconds", Kept(created_in_seconds), []),
-        mutant!("principal without accents", "non-ASCII letters of a principal are replaced", Kept(ascii_principal), []),
-        mutant!("principal sticks", "a save without a principal leaves the one before", SavedWith(principal_sticks), []),
-        mutant!("created_at sticks", "a save leaves created_at as it was", SavedWith(created_sticks), []),
-        mutant!("data only grows", "a save of shorter data leaves the tail of the longer one", SavedWith(tail_stays), []),
-        mutant!("save never shortens", "a save moves the expiry only out, as a touch does", SavedWith(expiry_sticks), []),
-        mutant!("no limit in save", "save takes data beyond the limit", Lax, []),
-        mutant!("long data is cut", "data beyond the limit is cut and stored", Cutting, []),
-        mutant!("too large once, too large for ever", "the store fails after it was given too much", Spoilt, []),
+        mutant!("data as text", "data is kept as UTF-8 text", Kept(as_text), ["create.round-trip", "save.replaces"]),
+        mutant!(
+            "data up to 65,535 bytes",
+            "data is cut where a small column ends",
+            Kept(cut),
+            ["create.round-trip", "limits.too-large"]
+        ),
+        mutant!(
+            "empty data is null",
+            "empty data comes back as one zero byte",
+            Kept(never_empty),
+            ["create.over-expired", "create.round-trip", "save.replaces"]
+        ),
+        mutant!(
+            "created_at in seconds",
+            "created_at is kept in whole seconds",
+            Kept(created_in_seconds),
+            ["create.round-trip"],
+            may["history.random"]
+        ),
+        mutant!(
+            "principal without accents",
+            "non-ASCII letters of a principal are replaced",
+            Kept(ascii_principal),
+            ["create.round-trip", "principal.exact"]
+        ),
+        mutant!(
+            "principal sticks",
+            "a save without a principal leaves the one before",
+            SavedWith(principal_sticks),
+            ["principal.follows", "save.replaces"]
+        ),
+        mutant!(
+            "created_at sticks",
+            "a save leaves created_at as it was",
+            SavedWith(created_sticks),
+            ["save.replaces"],
+            may["history.random"]
+        ),
+        mutant!(
+            "data only grows",
+            "a save of shorter data leaves the tail of the longer one",
+            SavedWith(tail_stays),
+            ["save.replaces"]
+        ),
+        mutant!(
+            "save never shortens",
+            "a save moves the expiry only out, as a touch does",
+            SavedWith(expiry_sticks),
+            ["save.expires-now", "save.replaces"],
+            may["history.random"]
+        ),
+        mutant!("no limit in save", "save takes data beyond the limit", Lax, ["limits.too-large", "save.burst"]),
+        mutant!("long data is cut", "data beyond the limit is cut and stored", Cutting, ["limits.too-large"]),
+        mutant!(
+            "too large once, too large for ever",
+            "the store fails after it was given too much",
+            Spoilt,
+            ["limits.too-large"]
+        ),
     ]
 }
 
@@ -35,7 +83,14 @@ impl Twist for Kept {
         Ok(at.world.rows().create(now, key, &kept))
     }
 
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let mut kept = record.clone();
         (self.0)(&mut kept);
@@ -71,7 +126,14 @@ struct SavedWith(fn(&mut Record, &Record));
 
 #[async_trait]
 impl Twist for SavedWith {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let mut rows = at.world.rows();
         let mut kept = record.clone();
@@ -104,7 +166,14 @@ struct Lax;
 
 #[async_trait]
 impl Twist for Lax {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         Ok(at.world.rows().save(now, key, from, record))
     }
 }

@@ -9,20 +9,101 @@ use crate::twist::{Instance, Twist};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![
-        mutant!("upserting create", "create writes whatever is there", UpsertingCreate, []),
-        mutant!("check-then-insert create", "create looks first and inserts later", CheckThenInsert, []),
-        mutant!("create refuses expired", "create answers Exists while an expired record lies there", RefusesExpired, []),
-        mutant!("create twice is Exists", "create does not know its own earlier write", Forgetful, []),
-        mutant!("create twice writes twice", "create writes again what a touch has moved on since", WritesTwice, []),
-        mutant!("upserting save", "save writes whether or not there is a record", UpsertingSave, []),
-        mutant!("save ignores the version", "save overwrites whatever version is live", LastWriteWins, []),
-        mutant!("save revives", "save looks at the version and not at the expiry", RevivingSave, []),
-        mutant!("save twice conflicts", "save does not know its own earlier write", ForgetfulSave, []),
-        mutant!("save twice writes twice", "save writes again what a touch has moved on since", SavesTwice, []),
-        mutant!("check-then-write save", "save compares first and writes later", CheckThenWrite, []),
-        mutant!("save counts changed rows", "save takes a write that changes no column but the version for none", ChangedRows, []),
-        mutant!("save tells from its snapshot", "save takes its outcome from what it saw before it had to wait", Snapshot, []),
-        mutant!("save of own version creates", "save takes promise 5 for a licence to write without a record", OwnVersion, []),
+        mutant!(
+            "upserting create",
+            "create writes whatever is there",
+            UpsertingCreate,
+            ["create.exists", "create.race", "create.twice", "history.random"]
+        ),
+        mutant!(
+            "check-then-insert create",
+            "create looks first and inserts later",
+            CheckThenInsert,
+            ["create.race"],
+            may["history.random"]
+        ),
+        mutant!(
+            "create refuses expired",
+            "create answers Exists while an expired record lies there",
+            RefusesExpired,
+            ["create.expires-now", "create.over-expired", "create.race", "principal.follows"],
+            may["history.random"]
+        ),
+        mutant!("create twice is Exists", "create does not know its own earlier write", Forgetful, ["create.twice"]),
+        mutant!(
+            "create twice writes twice",
+            "create writes again what a touch has moved on since",
+            WritesTwice,
+            ["create.twice"]
+        ),
+        mutant!(
+            "upserting save",
+            "save writes whether or not there is a record",
+            UpsertingSave,
+            [
+                "create.expires-now",
+                "delete.beats-writers",
+                "history.random",
+                "principal.delete-all-races",
+                "save.burst",
+                "save.deleted",
+                "save.expired",
+                "save.unknown",
+                "save.waits-for-delete"
+            ]
+        ),
+        mutant!(
+            "save ignores the version",
+            "save overwrites whatever version is live",
+            LastWriteWins,
+            ["history.random", "save.burst", "save.race", "save.stale", "save.twice", "save.waits-for-delete"],
+            may["save.counter"]
+        ),
+        mutant!(
+            "save revives",
+            "save looks at the version and not at the expiry",
+            RevivingSave,
+            ["create.expires-now", "history.random", "save.expired"]
+        ),
+        mutant!(
+            "save twice conflicts",
+            "save does not know its own earlier write",
+            ForgetfulSave,
+            ["save.twice"],
+            may["history.random"]
+        ),
+        mutant!(
+            "save twice writes twice",
+            "save writes again what a touch has moved on since",
+            SavesTwice,
+            ["save.twice"],
+            may["history.random"]
+        ),
+        mutant!(
+            "check-then-write save",
+            "save compares first and writes later",
+            CheckThenWrite,
+            ["save.race", "save.counter", "history.random"], may ["save.waits-for-delete", "delete.beats-writers", "cancel.burst"]),
+        mutant!(
+            "save counts changed rows",
+            "save takes a write that changes no column but the version for none",
+            ChangedRows,
+            ["save.same-bytes"]
+        ),
+        mutant!(
+            "save tells from its snapshot",
+            "save takes its outcome from what it saw before it had to wait",
+            Snapshot,
+            ["save.waits-for-delete"],
+            may["history.random"]
+        ),
+        mutant!(
+            "save of own version creates",
+            "save takes promise 5 for a licence to write without a record",
+            OwnVersion,
+            ["save.deleted", "save.expired", "save.unknown"],
+            may["history.random"]
+        ),
     ]
 }
 
@@ -97,7 +178,14 @@ struct UpsertingSave;
 
 #[async_trait]
 impl Twist for UpsertingSave {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let mut rows = at.world.rows();
         let outcome = rows.save(now, key, from, record);
@@ -113,7 +201,14 @@ struct LastWriteWins;
 
 #[async_trait]
 impl Twist for LastWriteWins {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, _: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        _: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let mut rows = at.world.rows();
         let Some(stored) = rows.live(now, key).map(|stored| stored.version) else { return Ok(Missing) };
@@ -125,7 +220,14 @@ struct RevivingSave;
 
 #[async_trait]
 impl Twist for RevivingSave {
-    async fn save(&self, at: &Instance, _: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        _: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let mut rows = at.world.rows();
         match rows.records.get(key).map(|stored| stored.version) {
@@ -144,7 +246,14 @@ struct ForgetfulSave;
 
 #[async_trait]
 impl Twist for ForgetfulSave {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let mut rows = at.world.rows();
         let stored = rows.live(now, key).map(|stored| stored.version);
@@ -157,7 +266,14 @@ struct SavesTwice;
 
 #[async_trait]
 impl Twist for SavesTwice {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let mut rows = at.world.rows();
         let outcome = rows.save(now, key, from, record);
@@ -172,7 +288,14 @@ struct CheckThenWrite;
 
 #[async_trait]
 impl Twist for CheckThenWrite {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let outcome = at.world.rows().clone().save(now, key, from, record);
         if outcome != Done {
@@ -190,7 +313,14 @@ struct ChangedRows;
 
 #[async_trait]
 impl Twist for ChangedRows {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let mut rows = at.world.rows();
         let before = rows.live(now, key).cloned();
@@ -208,7 +338,14 @@ struct Snapshot;
 
 #[async_trait]
 impl Twist for Snapshot {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let was_there = at.world.rows().live(now, key).is_some();
         at.world.dawdle().await;
@@ -221,7 +358,14 @@ struct OwnVersion;
 
 #[async_trait]
 impl Twist for OwnVersion {
-    async fn save(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Version, record: &Record) -> Result<Outcome> {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
         fits(record)?;
         let mut rows = at.world.rows();
         if rows.live(now, key).is_none() && from == record.version {
