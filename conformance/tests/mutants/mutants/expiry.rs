@@ -161,8 +161,16 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "touch writes back",
             "touch reads the record and writes it back later",
             WritingBack,
-            ["delete.beats-writers"], may ["history.random", "touch.never-shortens", "principal.delete-all-races", "purge.spares-done"]),
-        mutant!("server keeps for ever", "the server that should expire by itself does not", Keeping, ["expiry.server-removes"], on Expiring),
+            ["delete.beats-writers"]
+        )
+        .may(&["history.random", "touch.never-shortens", "principal.delete-all-races", "purge.spares-done"]),
+        mutant!(
+            "server keeps for ever",
+            "the server that should expire by itself does not",
+            Keeping,
+            ["expiry.server-removes"]
+        )
+        .on(crate::twist::Flavour::Expiring),
     ]
 }
 

@@ -62,7 +62,9 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "save writes back",
             "save remembers its record and puts it back when it is gone",
             Restoring,
-            ["save.waits-for-delete"], may ["delete.beats-writers", "history.random", "principal.delete-all-races"]),
+            ["save.waits-for-delete"]
+        )
+        .may(&["delete.beats-writers", "history.random", "principal.delete-all-races"]),
         mutant!(
             "purge does nothing",
             "purge finds nothing ever",

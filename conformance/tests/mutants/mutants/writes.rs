@@ -83,7 +83,9 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "check-then-write save",
             "save compares first and writes later",
             CheckThenWrite,
-            ["save.race", "save.counter", "history.random"], may ["save.waits-for-delete", "delete.beats-writers", "cancel.burst"]),
+            ["save.race", "save.counter", "history.random"]
+        )
+        .may(&["save.waits-for-delete", "delete.beats-writers", "cancel.burst"]),
         mutant!(
             "save counts changed rows",
             "save takes a write that changes no column but the version for none",
