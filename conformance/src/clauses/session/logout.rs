@@ -11,6 +11,7 @@ pub(super) async fn races(cx: Context) -> Verdict {
     let web = Web::of(&cx).await?;
     beats_a_save(&web).await?;
     farewell(&web).await?;
+    beats_its_own_first_save(&web).await?;
     let moves: [(&str, Move); 2] = [("rotation", Session::rotate), ("login", |session| session.login("bob"))];
     for (name, make) in moves {
         before_the_tombstone(&web, name, make).await?;
@@ -62,6 +63,27 @@ async fn farewell(web: &Web) -> Verdict {
         "the fresh session should have nothing but the farewell: {session:?}"
     );
     session.discard();
+    Ok(())
+}
+
+/// A clone logs out while the first save of the session is under way: what that stores must not stay.
+async fn beats_its_own_first_save(web: &Web) -> Verdict {
+    for point in [Point::Before, Point::After] {
+        let what = format!("a logout during the session's own first save, held {point:?}");
+        let session = ok(web.a.open(None).await, "opening")?;
+        ok(session.login("ann"), "login")?;
+        let held = web.gate.hold(Operation::Create, point);
+        let saving = tokio::spawn({
+            let session = session.clone();
+            async move { session.save().await.map(drop) }
+        });
+        held.arrived().await;
+        session.logout();
+        held.release();
+        ok(saving.await.map_err(|error| Failure::new(error.to_string()))?, &what)?;
+        super::closes_quietly(&web.a, &session, &what).await?;
+        nobody_is_signed_in(web, &what).await?;
+    }
     Ok(())
 }
 
