@@ -1,1 +1,425 @@
-//!
+#![doc = include_str!("../README.md")]
+
+use std::fmt;
+use std::future::poll_fn;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use session_core::{
+    Call, Capabilities, Clock as _, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store,
+    StoreKey, SystemClock, Timestamp, Version, async_trait,
+};
+
+mod bound;
+mod index;
+mod shard;
+
+use bound::Bound;
+use index::{Index, Place};
+use shard::{Entry, Shard};
+
+/// Shards of an unbounded store: enough that two of the tasks on a large machine rarely meet.
+const SHARDS: usize = 64;
+
+/// How many places of a principal are visited before other tasks get their turn.
+const VISITS: usize = 1024;
+
+/// Sessions in this process's memory. See the [crate's documentation](crate).
+///
+/// Clones are cheap and see the same records.
+#[derive(Clone)]
+pub struct MemoryStore(Arc<Inner>);
+
+struct Inner {
+    shards: Box<[Mutex<Shard>]>,
+    index: Index,
+    bound: Option<Bound>,
+    /// The shard with which the next purge begins, so that bounded purges get round to all.
+    purge_next: AtomicUsize,
+}
+
+/// How much a [`MemoryStore`] may hold; without a bound, nothing live is ever evicted.
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct MemoryStoreBuilder {
+    max_entries: Option<usize>,
+    max_bytes: Option<usize>,
+}
+
+impl MemoryStoreBuilder {
+    /// Holds at most `n` records, expired ones that have not been purged included; at least 1.
+    pub const fn max_entries(mut self, n: usize) -> Self {
+        self.max_entries = Some(n);
+        self
+    }
+
+    /// Holds at most `n` bytes; at least 1024.
+    ///
+    /// A record counts the length of its data and of its principal, and 224 bytes for everything else.
+    pub const fn max_bytes(mut self, n: usize) -> Self {
+        self.max_bytes = Some(n);
+        self
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for bounds below the least.
+    pub fn build(self) -> Result<MemoryStore> {
+        if self.max_entries == Some(0) {
+            return Err(Error::fixed(ErrorKind::Config, "max_entries must be at least 1"));
+        }
+        if self.max_bytes.is_some_and(|bytes| bytes < 1024) {
+            return Err(Error::fixed(ErrorKind::Config, "max_bytes must be at least 1024"));
+        }
+        let bounded = self.max_entries.or(self.max_bytes).is_some();
+        Ok(MemoryStore::with(bounded.then(|| Bound::new(self.max_entries, self.max_bytes))))
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store without bounds.
+    pub fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// An empty store with bounds.
+    ///
+    /// ```
+    /// use store_memory::MemoryStore;
+    ///
+    /// let store = MemoryStore::builder().max_entries(100_000).max_bytes(64 << 20).build()?;
+    /// assert!(store.is_empty());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    pub fn builder() -> MemoryStoreBuilder {
+        MemoryStoreBuilder::default()
+    }
+
+    fn with(bound: Option<Bound>) -> Self {
+        let shards = bound.as_ref().map_or(SHARDS, |bound| bound.shards(SHARDS));
+        let shards = (0..shards).map(|_| Mutex::new(Shard::new(bound.is_some()))).collect();
+        Self(Arc::new(Inner { shards, index: Index::new(), bound, purge_next: AtomicUsize::new(0) }))
+    }
+
+    /// How many records there are, expired ones that have not been purged included.
+    pub fn len(&self) -> usize {
+        (0..self.0.shards.len()).map(|at| self.0.lock(at).len()).sum()
+    }
+
+    /// Whether there is no record at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("bound", &self.0.bound).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Nothing of anybody else's runs under these locks, so a poisoned one guards no half-done change of a caller's.
+    fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shard_of(&self, hash: u64) -> usize {
+        // The table inside takes the lowest and the highest bits.
+        (hash >> 40) as usize & (self.shards.len() - 1)
+    }
+
+    fn fits(&self, record: &Record) -> Result<()> {
+        match self.bound.as_ref().and_then(Bound::max_data_len) {
+            Some(max) if record.data.len() > max => {
+                Err(Error::fixed(ErrorKind::TooLarge, "one record would need more than the store's max_bytes"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a record out of its shard, whose lock the caller holds, and out of the index.
+    fn remove(&self, shard: &mut Shard, place: Place) -> Entry {
+        let entry = shard.remove(place.slot);
+        self.forget(&entry.record, place);
+        entry
+    }
+
+    fn forget(&self, record: &Record, place: Place) {
+        if let Some(principal) = &record.principal {
+            self.index.remove(principal, place);
+        }
+        if let Some(bound) = &self.bound {
+            bound.removed(record);
+        }
+    }
+
+    /// One bounded piece of a purge: how many records went, and the chunk to go on with.
+    fn purge_step(&self, at: usize, from: usize, cutoff: Timestamp, limit: usize) -> (usize, Option<usize>) {
+        let mut shard = self.lock(at);
+        let step = shard.purge(from, cutoff, limit);
+        for (slot, entry) in &step.removed {
+            self.forget(&entry.record, Place { shard: at as u32, slot: *slot });
+        }
+        drop(shard);
+        (step.removed.len(), step.next)
+    }
+
+    fn insert(&self, shard: &mut Shard, at: usize, hash: u64, key: &StoreKey, record: Record) -> u32 {
+        let principal = record.principal.clone();
+        if let Some(bound) = &self.bound {
+            bound.added(&record);
+        }
+        let slot = shard.insert(hash, *key, record);
+        if let Some(principal) = &principal {
+            self.index.insert(principal, Place { shard: at as u32, slot });
+        }
+        slot
+    }
+
+    /// Puts `record` in place of the one that it answers.
+    fn replace(&self, shard: &mut Shard, at: usize, slot: u32, record: Record) -> Record {
+        let place = Place { shard: at as u32, slot };
+        let old = shard.record(slot);
+        if let Some(bound) = &self.bound {
+            bound.replaced(old, &record);
+        }
+        if old.principal != record.principal {
+            if let Some(principal) = &record.principal {
+                self.index.insert(principal, place);
+            }
+            if let Some(principal) = &old.principal {
+                self.index.remove(principal, place);
+            }
+        }
+        shard.mark_used(slot);
+        shard.replace(slot, record)
+    }
+
+    /// Evicts what was used longest ago until the bounds hold again: from this shard as long as it has another record than `written`,
+    /// then from the others, one lock at a time.
+    fn keep_bounds(&self, at: usize, mut shard: MutexGuard<'_, Shard>, written: u32) {
+        let Some(bound) = &self.bound else { return };
+        let mut evicted = Vec::new();
+        while bound.exceeded() {
+            let Some(slot) = shard.least_used().filter(|&slot| slot != written) else { break };
+            evicted.push(self.remove(&mut shard, Place { shard: at as u32, slot }));
+        }
+        drop(shard);
+        for other in (0..self.shards.len()).filter(|&other| other != at) {
+            if !bound.exceeded() {
+                break;
+            }
+            let mut shard = self.lock(other);
+            while let Some(slot) = shard.least_used().filter(|_| bound.exceeded()) {
+                evicted.push(self.remove(&mut shard, Place { shard: other as u32, slot }));
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn capabilities(&self) -> Capabilities {
+        let max_data_len = self.0.bound.as_ref().and_then(Bound::max_data_len);
+        Capabilities::new().by_principal(true).scan(true).max_data_len(max_data_len)
+    }
+
+    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        self.0.fits(record)?;
+        let hash = shard::hash(key);
+        let at = self.0.shard_of(hash);
+        let own = shard::compact(record);
+        let mut shard = self.0.lock(at);
+        // What is replaced is dropped after the lock: freeing memory is nothing to wait for.
+        let (slot, _expired) = match shard.find(hash, key) {
+            Some(slot) if shard.record(slot).is_live(call.now) => {
+                let same = shard.record(slot).version == record.version;
+                return Ok(if same { Outcome::Done } else { Outcome::Exists });
+            }
+            Some(slot) => (slot, Some(self.0.replace(&mut shard, at, slot, own))),
+            None => (self.0.insert(&mut shard, at, hash, key, own), None),
+        };
+        self.0.keep_bounds(at, shard, slot);
+        Ok(Outcome::Done)
+    }
+
+    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        let hash = shard::hash(key);
+        let mut shard = self.0.lock(self.0.shard_of(hash));
+        let Some(slot) = shard.find(hash, key) else { return Ok(None) };
+        let found = Some(shard.record(slot)).filter(|record| record.is_live(call.now)).cloned();
+        if found.is_some() {
+            shard.mark_used(slot);
+        }
+        Ok(found)
+    }
+
+    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        self.0.fits(record)?;
+        let hash = shard::hash(key);
+        let at = self.0.shard_of(hash);
+        let own = shard::compact(record);
+        let mut shard = self.0.lock(at);
+        let Some(slot) = shard.find(hash, key) else { return Ok(Outcome::Missing) };
+        let stored = shard.record(slot);
+        if !stored.is_live(call.now) {
+            return Ok(Outcome::Missing);
+        }
+        if stored.version == record.version {
+            return Ok(Outcome::Done);
+        }
+        if stored.version != expected {
+            return Ok(Outcome::Conflict);
+        }
+        let _old = self.0.replace(&mut shard, at, slot, own);
+        self.0.keep_bounds(at, shard, slot);
+        Ok(Outcome::Done)
+    }
+
+    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        let hash = shard::hash(key);
+        let mut shard = self.0.lock(self.0.shard_of(hash));
+        match shard.find(hash, key) {
+            Some(slot) if shard.record(slot).is_live(call.now) => {
+                shard.extend(slot, expires_at);
+                shard.mark_used(slot);
+                Ok(Outcome::Done)
+            }
+            _ => Ok(Outcome::Missing),
+        }
+    }
+
+    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
+        let hash = shard::hash(key);
+        let at = self.0.shard_of(hash);
+        let mut shard = self.0.lock(at);
+        let Some(slot) = shard.find(hash, key) else { return Ok(Outcome::Missing) };
+        let stored = shard.record(slot);
+        if !stored.is_live(call.now) {
+            return Ok(Outcome::Missing);
+        }
+        if expected.is_some_and(|expected| expected != stored.version) {
+            return Ok(Outcome::Conflict);
+        }
+        let removed = self.0.remove(&mut shard, Place { shard: at as u32, slot });
+        drop(shard);
+        drop(removed);
+        Ok(Outcome::Done)
+    }
+
+    async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
+        let cutoff = call.now.min(SystemClock.now());
+        let shards = self.0.shards.len();
+        let mut left = limit.get() as usize;
+        let start = self.0.purge_next.load(Ordering::Relaxed);
+        for turn in 0..shards {
+            let at = (start + turn) % shards;
+            let mut from = Some(0);
+            while let Some(chunk) = from {
+                if left == 0 {
+                    self.0.purge_next.store(at, Ordering::Relaxed);
+                    return Ok(Purged::new(limit.get(), true));
+                }
+                let (removed, next) = self.0.purge_step(at, chunk, cutoff, left);
+                (left, from) = (left - removed, next);
+                if removed > 0 || next.is_some() {
+                    pause().await;
+                }
+            }
+        }
+        Ok(Purged::new(limit.get() - left as u32, false))
+    }
+
+    async fn sessions_of(
+        &self,
+        call: &Call,
+        principal: &Principal,
+        limit: NonZeroU32,
+    ) -> Result<Vec<(StoreKey, Record)>> {
+        let mut found = Vec::new();
+        for (nth, place) in self.0.index.places(principal).into_iter().enumerate() {
+            if found.len() == limit.get() as usize {
+                break;
+            }
+            if nth % VISITS == VISITS - 1 {
+                pause().await;
+            }
+            let shard = self.0.lock(place.shard as usize);
+            found.extend(shard.peek(place.slot).filter(|entry| theirs(entry, principal, call)).map(Entry::to_pair));
+        }
+        Ok(found)
+    }
+
+    async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+        let mut removed = 0;
+        for (nth, place) in self.0.index.places(principal).into_iter().enumerate() {
+            if nth % VISITS == VISITS - 1 {
+                pause().await;
+            }
+            let mut shard = self.0.lock(place.shard as usize);
+            let goes = |entry: &Entry| theirs(entry, principal, call) && keep != Some(&entry.key);
+            if shard.peek(place.slot).is_some_and(goes) {
+                let entry = self.0.remove(&mut shard, place);
+                drop(shard);
+                drop(entry);
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
+        let limit = limit.get() as usize;
+        let mut next = match after {
+            Some(cursor) => Place::from_cursor(&cursor)?,
+            None => Place { shard: 0, slot: 0 },
+        };
+        let mut records = Vec::new();
+        while (next.shard as usize) < self.0.shards.len() {
+            if records.len() == limit {
+                return Ok(Page::new(records, Some(next.to_cursor())));
+            }
+            let (found, rest) = self.0.lock(next.shard as usize).scan(next.slot, call.now, limit - records.len());
+            records.extend(found);
+            next = match rest {
+                Some(slot) => Place { slot, ..next },
+                None => Place { shard: next.shard + 1, slot: 0 },
+            };
+            if rest.is_some() {
+                pause().await;
+            }
+        }
+        Ok(Page::new(records, None))
+    }
+}
+
+fn theirs(entry: &Entry, principal: &Principal, call: &Call) -> bool {
+    entry.record.principal.as_ref() == Some(principal) && entry.record.is_live(call.now)
+}
+
+/// Lets other tasks run, whatever the runtime: called between bounded pieces of work, with no lock held.
+async fn pause() {
+    let mut paused = false;
+    poll_fn(|cx| {
+        if paused {
+            return Poll::Ready(());
+        }
+        paused = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests;

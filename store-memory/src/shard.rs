@@ -1,0 +1,299 @@
+//! One part of the records: slots in chunks, a table from keys to slots, and the order of use.
+
+use std::mem;
+
+use hashbrown::HashTable;
+use session_core::{Bytes, Record, StoreKey, Timestamp};
+
+/// Slots in a chunk: the bits of `Chunk::taken`.
+const CHUNK: u32 = u64::BITS;
+
+/// How much of a shard one purge step looks at, so that its lock is held for some 100 µs at most.
+const STEP_CHUNKS: usize = 1024;
+const STEP_SEARCHED: u32 = 8;
+
+/// No slot: the end of the order of use.
+const NONE: u32 = u32::MAX;
+
+/// A record where it lies.
+pub(crate) struct Entry {
+    pub(crate) key: StoreKey,
+    pub(crate) record: Record,
+    newer: u32,
+    older: u32,
+}
+
+impl Entry {
+    pub(crate) fn to_pair(&self) -> (StoreKey, Record) {
+        (self.key, self.record.clone())
+    }
+}
+
+/// 64 slots that are allocated and given back together.
+///
+/// Chunks instead of one growing vector: nothing is moved when a shard grows, and at most one chunk's room is idle.
+struct Chunk {
+    /// Empty as long as no slot is taken.
+    slots: Box<[Option<Entry>]>,
+    taken: u64,
+    /// No record here expires before this. Exact after a purge; a touch may leave it too early, nothing leaves it too late.
+    earliest: Timestamp,
+}
+
+/// Where the order of use begins and ends.
+struct Order {
+    newest: u32,
+    oldest: u32,
+}
+
+/// One part of the records. A record keeps its slot for as long as it lives, whatever is saved to it.
+pub(crate) struct Shard {
+    table: HashTable<u32>,
+    chunks: Vec<Chunk>,
+    /// Chunks with a free slot, each once.
+    open: Vec<u32>,
+    /// Kept by stores with a bound only.
+    order: Option<Order>,
+}
+
+/// What a purge step did.
+pub(crate) struct Step {
+    /// Taken out of the shard, to be dropped when its lock is free again.
+    pub(crate) removed: Vec<(u32, Entry)>,
+    /// The chunk to go on with; `None` at the end of the shard.
+    pub(crate) next: Option<usize>,
+}
+
+/// A key's hash. Keys are uniform already; all of it is folded in so that made-up ones spread too.
+pub(crate) fn hash(key: &StoreKey) -> u64 {
+    let (words, _) = key.as_bytes().as_chunks::<8>();
+    let folded = words.iter().fold(0u64, |sum, word| sum.rotate_left(17) ^ u64::from_le_bytes(*word));
+    let wide = u128::from(folded) * 0x9E37_79B9_7F4A_7C15;
+    (wide >> 64) as u64 ^ wide as u64
+}
+
+impl Shard {
+    /// An empty shard, which keeps the order of use if `ordered`.
+    pub(crate) fn new(ordered: bool) -> Self {
+        let order = ordered.then_some(Order { newest: NONE, oldest: NONE });
+        Self { table: HashTable::new(), chunks: Vec::new(), open: Vec::new(), order }
+    }
+
+    /// How many records there are, expired ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The slot of `key`, whose hash is `hash`.
+    pub(crate) fn find(&self, hash: u64, key: &StoreKey) -> Option<u32> {
+        self.table.find(hash, |&slot| entry(&self.chunks, slot).key == *key).copied()
+    }
+
+    /// The record in a slot that [`find`](Self::find) or [`insert`](Self::insert) gave under the same lock.
+    pub(crate) fn record(&self, slot: u32) -> &Record {
+        &entry(&self.chunks, slot).record
+    }
+
+    /// What lies in `slot` by now, if anything.
+    pub(crate) fn peek(&self, slot: u32) -> Option<&Entry> {
+        self.chunks.get((slot / CHUNK) as usize)?.slots.get((slot % CHUNK) as usize)?.as_ref()
+    }
+
+    /// Adds a record under a key that is not there.
+    pub(crate) fn insert(&mut self, hash: u64, key: StoreKey, record: Record) -> u32 {
+        let at = self.open.last().copied().unwrap_or_else(|| self.add_chunk());
+        let chunk = &mut self.chunks[at as usize];
+        if chunk.slots.is_empty() {
+            chunk.slots = (0..CHUNK).map(|_| None).collect();
+        }
+        let place = chunk.taken.trailing_ones();
+        chunk.taken |= 1 << place;
+        chunk.earliest = chunk.earliest.min(record.expires_at);
+        chunk.slots[place as usize] = Some(Entry { key, record, newer: NONE, older: NONE });
+        if chunk.taken == u64::MAX {
+            self.open.pop();
+        }
+        let slot = at * CHUNK + place;
+        let Self { table, chunks, .. } = self;
+        table.insert_unique(hash, slot, |&slot| self::hash(&entry(chunks, slot).key));
+        self.link_newest(slot);
+        slot
+    }
+
+    /// Puts another record in the place of the one in `slot`, which it gives back.
+    pub(crate) fn replace(&mut self, slot: u32, record: Record) -> Record {
+        let chunk = &mut self.chunks[(slot / CHUNK) as usize];
+        chunk.earliest = chunk.earliest.min(record.expires_at);
+        mem::replace(&mut entry_mut(&mut self.chunks, slot).record, record)
+    }
+
+    /// Moves the expiry of the record in `slot` out to at least `expires_at`.
+    pub(crate) fn extend(&mut self, slot: u32, expires_at: Timestamp) {
+        let record = &mut entry_mut(&mut self.chunks, slot).record;
+        record.expires_at = record.expires_at.max(expires_at);
+    }
+
+    /// Takes the record in `slot` out.
+    pub(crate) fn remove(&mut self, slot: u32) -> Entry {
+        self.unlink(slot);
+        let hash = hash(&entry(&self.chunks, slot).key);
+        match self.table.find_entry(hash, |&other| other == slot) {
+            Ok(found) => drop(found.remove()),
+            Err(_) => unreachable!("a taken slot is in the table"),
+        }
+        let chunk = &mut self.chunks[(slot / CHUNK) as usize];
+        if chunk.taken == u64::MAX {
+            self.open.push(slot / CHUNK);
+        }
+        chunk.taken &= !(1 << (slot % CHUNK));
+        let removed = chunk.slots[(slot % CHUNK) as usize].take();
+        if chunk.taken == 0 {
+            // After a storm of sessions the memory goes back, not only into the free list.
+            chunk.slots = Box::default();
+            chunk.earliest = Timestamp::MAX;
+        }
+        self.shrink();
+        removed.expect("a taken slot holds a record")
+    }
+
+    /// Marks the record in `slot` as the one used last.
+    pub(crate) fn mark_used(&mut self, slot: u32) {
+        if self.order.as_ref().is_some_and(|order| order.newest != slot) {
+            self.unlink(slot);
+            self.link_newest(slot);
+        }
+    }
+
+    /// The slot that was used longest ago.
+    pub(crate) fn least_used(&self) -> Option<u32> {
+        self.order.as_ref().map(|order| order.oldest).filter(|&slot| slot != NONE)
+    }
+
+    /// Removes at most `limit` records that expire at `cutoff` or before, beginning with chunk `from`.
+    ///
+    /// A chunk whose earliest expiry lies ahead is passed over with one comparison for its 64 records.
+    pub(crate) fn purge(&mut self, from: usize, cutoff: Timestamp, limit: usize) -> Step {
+        let mut removed = Vec::new();
+        let mut searched = 0;
+        let mut at = from;
+        while at < self.chunks.len() && at < from + STEP_CHUNKS && searched < STEP_SEARCHED && removed.len() < limit {
+            if self.chunks[at].earliest <= cutoff {
+                searched += 1;
+                let whole = self.purge_chunk(at, cutoff, limit, &mut removed);
+                if !whole {
+                    break;
+                }
+            }
+            at += 1;
+        }
+        Step { removed, next: (at < self.chunks.len()).then_some(at) }
+    }
+
+    /// Whether it came to the chunk's end.
+    fn purge_chunk(&mut self, at: usize, cutoff: Timestamp, limit: usize, removed: &mut Vec<(u32, Entry)>) -> bool {
+        let mut earliest = Timestamp::MAX;
+        for slot in (at as u32 * CHUNK..).take(CHUNK as usize) {
+            let Some(entry) = self.peek(slot) else { continue };
+            if entry.record.expires_at > cutoff {
+                earliest = earliest.min(entry.record.expires_at);
+            } else if removed.len() < limit {
+                let entry = self.remove(slot);
+                removed.push((slot, entry));
+            } else {
+                return false;
+            }
+        }
+        self.chunks[at].earliest = earliest;
+        true
+    }
+
+    /// Records from `from` on that are live at `now`, at most `limit`, and the slot to go on with unless the shard has ended.
+    pub(crate) fn scan(&self, from: u32, now: Timestamp, limit: usize) -> (Vec<(StoreKey, Record)>, Option<u32>) {
+        let end = self.chunks.len() as u32 * CHUNK;
+        let mut found = Vec::new();
+        let stop = end.min(from.saturating_add(STEP_SEARCHED * CHUNK));
+        for slot in from..stop {
+            if found.len() == limit {
+                return (found, Some(slot));
+            }
+            if let Some(entry) = self.peek(slot).filter(|entry| entry.record.is_live(now)) {
+                found.push(entry.to_pair());
+            }
+        }
+        (found, (stop < end).then_some(stop))
+    }
+
+    /// Whether an emptied shard has given its memory back, for tests.
+    #[cfg(test)]
+    pub(crate) fn is_small(&self) -> bool {
+        self.table.capacity() <= 1024 && self.chunks.iter().all(|chunk| chunk.slots.is_empty())
+    }
+
+    fn add_chunk(&mut self) -> u32 {
+        let at = u32::try_from(self.chunks.len()).expect("a shard's slots are counted in 32 bits");
+        self.chunks.push(Chunk { slots: Box::default(), taken: 0, earliest: Timestamp::MAX });
+        self.open.push(at);
+        at
+    }
+
+    /// Gives most of the table's room back when it has become far too large. Rare: it costs a pass over what is left.
+    fn shrink(&mut self) {
+        if self.table.capacity() > 1024 && self.table.len() < self.table.capacity() / 8 {
+            let Self { table, chunks, .. } = self;
+            table.shrink_to(table.len() * 2, |&slot| hash(&entry(chunks, slot).key));
+        }
+    }
+
+    fn link_newest(&mut self, slot: u32) {
+        let Self { order: Some(order), chunks, .. } = self else { return };
+        let second = mem::replace(&mut order.newest, slot);
+        entry_mut(chunks, slot).older = second;
+        match second {
+            NONE => order.oldest = slot,
+            second => entry_mut(chunks, second).newer = slot,
+        }
+    }
+
+    fn unlink(&mut self, slot: u32) {
+        let Self { order: Some(order), chunks, .. } = self else { return };
+        let entry = entry_mut(chunks, slot);
+        let newer = mem::replace(&mut entry.newer, NONE);
+        let older = mem::replace(&mut entry.older, NONE);
+        match newer {
+            NONE => order.newest = older,
+            newer => entry_mut(chunks, newer).older = older,
+        }
+        match older {
+            NONE => order.oldest = newer,
+            older => entry_mut(chunks, older).newer = newer,
+        }
+    }
+}
+
+fn entry(chunks: &[Chunk], slot: u32) -> &Entry {
+    chunks[(slot / CHUNK) as usize].slots[(slot % CHUNK) as usize].as_ref().expect("the table names taken slots only")
+}
+
+fn entry_mut(chunks: &mut [Chunk], slot: u32) -> &mut Entry {
+    chunks[(slot / CHUNK) as usize].slots[(slot % CHUNK) as usize].as_mut().expect("links name taken slots only")
+}
+
+/// `record` with data of its own, allocated to measure.
+///
+/// What a caller gives may be a slice of something much larger, or have room to grow: kept for hours, that is a leak.
+pub(crate) fn compact(record: &Record) -> Record {
+    let mut own = record.clone();
+    own.data = Bytes::copy_from_slice(&record.data);
+    own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_stays_small() {
+        // The README promises bytes per session; most of them beside the data are here.
+        assert_eq!(size_of::<Option<Entry>>(), 112);
+    }
+}
