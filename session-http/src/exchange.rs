@@ -11,7 +11,7 @@ use session_core::{Commit, Error, ErrorKind, Opened, Result, Session};
 use crate::committed::Committed;
 use crate::parse::Candidates;
 use crate::set::Named;
-use crate::{CommitError, CookieOptions, SessionSet, SetCookie};
+use crate::{CookieOptions, SessionSet, SetCookie};
 
 /// The sessions of one request, from its `Cookie` header to the response's `Set-Cookie`.
 ///
@@ -119,7 +119,8 @@ impl Exchange {
         let session = opened.inspect_err(|_| self.0.failed.store(true, Ordering::SeqCst))?.clone();
         // The commit sets `closed` before it looks for sessions: it has seen this one, or is seen here.
         if self.0.closed.load(Ordering::SeqCst) {
-            named.manager.close(&session).await?;
+            // What would need a cookie is refused from here on, so there is none to announce.
+            let _ = named.manager.close(&session).await?;
         }
         Ok(session)
     }

@@ -172,13 +172,15 @@ impl CookieOptions {
         self
     }
 
-    /// What the cookie of the session `logical` is called.
+    /// What the cookie of the session `logical` is called. Where the name is made from the logical one,
+    /// what a cookie's name cannot have becomes `_`.
     pub fn cookie_name(&self, logical: &str) -> String {
-        match &self.name {
-            Some(name) => name.clone().into_owned(),
-            None if self.secure => format!("__Host-{logical}"),
-            None => logical.to_owned(),
+        if let Some(name) = &self.name {
+            return name.clone().into_owned();
         }
+        let prefix = if self.secure { "__Host-" } else { "" };
+        let logical = logical.chars().map(|c| if u8::try_from(c).is_ok_and(check::is_tchar) { c } else { '_' });
+        prefix.chars().chain(logical).collect()
     }
 
     /// Checks that browsers accept the cookie of the session `logical`.

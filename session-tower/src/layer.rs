@@ -45,11 +45,9 @@ type CommitWhen = Box<dyn Fn(&http::response::Parts) -> bool + Send + Sync>;
 
 impl SessionLayer {
     /// One session with the default cookie, which is called `__Host-` and the manager's name.
-    ///
-    /// # Errors
-    /// As [`SessionLayerBuilder::build`].
-    pub fn new(manager: Manager) -> Result<Self> {
-        Self::builder().session(manager, CookieOptions::new()).build()
+    pub fn new(manager: Manager) -> Self {
+        let one = Self::builder().session(manager, CookieOptions::new());
+        one.build().expect("every logical name makes a valid default cookie")
     }
 
     /// Begins a layer; at least one [`session`](SessionLayerBuilder::session) is to be added.

@@ -24,8 +24,8 @@ impl Current {
             extensions.insert(Self { exchange: exchange.clone(), outer: None, clash: false });
             return Some(exchange);
         };
-        if let Some(same) = outer.chain().find(|layer| layer.exchange.set().same(set)) {
-            let (exchange, clash) = (same.exchange.clone(), same.clash);
+        let same = outer.chain().find(|layer| layer.exchange.set().same(set));
+        if let Some((exchange, clash)) = same.map(|layer| (layer.exchange.clone(), layer.clash)) {
             extensions.insert(Self { exchange, outer: Some(outer), clash });
             return None;
         }

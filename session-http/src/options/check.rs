@@ -25,9 +25,13 @@ fn refuse(message: impl AsRef<str>) -> Result<()> {
     Err(Error::new(ErrorKind::Config, message))
 }
 
-/// RFC 9110, 5.6.2; required of servers by 4.1.1.
+/// RFC 9110, 5.6.2.
+pub(super) fn is_tchar(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
+/// Required of servers by 4.1.1.
 fn token(name: &str) -> Result<()> {
-    let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(is_tchar) {
         return refuse("a cookie's name consists of letters, digits and any of !#$%&'*+-.^_`|~");
     }
@@ -156,6 +160,15 @@ mod tests {
     fn the_default_is_accepted() {
         assert!(accepted(new()));
         assert_eq!(new().cookie_name("id"), "__Host-id");
+    }
+
+    #[test]
+    fn every_logical_name_makes_a_cookie_name() {
+        for (logical, cookie) in [("id", "__Host-id"), ("my shop", "__Host-my_shop"), ("Büro;", "__Host-B_ro_")] {
+            assert_eq!(new().cookie_name(logical), cookie);
+            new().check(logical).unwrap();
+        }
+        new().check(&"ü".repeat(32)).unwrap();
     }
 
     #[test]
