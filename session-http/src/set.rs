@@ -100,7 +100,10 @@ impl Named {
         let cookie = options.cookie_name(manager.name());
         options.check(manager.name())?;
         if !options.secure {
-            tracing::warn!(cookie, "this session's cookie is sent without TLS too; leave out `insecure()` in production");
+            tracing::warn!(
+                cookie,
+                "this session's cookie is sent without TLS too; leave out `insecure()` in production"
+            );
         }
         Ok(Self { manager, cookie, options })
     }

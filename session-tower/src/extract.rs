@@ -157,8 +157,9 @@ impl Sessions {
     }
 }
 
-const UNKNOWN_NAME: Error =
-    Error::usage("no `SessionLayer` around this handler has a session of that name: add it with `SessionLayerBuilder::session`");
+const UNKNOWN_NAME: Error = Error::usage(
+    "no `SessionLayer` around this handler has a session of that name: add it with `SessionLayerBuilder::session`",
+);
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

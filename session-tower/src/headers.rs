@@ -44,16 +44,17 @@ pub(crate) fn finish<B>(response: &mut Response<B>, set_cookie: Vec<SetCookie>, 
 }
 
 fn restrict(headers: &mut HeaderMap, caching: Caching) {
-    if let Some(vary) = caching.vary() {
-        if !lists(headers, &VARY, vary) && !lists(headers, &VARY, "*") {
-            headers.append(VARY, HeaderValue::from_static(vary));
-        }
+    if let Some(vary) = caching.vary()
+        && !lists(headers, &VARY, vary)
+        && !lists(headers, &VARY, "*")
+    {
+        headers.append(VARY, HeaderValue::from_static(vary));
     }
-    if let Some(control) = caching.cache_control() {
-        // `no-store`, the handler's or an inner layer's, is the strictest there is.
-        if caching == Caching::Never || !lists(headers, &CACHE_CONTROL, "no-store") {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
-        }
+    // `no-store`, the handler's or an inner layer's, is the strictest there is.
+    if let Some(control) = caching.cache_control()
+        && (caching == Caching::Never || !lists(headers, &CACHE_CONTROL, "no-store"))
+    {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
     }
 }
 

@@ -102,7 +102,14 @@ enum Commit {
 
 impl Commit {
     fn new(exchange: Exchange) -> Self {
-        Self::Here(Box::pin(async move { exchange.commit().await }))
+        Self::Here(Box::pin(async move {
+            let committed = exchange.commit().await;
+            if committed.error.is_some() {
+                // It will be reported; no second report about changes that were dropped.
+                exchange.abandon();
+            }
+            committed
+        }))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Committed> {
