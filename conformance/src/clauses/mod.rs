@@ -60,7 +60,11 @@ mod tests {
         for clause in clauses() {
             assert!(names.insert(clause.name), "{} is there twice", clause.name);
             assert!(clause.promise.ends_with('.'), "{}: the promise is no sentence", clause.name);
-            assert!(clause.promise.starts_with(|c: char| c.is_uppercase() || c == '`'), "{}", clause.name);
+            assert!(
+                clause.promise.starts_with(|c: char| c.is_uppercase() || c.is_numeric() || c == '`'),
+                "{}",
+                clause.name
+            );
         }
     }
 }

@@ -57,6 +57,15 @@ impl Event {
         Self { task, action, now, called: places.0, answered: places.1, answer }
     }
 
+    /// Whether its answer says that it changed nothing: a read, or a write that was refused.
+    pub(super) fn never_changes(&self) -> bool {
+        match self.answer {
+            Answer::Showed(_) => true,
+            Answer::Ended(outcome) => outcome != Outcome::Done,
+            Answer::Unknown => false,
+        }
+    }
+
     /// The state after it and whether its answer is right, if it takes effect in `state`.
     pub(super) fn apply(&self, state: State) -> (State, bool) {
         use Outcome::{Conflict, Done, Exists, Missing};

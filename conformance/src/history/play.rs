@@ -60,7 +60,9 @@ const MOST_UNKNOWN: usize = 4;
 /// The first window that no order explains, with the seed that made it.
 pub async fn run(stores: [Arc<dyn Store>; 2], start: Timestamp, plan: &Plan) -> Verdict {
     // To the terminal, failing or not: whoever sees the run fail elsewhere can play the same again.
-    eprintln!("history.random: CONFORMANCE_SEED={} CONFORMANCE_HISTORY_OPS={}", plan.seed, plan.operations);
+    // In one piece, for other clauses run beside it.
+    let line = format!("history.random: CONFORMANCE_SEED={} CONFORMANCE_HISTORY_OPS={}\n", plan.seed, plan.operations);
+    eprint!("{line}");
     let told = |failure: Failure| Failure::new(format!("{failure}replay with CONFORMANCE_SEED={}", plan.seed));
     let mut dice = StdRng::seed_from_u64(plan.seed);
     let table = Arc::new(Table::new(plan.keys));

@@ -144,6 +144,11 @@ impl<'a> Search<'a> {
         let bits = |mask: u64| (0..self.events.len()).filter(move |n| mask >> n & 1 == 1);
         let first_answer = bits(left & self.known).map(|n| self.events[n].answered).min().unwrap_or(u64::MAX);
         let candidates: Vec<usize> = bits(left).filter(|n| self.events[*n].called < first_answer).collect();
+        // What can change nothing, whenever it takes effect, may as well take effect now: no need to try other orders.
+        let idle = |n: &&usize| self.events[**n].never_changes() && self.events[**n].apply(state).1;
+        if let Some(n) = candidates.iter().find(idle) {
+            return self.from(state, left & !(1 << n));
+        }
         for n in candidates {
             let (after, right) = self.events[n].apply(state);
             if right {

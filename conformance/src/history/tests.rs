@@ -30,15 +30,9 @@ fn explains(operations: &[(u64, u64, Action, Answer)]) -> bool {
     Windows::new().extend(window(operations)).is_ok()
 }
 
-const CREATED: (u64, u64, Action, Answer) = (0, 1, Create(ONE, HUNDRED), Ended(Done));
-const ONE: Version = match Version::from_i64(1) {
-    Ok(version) => version,
-    Err(_) => unreachable!(),
-};
-const HUNDRED: Timestamp = match Timestamp::from_millis(100) {
-    Ok(at) => at,
-    Err(_) => unreachable!(),
-};
+fn created() -> (u64, u64, Action, Answer) {
+    (0, 1, Create(v(1), at(100)), Ended(Done))
+}
 
 #[test]
 fn operations_one_after_the_other_are_explained() {
@@ -62,15 +56,19 @@ fn operations_one_after_the_other_are_explained() {
 
 #[test]
 fn concurrent_operations_may_take_effect_in_either_order() {
-    assert!(explains(&[CREATED, (2, 9, Save(v(1), v(2), at(100)), Ended(Done)), (3, 4, Load, Showed(stored(1)))]));
-    assert!(explains(&[CREATED, (2, 9, Save(v(1), v(2), at(100)), Ended(Done)), (3, 4, Load, Showed(stored(2)))]));
-    assert!(explains(&[CREATED, (2, 9, Delete(None), Ended(Done)), (3, 8, Save(v(1), v(2), at(100)), Ended(Missing))]));
+    assert!(explains(&[created(), (2, 9, Save(v(1), v(2), at(100)), Ended(Done)), (3, 4, Load, Showed(stored(1)))]));
+    assert!(explains(&[created(), (2, 9, Save(v(1), v(2), at(100)), Ended(Done)), (3, 4, Load, Showed(stored(2)))]));
+    assert!(explains(&[
+        created(),
+        (2, 9, Delete(None), Ended(Done)),
+        (3, 8, Save(v(1), v(2), at(100)), Ended(Missing))
+    ]));
 }
 
 #[test]
 fn a_lost_update_is_an_anomaly() {
     assert!(!explains(&[
-        CREATED,
+        created(),
         (2, 9, Save(v(1), v(2), at(100)), Ended(Done)),
         (3, 8, Save(v(1), v(3), at(100)), Ended(Done)),
     ]));
@@ -78,10 +76,10 @@ fn a_lost_update_is_an_anomaly() {
 
 #[test]
 fn a_stale_read_is_an_anomaly() {
-    assert!(!explains(&[CREATED, (2, 3, Save(v(1), v(2), at(100)), Ended(Done)), (4, 5, Load, Showed(stored(1)))]));
+    assert!(!explains(&[created(), (2, 3, Save(v(1), v(2), at(100)), Ended(Done)), (4, 5, Load, Showed(stored(1)))]));
     // Two readers who see a write and then do not.
     assert!(!explains(&[
-        CREATED,
+        created(),
         (2, 9, Save(v(1), v(2), at(100)), Ended(Done)),
         (3, 4, Load, Showed(stored(2))),
         (5, 6, Load, Showed(stored(1))),
@@ -90,9 +88,11 @@ fn a_stale_read_is_an_anomaly() {
 
 #[test]
 fn a_record_revived_after_a_delete_is_an_anomaly() {
-    assert!(!explains(&[CREATED, (2, 3, Delete(None), Ended(Done)), (4, 5, Save(v(1), v(2), at(100)), Ended(Done)),]));
+    assert!(!explains(
+        &[created(), (2, 3, Delete(None), Ended(Done)), (4, 5, Save(v(1), v(2), at(100)), Ended(Done)),]
+    ));
     assert!(!explains(&[
-        CREATED,
+        created(),
         (2, 9, Save(v(1), v(2), at(100)), Ended(Done)),
         (3, 10, Delete(None), Ended(Done)),
         (11, 12, Load, Showed(stored(2))),
@@ -110,9 +110,9 @@ fn two_creates_that_are_done_are_an_anomaly() {
 
 #[test]
 fn a_conflict_that_nobody_caused_is_an_anomaly() {
-    assert!(!explains(&[CREATED, (2, 3, Save(v(1), v(2), at(100)), Ended(Conflict))]));
+    assert!(!explains(&[created(), (2, 3, Save(v(1), v(2), at(100)), Ended(Conflict))]));
     assert!(!explains(&[
-        CREATED,
+        created(),
         (2, 9, Delete(None), Ended(Done)),
         (3, 8, Save(v(1), v(2), at(100)), Ended(Conflict))
     ]));
@@ -120,17 +120,17 @@ fn a_conflict_that_nobody_caused_is_an_anomaly() {
 
 #[test]
 fn a_touch_that_shortens_or_is_lost_is_an_anomaly() {
-    assert!(!explains(&[CREATED, (2, 3, Touch(at(50)), Ended(Done)), (4, 5, Load, Showed(Some((v(1), at(50)))))]));
-    assert!(!explains(&[CREATED, (2, 3, Touch(at(500)), Ended(Done)), (4, 5, Load, Showed(stored(1)))]));
+    assert!(!explains(&[created(), (2, 3, Touch(at(50)), Ended(Done)), (4, 5, Load, Showed(Some((v(1), at(50)))))]));
+    assert!(!explains(&[created(), (2, 3, Touch(at(500)), Ended(Done)), (4, 5, Load, Showed(stored(1)))]));
 }
 
 #[test]
 fn an_expired_record_is_none_and_can_be_created_over() {
     let mut windows = Windows::new();
-    windows.extend(window(&[CREATED])).unwrap();
+    windows.extend(window(&[created()])).unwrap();
     let late = |action, places, answer| Event::new(0, action, at(100), places, answer);
     let mut living = Windows::new();
-    living.extend(window(&[CREATED])).unwrap();
+    living.extend(window(&[created()])).unwrap();
     assert!(living.extend(vec![late(Load, (2, 3), Showed(stored(1)))]).is_err(), "it is not live at its expiry");
     windows.extend(vec![late(Save(v(1), v(2), at(900)), (2, 3), Ended(Missing))]).unwrap();
     windows.extend(vec![late(Create(v(3), at(900)), (4, 5), Ended(Done))]).unwrap();
@@ -141,10 +141,10 @@ fn an_expired_record_is_none_and_can_be_created_over() {
 fn an_unknown_outcome_happened_or_not_or_happens_later() {
     let lost = (2, 3, Save(v(1), v(2), at(100)), Unknown);
     for seen in [1, 2] {
-        assert!(explains(&[CREATED, lost, (4, 5, Load, Showed(stored(seen)))]));
+        assert!(explains(&[created(), lost, (4, 5, Load, Showed(stored(seen)))]));
     }
     let mut windows = Windows::new();
-    windows.extend(window(&[CREATED, lost, (4, 5, Load, Showed(stored(1)))])).unwrap();
+    windows.extend(window(&[created(), lost, (4, 5, Load, Showed(stored(1)))])).unwrap();
     windows.extend(window(&[(6, 7, Load, Showed(stored(1)))])).unwrap();
     windows.extend(window(&[(8, 9, Load, Showed(stored(2)))])).unwrap();
     assert!(windows.extend(window(&[(10, 11, Load, Showed(stored(1)))])).is_err(), "once seen it has happened");
@@ -152,22 +152,22 @@ fn an_unknown_outcome_happened_or_not_or_happens_later() {
 
 #[test]
 fn an_unknown_outcome_happens_once_and_not_before_its_call() {
-    assert!(!explains(&[CREATED, (2, 3, Load, Showed(stored(2))), (4, 5, Save(v(1), v(2), at(100)), Unknown),]));
+    assert!(!explains(&[created(), (2, 3, Load, Showed(stored(2))), (4, 5, Save(v(1), v(2), at(100)), Unknown),]));
     let mut windows = Windows::new();
-    windows.extend(window(&[CREATED, (2, 3, Delete(None), Unknown), (4, 5, Load, Showed(None))])).unwrap();
+    windows.extend(window(&[created(), (2, 3, Delete(None), Unknown), (4, 5, Load, Showed(None))])).unwrap();
     windows.extend(window(&[(6, 7, Create(v(2), at(100)), Ended(Done))])).unwrap();
     assert!(windows.extend(window(&[(8, 9, Load, Showed(None))])).is_err(), "one delete removes one record");
 }
 
 #[test]
 fn a_crowded_window_is_checked_quickly() {
-    // 60 loads and touches at once, in any of 60! orders: memory makes it a short search.
+    // Loads and touches, some twenty of them in flight at any time: all orders are more than anybody can try.
     let operations: Vec<_> = (0..60)
         .map(|n| match n {
             0 => (0, 1, Create(v(1), at(100)), Ended(Done)),
-            _ if n % 3 == 0 => (2 + n / 8, 12 + n / 8, Touch(at(90)), Ended(Done)),
-            _ => (2 + n / 8, 12 + n / 8, Load, Showed(stored(1))),
+            _ if n % 3 == 0 => (2 + n / 8, 4 + n / 8, Touch(at(90)), Ended(Done)),
+            _ => (2 + n / 8, 4 + n / 8, Load, Showed(stored(1))),
         })
         .collect();
-    assert!(explains(&operations[..20]));
+    assert!(explains(&operations));
 }
