@@ -215,9 +215,6 @@ impl Session {
         turn: &mut Option<Turn>,
     ) -> Result<Option<Target>> {
         let manager = &*self.shared.manager;
-        if manager.conflicts == ConflictPolicy::Reject {
-            return Err(Error::fixed(ErrorKind::Conflict, "somebody else has saved it meanwhile"));
-        }
         if turn.is_none() {
             let joined = manager.hot.join(key).await;
             if let Some((version, content)) = joined.newer_than(tried)
@@ -296,9 +293,6 @@ impl Session {
     fn next_move(&self, work: &Work, newer: Newer) -> Result<Option<Target>> {
         let manager = &*self.shared.manager;
         match newer {
-            Newer::Live(..) if manager.conflicts == ConflictPolicy::Reject => {
-                Err(Error::fixed(ErrorKind::Conflict, "somebody else has saved it meanwhile"))
-            }
             Newer::Live(version, content) => match rebase(work, version, content, manager.conflicts) {
                 Ok(target) => Ok(Some(target)),
                 Err(Refused::Identity) => Ok(None),
@@ -354,8 +348,11 @@ fn rebase(work: &Work, over: Version, newer: Arc<Content>, policy: ConflictPolic
         return Err(Refused::Identity);
     }
     let content = match policy {
+        ConflictPolicy::Reject => {
+            return Err(Refused::Error(Error::fixed(ErrorKind::Conflict, "somebody else has saved it meanwhile")));
+        }
         ConflictPolicy::Overwrite => work.content.clone(),
-        ConflictPolicy::Replay | ConflictPolicy::Reject => replay(&work.ops, &newer).map_err(Refused::Error)?,
+        ConflictPolicy::Replay => replay(&work.ops, &newer).map_err(Refused::Error)?,
     };
     Ok(Target { over, content })
 }

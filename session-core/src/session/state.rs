@@ -220,6 +220,10 @@ impl State {
     /// Takes in that a write is done. Operations logged since it was sent stay in the log, and `view` must be brought up to date.
     pub(crate) fn settled(&mut self, after: After, rotated: bool) {
         if self.epoch != after.epoch {
+            // A logout came while it was under way: what it stored ends as well.
+            if !self.ending.contains(&after.anchor.key) {
+                self.ending.push(after.anchor.key);
+            }
             return;
         }
         let done = after.ops_end.saturating_sub(self.stored_ops).min(self.log.len() as u64);
