@@ -2,29 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Stdio;
 
 use cargo_metadata::diagnostic::DiagnosticLevel;
 use cargo_metadata::{CompilerMessage, Message, Metadata, Package, PackageId, Target, TargetKind};
 
+use super::Place;
 use crate::Result;
 
 /// A test program that was built.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Program {
-    pub(crate) package: String,
-    pub(crate) target: String,
-    pub(crate) kind: Kind,
+pub(super) struct Program {
+    pub(super) package: String,
+    pub(super) target: String,
+    pub(super) kind: Kind,
     /// The package's folder: where its tests run.
-    pub(crate) folder: PathBuf,
-    pub(crate) version: String,
-    pub(crate) executable: PathBuf,
+    pub(super) folder: PathBuf,
+    pub(super) version: String,
+    pub(super) executable: PathBuf,
 }
 
 /// What a test program was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(super) enum Kind {
     /// The tests inside a library or a program: there may be none.
     Unit,
     /// A file in `tests/`: it is there to run something.
@@ -33,7 +34,7 @@ pub(crate) enum Kind {
 
 impl Program {
     /// As `cargo test` names it to people.
-    pub(crate) fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self.kind {
             Kind::Unit => format!("{} (unit)", self.package),
             Kind::Integration => format!("{}::{}", self.package, self.target),
@@ -43,18 +44,18 @@ impl Program {
 
 /// What came out of the build.
 #[derive(Debug, Default)]
-pub(crate) struct Built {
-    pub(crate) programs: Vec<Program>,
+pub(super) struct Built {
+    pub(super) programs: Vec<Program>,
     /// What did not compile, by name.
-    pub(crate) broken: BTreeSet<String>,
-    pub(crate) well: bool,
+    pub(super) broken: BTreeSet<String>,
+    pub(super) well: bool,
 }
 
 /// Builds all tests and examples of the workspace, going on where something does not compile.
-pub(crate) fn build(root: &Path, cargo: &str) -> Result<Built> {
-    let metadata = cargo_metadata::MetadataCommand::new().cargo_path(cargo).current_dir(root).no_deps().exec()?;
-    let mut child = Command::new(cargo)
-        .current_dir(root)
+pub(super) fn build(place: &Place) -> Result<Built> {
+    let metadata = cargo_metadata::MetadataCommand::new().current_dir(&place.root).no_deps().exec()?;
+    let mut child = place
+        .cargo()
         .args(["build", "--workspace", "--tests", "--examples", "--keep-going"])
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
