@@ -1,1 +1,102 @@
-//!
+#![doc = include_str!("../README.md")]
+
+use std::time::Duration;
+
+use session_core::{Result, StoreKey};
+
+mod queue;
+mod tasks;
+mod threads;
+
+pub use tasks::{Batcher, RoundTrip};
+pub use threads::{Worker, Workers};
+
+/// What one call carries into a batch: its operands, its own `now` included.
+pub trait Item: Send + Sync + 'static {
+    /// What the call answers.
+    type Output: Send + 'static;
+
+    /// The key of which a batch holds at most one item; a second one waits for the next batch.
+    ///
+    /// `None` where several in one batch do no harm: loads, or statements that run one after another.
+    fn key(&self) -> Option<StoreKey>;
+
+    /// About how many bytes it puts on the wire.
+    fn len(&self) -> usize;
+
+    /// Whether that is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a batch answers: one result for each item, in the items' order, or one error for the batch as a whole.
+///
+/// After an error for the whole, each item of the batch is run again alone.
+pub type Answers<I> = Result<Vec<Result<<I as Item>::Output>>>;
+
+/// Bounds of a [`Batcher`] or of [`Workers`].
+///
+/// ```
+/// use session_core::seconds;
+/// use store_batch::Limits;
+///
+/// let limits = Limits::new().in_flight(2).items(64).timeout(seconds(3));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Limits {
+    in_flight: usize,
+    items: usize,
+    bytes: usize,
+    queue: usize,
+    timeout: Duration,
+}
+
+impl Limits {
+    /// 4 round trips in flight, 128 items or 1 MiB in a batch, 16,384 items in the queue, 5 s.
+    pub const fn new() -> Self {
+        Self { in_flight: 4, items: 128, bytes: 1 << 20, queue: 16_384, timeout: Duration::from_secs(5) }
+    }
+
+    /// How many round trips may be under way at once; 0 counts as 1. [`Workers`] have one per thread instead.
+    pub const fn in_flight(mut self, n: usize) -> Self {
+        self.in_flight = at_least_one(n);
+        self
+    }
+
+    /// How many items go into one batch; 0 counts as 1.
+    pub const fn items(mut self, n: usize) -> Self {
+        self.items = at_least_one(n);
+        self
+    }
+
+    /// How many bytes go into one batch, by [`Item::len`]. A single item that is longer goes alone.
+    pub const fn bytes(mut self, n: usize) -> Self {
+        self.bytes = n;
+        self
+    }
+
+    /// How many items may wait; 0 counts as 1. Further calls wait for room, within their time-out.
+    pub const fn queue(mut self, n: usize) -> Self {
+        self.queue = at_least_one(n);
+        self
+    }
+
+    /// How long a call may take, waiting included, before it answers
+    /// [`Unavailable`](session_core::ErrorKind::Unavailable).
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const fn at_least_one(n: usize) -> usize {
+    if n == 0 { 1 } else { n }
+}

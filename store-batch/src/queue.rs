@@ -1,0 +1,150 @@
+//! The calls that wait, and the batches made of them. Shared by both drivers.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use session_core::{Error, ErrorKind, Result};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time;
+
+use crate::{Answers, Item, Limits};
+
+const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
+const STOPPED: Error = Error::fixed(ErrorKind::Unavailable, "the batch was given up before it was answered");
+const MISCOUNTED: Error = Error::fixed(ErrorKind::Other, "a batch was answered with a wrong number of results");
+
+/// What is answered for a batch whose executor panicked.
+pub(crate) const PANICKED: Error = Error::fixed(ErrorKind::Other, "a round trip panicked");
+
+type Reply<I> = oneshot::Sender<Result<<I as Item>::Output>>;
+
+/// A call that waits.
+struct Waiting<I: Item> {
+    item: I,
+    reply: Reply<I>,
+}
+
+/// What one round trip carries; item and reply of a call have the same position.
+pub(crate) struct Batch<I: Item> {
+    pub(crate) items: Vec<I>,
+    replies: Vec<Reply<I>>,
+}
+
+/// The calls that wait, and who works on them.
+pub(crate) struct State<I: Item> {
+    waiting: VecDeque<Waiting<I>>,
+    /// Tasks that have a round trip under way.
+    pub(crate) running: usize,
+    /// Threads that sleep and that nobody has woken yet.
+    pub(crate) idle: usize,
+    pub(crate) closed: bool,
+}
+
+/// The queue of one batcher.
+pub(crate) struct Queue<I: Item> {
+    state: Mutex<State<I>>,
+    /// One permit for each item that may still be queued.
+    room: Semaphore,
+    pub(crate) work: Condvar,
+    pub(crate) limits: Limits,
+}
+
+impl<I: Item> Queue<I> {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let state = State { waiting: VecDeque::new(), running: 0, idle: 0, closed: false };
+        let room = Semaphore::new(limits.queue.min(Semaphore::MAX_PERMITS));
+        Self { state: Mutex::new(state), room, work: Condvar::new(), limits }
+    }
+
+    /// Only pushes and pops happen under this lock, so a poisoned one guards nothing half done.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State<I>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues `item`, calls `started` to see to it that somebody works, and waits for the answer: all within the time-out.
+    pub(crate) async fn call(&self, item: I, started: impl FnOnce(MutexGuard<'_, State<I>>)) -> Result<I::Output> {
+        let answer = async {
+            match self.room.acquire().await {
+                Ok(permit) => permit.forget(), // given back by `take`
+                Err(_) => return Err(STOPPED),
+            }
+            let answer = {
+                let (reply, answer) = oneshot::channel();
+                let mut state = self.lock();
+                state.waiting.push_back(Waiting { item, reply });
+                started(state);
+                answer
+            };
+            answer.await.unwrap_or(Err(STOPPED))
+        };
+        time::timeout(self.limits.timeout, answer).await.unwrap_or(Err(TIMED_OUT))
+    }
+
+    /// The next batch, or `None` if nothing waits. Calls that nobody waits for any more are left out.
+    pub(crate) fn take(&self, state: &mut State<I>) -> Option<Batch<I>> {
+        let mut batch = Batch { items: Vec::new(), replies: Vec::new() };
+        let mut keys = HashSet::new();
+        let mut passed_over = Vec::new();
+        let mut bytes = 0usize;
+        let mut left = 0;
+        // The second condition keeps a long queue for one hot key from being walked through for each of its items.
+        while batch.items.len() < self.limits.items && passed_over.len() < 4 * self.limits.items {
+            let Some(next) = state.waiting.pop_front() else { break };
+            if next.reply.is_closed() {
+                left += 1;
+                continue;
+            }
+            let longer = bytes.saturating_add(next.item.len());
+            if longer > self.limits.bytes && !batch.items.is_empty() {
+                state.waiting.push_front(next);
+                break;
+            }
+            if next.item.key().is_some_and(|key| !keys.insert(key)) {
+                passed_over.push(next);
+                continue;
+            }
+            bytes = longer;
+            left += 1;
+            batch.items.push(next.item);
+            batch.replies.push(next.reply);
+        }
+        for item in passed_over.into_iter().rev() {
+            state.waiting.push_front(item);
+        }
+        self.room.add_permits(left);
+        (!batch.items.is_empty()).then_some(batch)
+    }
+}
+
+impl<I: Item> Batch<I> {
+    /// Hands out the answers of the whole batch. When it failed as a whole and had several items,
+    /// it comes back to be run one by one: what one of them did wrong must not be felt by the others.
+    pub(crate) fn answer(self, answers: Answers<I>) -> Option<Self> {
+        match answers {
+            Ok(answers) if answers.len() == self.items.len() => {
+                for (reply, answer) in self.replies.into_iter().zip(answers) {
+                    // A caller that has gone away is no error.
+                    let _ = reply.send(answer);
+                }
+                None
+            }
+            Ok(_) => self.fail(MISCOUNTED),
+            Err(_) if self.items.len() > 1 => Some(self),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn fail(self, error: Error) -> Option<Self> {
+        for reply in self.replies {
+            let _ = reply.send(Err(error.clone()));
+        }
+        None
+    }
+
+    /// Batches of one, of those that somebody still waits for.
+    pub(crate) fn one_by_one(self) -> impl Iterator<Item = Self> {
+        let pairs = self.items.into_iter().zip(self.replies);
+        let wanted = pairs.filter(|(_, reply)| !reply.is_closed());
+        wanted.map(|(item, reply)| Self { items: vec![item], replies: vec![reply] })
+    }
+}

@@ -1,0 +1,136 @@
+//! Batches run by tasks, for drivers that are asynchronous.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use session_core::Result;
+
+use crate::queue::{Batch, PANICKED, Queue};
+use crate::{Answers, Item, Limits};
+
+/// How a batch travels: one statement, one pipeline, one request.
+pub trait RoundTrip: Send + Sync + 'static {
+    /// What one call carries.
+    type Item: Item;
+
+    /// Runs a batch of at least one item.
+    ///
+    /// - A batch of one should take the plain path: most batches of a service that is not busy are of one.
+    /// - What concerns one item alone is that item's error; what concerns the connection is the batch's.
+    /// - After an error for a batch of several each item comes again in a batch of its own, though the first run may have had
+    ///   its effect and only the reply was lost. Running an item twice must do no harm.
+    /// - It must end by itself, soon after the time-out at the latest: it is never dropped half-way, since few drivers bear that.
+    ///   Until then it counts as in flight.
+    fn run(&self, items: &[Self::Item]) -> impl Future<Output = Answers<Self::Item>> + Send;
+}
+
+/// Concurrent calls in, batches out. See the [crate's documentation](crate).
+pub struct Batcher<R: RoundTrip>(Arc<Inner<R>>);
+
+struct Inner<R: RoundTrip> {
+    round_trip: R,
+    queue: Queue<R::Item>,
+}
+
+impl<R: RoundTrip> Batcher<R> {
+    /// Batches calls into `round_trip`s.
+    pub fn new(round_trip: R, limits: Limits) -> Self {
+        Self(Arc::new(Inner { round_trip, queue: Queue::new(limits) }))
+    }
+
+    /// Sends `item` with the next batch and waits for its answer.
+    ///
+    /// Dropping the future withdraws an item that still waits; one that is under way goes on to its end.
+    ///
+    /// # Errors
+    /// What the round trip answers for this item;
+    /// [`Unavailable`](session_core::ErrorKind::Unavailable) when there is no answer within the time-out, waiting included.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time enabled.
+    pub async fn call(&self, item: R::Item) -> Result<<R::Item as Item>::Output> {
+        let inner = &self.0;
+        inner
+            .queue
+            .call(item, |mut state| {
+                if state.running < inner.queue.limits.in_flight
+                    && let Some(batch) = inner.queue.take(&mut state)
+                {
+                    state.running += 1;
+                    drop(state);
+                    let runner = Runner { inner: Arc::clone(inner), counted: true };
+                    tokio::spawn(runner.run(batch));
+                }
+            })
+            .await
+    }
+
+    /// What the batches are run by.
+    pub fn round_trip(&self) -> &R {
+        &self.0.round_trip
+    }
+}
+
+impl<R: RoundTrip> Clone for Batcher<R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R: RoundTrip> fmt::Debug for Batcher<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batcher").field("limits", &self.0.queue.limits).finish_non_exhaustive()
+    }
+}
+
+/// One of the round trips in flight: runs batches until none waits.
+struct Runner<R: RoundTrip> {
+    inner: Arc<Inner<R>>,
+    /// Whether it is among `State::running`.
+    counted: bool,
+}
+
+impl<R: RoundTrip> Runner<R> {
+    async fn run(mut self, mut batch: Batch<R::Item>) {
+        loop {
+            let answers = self.travel(&batch.items).await;
+            if let Some(failed) = batch.answer(answers) {
+                for single in failed.one_by_one() {
+                    let answers = self.travel(&single.items).await;
+                    single.answer(answers);
+                }
+            }
+            let mut state = self.inner.queue.lock();
+            match self.inner.queue.take(&mut state) {
+                Some(next) => batch = next,
+                None => {
+                    // Under the same lock: whoever queues an item now must see that nobody is there to take it.
+                    state.running -= 1;
+                    drop(state);
+                    self.counted = false;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A round trip whose panic is an error like any other: the calls behind it still have their turn.
+    async fn travel(&self, items: &[R::Item]) -> Answers<R::Item> {
+        let mut trip = pin!(self.inner.round_trip.run(items));
+        poll_fn(|cx| catch_unwind(AssertUnwindSafe(|| trip.as_mut().poll(cx))).unwrap_or(Poll::Ready(Err(PANICKED))))
+            .await
+    }
+}
+
+impl<R: RoundTrip> Drop for Runner<R> {
+    /// When the runtime shuts down under it. A batcher that outlives one runtime works in the next.
+    fn drop(&mut self) {
+        if self.counted {
+            self.inner.queue.lock().running -= 1;
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What differs when threads run the batches.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::mpsc;
+use std::task::Poll;
+
+use session_core::{ErrorKind, Result, StoreKey, seconds};
+use store_batch::{Answers, Item, Limits, Worker, Workers};
+use tokio::sync::mpsc as queue;
+
+struct Call(u32);
+
+impl Item for Call {
+    type Output = u32;
+
+    fn key(&self) -> Option<StoreKey> {
+        None
+    }
+
+    fn len(&self) -> usize {
+        4
+    }
+}
+
+/// Tells the test what it got, waits for leave to go on, and panics for 13.
+struct Gated {
+    seen: queue::UnboundedSender<Vec<u32>>,
+    leave: mpsc::Receiver<()>,
+}
+
+impl Worker for Gated {
+    type Item = Call;
+
+    fn run(&mut self, items: &[Call]) -> Answers<Call> {
+        let numbers: Vec<_> = items.iter().map(|call| call.0).collect();
+        self.seen.send(numbers.clone()).unwrap();
+        self.leave.recv().unwrap();
+        assert!(!numbers.contains(&13));
+        Ok(numbers.into_iter().map(Ok).collect())
+    }
+}
+
+fn start(limits: Limits) -> (Workers<Call>, queue::UnboundedReceiver<Vec<u32>>, mpsc::Sender<()>) {
+    let (seen, batches) = queue::unbounded_channel();
+    let (go, leave) = mpsc::channel();
+    (Workers::start("test", [Gated { seen, leave }], limits).unwrap(), batches, go)
+}
+
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<u32>> + Send + 'a>>;
+
+/// Polls a call once, so that it is queued or under way, in this order, when this returns.
+async fn begin(workers: &Workers<Call>, n: u32) -> Answer<'_> {
+    let mut answer: Answer<'_> = Box::pin(workers.call(Call(n)));
+    poll_fn(|cx| {
+        assert!(answer.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    answer
+}
+
+#[tokio::test]
+async fn what_arrives_while_the_thread_is_busy_forms_the_next_batch() {
+    let (workers, mut batches, go) = start(Limits::new());
+    let zero = begin(&workers, 0).await;
+    assert_eq!(batches.recv().await.unwrap(), [0]);
+    let one = begin(&workers, 1).await;
+    let two = begin(&workers, 2).await;
+    go.send(()).unwrap();
+    assert_eq!(batches.recv().await.unwrap(), [1, 2]);
+    go.send(()).unwrap();
+    assert_eq!((zero.await.unwrap(), one.await.unwrap(), two.await.unwrap()), (0, 1, 2));
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_own_call_and_the_thread_goes_on() {
+    let (workers, mut batches, go) = start(Limits::new());
+    let _zero = begin(&workers, 0).await;
+    assert_eq!(batches.recv().await.unwrap(), [0]);
+    let one = begin(&workers, 1).await;
+    let thirteen = begin(&workers, 13).await;
+    for _ in 0..5 {
+        go.send(()).unwrap();
+    }
+    for expected in [vec![1, 13], vec![1], vec![13]] {
+        assert_eq!(batches.recv().await.unwrap(), expected);
+    }
+    assert_eq!(one.await.unwrap(), 1);
+    assert_eq!(thirteen.await.unwrap_err().kind(), ErrorKind::Other);
+    assert_eq!(begin(&workers, 2).await.await.unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_thread_is_unavailable_within_the_time_out() {
+    let (workers, mut batches, go) = start(Limits::new().timeout(seconds(3)));
+    let zero = begin(&workers, 0).await;
+    assert_eq!(batches.recv().await.unwrap(), [0]);
+    let one = begin(&workers, 1).await;
+    assert_eq!(zero.await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(one.await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let two = begin(&workers, 2).await;
+    go.send(()).unwrap();
+    assert_eq!(batches.recv().await.unwrap(), [2]);
+    go.send(()).unwrap();
+    assert_eq!(two.await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn the_thread_runs_what_waits_and_ends_with_its_handle() {
+    let (workers, mut batches, go) = start(Limits::new());
+    let zero = begin(&workers, 0).await;
+    assert_eq!(batches.recv().await.unwrap(), [0]);
+    drop(zero);
+    drop(workers);
+    go.send(()).unwrap();
+    assert_eq!(batches.recv().await, None, "the worker was dropped with its thread");
+}
