@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use async_lock::OnceCell;
 use futures_util::future::{join_all, try_join_all};
 use session_core::{Commit, Error, ErrorKind, Opened, Result, Session};
 
@@ -54,7 +53,9 @@ struct Inner {
 
 #[derive(Default)]
 struct Slot {
-    session: OnceCell<Session>,
+    session: OnceLock<Session>,
+    /// Whoever opens it holds this, so that it is loaded once.
+    opening: async_lock::Mutex<()>,
     /// The cookie's options for this response. Boxed, for it is seldom there.
     options: Mutex<Option<Box<CookieOptions>>>,
 }
@@ -115,8 +116,15 @@ impl Exchange {
             return Ok(session.clone());
         }
         let found = Candidates::find(cookies, &named.cookie);
-        let opened = slot.session.get_or_try_init(|| named.open(found)).await;
-        let session = opened.inspect_err(|_| self.0.failed.store(true, Ordering::SeqCst))?.clone();
+        let turn = slot.opening.lock().await;
+        let session = match slot.session.get() {
+            Some(session) => session.clone(),
+            None => {
+                let opened = named.open(found).await.inspect_err(|_| self.0.failed.store(true, Ordering::SeqCst))?;
+                slot.session.get_or_init(|| opened).clone()
+            }
+        };
+        drop(turn);
         // The commit sets `closed` before it looks for sessions: it has seen this one, or is seen here.
         if self.0.closed.load(Ordering::SeqCst) {
             // What would need a cookie is refused from here on, so there is none to announce.

@@ -41,7 +41,7 @@ pub struct Manager {
 }
 
 pub(crate) struct Inner {
-    pub(crate) store: Arc<dyn Store>,
+    store: Arc<dyn Store>,
     pub(crate) name: Box<str>,
     pub(crate) policy: Policy,
     pub(crate) limits: Limits,
@@ -103,7 +103,7 @@ impl Manager {
         let key = StoreKey::derive(&inner.name, &id);
         let call = inner.call();
         let blank = |opened, id| State::new(opened, Some(Held { id: Some(id), expires_at: None }), call.now);
-        let record = match inner.store.load(&call, &key).await {
+        let record = match inner.store().load(&call, &key).await {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(blank(Opened::Unknown, id)),
             Err(error) if error.kind() == crate::ErrorKind::Corrupt => {
@@ -180,6 +180,11 @@ impl Manager {
 }
 
 impl Inner {
+    /// Past the pointer: a call to the pointer's own `Store` would box a second future around the store's.
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -218,7 +223,7 @@ impl Session {
             let Some(anchor) = &state.anchor else { return Ok(None) };
             (anchor.key, state.epoch, manager.expiry(&state.base, now))
         };
-        let outcome = manager.store.touch(&manager.call(), &key, expires_at).await?;
+        let outcome = manager.store().touch(&manager.call(), &key, expires_at).await?;
         let mut state = self.shared.state();
         if outcome == Outcome::Done
             && state.epoch == epoch
