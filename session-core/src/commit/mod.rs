@@ -237,7 +237,7 @@ impl Session {
 
     async fn load_newer(&self, key: &StoreKey) -> Result<Newer> {
         let manager = &*self.shared.manager;
-        let Some(record) = manager.store.load(&manager.call(), key).await? else { return Ok(Newer::Missing) };
+        let Some(record) = manager.store().load(&manager.call(), key).await? else { return Ok(Newer::Missing) };
         Ok(match Stored::read(&record)? {
             Stored::Content(content) => Newer::Live(record.version, Arc::new(content)),
             Stored::Tombstone(Some(_)) => Newer::Moved,
@@ -311,7 +311,7 @@ impl Session {
         for _ in 0..2 {
             let (key, record, after) = self.newborn(work, content)?;
             self.state().orphans.push(key);
-            match manager.store.create(&manager.call(), &key, &record).await {
+            match manager.store().create(&manager.call(), &key, &record).await {
                 Ok(Outcome::Done) => return Ok(after),
                 Ok(_) => self.state().orphans.retain(|orphan| *orphan != key),
                 Err(error) if doubt::is_definite(&error) => return Err(error),
@@ -326,7 +326,7 @@ impl Session {
         let manager = &*self.shared.manager;
         let orphans = self.state().orphans.clone();
         for key in orphans {
-            match manager.store.delete(&manager.call(), &key, None).await {
+            match manager.store().delete(&manager.call(), &key, None).await {
                 Ok(_) => self.state().orphans.retain(|orphan| *orphan != key),
                 Err(error) => tracing::warn!(%error, "a record under an id that nobody has could not be removed"),
             }
