@@ -55,10 +55,10 @@ pub enum Opened {
 /// - a key written without having been read is overwritten;
 /// - [`flashes`](Session::flashes) removes just the messages it showed;
 /// - a key that was read here ([`get`](Session::get), [`contains`](Session::contains), [`take`](Session::take)), then written here,
-///   and changed to something else meanwhile, is a clash: the commit answers [`ErrorKind::Conflict`] and names the key.
+///   and changed to something else meanwhile, is a clash: the commit answers [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) and names the key.
 ///
 /// Reading one key and writing *another* is not protected, unless [`require_unchanged`](Session::require_unchanged) says so.
-/// If the session changed hands meanwhile (login, logout, rotation, revocation), nothing is done again: [`ErrorKind::Gone`].
+/// If the session changed hands meanwhile (login, logout, rotation, revocation), nothing is done again: [`ErrorKind::Gone`](crate::ErrorKind::Gone).
 ///
 /// ```
 /// # pollster::block_on(async {

@@ -4,9 +4,10 @@ use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::routing::get as route;
-use session_core::SessionId;
+use session_core::{ManualClock, SessionId};
 use session_tower::{
-    CookieOptions, Error, ErrorKind, Opened, Result, SameSite, Session, SessionLayer, Sessions, testing,
+    CookieOptions, Error, ErrorKind, Manager, Opened, Result, SameSite, Session, SessionLayer, Sessions, Timestamp,
+    minutes, testing,
 };
 use tower::ServiceExt as _;
 
@@ -228,4 +229,22 @@ async fn a_response_may_send_the_cookie_otherwise() {
     let response = get(&app).await;
     let line = header(&response, "set-cookie").unwrap();
     assert!(line.contains("; SameSite=Strict") && line.ends_with("; Max-Age=3600"), "{line}");
+}
+
+#[tokio::test]
+async fn only_reading_moves_the_expiry_once_in_a_while() {
+    let (store, _) = one();
+    let clock = ManualClock::new(Timestamp::from_millis(1_000_000).unwrap());
+    let sessions = SessionLayer::new(Manager::builder(store.clone()).clock(clock.clone()).build().unwrap());
+    let ann = testing::signed_in(&sessions, "ann").await;
+    let app = Router::new().route("/", route(|_: Session| async {})).layer(sessions);
+    let written = store.writes();
+    clock.advance(minutes(5));
+    get_with(&app, &ann).await;
+    assert_eq!(store.writes(), written, "within a tenth of the idle time");
+    clock.advance(minutes(5));
+    get_with(&app, &ann).await;
+    assert_eq!(store.writes(), written + 1);
+    get_with(&app, &ann).await;
+    assert_eq!(store.writes(), written + 1);
 }
