@@ -25,7 +25,7 @@ pub enum Commit {
     Unchanged,
     /// The id is the same; the session lives longer or shorter than the client knows.
     Extended(Ticket),
-    /// The client needs this id.
+    /// The client needs this id, or must be told anew how long to keep it.
     Issue(Ticket),
     /// The client holds the id of a session that has ended.
     Clear,
@@ -70,16 +70,18 @@ impl Session {
             return if state.ended && state.client.is_some() { Commit::Clear } else { Commit::Unchanged };
         };
         let held = state.client.as_ref();
-        let same_id = held.and_then(|held| held.id.as_ref()) == Some(&anchor.id);
-        if same_id && held.and_then(|held| held.expires_at) == Some(anchor.expires_at) {
+        let persistent = state.base.own.persistent;
+        // A cookie that is to outlive the browser from now on, or no longer, must be sent again.
+        let same = held.is_some_and(|held| held.id.as_ref() == Some(&anchor.id) && held.persistent == persistent);
+        if same && held.and_then(|held| held.expires_at) == Some(anchor.expires_at) {
             return Commit::Unchanged;
         }
         let ticket = Ticket {
             value: ClientValue(anchor.id.encode()),
             expires_at: anchor.expires_at,
             max_age: anchor.expires_at.since(now),
-            persistent: state.base.own.persistent,
+            persistent,
         };
-        if same_id { Commit::Extended(ticket) } else { Commit::Issue(ticket) }
+        if same { Commit::Extended(ticket) } else { Commit::Issue(ticket) }
     }
 }

@@ -91,7 +91,11 @@ impl Manager {
         let state = match client_value {
             None => State::new(Opened::New, None, self.now()),
             Some(text) => match SessionId::parse(text) {
-                None => State::new(Opened::Undecodable, Some(Held { id: None, expires_at: None }), self.now()),
+                None => State::new(
+                    Opened::Undecodable,
+                    Some(Held { id: None, expires_at: None, persistent: false }),
+                    self.now(),
+                ),
                 Some(id) => self.resume(id).await?,
             },
         };
@@ -102,7 +106,8 @@ impl Manager {
         let inner = &*self.inner;
         let key = StoreKey::derive(&inner.name, &id);
         let call = inner.call();
-        let blank = |opened, id| State::new(opened, Some(Held { id: Some(id), expires_at: None }), call.now);
+        let blank =
+            |opened, id| State::new(opened, Some(Held { id: Some(id), expires_at: None, persistent: false }), call.now);
         let record = match inner.store().load(&call, &key).await {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(blank(Opened::Unknown, id)),

@@ -23,6 +23,8 @@ pub(crate) struct Held {
     pub(crate) id: Option<SessionId>,
     /// The expiry that the client's cookie was made for, as far as the record tells.
     pub(crate) expires_at: Option<Timestamp>,
+    /// Whether that cookie was to outlive the browser.
+    pub(crate) persistent: bool,
 }
 
 /// A write that was sent and whose answer is not known: the request that made it was dropped, or the reply was lost.
@@ -111,7 +113,11 @@ impl State {
     }
 
     pub(crate) fn resumed(anchor: Anchor, content: Content) -> Self {
-        let client = Held { id: Some(anchor.id.clone()), expires_at: Some(anchor.expires_at) };
+        let client = Held {
+            id: Some(anchor.id.clone()),
+            expires_at: Some(anchor.expires_at),
+            persistent: content.own.persistent,
+        };
         Self::of(Opened::Resumed, Some(client), Some(anchor), content)
     }
 

@@ -78,8 +78,10 @@ async fn own(web: &Web) -> Verdict {
     ok(remember.set_persistent(true), "set_persistent")?;
     ok(other.insert("n", &2), "insert")?;
     let commit = ok(remember.save().await, "save")?;
-    let Commit::Extended(ticket) = commit else {
-        return Err(Failure::new(format!("a longer life should be announced, the commit is {commit:?}")));
+    let Commit::Issue(ticket) = commit else {
+        return Err(Failure::new(format!(
+            "a cookie that outlives the browser should be sent, the commit is {commit:?}"
+        )));
     };
     ensure!(
         ticket.persistent && ticket.max_age == days(30),
@@ -90,7 +92,12 @@ async fn own(web: &Web) -> Verdict {
     let session: Session = web.b_opens(Some(&cookie)).await?;
     ensure!(session.is_persistent(), "the session's own policy should survive another request's save");
     ok(session.set_idle(None), "set_idle")?;
-    let _commit = ok(session.save().await, "save")?;
+    ok(session.set_persistent(false), "set_persistent")?;
+    let commit = ok(session.save().await, "save")?;
+    ensure!(
+        matches!(&commit, Commit::Issue(ticket) if !ticket.persistent && ticket.value.as_str() == cookie),
+        "a cookie that ends with the browser should take the place of the other, the commit is {commit:?}"
+    );
     web.clock.advance(hours(1));
     opens_as(web, &cookie, Opened::Unknown, "an hour after the own idle time-out was taken back").await
 }
