@@ -164,10 +164,14 @@ impl Open {
                 if create {
                     flags |= OpenFlags::SQLITE_OPEN_CREATE;
                 }
-                if !create {
-                    FileId::of(path).map_err(Failure::Missing)?;
+                let found = FileId::of(path);
+                if !create && let Err(missing) = found {
+                    return Err(Failure::Missing(missing));
                 }
                 let connection = Connection::open_with_flags(path, flags)?;
+                if found.is_err() {
+                    keep_private(path).map_err(Failure::Missing)?;
+                }
                 (connection, Some(FileId::of(path).map_err(Failure::Missing)?))
             }
         };
@@ -266,6 +270,18 @@ fn check_layout(connection: &mut Connection, config: &Config) -> Result<()> {
 
 fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     connection.query_row(schema::HAS_TABLE, [name], |row| row.get(0))
+}
+
+/// A new file is its owner's alone; SQLite gives its log the same mode. By path, since closing a handle would end SQLite's locks.
+#[cfg(unix)]
+fn keep_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Which file a path names. SQLite's locks end when any handle of the file is closed, so it is asked without opening.
