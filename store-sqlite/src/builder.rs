@@ -10,6 +10,7 @@ use session_core::{Error, ErrorKind, Namespace, Result, hours, seconds};
 use store_batch::{Limits, Workers};
 use tokio::{task, time};
 
+use crate::checkpoint::Checkpointer;
 use crate::connection::{Config, Link, Place};
 use crate::schema::{self, Statements};
 use crate::work::{Reader, Writer};
@@ -145,16 +146,17 @@ impl SqliteStoreBuilder {
             max_page_count: self.max_page_count,
         });
         let limits = Limits::new().items(BATCH).bytes(BATCH_BYTES).queue(self.queue).timeout(self.timeout);
-        let writer = Writer(Link::writer(Arc::clone(&config))?);
+        let mut writer = Link::writer(Arc::clone(&config))?;
         let readers = match config.place {
             Place::File(_) => {
+                writer.checkpoint_by(Checkpointer::start(Arc::clone(&config))?)?;
                 let links = (0..self.readers).map(|_| Link::reader(Arc::clone(&config)).map(Reader));
                 Some(Workers::start("sqlite-reader", links.collect::<Result<Vec<_>>>()?, limits.clone())?)
             }
             // Another connection would be another database.
             Place::Memory => None,
         };
-        let writer = Workers::start("sqlite-writer", [writer], limits)?;
+        let writer = Workers::start("sqlite-writer", [Writer(writer)], limits)?;
         Ok(SqliteStore(Arc::new(Inner {
             writer,
             readers,

@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use session_core::{Error, ErrorKind, Namespace, Result};
 
+use crate::checkpoint::Checkpointer;
 use crate::schema::{self, Statements};
 use crate::{Synchronous, error};
 
-/// Pages in the log before a commit carries them over: 16 MiB, where SQLite's own 4 MiB would mean a sync every few commits.
-const CHECKPOINT_PAGES: u32 = 4_000;
 /// To what the log is cut back.
 const LOG_BYTES: u32 = 64 << 20;
 /// Room for the statements of a store.
@@ -52,6 +51,7 @@ impl Config {
 pub(crate) struct Link {
     pub(crate) config: Arc<Config>,
     writes: bool,
+    checkpointer: Option<Checkpointer>,
     open: Option<Open>,
 }
 
@@ -69,13 +69,22 @@ impl Link {
         }
         let mut open = Open::new(&config, true, config.create).map_err(|failure| failure.at_open())?;
         prepare_tables(&mut open.connection, &config)?;
-        Ok(Self { config, writes: true, open: Some(open) })
+        Ok(Self { config, writes: true, checkpointer: None, open: Some(open) })
     }
 
     /// A connection that only reads, of a database that has its tables.
     pub(crate) fn reader(config: Arc<Config>) -> Result<Self> {
         let open = Open::new(&config, false, false).map_err(|failure| failure.at_open())?;
-        Ok(Self { config, writes: false, open: Some(open) })
+        Ok(Self { config, writes: false, checkpointer: None, open: Some(open) })
+    }
+
+    /// Leaves the log of this connection, which writes, to `checkpointer`.
+    pub(crate) fn checkpoint_by(&mut self, checkpointer: Checkpointer) -> Result<()> {
+        if let Some(open) = &mut self.open {
+            checkpointer.watch(&mut open.connection).map_err(|error| error::at_open(&error))?;
+        }
+        self.checkpointer = Some(checkpointer);
+        Ok(())
     }
 
     /// A connection to the file that has the path now.
@@ -90,6 +99,9 @@ impl Link {
         if self.open.is_none() {
             let mut open = Open::new(&self.config, self.writes, false).map_err(|failure| failure.in_use())?;
             check_layout(&mut open.connection, &self.config)?;
+            if let Some(checkpointer) = &self.checkpointer {
+                checkpointer.watch(&mut open.connection).map_err(|error| error::in_use(&error))?;
+            }
             tracing::info!(namespace = %self.config.namespace, "reopened the session database");
             self.open = Some(open);
         }
@@ -164,10 +176,14 @@ impl Open {
                 if create {
                     flags |= OpenFlags::SQLITE_OPEN_CREATE;
                 }
-                if !create {
-                    FileId::of(path).map_err(Failure::Missing)?;
+                let found = FileId::of(path);
+                if !create && let Err(missing) = found {
+                    return Err(Failure::Missing(missing));
                 }
                 let connection = Connection::open_with_flags(path, flags)?;
+                if found.is_err() {
+                    keep_private(path).map_err(Failure::Missing)?;
+                }
                 (connection, Some(FileId::of(path).map_err(Failure::Missing)?))
             }
         };
@@ -178,7 +194,6 @@ impl Open {
         }
         if writes {
             connection.pragma_update(None, "synchronous", config.synchronous.as_str())?;
-            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
             if let Some(pages) = config.max_page_count {
                 connection.pragma_update(None, "max_page_count", pages)?;
@@ -266,6 +281,18 @@ fn check_layout(connection: &mut Connection, config: &Config) -> Result<()> {
 
 fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     connection.query_row(schema::HAS_TABLE, [name], |row| row.get(0))
+}
+
+/// A new file is its owner's alone; SQLite gives its log the same mode. By path, since closing a handle would end SQLite's locks.
+#[cfg(unix)]
+fn keep_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Which file a path names. SQLite's locks end when any handle of the file is closed, so it is asked without opening.

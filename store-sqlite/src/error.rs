@@ -5,7 +5,8 @@ use session_core::{Error, ErrorKind};
 
 /// Whether the connection may be the cause, so that a new one is worth a try.
 pub(crate) fn is_fatal(error: &rusqlite::Error) -> bool {
-    !matches!(error.sqlite_error_code(), Some(Code::DatabaseBusy | Code::DatabaseLocked | Code::ConstraintViolation))
+    let code = error.sqlite_error_code();
+    !matches!(code, Some(Code::DatabaseBusy | Code::DatabaseLocked | Code::DiskFull | Code::TooBig))
 }
 
 /// Whether another connection holds the lock that was needed.

@@ -12,6 +12,7 @@ use session_core::{
 use store_batch::Workers;
 
 mod builder;
+mod checkpoint;
 mod connection;
 mod error;
 mod schema;

@@ -75,7 +75,7 @@ async fn a_lock_of_another_process_is_waited_for() {
 #[tokio::test]
 async fn a_lock_that_outlasts_the_time_out_is_unavailable_and_nothing_was_written() {
     let place = Place::new();
-    let store = place.builder().timeout(seconds(1)).open().await.unwrap();
+    let store = place.builder().timeout(seconds(2)).open().await.unwrap();
     let old = record(b"old");
     put(&store, 1, &old).await;
     let foreign = place.foreign();
@@ -104,7 +104,7 @@ async fn opening_a_locked_database_is_unavailable_after_the_time_out() {
     drop(place.open().await);
     let foreign = place.foreign();
     foreign.execute_batch("begin immediate").unwrap();
-    let error = place.builder().timeout(seconds(1)).open().await.unwrap_err();
+    let error = place.builder().timeout(seconds(2)).open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 

@@ -162,3 +162,18 @@ async fn namespaces_of_one_file_are_apart() {
     }
     assert_eq!(get(&stores[0], 1).await, None);
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_file_is_its_owners_alone_and_an_old_one_keeps_its_mode() {
+    use std::fs::{Permissions, metadata, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    let mode = |name: &str| metadata(place.directory.path().join(name)).unwrap().permissions().mode() & 0o777;
+    let store = place.open().await;
+    assert_eq!((mode("sessions.db"), mode("sessions.db-wal")), (0o600, 0o600));
+    drop(store);
+    set_permissions(place.path(), Permissions::from_mode(0o640)).unwrap();
+    let _store = place.open().await;
+    assert_eq!(mode("sessions.db"), 0o640);
+}
