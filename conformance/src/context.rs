@@ -37,6 +37,11 @@ struct Inner {
     now: Timestamp,
 }
 
+/// The system's clock, without its milliseconds: only clauses about fractions of a second should meet any.
+pub(crate) fn today() -> Timestamp {
+    Timestamp::MIN.plus(Duration::from_secs(SystemClock.now().since(Timestamp::MIN).as_secs()))
+}
+
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context").field("namespace", &self.0.namespace).finish_non_exhaustive()
@@ -60,7 +65,7 @@ impl Context {
             namespaces: AtomicU32::new(0),
             // An hour ahead of every server's clock: what expires soon by the caller's clock stays on the server,
             // one that expires by itself too.
-            now: SystemClock.now().plus(hours(1)),
+            now: today().plus(hours(1)),
         }))
     }
 
@@ -153,7 +158,7 @@ impl Context {
 
     /// An anonymous record that lives for half an hour.
     pub(crate) fn record(&self) -> Record {
-        let data = format!("{{\"n\":{}}}", rand::random::<u32>());
+        let data = format!("{{\"n\":\"{:08x}\"}}", rand::random::<u32>());
         Record::new(Version::random(), self.now().minus(minutes(1)), self.now().plus(minutes(30)), None, data.into())
     }
 
@@ -174,7 +179,7 @@ pub(crate) fn key() -> StoreKey {
 pub(crate) fn next(record: &Record) -> Record {
     let mut next = record.clone();
     next.version = Version::random();
-    next.data = Bytes::from(format!("{{\"next\":{}}}", rand::random::<u32>()));
+    next.data = Bytes::from(format!("{{\"m\":\"{:08x}\"}}", rand::random::<u32>()));
     next
 }
 

@@ -36,6 +36,8 @@ pub struct Subject {
     pub secrets: Vec<String>,
     /// Whether the store has namespaces at all. One that lives in a value of the program does not need them.
     pub namespaces: bool,
+    /// A clause that is not over by then hangs, and fails.
+    pub clause_limit: Duration,
     /// How many operations `history.random` runs. `CONFORMANCE_HISTORY_OPS` overrides it.
     pub history_ops: usize,
 }
@@ -52,6 +54,7 @@ impl Subject {
             expiry_delay: Duration::from_secs(2),
             secrets: Vec::new(),
             namespaces: true,
+            clause_limit: Duration::from_secs(300),
             history_ops: 20_000,
         }
     }
@@ -95,6 +98,13 @@ impl Subject {
     #[must_use]
     pub fn without_namespaces(mut self) -> Self {
         self.namespaces = false;
+        self
+    }
+
+    /// Sets [`clause_limit`](#structfield.clause_limit).
+    #[must_use]
+    pub fn clause_limit(mut self, limit: Duration) -> Self {
+        self.clause_limit = limit;
         self
     }
 

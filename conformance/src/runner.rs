@@ -17,9 +17,6 @@ use crate::{Clause, Context, Finding, Harness, Report, Subject, Verdict, clauses
 /// Where [`run`] writes its [`Report`] as JSON, if it is set.
 const REPORT: &str = "CONFORMANCE_REPORT";
 
-/// A clause that is not over by then hangs.
-const LONGEST: Duration = Duration::from_secs(300);
-
 /// Runs the suite as a test program: `fn main() -> ExitCode { conformance::run(MyHarness) }`.
 ///
 /// The arguments are those of `cargo test`: a filter, `--list`, `--exact`, `--skip`, `--test-threads`.
@@ -108,7 +105,7 @@ impl Suite {
             return ClauseResult::Ignored(format!("needs {need}"));
         }
         let context = Context::new(Arc::clone(&self.harness), Arc::clone(subject), *capabilities);
-        let result = carry_out(clause, context.clone()).await;
+        let result = carry_out(clause, context.clone(), subject.clause_limit).await;
         context.clean().await;
         result
     }
@@ -124,14 +121,14 @@ impl Suite {
 }
 
 /// Runs the clause as a task, so that a panic and a hang end it and nothing else.
-async fn carry_out(clause: &'static Clause, context: Context) -> ClauseResult {
+async fn carry_out(clause: &'static Clause, context: Context, limit: Duration) -> ClauseResult {
     let mut task = tokio::spawn((clause.run)(context));
-    let verdict: Verdict = match tokio::time::timeout(LONGEST, &mut task).await {
+    let verdict: Verdict = match tokio::time::timeout(limit, &mut task).await {
         Ok(Ok(verdict)) => verdict,
         Ok(Err(broken)) => return ClauseResult::Failed(words(broken)),
         Err(_) => {
             task.abort();
-            return ClauseResult::Failed(format!("it hangs: not over after {} s", LONGEST.as_secs()));
+            return ClauseResult::Failed(format!("it hangs: not over after {} s", limit.as_secs()));
         }
     };
     match verdict {

@@ -1,5 +1,7 @@
 //! `create`: a record under a key that no live record has.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use session_core::Outcome::{Done, Exists, Missing};
 use session_core::{Record, StoreKey, Timestamp, minutes};
@@ -57,6 +59,9 @@ async fn round_trip(cx: Context) -> Verdict {
     for (name, body) in bodies {
         let (key, mut record) = (key(), cx.record());
         record.data = Bytes::from(body);
+        // No whole seconds, here and in the clauses about expiry alone.
+        record.created_at = record.created_at.plus(Duration::from_millis(7));
+        record.expires_at = record.expires_at.plus(Duration::from_millis(501));
         is(a.create(&cx.call(), &key, &record).await, Done, format!("creating a record with data {name}"))?;
         all_show([&a, &b], &cx.call(), &key, Some(&record), format!("a record with data {name}")).await?;
     }
@@ -80,7 +85,7 @@ async fn exists(cx: Context) -> Verdict {
     other.expires_at = other.expires_at.plus(minutes(5));
     is(b.create(&cx.call(), &key, &other).await, Exists, "creating over a live record")?;
     all_show([&a, &b], &cx.call(), &key, Some(&first), "after the refused create").await?;
-    let last_instant = Timestamp::minus(first.expires_at, std::time::Duration::from_millis(1));
+    let last_instant = Timestamp::minus(first.expires_at, Duration::from_millis(1));
     let last = session_core::Call::new(last_instant);
     is(b.create(&last, &key, &other).await, Exists, "creating over a record in its last live millisecond")?;
     shows(&*a, &cx.call(), &key, Some(&first), "after the second refused create").await

@@ -5,7 +5,7 @@ use session_core::{Call, Clock as _, ErrorKind, Namespace, SystemClock, hours};
 
 use crate::check::{ensure, errs, is, lists, ok, shows};
 use crate::clause::clause;
-use crate::context::{BOUND, key, principal};
+use crate::context::{BOUND, key, principal, today};
 use crate::{Clause, Context, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[
@@ -34,7 +34,7 @@ async fn apart(cx: Context) -> Verdict {
         names.push(cx.adopt(format!("{stem:_<39}{last}")));
     }
     let (ann, key, stale) = (principal("ann")?, key(), crate::context::key());
-    let past = Call::new(SystemClock.now().minus(hours(2)));
+    let past = Call::new(today().minus(hours(2)));
     let mut stores = Vec::new();
     for name in &names {
         let store = cx.open(name).await?;
@@ -42,7 +42,7 @@ async fn apart(cx: Context) -> Verdict {
         let what = format!("creating the same key in the namespace {name}");
         is(store.create(&cx.call(), &key, &record).await, Done, what)?;
         let mut expired = cx.record();
-        expired.expires_at = SystemClock.now().minus(hours(1));
+        expired.expires_at = today().minus(hours(1));
         is(store.create(&past, &stale, &expired).await, Done, "creating an expired record")?;
         stores.push((name, store, record, expired));
     }

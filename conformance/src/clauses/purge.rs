@@ -4,11 +4,11 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use session_core::Outcome::{Done, Missing};
-use session_core::{Call, Clock as _, Record, StoreKey, SystemClock, Timestamp, hours, minutes};
+use session_core::{Call, Clock as _, Record, StoreKey, SystemClock, Timestamp, hours, minutes, seconds};
 
 use crate::check::{all_show, at_once, ensure, is, lists, ok, shows};
 use crate::clause::clause;
-use crate::context::{BOUND, Shared, key, next, principal};
+use crate::context::{BOUND, Shared, key, next, principal, today};
 use crate::{Clause, Context, Failure, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[
@@ -41,18 +41,18 @@ pub(super) const CLAUSES: &[Clause] = &[
 /// A record that was live two hours ago by the system's clock and has expired since.
 fn past(cx: &Context, expired_for: Duration) -> Record {
     let mut record = cx.record();
-    record.created_at = SystemClock.now().minus(hours(3));
-    record.expires_at = SystemClock.now().minus(expired_for);
+    record.created_at = today().minus(hours(3));
+    record.expires_at = today().minus(expired_for);
     record
 }
 
 /// A call in that past.
 fn back_then() -> Call {
-    Call::new(SystemClock.now().minus(hours(2)))
+    Call::new(today().minus(hours(2)))
 }
 
 /// A call by the system's clock.
-fn today() -> Call {
+fn at_present() -> Call {
     Call::new(SystemClock.now())
 }
 
@@ -73,15 +73,15 @@ async fn purge_all(store: &Shared, call: &Call, limit: NonZeroU32) -> Result<u32
 async fn only_expired(cx: Context) -> Verdict {
     let (a, b) = cx.pair().await?;
     let ann = principal("ann")?;
-    let purged = ok(a.purge(&today(), BOUND).await, "purging an empty store")?;
+    let purged = ok(a.purge(&at_present(), BOUND).await, "purging an empty store")?;
     ensure!(purged.removed == 0 && !purged.more, "purging an empty store answers {purged:?}");
 
     let (mut expired, mut live) = (Vec::new(), Vec::new());
     for n in 0..12_u64 {
-        let mut old = past(&cx, Duration::from_millis(1) * (n * n) as u32 * 400 + Duration::from_millis(20));
+        let mut old = past(&cx, seconds(1 + n * n * 40));
         old.principal = (n % 2 == 0).then(|| ann.clone());
         let mut young = cx.record();
-        young.expires_at = SystemClock.now().plus(minutes(5 + n));
+        young.expires_at = today().plus(minutes(5 + n));
         for (record, keys) in [(old, &mut expired), (young, &mut live)] {
             let key = key();
             is(a.create(&back_then(), &key, &record).await, Done, "creating a record two hours ago")?;
@@ -89,14 +89,13 @@ async fn only_expired(cx: Context) -> Verdict {
             keys.push((key, record));
         }
     }
-    // Let the youngest of the expired ones be expired by every clock.
-    let removed = purge_all(&b, &today(), BOUND).await?;
+    let removed = purge_all(&b, &at_present(), BOUND).await?;
     ensure!(removed == 12, "12 records are expired; purge removed {removed}");
     for (key, _) in &expired {
         all_show([&a, &b], &back_then(), key, None, "a purged record, seen with an earlier `now`").await?;
     }
     for (key, record) in &live {
-        all_show([&a, &b], &today(), key, Some(record), "a live record after a purge").await?;
+        all_show([&a, &b], &at_present(), key, Some(record), "a live record after a purge").await?;
     }
     if cx.can().by_principal {
         lists(&*a, &back_then(), &ann, &[], "the principal of purged records").await?;
@@ -107,8 +106,8 @@ async fn only_expired(cx: Context) -> Verdict {
 async fn two_clocks(cx: Context) -> Verdict {
     let (a, b) = cx.pair().await?;
     let (live, mut record) = (key(), cx.record());
-    record.expires_at = SystemClock.now().plus(minutes(30));
-    is(a.create(&today(), &live, &record).await, Done, "creating a record for half an hour")?;
+    record.expires_at = today().plus(minutes(30));
+    is(a.create(&at_present(), &live, &record).await, Done, "creating a record for half an hour")?;
     let (old, expired) = (key(), past(&cx, hours(1)));
     is(a.create(&back_then(), &old, &expired).await, Done, "creating a record two hours ago")?;
 
@@ -122,7 +121,7 @@ async fn two_clocks(cx: Context) -> Verdict {
         removed == 1,
         "a purge with `now` in 2099 should remove the 1 record that the server's clock calls expired, removed {removed}"
     );
-    all_show([&a, &b], &today(), &live, Some(&record), "after a purge with `now` in 2099").await
+    all_show([&a, &b], &at_present(), &live, Some(&record), "after a purge with `now` in 2099").await
 }
 
 async fn bounded(cx: Context) -> Verdict {
@@ -137,7 +136,7 @@ async fn bounded(cx: Context) -> Verdict {
     let (mut removed, mut calls) = (0, 0);
     loop {
         let before = left(&b, &keys).await?;
-        let purged = ok(a.purge(&today(), limit).await, "a purge with limit 7")?;
+        let purged = ok(a.purge(&at_present(), limit).await, "a purge with limit 7")?;
         let after = left(&b, &keys).await?;
         removed += purged.removed;
         calls += 1;
@@ -173,7 +172,7 @@ async fn spares_done(cx: Context) -> Verdict {
             rows.push((key, record));
         }
         // Two hours ago they were live: a node whose clock is slow still writes them, while others purge by the right time.
-        let future = SystemClock.now().plus(hours(1));
+        let future = today().plus(hours(1));
         let writers = rows.iter().cloned().enumerate().map(|(n, (key, record))| {
             let store = if n % 2 == 0 { a.clone() } else { b.clone() };
             async move {
@@ -186,12 +185,12 @@ async fn spares_done(cx: Context) -> Verdict {
             }
         });
         let store = b.clone();
-        let purges = tokio::spawn(async move { purge_all(&store, &today(), limit).await });
+        let purges = tokio::spawn(async move { purge_all(&store, &at_present(), limit).await });
         let answers = at_once(writers).await;
         purges.await.map_err(|broken| Failure::new(format!("a purge broke: {broken}")))??;
         for (answer, (key, _)) in answers.into_iter().zip(&rows) {
             let outcome = ok(answer, "a touch or save beside purges")?;
-            let stored = ok(a.load(&today(), key).await, "loading after the purges")?.is_some();
+            let stored = ok(a.load(&at_present(), key).await, "loading after the purges")?.is_some();
             match outcome {
                 Done => ensure!(stored, "a touch or save was Done, and a purge removed the record all the same"),
                 Missing => ensure!(!stored, "a touch or save was Missing, and the record is live"),

@@ -236,7 +236,7 @@ fn choose(seat: &mut Seat, now: Timestamp, dice: &mut StdRng) -> (StoreKey, Acti
     let lives = [hours(1), hours(1), hours(2), Duration::from_millis(3), Duration::from_millis(1), Duration::ZERO];
     let expires_at = now.plus(lives[dice.random_range(0..lives.len())]);
     let fresh = Version::from_i64((dice.random::<u64>() >> 1).cast_signed()).unwrap_or_else(|_| Version::random());
-    let mut record = Record::new(fresh, now, expires_at, None, Bytes::from(format!("{:x}", fresh.as_i64())));
+    let mut record = Record::new(fresh, now, expires_at, None, Bytes::from(format!("{:016x}", fresh.as_i64())));
     // Mostly what was seen last, sometimes something older, seldom something that never was.
     let known = match dice.random_range(0..10) {
         0 => fresh_other(dice),

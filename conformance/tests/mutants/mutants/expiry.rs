@@ -1,0 +1,395 @@
+//! Liveness and touches done wrong.
+
+use session_core::Outcome::{Done, Missing};
+use session_core::{Error, ErrorKind, Outcome, Record, Result, StoreKey, Timestamp, Version, async_trait};
+
+use super::{Mutant, mutant};
+use crate::reference::fits;
+use crate::twist::{Instance, Twist};
+
+pub(super) fn mutants() -> Vec<Mutant> {
+    vec![
+        mutant!(
+            "expiry cut to seconds",
+            "expiries are kept in whole seconds",
+            Stored(to_seconds),
+            ["create.round-trip", "load.boundary", "load.far-expiry", "touch.extends"],
+            may["history.random"]
+        ),
+        mutant!(
+            "expiry rounded up to seconds",
+            "expiries are kept in whole seconds, rounded up",
+            Stored(up_to_seconds),
+            ["create.round-trip", "load.boundary", "load.far-expiry", "touch.extends"],
+            may["history.random"]
+        ),
+        mutant!(
+            "expiry ends in 2038",
+            "expiries are kept in 31 bits of seconds",
+            Stored(until_2038),
+            ["create.round-trip", "load.far-expiry", "principal.own-clock"]
+        ),
+        mutant!(
+            "zero means for ever",
+            "a record that has expired when it is written never expires",
+            ForEver,
+            ["create.expires-now", "principal.delete-all", "principal.lists", "save.expires-now", "scan.complete"],
+            may["history.random"]
+        ),
+        mutant!(
+            "past expiry is refused",
+            "a write that has expired already is an error",
+            RefusesPast,
+            ["create.expires-now"]
+        ),
+        mutant!(
+            "past save is missing",
+            "a save that has expired already removes the record and says Missing",
+            PastIsMissing,
+            ["save.expires-now"],
+            may["history.random"]
+        ),
+        mutant!(
+            "live at its expiry",
+            "a record is live at its expiry too",
+            Inclusive,
+            [
+                "create.expires-now",
+                "history.random",
+                "load.boundary",
+                "load.burst",
+                "load.far-expiry",
+                "save.expired",
+                "save.expires-now",
+                "save.replaces",
+                "touch.expired",
+                "touch.extends"
+            ]
+        ),
+        mutant!(
+            "liveness by the server's clock",
+            "load goes by the server's clock",
+            ServersClock,
+            [
+                "create.expires-now",
+                "delete.again",
+                "load.boundary",
+                "load.burst",
+                "load.far-expiry",
+                "load.reads-only",
+                "namespace.apart",
+                "purge.bounded",
+                "purge.only-expired",
+                "purge.two-clocks",
+                "save.expired",
+                "save.expires-now",
+                "save.replaces",
+                "touch.expired",
+                "touch.extends"
+            ],
+            may["history.random"]
+        ),
+        mutant!(
+            "touch does nothing",
+            "touch answers and moves nothing",
+            Touching(|_, _| None),
+            [
+                "create.twice",
+                "history.random",
+                "principal.follows",
+                "save.twice",
+                "touch.extends",
+                "touch.keeps-record",
+                "touch.never-shortens"
+            ]
+        ),
+        mutant!(
+            "touch sets",
+            "touch sets the expiry, nearer too",
+            Touching(|_, at| Some(at)),
+            ["history.random", "touch.never-shortens"]
+        ),
+        mutant!(
+            "touch in seconds",
+            "touch moves the expiry to whole seconds",
+            Touching(in_seconds),
+            ["touch.extends"],
+            may["history.random"]
+        ),
+        mutant!(
+            "touch bumps the version",
+            "touch draws a new version",
+            Bumping,
+            [
+                "create.twice",
+                "load.far-expiry",
+                "save.twice",
+                "touch.extends",
+                "touch.keeps-record",
+                "touch.never-shortens"
+            ],
+            may["history.random"]
+        ),
+        mutant!(
+            "touch drops the index entry",
+            "touch leaves the index entry to expire",
+            Unlisting,
+            ["principal.follows", "touch.keeps-record"]
+        ),
+        mutant!(
+            "touch is always done",
+            "touch does not tell whether there was a record",
+            AlwaysDone,
+            ["purge.spares-done", "save.expires-now", "touch.expired", "touch.unknown"],
+            may["history.random"]
+        ),
+        mutant!(
+            "touch creates",
+            "touch makes an empty record where there is none",
+            Creating,
+            ["delete.beats-writers", "purge.spares-done", "touch.unknown"],
+            may["history.random"]
+        ),
+        mutant!(
+            "touch revives",
+            "touch looks for the key and not at the expiry",
+            Reviving,
+            ["save.expires-now", "touch.expired"],
+            may["history.random"]
+        ),
+        mutant!(
+            "touch writes back",
+            "touch reads the record and writes it back later",
+            WritingBack,
+            ["delete.beats-writers"], may ["history.random", "touch.never-shortens", "principal.delete-all-races", "purge.spares-done"]),
+        mutant!("server keeps for ever", "the server that should expire by itself does not", Keeping, ["expiry.server-removes"], on Expiring),
+    ]
+}
+
+/// Changes each expiry on its way in.
+struct Stored(fn(Timestamp) -> Timestamp);
+
+fn millis(at: i64) -> Timestamp {
+    Timestamp::from_millis(at).unwrap_or(Timestamp::MAX)
+}
+
+fn to_seconds(at: Timestamp) -> Timestamp {
+    millis(at.as_millis() / 1000 * 1000)
+}
+
+fn up_to_seconds(at: Timestamp) -> Timestamp {
+    millis((at.as_millis() + 999) / 1000 * 1000)
+}
+
+fn until_2038(at: Timestamp) -> Timestamp {
+    at.min(millis(i64::from(i32::MAX) * 1000))
+}
+
+#[async_trait]
+impl Twist for Stored {
+    async fn create(&self, at: &Instance, now: Timestamp, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        fits(record)?;
+        let mut kept = record.clone();
+        kept.expires_at = (self.0)(kept.expires_at);
+        Ok(at.world.rows().create(now, key, &kept))
+    }
+
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
+        fits(record)?;
+        let mut kept = record.clone();
+        kept.expires_at = (self.0)(kept.expires_at);
+        Ok(at.world.rows().save(now, key, from, &kept))
+    }
+
+    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        Ok(at.world.rows().touch(now, key, (self.0)(expires_at)))
+    }
+}
+
+struct ForEver;
+
+#[async_trait]
+impl Twist for ForEver {
+    async fn create(&self, at: &Instance, now: Timestamp, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        fits(record)?;
+        let mut kept = record.clone();
+        if !kept.is_live(now) {
+            kept.expires_at = Timestamp::MAX;
+        }
+        Ok(at.world.rows().create(now, key, &kept))
+    }
+
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
+        fits(record)?;
+        let mut kept = record.clone();
+        if !kept.is_live(now) {
+            kept.expires_at = Timestamp::MAX;
+        }
+        Ok(at.world.rows().save(now, key, from, &kept))
+    }
+}
+
+struct RefusesPast;
+
+#[async_trait]
+impl Twist for RefusesPast {
+    async fn create(&self, at: &Instance, now: Timestamp, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        fits(record)?;
+        if record.expires_at == Timestamp::MIN {
+            return Err(Error::fixed(ErrorKind::Other, "invalid expire time"));
+        }
+        Ok(at.world.rows().create(now, key, record))
+    }
+}
+
+struct PastIsMissing;
+
+#[async_trait]
+impl Twist for PastIsMissing {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
+        fits(record)?;
+        let outcome = at.world.rows().save(now, key, from, record);
+        Ok(if outcome == Done && !record.is_live(now) { Missing } else { outcome })
+    }
+}
+
+struct Inclusive;
+
+#[async_trait]
+impl Twist for Inclusive {
+    async fn load(&self, at: &Instance, now: Timestamp, key: &StoreKey) -> Result<Option<Record>> {
+        Ok(at.world.rows().records.get(key).filter(|record| record.expires_at >= now).cloned())
+    }
+}
+
+struct ServersClock;
+
+#[async_trait]
+impl Twist for ServersClock {
+    async fn load(&self, at: &Instance, _: Timestamp, key: &StoreKey) -> Result<Option<Record>> {
+        use session_core::Clock as _;
+        Ok(at.world.rows().live(session_core::SystemClock.now(), key).cloned())
+    }
+}
+
+/// The expiry after a touch, from the one before and the one asked for.
+struct Touching(fn(Timestamp, Timestamp) -> Option<Timestamp>);
+
+fn in_seconds(before: Timestamp, at: Timestamp) -> Option<Timestamp> {
+    Some(before.max(to_seconds(at)))
+}
+
+#[async_trait]
+impl Twist for Touching {
+    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        let mut rows = at.world.rows();
+        let Some(before) = rows.live(now, key).cloned() else { return Ok(Missing) };
+        if let Some(expires_at) = (self.0)(before.expires_at, expires_at) {
+            let mut after = before;
+            after.expires_at = expires_at;
+            rows.put(key, &after);
+        }
+        Ok(Done)
+    }
+}
+
+struct Bumping;
+
+#[async_trait]
+impl Twist for Bumping {
+    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        let mut rows = at.world.rows();
+        let outcome = rows.touch(now, key, expires_at);
+        if let (Done, Some(record)) = (outcome, rows.records.get_mut(key)) {
+            record.version = Version::random();
+        }
+        Ok(outcome)
+    }
+}
+
+struct Unlisting;
+
+#[async_trait]
+impl Twist for Unlisting {
+    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        let mut rows = at.world.rows();
+        let outcome = rows.touch(now, key, expires_at);
+        rows.index.retain(|(_, listed)| listed != key);
+        Ok(outcome)
+    }
+}
+
+struct AlwaysDone;
+
+#[async_trait]
+impl Twist for AlwaysDone {
+    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        let _ = at.world.rows().touch(now, key, expires_at);
+        Ok(Done)
+    }
+}
+
+struct Creating;
+
+#[async_trait]
+impl Twist for Creating {
+    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        let mut rows = at.world.rows();
+        let outcome = rows.touch(now, key, expires_at);
+        if !rows.records.contains_key(key) {
+            rows.put(key, &Record::new(Version::random(), now, expires_at, None, "{}".into()));
+        }
+        Ok(outcome)
+    }
+}
+
+struct Reviving;
+
+#[async_trait]
+impl Twist for Reviving {
+    async fn touch(&self, at: &Instance, _: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        Ok(at.world.rows().touch(Timestamp::MIN, key, expires_at))
+    }
+}
+
+struct WritingBack;
+
+#[async_trait]
+impl Twist for WritingBack {
+    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        let Some(mut record) = at.world.rows().live(now, key).cloned() else { return Ok(Missing) };
+        at.world.dawdle().await;
+        record.expires_at = record.expires_at.max(expires_at);
+        at.world.rows().put(key, &record);
+        Ok(Done)
+    }
+}
+
+struct Keeping;
+
+impl Twist for Keeping {
+    fn expires(&self) -> bool {
+        false
+    }
+}

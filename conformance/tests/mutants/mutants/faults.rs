@@ -1,0 +1,48 @@
+//! Clients of a server behind TCP that cannot cope with a network.
+
+use super::{Mutant, Subject};
+use crate::wire::Quirk;
+
+pub(super) fn mutants() -> Vec<Mutant> {
+    let wired = |name, bug, quirk, fails| Mutant { name, bug, fails, may_fail: &[], subject: Subject::Wired(quirk) };
+    vec![
+        wired(
+            "swallowed outage",
+            "an outage is taken for no session",
+            Quirk::SwallowsOutages,
+            &["fault.black-hole", "fault.outage"],
+        ),
+        wired(
+            "outage of another kind",
+            "an outage is an error that nobody takes for one",
+            Quirk::WrongKind,
+            &["fault.black-hole", "fault.outage"],
+        ),
+        wired("no time-out", "an answer that does not come is waited for", Quirk::NoTimeOut, &["fault.black-hole"]),
+        wired(
+            "dead after an outage",
+            "an instance that met an outage stays broken",
+            Quirk::StaysBroken,
+            &["fault.black-hole", "fault.outage"],
+        ),
+        wired(
+            "pool keeps the dead",
+            "a broken connection goes back into the pool",
+            Quirk::KeepsDeadConnections,
+            &["fault.black-hole", "fault.lost-reply", "fault.outage"],
+        ),
+        wired(
+            "retry as another write",
+            "a save whose reply is lost is sent again under a new version",
+            Quirk::RetriesAnew,
+            &["fault.lost-reply"],
+        ),
+        wired(
+            "statements in the caller's future",
+            "a dropped call leaves its connection half used",
+            Quirk::InCallersFuture,
+            &["cancel.burst", "cancel.load", "cancel.save", "fault.black-hole", "fault.lost-reply", "fault.outage"],
+        ),
+        wired("password in errors", "an outage's error shows the password", Quirk::TellsPassword, &["redacted"]),
+    ]
+}

@@ -1,0 +1,94 @@
+//! The mutants, a table per topic: what is wrong with each, and which clauses notice.
+
+use std::sync::Arc;
+
+use conformance::Clause;
+
+use crate::twist::{Flavour, Twist};
+use crate::wire::Quirk;
+
+mod cancel;
+mod expiry;
+mod faults;
+mod keys;
+mod principal;
+mod removal;
+mod shown;
+mod values;
+mod writes;
+
+/// A store with one thing wrong.
+pub(crate) struct Mutant {
+    pub(crate) name: &'static str,
+    /// What is wrong, in one sentence.
+    pub(crate) bug: &'static str,
+    /// The clauses that fail, always.
+    pub(crate) fails: &'static [&'static str],
+    /// Clauses that fail or not, as the scheduler pleases.
+    pub(crate) may_fail: &'static [&'static str],
+    pub(crate) subject: Subject,
+}
+
+/// What is run.
+pub(crate) enum Subject {
+    /// The reference in this process.
+    Twisted(Flavour, fn() -> Arc<dyn Twist>),
+    /// A client over TCP to a correct server.
+    Wired(Quirk),
+}
+
+impl Subject {
+    /// Whether the clause says anything about it. The wire's mutants are about the wire.
+    pub(crate) fn is_about(&self, clause: &Clause) -> bool {
+        match self {
+            Self::Twisted(..) => true,
+            Self::Wired(Quirk::None) => {
+                !["history.random", "save.counter", "load.burst", "save.burst"].contains(&clause.name)
+            }
+            Self::Wired(_) => ["fault", "cancel", "open", "redacted"].contains(&clause.topic()),
+        }
+    }
+}
+
+/// A mutant of the full reference.
+macro_rules! mutant {
+    ($name:literal, $bug:literal, $twist:expr, [$($fails:literal),* $(,)?] $(, may [$($may:literal),* $(,)?])? $(, on $flavour:ident)?) => {
+        $crate::mutants::Mutant {
+            name: $name,
+            bug: $bug,
+            fails: &[$($fails),*],
+            may_fail: &[$($($may),*)?],
+            subject: $crate::mutants::Subject::Twisted(
+                $crate::mutants::flavour!($($flavour)?),
+                || std::sync::Arc::new($twist),
+            ),
+        }
+    };
+}
+macro_rules! flavour {
+    () => {
+        $crate::twist::Flavour::Full
+    };
+    ($flavour:ident) => {
+        $crate::twist::Flavour::$flavour
+    };
+}
+use {flavour, mutant};
+
+/// All of them.
+pub(crate) fn all() -> Vec<Mutant> {
+    [
+        writes::mutants(),
+        values::mutants(),
+        keys::mutants(),
+        expiry::mutants(),
+        removal::mutants(),
+        principal::mutants(),
+        shown::mutants(),
+        cancel::mutants(),
+        faults::mutants(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,250 @@
+//! Deletes and purges done wrong.
+
+use std::num::NonZeroU32;
+
+use session_core::Outcome::{Conflict, Done, Missing};
+use session_core::{
+    Clock as _, Outcome, Purged, Record, Result, StoreKey, SystemClock, Timestamp, Version, async_trait,
+};
+
+use super::{Mutant, mutant};
+use crate::reference::{Rows, fits};
+use crate::twist::{Instance, Twist};
+
+pub(super) fn mutants() -> Vec<Mutant> {
+    vec![
+        mutant!(
+            "delete only expires",
+            "delete sets the expiry to now",
+            Expiring,
+            ["delete.removes", "principal.follows"]
+        ),
+        mutant!(
+            "delete is always done",
+            "delete does not tell whether there was a record",
+            AlwaysDone,
+            ["delete.again"],
+            may["history.random"]
+        ),
+        mutant!(
+            "delete ignores the version",
+            "delete removes whatever version is there",
+            AnyVersion,
+            ["delete.stale", "save.waits-for-delete"],
+            may["history.random"]
+        ),
+        mutant!(
+            "delete tells versions of the dead",
+            "delete compares versions before it looks at the expiry",
+            OfTheDead,
+            ["delete.again"],
+            may["history.random"]
+        ),
+        mutant!(
+            "delete does nothing",
+            "delete answers and leaves the record",
+            Nothing,
+            [
+                "delete.again",
+                "delete.beats-writers",
+                "delete.removes",
+                "delete.stale",
+                "history.random",
+                "open.again",
+                "principal.follows",
+                "principal.heals",
+                "save.deleted",
+                "save.waits-for-delete",
+                "touch.unknown"
+            ]
+        ),
+        mutant!(
+            "save writes back",
+            "save remembers its record and puts it back when it is gone",
+            Restoring,
+            ["save.waits-for-delete"], may ["delete.beats-writers", "history.random", "principal.delete-all-races"]),
+        mutant!(
+            "purge does nothing",
+            "purge finds nothing ever",
+            Purging(|_, _, _| Purged::new(0, false)),
+            ["purge.bounded", "purge.only-expired", "purge.two-clocks"]
+        ),
+        mutant!(
+            "purge takes live records",
+            "purge removes what expires within the hour",
+            Purging(early),
+            ["purge.only-expired", "purge.two-clocks"]
+        ),
+        mutant!(
+            "purge trusts now",
+            "purge removes what the caller's clock alone calls expired",
+            Purging(by_caller),
+            ["purge.two-clocks"]
+        ),
+        mutant!(
+            "purge trusts the server",
+            "purge removes what the server's clock alone calls expired",
+            Purging(by_server),
+            ["purge.two-clocks"]
+        ),
+        mutant!(
+            "unbounded purge",
+            "purge takes no heed of its limit",
+            Purging(unbounded),
+            ["purge.bounded", "purge.spares-done"]
+        ),
+        mutant!(
+            "purge never says more",
+            "purge says that it is done when it is not",
+            Purging(never_more),
+            ["purge.bounded"]
+        ),
+        mutant!(
+            "purge always says more",
+            "purge never says that it is done",
+            Purging(always_more),
+            ["purge.bounded", "purge.only-expired", "purge.spares-done", "purge.two-clocks"]
+        ),
+        mutant!("purge by list", "purge removes the keys that it listed a while ago", ByList, ["purge.spares-done"]),
+    ]
+}
+
+struct Expiring;
+
+#[async_trait]
+impl Twist for Expiring {
+    async fn delete(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Option<Version>) -> Result<Outcome> {
+        let mut rows = at.world.rows();
+        let outcome = rows.clone().delete(now, key, from);
+        if let (Done, Some(record)) = (outcome, rows.records.get_mut(key)) {
+            record.expires_at = now;
+        }
+        Ok(outcome)
+    }
+}
+
+struct AlwaysDone;
+
+#[async_trait]
+impl Twist for AlwaysDone {
+    async fn delete(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Option<Version>) -> Result<Outcome> {
+        let outcome = at.world.rows().delete(now, key, from);
+        Ok(if outcome == Missing { Done } else { outcome })
+    }
+}
+
+struct AnyVersion;
+
+#[async_trait]
+impl Twist for AnyVersion {
+    async fn delete(&self, at: &Instance, now: Timestamp, key: &StoreKey, _: Option<Version>) -> Result<Outcome> {
+        Ok(at.world.rows().delete(now, key, None))
+    }
+}
+
+struct OfTheDead;
+
+#[async_trait]
+impl Twist for OfTheDead {
+    async fn delete(&self, at: &Instance, _: Timestamp, key: &StoreKey, from: Option<Version>) -> Result<Outcome> {
+        Ok(at.world.rows().delete(Timestamp::MIN, key, from))
+    }
+}
+
+struct Nothing;
+
+#[async_trait]
+impl Twist for Nothing {
+    async fn delete(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Option<Version>) -> Result<Outcome> {
+        Ok(at.world.rows().clone().delete(now, key, from))
+    }
+}
+
+struct Restoring;
+
+#[async_trait]
+impl Twist for Restoring {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
+        fits(record)?;
+        let seen = at.world.rows().live(now, key).map(|stored| stored.version);
+        match seen {
+            None => return Ok(Missing),
+            Some(version) if version == record.version => return Ok(Done),
+            Some(version) if version != from => return Ok(Conflict),
+            Some(_) => {}
+        }
+        at.world.dawdle().await;
+        let mut rows = at.world.rows();
+        if rows.live(now, key).is_none() {
+            rows.put(key, record);
+            return Ok(Done);
+        }
+        Ok(rows.save(now, key, from, record))
+    }
+}
+
+struct Purging(fn(&mut Rows, Timestamp, NonZeroU32) -> Purged);
+
+#[async_trait]
+impl Twist for Purging {
+    async fn purge(&self, at: &Instance, now: Timestamp, limit: NonZeroU32) -> Result<Purged> {
+        Ok((self.0)(&mut at.world.rows(), now, limit))
+    }
+}
+
+/// Removes what is not live at `now`, as many as `limit`.
+fn purge_at(rows: &mut Rows, now: Timestamp, limit: usize) -> Purged {
+    let expired = rows.records.iter().filter(|(_, record)| !record.is_live(now));
+    let mut keys: Vec<_> = expired.map(|(key, _)| *key).collect();
+    let more = keys.len() > limit;
+    keys.truncate(limit);
+    keys.iter().for_each(|key| drop(rows.remove(key)));
+    Purged::new(keys.len() as u32, more)
+}
+
+fn early(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
+    let by_both = now.min(SystemClock.now());
+    purge_at(rows, by_both.plus(session_core::hours(1)), limit.get() as usize)
+}
+
+fn by_caller(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
+    purge_at(rows, now, limit.get() as usize)
+}
+
+fn by_server(rows: &mut Rows, _: Timestamp, limit: NonZeroU32) -> Purged {
+    purge_at(rows, SystemClock.now(), limit.get() as usize)
+}
+
+fn unbounded(rows: &mut Rows, now: Timestamp, _: NonZeroU32) -> Purged {
+    purge_at(rows, now.min(SystemClock.now()), usize::MAX)
+}
+
+fn never_more(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
+    Purged::new(rows.purge(now, limit).removed, false)
+}
+
+fn always_more(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
+    Purged::new(rows.purge(now, limit).removed, true)
+}
+
+struct ByList;
+
+#[async_trait]
+impl Twist for ByList {
+    async fn purge(&self, at: &Instance, now: Timestamp, limit: NonZeroU32) -> Result<Purged> {
+        let mut keys = at.world.rows().expired(now, limit);
+        let more = keys.len() > limit.get() as usize;
+        keys.truncate(limit.get() as usize);
+        at.world.dawdle().await;
+        let mut rows = at.world.rows();
+        let removed = keys.iter().filter(|key| rows.remove(key).is_some()).count();
+        Ok(Purged::new(removed as u32, more))
+    }
+}
