@@ -1,1 +1,20 @@
-//!
+#![doc = include_str!("../README.md")]
+
+mod check;
+mod clause;
+mod clauses;
+mod context;
+mod harness;
+mod report;
+mod runner;
+
+pub mod gate;
+pub mod history;
+pub mod proxy;
+
+pub use clause::{Clause, Failure, Need, Verdict};
+pub use clauses::clauses;
+pub use context::Context;
+pub use harness::{Harness, Subject};
+pub use report::{Finding, Report, Result as ClauseResult};
+pub use runner::{Suite, run};

@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use async_lock::OnceCell;
 use futures_util::future::{join_all, try_join_all};
 use session_core::{Commit, Error, ErrorKind, Opened, Result, Session};
 
@@ -54,7 +53,9 @@ struct Inner {
 
 #[derive(Default)]
 struct Slot {
-    session: OnceCell<Session>,
+    session: OnceLock<Session>,
+    /// Whoever opens it holds this, so that it is loaded once.
+    opening: async_lock::Mutex<()>,
     /// The cookie's options for this response. Boxed, for it is seldom there.
     options: Mutex<Option<Box<CookieOptions>>>,
 }
@@ -115,12 +116,20 @@ impl Exchange {
             return Ok(session.clone());
         }
         let found = Candidates::find(cookies, &named.cookie);
-        let opened = slot.session.get_or_try_init(|| named.open(found)).await;
-        let session = opened.inspect_err(|_| self.0.failed.store(true, Ordering::SeqCst))?.clone();
+        let turn = slot.opening.lock().await;
+        let session = match slot.session.get() {
+            Some(session) => session.clone(),
+            None => {
+                let opened = named.open(found).await.inspect_err(|_| self.0.failed.store(true, Ordering::SeqCst))?;
+                slot.session.get_or_init(|| opened).clone()
+            }
+        };
+        drop(turn);
         // The commit sets `closed` before it looks for sessions: it has seen this one, or is seen here.
         if self.0.closed.load(Ordering::SeqCst) {
             // What would need a cookie is refused from here on, so there is none to announce.
-            let _ = named.manager.close(&session).await?;
+            // Boxed, here and below: what seldom happens should not make every handler's future larger.
+            let _ = Box::pin(named.manager.close(&session)).await?;
         }
         Ok(session)
     }
@@ -159,14 +168,7 @@ impl Exchange {
     /// It fails for none of the others: what was stored has its line even if another session could not be.
     /// Let it run to its end though the client hangs up. If it is dropped, operations are not lost: it can be called again.
     pub async fn commit(&self) -> Committed {
-        self.0.closed.store(true, Ordering::SeqCst);
-        if self.0.abandoned.load(Ordering::SeqCst) {
-            self.abandon();
-        }
-        let mut committed = Committed::default();
-        if self.0.failed.load(Ordering::SeqCst) {
-            committed.note_failure();
-        }
+        let mut committed = self.begin_commit();
         let mut opened = self.opened();
         let (first, second) = (opened.next(), opened.next());
         match (first, second) {
@@ -179,6 +181,30 @@ impl Exchange {
                     committed.add(named.manager.name(), session, closed);
                 }
             }
+        }
+        committed
+    }
+
+    /// [`commit`](Self::commit), at once, where it needs nothing of the store; `None` if it does: then that is to be called.
+    ///
+    /// Most requests only read, and for those no future has to be kept alive when the client hangs up.
+    pub fn commit_at_once(&self) -> Option<Committed> {
+        let mut committed = self.begin_commit();
+        for (named, slot, session) in self.opened() {
+            let commit = named.manager.close_at_once(session)?;
+            committed.add(named.manager.name(), session, named.announce(slot, commit));
+        }
+        Some(committed)
+    }
+
+    fn begin_commit(&self) -> Committed {
+        self.0.closed.store(true, Ordering::SeqCst);
+        if self.0.abandoned.load(Ordering::SeqCst) {
+            self.abandon();
+        }
+        let mut committed = Committed::default();
+        if self.0.failed.load(Ordering::SeqCst) {
+            committed.note_failure();
         }
         committed
     }
@@ -198,25 +224,31 @@ type OpenSlot<'e> = (&'e Named, &'e Slot, &'e Session);
 
 async fn close((named, slot, session): OpenSlot<'_>) -> Result<Option<SetCookie>> {
     let commit = named.manager.close(session).await?;
-    let options = slot.options(named);
-    match commit {
-        Commit::Issue(ticket) => named.issue(&options, &ticket).map(Some),
-        // A cookie that ends with the browser has no time in it that could move.
-        Commit::Extended(ticket) if ticket.persistent || options.max_age.is_some() => {
-            named.issue(&options, &ticket).map(Some)
-        }
-        Commit::Clear => named.clear(&options).map(Some),
-        Commit::Extended(_) | Commit::Unchanged => Ok(None),
-    }
+    named.announce(slot, commit)
 }
 
 impl Named {
+    /// The line that tells the client, if it must be told.
+    fn announce(&self, slot: &Slot, commit: Commit) -> Result<Option<SetCookie>> {
+        match commit {
+            Commit::Unchanged => Ok(None),
+            Commit::Issue(ticket) => self.issue(&slot.options(self), &ticket).map(Some),
+            Commit::Clear => self.clear(&slot.options(self)).map(Some),
+            Commit::Extended(ticket) => {
+                let options = slot.options(self);
+                // A cookie that ends with the browser has no time in it that could move.
+                let persistent = ticket.persistent || options.max_age.is_some();
+                persistent.then(|| self.issue(&options, &ticket)).transpose()
+            }
+        }
+    }
+
     /// The session that the client means by these values.
     async fn open(&self, found: Candidates<'_>) -> Result<Session> {
         match found.well_formed() {
             [] => self.manager.open(found.malformed()).await,
             [only] => self.manager.open(Some(only)).await,
-            several => self.open_one_of(several).await,
+            several => Box::pin(self.open_one_of(several)).await,
         }
     }
 

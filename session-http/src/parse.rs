@@ -34,7 +34,7 @@ impl<'h> Candidates<'h> {
 
     fn add(&mut self, value: &'h [u8]) {
         let Ok(value) = std::str::from_utf8(value) else { return };
-        if SessionId::parse(value).is_none() {
+        if !could_be_id(value) {
             self.malformed.get_or_insert(value);
         } else if self.len < MOST && !self.well_formed().contains(&value) {
             self.values[self.len] = value;
@@ -51,6 +51,11 @@ impl<'h> Candidates<'h> {
     pub(crate) fn malformed(&self) -> Option<&'h str> {
         self.malformed
     }
+}
+
+/// Whether `value` has an id's length and alphabet. Decoding it is left to the manager.
+fn could_be_id(value: &str) -> bool {
+    value.len() == SessionId::ENCODED_LEN && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// The value in `pair` if it is `name`'s. Without `=` the whole is a value without a name (RFC 6265bis, 5.6), never ours.
@@ -152,7 +157,7 @@ mod tests {
         #[test]
         fn what_is_found_was_sent(line in "(__Host-id|x|[ \t])*=[A-Za-z0-9_;= \t-]{0,200}") {
             for value in find(&[line.as_bytes()]) {
-                prop_assert!(line.contains(value) && SessionId::parse(value).is_some());
+                prop_assert!(line.contains(value) && could_be_id(value));
             }
         }
     }

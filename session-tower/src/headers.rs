@@ -1,6 +1,6 @@
 //! What the response's head needs.
 
-use http::header::{CACHE_CONTROL, SET_COOKIE, VARY};
+use http::header::{CACHE_CONTROL, Entry, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderValue, Response};
 use session_http::{Caching, SetCookie};
 
@@ -44,22 +44,30 @@ pub(crate) fn finish<B>(response: &mut Response<B>, set_cookie: Vec<SetCookie>, 
 }
 
 fn restrict(headers: &mut HeaderMap, caching: Caching) {
-    if let Some(vary) = caching.vary()
-        && !lists(headers, &VARY, vary)
-        && !lists(headers, &VARY, "*")
-    {
-        headers.append(VARY, HeaderValue::from_static(vary));
+    if let Some(vary) = caching.vary() {
+        let value = HeaderValue::from_static(vary);
+        match headers.entry(VARY) {
+            Entry::Vacant(none) => drop(none.insert(value)),
+            Entry::Occupied(mut some) => {
+                if !lists(some.iter(), vary) && !lists(some.iter(), "*") {
+                    some.append(value);
+                }
+            }
+        }
     }
-    // `no-store`, the handler's or an inner layer's, is the strictest there is.
-    if let Some(control) = caching.cache_control()
-        && (caching == Caching::Never || !lists(headers, &CACHE_CONTROL, "no-store"))
-    {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
+    if let Some(control) = caching.cache_control() {
+        let value = HeaderValue::from_static(control);
+        match headers.entry(CACHE_CONTROL) {
+            Entry::Vacant(none) => drop(none.insert(value)),
+            // `no-store`, the handler's or an inner layer's, is the strictest there is.
+            Entry::Occupied(some) if caching != Caching::Never && lists(some.iter(), "no-store") => {}
+            Entry::Occupied(mut some) => drop(some.insert_mult(value)),
+        }
     }
 }
 
-/// Whether the comma-separated lines of `header` have `word`.
-fn lists(headers: &HeaderMap, header: &http::HeaderName, word: &str) -> bool {
-    let lines = headers.get_all(header).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
+/// Whether these comma-separated values have `word`.
+fn lists<'v>(values: impl Iterator<Item = &'v HeaderValue>, word: &str) -> bool {
+    let values = values.filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
 }

@@ -20,3 +20,12 @@ pub use session_core::{
     seconds,
 };
 pub use session_http::{CommitError, CookieOptions, SameSite};
+
+/// The pages for users, compiled and run as tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/deploying.md")]
+    struct Deploying;
+}

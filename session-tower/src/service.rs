@@ -151,7 +151,14 @@ where
                     *this.stage = Stage::Done;
                     return Poll::Ready(Ok(without_commit(response, this.config)));
                 }
-                Some(exchange) => *this.stage = begin_commit(response, exchange, this.config),
+                Some(exchange) => {
+                    let response = give_up_unwanted(response, &exchange, this.config);
+                    if let Some(committed) = exchange.commit_at_once() {
+                        *this.stage = Stage::Done;
+                        return Poll::Ready(Ok(with_commit(response, committed, this.config)));
+                    }
+                    *this.stage = Stage::Committing { response, commit: Commit::new(exchange) };
+                }
             }
         }
         let Stage::Committing { commit, .. } = this.stage else { panic!("polled after it was ready") };
@@ -161,12 +168,14 @@ where
     }
 }
 
-fn begin_commit(response: Response<Body>, exchange: Exchange, config: &Config) -> Stage {
+/// Asks `commit_when`.
+fn give_up_unwanted(response: Response<Body>, exchange: &Exchange, config: &Config) -> Response<Body> {
+    let Some(wanted) = &config.commit_when else { return response };
     let (head, body) = response.into_parts();
-    if config.commit_when.as_ref().is_some_and(|wanted| !wanted(&head)) {
+    if !wanted(&head) {
         exchange.abandon();
     }
-    Stage::Committing { response: Response::from_parts(head, body), commit: Commit::new(exchange) }
+    Response::from_parts(head, body)
 }
 
 /// A response for which no session was asked, or only by a handler that returned [`Error`] on its own account.

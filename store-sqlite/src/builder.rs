@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use session_core::{Error, ErrorKind, Namespace, Result, seconds};
+use session_core::{Error, ErrorKind, Namespace, Result, hours, seconds};
 use store_batch::{Limits, Workers};
 use tokio::{task, time};
 
 use crate::connection::{Config, Link, Place};
-use crate::schema::Statements;
+use crate::schema::{self, Statements};
 use crate::work::{Reader, Writer};
 use crate::{Inner, SqliteStore, Synchronous};
 
@@ -63,7 +63,7 @@ impl SqliteStoreBuilder {
         self
     }
 
-    /// How long a call may take, waiting included, and how long opening may. At least 1 ms. Default: 5 s.
+    /// How long a call may take, waiting included, and how long opening may. 1 ms to 1 hour. Default: 5 s.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -125,9 +125,9 @@ impl SqliteStoreBuilder {
     }
 
     fn open_blocking(self) -> Result<SqliteStore> {
-        let namespace = Namespace::new(&self.namespace)?;
+        let namespace = schema::namespace(&self.namespace)?;
         for (wrong, message) in [
-            (self.timeout < Duration::from_millis(1), "timeout must be at least 1 ms"),
+            (!(Duration::from_millis(1)..=hours(1)).contains(&self.timeout), "timeout must be 1 ms to 1 hour"),
             (!(1..=64).contains(&self.readers), "readers must be 1 to 64"),
             (self.queue == 0, "queue must be at least 1"),
         ] {
@@ -135,7 +135,6 @@ impl SqliteStoreBuilder {
                 return Err(Error::fixed(ErrorKind::Config, message));
             }
         }
-        let durable = matches!(self.place, Place::File(_));
         let config = Arc::new(Config {
             statements: Statements::new(&namespace),
             place: self.place,
@@ -147,12 +146,21 @@ impl SqliteStoreBuilder {
         });
         let limits = Limits::new().items(BATCH).bytes(BATCH_BYTES).queue(self.queue).timeout(self.timeout);
         let writer = Writer(Link::writer(Arc::clone(&config))?);
-        let readers = if durable { self.readers } else { 0 };
-        let readers: Vec<_> =
-            (0..readers).map(|_| Link::reader(Arc::clone(&config)).map(Reader)).collect::<Result<_>>()?;
-        let readers = if durable { Some(Workers::start("sqlite-reader", readers, limits.clone())?) } else { None };
+        let readers = match config.place {
+            Place::File(_) => {
+                let links = (0..self.readers).map(|_| Link::reader(Arc::clone(&config)).map(Reader));
+                Some(Workers::start("sqlite-reader", links.collect::<Result<Vec<_>>>()?, limits.clone())?)
+            }
+            // Another connection would be another database.
+            Place::Memory => None,
+        };
         let writer = Workers::start("sqlite-writer", [writer], limits)?;
-        Ok(SqliteStore(Arc::new(Inner { writer, readers, namespace: config.namespace.clone() })))
+        Ok(SqliteStore(Arc::new(Inner {
+            writer,
+            readers,
+            namespace: config.namespace.clone(),
+            timeout: config.timeout,
+        })))
     }
 }
 

@@ -40,6 +40,14 @@ pub(crate) struct Config {
     pub(crate) max_page_count: Option<u32>,
 }
 
+impl Config {
+    /// How long to wait for another process's lock: somewhat less than the caller waits, so that the caller learns that
+    /// nothing was written, and the call is not carried out behind its back.
+    fn busy_timeout(&self) -> Duration {
+        self.timeout - (self.timeout / 10).min(Duration::from_millis(100))
+    }
+}
+
 /// A connection, and the means to get another.
 pub(crate) struct Link {
     pub(crate) config: Arc<Config>,
@@ -163,7 +171,7 @@ impl Open {
                 (connection, Some(FileId::of(path).map_err(Failure::Missing)?))
             }
         };
-        connection.busy_timeout(config.timeout)?;
+        connection.busy_timeout(config.busy_timeout())?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         if let Place::File(_) = config.place {
             use_log(&connection, config.timeout)?;
@@ -215,9 +223,6 @@ fn check_path(path: &Path, create: bool) -> Result<()> {
 }
 
 fn prepare_tables(connection: &mut Connection, config: &Config) -> Result<()> {
-    if config.namespace.as_str().starts_with("sqlite_") {
-        return Err(Error::fixed(ErrorKind::Config, "SQLite keeps names that begin with sqlite_ for itself"));
-    }
     if config.create {
         // The lock is taken before the look, so of ten processes that start at once one creates and nine find.
         let tx =

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use session_core::{
     Call, Capabilities, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store,
@@ -54,6 +55,7 @@ struct Inner {
     /// None in memory, where there is one connection for all.
     readers: Option<Workers<Op>>,
     namespace: Namespace,
+    timeout: Duration,
 }
 
 impl SqliteStore {
@@ -85,15 +87,19 @@ impl SqliteStore {
     /// # Errors
     /// [`ErrorKind::Config`] if `namespace` is none.
     pub fn schema(namespace: &str) -> Result<String> {
-        Namespace::new(namespace).map(|namespace| schema::create(&namespace))
+        schema::namespace(namespace).map(|namespace| schema::create(&namespace))
     }
 
     async fn write(&self, call: &Call, what: What) -> Result<Answer> {
-        self.0.writer.call(Op { now: call.now, what }).await
+        self.0.writer.call(self.op(call, what)).await
     }
 
     async fn read(&self, call: &Call, what: What) -> Result<Answer> {
-        self.0.readers.as_ref().unwrap_or(&self.0.writer).call(Op { now: call.now, what }).await
+        self.0.readers.as_ref().unwrap_or(&self.0.writer).call(self.op(call, what)).await
+    }
+
+    fn op(&self, call: &Call, what: What) -> Op {
+        Op { now: call.now, until: Instant::now() + self.0.timeout, what }
     }
 }
 

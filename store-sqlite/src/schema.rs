@@ -2,7 +2,7 @@
 //!
 //! Names made from a namespace hold a dot, which no namespace has, so that nobody's index is another's table.
 
-use session_core::Namespace;
+use session_core::{Error, ErrorKind, Namespace, Result};
 
 /// Which layout this release reads and writes.
 pub(crate) const LAYOUT: i64 = 1;
@@ -20,6 +20,14 @@ pub(crate) const HAS_TABLE: &str =
 pub(crate) const LAYOUTS_TABLE: &str = "session.layouts";
 /// A namespace's layout.
 pub(crate) const GET_LAYOUT: &str = r#"select layout from "session.layouts" where namespace = ?1"#;
+
+/// `name` as a namespace of this database.
+pub(crate) fn namespace(name: &str) -> Result<Namespace> {
+    if name.starts_with("sqlite_") {
+        return Err(Error::fixed(ErrorKind::Config, "SQLite keeps names that begin with sqlite_ for itself"));
+    }
+    Namespace::new(name)
+}
 
 /// Everything a namespace needs. Running it again changes nothing.
 ///

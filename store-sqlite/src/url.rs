@@ -21,7 +21,9 @@ pub(crate) fn parse(url: &str) -> Result<SqliteStoreBuilder> {
     let mut builder = match place {
         ":memory:" => SqliteStoreBuilder::in_memory(),
         "" => {
-            return wrong("the URL names no file; sqlite://sessions.db is relative, sqlite:///var/sessions.db absolute");
+            return wrong(
+                "the URL names no file; sqlite://sessions.db is relative, sqlite:///var/sessions.db absolute",
+            );
         }
         path => SqliteStoreBuilder::at(PathBuf::from(decode(path)?)),
     };

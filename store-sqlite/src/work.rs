@@ -1,5 +1,7 @@
 //! What the threads do: the writer commits many calls as one transaction, readers answer many from one snapshot.
 
+use std::time::Instant;
+
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 use session_core::{
@@ -9,6 +11,7 @@ use session_core::{
 use store_batch::{Answers, Item, Worker};
 
 use crate::connection::Link;
+use crate::error;
 use crate::schema::Statements;
 
 /// Rows that one purge removes at most, whatever its limit, so that writes behind it wait for milliseconds only.
@@ -17,6 +20,8 @@ const PURGE_ROWS: u32 = 1_000;
 /// A call to the store.
 pub(crate) struct Op {
     pub(crate) now: Timestamp,
+    /// When its caller stops waiting.
+    pub(crate) until: Instant,
     pub(crate) what: What,
 }
 
@@ -70,6 +75,8 @@ impl Worker for Writer {
                 self.0.in_place()?;
                 Ok(answers)
             }
+            // The lock was not to be had and nothing was done. To wait again for each call alone would help nobody.
+            Err(error) if error::is_busy(&error) => Ok(ops.iter().map(|_| Err(error::in_use(&error))).collect()),
             Err(error) => Err(self.0.failed(&error)),
         }
     }
@@ -78,10 +85,15 @@ impl Worker for Writer {
 /// The lock is taken at the beginning: a transaction that reads first and then wants to write may find that it cannot.
 fn write(connection: &mut Connection, statements: &Statements, ops: &[Op]) -> rusqlite::Result<Vec<Result<Answer>>> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let answers = ops.iter().map(|op| execute(&tx, statements, op)).collect::<rusqlite::Result<_>>()?;
+    // While the lock was waited for some callers may have been told that it did not work: so it must not be done now.
+    let locked = Instant::now();
+    let in_time = |op: &Op| if op.until > locked { execute(&tx, statements, op) } else { Ok(Err(TOO_LATE)) };
+    let answers = ops.iter().map(in_time).collect::<rusqlite::Result<_>>()?;
     tx.commit()?;
     Ok(answers)
 }
+
+const TOO_LATE: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
 
 /// One of the threads that read.
 pub(crate) struct Reader(pub(crate) Link);

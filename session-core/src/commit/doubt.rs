@@ -37,8 +37,8 @@ impl Session {
     async fn write(&self, doubt: &InDoubt) -> Result<Outcome> {
         let manager = &*self.shared.manager;
         match doubt.expected {
-            None => manager.store.create(&manager.call(), &doubt.key, &doubt.record).await,
-            Some(expected) => manager.store.save(&manager.call(), &doubt.key, expected, &doubt.record).await,
+            None => manager.store().create(&manager.call(), &doubt.key, &doubt.record).await,
+            Some(expected) => manager.store().save(&manager.call(), &doubt.key, expected, &doubt.record).await,
         }
     }
 
@@ -54,7 +54,7 @@ impl Session {
     /// Anything else stays in doubt, for another's write may rest on ours, and doing ours again could count it twice.
     async fn find_out(&self, doubt: &InDoubt, error: Error) -> Result<Sent> {
         let manager = &*self.shared.manager;
-        let Ok(there) = manager.store.load(&manager.call(), &doubt.key).await else { return Err(error) };
+        let Ok(there) = manager.store().load(&manager.call(), &doubt.key).await else { return Err(error) };
         let version = there.map(|record| record.version);
         let sent = match (version, doubt.expected) {
             (Some(version), _) if version == doubt.record.version => Sent::Answered(Outcome::Done),

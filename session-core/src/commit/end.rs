@@ -23,7 +23,7 @@ impl Session {
         let manager = &*self.shared.manager;
         let mut failed = false;
         for _ in 0..MAX_STEPS {
-            let Some(record) = manager.store.load(&manager.call(), &key).await? else { return Ok(()) };
+            let Some(record) = manager.store().load(&manager.call(), &key).await? else { return Ok(()) };
             match Stored::read(&record) {
                 Ok(Stored::Tombstone(None)) => return Ok(()),
                 Ok(Stored::Tombstone(Some(next))) => {
@@ -34,7 +34,7 @@ impl Session {
                 Ok(Stored::Content(_)) | Err(_) => {}
             }
             let grave = tombstone(None, record.created_at, manager.now().plus(super::TOMBSTONE_LIFE));
-            match manager.store.save(&manager.call(), &key, record.version, &grave).await {
+            match manager.store().save(&manager.call(), &key, record.version, &grave).await {
                 Ok(Outcome::Done | Outcome::Missing) => return Ok(()),
                 Ok(Outcome::Conflict | Outcome::Exists) => {}
                 // Whether it was done, the next load tells.

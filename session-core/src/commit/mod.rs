@@ -215,9 +215,6 @@ impl Session {
         turn: &mut Option<Turn>,
     ) -> Result<Option<Target>> {
         let manager = &*self.shared.manager;
-        if manager.conflicts == ConflictPolicy::Reject {
-            return Err(Error::fixed(ErrorKind::Conflict, "somebody else has saved it meanwhile"));
-        }
         if turn.is_none() {
             let joined = manager.hot.join(key).await;
             if let Some((version, content)) = joined.newer_than(tried)
@@ -240,7 +237,7 @@ impl Session {
 
     async fn load_newer(&self, key: &StoreKey) -> Result<Newer> {
         let manager = &*self.shared.manager;
-        let Some(record) = manager.store.load(&manager.call(), key).await? else { return Ok(Newer::Missing) };
+        let Some(record) = manager.store().load(&manager.call(), key).await? else { return Ok(Newer::Missing) };
         Ok(match Stored::read(&record)? {
             Stored::Content(content) => Newer::Live(record.version, Arc::new(content)),
             Stored::Tombstone(Some(_)) => Newer::Moved,
@@ -296,9 +293,6 @@ impl Session {
     fn next_move(&self, work: &Work, newer: Newer) -> Result<Option<Target>> {
         let manager = &*self.shared.manager;
         match newer {
-            Newer::Live(..) if manager.conflicts == ConflictPolicy::Reject => {
-                Err(Error::fixed(ErrorKind::Conflict, "somebody else has saved it meanwhile"))
-            }
             Newer::Live(version, content) => match rebase(work, version, content, manager.conflicts) {
                 Ok(target) => Ok(Some(target)),
                 Err(Refused::Identity) => Ok(None),
@@ -317,7 +311,7 @@ impl Session {
         for _ in 0..2 {
             let (key, record, after) = self.newborn(work, content)?;
             self.state().orphans.push(key);
-            match manager.store.create(&manager.call(), &key, &record).await {
+            match manager.store().create(&manager.call(), &key, &record).await {
                 Ok(Outcome::Done) => return Ok(after),
                 Ok(_) => self.state().orphans.retain(|orphan| *orphan != key),
                 Err(error) if doubt::is_definite(&error) => return Err(error),
@@ -332,7 +326,7 @@ impl Session {
         let manager = &*self.shared.manager;
         let orphans = self.state().orphans.clone();
         for key in orphans {
-            match manager.store.delete(&manager.call(), &key, None).await {
+            match manager.store().delete(&manager.call(), &key, None).await {
                 Ok(_) => self.state().orphans.retain(|orphan| *orphan != key),
                 Err(error) => tracing::warn!(%error, "a record under an id that nobody has could not be removed"),
             }
@@ -354,8 +348,11 @@ fn rebase(work: &Work, over: Version, newer: Arc<Content>, policy: ConflictPolic
         return Err(Refused::Identity);
     }
     let content = match policy {
+        ConflictPolicy::Reject => {
+            return Err(Refused::Error(Error::fixed(ErrorKind::Conflict, "somebody else has saved it meanwhile")));
+        }
         ConflictPolicy::Overwrite => work.content.clone(),
-        ConflictPolicy::Replay | ConflictPolicy::Reject => replay(&work.ops, &newer).map_err(Refused::Error)?,
+        ConflictPolicy::Replay => replay(&work.ops, &newer).map_err(Refused::Error)?,
     };
     Ok(Target { over, content })
 }

@@ -2,6 +2,7 @@
 //!
 //! Values pass through as the bytes they came as, so no integer or float is rounded and nothing is parsed before it is asked for.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -158,26 +159,11 @@ impl From<WirePolicy> for OwnPolicy {
 }
 
 pub(super) fn decode(record: &Record) -> Result<Content> {
-    let data = &record.data;
-    let fields: RawMap<'_> = serde_json::from_slice(data).map_err(|_| CORRUPT)?;
     let mut content = Content { principal: record.principal.clone(), ..Content::empty(record.created_at) };
-    for (key, raw) in fields.0 {
-        match &*key {
-            "v" => content.values = values(data, raw)?,
-            "f" => content.flashes = flashes(data, raw)?,
-            "p" => content.own = parse::<WirePolicy>(raw)?.into(),
-            "a" => content.auth_time = Some(Timestamp::from_millis(parse(raw)?)?),
-            "l" => content.label = Some(parse::<String>(raw)?.into()),
-            _ => {
-                content.unknown.insert(key, shared(data, raw));
-            }
-        }
-    }
+    let mut json = serde_json::Deserializer::from_slice(&record.data);
+    let read = json.deserialize_map(Envelope { data: &record.data, content: &mut content });
+    read.and_then(|()| json.end()).map_err(|_| CORRUPT)?;
     Ok(content)
-}
-
-fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T> {
-    serde_json::from_str(raw.get()).map_err(|_| CORRUPT)
 }
 
 /// The same bytes without a copy: `raw` was parsed out of `data`.
@@ -185,42 +171,98 @@ fn shared(data: &Bytes, raw: &RawValue) -> Bytes {
     data.slice_ref(raw.get().as_bytes())
 }
 
-fn values(data: &Bytes, raw: &RawValue) -> Result<BTreeMap<Arc<str>, Bytes>> {
-    Ok(parse::<RawMap<'_>>(raw)?.0.into_iter().map(|(key, raw)| (key, shared(data, raw))).collect())
+/// Reads the envelope into `content` as it goes along: this is done for every request, so it makes nothing in between.
+struct Envelope<'c> {
+    data: &'c Bytes,
+    content: &'c mut Content,
 }
 
-fn flashes(data: &Bytes, raw: &RawValue) -> Result<BTreeMap<Arc<str>, Vec<Flash>>> {
-    let read = |(key, raw): (Arc<str>, &RawValue)| {
-        let messages: Vec<(u64, &RawValue)> = parse(raw)?;
-        Ok((key, messages.into_iter().map(|(id, raw)| Flash { id, value: shared(data, raw) }).collect()))
-    };
-    parse::<RawMap<'_>>(raw)?.0.into_iter().map(read).collect()
-}
+impl<'de> Visitor<'de> for Envelope<'_> {
+    type Value = ();
 
-/// An object's fields, each left as the text it is.
-struct RawMap<'a>(Vec<(Arc<str>, &'a RawValue)>);
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an envelope")
+    }
 
-impl<'de: 'a, 'a> Deserialize<'de> for RawMap<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-
-        impl<'de> Visitor<'de> for Fields {
-            type Value = RawMap<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(key) = map.next_key_seed(SharedStr)? {
-                    fields.push((key, map.next_value()?));
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { data, content } = self;
+        while let Some(key) = map.next_key_seed(FieldName)? {
+            match &*key {
+                "v" => content.values = map.next_value_seed(Fields(|raw: &RawValue| Some(shared(data, raw))))?,
+                "f" => content.flashes = map.next_value_seed(Fields(|raw: &RawValue| flashes(data, raw)))?,
+                "p" => content.own = map.next_value::<WirePolicy>()?.into(),
+                "a" => {
+                    let at = Timestamp::from_millis(map.next_value()?);
+                    content.auth_time = Some(at.map_err(serde::de::Error::custom)?);
                 }
-                Ok(RawMap(fields))
+                "l" => content.label = Some(map.next_value_seed(SharedStr)?),
+                _ => {
+                    let raw: &RawValue = map.next_value()?;
+                    content.unknown.insert((*key).into(), shared(data, raw));
+                }
             }
         }
+        Ok(())
+    }
+}
 
-        deserializer.deserialize_map(Fields)
+fn flashes(data: &Bytes, raw: &RawValue) -> Option<Vec<Flash>> {
+    let messages: Vec<(u64, &RawValue)> = serde_json::from_str(raw.get()).ok()?;
+    Some(messages.into_iter().map(|(id, raw)| Flash { id, value: shared(data, raw) }).collect())
+}
+
+/// Reads an object, each field's text by a function that answers `None` if it makes no sense.
+struct Fields<F>(F);
+
+impl<'de, T, F: FnMut(&'de RawValue) -> Option<T>> DeserializeSeed<'de> for Fields<F> {
+    type Value = BTreeMap<Arc<str>, T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, T, F: FnMut(&'de RawValue) -> Option<T>> Visitor<'de> for Fields<F> {
+    type Value = BTreeMap<Arc<str>, T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = BTreeMap::new();
+        while let Some(key) = map.next_key_seed(SharedStr)? {
+            let value = (self.0)(map.next_value()?);
+            fields.insert(key, value.ok_or_else(|| serde::de::Error::custom("a field makes no sense"))?);
+        }
+        Ok(fields)
+    }
+}
+
+/// Reads a field's name, without a copy unless it has escapes.
+struct FieldName;
+
+impl<'de> DeserializeSeed<'de> for FieldName {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FieldName {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
     }
 }
 

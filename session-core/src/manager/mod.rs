@@ -41,7 +41,7 @@ pub struct Manager {
 }
 
 pub(crate) struct Inner {
-    pub(crate) store: Arc<dyn Store>,
+    store: Arc<dyn Store>,
     pub(crate) name: Box<str>,
     pub(crate) policy: Policy,
     pub(crate) limits: Limits,
@@ -103,7 +103,7 @@ impl Manager {
         let key = StoreKey::derive(&inner.name, &id);
         let call = inner.call();
         let blank = |opened, id| State::new(opened, Some(Held { id: Some(id), expires_at: None }), call.now);
-        let record = match inner.store.load(&call, &key).await {
+        let record = match inner.store().load(&call, &key).await {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(blank(Opened::Unknown, id)),
             Err(error) if error.kind() == crate::ErrorKind::Corrupt => {
@@ -143,9 +143,48 @@ impl Manager {
         session.shared.state().closed = true;
         Ok(session.difference())
     }
+
+    /// [`close`](Self::close), at once, where it needs nothing of the store; `None` if it does, and then nothing was done.
+    ///
+    /// For whoever puts this under a framework: most requests only read, and for those it takes no future that must be
+    /// kept alive when the client hangs up.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Commit, Manager, NullStore};
+    /// # let manager = Manager::new(NullStore);
+    /// let session = manager.open(None).await?;
+    /// let commit = match manager.close_at_once(&session) {
+    ///     Some(commit) => commit,
+    ///     None => manager.close(&session).await?,
+    /// };
+    /// assert_eq!(commit, Commit::Unchanged);
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn close_at_once(&self, session: &Session) -> Option<Commit> {
+        // Another clone's commit under way may still fail and leave something to store.
+        let _turn = session.shared.committing.try_lock()?;
+        if session.touch_is_due() {
+            return None;
+        }
+        {
+            let mut state = session.shared.state();
+            if state.is_modified() {
+                return None;
+            }
+            state.closed = true;
+        }
+        Some(session.difference())
+    }
 }
 
 impl Inner {
+    /// Past the pointer: a call to the pointer's own `Store` would box a second future around the store's.
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -159,16 +198,20 @@ impl Inner {
 impl Session {
     async fn touch_if_due(&self) {
         let _turn = self.shared.committing.lock().await;
-        let manager = &*self.shared.manager;
-        let due = {
-            let state = self.shared.state();
-            let Some(anchor) = &state.anchor else { return };
-            let gained = manager.expiry(&state.base, manager.now()).since(anchor.expires_at);
-            !gained.is_zero() && gained >= manager.policy.idle(&state.base) / 10
-        };
-        if due && let Err(error) = self.touch_now().await {
-            tracing::warn!(name = %manager.name, %error, "a session's expiry could not be moved");
+        if self.touch_is_due()
+            && let Err(error) = self.touch_now().await
+        {
+            tracing::warn!(name = %self.shared.manager.name, %error, "a session's expiry could not be moved");
         }
+    }
+
+    /// Whether a tenth of the idle time-out would be gained.
+    fn touch_is_due(&self) -> bool {
+        let manager = &*self.shared.manager;
+        let state = self.shared.state();
+        let Some(anchor) = &state.anchor else { return false };
+        let gained = manager.expiry(&state.base, manager.now()).since(anchor.expires_at);
+        !gained.is_zero() && gained >= manager.policy.idle(&state.base) / 10
     }
 
     /// Moves the stored expiry out; `None` if there is nothing stored.
@@ -180,7 +223,7 @@ impl Session {
             let Some(anchor) = &state.anchor else { return Ok(None) };
             (anchor.key, state.epoch, manager.expiry(&state.base, now))
         };
-        let outcome = manager.store.touch(&manager.call(), &key, expires_at).await?;
+        let outcome = manager.store().touch(&manager.call(), &key, expires_at).await?;
         let mut state = self.shared.state();
         if outcome == Outcome::Done
             && state.epoch == epoch

@@ -52,7 +52,7 @@ impl Manager {
         let mut key = *handle.key();
         for _ in 0..MAX_ROUNDS {
             let call = inner.call();
-            let Some(record) = inner.store.load(&call, &key).await? else { return Ok(false) };
+            let Some(record) = inner.store().load(&call, &key).await? else { return Ok(false) };
             if let Ok(Stored::Tombstone(Some(next))) = Stored::read(&record) {
                 key = next;
                 continue;
@@ -60,7 +60,7 @@ impl Manager {
             if record.principal.as_ref() != Some(principal) {
                 return Ok(false);
             }
-            match inner.store.delete(&call, &key, Some(record.version)).await? {
+            match inner.store().delete(&call, &key, Some(record.version)).await? {
                 Outcome::Done => return Ok(true),
                 Outcome::Missing => return Ok(false),
                 Outcome::Conflict | Outcome::Exists => {}
@@ -85,7 +85,7 @@ impl Inner {
         current: Option<&Handle>,
     ) -> Result<Vec<SessionInfo>> {
         let call = self.call();
-        let found = self.store.sessions_of(&call, principal, LIST_LIMIT).await?;
+        let found = self.store().sessions_of(&call, principal, LIST_LIMIT).await?;
         let mut list = Vec::with_capacity(found.len());
         for (key, record) in found {
             let handle = Handle::from(key);
@@ -111,7 +111,7 @@ impl Inner {
     pub(crate) async fn revoke_all(&self, principal: &Principal, except: Option<&Handle>) -> Result<u64> {
         let mut revoked = 0;
         for _ in 0..MAX_ROUNDS {
-            match self.store.delete_all(&self.call(), principal, except.map(Handle::key)).await? {
+            match self.store().delete_all(&self.call(), principal, except.map(Handle::key)).await? {
                 0 => return Ok(revoked),
                 n => revoked += n,
             }

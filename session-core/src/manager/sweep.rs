@@ -17,7 +17,7 @@ impl Manager {
     pub async fn purge(&self) -> Result<u64> {
         let mut removed = 0;
         loop {
-            let purged = self.inner.store.purge(&self.inner.call(), STEP).await?;
+            let purged = self.inner.store().purge(&self.inner.call(), STEP).await?;
             removed += u64::from(purged.removed);
             if !purged.more {
                 return Ok(removed);

@@ -83,13 +83,17 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(opened: Opened, client: Option<Held>, now: Timestamp) -> Self {
-        let empty = Arc::new(Content::empty(now));
+        Self::of(opened, client, None, Content::empty(now))
+    }
+
+    fn of(opened: Opened, client: Option<Held>, anchor: Option<Anchor>, content: Content) -> Self {
+        let content = Arc::new(content);
         Self {
             opened,
             client,
-            anchor: None,
-            base: empty.clone(),
-            view: empty,
+            anchor,
+            base: content.clone(),
+            view: content,
             log: Vec::new(),
             stored_ops: 0,
             epoch: 0,
@@ -108,11 +112,7 @@ impl State {
 
     pub(crate) fn resumed(anchor: Anchor, content: Content) -> Self {
         let client = Held { id: Some(anchor.id.clone()), expires_at: Some(anchor.expires_at) };
-        let mut state = Self::new(Opened::Resumed, Some(client), content.created_at);
-        state.anchor = Some(anchor);
-        state.base = Arc::new(content);
-        state.view = state.base.clone();
-        state
+        Self::of(Opened::Resumed, Some(client), Some(anchor), content)
     }
 
     /// Whether there is anything for a commit to do.
@@ -220,6 +220,10 @@ impl State {
     /// Takes in that a write is done. Operations logged since it was sent stay in the log, and `view` must be brought up to date.
     pub(crate) fn settled(&mut self, after: After, rotated: bool) {
         if self.epoch != after.epoch {
+            // A logout came while it was under way: what it stored ends as well.
+            if !self.ending.contains(&after.anchor.key) {
+                self.ending.push(after.anchor.key);
+            }
             return;
         }
         let done = after.ops_end.saturating_sub(self.stored_ops).min(self.log.len() as u64);

@@ -39,9 +39,10 @@ pub(crate) struct Gate {
     pub(crate) done: Semaphore,
 }
 
-/// Waits until `semaphore` was given a permit, and takes it.
+/// Waits until `semaphore` was given a permit, and takes it. What never comes fails the test rather than hang it.
 pub(crate) async fn wait(semaphore: &Semaphore) {
-    semaphore.acquire().await.unwrap().forget();
+    let permit = tokio::time::timeout(session_core::minutes(1), semaphore.acquire());
+    permit.await.expect("it comes to pass").unwrap().forget();
 }
 
 impl TestStore {

@@ -1,0 +1,184 @@
+//! Futures that are dropped before they are ready, as a client that hangs up drops a request's.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+
+use futures_util::future::poll_fn;
+use session_core::Outcome::{Conflict, Done};
+use session_core::{Record, StoreKey};
+
+use crate::check::{at_once, ensure, is, ok, same, shows, within};
+use crate::clause::clause;
+use crate::context::{Shared, key, next};
+use crate::{Clause, Context, Failure, Verdict};
+
+pub(super) const CLAUSES: &[Clause] = &[
+    clause!(
+        "cancel.save",
+        [],
+        save,
+        "A save dropped at any await point leaves the old record or the new one, and the store works."
+    ),
+    clause!(
+        "cancel.load",
+        [],
+        load,
+        "A load dropped at any await point leaves no lock and no half-used connection behind."
+    ),
+    clause!(
+        "cancel.burst",
+        [],
+        burst,
+        "When half of a burst is dropped the others get their answers, and as many calls at once as before still work."
+    ),
+];
+
+/// More await points than any store's future has of its own.
+const MOST_POLLS: usize = 40;
+
+/// Polls the future so many times and drops it: its answer if it was ready by then.
+async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut polled = 0;
+    poll_fn(|waker| {
+        if polled == polls {
+            return Poll::Ready(None);
+        }
+        polled += 1;
+        match future.as_mut().poll(waker) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            // Right after the last poll, not at the next wake-up: that may come only when the future is ready.
+            Poll::Pending if polled == polls => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+async fn save(cx: Context) -> Verdict {
+    let (a, b) = cx.pair().await?;
+    let mut whole = 0;
+    for polls in 0..MOST_POLLS {
+        let (key, first) = (key(), cx.record());
+        is(a.create(&cx.call(), &key, &first).await, Done, "creating a record")?;
+        let second = next(&first);
+        let when = format!("after a save was dropped at its await point {polls}");
+        let call = cx.call();
+        let cut = dropped_after(polls, a.save(&call, &key, first.version, &second));
+        if let Some(saved) = within(cx.patience(), "a save that is dropped", cut).await? {
+            is(saved, Done, "a save that was not dropped after all")?;
+            shows(&*b, &cx.call(), &key, Some(&second), "after a save that was not dropped").await?;
+            whole += 1;
+            if whole == 3 {
+                break;
+            }
+            continue;
+        }
+        old_or_new(&cx, &b, &key, [&first, &second], &when).await?;
+        within(cx.patience(), format!("writing {when}"), goes_on(&cx, &b, &key, &when)).await??;
+    }
+    capacity(&cx, [&a, &b], "after saves were dropped").await
+}
+
+async fn old_or_new(cx: &Context, store: &Shared, key: &StoreKey, either: [&Record; 2], when: &str) -> Verdict {
+    let load = store.load(&cx.call(), key).await;
+    let seen = ok(load, format!("load {when}"))?;
+    let Some(seen) = seen else {
+        return Err(Failure::new(format!("{when} there is neither the old record nor the new one")));
+    };
+    let want = if seen.version == either[0].version { either[0] } else { either[1] };
+    same(&seen, want, format!("{when} (old record or new one, whole)"))
+}
+
+/// Whatever became of the dropped save, the record can be saved and deleted.
+async fn goes_on(cx: &Context, store: &Shared, key: &StoreKey, when: &str) -> Verdict {
+    // The dropped save may still land between a load and a save, once.
+    for _ in 0..2 {
+        let Some(seen) = ok(store.load(&cx.call(), key).await, format!("load {when}"))? else { break };
+        match ok(store.save(&cx.call(), key, seen.version, &next(&seen)).await, format!("a save {when}"))? {
+            Done => return is(store.delete(&cx.call(), key, None).await, Done, format!("a delete {when}")),
+            Conflict => {}
+            other => return Err(Failure::new(format!("a save {when} answers {other:?}"))),
+        }
+    }
+    Err(Failure::new(format!("{when} a save of what load shows never succeeds")))
+}
+
+async fn load(cx: Context) -> Verdict {
+    let (a, b) = cx.pair().await?;
+    let (key, other) = (key(), crate::context::key());
+    let (record, decoy) = (cx.record(), cx.record());
+    is(a.create(&cx.call(), &key, &record).await, Done, "creating a record")?;
+    is(a.create(&cx.call(), &other, &decoy).await, Done, "creating another record")?;
+    for polls in 0..MOST_POLLS {
+        // More of them than any pool has connections; the decoy's answer must not reach the next who asks.
+        let cuts = (0..48).map(|n| {
+            let (store, call) = (if n % 2 == 0 { a.clone() } else { b.clone() }, cx.call());
+            async move { dropped_after(polls, store.load(&call, &other)).await }
+        });
+        let answers = within(cx.patience(), "loads that are dropped", at_once(cuts)).await?;
+        let what = format!("a load after loads were dropped at await point {polls}");
+        within(cx.patience(), &what, shows(&*a, &cx.call(), &key, Some(&record), &what)).await??;
+        within(cx.patience(), &what, shows(&*b, &cx.call(), &key, Some(&record), &what)).await??;
+        if answers.iter().all(Option::is_some) {
+            break;
+        }
+    }
+    let newer = next(&record);
+    let save = a.save(&cx.call(), &key, record.version, &newer).await;
+    is(save, Done, "a save after loads of its record were dropped")?;
+    capacity(&cx, [&a, &b], "after loads were dropped").await
+}
+
+async fn burst(cx: Context) -> Verdict {
+    let (a, b) = cx.pair().await?;
+    for polls in [1, 2, 3, 5] {
+        let mut rows = Vec::new();
+        for _ in 0..64 {
+            let (key, record) = (key(), cx.record());
+            is(a.create(&cx.call(), &key, &record).await, Done, "creating a record")?;
+            rows.push((key, record.clone(), next(&record)));
+        }
+        let running = rows.iter().cloned().enumerate().map(|(n, (key, old, new))| {
+            let (store, call) = (if n % 4 < 2 { a.clone() } else { b.clone() }, cx.call());
+            async move {
+                let save = store.save(&call, &key, old.version, &new);
+                if n % 2 == 0 { dropped_after(polls, save).await } else { Some(save.await) }
+            }
+        });
+        let what = format!("a burst of 64 saves, each other dropped at await point {polls}");
+        let answers = within(2 * cx.patience(), &what, at_once(running)).await?;
+        for (n, (answer, (key, old, new))) in answers.into_iter().zip(&rows).enumerate() {
+            let finished = answer.is_some();
+            ensure!(finished || n % 2 == 0, "{what}: save {n} was not dropped and has no answer");
+            if let Some(answer) = answer {
+                is(answer, Done, format!("save {n} in {what}"))?;
+                shows(&*b, &cx.call(), key, Some(new), format!("save {n} in {what}")).await?;
+            } else {
+                old_or_new(&cx, &b, key, [old, new], &format!("after {what}")).await?;
+            }
+        }
+    }
+    capacity(&cx, [&a, &b], "after bursts that were half dropped").await
+}
+
+/// As many calls at once as ever work still: nothing that the dropped ones held is lost.
+async fn capacity(cx: &Context, stores: [&Shared; 2], when: &str) -> Verdict {
+    let calls = (0..128).map(|n| {
+        let (store, call, key) = (stores[n % 2].clone(), cx.call(), key());
+        let record = cx.record();
+        async move {
+            is(store.create(&call, &key, &record).await, Done, "create")?;
+            let newer = next(&record);
+            is(store.save(&call, &key, record.version, &newer).await, Done, "save")?;
+            shows(&*store, &call, &key, Some(&newer), "load").await?;
+            is(store.delete(&call, &key, Some(newer.version)).await, Done, "delete")
+        }
+    });
+    let what = format!("128 tasks at once {when}");
+    for ended in within(4 * cx.patience(), &what, at_once(calls)).await? {
+        ended.map_err(|failure| Failure::new(format!("one of {what}: {failure}")))?;
+    }
+    Ok(())
+}

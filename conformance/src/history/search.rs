@@ -1,0 +1,163 @@
+//! The search for an order that explains a history: Wing and Gong's, with Lowe's memory of what was tried.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use session_core::{Timestamp, Version};
+
+use super::model::{Answer, Event, State};
+
+/// The most operations of one key in one window.
+const WIDEST: usize = 64;
+
+/// A history of one key, window by window.
+///
+/// At the end of each window nothing is in flight but operations of unknown outcome, which stay pending.
+/// What is kept between windows is every state in which the key can be, with what is still pending in it.
+#[derive(Debug)]
+pub struct Windows {
+    possible: Vec<(State, Vec<usize>)>,
+    /// Every operation of unknown outcome so far; `possible` points into it.
+    unknown: Vec<Event>,
+}
+
+/// A window that no order of its operations explains.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Anomaly {
+    /// The operations of the window, with unknown ones of earlier windows in front, by the order of their calls.
+    pub window: Vec<Event>,
+    /// The states in which the window may have begun.
+    pub before: Vec<State>,
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |state: &State| match state {
+            None => "nothing".to_owned(),
+            Some((version, expires_at)) => format!("{version:?} until {expires_at:?}"),
+        };
+        let before: Vec<_> = self.before.iter().map(shown).collect();
+        writeln!(f, "no order of these operations explains their answers; before them was {}", before.join(", or "))?;
+        for event in &self.window {
+            writeln!(
+                f,
+                "  {:>6}..{:<6} task {} at {:?}: {:?} -> {:?}",
+                event.called, event.answered, event.task, event.now, event.action, event.answer
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self { possible: vec![(None, Vec::new())], unknown: Vec::new() }
+    }
+}
+
+impl Windows {
+    /// The history of a key that nothing lies under yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many operations of unknown outcome there were. The search grows with them: change to a fresh key after a few.
+    pub fn unknown(&self) -> usize {
+        self.unknown.len()
+    }
+
+    /// Goes on by one window of at most 64 operations, those of unknown outcome before it included.
+    ///
+    /// # Errors
+    /// The window, if no order of its operations explains their answers.
+    pub fn extend(&mut self, mut window: Vec<Event>) -> Result<(), Anomaly> {
+        window.sort_by_key(|event| event.called);
+        // An unknown load has no effect and says nothing.
+        window.retain(|event| !(event.answer == Answer::Unknown && event.action == super::Action::Load));
+        let before: Vec<_> = self.possible.iter().map(|(state, _)| *state).collect();
+        let mut after: Vec<(State, Vec<usize>)> = Vec::new();
+        let earlier = self.unknown.len();
+        let fresh: Vec<usize> = (0..window.len()).filter(|n| window[*n].answer == Answer::Unknown).collect();
+        self.unknown.extend(fresh.iter().map(|n| window[*n]));
+        for (state, pending) in std::mem::take(&mut self.possible) {
+            // Pending ones may take effect at any time from here on; the mask's first bits are theirs.
+            let mut events: Vec<Event> = pending.iter().map(|n| self.unknown[*n]).collect();
+            events.extend_from_slice(&window);
+            let numbers: Vec<Option<usize>> = pending
+                .iter()
+                .map(|n| Some(*n))
+                .chain((0..window.len()).map(|n| fresh.iter().position(|m| *m == n).map(|at| earlier + at)))
+                .collect();
+            for (end, left) in Search::new(&events).ends(state) {
+                let left: Vec<usize> =
+                    (0..events.len()).filter(|n| left >> n & 1 == 1).filter_map(|n| numbers[n]).collect();
+                if !after.contains(&(end, left.clone())) {
+                    after.push((end, left));
+                }
+            }
+        }
+        if after.is_empty() {
+            let mut all: Vec<Event> = self.unknown[..earlier].to_vec();
+            all.append(&mut window);
+            return Err(Anomaly { window: all, before });
+        }
+        self.possible = after;
+        Ok(())
+    }
+}
+
+/// One window from one state.
+struct Search<'a> {
+    events: &'a [Event],
+    /// Bits of the operations that must take effect within the window.
+    known: u64,
+    seen: HashSet<(u64, Option<(i64, i64)>)>,
+    ends: Vec<(State, u64)>,
+}
+
+impl<'a> Search<'a> {
+    fn new(events: &'a [Event]) -> Self {
+        assert!(events.len() <= WIDEST, "a window has {} operations of one key, at most {WIDEST} go", events.len());
+        let known = (0..events.len()).filter(|n| events[*n].answer != Answer::Unknown).fold(0, |mask, n| mask | 1 << n);
+        Self { events, known, seen: HashSet::new(), ends: Vec::new() }
+    }
+
+    /// Every state in which the window can end, with the bits of what has not taken effect by then.
+    fn ends(mut self, from: State) -> Vec<(State, u64)> {
+        let all = if self.events.len() == WIDEST { u64::MAX } else { (1 << self.events.len()) - 1 };
+        self.from(from, all);
+        self.ends
+    }
+
+    /// `left`: what has not taken effect yet.
+    fn from(&mut self, state: State, left: u64) {
+        let memory =
+            state.map(|(version, expires_at): (Version, Timestamp)| (version.as_i64(), expires_at.as_millis()));
+        if !self.seen.insert((left, memory)) {
+            return;
+        }
+        if left & self.known == 0 {
+            self.ends.push((state, left));
+        }
+        // Whoever was called after another's answer cannot come before it.
+        let bits = |mask: u64| (0..self.events.len()).filter(move |n| mask >> n & 1 == 1);
+        let first_answer = bits(left & self.known).map(|n| self.events[n].answered).min().unwrap_or(u64::MAX);
+        let candidates: Vec<usize> = bits(left).filter(|n| self.events[*n].called < first_answer).collect();
+        // What can change nothing, whenever it takes effect, may as well take effect now: no need to try other orders.
+        let idle = |n: &&usize| self.events[**n].never_changes() && self.events[**n].apply(state).1;
+        if let Some(n) = candidates.iter().find(idle) {
+            return self.from(state, left & !(1 << n));
+        }
+        for n in candidates {
+            let (after, right) = self.events[n].apply(state);
+            if right {
+                self.from(after, left & !(1 << n));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,173 @@
+use session_core::Outcome::{Conflict, Done, Exists, Missing};
+use session_core::{Timestamp, Version};
+
+use super::super::model::{Action, Answer, Event, State};
+use super::Windows;
+use Action::{Create, Delete, Load, Save, Touch};
+use Answer::{Ended, Showed, Unknown};
+
+fn v(n: i64) -> Version {
+    Version::from_i64(n).unwrap()
+}
+
+fn at(n: i64) -> Timestamp {
+    Timestamp::from_millis(n).unwrap()
+}
+
+fn stored(n: i64) -> State {
+    Some((v(n), at(100)))
+}
+
+/// Operations as (called, answered, action, answer), all at `now` = 0.
+fn window(operations: &[(u64, u64, Action, Answer)]) -> Vec<Event> {
+    let event = |(task, (called, answered, action, answer)): (usize, &(u64, u64, Action, Answer))| {
+        Event::new(task, *action, at(0), (*called, *answered), *answer)
+    };
+    operations.iter().enumerate().map(event).collect()
+}
+
+fn explains(operations: &[(u64, u64, Action, Answer)]) -> bool {
+    Windows::new().extend(window(operations)).is_ok()
+}
+
+fn created() -> (u64, u64, Action, Answer) {
+    (0, 1, Create(v(1), at(100)), Ended(Done))
+}
+
+#[test]
+fn operations_one_after_the_other_are_explained() {
+    assert!(explains(&[
+        (0, 1, Load, Showed(None)),
+        (2, 3, Create(v(1), at(100)), Ended(Done)),
+        (4, 5, Create(v(2), at(100)), Ended(Exists)),
+        (6, 7, Load, Showed(stored(1))),
+        (8, 9, Save(v(1), v(3), at(100)), Ended(Done)),
+        (10, 11, Save(v(1), v(4), at(100)), Ended(Conflict)),
+        (12, 13, Save(v(1), v(3), at(100)), Ended(Done)),
+        (14, 15, Touch(at(50)), Ended(Done)),
+        (16, 17, Load, Showed(stored(3))),
+        (18, 19, Delete(Some(v(1))), Ended(Conflict)),
+        (20, 21, Delete(Some(v(3))), Ended(Done)),
+        (22, 23, Touch(at(900)), Ended(Missing)),
+        (24, 25, Save(v(3), v(5), at(100)), Ended(Missing)),
+        (26, 27, Load, Showed(None)),
+    ]));
+}
+
+#[test]
+fn concurrent_operations_may_take_effect_in_either_order() {
+    assert!(explains(&[created(), (2, 9, Save(v(1), v(2), at(100)), Ended(Done)), (3, 4, Load, Showed(stored(1)))]));
+    assert!(explains(&[created(), (2, 9, Save(v(1), v(2), at(100)), Ended(Done)), (3, 4, Load, Showed(stored(2)))]));
+    assert!(explains(&[
+        created(),
+        (2, 9, Delete(None), Ended(Done)),
+        (3, 8, Save(v(1), v(2), at(100)), Ended(Missing))
+    ]));
+}
+
+#[test]
+fn a_lost_update_is_an_anomaly() {
+    assert!(!explains(&[
+        created(),
+        (2, 9, Save(v(1), v(2), at(100)), Ended(Done)),
+        (3, 8, Save(v(1), v(3), at(100)), Ended(Done)),
+    ]));
+}
+
+#[test]
+fn a_stale_read_is_an_anomaly() {
+    assert!(!explains(&[created(), (2, 3, Save(v(1), v(2), at(100)), Ended(Done)), (4, 5, Load, Showed(stored(1)))]));
+    // Two readers who see a write and then do not.
+    assert!(!explains(&[
+        created(),
+        (2, 9, Save(v(1), v(2), at(100)), Ended(Done)),
+        (3, 4, Load, Showed(stored(2))),
+        (5, 6, Load, Showed(stored(1))),
+    ]));
+}
+
+#[test]
+fn a_record_revived_after_a_delete_is_an_anomaly() {
+    assert!(!explains(
+        &[created(), (2, 3, Delete(None), Ended(Done)), (4, 5, Save(v(1), v(2), at(100)), Ended(Done)),]
+    ));
+    assert!(!explains(&[
+        created(),
+        (2, 9, Save(v(1), v(2), at(100)), Ended(Done)),
+        (3, 10, Delete(None), Ended(Done)),
+        (11, 12, Load, Showed(stored(2))),
+    ]));
+}
+
+#[test]
+fn two_creates_that_are_done_are_an_anomaly() {
+    assert!(!explains(&[
+        (0, 9, Create(v(1), at(100)), Ended(Done)),
+        (1, 8, Create(v(2), at(100)), Ended(Done)),
+        (10, 11, Load, Showed(stored(1))),
+    ]));
+}
+
+#[test]
+fn a_conflict_that_nobody_caused_is_an_anomaly() {
+    assert!(!explains(&[created(), (2, 3, Save(v(1), v(2), at(100)), Ended(Conflict))]));
+    assert!(!explains(&[
+        created(),
+        (2, 9, Delete(None), Ended(Done)),
+        (3, 8, Save(v(1), v(2), at(100)), Ended(Conflict))
+    ]));
+}
+
+#[test]
+fn a_touch_that_shortens_or_is_lost_is_an_anomaly() {
+    assert!(!explains(&[created(), (2, 3, Touch(at(50)), Ended(Done)), (4, 5, Load, Showed(Some((v(1), at(50)))))]));
+    assert!(!explains(&[created(), (2, 3, Touch(at(500)), Ended(Done)), (4, 5, Load, Showed(stored(1)))]));
+}
+
+#[test]
+fn an_expired_record_is_none_and_can_be_created_over() {
+    let mut windows = Windows::new();
+    windows.extend(window(&[created()])).unwrap();
+    let late = |action, places, answer| Event::new(0, action, at(100), places, answer);
+    let mut living = Windows::new();
+    living.extend(window(&[created()])).unwrap();
+    assert!(living.extend(vec![late(Load, (2, 3), Showed(stored(1)))]).is_err(), "it is not live at its expiry");
+    windows.extend(vec![late(Save(v(1), v(2), at(900)), (2, 3), Ended(Missing))]).unwrap();
+    windows.extend(vec![late(Create(v(3), at(900)), (4, 5), Ended(Done))]).unwrap();
+    windows.extend(vec![late(Load, (6, 7), Showed(Some((v(3), at(900)))))]).unwrap();
+}
+
+#[test]
+fn an_unknown_outcome_happened_or_not_or_happens_later() {
+    let lost = (2, 3, Save(v(1), v(2), at(100)), Unknown);
+    for seen in [1, 2] {
+        assert!(explains(&[created(), lost, (4, 5, Load, Showed(stored(seen)))]));
+    }
+    let mut windows = Windows::new();
+    windows.extend(window(&[created(), lost, (4, 5, Load, Showed(stored(1)))])).unwrap();
+    windows.extend(window(&[(6, 7, Load, Showed(stored(1)))])).unwrap();
+    windows.extend(window(&[(8, 9, Load, Showed(stored(2)))])).unwrap();
+    assert!(windows.extend(window(&[(10, 11, Load, Showed(stored(1)))])).is_err(), "once seen it has happened");
+}
+
+#[test]
+fn an_unknown_outcome_happens_once_and_not_before_its_call() {
+    assert!(!explains(&[created(), (2, 3, Load, Showed(stored(2))), (4, 5, Save(v(1), v(2), at(100)), Unknown),]));
+    let mut windows = Windows::new();
+    windows.extend(window(&[created(), (2, 3, Delete(None), Unknown), (4, 5, Load, Showed(None))])).unwrap();
+    windows.extend(window(&[(6, 7, Create(v(2), at(100)), Ended(Done))])).unwrap();
+    assert!(windows.extend(window(&[(8, 9, Load, Showed(None))])).is_err(), "one delete removes one record");
+}
+
+#[test]
+fn a_crowded_window_is_checked_quickly() {
+    // Loads and touches, some twenty of them in flight at any time: all orders are more than anybody can try.
+    let operations: Vec<_> = (0..60)
+        .map(|n| match n {
+            0 => (0, 1, Create(v(1), at(100)), Ended(Done)),
+            _ if n % 3 == 0 => (2 + n / 8, 4 + n / 8, Touch(at(90)), Ended(Done)),
+            _ => (2 + n / 8, 4 + n / 8, Load, Showed(stored(1))),
+        })
+        .collect();
+    assert!(explains(&operations));
+}

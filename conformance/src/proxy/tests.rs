@@ -1,0 +1,103 @@
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::Proxy;
+
+/// A server that sends back what it gets, and tells the test what it got.
+async fn echo() -> (String, mpsc::UnboundedReceiver<u8>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (tell, told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let tell = tell.clone();
+            tokio::spawn(async move {
+                while let Ok(byte) = stream.read_u8().await {
+                    let _ = tell.send(byte);
+                    if stream.write_all(&[byte]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, told)
+}
+
+async fn ask(stream: &mut TcpStream, byte: u8) -> std::io::Result<u8> {
+    stream.write_all(&[byte]).await?;
+    stream.read_u8().await
+}
+
+async fn silent(stream: &mut TcpStream) -> bool {
+    tokio::time::timeout(Duration::from_millis(50), stream.read_u8()).await.is_err()
+}
+
+#[tokio::test]
+async fn bytes_pass() {
+    let (server, _told) = echo().await;
+    let proxy = Proxy::before(&server).await.unwrap();
+    let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+    for byte in 0..=255 {
+        assert_eq!(ask(&mut client, byte).await.unwrap(), byte);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_resets_old_and_new_connections_and_ends() {
+    let (server, mut told) = echo().await;
+    let proxy = Proxy::before(&server).await.unwrap();
+    let mut old = TcpStream::connect(proxy.address()).await.unwrap();
+    assert_eq!(ask(&mut old, 1).await.unwrap(), 1);
+    proxy.cut();
+    assert!(ask(&mut old, 2).await.is_err());
+    let refused = match TcpStream::connect(proxy.address()).await {
+        Ok(mut new) => ask(&mut new, 3).await.is_err(),
+        Err(_) => true,
+    };
+    assert!(refused);
+    proxy.pass();
+    let mut new = TcpStream::connect(proxy.address()).await.unwrap();
+    assert_eq!(ask(&mut new, 4).await.unwrap(), 4);
+    assert_eq!((told.recv().await, told.recv().await), (Some(1), Some(4)), "nothing reached the server meanwhile");
+}
+
+#[tokio::test]
+async fn a_stall_is_silent_and_its_connections_are_reset_afterwards() {
+    let (server, mut told) = echo().await;
+    let proxy = Proxy::before(&server).await.unwrap();
+    let mut old = TcpStream::connect(proxy.address()).await.unwrap();
+    assert_eq!(ask(&mut old, 1).await.unwrap(), 1);
+    proxy.stall();
+    old.write_all(&[2]).await.unwrap();
+    let mut young = TcpStream::connect(proxy.address()).await.unwrap();
+    young.write_all(&[3]).await.unwrap();
+    assert!(silent(&mut old).await && silent(&mut young).await);
+    proxy.pass();
+    assert!(ask(&mut old, 4).await.is_err());
+    let mut new = TcpStream::connect(proxy.address()).await.unwrap();
+    assert_eq!(ask(&mut new, 5).await.unwrap(), 5);
+    assert_eq!(told.recv().await, Some(1));
+    assert_eq!(told.recv().await, Some(5), "what was sent while packets vanished never arrives");
+}
+
+#[tokio::test]
+async fn a_lost_reply_was_a_request_that_arrived() {
+    let (server, mut told) = echo().await;
+    let proxy = Proxy::before(&server).await.unwrap();
+    let mut idle = TcpStream::connect(proxy.address()).await.unwrap();
+    let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+    assert_eq!(ask(&mut idle, 1).await.unwrap(), 1);
+    assert_eq!(ask(&mut client, 2).await.unwrap(), 2);
+    proxy.lose_reply();
+    assert!(ask(&mut client, 3).await.is_err());
+    assert_eq!(ask(&mut idle, 4).await.unwrap(), 4, "only one reply is lost");
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        seen.push(told.recv().await.unwrap());
+    }
+    assert_eq!(seen, [1, 2, 3, 4]);
+}

@@ -1,0 +1,147 @@
+//! Clauses as named tests.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use session_core::Capabilities;
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+use crate::context::random_namespace;
+use crate::report::Result as ClauseResult;
+use crate::{Clause, Context, Finding, Harness, Report, Subject, Verdict, clauses};
+
+/// Where [`run`] writes its [`Report`] as JSON, if it is set.
+const REPORT: &str = "CONFORMANCE_REPORT";
+
+/// A clause that is not over by then hangs.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Runs the suite as a test program: `fn main() -> ExitCode { conformance::run(MyHarness) }`.
+///
+/// The arguments are those of `cargo test`: a filter, `--list`, `--exact`, `--skip`, `--test-threads`.
+/// A clause that needs what the store does not have shows as ignored, with the reason.
+/// The results are written as JSON to the path in `CONFORMANCE_REPORT`.
+pub fn run(harness: impl Harness) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build() {
+        Ok(runtime) => Arc::new(runtime),
+        Err(error) => {
+            eprintln!("the suite cannot start its runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let suite = Arc::new(Suite::new(harness));
+    let findings = Arc::new(Mutex::new(Vec::new()));
+    let trials = clauses()
+        .map(|clause| trial(clause, Arc::clone(&suite), Arc::clone(&runtime), Arc::clone(&findings)))
+        .collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let findings = std::mem::take(&mut *findings.lock().unwrap_or_else(PoisonError::into_inner));
+    if let (false, Some(path)) = (arguments.list, std::env::var_os(REPORT).map(PathBuf::from)) {
+        let report = suite.report(findings);
+        let written =
+            serde_json::to_vec_pretty(&report).map_err(Into::into).and_then(|json| std::fs::write(&path, json));
+        if let Err(error) = written {
+            eprintln!("the report cannot be written to {}: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    conclusion.exit_code()
+}
+
+fn trial(clause: &'static Clause, suite: Arc<Suite>, on: Arc<Runtime>, findings: Arc<Mutex<Vec<Finding>>>) -> Trial {
+    Trial::ignorable_test(clause.name, move || {
+        let finding = on.block_on(suite.check(clause));
+        let result = finding.result.clone();
+        findings.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
+        match result {
+            ClauseResult::Passed => Ok(Completion::Completed),
+            ClauseResult::Ignored(why) => Ok(Completion::ignored_with(why)),
+            ClauseResult::Failed(why) => Err(Failed::from(format!("promised: {}\n{why}", clause.promise))),
+        }
+    })
+}
+
+/// The suite over one harness, for programs that want the findings rather than a test run.
+pub struct Suite {
+    harness: Arc<dyn Harness>,
+    known: OnceCell<session_core::Result<(Arc<Subject>, Capabilities)>>,
+}
+
+impl std::fmt::Debug for Suite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Suite").finish_non_exhaustive()
+    }
+}
+
+impl Suite {
+    /// The suite over `harness`.
+    pub fn new(harness: impl Harness) -> Self {
+        Self { harness: Arc::new(harness), known: OnceCell::new() }
+    }
+
+    /// Runs one clause, in a namespace of its own. To be called on a multi-threaded tokio runtime.
+    ///
+    /// A panic in the store, a call that never ends and a harness that cannot open the store are failures.
+    pub async fn check(&self, clause: &'static Clause) -> Finding {
+        let begun = Instant::now();
+        let result = self.outcome(clause).await;
+        Finding::new(clause, result, begun.elapsed())
+    }
+
+    /// The findings as a report.
+    pub fn report(&self, findings: Vec<Finding>) -> Report {
+        let subject = self.known.get().and_then(|known| known.as_ref().ok()).map(|(subject, _)| &**subject);
+        Report::new(subject, findings)
+    }
+
+    async fn outcome(&self, clause: &'static Clause) -> ClauseResult {
+        let (subject, capabilities) = match self.known.get_or_init(|| self.ask()).await {
+            Ok((subject, capabilities)) => (subject, capabilities),
+            Err(error) => return ClauseResult::Failed(format!("the store cannot be opened: {error}")),
+        };
+        if let Some(need) = clause.unmet(capabilities, subject) {
+            return ClauseResult::Ignored(format!("needs {need}"));
+        }
+        let context = Context::new(Arc::clone(&self.harness), Arc::clone(subject), *capabilities);
+        let result = carry_out(clause, context.clone()).await;
+        context.clean().await;
+        result
+    }
+
+    /// The subject and what its store can do, asked of an instance.
+    async fn ask(&self) -> session_core::Result<(Arc<Subject>, Capabilities)> {
+        let subject = self.harness.subject().await?;
+        let namespace = random_namespace();
+        let capabilities = self.harness.open(&namespace).await?.capabilities();
+        self.harness.clean(&namespace).await;
+        Ok((Arc::new(subject), capabilities))
+    }
+}
+
+/// Runs the clause as a task, so that a panic and a hang end it and nothing else.
+async fn carry_out(clause: &'static Clause, context: Context) -> ClauseResult {
+    let mut task = tokio::spawn((clause.run)(context));
+    let verdict: Verdict = match tokio::time::timeout(LONGEST, &mut task).await {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(broken)) => return ClauseResult::Failed(words(broken)),
+        Err(_) => {
+            task.abort();
+            return ClauseResult::Failed(format!("it hangs: not over after {} s", LONGEST.as_secs()));
+        }
+    };
+    match verdict {
+        Ok(()) => ClauseResult::Passed,
+        Err(failure) => ClauseResult::Failed(failure.to_string()),
+    }
+}
+
+fn words(broken: tokio::task::JoinError) -> String {
+    let Ok(payload) = broken.try_into_panic() else { return "it was aborted".to_owned() };
+    let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
+    format!("a panic: {}", text.unwrap_or("without words"))
+}

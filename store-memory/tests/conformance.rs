@@ -1,0 +1,25 @@
+//! The store proves the contract. `cargo test -p store-memory --test conformance -- --list` names the clauses.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use conformance::{Harness, Subject};
+use session_core::{Result, Store, async_trait};
+use store_memory::MemoryStore;
+
+struct Memory;
+
+#[async_trait]
+impl Harness for Memory {
+    async fn subject(&self) -> Result<Subject> {
+        Ok(Subject::new("store-memory", env!("CARGO_PKG_VERSION")).without_namespaces())
+    }
+
+    async fn open(&self, _: &str) -> Result<Arc<dyn Store>> {
+        Ok(Arc::new(MemoryStore::new()))
+    }
+}
+
+fn main() -> ExitCode {
+    conformance::run(Memory)
+}
