@@ -9,7 +9,7 @@ pub(crate) fn instant(at: Timestamp) -> String {
     humantime::format_rfc3339_seconds(SystemTime::from(at)).to_string().replace('T', " ").replace('Z', " UTC")
 }
 
-/// `in 59 minutes`, `3 days ago`: in the largest unit that makes at least one.
+/// `in 59 minutes`, `3 days ago`: in one unit, rounded.
 pub(crate) fn seen_from(now: Timestamp, at: Timestamp) -> String {
     if at > now {
         format!("in {}", length(at.since(now)))
@@ -21,11 +21,12 @@ pub(crate) fn seen_from(now: Timestamp, at: Timestamp) -> String {
 
 fn length(time: Duration) -> String {
     let seconds = time.as_secs();
-    let (unit, n) = match seconds {
-        0..60 => ("second", seconds),
-        60..3_600 => ("minute", seconds / 60),
-        3_600..172_800 => ("hour", seconds / 3_600),
-        _ => ("day", seconds / 86_400),
+    let rounded = |unit: u64| (seconds + unit / 2) / unit;
+    let (unit, n) = match (seconds, rounded(60), rounded(3_600)) {
+        (0..60, _, _) => ("second", seconds),
+        (_, minutes @ 0..60, _) => ("minute", minutes),
+        (_, _, hours @ 0..48) => ("hour", hours),
+        _ => ("day", rounded(86_400)),
     };
     format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
 }
@@ -79,6 +80,8 @@ mod tests {
         assert_eq!(seen_from(now, now), "just now");
         assert_eq!(seen_from(now, now.minus(seconds(1))), "1 second ago");
         assert_eq!(seen_from(now, now.plus(minutes(59))), "in 59 minutes");
+        assert_eq!(seen_from(now, now.plus(hours(1)).minus(seconds(1))), "in 1 hour");
+        assert_eq!(seen_from(now, now.plus(days(14)).minus(seconds(1))), "in 14 days");
         assert_eq!(seen_from(now, now.plus(hours(24))), "in 24 hours");
         assert_eq!(seen_from(now, now.minus(days(3))), "3 days ago");
     }

@@ -1,6 +1,7 @@
 //! The shop's promises, driven over HTTP from outside: the program as it is started, one walk for every store.
 
 mod browser;
+mod outage;
 mod server;
 mod settings;
 mod shop;

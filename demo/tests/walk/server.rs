@@ -18,7 +18,7 @@ pub(crate) struct Place {
     /// What the program answers as its `store`.
     pub(crate) name: &'static str,
     /// The folder with the file, if there is one.
-    folder: Option<TempDir>,
+    pub(crate) folder: Option<TempDir>,
 }
 
 impl Place {
@@ -77,7 +77,9 @@ impl Server {
     /// Stops it as a service manager does, and gives what it logged.
     pub(crate) fn stop(self) -> String {
         self.tell_to_stop();
-        self.wait()
+        let log = self.wait();
+        assert!(!log.to_lowercase().contains("database is locked"), "{log}");
+        log
     }
 
     pub(crate) fn tell_to_stop(&self) {
@@ -92,7 +94,6 @@ impl Server {
         let status = within(self.child.wait_in_time());
         let log = self.log.take().unwrap().join().unwrap();
         assert!(status.success(), "ended by {status}\n{log}");
-        assert!(!log.to_lowercase().contains("database is locked"), "{log}");
         log
     }
 }

@@ -54,7 +54,7 @@ fn everything(place: &Place, verbose: bool) -> Result<Tally> {
     let reports = Reports::fresh(place)?;
     println!("building …");
     let built = build::build(place)?;
-    let mut run = Run { place, reports, verbose, total: Tally::default(), failures: Vec::new() };
+    let mut run = Run { place, reports, verbose, total: Tally::default(), mutants: None, failures: Vec::new() };
     for target in &built.broken {
         run.fail(format!("{target}: does not compile"));
     }
@@ -74,6 +74,8 @@ struct Run<'a> {
     reports: Reports,
     verbose: bool,
     total: Tally,
+    /// The table of mutants, as their program prints it.
+    mutants: Option<Vec<String>>,
     /// What went wrong, one line each.
     failures: Vec<String>,
 }
@@ -108,6 +110,9 @@ impl Run<'_> {
         if program.kind == Kind::Integration && program.target == "conformance" && !report.exists() {
             self.fail(format!("{name}: left no report, so the table would lack this store"));
         }
+        if program.kind == Kind::Integration && program.target == "mutants" {
+            self.mutants = Some(process::run(Command::new(&program.executable).arg("--table"), LONGEST)?.output);
+        }
         Ok(())
     }
 
@@ -140,7 +145,12 @@ impl Run<'_> {
 
     /// The tables, what failed, and the line of totals: the last one.
     fn conclude(mut self) -> Result<Tally> {
-        let tables = table::read(&self.reports.folder)?;
+        let mut tables = table::read(&self.reports.folder)?;
+        if let Some(printed) = self.mutants.take()
+            && !tables.add_mutants(&printed)
+        {
+            self.fail("the mutants' program prints no table when asked with --table".into());
+        }
         tables.print();
         for problem in tables.problems() {
             self.fail(problem);

@@ -1,13 +1,12 @@
 //! The tables made from what conformance suites report: clauses by stores, clauses by mutants.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use crate::Result;
 
-/// What one test program left: the findings on a store, or the mutants that the suite was tried on.
+/// What one test program left: the findings on a store.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Report {
@@ -15,7 +14,6 @@ struct Report {
     version: Option<String>,
     server: Option<String>,
     findings: Vec<Finding>,
-    mutants: Vec<Mutant>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -24,13 +22,6 @@ struct Finding {
     result: String,
     #[serde(default)]
     why: Option<String>,
-}
-
-/// A store that is broken on purpose, and the clauses that find it out.
-#[derive(Debug, Deserialize)]
-struct Mutant {
-    mutant: String,
-    fails: Vec<String>,
 }
 
 /// The findings on one store.
@@ -45,7 +36,8 @@ struct Column {
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     stores: Vec<Column>,
-    mutants: Vec<Mutant>,
+    /// Clauses and the mutants that they kill, as text.
+    kills: Vec<(String, String)>,
 }
 
 /// Reads the reports in `folder`.
@@ -63,7 +55,6 @@ pub(super) fn read(folder: &Path) -> Result<Tables> {
 
 impl Tables {
     fn add(&mut self, file: &str, report: Report) {
-        self.mutants.extend(report.mutants);
         if report.findings.is_empty() {
             return;
         }
@@ -73,13 +64,23 @@ impl Tables {
         self.stores.push(Column { name, about, findings: report.findings });
     }
 
+    /// Takes in the Markdown table that the mutants' program prints: clause, promise, mutants. Whether there was one.
+    pub(super) fn add_mutants(&mut self, markdown: &[String]) -> bool {
+        let rows = markdown.iter().filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.strip_suffix('|')?.split('|').map(str::trim);
+            let clause = cells.next()?.trim_end_matches('`');
+            Some((clause.to_owned(), cells.next_back()?.to_owned()))
+        });
+        self.kills.extend(rows);
+        !self.kills.is_empty()
+    }
+
     /// All clauses, in the order of the reports.
     fn clauses(&self) -> Vec<&str> {
         let mut clauses = Vec::new();
-        let found = self.stores.iter().flat_map(|store| &store.findings).map(|finding| &*finding.clause);
-        for clause in found.chain(self.mutants.iter().flat_map(|mutant| mutant.fails.iter().map(String::as_str))) {
-            if !clauses.contains(&clause) {
-                clauses.push(clause);
+        for finding in self.stores.iter().flat_map(|store| &store.findings) {
+            if !clauses.contains(&&*finding.clause) {
+                clauses.push(&finding.clause);
             }
         }
         clauses
@@ -87,29 +88,19 @@ impl Tables {
 
     /// Clauses that no mutant needs: they might check nothing. Only if there are both tables.
     pub(super) fn problems(&self) -> Vec<String> {
-        if self.mutants.is_empty() || self.stores.is_empty() {
+        if self.kills.is_empty() || self.stores.is_empty() {
             return Vec::new();
         }
-        let kills = self.kills();
-        let idle = self.clauses().into_iter().filter(|clause| !kills.contains_key(clause));
+        let kills = |clause: &&str| self.kills.iter().any(|(name, mutants)| name == clause && !mutants.is_empty());
+        let idle = self.clauses().into_iter().filter(|clause| !kills(clause));
         idle.map(|clause| format!("the clause {clause} kills no mutant")).collect()
-    }
-
-    fn kills(&self) -> BTreeMap<&str, Vec<&str>> {
-        let mut kills: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for mutant in &self.mutants {
-            for clause in &mutant.fails {
-                kills.entry(clause).or_default().push(&mutant.mutant);
-            }
-        }
-        kills
     }
 
     pub(super) fn print(&self) {
         if !self.stores.is_empty() {
             println!("\nClauses and stores\n\n{}", self.by_store());
         }
-        if !self.mutants.is_empty() {
+        if !self.kills.is_empty() {
             println!("\nClauses and the mutants they kill\n\n{}", self.by_mutant());
         }
     }
@@ -136,12 +127,10 @@ impl Tables {
     }
 
     fn by_mutant(&self) -> String {
-        let kills = self.kills();
         let mut rows = vec![vec!["clause".to_owned(), "mutants".to_owned()]];
-        for clause in self.clauses() {
-            let killed = kills.get(clause).map_or_else(|| "none".to_owned(), |mutants| mutants.join(", "));
-            rows.push(vec![clause.to_owned(), killed]);
-        }
+        rows.extend(self.kills.iter().map(|(clause, mutants)| {
+            vec![clause.clone(), if mutants.is_empty() { "none".to_owned() } else { mutants.clone() }]
+        }));
         grid(&rows)
     }
 }
@@ -191,7 +180,9 @@ mod tests {
     const SQLITE: &str = r#"{"suite":"0.1.0","subject":"store-sqlite","version":"0.1.0","server":"SQLite 3","findings":[
         {"clause":"create.exists","promise":"p","result":"failed","why":"seen: Done","millis":1},
         {"clause":"open.again","promise":"p","result":"passed","millis":0}]}"#;
-    const MUTANTS: &str = r#"{"mutants":[{"mutant":"upserting create","fails":["create.exists"]}]}"#;
+    const MUTANTS: &str = "| clause | promise | mutants it kills |\n|---|---|---|\n\
+        | `create.exists` | Exists, or not \\| never both. | upserting create, check then insert |\n\
+        | `open.again` | Seen again. |  |\n\n| mutant | what is wrong with it |\n|---|---|\n| upserting create | It upserts. |\n";
 
     fn tables(reports: &[&str]) -> Tables {
         let folder = tempfile::tempdir().unwrap();
@@ -217,8 +208,16 @@ store-sqlite 0.1.0 on SQLite 3: 1 passed, 1 failed, 0 ignored
 
     #[test]
     fn a_clause_that_kills_no_mutant_is_a_problem() {
-        let tables = tables(&[MEMORY, MUTANTS]);
-        assert_eq!(tables.by_mutant().lines().last(), Some("open.again     none"));
+        let mut tables = tables(&[MEMORY]);
+        assert_eq!(tables.problems(), [""; 0]);
+        assert!(tables.add_mutants(&MUTANTS.lines().map(str::to_owned).collect::<Vec<_>>()));
+        let expected = "\
+clause         mutants
+--------------------------------------------------
+create.exists  upserting create, check then insert
+open.again     none
+";
+        assert_eq!(tables.by_mutant(), expected);
         assert_eq!(tables.problems(), ["the clause open.again kills no mutant"]);
     }
 
