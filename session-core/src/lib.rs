@@ -1,18 +1,26 @@
 #![doc = include_str!("../README.md")]
 
+mod commit;
+mod content;
 mod error;
 mod id;
+mod manager;
 mod namespace;
 mod null;
 mod record;
+mod session;
 mod store;
 mod time;
 
+pub use commit::{ClientValue, Commit, Ticket};
+pub use content::Limits;
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Handle, SessionId, StoreKey};
+pub use manager::{ConflictPolicy, Manager, ManagerBuilder, SessionInfo};
 pub use namespace::Namespace;
 pub use null::NullStore;
 pub use record::{Principal, Record, Version};
+pub use session::{Opened, Session};
 pub use store::{Call, Capabilities, Cursor, Outcome, Page, Purged, Store};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, days, hours, minutes, seconds};
 

@@ -18,7 +18,7 @@ pub struct NullStore;
 #[async_trait]
 impl Store for NullStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new()
+        Capabilities::new().discards(true)
     }
 
     async fn create(&self, _: &Call, _: &StoreKey, _: &Record) -> Result<Outcome> {

@@ -59,6 +59,8 @@ pub struct Capabilities {
     pub by_principal: bool,
     /// `scan` works.
     pub scan: bool,
+    /// Nothing that is written is kept, on purpose: a session over such a store needs no cookie.
+    pub discards: bool,
     /// The longest `Record::data` in bytes, if there is a limit below memory's.
     pub max_data_len: Option<usize>,
 }
@@ -72,6 +74,7 @@ impl Capabilities {
             expires_itself: false,
             by_principal: false,
             scan: false,
+            discards: false,
             max_data_len: None,
         }
     }
@@ -108,6 +111,13 @@ impl Capabilities {
     #[must_use]
     pub const fn scan(mut self, scan: bool) -> Self {
         self.scan = scan;
+        self
+    }
+
+    /// Sets [`discards`](#structfield.discards).
+    #[must_use]
+    pub const fn discards(mut self, discards: bool) -> Self {
+        self.discards = discards;
         self
     }
 

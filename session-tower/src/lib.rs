@@ -1,1 +1,31 @@
-//!
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod extract;
+mod headers;
+mod layer;
+mod nested;
+mod service;
+pub mod testing;
+
+pub use error::{Error, Result};
+pub use extract::{Session, Sessions};
+pub use headers::OwnCaching;
+pub use layer::{SessionLayer, SessionLayerBuilder};
+pub use service::{ResponseFuture, SessionService};
+
+/// What an application needs of the crates below, re-exported so that versions agree.
+pub use session_core::{
+    ErrorKind, Handle, Manager, ManagerBuilder, Opened, Principal, SessionInfo, Timestamp, days, hours, minutes,
+    seconds,
+};
+pub use session_http::{CommitError, CookieOptions, SameSite};
+
+/// The pages for users, compiled and run as tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/deploying.md")]
+    struct Deploying;
+}

@@ -8,6 +8,7 @@ use std::task::Poll;
 use session_core::{ErrorKind, Result, StoreKey, seconds};
 use store_batch::{Answers, Item, Limits, Worker, Workers};
 use tokio::sync::mpsc as queue;
+use tokio::time;
 
 struct Call(u32);
 
@@ -91,14 +92,17 @@ async fn a_panic_fails_its_own_call_and_the_thread_goes_on() {
     assert_eq!(begin(&workers, 2).await.await.unwrap(), 2);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_blocked_thread_is_unavailable_within_the_time_out() {
-    let (workers, mut batches, go) = start(Limits::new().timeout(seconds(3)));
+    let (workers, mut batches, go) = start(Limits::new().timeout(seconds(60)));
     let zero = begin(&workers, 0).await;
     assert_eq!(batches.recv().await.unwrap(), [0]);
     let one = begin(&workers, 1).await;
+    // The thread lives in real time: the clock stands still, and jumps to the time-out, only while nothing is expected of it.
+    time::pause();
     assert_eq!(zero.await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(one.await.unwrap_err().kind(), ErrorKind::Unavailable);
+    time::resume();
     let two = begin(&workers, 2).await;
     go.send(()).unwrap();
     assert_eq!(batches.recv().await.unwrap(), [2]);

@@ -13,10 +13,12 @@ use session_core::{
 };
 
 mod bound;
+mod builder;
 mod index;
 mod shard;
 
 use bound::Bound;
+pub use builder::MemoryStoreBuilder;
 use index::{Index, Place};
 use shard::{Entry, Shard};
 
@@ -38,45 +40,6 @@ struct Inner {
     bound: Option<Bound>,
     /// The shard with which the next purge begins, so that bounded purges get round to all.
     purge_next: AtomicUsize,
-}
-
-/// How much a [`MemoryStore`] may hold; without a bound, nothing live is ever evicted.
-#[derive(Clone, Debug, Default)]
-#[must_use = "a builder does nothing until it is built"]
-pub struct MemoryStoreBuilder {
-    max_entries: Option<usize>,
-    max_bytes: Option<usize>,
-}
-
-impl MemoryStoreBuilder {
-    /// Holds at most `n` records, expired ones that have not been purged included; at least 1.
-    pub const fn max_entries(mut self, n: usize) -> Self {
-        self.max_entries = Some(n);
-        self
-    }
-
-    /// Holds at most `n` bytes; at least 1024.
-    ///
-    /// A record counts the length of its data and of its principal, and 224 bytes for everything else.
-    pub const fn max_bytes(mut self, n: usize) -> Self {
-        self.max_bytes = Some(n);
-        self
-    }
-
-    /// The store.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] for bounds below the least.
-    pub fn build(self) -> Result<MemoryStore> {
-        if self.max_entries == Some(0) {
-            return Err(Error::fixed(ErrorKind::Config, "max_entries must be at least 1"));
-        }
-        if self.max_bytes.is_some_and(|bytes| bytes < 1024) {
-            return Err(Error::fixed(ErrorKind::Config, "max_bytes must be at least 1024"));
-        }
-        let bounded = self.max_entries.or(self.max_bytes).is_some();
-        Ok(MemoryStore::with(bounded.then(|| Bound::new(self.max_entries, self.max_bytes))))
-    }
 }
 
 impl Default for MemoryStore {
@@ -102,6 +65,16 @@ impl MemoryStore {
     /// ```
     pub fn builder() -> MemoryStoreBuilder {
         MemoryStoreBuilder::default()
+    }
+
+    /// The store that `url` describes: `memory:`, or with bounds `memory:?max_entries=100000&max_bytes=67108864`.
+    ///
+    /// Each call makes a store of its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for another scheme, an unknown option or a value that is no number.
+    pub fn connect(url: &str) -> Result<Self> {
+        builder::parse(url)?.build()
     }
 
     fn with(bound: Option<Bound>) -> Self {

@@ -148,3 +148,29 @@ fn senseless_bounds_are_refused() {
         assert_eq!(wrong.build().unwrap_err().kind(), ErrorKind::Config);
     }
 }
+
+#[test]
+fn a_url_sets_bounds_or_says_what_is_wrong() {
+    pollster::block_on(async {
+        for url in ["memory:", "memory://", "memory:?"] {
+            assert_eq!(MemoryStore::connect(url).unwrap().capabilities().max_data_len, None, "{url}");
+        }
+        let store = MemoryStore::connect("memory:?max_entries=2&max_bytes=10000").unwrap();
+        assert!(store.capabilities().max_data_len.is_some());
+        for n in 0..5 {
+            put(&store, n, 1).await;
+        }
+        assert_eq!(store.len(), 2);
+    });
+    for (url, part) in [
+        ("sqlite::memory:", "begins with memory:"),
+        ("memory:x", "options only"),
+        ("memory:?max=1", "known are max_entries and max_bytes"),
+        ("memory:?max_entries=", "`max_entries` is not a number"),
+        ("memory:?max_entries=0", "at least 1"),
+    ] {
+        let error = MemoryStore::connect(url).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+        assert!(error.to_string().contains(part), "{url}: {error}");
+    }
+}

@@ -1,1 +1,200 @@
-//!
+#![doc = include_str!("../README.md")]
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use session_core::{
+    Call, Capabilities, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store,
+    StoreKey, Timestamp, Version, async_trait,
+};
+use store_batch::Workers;
+
+mod builder;
+mod checkpoint;
+mod connection;
+mod error;
+mod schema;
+mod url;
+mod work;
+
+pub use builder::SqliteStoreBuilder;
+use work::{Answer, Op, What};
+
+/// The longest data. SQLite's own limit lies near 1 GB, but a row like that would keep everybody else waiting for the writer.
+const MAX_DATA_LEN: usize = 16 << 20;
+
+/// When a commit is on the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Synchronous {
+    /// At the next checkpoint. A crash of the process loses nothing; a loss of power may undo the latest commits, in order,
+    /// and leaves a sound database.
+    #[default]
+    Normal,
+    /// Before it is reported: a loss of power undoes nothing. Each transaction waits for the disk.
+    Full,
+}
+
+impl Synchronous {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// Sessions in SQLite. See the [crate's documentation](crate).
+///
+/// Clones are cheap and share threads and connections.
+#[derive(Clone)]
+pub struct SqliteStore(Arc<Inner>);
+
+struct Inner {
+    writer: Workers<Op>,
+    /// None in memory, where there is one connection for all.
+    readers: Option<Workers<Op>>,
+    namespace: Namespace,
+    timeout: Duration,
+}
+
+impl SqliteStore {
+    /// Opens what `url` names.
+    ///
+    /// `sqlite://sessions.db` is relative to the working directory, `sqlite:///var/lib/app/sessions.db` absolute,
+    /// `sqlite::memory:` in memory. Characters may be percent-encoded.
+    /// Options: `namespace`, `timeout` in ms, `synchronous` (`normal`, `full`), `create` (`true`, `false`), `readers`;
+    /// [`SqliteStoreBuilder`] explains them.
+    ///
+    /// ```
+    /// use store_sqlite::SqliteStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// let store = SqliteStore::connect("sqlite::memory:?namespace=web_sessions&timeout=2000").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a URL that is wrong, and what [`SqliteStoreBuilder::open`] answers.
+    pub async fn connect(url: &str) -> Result<Self> {
+        url::parse(url)?.open().await
+    }
+
+    /// The SQL that makes what a namespace needs, for a migration tool. Running it again changes nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if `namespace` is none.
+    pub fn schema(namespace: &str) -> Result<String> {
+        schema::namespace(namespace).map(|namespace| schema::create(&namespace))
+    }
+
+    async fn write(&self, call: &Call, what: What) -> Result<Answer> {
+        self.0.writer.call(self.op(call, what)).await
+    }
+
+    async fn read(&self, call: &Call, what: What) -> Result<Answer> {
+        self.0.readers.as_ref().unwrap_or(&self.0.writer).call(self.op(call, what)).await
+    }
+
+    fn op(&self, call: &Call, what: What) -> Op {
+        Op { now: call.now, until: Instant::now() + self.0.timeout, what }
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("namespace", &self.0.namespace).finish_non_exhaustive()
+    }
+}
+
+fn fits(record: &Record) -> Result<()> {
+    if record.data.len() > MAX_DATA_LEN {
+        return Err(Error::fixed(ErrorKind::TooLarge, "more than 16 MiB of data"));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn capabilities(&self) -> Capabilities {
+        let file = self.0.readers.is_some();
+        Capabilities::new().durable(file).shared(file).by_principal(true).scan(true).max_data_len(Some(MAX_DATA_LEN))
+    }
+
+    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        fits(record)?;
+        self.write(call, What::Create(*key, record.clone())).await?.outcome()
+    }
+
+    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        match self.read(call, What::Load(*key)).await? {
+            Answer::Record(record) => Ok(record),
+            _ => Err(MIXED_UP),
+        }
+    }
+
+    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        fits(record)?;
+        self.write(call, What::Save(*key, expected, record.clone())).await?.outcome()
+    }
+
+    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        self.write(call, What::Touch(*key, expires_at)).await?.outcome()
+    }
+
+    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
+        self.write(call, What::Delete(*key, expected)).await?.outcome()
+    }
+
+    async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
+        match self.write(call, What::Purge(limit.get())).await? {
+            Answer::Purged(purged) => Ok(purged),
+            _ => Err(MIXED_UP),
+        }
+    }
+
+    async fn sessions_of(
+        &self,
+        call: &Call,
+        principal: &Principal,
+        limit: NonZeroU32,
+    ) -> Result<Vec<(StoreKey, Record)>> {
+        self.read(call, What::SessionsOf(principal.clone(), limit.get())).await?.records()
+    }
+
+    async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+        match self.write(call, What::DeleteAll(principal.clone(), keep.copied())).await? {
+            Answer::Removed(removed) => Ok(removed),
+            _ => Err(MIXED_UP),
+        }
+    }
+
+    async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
+        let after = after.map(|cursor| StoreKey::from_slice(cursor.as_bytes())).transpose()?;
+        let records = self.read(call, What::Scan(after, limit.get())).await?.records()?;
+        let last = records.last().filter(|_| records.len() == limit.get() as usize);
+        let next = last.map(|(key, _)| Cursor::new(key.as_bytes().to_vec()));
+        Ok(Page::new(records, next))
+    }
+}
+
+const MIXED_UP: Error = Error::fixed(ErrorKind::Other, "a thread answered another question");
+
+impl Answer {
+    fn outcome(self) -> Result<Outcome> {
+        match self {
+            Self::Outcome(outcome) => Ok(outcome),
+            _ => Err(MIXED_UP),
+        }
+    }
+
+    fn records(self) -> Result<Vec<(StoreKey, Record)>> {
+        match self {
+            Self::Records(records) => Ok(records),
+            _ => Err(MIXED_UP),
+        }
+    }
+}

@@ -17,6 +17,7 @@ mod purge;
 mod redacted;
 mod save;
 mod scan;
+mod session;
 mod touch;
 mod unsupported;
 
@@ -39,6 +40,7 @@ const TABLES: &[&[Clause]] = &[
     redacted::CLAUSES,
     unsupported::CLAUSES,
     history::CLAUSES,
+    session::CLAUSES,
 ];
 
 /// Every clause of the suite, topic by topic.

@@ -1,0 +1,155 @@
+//! What is stored when, and what the client is told.
+
+use std::pin::pin;
+
+use session_core::{Commit, Manager, Opened, SessionId};
+
+use super::{Web, bare, closes_quietly, issued, key_of};
+use crate::check::{at_once, ensure, ok, shows};
+use crate::gate::{Operation, Point};
+use crate::{Context, Failure, Verdict};
+
+pub(super) async fn lazy(cx: Context) -> Verdict {
+    let web = Web::of(&cx).await?;
+    let store = bare(&cx, &web).await?;
+
+    let session = ok(web.a.open(None).await, "opening without a cookie")?;
+    ok(session.get::<u64>("n"), "reading from a new session")?;
+    ensure!(session.is_new() && session.opened() == Opened::New, "a session without a cookie should be new");
+    closes_quietly(&web.a, &session, "a new session that was only read").await?;
+
+    let made_up = SessionId::random().encode();
+    for round in ["first", "second"] {
+        let session = ok(web.a.open(Some(&made_up)).await, "opening an unknown id")?;
+        ensure!(
+            session.opened() == Opened::Unknown && session.is_new(),
+            "an unknown id should open as Unknown the {round} time, opens as {:?}",
+            session.opened()
+        );
+        closes_quietly(&web.a, &session, "a session of an unknown id").await?;
+        shows(&*store, &cx.call(), &key_of(&made_up)?, None, "an unknown id that was opened").await?;
+    }
+    ensure!(web.gate.count(Operation::Create) == 0, "nothing should have been created");
+
+    let session = ok(web.a.open(Some(&made_up)).await, "opening an unknown id")?;
+    ok(session.insert("n", &1), "insert")?;
+    let cookie = issued(&web.a, &session).await?;
+    ensure!(cookie != made_up, "a client's unknown id should not be adopted");
+    shows(&*store, &cx.call(), &key_of(&made_up)?, None, "an unknown id under which something was written").await?;
+    let n = web.number(&cookie, "n").await?;
+    ensure!(n == Some(1), "what was written under the new id should be there, is {n:?}");
+
+    // A request that only reads writes nothing, not even a touch, while little of the idle time has passed.
+    let session = web.a_opens(&cookie).await?;
+    ok(session.get::<u64>("n"), "get")?;
+    closes_quietly(&web.a, &session, "a session that was only read").await?;
+    let writes = [Operation::Save, Operation::Touch, Operation::Delete].map(|operation| web.gate.count(operation));
+    ensure!(writes == [0; 3], "a session that was only read should write nothing, it wrote {writes:?}");
+    Ok(())
+}
+
+pub(super) async fn commit(cx: Context) -> Verdict {
+    let web = Web::of(&cx).await?;
+    announced(&web).await?;
+    once(&cx, &web).await?;
+    for answered in [false, true] {
+        dropped_create(&web, answered).await?;
+        dropped_save(&web, answered).await?;
+        dropped_rotation(&web, answered).await?;
+    }
+    Ok(())
+}
+
+async fn announced(web: &Web) -> Verdict {
+    let session = ok(web.a.open(None).await, "opening")?;
+    ok(session.insert("n", &1), "insert")?;
+    let saved = ok(session.save().await, "an explicit save")?;
+    ensure!(matches!(saved, Commit::Issue(_)), "an explicit save of a new session should issue a cookie, is {saved:?}");
+    ok(session.insert("n", &2), "insert")?;
+    let again = issued(&web.a, &session).await?;
+    let n = web.number(&again, "n").await?;
+    ensure!(n == Some(2), "the cookie of the last commit should open what was stored last, n is {n:?}");
+
+    // After the head: what is stored can still be saved, what needs a cookie cannot.
+    ok(session.insert("n", &3), "insert into a stored session after the head")?;
+    let _commit = ok(session.save().await, "a save after the head")?;
+    crate::check::errs(session.rotate(), session_core::ErrorKind::Closed, "a rotation after the head")?;
+    let blank = ok(web.a.open(None).await, "opening")?;
+    let _commit = ok(web.a.close(&blank).await, "closing")?;
+    crate::check::errs(blank.insert("n", &1), session_core::ErrorKind::Closed, "a first write after the head")
+}
+
+async fn once(cx: &Context, web: &Web) -> Verdict {
+    let before = web.gate.count(Operation::Create);
+    let session = ok(web.a.open(None).await, "opening")?;
+    ok(session.insert("n", &1), "insert")?;
+    let clones = (0..2).map(|_| session.clone()).collect::<Vec<_>>();
+    let commits = at_once(clones.into_iter().map(|clone| async move { clone.save().await })).await;
+    let mut cookies = Vec::new();
+    for commit in commits {
+        match ok(commit, "one of two commits at once")? {
+            Commit::Issue(ticket) => cookies.push(ticket.value),
+            other => return Err(Failure::new(format!("both commits should announce the cookie, one says {other:?}"))),
+        }
+    }
+    ensure!(cookies[0] == cookies[1], "two commits at once should announce one cookie");
+    let created = web.gate.count(Operation::Create) - before;
+    ensure!(created == 1, "two commits at once should create one record, they create {created}");
+    let store = bare(cx, web).await?;
+    let stored = ok(store.load(&cx.call(), &key_of(cookies[0].as_str())?).await, "load")?;
+    ensure!(stored.is_some(), "what two commits at once stored should be there");
+    Ok(())
+}
+
+/// Begins a commit and drops it when it reaches the gate: before the store has the call, or after it has answered.
+async fn dropped(web: &Web, operation: Operation, answered: bool, session: &session_core::Session) {
+    let held = if answered { web.gate.hold(operation, Point::After) } else { web.gate.hold(operation, Point::Before) };
+    let mut commit = pin!(session.save());
+    tokio::select! {
+        biased;
+        () = held.arrived() => {}
+        _ = &mut commit => {}
+    }
+}
+
+async fn counts(manager: &Manager, cookie: &str, want: u64, what: &str) -> Verdict {
+    let session = super::resumed(manager, cookie).await?;
+    let n: Option<u64> = ok(session.peek("count"), "peek")?;
+    ensure!(n == Some(want), "{what}: the count should be {want}, is {n:?}");
+    Ok(())
+}
+
+async fn dropped_create(web: &Web, answered: bool) -> Verdict {
+    let what = format!("a create dropped {}", if answered { "after its answer" } else { "before it was sent" });
+    let session = ok(web.a.open(None).await, "opening")?;
+    ok(session.update("count", |n: &mut u64| *n += 1), "update")?;
+    dropped(web, Operation::Create, answered, &session).await;
+    ok(session.update("count", |n: &mut u64| *n += 1), "update")?;
+    let cookie = issued(&web.a, &session).await?;
+    counts(&web.b, &cookie, 2, &what).await
+}
+
+async fn dropped_save(web: &Web, answered: bool) -> Verdict {
+    let what = format!("a save dropped {}", if answered { "after its answer" } else { "before it was sent" });
+    let cookie = web.visitor().await?;
+    let session = web.a_opens(&cookie).await?;
+    ok(session.update("count", |n: &mut u64| *n += 1), "update")?;
+    dropped(web, Operation::Save, answered, &session).await;
+    ok(session.update("count", |n: &mut u64| *n += 1), "update")?;
+    let _commit = ok(web.a.close(&session).await, &what)?;
+    counts(&web.b, &cookie, 2, &what).await
+}
+
+async fn dropped_rotation(web: &Web, answered: bool) -> Verdict {
+    let what = format!("a rotation dropped {}", if answered { "after its tombstone" } else { "before its tombstone" });
+    let old = web.visitor().await?;
+    let session = web.a_opens(&old).await?;
+    ok(session.rotate(), "rotate")?;
+    ok(session.update("count", |n: &mut u64| *n += 1), "update")?;
+    dropped(web, Operation::Save, answered, &session).await;
+    let new = issued(&web.a, &session).await?;
+    counts(&web.b, &new, 1, &what).await?;
+    let opened = web.opened(&old).await?;
+    ensure!(opened == Opened::Moved, "{what}: the old id should open as Moved, opens as {opened:?}");
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! Idle and absolute time-outs.
+
+use session_core::{Commit, Opened, Session, days, hours, minutes};
+
+use super::Web;
+use crate::check::{ensure, ok};
+use crate::gate::Operation;
+use crate::{Context, Failure, Verdict};
+
+pub(super) async fn expiry(cx: Context) -> Verdict {
+    idle(&Web::of(&cx).await?).await?;
+    absolute(&Web::of(&cx).await?).await?;
+    own(&Web::of(&cx).await?).await?;
+    stale_touch(&Web::of(&cx).await?).await
+}
+
+async fn opens_as(web: &Web, cookie: &str, want: Opened, what: &str) -> Verdict {
+    let opened = web.opened(cookie).await?;
+    ensure!(opened == want, "{what}: the session should open as {want:?}, opens as {opened:?}");
+    Ok(())
+}
+
+/// A request that only reads.
+async fn read(web: &Web, cookie: &str) -> Result<Commit, Failure> {
+    let session = web.a_opens(cookie).await?;
+    ok(session.get::<u64>("n"), "get")?;
+    ok(web.a.close(&session).await, "closing")
+}
+
+async fn idle(web: &Web) -> Verdict {
+    let cookie = web.visitor().await?;
+    // Reading moves the expiry, at most once per tenth of the idle time.
+    web.clock.advance(minutes(5));
+    let commit = read(web, &cookie).await?;
+    ensure!(commit == Commit::Unchanged, "a read after 5 minutes should touch nothing, is {commit:?}");
+    web.clock.advance(minutes(2));
+    let commit = read(web, &cookie).await?;
+    let Commit::Extended(ticket) = commit else {
+        return Err(Failure::new(format!("a read after 7 minutes should move the expiry, is {commit:?}")));
+    };
+    ensure!(
+        ticket.max_age == hours(1) && ticket.value.as_str() == cookie,
+        "the same id should live an hour from the read: {ticket:?}"
+    );
+    let touches = web.gate.count(Operation::Touch);
+    ensure!(touches == 1, "two reads within the tenth of an hour should touch once, they touch {touches} times");
+    web.clock.advance(hours(1) - session_core::seconds(1));
+    opens_as(web, &cookie, Opened::Resumed, "a second before an hour has passed without use").await?;
+    web.clock.advance(session_core::seconds(1));
+    opens_as(web, &cookie, Opened::Unknown, "after an hour without use").await
+}
+
+async fn absolute(web: &Web) -> Verdict {
+    let cookie = web.visitor().await?;
+    for _ in 0..47 {
+        web.clock.advance(minutes(30));
+        let _commit = read(web, &cookie).await?;
+    }
+    web.clock.advance(minutes(30));
+    opens_as(web, &cookie, Opened::Unknown, "after 24 hours of use").await?;
+
+    // A login begins anew, and so does a reauthentication.
+    let cookie = web.visitor().await?;
+    web.clock.advance(minutes(50));
+    let session = web.a_opens(&cookie).await?;
+    ok(session.login("ann"), "login")?;
+    let cookie = super::issued(&web.a, &session).await?;
+    let begun = web.b_opens(Some(&cookie)).await?.created_at();
+    ensure!(begun == web.clock_now(), "a login should begin the session anew, it began at {begun:?}");
+    Ok(())
+}
+
+async fn own(web: &Web) -> Verdict {
+    let cookie = web.visitor().await?;
+    let (remember, other) = (web.a_opens(&cookie).await?, web.b_opens(Some(&cookie)).await?);
+    ok(remember.set_idle(Some(days(30))), "set_idle")?;
+    ok(remember.set_absolute(Some(days(60))), "set_absolute")?;
+    ok(remember.set_persistent(true), "set_persistent")?;
+    ok(other.insert("n", &2), "insert")?;
+    let commit = ok(remember.save().await, "save")?;
+    let Commit::Issue(ticket) = commit else {
+        return Err(Failure::new(format!(
+            "a cookie that outlives the browser should be sent, the commit is {commit:?}"
+        )));
+    };
+    ensure!(
+        ticket.persistent && ticket.max_age == days(30),
+        "the ticket should tell of a cookie that lives 30 days: {ticket:?}"
+    );
+    let _commit = ok(other.save().await, "a save by a request that knew nothing of it")?;
+    web.clock.advance(days(29));
+    let session: Session = web.b_opens(Some(&cookie)).await?;
+    ensure!(session.is_persistent(), "the session's own policy should survive another request's save");
+    ok(session.set_idle(None), "set_idle")?;
+    ok(session.set_persistent(false), "set_persistent")?;
+    let commit = ok(session.save().await, "save")?;
+    ensure!(
+        matches!(&commit, Commit::Issue(ticket) if !ticket.persistent && ticket.value.as_str() == cookie),
+        "a cookie that ends with the browser should take the place of the other, the commit is {commit:?}"
+    );
+    web.clock.advance(hours(1));
+    opens_as(web, &cookie, Opened::Unknown, "an hour after the own idle time-out was taken back").await
+}
+
+/// A request that was opened before the absolute time-out was shortened cannot move the expiry past it.
+async fn stale_touch(web: &Web) -> Verdict {
+    let cookie = web.visitor().await?;
+    let stale = web.a_opens(&cookie).await?;
+    let short = web.b_opens(Some(&cookie)).await?;
+    ok(short.set_absolute(Some(minutes(10))), "set_absolute")?;
+    let _commit = ok(short.save().await, "save")?;
+    web.clock.advance(minutes(9));
+    ok(stale.touch().await, "a touch by a request that knows nothing of it")?;
+    opens_as(web, &cookie, Opened::Resumed, "before its own absolute time-out").await?;
+    web.clock.advance(minutes(1));
+    let opened = web.opened(&cookie).await?;
+    ensure!(
+        matches!(opened, Opened::Expired | Opened::Unknown),
+        "past its absolute time-out a session should not open, it opens as {opened:?}"
+    );
+    Ok(())
+}

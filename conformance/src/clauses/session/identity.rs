@@ -1,0 +1,173 @@
+//! Sessions that change hands or ids while other requests are under way.
+
+use session_core::{Commit, ConflictPolicy, ErrorKind, Manager, Opened, Session, hours};
+
+use super::{Web, bare, closes_quietly, issued, key_of, refused};
+use crate::check::{ensure, errs, is, ok};
+use crate::gate::{Operation, Point};
+use crate::{Context, Failure, Verdict};
+
+/// Something that changes whose session it is, or under which id.
+type Change = fn(&Session) -> session_core::Result<()>;
+
+pub(super) async fn identity(cx: Context) -> Verdict {
+    let web = Web::of(&cx).await?;
+    for policy in [ConflictPolicy::Replay, ConflictPolicy::Reject, ConflictPolicy::Overwrite] {
+        let builder = Manager::builder(web.gate.clone()).name("conformance").idle(hours(1)).conflicts(policy);
+        let manager = ok(builder.clock(web.clock.clone()).build(), "building a manager")?;
+        let changes: [(&str, Change); 4] = [
+            ("login", |session| session.login("bob")),
+            ("logout", |session| {
+                session.logout();
+                Ok(())
+            }),
+            ("rotation", Session::rotate),
+            ("reauthentication", Session::reauthenticate),
+        ];
+        for (change, make) in changes {
+            let what = format!("a write under {policy:?} after another request's {change}");
+            let cookie = web.member("ann").await?;
+            let late = super::resumed(&manager, &cookie).await?;
+            ok(late.insert("late", &1), "insert")?;
+            let other = web.b_opens(Some(&cookie)).await?;
+            ok(make(&other), change)?;
+            let told = ok(web.b.close(&other).await, change)?;
+            refused(&late, ErrorKind::Gone, &what).await?;
+            errs(late.insert("later", &1), ErrorKind::Gone, &what)?;
+            closes_quietly(&manager, &late, &what).await?;
+            if let Commit::Issue(ticket) = told {
+                let n = web.number(ticket.value.as_str(), "late").await?;
+                ensure!(n.is_none(), "{what} should not reach the new session, there it is {n:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn gone(cx: Context) -> Verdict {
+    let web = Web::of(&cx).await?;
+    let store = bare(&cx, &web).await?;
+    let cookie = web.visitor().await?;
+    let writer = web.a_opens(&cookie).await?;
+    let reader = web.a_opens(&cookie).await?;
+    ok(writer.insert("n", &2), "insert")?;
+    is(store.delete(&cx.call(), &key_of(&cookie)?, None).await, session_core::Outcome::Done, "revoking the session")?;
+
+    refused(&writer, ErrorKind::Gone, "a save of a session that was revoked meanwhile").await?;
+    errs(writer.insert("n", &3), ErrorKind::Gone, "a write after that")?;
+    ok(reader.touch().await, "a touch of a session that was revoked meanwhile")?;
+    web.clock.advance(hours(1) / 2);
+    closes_quietly(&web.a, &reader, "a session that was only read and revoked meanwhile").await?;
+    let opened = web.opened(&cookie).await?;
+    ensure!(opened == Opened::Unknown, "a revoked session should stay gone, it opens as {opened:?}");
+    Ok(())
+}
+
+pub(super) async fn rotate(cx: Context) -> Verdict {
+    let web = Web::of(&cx).await?;
+    let old = web.member("ann").await?;
+
+    let session = web.a_opens(&old).await?;
+    ok(session.rotate(), "rotate")?;
+    let held = web.gate.hold(Operation::Save, Point::Before);
+    let rotating = tokio::spawn({
+        let (manager, session) = (web.a.clone(), session.clone());
+        async move { manager.close(&session).await }
+    });
+    held.arrived().await;
+    // In the middle of the rotation the old id is the one that works, and what it saves is not lost.
+    let other = web.b_opens(Some(&old)).await?;
+    ok(other.insert("between", &5), "insert")?;
+    let _commit = ok(other.save().await, "a save in the middle of a rotation")?;
+    held.release();
+    let commit = rotating.await.map_err(|error| Failure::new(error.to_string()))?;
+    let Commit::Issue(ticket) = ok(commit, "the rotation")? else {
+        return Err(Failure::new("a rotation should issue a cookie"));
+    };
+    let new = ticket.value.as_str();
+    ensure!(new != old, "a rotation should give a new id");
+    let between = web.number(new, "between").await?;
+    ensure!(between == Some(5), "a save in the middle of a rotation should not be lost, there is {between:?}");
+    let principal = web.b_opens(Some(new)).await?.principal();
+    ensure!(principal.is_some_and(|who| who.as_str() == "ann"), "who is signed in should stay so");
+
+    dead(&web, &old).await?;
+    if cx.can().by_principal {
+        let ann = crate::context::principal("ann")?;
+        let list = ok(web.b.sessions_of(&ann, None).await, "sessions_of")?;
+        ensure!(list.len() == 1, "a rotation should leave one session, it leaves {}", list.len());
+    }
+    Ok(())
+}
+
+/// The id that a session has left gives no data, takes none, and sets no cookie.
+async fn dead(web: &Web, old: &str) -> Verdict {
+    let session = ok(web.b.open(Some(old)).await, "opening the old id")?;
+    let opened = session.opened();
+    ensure!(opened == Opened::Moved, "the old id should open as Moved, opens as {opened:?}");
+    ensure!(
+        session.keys().is_empty() && session.principal().is_none() && session.is_new(),
+        "the old id should give no data: {session:?}"
+    );
+    errs(session.insert("n", &1), ErrorKind::Gone, "a write under the old id")?;
+    closes_quietly(&web.b, &session, "a request with the old id").await
+}
+
+pub(super) async fn login_race(cx: Context) -> Verdict {
+    let web = Web::of(&cx).await?;
+    let cookie = web.visitor().await?;
+    let (one, late) = (web.a_opens(&cookie).await?, web.b_opens(Some(&cookie)).await?);
+    for (session, who) in [(&one, "ann"), (&late, "bob")] {
+        ok(session.login(who), "login")?;
+        ok(session.insert("mine", who), "insert")?;
+    }
+    let cookies = [issued(&web.a, &one).await?, issued(&web.b, &late).await?];
+    for (cookie, who) in cookies.iter().zip(["ann", "bob"]) {
+        let session = web.b_opens(Some(cookie)).await?;
+        let principal = session.principal();
+        ensure!(principal.as_ref().is_some_and(|p| p.as_str() == who), "{who} should be signed in, {principal:?} is");
+        let mine: Option<String> = ok(session.peek("mine"), "peek")?;
+        ensure!(mine.as_deref() == Some(who), "{who} should have their own data, has {mine:?}");
+    }
+    let opened = web.opened(&cookie).await?;
+    ensure!(opened == Opened::Moved, "the id before both logins should be dead, it opens as {opened:?}");
+
+    // The first login took the anonymous values along; the second starts without them.
+    let n = [web.number(&cookies[0], "n").await?, web.number(&cookies[1], "n").await?];
+    ensure!(n == [Some(1), None], "the anonymous session's values should go to one login, they are at {n:?}");
+    on_ended(&web).await?;
+    on_revoked(&cx, &web).await
+}
+
+async fn on_ended(web: &Web) -> Verdict {
+    let cookie = web.member("ann").await?;
+    let session = web.b_opens(Some(&cookie)).await?;
+    session.logout();
+    let commit = ok(web.b.close(&session).await, "logout")?;
+    ensure!(commit == Commit::Clear, "a logout should clear the cookie, is {commit:?}");
+
+    let session = ok(web.a.open(Some(&cookie)).await, "opening an ended session")?;
+    ensure!(session.opened() == Opened::Ended, "a session after its logout should be Ended, is {:?}", session.opened());
+    ok(session.login("bob"), "login on a session that ended")?;
+    let new = issued(&web.a, &session).await?;
+    clean(web, &new).await
+}
+
+async fn on_revoked(cx: &Context, web: &Web) -> Verdict {
+    let cookie = web.member("ann").await?;
+    let session = web.a_opens(&cookie).await?;
+    ok(session.login("bob"), "login")?;
+    let store = bare(cx, web).await?;
+    is(store.delete(&cx.call(), &key_of(&cookie)?, None).await, session_core::Outcome::Done, "revoking the session")?;
+    let new = issued(&web.a, &session).await?;
+    clean(web, &new).await
+}
+
+/// Bob is signed in under `cookie`, with nothing of anybody else's.
+async fn clean(web: &Web, cookie: &str) -> Verdict {
+    let session = web.b_opens(Some(cookie)).await?;
+    let (who, keys) = (session.principal(), session.keys());
+    ensure!(who.as_ref().is_some_and(|p| p.as_str() == "bob"), "bob should be signed in, {who:?} is");
+    ensure!(keys.is_empty(), "a login on a session that is gone should start clean, it has {keys:?}");
+    Ok(())
+}

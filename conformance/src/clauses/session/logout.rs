@@ -1,0 +1,168 @@
+//! A logout against whatever else the session is doing.
+
+use session_core::{Commit, ErrorKind, Opened, Session};
+
+use super::{Web, refused};
+use crate::check::{at_once, ensure, ok};
+use crate::gate::{Operation, Point};
+use crate::{Context, Failure, Verdict};
+
+pub(super) async fn races(cx: Context) -> Verdict {
+    let web = Web::of(&cx).await?;
+    beats_a_save(&web).await?;
+    farewell(&web).await?;
+    beats_its_own_first_save(&web).await?;
+    let moves: [(&str, Move); 2] = [("rotation", Session::rotate), ("login", |session| session.login("bob"))];
+    for (name, make) in moves {
+        before_the_tombstone(&web, name, make).await?;
+        after_the_move(&web, name, make).await?;
+    }
+    all_at_once(&web).await
+}
+
+type Move = fn(&Session) -> session_core::Result<()>;
+
+async fn log_out(web: &Web, session: &Session, what: &str) -> Verdict {
+    session.logout();
+    let commit = ok(web.b.close(session).await, format_args!("{what}: logout"))?;
+    ensure!(commit == Commit::Clear, "{what}: a logout should clear the cookie, is {commit:?}");
+    Ok(())
+}
+
+async fn is_dead(web: &Web, cookie: &str, what: &str) -> Verdict {
+    let opened = web.opened(cookie).await?;
+    ensure!(
+        matches!(opened, Opened::Ended | Opened::Moved),
+        "{what}: nothing of the session should be live, it opens as {opened:?}"
+    );
+    Ok(())
+}
+
+async fn beats_a_save(web: &Web) -> Verdict {
+    let what = "a save in flight during a logout";
+    let cookie = web.member("ann").await?;
+    let (late, out) = (web.a_opens(&cookie).await?, web.b_opens(Some(&cookie)).await?);
+    ok(late.insert("n", &2), "insert")?;
+    log_out(web, &out, what).await?;
+    refused(&late, ErrorKind::Gone, what).await?;
+    is_dead(web, &cookie, what).await
+}
+
+async fn farewell(web: &Web) -> Verdict {
+    let cookie = web.member("ann").await?;
+    let session = web.b_opens(Some(&cookie)).await?;
+    session.logout();
+    ok(session.flash("info", "bye"), "a flash after a logout")?;
+    let fresh = super::issued(&web.b, &session).await?;
+    is_dead(web, &cookie, "a logout with a farewell").await?;
+    let session = web.b_opens(Some(&fresh)).await?;
+    let shown: Vec<String> = ok(session.flashes("info"), "flashes")?;
+    ensure!(shown == ["bye"], "the farewell should be in the fresh session, there is {shown:?}");
+    ensure!(
+        session.principal().is_none() && session.keys().is_empty(),
+        "the fresh session should have nothing but the farewell: {session:?}"
+    );
+    session.discard();
+    Ok(())
+}
+
+/// A clone logs out while the first save of the session is under way: what that stores must not stay.
+async fn beats_its_own_first_save(web: &Web) -> Verdict {
+    for point in [Point::Before, Point::After] {
+        let what = format!("a logout during the session's own first save, held {point:?}");
+        let session = ok(web.a.open(None).await, "opening")?;
+        ok(session.login("ann"), "login")?;
+        let held = web.gate.hold(Operation::Create, point);
+        let saving = tokio::spawn({
+            let session = session.clone();
+            async move { session.save().await.map(drop) }
+        });
+        held.arrived().await;
+        session.logout();
+        held.release();
+        ok(saving.await.map_err(|error| Failure::new(error.to_string()))?, &what)?;
+        super::closes_quietly(&web.a, &session, &what).await?;
+        nobody_is_signed_in(web, &what).await?;
+    }
+    Ok(())
+}
+
+/// The move has stored its new record and waits at the old one when the logout comes.
+async fn before_the_tombstone(web: &Web, name: &str, make: Move) -> Verdict {
+    let what = format!("a {name} held before its tombstone");
+    let cookie = web.member("ann").await?;
+    let (moving, out) = (web.a_opens(&cookie).await?, web.b_opens(Some(&cookie)).await?);
+    ok(make(&moving), name)?;
+    let held = web.gate.hold(Operation::Save, Point::Before);
+    let commit = tokio::spawn({
+        let (manager, moving) = (web.a.clone(), moving.clone());
+        async move { manager.close(&moving).await }
+    });
+    held.arrived().await;
+    log_out(web, &out, &what).await?;
+    held.release();
+    let commit = commit.await.map_err(|error| Failure::new(error.to_string()))?;
+    crate::check::errs(commit, ErrorKind::Gone, &what)?;
+    is_dead(web, &cookie, &what).await?;
+    nobody_is_signed_in(web, &what).await
+}
+
+/// The move is done when the logout comes, from a request that still bears the old id.
+async fn after_the_move(web: &Web, name: &str, make: Move) -> Verdict {
+    let what = format!("a logout from the id before a {name}");
+    let cookie = web.member("ann").await?;
+    let (moving, out) = (web.a_opens(&cookie).await?, web.b_opens(Some(&cookie)).await?);
+    ok(make(&moving), name)?;
+    let new = super::issued(&web.a, &moving).await?;
+    log_out(web, &out, &what).await?;
+    is_dead(web, &new, &what).await?;
+    is_dead(web, &cookie, &what).await?;
+    nobody_is_signed_in(web, &what).await
+}
+
+async fn nobody_is_signed_in(web: &Web, what: &str) -> Verdict {
+    if !web.a.store().capabilities().by_principal {
+        return Ok(());
+    }
+    for who in ["ann", "bob"] {
+        let list = ok(web.b.sessions_of(&crate::context::principal(who)?, None).await, "sessions_of")?;
+        ensure!(list.is_empty(), "{what}: {who} should not be signed in any more, and is {} times", list.len());
+    }
+    Ok(())
+}
+
+/// One logout among saves and moves, in whatever order they come.
+async fn all_at_once(web: &Web) -> Verdict {
+    let moves: [Move; 2] = [Session::rotate, |session| session.login("bob")];
+    for round in 0..16_usize {
+        let what = format!("round {round} of a logout among saves and moves");
+        let cookie = web.member("ann").await?;
+        let mut requests = Vec::new();
+        for n in 0..8 {
+            let manager = if n % 2 == 0 { &web.a } else { &web.b }.clone();
+            let session = super::resumed(&manager, &cookie).await?;
+            match n {
+                0 => session.logout(),
+                1 => ok(moves[round % 2](&session), "a move")?,
+                _ => drop(ok(session.update("n", |n: &mut u64| *n += 1), "update")?),
+            }
+            requests.push(async move { manager.close(&session).await });
+        }
+        let mut cookies = vec![cookie];
+        for (n, closed) in at_once(requests).await.into_iter().enumerate() {
+            match closed {
+                Ok(Commit::Issue(ticket)) => cookies.push(ticket.value.as_str().to_owned()),
+                Ok(_) => {}
+                Err(error) => ensure!(
+                    n != 0 && error.kind() == ErrorKind::Gone,
+                    "{what}: request {n} should succeed or be Gone, is {error}"
+                ),
+            }
+        }
+        for cookie in &cookies {
+            is_dead(web, cookie, &what).await?;
+        }
+        nobody_is_signed_in(web, &what).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! Two requests of one session at once: what is stored is what one after the other would have stored, or a conflict.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use session_core::{Commit, ErrorKind, Manager, Session};
+use store_memory::MemoryStore;
+
+/// A step of a request whose writes depend on nothing but what it reads under the same key.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Read, then write one more.
+    Bump(u8),
+    /// Write without a look.
+    Blind(u8, u64),
+    Update(u8),
+    Take(u8),
+    Remove(u8),
+    Peek(u8),
+    Clear,
+    /// An explicit save in the middle.
+    Save,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let key = 0..4_u8;
+    prop_oneof![
+        4 => key.clone().prop_map(Step::Bump),
+        2 => (key.clone(), 0..3_u64).prop_map(|(key, value)| Step::Blind(key, value)),
+        4 => key.clone().prop_map(Step::Update),
+        1 => key.clone().prop_map(Step::Take),
+        1 => key.clone().prop_map(Step::Remove),
+        1 => key.prop_map(Step::Peek),
+        1 => Just(Step::Clear),
+        1 => Just(Step::Save),
+    ]
+}
+
+type Values = BTreeMap<String, u64>;
+
+/// Does a step, and answers what it came to: a take that finds nothing writes nothing.
+fn run(step: Step, session: &Session) -> session_core::Result<Step> {
+    if let Step::Take(key) = step
+        && session.peek::<u64>(&key.to_string())?.is_none()
+    {
+        session.take::<u64>(&key.to_string())?;
+        return Ok(Step::Peek(key));
+    }
+    carry_out(step, session).map(|()| step)
+}
+
+fn carry_out(step: Step, session: &Session) -> session_core::Result<()> {
+    let name = |key: u8| key.to_string();
+    match step {
+        Step::Bump(key) => {
+            let value: u64 = session.get(&name(key))?.unwrap_or(0);
+            session.insert(&name(key), &(value + 1))
+        }
+        Step::Blind(key, value) => session.insert(&name(key), &value),
+        Step::Update(key) => session.update(&name(key), |n: &mut u64| *n = *n * 2 + 1).map(drop),
+        Step::Take(key) => session.take::<u64>(&name(key)).map(drop),
+        Step::Remove(key) => session.remove(&name(key)).map(drop),
+        Step::Peek(key) => session.peek::<u64>(&name(key)).map(drop),
+        Step::Clear => session.clear(),
+        Step::Save => pollster::block_on(session.save()).map(drop),
+    }
+}
+
+fn model(steps: &[Step], values: &mut Values) {
+    for step in steps {
+        let name = |key: &u8| key.to_string();
+        match step {
+            Step::Bump(key) => *values.entry(name(key)).or_default() += 1,
+            Step::Blind(key, value) => drop(values.insert(name(key), *value)),
+            Step::Update(key) => {
+                let value = values.entry(name(key)).or_default();
+                *value = *value * 2 + 1;
+            }
+            Step::Take(key) | Step::Remove(key) => drop(values.remove(&name(key))),
+            Step::Clear => values.clear(),
+            Step::Peek(_) | Step::Save => {}
+        }
+    }
+}
+
+fn stored(manager: &Manager, cookie: &str) -> Values {
+    let session = pollster::block_on(manager.open(Some(cookie))).unwrap();
+    session.keys().into_iter().map(|key| (key.clone(), session.peek(&key).unwrap().unwrap())).collect()
+}
+
+fn first(manager: &Manager) -> String {
+    let session = pollster::block_on(manager.open(None)).unwrap();
+    session.insert("0", &10).unwrap();
+    session.insert("1", &20).unwrap();
+    match pollster::block_on(manager.close(&session)).unwrap() {
+        Commit::Issue(ticket) => ticket.value.as_str().to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_late_request_ends_as_if_it_had_come_second_or_in_conflict(
+        early in proptest::collection::vec(any_step(), 0..6),
+        late in proptest::collection::vec(any_step(), 0..6),
+    ) {
+        let manager = Manager::new(MemoryStore::new());
+        let cookie = first(&manager);
+        let open = || pollster::block_on(manager.open(Some(&cookie))).unwrap();
+        let (one, two) = (open(), open());
+        for step in &early {
+            let _done = run(*step, &one).unwrap();
+        }
+        // The late request does its work on what it loaded; its own saves come after the early one's.
+        let at_save = late.iter().position(|step| matches!(step, Step::Save)).unwrap_or(late.len());
+        let mut done: Vec<Step> = late[..at_save].iter().map(|step| run(*step, &two).unwrap()).collect();
+        pollster::block_on(manager.close(&one)).map(drop).unwrap();
+        let between = stored(&manager, &cookie);
+        let mut refused = None;
+        for step in late[at_save..].iter().chain([&Step::Save]) {
+            match run(*step, &two) {
+                Ok(step) => done.push(step),
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        let after = stored(&manager, &cookie);
+        match refused {
+            None => {
+                let mut expected = between;
+                model(&done, &mut expected);
+                prop_assert_eq!(after, expected);
+            }
+            Some(error) => {
+                prop_assert_eq!(error.kind(), ErrorKind::Conflict, "{}", error);
+                // Whatever was saved before the clash counts, and nothing of what clashed.
+                let saved = done.iter().rposition(|step| matches!(step, Step::Save));
+                let mut expected = between;
+                model(&done[..saved.map_or(0, |at| at + 1)], &mut expected);
+                prop_assert_eq!(after, expected);
+                two.discard();
+            }
+        }
+    }
+
+    #[test]
+    fn requests_that_only_update_or_write_blindly_never_conflict(
+        early in proptest::collection::vec(any_step(), 0..6),
+        late in proptest::collection::vec(any_step().prop_filter("reads", |step| {
+            !matches!(step, Step::Bump(_) | Step::Take(_) | Step::Save)
+        }), 0..6),
+    ) {
+        let manager = Manager::new(MemoryStore::new());
+        let cookie = first(&manager);
+        let open = || pollster::block_on(manager.open(Some(&cookie))).unwrap();
+        let (one, two) = (open(), open());
+        let work = |steps: &[Step], session: &Session| steps.iter().try_for_each(|step| run(*step, session).map(drop));
+        work(&early, &one).unwrap();
+        work(&late, &two).unwrap();
+        for session in [&one, &two] {
+            let closed = pollster::block_on(manager.close(session)).map(drop);
+            // An update counts as known afterwards; a blind write after it may rest on it.
+            if let Err(error) = closed {
+                prop_assert_eq!(error.kind(), ErrorKind::Conflict);
+                let rests = late.iter().enumerate().any(|(at, step)| matches!(step, Step::Update(updated) if late[at..].iter()
+                    .any(|later| matches!(later, Step::Blind(key, _) | Step::Remove(key) if key == updated))));
+                prop_assert!(rests, "{}", error);
+                session.discard();
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What stands before all pages: requests that another site's pages made are refused, errors of the session are told in
+//! the asker's language, and responses tell browsers what these pages need.
+
+use axum::extract::Request;
+use axum::http::header::{
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
+
+use session_tower::{Error, ErrorKind};
+
+use crate::{api, shop};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// No scripts, nothing from elsewhere, and nobody frames these pages.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; \
+                      base-uri 'none'; frame-ancestors 'none'";
+
+/// Puts the guard around `app`.
+pub(crate) fn around(app: Router) -> Router {
+    app.layer(middleware::from_fn(check))
+}
+
+async fn check(request: Request, next: Next) -> Response {
+    let harmless = request.method().is_safe();
+    let by_script = request.uri().path().starts_with("/api/");
+    let mut response = if harmless || is_from_here(request.headers()) {
+        next.run(request).await
+    } else {
+        shop::refused(StatusCode::FORBIDDEN, "This came from another site's page.").into_response()
+    };
+    if let Some(Failed(error)) = response.extensions_mut().remove() {
+        tell(&mut response, if by_script { api::failed(&error) } else { shop::failed(&error) });
+    }
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response
+}
+
+/// An error of the session, on its way to the one who knows what was asked for.
+#[derive(Clone)]
+struct Failed(Error);
+
+/// In place of a page, for the session layer does not know whether it is a script that asks.
+pub(crate) fn failed(error: &Error) -> Response {
+    (status(error), Extension(Failed(error.clone()))).into_response()
+}
+
+/// The status for an error of the session: the layer's, but what is too large is the client's own doing.
+pub(crate) fn status(error: &Error) -> StatusCode {
+    if error.kind() == ErrorKind::TooLarge { StatusCode::PAYLOAD_TOO_LARGE } else { error.status() }
+}
+
+/// Puts `page` into `response`, whose cookies and caching rules stay.
+fn tell(response: &mut Response, page: Response) {
+    let (mut head, body) = page.into_parts();
+    *response.body_mut() = body;
+    response.headers_mut().remove(CONTENT_LENGTH);
+    if let Some(kind) = head.headers.remove(CONTENT_TYPE) {
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+}
+
+/// Whether a request that may change something was made by these pages, by the user's own hand, or by a program that is no
+/// browser. `SameSite=Lax` keeps the cookie from other sites' forms; this also keeps out other ports and subdomains,
+/// which are the same site to a cookie.
+fn is_from_here(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get(SEC_FETCH_SITE) {
+        return matches!(site.as_bytes(), b"same-origin" | b"none");
+    }
+    // Browsers before 2023.
+    let Some(origin) = headers.get(ORIGIN) else { return true };
+    let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    host.is_some() && host == headers.get(HOST).and_then(|host| host.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderMap;
+
+    use super::is_from_here;
+
+    fn from_here(headers: &[(&'static str, &'static str)]) -> bool {
+        let mut map = HeaderMap::new();
+        for &(name, value) in headers {
+            map.insert(name, value.parse().unwrap());
+        }
+        is_from_here(&map)
+    }
+
+    #[test]
+    fn the_shops_own_forms_and_programs_pass() {
+        assert!(from_here(&[("sec-fetch-site", "same-origin"), ("origin", "http://shop"), ("host", "shop")]));
+        assert!(from_here(&[("sec-fetch-site", "none")]));
+        assert!(from_here(&[("origin", "http://shop:3000"), ("host", "shop:3000")]));
+        assert!(from_here(&[("host", "shop")]));
+    }
+
+    #[test]
+    fn other_sites_subdomains_and_ports_do_not() {
+        assert!(!from_here(&[("sec-fetch-site", "cross-site")]));
+        assert!(!from_here(&[("sec-fetch-site", "same-site")]));
+        assert!(!from_here(&[("origin", "http://shop:4000"), ("host", "shop:3000")]));
+        assert!(!from_here(&[("origin", "null"), ("host", "shop")]));
+        assert!(!from_here(&[("origin", "http://shop")]));
+    }
+}

@@ -1,0 +1,140 @@
+//! From settings to a server, and its end.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use session_core::{Manager, days, hours, minutes};
+use session_tower::{CookieOptions, SessionLayer};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::{api, guard, shop, store};
+
+/// How long running requests may take to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How often expired sessions are removed, roughly.
+const SWEEP: Duration = minutes(5);
+
+/// What every handler may ask for.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    pub(crate) manager: Manager,
+    pub(crate) place: store::Place,
+}
+
+/// A setting that does not work: one line for whoever set it.
+#[derive(Debug)]
+pub(crate) struct Wrong(String);
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Serves on `listen` until the process is told to stop.
+pub(crate) async fn run(listen: &str, store_url: &str) -> Result<(), Wrong> {
+    // First what is wrong without any trace being left: a port that is taken makes no database file.
+    let (listener, address) = bind(listen).await?;
+    let place =
+        store::connect(store_url).await.map_err(|error| Wrong(format!("the sessions' store: {}", line(&error))))?;
+    let wrong = |error: &dyn fmt::Display| Wrong(format!("the sessions: {error}"));
+    let manager = manager(&place).map_err(|error| wrong(&error))?;
+    let app = app(Served { manager: manager.clone(), place }, address).map_err(|error| wrong(&error))?;
+    tokio::spawn(manager.sweep(SWEEP, tokio::time::sleep));
+    println!("listening on http://{address}");
+
+    let (told, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        told_to_stop().await;
+        tracing::info!("stopping: running requests may take {} s to end", GRACE.as_secs());
+        told.send_replace(true);
+    });
+    let graceful = axum::serve(listener, app).with_graceful_shutdown(stopped(stop.clone()));
+    tokio::select! {
+        served = graceful => served.map_err(|error| Wrong(format!("cannot serve on {address}: {error}"))),
+        () = async { stopped(stop).await; tokio::time::sleep(GRACE).await } => {
+            tracing::warn!("some requests did not end in time");
+            Ok(())
+        }
+    }
+}
+
+async fn bind(listen: &str) -> Result<(TcpListener, SocketAddr), Wrong> {
+    let bound = async {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|error: std::io::Error| {
+        let why = match error.kind() {
+            ErrorKind::AddrInUse => "the port is taken".to_owned(),
+            ErrorKind::PermissionDenied => "the port is not for everybody".to_owned(),
+            ErrorKind::InvalidInput => "this is no address and port, such as 127.0.0.1:3000".to_owned(),
+            _ => error.to_string(),
+        };
+        Wrong(format!("cannot listen on {listen}: {why}"))
+    })
+}
+
+/// An error and what caused it, in one line.
+fn line(error: &session_core::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text.replace('\n', " ")
+}
+
+fn manager(place: &store::Place) -> session_core::Result<Manager> {
+    Manager::builder(place.store.clone())
+        .idle(hours(1))
+        .absolute(hours(24))
+        .max_idle(shop::REMEMBERED_IDLE)
+        .max_absolute(days(90))
+        .build()
+}
+
+fn app(served: Served, address: SocketAddr) -> session_tower::Result<Router> {
+    // Browsers other than Safari accept `Secure` cookies from http://localhost, but none surely from http://127.0.0.1.
+    let cookie = if address.ip().is_loopback() { CookieOptions::new().insecure() } else { CookieOptions::new() };
+    let sessions = SessionLayer::builder().session(served.manager.clone(), cookie).on_error(guard::failed).build()?;
+    let app = Router::new().merge(shop::routes()).merge(api::routes()).fallback(shop::not_found).with_state(served);
+    Ok(guard::around(app.layer(sessions)))
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // If the sender is gone nobody can tell us to stop any more, and it sends before it goes.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Ends with Ctrl-C or SIGTERM.
+async fn told_to_stop() {
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminated = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signals) => {
+                signals.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated => {}
+    }
+}

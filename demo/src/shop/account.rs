@@ -1,0 +1,142 @@
+//! Signing in and out, here and elsewhere.
+
+use axum::Form;
+use axum::extract::State;
+use axum::http::header::{HeaderMap, USER_AGENT};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use session_core::{Manager, days};
+use session_tower::{ErrorKind, Handle, Result, Session, SessionInfo};
+
+use super::page::{Frame, Page, redirect};
+use crate::serve::Served;
+use crate::words;
+
+/// The longest name in characters; whatever fits into a page's head.
+const LONGEST_NAME: usize = 40;
+
+#[derive(askama::Template)]
+#[template(path = "sign_in.html")]
+pub(super) struct SignInPage {
+    frame: Frame,
+}
+
+pub(super) async fn sign_in_page(session: Session) -> Result<Response> {
+    if session.principal().is_some() {
+        return Ok(Redirect::to("/account").into_response());
+    }
+    Ok(Page(SignInPage { frame: Frame::of(&session, "account")? }).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct SignInForm {
+    name: String,
+    /// A checked box is sent, an unchecked one is not.
+    remember: Option<String>,
+}
+
+pub(super) async fn sign_in(session: Session, headers: HeaderMap, Form(form): Form<SignInForm>) -> Result<Redirect> {
+    let name = form.name.trim();
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return redirect(&session, "/sign-in", "Please give a name of 1 to 40 characters.");
+    }
+    session.login(name)?;
+    let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    session.set_label(&words::browser(user_agent))?;
+    let remember = form.remember.is_some();
+    session.set_persistent(remember)?;
+    session.set_idle(remember.then_some(super::REMEMBERED_IDLE))?;
+    session.set_absolute(remember.then_some(days(90)))?;
+    redirect(&session, "/", &format!("Welcome, {name}!"))
+}
+
+/// What is written after the logout goes to a fresh session: so there is one who can say good-bye.
+pub(super) async fn sign_out(session: Session) -> Result<Redirect> {
+    session.logout();
+    redirect(&session, "/", "You are signed out. See you soon!")
+}
+
+#[derive(askama::Template)]
+#[template(path = "account.html")]
+struct AccountPage {
+    frame: Frame,
+    /// `None` if the store cannot tell.
+    devices: Option<Vec<Device>>,
+}
+
+impl AccountPage {
+    fn others(&self) -> bool {
+        self.devices.as_ref().is_some_and(|devices| devices.iter().any(|device| !device.current))
+    }
+}
+
+/// Somewhere to be signed in.
+struct Device {
+    handle: String,
+    label: String,
+    since: String,
+    until: String,
+    current: bool,
+}
+
+impl Device {
+    fn new(manager: &Manager, info: SessionInfo) -> Self {
+        Self {
+            handle: info.handle.to_string(),
+            label: info.label.unwrap_or_else(|| "A program".into()),
+            since: words::seen_from(manager.now(), info.auth_time.unwrap_or(info.created_at)),
+            until: words::seen_from(manager.now(), info.expires_at),
+            current: info.current,
+        }
+    }
+}
+
+pub(super) async fn show(State(served): State<Served>, session: Session) -> Result<Response> {
+    if session.principal().is_none() {
+        return Ok(Redirect::to("/sign-in").into_response());
+    }
+    let devices = match session.sessions().await {
+        Ok(list) => Some(list.into_iter().map(|info| Device::new(&served.manager, info)).collect()),
+        Err(error) if error.kind() == ErrorKind::Unsupported => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Page(AccountPage { frame: Frame::of(&session, "account")?, devices }).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct EndForm {
+    handle: String,
+}
+
+pub(super) async fn end_one(
+    State(served): State<Served>,
+    session: Session,
+    Form(form): Form<EndForm>,
+) -> Result<Redirect> {
+    let Some(principal) = session.principal() else { return Ok(Redirect::to("/sign-in")) };
+    let Ok(handle) = form.handle.parse::<Handle>() else {
+        return redirect(&session, "/account", "There is no such session.");
+    };
+    if session.handle() == Some(handle) {
+        return sign_out(session).await;
+    }
+    // Whose it is is checked by `revoke`: the handle came from outside.
+    let notice = if served.manager.revoke(&principal, &handle).await? {
+        "That session is signed out."
+    } else {
+        "That session was over already."
+    };
+    redirect(&session, "/account", notice)
+}
+
+pub(super) async fn end_others(session: Session) -> Result<Redirect> {
+    if session.principal().is_none() {
+        return Ok(Redirect::to("/sign-in"));
+    }
+    let notice = match session.revoke_others().await? {
+        0 => "You are signed in nowhere else.".to_owned(),
+        1 => "One other session is signed out.".to_owned(),
+        n => format!("{n} other sessions are signed out."),
+    };
+    redirect(&session, "/account", &notice)
+}

@@ -1,0 +1,167 @@
+//! The program as it is started, and its end.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// Longer than anything here takes, so that a hang fails rather than waits.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Where the sessions of one test are kept.
+pub(crate) struct Place {
+    /// What to call it in `--store`.
+    pub(crate) url: String,
+    /// What the program answers as its `store`.
+    pub(crate) name: &'static str,
+    /// The folder with the file, if there is one.
+    pub(crate) folder: Option<TempDir>,
+}
+
+impl Place {
+    pub(crate) fn memory() -> Self {
+        Self { url: "memory://".into(), name: "memory", folder: None }
+    }
+
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("sessions.db").display());
+        Self { url, name: "sqlite", folder: Some(folder) }
+    }
+
+    /// How many sessions are stored, where somebody from outside can look.
+    pub(crate) fn stored(&self) -> Option<usize> {
+        self.folder.as_ref()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Some(runtime.block_on(async {
+            use session_core::{Call, Clock, Store, SystemClock};
+            let store = store_sqlite::SqliteStore::connect(&self.url).await.unwrap();
+            let call = Call::new(SystemClock.now());
+            store.scan(&call, None, 1_000.try_into().unwrap()).await.unwrap().records.len()
+        }))
+    }
+
+    /// Starts the program on this store, on a port of the system's choice.
+    pub(crate) fn serve(&self) -> Server {
+        Server::start(&["--listen", "127.0.0.1:0", "--store", &self.url])
+    }
+}
+
+/// The program, running.
+pub(crate) struct Server {
+    child: Child,
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) base: String,
+    log: Option<JoinHandle<String>>,
+}
+
+impl Server {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child = command(arguments).spawn().unwrap();
+        let log = listen(child.stderr.take().unwrap());
+        let Some(base) = address(child.stdout.take().unwrap()) else {
+            let status = child.wait();
+            panic!("the server did not start: {status:?}\n{}", log.join().unwrap());
+        };
+        Self { child, base, log: Some(log) }
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub(crate) fn address(&self) -> &str {
+        self.base.strip_prefix("http://").unwrap()
+    }
+
+    /// Stops it as a service manager does, and gives what it logged.
+    pub(crate) fn stop(self) -> String {
+        self.tell_to_stop();
+        let log = self.wait();
+        assert!(!log.to_lowercase().contains("database is locked"), "{log}");
+        log
+    }
+
+    pub(crate) fn tell_to_stop(&self) {
+        let pid = self.child.id();
+        // The shell's own `kill`, which no package has to bring.
+        let told = Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status().unwrap();
+        assert!(told.success());
+    }
+
+    /// Waits until it has ended, and gives what it logged.
+    pub(crate) fn wait(mut self) -> String {
+        let status = within(self.child.wait_in_time());
+        let log = self.log.take().unwrap().join().unwrap();
+        assert!(status.success(), "ended by {status}\n{log}");
+        log
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Stopped already, except after a failure.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    command.args(arguments).env_remove("SESSION_STORE").env("RUST_LOG", "info");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the program to its own end: how it ended, and what it said on stderr.
+pub(crate) fn run(arguments: &[&str]) -> (ExitStatus, String) {
+    let mut child = command(arguments).spawn().unwrap();
+    let log = listen(child.stderr.take().unwrap());
+    let status = within(child.wait_in_time());
+    (status, log.join().unwrap())
+}
+
+/// The rest of stderr.
+fn listen(mut stderr: ChildStderr) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut log = String::new();
+        stderr.read_to_string(&mut log).unwrap();
+        log
+    })
+}
+
+/// The address in the one line on stdout; `None` if the program ends without it.
+fn address(stdout: ChildStdout) -> Option<String> {
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    Some(line.trim_end().strip_prefix("listening on ")?.to_owned())
+}
+
+trait WaitInTime {
+    fn wait_in_time(&mut self) -> Option<ExitStatus>;
+}
+
+impl WaitInTime for Child {
+    /// `None`, after killing it, if it does not end.
+    fn wait_in_time(&mut self) -> Option<ExitStatus> {
+        let (ended, heard) = channel();
+        std::thread::scope(|scope| {
+            let pid = self.id();
+            scope.spawn(move || {
+                if heard.recv_timeout(LONGEST).is_err() {
+                    let _ = Command::new("sh").arg("-c").arg(format!("kill -KILL {pid}")).status();
+                    return false;
+                }
+                true
+            });
+            let status = self.wait().unwrap();
+            // Nobody hears it if it was killed: the status then tells.
+            let _ = ended.send(());
+            status.code().is_some().then_some(status)
+        })
+    }
+}
+
+fn within(ended: Option<ExitStatus>) -> ExitStatus {
+    ended.expect("the program ends by itself, within a minute")
+}

@@ -1,0 +1,171 @@
+//! What every store must let the shop promise to scripts.
+
+use serde_json::json;
+
+use crate::browser::Browser;
+use crate::server::{Place, Server};
+use crate::slow::SlowRequest;
+
+pub(crate) fn values_survive_a_restart(place: &Place) {
+    let server = place.serve();
+    let mut ann = Browser::new(&server.base);
+    ann.post("/api/values/colour", "\"green\"").expect(204);
+    ann.post("/api/login", r#"{"user":"ann"}"#).expect(200);
+    let cookie = ann.cookie.clone().unwrap();
+    server.stop();
+
+    let server = place.serve();
+    let mut ann = Browser::with_cookie(&server.base, &cookie);
+    let about = ann.get("/api/session").expect(200).json();
+    assert_eq!(
+        about,
+        json!({ "is_new": false, "opened": "resumed", "principal": "ann", "values": { "colour": "green" }, "store": place.name })
+    );
+    server.stop();
+}
+
+pub(crate) fn a_visit_that_writes_nothing_stores_nothing(place: &Place) {
+    let server = place.serve();
+    let mut visitor = Browser::new(&server.base);
+    for path in ["/", "/cart", "/session", "/sign-in", "/api/session", "/healthz"] {
+        let answer = visitor.get(path).expect(200);
+        assert_eq!(answer.cookies(), [""; 0], "{path}");
+    }
+    visitor.get("/api/values/none").expect(404);
+    visitor.delete("/api/values/none").expect(404);
+    assert_eq!(visitor.cookie, None);
+    assert_eq!(visitor.get("/api/session").json()["is_new"], json!(true));
+    assert_eq!(place.stored().unwrap_or(0), 0);
+    server.stop();
+}
+
+pub(crate) fn a_made_up_id_is_never_adopted(place: &Place) {
+    let server = place.serve();
+    for (made_up, opened) in
+        [("A".repeat(43), "unknown"), ("made-up".to_owned(), "undecodable"), (String::new(), "undecodable")]
+    {
+        let mut attacker = Browser::with_cookie(&server.base, &made_up);
+        let about = attacker.get("/api/session").expect(200).json();
+        assert_eq!(about["is_new"], json!(true), "{made_up}");
+        // A value that is no id may as well be taken for none.
+        assert!(about["opened"] == json!(opened) || about["opened"] == json!("new"), "{about}");
+        assert_eq!(place.stored().unwrap_or(0), 0);
+    }
+    let made_up = "A".repeat(43);
+    let mut visitor = Browser::with_cookie(&server.base, &made_up);
+    visitor.post("/api/counter", "").expect(200);
+    assert_ne!(visitor.cookie.as_deref(), Some(&*made_up), "it got an id of its own");
+    assert_eq!(visitor.get("/api/session").json()["values"], json!({ "visits": 1 }));
+    let mut attacker = Browser::with_cookie(&server.base, &made_up);
+    assert_eq!(attacker.get("/api/session").json()["values"], json!({}));
+    server.stop();
+}
+
+pub(crate) fn values_of_any_kind_come_back(place: &Place) {
+    let server = place.serve();
+    let mut visitor = Browser::new(&server.base);
+    for value in ["null", "18446744073709551615", "0.1", "\"a \\u00fc \\\" \"", "[1,[2,{\"three\":[]}]]", "{}"] {
+        visitor.post("/api/values/it", value).expect(204);
+        assert_eq!(visitor.get("/api/values/it").expect(200).body, value);
+    }
+    visitor.delete("/api/values/it").expect(204);
+    visitor.get("/api/values/it").expect(404);
+    server.stop();
+}
+
+pub(crate) fn what_is_wrong_is_told(place: &Place) {
+    let server = place.serve();
+    let mut visitor = Browser::new(&server.base);
+    for (path, body, status) in [
+        ("/api/values/it", "no JSON", 400),
+        ("/api/values/it", "", 400),
+        ("/api/login", r#"{"user":""}"#, 400),
+        ("/api/login", "{}", 400),
+        ("/api/counter?hold=5001", "", 400),
+    ] {
+        let answer = visitor.post(path, body).expect(status);
+        assert!(answer.json()["error"].is_string(), "{answer:?}");
+    }
+    let huge = format!("\"{}\"", "x".repeat(70_000));
+    let answer = visitor.post("/api/values/huge", &huge).expect(413);
+    assert_eq!(answer.json(), json!({ "error": "too large for a session" }));
+    assert_eq!(visitor.cookie, None, "nothing of it was stored");
+    server.stop();
+}
+
+pub(crate) fn a_login_changes_the_id(place: &Place) {
+    let server = place.serve();
+    let mut ann = Browser::new(&server.base);
+    ann.post("/api/counter", "").expect(200);
+    let before = ann.cookie.clone().unwrap();
+    ann.post("/api/login", r#"{"user":"ann"}"#).expect(200);
+    assert_ne!(ann.cookie.as_ref(), Some(&before));
+    let about = ann.get("/api/session").json();
+    assert_eq!((&about["principal"], &about["values"]), (&json!("ann"), &json!({ "visits": 1 })));
+
+    let mut thief = Browser::with_cookie(&server.base, &before);
+    let about = thief.get("/api/session").expect(200).json();
+    assert_eq!((&about["is_new"], &about["principal"], &about["values"]), (&json!(true), &json!(null), &json!({})));
+    // Nor does the old id write, or get a cookie that would take the place of Ann's new one.
+    let answer = thief.post("/api/counter", "").expect(409);
+    assert_eq!(answer.cookies(), [""; 0]);
+    assert_eq!(ann.get("/api/values/visits").body, "1");
+    server.stop();
+}
+
+pub(crate) fn a_logout_beats_a_slow_request(place: &Place) {
+    let server = place.serve();
+    let mut ann = Browser::new(&server.base);
+    ann.post("/api/login", r#"{"user":"ann"}"#).expect(200);
+    let cookie = ann.cookie.clone().unwrap();
+
+    let mut slow = SlowRequest::begin(&server, &cookie);
+    ann.post("/api/logout", "").expect(200);
+    let answer = slow.finish();
+    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+    assert!(!answer.to_lowercase().contains("set-cookie"), "{answer}");
+
+    let mut anybody = Browser::with_cookie(&server.base, &cookie);
+    let about = anybody.get("/api/session").expect(200).json();
+    assert_eq!((&about["is_new"], &about["principal"], &about["values"]), (&json!(true), &json!(null), &json!({})));
+    server.stop();
+}
+
+pub(crate) fn parallel_counters_lose_nothing(place: &Place) {
+    let server = place.serve();
+    let visits = count_in_parallel(&[&server]);
+    assert_eq!(visits, TOTAL);
+    server.stop();
+}
+
+pub(crate) fn parallel_counters_of_two_servers_lose_nothing(place: &Place) {
+    let (one, other) = (place.serve(), place.serve());
+    let visits = count_in_parallel(&[&one, &other]);
+    assert_eq!(visits, TOTAL);
+    one.stop();
+    other.stop();
+}
+
+const CLIENTS: usize = 64;
+const TOTAL: u64 = 2_000;
+
+/// One session, counted up by all clients at once, spread over the servers: where the counter stands at the end.
+fn count_in_parallel(servers: &[&Server]) -> u64 {
+    let mut first = Browser::new(&servers[0].base);
+    first.post("/api/values/visits", "0").expect(204);
+    let cookie = first.cookie.clone().unwrap();
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let server = servers[client % servers.len()];
+            let mut browser = Browser::with_cookie(&server.base, &cookie);
+            let share = TOTAL as usize / CLIENTS + usize::from(client < TOTAL as usize % CLIENTS);
+            scope.spawn(move || {
+                for _ in 0..share {
+                    let visits = browser.post("/api/counter", "").expect(200).json()["visits"].as_u64().unwrap();
+                    assert!((1..=TOTAL).contains(&visits));
+                }
+            });
+        }
+    });
+    first.get("/api/values/visits").body.parse().unwrap()
+}

@@ -1,0 +1,94 @@
+//! Writes whose answer was lost: what became of them is asked, never guessed.
+
+use crate::session::state::InDoubt;
+use crate::{Error, ErrorKind, Outcome, Result, Session};
+
+/// How a write went.
+pub(super) enum Sent {
+    Answered(Outcome),
+    /// A create whose answer was lost and which is not there: another may be tried, under a fresh id.
+    Lost(Error),
+}
+
+/// Whether `error` says that nothing was changed.
+pub(super) fn is_definite(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Unsupported | ErrorKind::Config | ErrorKind::Corrupt)
+}
+
+impl Session {
+    /// Sends a write, and after a lost answer finds out what became of it.
+    ///
+    /// The doubt is noted before the write is sent, so that dropping this future loses nothing either.
+    pub(super) async fn send(&self, doubt: InDoubt) -> Result<Sent> {
+        self.state().in_doubt = Some(doubt.clone());
+        match self.write(&doubt).await {
+            Ok(outcome) => {
+                self.certain(&doubt);
+                Ok(Sent::Answered(outcome))
+            }
+            Err(error) if is_definite(&error) => {
+                self.certain(&doubt);
+                Err(error)
+            }
+            Err(error) => self.find_out(&doubt, error).await,
+        }
+    }
+
+    async fn write(&self, doubt: &InDoubt) -> Result<Outcome> {
+        let manager = &*self.shared.manager;
+        match doubt.expected {
+            None => manager.store().create(&manager.call(), &doubt.key, &doubt.record).await,
+            Some(expected) => manager.store().save(&manager.call(), &doubt.key, expected, &doubt.record).await,
+        }
+    }
+
+    /// The doubt is over, unless another one has come up since.
+    fn certain(&self, doubt: &InDoubt) {
+        let mut state = self.state();
+        if state.in_doubt.as_ref().is_some_and(|current| current.record.version == doubt.record.version) {
+            state.in_doubt = None;
+        }
+    }
+
+    /// Loads once: our version is stored, then it is done; the version before, then the identical write is sent once more.
+    /// Anything else stays in doubt, for another's write may rest on ours, and doing ours again could count it twice.
+    async fn find_out(&self, doubt: &InDoubt, error: Error) -> Result<Sent> {
+        let manager = &*self.shared.manager;
+        let Ok(there) = manager.store().load(&manager.call(), &doubt.key).await else { return Err(error) };
+        let version = there.map(|record| record.version);
+        let sent = match (version, doubt.expected) {
+            (Some(version), _) if version == doubt.record.version => Sent::Answered(Outcome::Done),
+            // Under a fresh id nothing else can be there.
+            (_, None) => Sent::Lost(error),
+            // Nothing comes back to life under a key, so however it went, the session is gone.
+            (None, Some(_)) => Sent::Answered(Outcome::Missing),
+            (Some(version), Some(expected)) if version == expected => match self.write(doubt).await {
+                Ok(Outcome::Conflict) | Err(_) => return Err(error),
+                Ok(outcome) => Sent::Answered(outcome),
+            },
+            (Some(_), Some(_)) => {
+                return Err(Error::fixed(
+                    ErrorKind::Unavailable,
+                    "an answer was lost, and it cannot be told whether the write was done",
+                ));
+            }
+        };
+        self.certain(doubt);
+        if let Sent::Lost(_) = sent {
+            self.state().orphans.push(doubt.key); // it may still be on its way
+        }
+        Ok(sent)
+    }
+
+    /// Before a commit does anything: what became of the last write?
+    pub(super) async fn settle_doubt(&self) -> Result<()> {
+        let Some(doubt) = self.state().in_doubt.clone() else { return Ok(()) };
+        let lost = Error::fixed(ErrorKind::Unavailable, "an earlier write is still without an answer");
+        if let Sent::Answered(Outcome::Done) = self.find_out(&doubt, lost).await? {
+            let rotated = doubt.expected.is_none() || doubt.key != doubt.after.anchor.key;
+            self.state().orphans.retain(|key| *key != doubt.after.anchor.key);
+            self.settled(doubt.after, rotated);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,47 @@
+//! Logout: the end of a session and of whatever it has moved on to.
+
+use crate::content::{Stored, tombstone};
+use crate::{Error, ErrorKind, Outcome, Result, Session, StoreKey};
+
+/// A session that moves this often during one logout is being moved by something that will not stop.
+const MAX_STEPS: usize = 64;
+
+impl Session {
+    /// Ends every record that a logout named.
+    pub(super) async fn end_old(&self) -> Result<()> {
+        loop {
+            let Some(key) = self.state().ending.first().copied() else { return Ok(()) };
+            self.end_chain(key).await?;
+            self.state().ending.retain(|ending| *ending != key);
+        }
+    }
+
+    /// Turns the record under `key`, or the one that it has moved to, into a tombstone that points nowhere.
+    ///
+    /// A save in flight then finds another version, a rotation in flight cannot leave its own tombstone, and neither goes on.
+    async fn end_chain(&self, mut key: StoreKey) -> Result<()> {
+        let manager = &*self.shared.manager;
+        let mut failed = false;
+        for _ in 0..MAX_STEPS {
+            let Some(record) = manager.store().load(&manager.call(), &key).await? else { return Ok(()) };
+            match Stored::read(&record) {
+                Ok(Stored::Tombstone(None)) => return Ok(()),
+                Ok(Stored::Tombstone(Some(next))) => {
+                    key = next;
+                    continue;
+                }
+                // What does not decode ends as well.
+                Ok(Stored::Content(_)) | Err(_) => {}
+            }
+            let grave = tombstone(None, record.created_at, manager.now().plus(super::TOMBSTONE_LIFE));
+            match manager.store().save(&manager.call(), &key, record.version, &grave).await {
+                Ok(Outcome::Done | Outcome::Missing) => return Ok(()),
+                Ok(Outcome::Conflict | Outcome::Exists) => {}
+                // Whether it was done, the next load tells.
+                Err(error) if error.is_transient() && !failed => failed = true,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::fixed(ErrorKind::Unavailable, "the session kept changing while it was to be ended"))
+    }
+}

@@ -1,0 +1,224 @@
+//! How a manager is configured.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Inner, Manager};
+use crate::content::{Content, Limits};
+use crate::{Clock, Error, ErrorKind, Result, Store, SystemClock, Timestamp, hours};
+
+/// What happens when somebody else has saved the session since it was loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConflictPolicy {
+    /// What was done is done again on the newer record; only a [clash](crate::Session#when-somebody-else-was-faster) is an error.
+    #[default]
+    Replay,
+    /// Any conflict is an error.
+    Reject,
+    /// The values here replace those of the newer record, whatever they are: the other request's changes are lost.
+    Overwrite,
+}
+
+/// The time-outs.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    idle: Duration,
+    absolute: Duration,
+    anonymous_idle: Option<Duration>,
+    pub(crate) max_idle: Duration,
+    pub(crate) max_absolute: Duration,
+}
+
+impl Policy {
+    /// How long a session of this content may lie unused.
+    pub(crate) fn idle(&self, content: &Content) -> Duration {
+        let usual = match (&content.principal, self.anonymous_idle) {
+            (None, Some(anonymous)) => anonymous,
+            _ => self.idle,
+        };
+        content.own.idle.map_or(usual, |own| own.min(self.max_idle))
+    }
+
+    /// How long it may last at all.
+    pub(crate) fn absolute(&self, content: &Content) -> Duration {
+        content.own.absolute.map_or(self.absolute, |own| own.min(self.max_absolute))
+    }
+
+    /// Whether it has reached its absolute time-out, which may have been shortened since it was stored.
+    pub(crate) fn outlived(&self, content: &Content, now: Timestamp) -> bool {
+        content.created_at.plus(self.absolute(content)) <= now
+    }
+
+    pub(crate) fn check_own(&self, own: Option<Duration>, longest: Duration) -> Result<()> {
+        match own {
+            Some(own) if own < Duration::from_millis(1) => Err(ZERO),
+            Some(own) if own > longest => Err(Error::fixed(
+                ErrorKind::Config,
+                "a session's own time-out exceeds the longest that its manager allows",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+const ZERO: Error = Error::fixed(ErrorKind::Config, "a time-out is at least one millisecond");
+
+/// Configures a [`Manager`].
+///
+/// ```
+/// use session_core::{Manager, NullStore, days, hours, minutes};
+///
+/// let manager = Manager::builder(NullStore)
+///     .name("shop")
+///     .idle(hours(1))
+///     .anonymous_idle(minutes(30))
+///     .absolute(hours(24))
+///     .max_idle(days(30)) // what "remember me" may ask for
+///     .max_absolute(days(90))
+///     .build()?;
+/// assert_eq!(manager.name(), "shop");
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ManagerBuilder {
+    store: Arc<dyn Store>,
+    name: String,
+    idle: Duration,
+    absolute: Duration,
+    anonymous_idle: Option<Duration>,
+    max_idle: Option<Duration>,
+    max_absolute: Option<Duration>,
+    limits: Limits,
+    conflicts: ConflictPolicy,
+    max_replays: u32,
+    clock: Arc<dyn Clock>,
+}
+
+impl ManagerBuilder {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            name: "id".into(),
+            // NIST SP 800-63B-4, 2.2.3: at AAL2 one hour of inactivity and 24 hours overall.
+            idle: hours(1),
+            absolute: hours(24),
+            anonymous_idle: None,
+            max_idle: None,
+            max_absolute: None,
+            limits: Limits::new(),
+            conflicts: ConflictPolicy::default(),
+            max_replays: 64,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The logical name: ids of two names never meet, even in one store. `id` unless set; 1–64 bytes without NUL.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How long a session may lie unused; 1 hour unless set.
+    #[must_use]
+    pub const fn idle(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// How long a session lasts at most, however much it is used; 24 hours unless set.
+    #[must_use]
+    pub const fn absolute(mut self, absolute: Duration) -> Self {
+        self.absolute = absolute;
+        self
+    }
+
+    /// How long a session may lie unused to which nobody is signed in; as [`idle`](Self::idle) unless set.
+    #[must_use]
+    pub const fn anonymous_idle(mut self, idle: Duration) -> Self {
+        self.anonymous_idle = Some(idle);
+        self
+    }
+
+    /// The longest idle time-out that a session may [set for itself](crate::Session::set_idle); as [`idle`](Self::idle) unless set.
+    #[must_use]
+    pub const fn max_idle(mut self, idle: Duration) -> Self {
+        self.max_idle = Some(idle);
+        self
+    }
+
+    /// The longest absolute time-out that a session may [set for itself](crate::Session::set_absolute); as
+    /// [`absolute`](Self::absolute) unless set.
+    #[must_use]
+    pub const fn max_absolute(mut self, absolute: Duration) -> Self {
+        self.max_absolute = Some(absolute);
+        self
+    }
+
+    /// What a session may hold at most.
+    #[must_use]
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What happens when somebody else was faster.
+    #[must_use]
+    pub const fn conflicts(mut self, policy: ConflictPolicy) -> Self {
+        self.conflicts = policy;
+        self
+    }
+
+    /// How many times a commit is tried again after a conflict; 64 unless set.
+    #[must_use]
+    pub const fn max_replays(mut self, replays: u32) -> Self {
+        self.max_replays = replays;
+        self
+    }
+
+    /// Where the present comes from; the system's clock unless set.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The manager.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if a time-out is below a millisecond or above its own maximum, or the name is empty, longer
+    /// than 64 bytes or has a NUL.
+    pub fn build(self) -> Result<Manager> {
+        if self.name.is_empty() || self.name.len() > 64 || self.name.contains('\0') {
+            return Err(Error::fixed(ErrorKind::Config, "a session's logical name has 1 to 64 bytes and no NUL"));
+        }
+        let policy = Policy {
+            idle: self.idle,
+            absolute: self.absolute,
+            anonymous_idle: self.anonymous_idle,
+            max_idle: self.max_idle.unwrap_or(self.idle),
+            max_absolute: self.max_absolute.unwrap_or(self.absolute),
+        };
+        let usual = [policy.idle, policy.absolute, policy.anonymous_idle.unwrap_or(policy.idle)];
+        if usual.iter().any(|timeout| *timeout < Duration::from_millis(1)) {
+            return Err(ZERO);
+        }
+        if policy.max_idle < policy.idle || policy.max_absolute < policy.absolute {
+            return Err(Error::fixed(ErrorKind::Config, "a time-out exceeds the maximum set beside it"));
+        }
+        Ok(Manager {
+            inner: Arc::new(Inner {
+                discards: self.store.capabilities().discards,
+                store: self.store,
+                name: self.name.into(),
+                policy,
+                limits: self.limits,
+                conflicts: self.conflicts,
+                max_replays: self.max_replays,
+                hot: Arc::default(),
+                clock: self.clock,
+            }),
+        })
+    }
+}

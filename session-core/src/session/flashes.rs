@@ -1,0 +1,45 @@
+//! Messages that are shown once.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Session;
+use super::ops::Op;
+use super::values::decode;
+use crate::content::Flash;
+use crate::{Error, ErrorKind, Result};
+
+impl Session {
+    /// Adds a message under `key`, to be shown once.
+    ///
+    /// # Errors
+    /// As [`insert`](Session::insert).
+    pub fn flash<T: Serialize + ?Sized>(&self, key: &str, message: &T) -> Result<()> {
+        let limits = self.shared.manager.limits;
+        let value = limits.encode(message)?;
+        let mut state = self.writing()?;
+        if state.view.flash_count() >= limits.max_flashes {
+            return Err(Error::fixed(ErrorKind::TooLarge, "too many flash messages"));
+        }
+        state.push(Op::Flash { key: key.into(), flash: Flash { id: rand::random(), value } })
+    }
+
+    /// Takes the messages under `key`, oldest first. They are gone only once this session has been stored.
+    ///
+    /// Two requests may show the same message; one that is added meanwhile stays. Never clashes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if one of them is not a `T`: then all stay. In a session that moved or ended there are none.
+    pub fn flashes<T: DeserializeOwned>(&self, key: &str) -> Result<Vec<T>> {
+        let messages = match self.state().view.flashes.get(key) {
+            Some(messages) => messages.clone(),
+            None => return Ok(Vec::new()),
+        };
+        let shown = messages.iter().map(|flash| decode(&flash.value)).collect::<Result<Vec<T>>>()?;
+        let ids: BTreeSet<u64> = messages.iter().map(|flash| flash.id).collect();
+        self.writing()?.push(Op::TakeFlashes { key: key.into(), ids })?;
+        Ok(shown)
+    }
+}

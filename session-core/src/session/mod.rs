@@ -1,0 +1,135 @@
+//! A session as one request sees it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::Result;
+use crate::manager::Inner;
+
+mod about;
+mod flashes;
+mod identity;
+pub(crate) mod ops;
+mod running;
+pub(crate) mod state;
+mod stored;
+mod values;
+
+use state::State;
+
+/// How a session came to be, from the value that the client sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Opened {
+    /// The client sent nothing.
+    New,
+    /// A live session was found.
+    Resumed,
+    /// The id is of no session: it expired, was revoked, or never was. It is not adopted.
+    Unknown,
+    /// The session is over its absolute time-out.
+    Expired,
+    /// The client's value is no id, or the stored record does not decode.
+    Undecodable,
+    /// The session goes on under another id, which the client has been or is being told.
+    Moved,
+    /// The session was ended by a logout a moment ago.
+    Ended,
+}
+
+/// A session: a cheap handle, shared within one request.
+///
+/// Clones are the same session. Reading and writing is synchronous, for the record is here already;
+/// nothing reaches the store before [`save`](Session::save) or [`Manager::close`](crate::Manager::close).
+///
+/// # Values
+///
+/// A value is anything that serde can turn into JSON. It is kept encoded and decoded when it is asked for.
+///
+/// # When somebody else was faster
+///
+/// If the stored record has changed by the time of the commit, what was done here is done again on the newer record, in order:
+///
+/// - keys that nobody else changed take this request's value;
+/// - [`update`](Session::update) and [`flash`](Session::flash) run again on what is there now;
+/// - a key written without having been read is overwritten;
+/// - [`flashes`](Session::flashes) removes just the messages it showed;
+/// - a key that was read here ([`get`](Session::get), [`contains`](Session::contains), [`take`](Session::take)), then written here,
+///   and changed to something else meanwhile, is a clash: the commit answers [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) and names the key.
+///
+/// Reading one key and writing *another* is not protected, unless [`require_unchanged`](Session::require_unchanged) says so.
+/// If the session changed hands meanwhile (login, logout, rotation, revocation), nothing is done again: [`ErrorKind::Gone`](crate::ErrorKind::Gone).
+///
+/// ```
+/// # pollster::block_on(async {
+/// use session_core::{Manager, NullStore};
+///
+/// let manager = Manager::new(NullStore);
+/// let session = manager.open(None).await?;
+/// session.insert("name", "Ann")?;
+/// assert_eq!(session.get::<String>("name")?.as_deref(), Some("Ann"));
+/// let visits = session.update("visits", |n: &mut u64| *n += 1)?;
+/// assert_eq!(visits, 1);
+/// # session.discard();
+/// # Ok::<(), session_core::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Session {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) manager: Arc<Inner>,
+    state: Mutex<State>,
+    /// Commits go one at a time.
+    pub(crate) committing: async_lock::Mutex<()>,
+}
+
+impl Shared {
+    /// Never held across an await or while foreign code runs.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    pub(crate) fn new(manager: Arc<Inner>, state: State) -> Self {
+        Self { shared: Arc::new(Shared { manager, state: Mutex::new(state), committing: async_lock::Mutex::new(()) }) }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state()
+    }
+
+    /// For writing: refused from inside an `update` closure, since it would run again with every replay.
+    fn writing(&self) -> Result<MutexGuard<'_, State>> {
+        running::refuse(self)?;
+        let state = self.state();
+        state.writable()?;
+        Ok(state)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("Session")
+            .field("name", &self.shared.manager.name)
+            .field("opened", &state.opened)
+            .field("is_new", &state.anchor.is_none())
+            .field("is_modified", &state.is_modified())
+            .field("principal", &state.view.principal)
+            .field("values", &state.view.values.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.is_modified() && !std::thread::panicking() {
+            tracing::warn!(name = %self.manager.name, "a session was dropped with changes that were not saved");
+        }
+    }
+}

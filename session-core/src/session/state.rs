@@ -1,0 +1,248 @@
+//! What a session knows between two calls.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::content::Content;
+use crate::session::ops::{Op, Seen};
+use crate::{Error, ErrorKind, Opened, Record, Result, SessionId, StoreKey, Timestamp, Version};
+
+/// The live record that a session stands on.
+#[derive(Clone, Debug)]
+pub(crate) struct Anchor {
+    pub(crate) id: SessionId,
+    pub(crate) key: StoreKey,
+    pub(crate) version: Version,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// What the client sent when the session was opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    /// Its id, if it was one.
+    pub(crate) id: Option<SessionId>,
+    /// The expiry that the client's cookie was made for, as far as the record tells.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// Whether that cookie was to outlive the browser.
+    pub(crate) persistent: bool,
+}
+
+/// A write that was sent and whose answer is not known: the request that made it was dropped, or the reply was lost.
+#[derive(Clone)]
+pub(crate) struct InDoubt {
+    /// Where it was sent.
+    pub(crate) key: StoreKey,
+    /// The version it was to replace; `None` for a create.
+    pub(crate) expected: Option<Version>,
+    pub(crate) record: Record,
+    pub(crate) after: After,
+}
+
+/// What becomes of the session when a write is done.
+#[derive(Clone)]
+pub(crate) struct After {
+    pub(crate) anchor: Anchor,
+    pub(crate) content: Arc<Content>,
+    /// The write holds the operations before this one, counted as [`State::stored_ops`] counts.
+    pub(crate) ops_end: u64,
+    /// [`State::epoch`] when it was sent.
+    pub(crate) epoch: u64,
+}
+
+pub(crate) struct State {
+    pub(crate) opened: Opened,
+    pub(crate) client: Option<Held>,
+    pub(crate) anchor: Option<Anchor>,
+    /// As stored.
+    pub(crate) base: Arc<Content>,
+    /// As this request sees it: `base` after `log`.
+    pub(crate) view: Arc<Content>,
+    pub(crate) log: Vec<Arc<Op>>,
+    /// How many operations came before those of `log`.
+    pub(crate) stored_ops: u64,
+    /// Counts the times that the session began from nothing: a write sent before that says nothing about it.
+    pub(crate) epoch: u64,
+    /// `view` could not be brought up to date after a commit; the next one does it or names the clash.
+    pub(crate) stale: bool,
+    /// What has been read under each key, or is known since it was written after having been read.
+    pub(super) reads: BTreeMap<Arc<str>, Seen>,
+    /// The next commit gives it a new id.
+    pub(crate) rotate: bool,
+    /// Records that the next commit ends before all else, by logout.
+    pub(crate) ending: Vec<StoreKey>,
+    /// Records under ids that nobody ever got, left by a rotation that failed; the next commit removes them.
+    pub(crate) orphans: Vec<StoreKey>,
+    /// Ended by logout: without anything new the client's cookie is cleared.
+    pub(crate) ended: bool,
+    /// Moved, ended or revoked: nothing can be written but a login.
+    pub(crate) gone: bool,
+    /// The response's head has left.
+    pub(crate) closed: bool,
+    pub(crate) in_doubt: Option<InDoubt>,
+    /// Counts changes of `view`, so that `update` can run its closure unlocked and see whether it must run again.
+    pub(super) changes: u64,
+}
+
+impl State {
+    pub(crate) fn new(opened: Opened, client: Option<Held>, now: Timestamp) -> Self {
+        Self::of(opened, client, None, Content::empty(now))
+    }
+
+    fn of(opened: Opened, client: Option<Held>, anchor: Option<Anchor>, content: Content) -> Self {
+        let content = Arc::new(content);
+        Self {
+            opened,
+            client,
+            anchor,
+            base: content.clone(),
+            view: content,
+            log: Vec::new(),
+            stored_ops: 0,
+            epoch: 0,
+            stale: false,
+            reads: BTreeMap::new(),
+            rotate: false,
+            ending: Vec::new(),
+            orphans: Vec::new(),
+            ended: false,
+            gone: matches!(opened, Opened::Moved | Opened::Ended),
+            closed: false,
+            in_doubt: None,
+            changes: 0,
+        }
+    }
+
+    pub(crate) fn resumed(anchor: Anchor, content: Content) -> Self {
+        let client = Held {
+            id: Some(anchor.id.clone()),
+            expires_at: Some(anchor.expires_at),
+            persistent: content.own.persistent,
+        };
+        Self::of(Opened::Resumed, Some(client), Some(anchor), content)
+    }
+
+    /// Whether there is anything for a commit to do.
+    pub(crate) fn is_modified(&self) -> bool {
+        let rotates = self.rotate && self.anchor.is_some();
+        rotates || !self.ending.is_empty() || self.in_doubt.is_some() || self.log.iter().any(|op| op.writes())
+    }
+
+    /// Refuses a write that could never be stored.
+    pub(super) fn writable(&self) -> Result<()> {
+        if self.gone {
+            return Err(Error::fixed(ErrorKind::Gone, "it moved or ended; only a login begins a new one"));
+        }
+        if self.closed && self.anchor.is_none() {
+            return Err(Error::fixed(ErrorKind::Closed, "a session that is not stored yet needs a cookie"));
+        }
+        Ok(())
+    }
+
+    /// Refuses what needs a new cookie when none can be sent.
+    pub(super) fn cookie_possible(&self) -> Result<()> {
+        if self.closed {
+            return Err(Error::fixed(ErrorKind::Closed, "a new session id needs a cookie"));
+        }
+        Ok(())
+    }
+
+    /// Does `op` to the view and keeps it for the commit.
+    pub(super) fn push(&mut self, op: Op) -> Result<()> {
+        op.apply(Arc::make_mut(&mut self.view))?;
+        self.push_applied(op);
+        Ok(())
+    }
+
+    /// Keeps `op`, which `view` shows already.
+    pub(super) fn push_applied(&mut self, op: Op) {
+        self.log.push(Arc::new(op));
+        self.changes += 1;
+    }
+
+    /// Notes that `value` has been read, or is known, under `key`.
+    pub(super) fn saw(&mut self, key: &str, value: Seen) {
+        match self.reads.get_mut(key) {
+            Some(seen) => *seen = value,
+            None => {
+                self.reads.insert(key.into(), value);
+            }
+        }
+    }
+
+    /// After a write under `key`: what was read there before is now known to be this.
+    pub(super) fn wrote(&mut self, key: &str, value: Seen) {
+        if let Some(seen) = self.reads.get_mut(key) {
+            *seen = value;
+        }
+    }
+
+    /// Forgets everything that was not stored.
+    pub(crate) fn discard(&mut self) {
+        self.ending.clear();
+        self.in_doubt = None;
+        self.drop_changes();
+    }
+
+    /// Starts from nothing, as a session that nobody has stored.
+    pub(crate) fn forget(&mut self, now: Timestamp) {
+        self.anchor = None;
+        self.base = Arc::new(Content::empty(now));
+        self.in_doubt = None;
+        self.epoch += 1;
+        self.drop_changes();
+    }
+
+    /// The record is gone, and with it what was to be written.
+    pub(crate) fn lose(&mut self, now: Timestamp) {
+        self.forget(now);
+        self.gone = true;
+    }
+
+    fn drop_changes(&mut self) {
+        self.stored_ops += self.log.len() as u64;
+        self.log.clear();
+        self.reads.clear();
+        self.rotate = false;
+        self.stale = false;
+        self.view = self.base.clone();
+        self.changes += 1;
+    }
+
+    /// For a store that keeps nothing: the view stays, and nothing is left to do.
+    pub(crate) fn discard_to_view(&mut self) {
+        self.base = self.view.clone();
+        self.discard();
+    }
+
+    pub(crate) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// The index of the operation that comes next.
+    pub(crate) fn ops_end(&self) -> u64 {
+        self.stored_ops + self.log.len() as u64
+    }
+
+    /// Takes in that a write is done. Operations logged since it was sent stay in the log, and `view` must be brought up to date.
+    pub(crate) fn settled(&mut self, after: After, rotated: bool) {
+        if self.epoch != after.epoch {
+            // A logout came while it was under way: what it stored ends as well.
+            if !self.ending.contains(&after.anchor.key) {
+                self.ending.push(after.anchor.key);
+            }
+            return;
+        }
+        let done = after.ops_end.saturating_sub(self.stored_ops).min(self.log.len() as u64);
+        self.log.drain(..usize::try_from(done).unwrap_or(usize::MAX));
+        self.stored_ops += done;
+        self.in_doubt = None;
+        self.anchor = Some(after.anchor);
+        self.base = after.content;
+        self.rotate &= !rotated;
+        self.stale = !self.log.is_empty();
+        if !self.stale {
+            self.view = self.base.clone();
+        }
+        self.changes += 1;
+    }
+}

@@ -1,0 +1,68 @@
+//! What reaches the store.
+
+use super::Session;
+use crate::{Commit, Error, ErrorKind, Outcome, Result};
+
+impl Session {
+    /// Stores what was changed, and answers how that differs from what the client holds.
+    ///
+    /// Not needed in a web application, where the layer commits every session before the response's head leaves.
+    /// The cookie of an explicit save is announced by the layer all the same.
+    ///
+    /// Dropping the future half-way loses nothing: the next commit finds out what was stored.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Conflict`]: a key read and written here was changed meanwhile, or the manager's policy is to
+    ///   [`Reject`](crate::ConflictPolicy::Reject). [`reload`](Session::reload) and do the work again.
+    /// - [`ErrorKind::Gone`]: the session ended, moved or changed hands.
+    /// - [`ErrorKind::TooLarge`]: over a limit. Nothing was stored, the changes are still here.
+    /// - [`ErrorKind::Unavailable`]: the store cannot be reached, or it is not known whether the write arrived.
+    ///   The changes are still here; saving again finds out and never does them twice.
+    pub async fn save(&self) -> Result<Commit> {
+        self.commit().await?;
+        Ok(self.difference())
+    }
+
+    /// Throws away what was not saved and reads what is stored now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Gone`] if it is no longer there, [`ErrorKind::Unavailable`].
+    pub async fn reload(&self) -> Result<()> {
+        let _turn = self.shared.committing.lock().await;
+        self.reload_now().await
+    }
+
+    /// Moves the expiry out to an idle time-out from now, without waiting for the tenth of it to pass.
+    ///
+    /// Of a session that is not stored, or was revoked meanwhile, there is nothing to move: no error.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`].
+    pub async fn touch(&self) -> Result<()> {
+        let _turn = self.shared.committing.lock().await;
+        self.touch_now().await.map(|_: Option<Outcome>| ())
+    }
+
+    /// Ends all other sessions of this session's principal, and answers how many. Do so after a change of password.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] by a store without [`by_principal`](crate::Capabilities::by_principal), [`ErrorKind::Other`] if nobody
+    /// is signed in, [`ErrorKind::Unavailable`].
+    pub async fn revoke_others(&self) -> Result<u64> {
+        let Some(principal) = self.principal() else {
+            return Err(Error::fixed(ErrorKind::Other, "nobody is signed in whose sessions could end"));
+        };
+        self.shared.manager.revoke_all(&principal, self.handle().as_ref()).await
+    }
+
+    /// The sessions of this session's principal, this one marked as [`current`](crate::SessionInfo::current).
+    ///
+    /// # Errors
+    /// As [`revoke_others`](Session::revoke_others).
+    pub async fn sessions(&self) -> Result<Vec<crate::SessionInfo>> {
+        let Some(principal) = self.principal() else {
+            return Err(Error::fixed(ErrorKind::Other, "nobody is signed in whose sessions could be listed"));
+        };
+        self.shared.manager.sessions_of(&principal, self.handle().as_ref()).await
+    }
+}

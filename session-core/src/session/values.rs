@@ -1,0 +1,190 @@
+//! Reading and writing values.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::ops::Op;
+use super::{Session, running};
+use crate::{Error, ErrorKind, Result};
+
+impl Session {
+    /// The value under `key`, decoded as a `T`; `None` if there is none.
+    ///
+    /// What is read counts: see [conflicts](Session#when-somebody-else-was-faster). [`peek`](Session::peek) does not count.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if it is not a `T`. It stays where it is.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let raw = {
+            let mut state = self.state();
+            let raw = state.view.values.get(key).cloned();
+            state.saw(key, raw.clone());
+            raw
+        };
+        raw.map(|raw| decode(&raw)).transpose()
+    }
+
+    /// The value under `key`, as [`get`](Session::get), without counting as a read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if it is not a `T`.
+    pub fn peek<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let raw = self.state().view.values.get(key).cloned();
+        raw.map(|raw| decode(&raw)).transpose()
+    }
+
+    /// Whether there is a value under `key`. Counts as a read of it.
+    pub fn contains(&self, key: &str) -> bool {
+        let mut state = self.state();
+        let raw = state.view.values.get(key).cloned();
+        state.saw(key, raw.clone());
+        raw.is_some()
+    }
+
+    /// All keys, sorted. Does not count as a read of their values.
+    pub fn keys(&self) -> Vec<String> {
+        self.state().view.values.keys().map(|key| String::from(&**key)).collect()
+    }
+
+    /// Puts `value` under `key`, over what is there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] over a [limit](crate::Limits), [`ErrorKind::Other`] if `value` has no JSON form,
+    /// [`ErrorKind::Gone`] if the session moved or ended, [`ErrorKind::Closed`] if it would need a cookie after the response's head.
+    pub fn insert<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
+        let limits = self.shared.manager.limits;
+        let value = limits.encode(value)?;
+        let mut state = self.writing()?;
+        if state.view.values.len() >= limits.max_keys && !state.view.values.contains_key(key) {
+            return Err(Error::fixed(ErrorKind::TooLarge, "too many keys"));
+        }
+        let seen = state.reads.get(key).cloned();
+        state.push(Op::Insert { key: key.into(), value: value.clone(), seen })?;
+        state.wrote(key, Some(value));
+        Ok(())
+    }
+
+    /// Removes the value under `key`; whether there was one, which does not count as a read.
+    ///
+    /// # Errors
+    /// As [`insert`](Session::insert).
+    pub fn remove(&self, key: &str) -> Result<bool> {
+        let mut state = self.writing()?;
+        let there = state.view.values.contains_key(key);
+        let seen = state.reads.get(key).cloned();
+        state.push(Op::Remove { key: key.into(), seen })?;
+        state.wrote(key, None);
+        Ok(there)
+    }
+
+    /// Reads the value under `key` and removes it: of two requests that do so at once only one gets it, the other a conflict.
+    ///
+    /// # Errors
+    /// As [`get`](Session::get) and [`insert`](Session::insert). A value that is not a `T` stays.
+    pub fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let mut state = self.writing()?;
+        let raw = state.view.values.get(key).cloned();
+        state.saw(key, raw.clone());
+        let Some(raw) = raw else { return Ok(None) };
+        // Foreign code decodes, so the lock is let go; `seen` says what was decoded.
+        drop(state);
+        let value = decode(&raw)?;
+        let mut state = self.writing()?;
+        state.push(Op::Remove { key: key.into(), seen: Some(Some(raw)) })?;
+        state.saw(key, None);
+        Ok(Some(value))
+    }
+
+    /// Changes the value under `key` by `f`, from `T::default()` if there is none, and answers the new value.
+    ///
+    /// If somebody else's write comes first, `f` runs again on their value, so counters lose nothing;
+    /// the value answered here may then be out of date. `f` should depend on its argument alone.
+    /// It runs without any lock; it may read the session but not write to it.
+    ///
+    /// # Errors
+    /// As [`get`](Session::get) and [`insert`](Session::insert).
+    pub fn update<T, F>(&self, key: &str, f: F) -> Result<T>
+    where
+        T: Default + Serialize + DeserializeOwned,
+        F: Fn(&mut T) + Send + 'static,
+    {
+        let limits = self.shared.manager.limits;
+        let run = move |raw: Option<&Bytes>| -> Result<(T, Bytes)> {
+            let mut value = raw.map(|raw| decode::<T>(raw)).transpose()?.unwrap_or_default();
+            f(&mut value);
+            let encoded = limits.encode(&value)?;
+            Ok((value, encoded))
+        };
+        loop {
+            let (before, raw) = {
+                let state = self.writing()?;
+                (state.changes, state.view.values.get(key).cloned())
+            };
+            let (value, encoded) = running::during(self, || run(raw.as_ref()))?;
+            let mut state = self.writing()?;
+            if state.changes != before {
+                continue;
+            }
+            if raw.is_none() && state.view.values.len() >= limits.max_keys {
+                return Err(Error::fixed(ErrorKind::TooLarge, "too many keys"));
+            }
+            // The new value is known here from now on, whether or not the old one had been read.
+            state.saw(key, Some(encoded.clone()));
+            let key: Arc<str> = key.into();
+            Arc::make_mut(&mut state.view).values.insert(key.clone(), encoded);
+            let session = Arc::downgrade(&self.shared);
+            let rerun = move |raw: Option<&Bytes>| running::during_weak(&session, || run(raw).map(|(_, raw)| raw));
+            state.push_applied(Op::Update { key, rerun: Mutex::new(Box::new(rerun)) });
+            return Ok(value);
+        }
+    }
+
+    /// Removes all values and flashes, those too that other requests add before this is stored. Never clashes.
+    ///
+    /// # Errors
+    /// As [`insert`](Session::insert).
+    pub fn clear(&self) -> Result<()> {
+        let mut state = self.writing()?;
+        state.reads.values_mut().for_each(|seen| *seen = None);
+        state.push(Op::Clear)
+    }
+
+    /// Makes the commit a [`Conflict`](ErrorKind::Conflict) if the value under `key` is changed by somebody else before it.
+    ///
+    /// For a write to one key that rests on what another one says. It counts only together with a write.
+    ///
+    /// ```
+    /// # use session_core::{Result, Session};
+    /// fn order(session: &Session) -> Result<()> {
+    ///     let limit: u64 = session.get("credit")?.unwrap_or(0);
+    ///     if limit >= 100 {
+    ///         session.require_unchanged("credit")?; // else a lowered credit could slip in between
+    ///         session.insert("ordered", &100)?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`insert`](Session::insert).
+    pub fn require_unchanged(&self, key: &str) -> Result<()> {
+        let mut state = self.writing()?;
+        let seen = match state.reads.get(key) {
+            Some(seen) => seen.clone(),
+            None => state.view.values.get(key).cloned(),
+        };
+        state.push(Op::Require { key: key.into(), seen })
+    }
+}
+
+/// Decodes a value. The parser's own words may quote it, so they are not kept.
+pub(super) fn decode<T: DeserializeOwned>(raw: &[u8]) -> Result<T> {
+    serde_json::from_slice(raw).map_err(|error| {
+        let wanted = std::any::type_name::<T>();
+        let what = if error.is_data() { "a value is not a" } else { "a value does not decode as a" };
+        Error::new(ErrorKind::Corrupt, format!("{what} {wanted}"))
+    })
+}

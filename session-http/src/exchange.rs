@@ -1,0 +1,291 @@
+//! The sessions of one request and its response.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use futures_util::future::{join_all, try_join_all};
+use session_core::{Commit, Error, ErrorKind, Opened, Result, Session};
+
+use crate::committed::Committed;
+use crate::parse::Candidates;
+use crate::set::Named;
+use crate::{CookieOptions, SessionSet, SetCookie};
+
+/// The sessions of one request, from its `Cookie` header to the response's `Set-Cookie`.
+///
+/// Clones are the same exchange. A session is loaded when it is asked for, once per request, however many ask at a time.
+/// When the response's head is known, [`commit`](Self::commit) stores what changed.
+///
+/// ```
+/// # pollster::block_on(async {
+/// use session_core::{Manager, NullStore};
+/// use session_http::{Caching, CookieOptions, SessionSet};
+///
+/// let set = SessionSet::new(Manager::new(NullStore), CookieOptions::new())?;
+///
+/// let exchange = set.begin();
+/// let cookie_headers = ["theme=dark"];
+/// let session = exchange.open("id", cookie_headers.map(str::as_bytes)).await?;
+/// assert!(session.is_new());
+///
+/// let committed = exchange.commit().await;
+/// assert!(committed.set_cookie.is_empty(), "nothing was written");
+/// assert_eq!(committed.caching, Caching::Private, "but the page may differ with the cookie");
+/// # Ok::<(), session_core::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Exchange(Arc<Inner>);
+
+struct Inner {
+    set: SessionSet,
+    /// Apart from the others, so that an application with one session pays for no list.
+    first: Slot,
+    others: Box<[Slot]>,
+    /// The head has left, or is about to.
+    closed: AtomicBool,
+    /// Nothing is to be stored any more.
+    abandoned: AtomicBool,
+    /// A session could not be opened, so the response tells of that.
+    failed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Slot {
+    session: OnceLock<Session>,
+    /// Whoever opens it holds this, so that it is loaded once.
+    opening: async_lock::Mutex<()>,
+    /// The cookie's options for this response. Boxed, for it is seldom there.
+    options: Mutex<Option<Box<CookieOptions>>>,
+}
+
+impl Slot {
+    fn options(&self, named: &Named) -> CookieOptions {
+        let own = self.options.lock().unwrap_or_else(PoisonError::into_inner);
+        own.as_deref().unwrap_or(&named.options).clone()
+    }
+}
+
+impl Exchange {
+    pub(crate) fn new(set: SessionSet) -> Self {
+        let others = set.named.iter().skip(1).map(|_| Slot::default()).collect();
+        Self(Arc::new(Inner {
+            set,
+            first: Slot::default(),
+            others,
+            closed: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+        }))
+    }
+
+    /// The set it belongs to.
+    pub fn set(&self) -> &SessionSet {
+        &self.0.set
+    }
+
+    /// The session `name`, loaded at the first call by what the request's `Cookie` header lines say.
+    ///
+    /// Without such a cookie nothing is loaded and the session is new. After the [`commit`](Self::commit) it comes closed.
+    ///
+    /// Of the cookie's values the first 4 different ones that could be ids are looked at. If two are of live sessions,
+    /// a host nearby has planted one ("cookie tossing"; RFC 6265bis, 8.6): neither is used, and a warning is logged.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if there is no session `name`; [`ErrorKind::Unavailable`] and others if the store does not answer:
+    /// never a blank session instead.
+    pub async fn open<'h>(&self, name: &str, cookies: impl IntoIterator<Item = &'h [u8]>) -> Result<Session> {
+        match self.0.set.position(name) {
+            Some(index) => self.open_at(index, cookies).await,
+            None => Err(Error::fixed(ErrorKind::Config, "there is no session of this name")),
+        }
+    }
+
+    /// The set's first session; else as [`open`](Self::open).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_first<'h>(&self, cookies: impl IntoIterator<Item = &'h [u8]>) -> Result<Session> {
+        self.open_at(0, cookies).await
+    }
+
+    async fn open_at<'h>(&self, index: usize, cookies: impl IntoIterator<Item = &'h [u8]>) -> Result<Session> {
+        let (named, slot) = self.slot(index);
+        if let Some(session) = slot.session.get() {
+            return Ok(session.clone());
+        }
+        let found = Candidates::find(cookies, &named.cookie);
+        let turn = slot.opening.lock().await;
+        let session = match slot.session.get() {
+            Some(session) => session.clone(),
+            None => {
+                let opened = named.open(found).await.inspect_err(|_| self.0.failed.store(true, Ordering::SeqCst))?;
+                slot.session.get_or_init(|| opened).clone()
+            }
+        };
+        drop(turn);
+        // The commit sets `closed` before it looks for sessions: it has seen this one, or is seen here.
+        if self.0.closed.load(Ordering::SeqCst) {
+            // What would need a cookie is refused from here on, so there is none to announce.
+            // Boxed, here and below: what seldom happens should not make every handler's future larger.
+            let _ = Box::pin(named.manager.close(&session)).await?;
+        }
+        Ok(session)
+    }
+
+    /// Changes how this response sends the cookie of the session `name`, if it sends it.
+    ///
+    /// All may change but the cookie's name. A cookie on another path or domain is a second one beside the usual.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if there is no session `name`, or if browsers would reject the cookie.
+    pub fn set_cookie_options(&self, name: &str, change: impl FnOnce(CookieOptions) -> CookieOptions) -> Result<()> {
+        let Some(index) = self.0.set.position(name) else {
+            return Err(Error::fixed(ErrorKind::Config, "there is no session of this name"));
+        };
+        let (named, slot) = self.slot(index);
+        let options = change(slot.options(named));
+        named.check_override(&options)?;
+        *slot.options.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(options));
+        Ok(())
+    }
+
+    /// Whether no session was asked for: then there is nothing to do at the end.
+    pub fn is_untouched(&self) -> bool {
+        self.opened().next().is_none() && !self.0.failed.load(Ordering::SeqCst)
+    }
+
+    /// Forgets all that was not saved, and stores nothing from here on: for a handler that panicked or was cancelled.
+    pub fn abandon(&self) {
+        self.0.abandoned.store(true, Ordering::SeqCst);
+        self.opened().for_each(|(_, _, session)| session.discard());
+    }
+
+    /// Stores all sessions that changed, at the same time, and says what the response's head needs.
+    ///
+    /// Call it once the handler has answered and before the head leaves; the sessions are closed with it.
+    /// It fails for none of the others: what was stored has its line even if another session could not be.
+    /// Let it run to its end though the client hangs up. If it is dropped, operations are not lost: it can be called again.
+    pub async fn commit(&self) -> Committed {
+        let mut committed = self.begin_commit();
+        let mut opened = self.opened();
+        let (first, second) = (opened.next(), opened.next());
+        match (first, second) {
+            (None, _) => {}
+            (Some(only), None) => committed.add(only.0.manager.name(), only.2, close(only).await),
+            (Some(first), Some(second)) => {
+                let all = [first, second].into_iter().chain(opened).collect::<Vec<_>>();
+                let closed = join_all(all.iter().copied().map(close)).await;
+                for ((named, _, session), closed) in all.into_iter().zip(closed) {
+                    committed.add(named.manager.name(), session, closed);
+                }
+            }
+        }
+        committed
+    }
+
+    /// [`commit`](Self::commit), at once, where it needs nothing of the store; `None` if it does: then that is to be called.
+    ///
+    /// Most requests only read, and for those no future has to be kept alive when the client hangs up.
+    pub fn commit_at_once(&self) -> Option<Committed> {
+        let mut committed = self.begin_commit();
+        for (named, slot, session) in self.opened() {
+            let commit = named.manager.close_at_once(session)?;
+            committed.add(named.manager.name(), session, named.announce(slot, commit));
+        }
+        Some(committed)
+    }
+
+    fn begin_commit(&self) -> Committed {
+        self.0.closed.store(true, Ordering::SeqCst);
+        if self.0.abandoned.load(Ordering::SeqCst) {
+            self.abandon();
+        }
+        let mut committed = Committed::default();
+        if self.0.failed.load(Ordering::SeqCst) {
+            committed.note_failure();
+        }
+        committed
+    }
+
+    fn slot(&self, index: usize) -> (&Named, &Slot) {
+        let slot = if index == 0 { &self.0.first } else { &self.0.others[index - 1] };
+        (&self.0.set.named[index], slot)
+    }
+
+    fn opened(&self) -> impl Iterator<Item = OpenSlot<'_>> {
+        let slots = (0..self.0.set.named.len()).map(|index| self.slot(index));
+        slots.filter_map(|(named, slot)| slot.session.get().map(|session| (named, slot, session)))
+    }
+}
+
+type OpenSlot<'e> = (&'e Named, &'e Slot, &'e Session);
+
+async fn close((named, slot, session): OpenSlot<'_>) -> Result<Option<SetCookie>> {
+    let commit = named.manager.close(session).await?;
+    named.announce(slot, commit)
+}
+
+impl Named {
+    /// The line that tells the client, if it must be told.
+    fn announce(&self, slot: &Slot, commit: Commit) -> Result<Option<SetCookie>> {
+        match commit {
+            Commit::Unchanged => Ok(None),
+            Commit::Issue(ticket) => self.issue(&slot.options(self), &ticket).map(Some),
+            Commit::Clear => self.clear(&slot.options(self)).map(Some),
+            Commit::Extended(ticket) => {
+                let options = slot.options(self);
+                // A cookie that ends with the browser has no time in it that could move.
+                let persistent = ticket.persistent || options.max_age.is_some();
+                persistent.then(|| self.issue(&options, &ticket)).transpose()
+            }
+        }
+    }
+
+    /// The session that the client means by these values.
+    async fn open(&self, found: Candidates<'_>) -> Result<Session> {
+        match found.well_formed() {
+            [] => self.manager.open(found.malformed()).await,
+            [only] => self.manager.open(Some(only)).await,
+            several => Box::pin(self.open_one_of(several)).await,
+        }
+    }
+
+    async fn open_one_of(&self, values: &[&str]) -> Result<Session> {
+        let mut sessions = try_join_all(values.iter().map(|value| self.manager.open(Some(value)))).await?;
+        let live = sessions.iter().filter(|session| session.opened() == Opened::Resumed).count();
+        if live > 1 {
+            tracing::warn!(
+                cookie = %self.cookie,
+                "a client sent {live} live sessions under one name: a neighbouring host may be planting cookies; none is used"
+            );
+            return self.manager.open(None).await;
+        }
+        // Of several dead ones, that which knows most: where it moved or ended, no new cookie must be set.
+        let best = (0..sessions.len()).max_by_key(|&at| (rank(sessions[at].opened()), std::cmp::Reverse(at)));
+        Ok(sessions.swap_remove(best.unwrap_or(0)))
+    }
+}
+
+fn rank(opened: Opened) -> u8 {
+    match opened {
+        Opened::Resumed => 5,
+        Opened::Moved => 4,
+        Opened::Ended => 3,
+        Opened::Expired => 2,
+        Opened::Undecodable => 1,
+        _ => 0,
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("opened", &self.opened().map(|(_, _, session)| session).collect::<Vec<_>>())
+            .field("closed", &self.0.closed)
+            .field("abandoned", &self.0.abandoned)
+            .field("failed", &self.0.failed)
+            .finish_non_exhaustive()
+    }
+}

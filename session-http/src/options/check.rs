@@ -1,0 +1,276 @@
+//! What browsers reject. Sections are those of RFC 6265bis (draft-ietf-httpbis-rfc6265bis) unless named otherwise.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use session_core::{Error, ErrorKind, Result, SessionId};
+
+use super::{CookieOptions, SameSite};
+use crate::line;
+
+/// The longest value of an attribute; the browser ignores a longer one (5.6).
+const MAX_ATTRIBUTE_LEN: usize = 1024;
+
+pub(super) fn check(name: &str, options: &CookieOptions) -> Result<()> {
+    token(name)?;
+    path(&options.path)?;
+    options.domain.as_deref().map_or(Ok(()), domain)?;
+    lifetime(options.max_age)?;
+    secure_attributes(options)?;
+    prefix(name, options)?;
+    length(name, options)
+}
+
+fn refuse(message: impl AsRef<str>) -> Result<()> {
+    Err(Error::new(ErrorKind::Config, message))
+}
+
+/// RFC 9110, 5.6.2.
+pub(super) fn is_tchar(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
+/// Required of servers by 4.1.1.
+fn token(name: &str) -> Result<()> {
+    if name.is_empty() || !name.bytes().all(is_tchar) {
+        return refuse("a cookie's name consists of letters, digits and any of !#$%&'*+-.^_`|~");
+    }
+    Ok(())
+}
+
+/// 5.6.4: a path without a leading slash is replaced by that of the request; `;` would end the attribute.
+fn path(path: &str) -> Result<()> {
+    let is_path_byte = |b: u8| (b' '..=b'~').contains(&b) && b != b';';
+    if !path.starts_with('/') || path.ends_with(' ') || !path.bytes().all(is_path_byte) {
+        return refuse("a cookie's path begins with `/` and has only printable ASCII without `;`");
+    }
+    if path.len() > MAX_ATTRIBUTE_LEN {
+        return refuse("a cookie's path has at most 1024 bytes");
+    }
+    Ok(())
+}
+
+/// 5.7, steps on the domain attribute: addresses match nothing, public suffixes are refused.
+fn domain(domain: &str) -> Result<()> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    if domain.parse::<Ipv4Addr>().is_ok() || last_label_is_number(domain) || domain.contains(':') {
+        return refuse(
+            "a cookie's domain is a host's name, not an address or a port; without a domain the cookie goes back to the host alone",
+        );
+    }
+    if domain.len() > 253 || !domain.split('.').all(is_label) {
+        return refuse(
+            "a cookie's domain is a host's name in ASCII, such as `example.com`; other scripts go in their `xn--` form",
+        );
+    }
+    if psl::suffix_str(domain) == Some(domain) {
+        return refuse("a cookie's domain must not be a public suffix: everybody could register beneath it");
+    }
+    Ok(())
+}
+
+/// The URL standard takes a host that ends in a number for an IPv4 address, however it is written.
+fn last_label_is_number(domain: &str) -> bool {
+    domain.rsplit('.').next().is_some_and(|last| {
+        let hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+        hex || (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// 5.5, and 5.6.2: a `Max-Age` of zero deletes the cookie.
+fn lifetime(max_age: Option<Duration>) -> Result<()> {
+    match max_age {
+        Some(age) if age < Duration::from_secs(1) => refuse("a cookie's max-age is at least one second"),
+        Some(age) if age > CookieOptions::LONGEST => refuse("a cookie's max-age is at most 400 days"),
+        _ => Ok(()),
+    }
+}
+
+/// 5.7 for `SameSite=None`; draft-cutler-httpbis-partitioned-cookies, 2.1, for `Partitioned`.
+fn secure_attributes(options: &CookieOptions) -> Result<()> {
+    if options.secure {
+        return Ok(());
+    }
+    if options.same_site == SameSite::None {
+        return refuse("`SameSite=None` needs `Secure`: leave out `insecure()`");
+    }
+    if options.partitioned {
+        return refuse("`Partitioned` needs `Secure`: leave out `insecure()`");
+    }
+    Ok(())
+}
+
+/// 5.4 and 5.7; `__Http-` and `__Host-Http-` are of its successor, draft-ietf-httpbis-layered-cookies.
+///
+/// Browsers compare without regard to case, since servers exist that do.
+fn prefix(name: &str, options: &CookieOptions) -> Result<()> {
+    let has = |prefix: &str| name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
+    let host = has("__Host-");
+    let http = has("__Http-") || has("__Host-Http-");
+    if (host || http || has("__Secure-")) && !options.secure {
+        return refuse("a cookie named `__Host-…`, `__Http-…` or `__Secure-…` needs `Secure`: leave out `insecure()`");
+    }
+    if host && options.domain.is_some() {
+        return refuse("a cookie named `__Host-…` has no domain; name it `__Secure-…` to share it with subdomains");
+    }
+    if host && options.path != "/" {
+        return refuse("a cookie named `__Host-…` has the path `/`; name it `__Secure-…` to give it another");
+    }
+    if http && !options.http_only {
+        return refuse("a cookie named `__Http-…` or `__Host-Http-…` is `HttpOnly`");
+    }
+    Ok(())
+}
+
+/// Whether the cookie with an id for its value would fit.
+fn length(name: &str, options: &CookieOptions) -> Result<()> {
+    let value = ['A'; SessionId::ENCODED_LEN].iter().collect::<String>();
+    match line::issue(name, options, &value, Some(CookieOptions::LONGEST)) {
+        Ok(_) => Ok(()),
+        Err(_) => refuse("name, value and attributes of the cookie together exceed 4096 bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use session_core::{days, seconds};
+
+    use super::*;
+
+    fn accepted(options: CookieOptions) -> bool {
+        match options.check("id") {
+            Ok(()) => true,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Config);
+                false
+            }
+        }
+    }
+
+    fn new() -> CookieOptions {
+        CookieOptions::new()
+    }
+
+    #[test]
+    fn the_default_is_accepted() {
+        assert!(accepted(new()));
+        assert_eq!(new().cookie_name("id"), "__Host-id");
+    }
+
+    #[test]
+    fn every_logical_name_makes_a_cookie_name() {
+        for (logical, cookie) in [("id", "__Host-id"), ("my shop", "__Host-my_shop"), ("Büro;", "__Host-B_ro_")] {
+            assert_eq!(new().cookie_name(logical), cookie);
+            new().check(logical).unwrap();
+        }
+        new().check(&"ü".repeat(32)).unwrap();
+    }
+
+    #[test]
+    fn insecure_drops_the_prefix_of_the_default_name_only() {
+        assert!(accepted(new().insecure()));
+        assert_eq!(new().insecure().cookie_name("id"), "id");
+        assert!(!accepted(new().insecure().name("__Host-id")));
+    }
+
+    #[test]
+    fn host_prefix_needs_secure_root_path_and_no_domain_in_any_case() {
+        for name in ["__Host-id", "__host-id", "__HOST-id"] {
+            assert!(accepted(new().name(name)));
+            assert!(!accepted(new().name(name).insecure()));
+            assert!(!accepted(new().name(name).path("/app")));
+            assert!(!accepted(new().name(name).domain("example.com")));
+        }
+    }
+
+    #[test]
+    fn secure_prefix_needs_secure_in_any_case() {
+        for name in ["__Secure-id", "__sEcUrE-id"] {
+            assert!(accepted(new().name(name).path("/app").domain("example.com")));
+            assert!(!accepted(new().name(name).insecure()));
+        }
+    }
+
+    #[test]
+    fn http_prefixes_need_http_only() {
+        for name in ["__Http-id", "__Host-Http-id", "__host-http-id"] {
+            assert!(accepted(new().name(name)));
+            assert!(!accepted(new().name(name).http_only(false)));
+        }
+        assert!(!accepted(new().name("__Host-Http-id").path("/app")));
+        assert!(accepted(new().name("__Http-id").path("/app")));
+    }
+
+    #[test]
+    fn same_site_none_and_partitioned_need_secure() {
+        assert!(accepted(new().same_site(SameSite::None).partitioned(true)));
+        assert!(!accepted(new().same_site(SameSite::None).insecure()));
+        assert!(!accepted(new().partitioned(true).insecure()));
+    }
+
+    #[test]
+    fn a_name_is_a_token() {
+        for name in ["", "a b", "a=b", "a;b", "ä", "a\u{2000}", "a\t", "(a)", "\"a\""] {
+            assert!(!accepted(new().name(name)), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_begins_with_a_slash_and_cannot_end_its_attribute() {
+        for path in ["", "app", "/a;Domain=evil.example", "/\n", "/ä", "/\u{7f}"] {
+            assert!(!accepted(new().name("id").path(path)), "{path:?}");
+        }
+        assert!(accepted(new().name("id").path("/app")));
+        assert!(!accepted(new().name("id").path(format!("/{}", "a".repeat(1024)))));
+    }
+
+    #[test]
+    fn a_domain_is_neither_address_nor_public_suffix() {
+        let domains = [
+            "",
+            ".",
+            "127.0.0.1",
+            "[::1]",
+            "::1",
+            "0x7f.1",
+            "1.2.3",
+            "com",
+            "co.uk",
+            "github.io",
+            "localhost",
+            "a..example.com",
+            "example.com.",
+            "example.com:80",
+            "exämple.com",
+            "-a.example.com",
+            "example.com;Path=/x",
+            "*.example.com",
+        ];
+        for domain in domains {
+            assert!(!accepted(new().name("id").domain(domain)), "{domain:?}");
+        }
+        for domain in ["example.com", ".example.com", "Shop.Example.CO.UK", "me.github.io", "xn--bcher-kva.example"] {
+            assert!(accepted(new().name("id").domain(domain)), "{domain:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_lives_from_a_second_to_400_days() {
+        assert!(accepted(new().max_age(seconds(1))));
+        assert!(accepted(new().max_age(days(400))));
+        assert!(accepted(new().persistent()));
+        assert!(!accepted(new().max_age(Duration::from_millis(999))));
+        assert!(!accepted(new().max_age(days(400) + seconds(1))));
+    }
+
+    #[test]
+    fn a_cookie_has_at_most_4096_bytes() {
+        assert!(accepted(new().name("a".repeat(3900))));
+        assert!(!accepted(new().name("a".repeat(4000))));
+    }
+}

@@ -1,0 +1,177 @@
+//! Reading `Cookie` headers.
+//!
+//! Header lines are bytes: a neighbour's cookie that is not UTF-8 must not hide ours. Only space and tab are trimmed and
+//! names are compared as they are, because a browser enforces the `__Host-` prefix on the raw bytes: trimming
+//! Unicode's spaces or decoding `%5F` would let a sibling domain's `\u{2000}__Host-id` pass for ours.
+
+use session_core::SessionId;
+
+/// The most values of one name that are looked at. More than two never come from an honest browser,
+/// and each may cost a round trip to the store.
+const MOST: usize = 4;
+
+/// The values that a client sent under one name, as far as they are worth a look.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Candidates<'h> {
+    values: [&'h str; MOST],
+    len: usize,
+    malformed: Option<&'h str>,
+}
+
+impl<'h> Candidates<'h> {
+    /// What the header `lines` say about the cookie `name`: its first few distinct values.
+    pub(crate) fn find(lines: impl IntoIterator<Item = &'h [u8]>, name: &str) -> Self {
+        let mut found = Self::default();
+        for line in lines {
+            for pair in line.split(|&b| b == b';') {
+                if let Some(value) = value_of(pair, name.as_bytes()) {
+                    found.add(value);
+                }
+            }
+        }
+        found
+    }
+
+    fn add(&mut self, value: &'h [u8]) {
+        let Ok(value) = std::str::from_utf8(value) else { return };
+        if !could_be_id(value) {
+            self.malformed.get_or_insert(value);
+        } else if self.len < MOST && !self.well_formed().contains(&value) {
+            self.values[self.len] = value;
+            self.len += 1;
+        }
+    }
+
+    /// Distinct values that could be ids, in the client's order.
+    pub(crate) fn well_formed(&self) -> &[&'h str] {
+        &self.values[..self.len]
+    }
+
+    /// A value that is no id, if there was one.
+    pub(crate) fn malformed(&self) -> Option<&'h str> {
+        self.malformed
+    }
+}
+
+/// Whether `value` has an id's length and alphabet. Decoding it is left to the manager.
+fn could_be_id(value: &str) -> bool {
+    value.len() == SessionId::ENCODED_LEN && value.bytes().all(|b| IN_ALPHABET[usize::from(b)])
+}
+
+/// That of base64url; a table, since every request with a session comes by here.
+const IN_ALPHABET: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0_u8;
+    loop {
+        table[b as usize] = b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        if b == u8::MAX {
+            break table;
+        }
+        b += 1;
+    }
+};
+
+/// The value in `pair` if it is `name`'s. Without `=` the whole is a value without a name (RFC 6265bis, 5.6), never ours.
+fn value_of<'h>(pair: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
+    let equals = pair.iter().position(|&b| b == b'=')?;
+    (trim(&pair[..equals]) == name).then(|| trim(&pair[equals + 1..]))
+}
+
+/// Without the space and tab around it, and nothing else (RFC 6265bis, 5.6: "WSP").
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NAME: &str = "__Host-id";
+
+    fn id(n: u8) -> String {
+        // 43 characters; the last must leave its unused bits clear.
+        format!("{}A", char::from(b'a' + n).to_string().repeat(42))
+    }
+
+    fn find<'h>(lines: &[&'h [u8]]) -> Vec<&'h str> {
+        Candidates::find(lines.iter().copied(), NAME).well_formed().to_vec()
+    }
+
+    #[test]
+    fn ours_is_found_among_others_on_any_line() {
+        let line = format!("a=b;\t__Host-id =  {} ; c=d", id(0));
+        assert_eq!(find(&[line.as_bytes()]), [id(0)]);
+        assert_eq!(find(&[b"a=b", line.as_bytes(), b""]), [id(0)]);
+    }
+
+    #[test]
+    fn a_neighbour_that_is_not_utf8_hides_nothing() {
+        let mut line = b"\xff\xfe=\xff; lang=\xe9; ".to_vec();
+        line.extend_from_slice(format!("__Host-id={}; x=", id(0)).as_bytes());
+        line.push(0xff);
+        assert_eq!(find(&[&line]), [id(0)]);
+    }
+
+    #[test]
+    fn a_name_in_disguise_is_not_ours() {
+        for name in
+            ["\u{2000}__Host-id", "\u{a0}__Host-id", "%5F_Host-id", "__host-id", "\u{b}__Host-id", "\"__Host-id\""]
+        {
+            let line = format!("{name}={}", id(0));
+            assert!(find(&[line.as_bytes()]).is_empty(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_value_twice_is_one() {
+        let line = format!("__Host-id={0}; __Host-id={0}; __Host-id={1}", id(0), id(1));
+        assert_eq!(find(&[line.as_bytes()]), [id(0), id(1)]);
+    }
+
+    #[test]
+    fn at_most_four_are_looked_at() {
+        let line = (0..20).map(|n| format!("__Host-id={}", id(n))).collect::<Vec<_>>().join("; ");
+        assert_eq!(find(&[line.as_bytes()]).len(), 4);
+    }
+
+    #[test]
+    fn malformed_values_take_no_place() {
+        let line =
+            format!("__Host-id=a; __Host-id=b; __Host-id=; __Host-id=\"{0}\"; __Host-id={0}=; __Host-id={0}", id(0));
+        let found = Candidates::find([line.as_bytes()], NAME);
+        assert_eq!(found.well_formed(), [id(0)]);
+        assert_eq!(found.malformed(), Some("a"));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_do_no_harm(lines: Vec<Vec<u8>>) {
+            let found = Candidates::find(lines.iter().map(Vec::as_slice), NAME);
+            prop_assert!(found.well_formed().len() <= MOST);
+        }
+
+        #[test]
+        fn arbitrary_neighbours_do_not_hide_ours(before in "[^;]{0,20}", after: Vec<u8>, n in 0..26_u8) {
+            let mut line = format!("{before};__Host-id={};", id(n)).into_bytes();
+            line.extend_from_slice(&after);
+            let name_is_absent = !String::from_utf8_lossy(&after).contains(NAME) && !before.contains(NAME);
+            prop_assume!(name_is_absent);
+            prop_assert_eq!(find(&[&line]), [id(n)]);
+        }
+
+        #[test]
+        fn what_is_found_was_sent(line in "(__Host-id|x|[ \t])*=[A-Za-z0-9_;= \t-]{0,200}") {
+            for value in find(&[line.as_bytes()]) {
+                prop_assert!(line.contains(value) && could_be_id(value));
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What the response's head needs.
+
+use http::header::{CACHE_CONTROL, Entry, SET_COOKIE, VARY};
+use http::{HeaderMap, HeaderValue, Response};
+use session_http::{Caching, SetCookie};
+
+/// A response extension: the caching headers of this response stand as the handler set them.
+///
+/// For a page that reads the session and is nevertheless the same for all, or that a browser may keep for a while.
+/// The handler then answers for `Cache-Control` and `Vary` both. It has no effect on a response with a `Set-Cookie` or
+/// on an error, because a cached cookie hands one user another's session.
+///
+/// ```
+/// use axum::response::{Extension, IntoResponse};
+/// use session_tower::{OwnCaching, Session};
+///
+/// async fn logo(session: Session) -> impl IntoResponse {
+///     (Extension(OwnCaching), [("cache-control", "private, max-age=600")], "<svg/>")
+/// }
+/// # let _ = axum::routing::get::<_, _, ()>(logo);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnCaching;
+
+/// Adds the `Set-Cookie` lines and says how far caches may keep the response.
+pub(crate) fn finish<B>(response: &mut Response<B>, set_cookie: Vec<SetCookie>, caching: Caching, failed: bool) {
+    for line in set_cookie {
+        match HeaderValue::try_from(line.into_string()) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                response.headers_mut().append(SET_COOKIE, value);
+            }
+            // Not reached: names and attributes are checked to be ASCII when the layer is built.
+            Err(_) => tracing::error!("a session's cookie is not a header value"),
+        }
+    }
+    let has_cookie = response.headers().contains_key(SET_COOKIE);
+    let own = response.extensions().get::<OwnCaching>().is_some();
+    if own && !has_cookie && !failed {
+        return;
+    }
+    let strictest = if failed || (has_cookie && caching != Caching::Free) { Caching::Never } else { caching };
+    restrict(response.headers_mut(), strictest);
+}
+
+fn restrict(headers: &mut HeaderMap, caching: Caching) {
+    if let Some(vary) = caching.vary() {
+        let value = HeaderValue::from_static(vary);
+        match headers.entry(VARY) {
+            Entry::Vacant(none) => drop(none.insert(value)),
+            Entry::Occupied(mut some) => {
+                if !lists(some.iter(), vary) && !lists(some.iter(), "*") {
+                    some.append(value);
+                }
+            }
+        }
+    }
+    if let Some(control) = caching.cache_control() {
+        let value = HeaderValue::from_static(control);
+        match headers.entry(CACHE_CONTROL) {
+            Entry::Vacant(none) => drop(none.insert(value)),
+            // `no-store`, the handler's or an inner layer's, is the strictest there is.
+            Entry::Occupied(some) if caching != Caching::Never && lists(some.iter(), "no-store") => {}
+            Entry::Occupied(mut some) => drop(some.insert_mult(value)),
+        }
+    }
+}
+
+/// Whether these comma-separated values have `word`.
+fn lists<'v>(values: impl Iterator<Item = &'v HeaderValue>, word: &str) -> bool {
+    let values = values.filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
+}

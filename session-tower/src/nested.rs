@@ -1,0 +1,70 @@
+//! What a request carries, also when several layers serve it.
+
+use std::sync::Arc;
+
+use http::{Extensions, HeaderMap, header::COOKIE};
+use session_http::{Exchange, SessionSet};
+
+use crate::{Error, Result};
+
+/// The request extension: the innermost layer's sessions, and those of the layers around it.
+#[derive(Clone)]
+pub(crate) struct Current {
+    pub(crate) exchange: Exchange,
+    outer: Option<Arc<Current>>,
+    clash: bool,
+}
+
+impl Current {
+    /// Enters a layer with `set`. The exchange is to be committed by that layer, unless a layer around it serves the very same
+    /// set already and will: then there is none.
+    pub(crate) fn enter(set: &SessionSet, extensions: &mut Extensions) -> Option<Exchange> {
+        let Some(outer) = extensions.remove::<Self>().map(Arc::new) else {
+            let exchange = set.begin();
+            extensions.insert(Self { exchange: exchange.clone(), outer: None, clash: false });
+            return Some(exchange);
+        };
+        let same = outer.chain().find(|layer| layer.exchange.set().same(set));
+        if let Some((exchange, clash)) = same.map(|layer| (layer.exchange.clone(), layer.clash)) {
+            extensions.insert(Self { exchange, outer: Some(outer), clash });
+            return None;
+        }
+        let exchange = set.begin();
+        let clash = outer.chain().any(|layer| layer.exchange.set().shares_a_cookie_with(set));
+        extensions.insert(Self { exchange: exchange.clone(), outer: Some(outer), clash });
+        Some(exchange)
+    }
+
+    /// What the layers left on the request.
+    pub(crate) fn of(extensions: &Extensions) -> Result<&Self> {
+        let current = extensions.get::<Self>().ok_or(NO_LAYER)?;
+        if current.clash { Err(CLASH) } else { Ok(current) }
+    }
+
+    /// The nearest layer's exchange that has a session `name`.
+    pub(crate) fn serving(&self, name: &str) -> Option<&Exchange> {
+        let mut serving = self.chain().filter(|layer| layer.exchange.set().manager(name).is_some());
+        serving.next().map(|layer| &layer.exchange)
+    }
+
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |layer| layer.outer.as_deref())
+    }
+}
+
+const NO_LAYER: Error = Error::usage(
+    "a session was asked for, but no `SessionLayer` has seen the request. Either there is none, or it is in the wrong order: \
+     of axum's layers the one added last runs first, so `.layer(sessions)` goes below the routes and below every \
+     layer that uses a session (in a `tower::ServiceBuilder` it goes above them), \
+     and routes added after `.layer(…)` are not covered",
+);
+
+const CLASH: Error = Error::usage(
+    "two nested `SessionLayer`s serve a cookie of the same name, and would overwrite each other's. Build the layer once and \
+     add clones of it, or give one of them another name by `CookieOptions::name`",
+);
+
+/// The lines of the request's `Cookie` headers; HTTP/2 may send several (RFC 9113, 8.2.3).
+pub(crate) fn cookie_lines(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(COOKIE).into_iter().map(|line| line.as_bytes())
+}

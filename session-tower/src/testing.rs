@@ -1,0 +1,76 @@
+//! Cookies for tests of handlers.
+//!
+//! ```
+//! # async fn test(app: axum::Router, sessions: session_tower::SessionLayer) {
+//! use axum::body::Body;
+//! use axum::http::Request;
+//! use session_tower::testing;
+//! use tower::ServiceExt as _;
+//!
+//! let ann = testing::signed_in(&sessions, "ann").await;
+//! let request = Request::get("/account").header("cookie", ann).body(Body::empty()).unwrap();
+//! let response = app.oneshot(request).await.unwrap();
+//! assert_eq!(response.status(), 200);
+//! # }
+//! ```
+
+use std::fmt::Display;
+
+use http::header::SET_COOKIE;
+use http::{HeaderValue, Response};
+
+use crate::SessionLayer;
+
+/// The `Cookie` header of a client that has signed in as `principal`, in the layer's first session.
+///
+/// # Panics
+/// If the session cannot be stored.
+pub async fn signed_in(layer: &SessionLayer, principal: impl Display) -> HeaderValue {
+    prepared(layer, |session| session.login(principal)).await
+}
+
+/// The `Cookie` header of a client whose session, the layer's first, has been through `prepare`.
+///
+/// # Panics
+/// If `prepare` fails or writes nothing, or if the session cannot be stored.
+pub async fn prepared(
+    layer: &SessionLayer,
+    prepare: impl FnOnce(&session_core::Session) -> session_core::Result<()>,
+) -> HeaderValue {
+    let first = layer.set().names().next().expect("a layer has at least one session");
+    prepared_named(layer, first, prepare).await
+}
+
+/// As [`prepared`], of the session `name`. To send several, join them with `; `.
+///
+/// # Panics
+/// If there is no session `name`; else as [`prepared`].
+pub async fn prepared_named(
+    layer: &SessionLayer,
+    name: &str,
+    prepare: impl FnOnce(&session_core::Session) -> session_core::Result<()>,
+) -> HeaderValue {
+    let exchange = layer.set().begin();
+    let session = exchange.open(name, []).await.expect("the session opens");
+    prepare(&session).expect("the session is prepared");
+    let committed = exchange.commit().await;
+    if let Some(error) = committed.error {
+        panic!("{error}");
+    }
+    let line = committed.set_cookie.first().expect("something was written, so there is a cookie");
+    header(line.pair())
+}
+
+/// The `Cookie` header that a client sends after `response`; `None` if that sets no cookie, or clears all it mentions.
+pub fn returned<B>(response: &Response<B>) -> Option<HeaderValue> {
+    let lines = response.headers().get_all(SET_COOKIE).into_iter().filter_map(|line| line.to_str().ok());
+    let kept = lines.filter(|line| !line.contains("; Max-Age=0"));
+    let pairs = kept.filter_map(|line| line.split(';').next()).collect::<Vec<_>>();
+    (!pairs.is_empty()).then(|| header(&pairs.join("; ")))
+}
+
+fn header(pairs: &str) -> HeaderValue {
+    let mut value = HeaderValue::try_from(pairs).expect("a cookie is a header value");
+    value.set_sensitive(true);
+    value
+}

@@ -1,0 +1,211 @@
+//! What goes wrong, and what the client gets.
+
+use axum::Router;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Html;
+use axum::routing::get as route;
+use session_core::ErrorKind;
+use session_tower::{CookieOptions, Error, Manager, Opened, Result, Session, SessionLayer, Sessions, testing};
+
+use crate::rig::{TestStore, get, get_with, header, named, one, set_cookies, text};
+
+async fn opened(session: Session) -> String {
+    format!("{:?}", session.opened())
+}
+
+async fn write(session: Session) -> Result<&'static str> {
+    session.insert("n", &1)?;
+    Ok("written")
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_is_503_and_never_a_blank_session() {
+    let (store, sessions) = one();
+    let ann = testing::signed_in(&sessions, "ann").await;
+    let app = Router::new().route("/", route(opened)).layer(sessions.clone());
+    store.fail_loads(ErrorKind::Unavailable);
+    let response = get_with(&app, &ann).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(set_cookies(&response).is_empty(), "no cookie is cleared");
+
+    let optional = Router::new().route("/", route(|s: Option<Session>| async move { s.is_some().to_string() }));
+    assert_eq!(get_with(&optional.layer(sessions), &ann).await.status(), 503);
+
+    store.recover();
+    assert_eq!(text(get_with(&app, &ann).await).await, "Resumed");
+}
+
+#[tokio::test]
+async fn what_could_not_be_stored_is_no_success() {
+    for (kind, status) in [
+        (ErrorKind::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+        (ErrorKind::TooLarge, StatusCode::INTERNAL_SERVER_ERROR),
+        (ErrorKind::Other, StatusCode::INTERNAL_SERVER_ERROR),
+    ] {
+        let (store, sessions) = one();
+        let ann = testing::signed_in(&sessions, "ann").await;
+        store.fail_writes(kind);
+        let app = Router::new().route("/", route(write)).layer(sessions);
+        let response = get_with(&app, &ann).await;
+        assert_eq!(response.status(), status, "{kind:?}");
+        assert!(set_cookies(&response).is_empty());
+        assert_ne!(text(response).await, "written");
+    }
+}
+
+#[tokio::test]
+async fn a_clash_is_409_and_names_the_key_in_the_log_only() {
+    let (_, sessions) = one();
+    let ann = testing::signed_in(&sessions, "ann").await;
+    let manager = sessions.set().manager("id").unwrap().clone();
+    let value = ann.to_str().unwrap().split_once('=').unwrap().1.to_owned();
+    let clash = move |session: Session| async move {
+        let n: Option<u32> = session.get("n")?;
+        session.insert("n", &(n.unwrap_or(0) + 1))?;
+        let other = manager.open(Some(&value)).await?;
+        other.insert("n", &100)?;
+        let _ = manager.close(&other).await?;
+        Ok::<_, Error>(())
+    };
+    let response = get_with(&Router::new().route("/", route(clash)).layer(sessions), &ann).await;
+    assert_eq!(response.status(), StatusCode::CONFLICT);
+    let error = response.extensions().get::<Error>().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains("\"n\""), "{error}");
+    assert_eq!(text(response).await, "Another request was faster. Please try again.");
+}
+
+#[tokio::test]
+async fn a_session_that_was_logged_out_meanwhile_is_409() {
+    let (_, sessions) = one();
+    let ann = testing::signed_in(&sessions, "ann").await;
+    let manager = sessions.set().manager("id").unwrap().clone();
+    let value = ann.to_str().unwrap().split_once('=').unwrap().1.to_owned();
+    let gone = move |session: Session| async move {
+        session.insert("n", &1)?;
+        let other = manager.open(Some(&value)).await?;
+        other.logout();
+        let _ = manager.close(&other).await?;
+        Ok::<_, Error>(())
+    };
+    let response = get_with(&Router::new().route("/", route(gone)).layer(sessions), &ann).await;
+    assert_eq!(response.status(), StatusCode::CONFLICT);
+    assert_eq!(response.extensions().get::<Error>().unwrap().kind(), ErrorKind::Gone);
+    assert!(set_cookies(&response).is_empty());
+}
+
+#[tokio::test]
+async fn too_large_a_value_is_500() {
+    let (_, sessions) = one();
+    let large = |session: Session| async move { Ok::<_, Error>(session.insert("n", &"x".repeat(100_000))?) };
+    let response = get(&Router::new().route("/", route(large)).layer(sessions)).await;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(response.extensions().get::<Error>().unwrap().kind(), ErrorKind::TooLarge);
+}
+
+#[tokio::test]
+async fn of_several_sessions_one_that_fails_takes_no_other_with_it() {
+    let (sound, broken) = (TestStore::new(), TestStore::new());
+    let sessions = SessionLayer::builder()
+        .session(named(&sound, "id"), CookieOptions::new())
+        .session(named(&broken, "cart"), CookieOptions::new())
+        .session(named(&broken, "prefs"), CookieOptions::new())
+        .build()
+        .unwrap();
+    broken.fail_writes(ErrorKind::Unavailable);
+    let write = |all: Sessions| async move {
+        for name in ["id", "cart", "prefs"] {
+            all.get(name).await?.insert("n", &1)?;
+        }
+        Ok::<_, Error>(())
+    };
+    let response = get(&Router::new().route("/", route(write)).layer(sessions.clone())).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let error = response.extensions().get::<Error>().unwrap();
+    let failed = error.commit().unwrap().failures().map(|(name, error)| (name, error.kind())).collect::<Vec<_>>();
+    assert_eq!(failed, [("cart", ErrorKind::Unavailable), ("prefs", ErrorKind::Unavailable)]);
+    assert!(error.to_string().contains("; cart: the session store is unavailable"), "{error}");
+
+    assert_eq!(set_cookies(&response).len(), 1, "what was stored is announced");
+    let cookie = testing::returned(&response).unwrap();
+    let app = Router::new().route("/", route(opened)).layer(sessions);
+    assert_eq!(text(get_with(&app, &cookie).await).await, "Resumed");
+}
+
+#[tokio::test]
+async fn the_application_has_its_own_page_for_each_of_our_errors() {
+    let store = TestStore::new();
+    let sessions = SessionLayer::builder()
+        .session(Manager::new(store.clone()), CookieOptions::new())
+        .on_error(|error| (error.status(), [("cache-control", "public")], Html(format!("<h1>{:?}</h1>", error.kind()))))
+        .build()
+        .unwrap();
+    let ann = testing::signed_in(&sessions, "ann").await;
+    let check = async |app: Router, kind: ErrorKind, status: u16| {
+        let response = get_with(&app.layer(sessions.clone()), &ann).await;
+        assert_eq!(response.status(), status);
+        assert_eq!(header(&response, "cache-control"), Some("no-store"));
+        assert_eq!(text(response).await, format!("<h1>{kind:?}</h1>"));
+    };
+    let large = |s: Session| async move { Ok::<_, Error>(s.insert("n", &"x".repeat(100_000))?) };
+    check(Router::new().route("/", route(large)), ErrorKind::TooLarge, 500).await;
+    store.fail_writes(ErrorKind::Unavailable);
+    check(Router::new().route("/", route(write)), ErrorKind::Unavailable, 503).await;
+    store.fail_loads(ErrorKind::Unavailable);
+    check(Router::new().route("/", route(opened)), ErrorKind::Unavailable, 503).await;
+    // Also where a handler met it outside of any session of the request.
+    let elsewhere = || async { Err::<(), _>(Error::from(session_core::Error::from(ErrorKind::Conflict))) };
+    check(Router::new().route("/", route(elsewhere)), ErrorKind::Conflict, 409).await;
+}
+
+#[tokio::test]
+async fn it_is_stored_whatever_the_status() {
+    let (_, sessions) = one();
+    let fail = |session: Session| async move {
+        session.insert("n", &1).unwrap();
+        StatusCode::INTERNAL_SERVER_ERROR
+    };
+    let response = get(&Router::new().route("/", route(fail)).layer(sessions)).await;
+    assert_eq!(response.status(), 500);
+    assert_eq!(set_cookies(&response).len(), 1);
+}
+
+#[tokio::test]
+async fn commit_when_decides_by_the_head() {
+    let store = TestStore::new();
+    let sessions = SessionLayer::builder()
+        .session(Manager::new(store.clone()), CookieOptions::new())
+        .commit_when(|head| head.status.is_success())
+        .build()
+        .unwrap();
+    let answer = |status: StatusCode| {
+        let handler = move |session: Session| async move {
+            session.insert("n", &1).unwrap();
+            status
+        };
+        Router::new().route("/", route(handler)).layer(sessions.clone())
+    };
+    let refused = get(&answer(StatusCode::BAD_REQUEST)).await;
+    assert!(set_cookies(&refused).is_empty());
+    assert_eq!(store.writes(), 0);
+    assert_eq!(set_cookies(&get(&answer(StatusCode::CREATED)).await).len(), 1);
+}
+
+#[tokio::test]
+async fn an_undecodable_value_is_a_new_session_and_no_error() {
+    let (store, sessions) = one();
+    let app = Router::new().route("/", route(opened)).layer(sessions);
+    let response = get_with(&app, &HeaderValue::from_static("__Host-id=\"quoted\"")).await;
+    assert_eq!(text(response).await, format!("{:?}", Opened::Undecodable));
+    assert_eq!(store.loads(), 0);
+}
+
+#[tokio::test]
+async fn no_error_shows_an_id() {
+    let (store, sessions) = one();
+    let ann = testing::signed_in(&sessions, "ann").await;
+    store.fail_loads(ErrorKind::Unavailable);
+    let response = get_with(&Router::new().route("/", route(opened)).layer(sessions), &ann).await;
+    let shown = format!("{response:?} {:?}", response.extensions().get::<Error>());
+    assert!(!shown.contains(ann.to_str().unwrap().split_once('=').unwrap().1));
+}

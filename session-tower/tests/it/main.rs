@@ -1,0 +1,8 @@
+//! The layer and the extractors under axum, a test named for each promise.
+
+mod caching;
+mod cancel;
+mod failures;
+mod layers;
+mod rig;
+mod session;

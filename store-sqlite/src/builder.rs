@@ -1,0 +1,197 @@
+//! How a store is opened.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use session_core::{Error, ErrorKind, Namespace, Result, hours, seconds};
+use store_batch::{Limits, Workers};
+use tokio::{task, time};
+
+use crate::checkpoint::Checkpointer;
+use crate::connection::{Config, Link, Place};
+use crate::schema::{self, Statements};
+use crate::work::{Reader, Writer};
+use crate::{Inner, SqliteStore, Synchronous};
+
+/// Calls in one transaction, and bytes of theirs.
+const BATCH: usize = 256;
+const BATCH_BYTES: usize = 4 << 20;
+
+/// How a [`SqliteStore`] is opened; from [`SqliteStore::builder`] or [`SqliteStore::in_memory`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until the store is opened"]
+pub struct SqliteStoreBuilder {
+    place: Place,
+    namespace: String,
+    timeout: Duration,
+    synchronous: Synchronous,
+    create: bool,
+    readers: usize,
+    queue: usize,
+    max_page_count: Option<u32>,
+}
+
+impl SqliteStoreBuilder {
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self {
+            place: Place::File(path),
+            namespace: Namespace::default().to_string(),
+            timeout: seconds(5),
+            synchronous: Synchronous::Normal,
+            create: true,
+            // More readers than cores would only take the cores from the application.
+            readers: thread::available_parallelism().map_or(1, NonZeroUsize::get).div_ceil(2).min(4),
+            queue: 16_384,
+            max_page_count: None,
+        }
+    }
+
+    pub(crate) fn in_memory() -> Self {
+        Self { place: Place::Memory, ..Self::at(PathBuf::new()) }
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The table's name, of the form that [`Namespace`] allows. Default: `sessions`.
+    pub fn namespace(mut self, namespace: &str) -> Self {
+        self.namespace = namespace.to_owned();
+        self
+    }
+
+    /// How long a call may take, waiting included, and how long opening may. 1 ms to 1 hour. Default: 5 s.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// When a commit is on the disk. Default: [`Synchronous::Normal`].
+    pub const fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.synchronous = synchronous;
+        self
+    }
+
+    /// Whether file and tables are made where there are none. Default: yes.
+    ///
+    /// Without it [`SqliteStore::schema`] tells a migration tool what to make.
+    pub const fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// How many threads read, 1 to 64. Default: half the cores, at most 4. A store in memory has none, its writer reads.
+    pub const fn readers(mut self, readers: usize) -> Self {
+        self.readers = readers;
+        self
+    }
+
+    /// How many calls may wait for the writer, and as many for the readers, before further ones wait for room
+    /// within their time-out. At least 1. Default: 16,384.
+    pub const fn queue(mut self, calls: usize) -> Self {
+        self.queue = calls;
+        self
+    }
+
+    /// How many pages of 4 KiB the database may have. What does not fit any more is `Unavailable`. Default: SQLite's limit.
+    pub const fn max_page_count(mut self, pages: u32) -> Self {
+        self.max_page_count = Some(pages);
+        self
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for options outside their ranges, a file or directory that is missing or cannot be written,
+    /// tables that are missing when they are not to be created, or that are of another layout;
+    /// [`ErrorKind::Corrupt`] for a file that is no database;
+    /// [`ErrorKind::Unavailable`] when other processes hold the database for the whole time-out.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time enabled.
+    pub async fn open(self) -> Result<SqliteStore> {
+        let timeout = self.timeout;
+        // Opening reads and writes files: nothing for a thread that drives futures.
+        let opening =
+            time::timeout(timeout.saturating_add(timeout / 4), task::spawn_blocking(move || self.open_blocking()));
+        match opening.await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(failed)) => Err(Error::fixed(ErrorKind::Other, "opening the database failed").with_source(&failed)),
+            Err(_) => Err(Error::fixed(ErrorKind::Unavailable, "the database was not opened within the time-out")),
+        }
+    }
+
+    fn open_blocking(self) -> Result<SqliteStore> {
+        let namespace = schema::namespace(&self.namespace)?;
+        for (wrong, message) in [
+            (!(Duration::from_millis(1)..=hours(1)).contains(&self.timeout), "timeout must be 1 ms to 1 hour"),
+            (!(1..=64).contains(&self.readers), "readers must be 1 to 64"),
+            (self.queue == 0, "queue must be at least 1"),
+        ] {
+            if wrong {
+                return Err(Error::fixed(ErrorKind::Config, message));
+            }
+        }
+        let config = Arc::new(Config {
+            statements: Statements::new(&namespace),
+            place: self.place,
+            namespace,
+            timeout: self.timeout,
+            synchronous: self.synchronous,
+            create: self.create,
+            max_page_count: self.max_page_count,
+        });
+        let limits = Limits::new().items(BATCH).bytes(BATCH_BYTES).queue(self.queue).timeout(self.timeout);
+        let mut writer = Link::writer(Arc::clone(&config))?;
+        let readers = match config.place {
+            Place::File(_) => {
+                writer.checkpoint_by(Checkpointer::start(Arc::clone(&config))?)?;
+                let links = (0..self.readers).map(|_| Link::reader(Arc::clone(&config)).map(Reader));
+                Some(Workers::start("sqlite-reader", links.collect::<Result<Vec<_>>>()?, limits.clone())?)
+            }
+            // Another connection would be another database.
+            Place::Memory => None,
+        };
+        let writer = Workers::start("sqlite-writer", [Writer(writer)], limits)?;
+        Ok(SqliteStore(Arc::new(Inner {
+            writer,
+            readers,
+            namespace: config.namespace.clone(),
+            timeout: config.timeout,
+        })))
+    }
+}
+
+impl SqliteStore {
+    /// A store in the file at `path`.
+    ///
+    /// ```
+    /// use session_core::seconds;
+    /// use store_sqlite::{SqliteStore, Synchronous};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("sessions.db");
+    /// let store = SqliteStore::builder(path)
+    ///     .namespace("web_sessions")
+    ///     .synchronous(Synchronous::Full)
+    ///     .timeout(seconds(2))
+    ///     .open()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(path: impl AsRef<Path>) -> SqliteStoreBuilder {
+        SqliteStoreBuilder::at(path.as_ref().to_owned())
+    }
+
+    /// A store in memory: gone with the last clone of it. For tests.
+    pub fn in_memory() -> SqliteStoreBuilder {
+        SqliteStoreBuilder::in_memory()
+    }
+}

@@ -1,0 +1,86 @@
+//! What SQLite's errors mean to a caller.
+
+use rusqlite::ErrorCode as Code;
+use session_core::{Error, ErrorKind};
+
+/// Whether the connection may be the cause, so that a new one is worth a try.
+pub(crate) fn is_fatal(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    !matches!(code, Some(Code::DatabaseBusy | Code::DatabaseLocked | Code::DiskFull | Code::TooBig))
+}
+
+/// Whether another connection holds the lock that was needed.
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(Code::DatabaseBusy | Code::DatabaseLocked))
+}
+
+/// An error of a store that is in use.
+pub(crate) fn in_use(error: &rusqlite::Error) -> Error {
+    let (kind, message) = meaning(error);
+    Error::fixed(kind, message).with_source(error)
+}
+
+/// An error while a store is opened: what the system refuses then, it will refuse until somebody changes something.
+pub(crate) fn at_open(error: &rusqlite::Error) -> Error {
+    let (kind, message) = match error.sqlite_error_code() {
+        Some(Code::CannotOpen) => (ErrorKind::Config, "the database file cannot be opened or created"),
+        Some(Code::ReadOnly) => (ErrorKind::Config, "the database file or its directory cannot be written to"),
+        Some(Code::PermissionDenied) => (ErrorKind::Config, "access to the database file is denied"),
+        Some(Code::Unknown) => (ErrorKind::Config, "the database refused a statement that prepares it"),
+        _ => meaning(error),
+    };
+    Error::fixed(kind, message).with_source(error)
+}
+
+fn meaning(error: &rusqlite::Error) -> (ErrorKind, &'static str) {
+    use ErrorKind::{Config, Corrupt, Other, TooLarge, Unavailable};
+    match error.sqlite_error_code() {
+        Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
+            (Unavailable, "another process held the database for the whole time-out")
+        }
+        Some(Code::DiskFull) => (Unavailable, "the disk or the database is full"),
+        Some(Code::SystemIoFailure) => (Unavailable, "reading or writing the database file failed"),
+        Some(Code::CannotOpen) => (Unavailable, "the database file cannot be opened"),
+        Some(Code::ReadOnly | Code::PermissionDenied) => (Unavailable, "the database file cannot be written to"),
+        Some(Code::FileLockingProtocolFailed) => (Unavailable, "the database file cannot be locked"),
+        Some(Code::OutOfMemory) => (Unavailable, "SQLite has no memory left"),
+        Some(Code::OperationInterrupted | Code::OperationAborted) => (Unavailable, "the statement was interrupted"),
+        Some(Code::DatabaseCorrupt) => (Corrupt, "the database file is malformed"),
+        Some(Code::NotADatabase) => (Corrupt, "the file is no SQLite database"),
+        Some(Code::TooBig) => (TooLarge, "larger than SQLite allows"),
+        Some(Code::Unknown) => (Config, "the database refused a statement: its tables are not as this store made them"),
+        _ => (Other, "SQLite failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn kind(code: i32) -> ErrorKind {
+        in_use(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)).kind()
+    }
+
+    #[test]
+    fn an_outage_is_unavailable_and_damage_is_corrupt() {
+        for code in
+            [ffi::SQLITE_BUSY, ffi::SQLITE_FULL, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CANTOPEN, ffi::SQLITE_READONLY]
+        {
+            assert_eq!(kind(code), ErrorKind::Unavailable, "{code}");
+        }
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB] {
+            assert_eq!(kind(code), ErrorKind::Corrupt, "{code}");
+        }
+        assert_eq!(kind(ffi::SQLITE_TOOBIG), ErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn what_the_system_refuses_at_open_is_config() {
+        for code in [ffi::SQLITE_CANTOPEN, ffi::SQLITE_READONLY_DIRECTORY, ffi::SQLITE_PERM] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            assert_eq!(at_open(&error).kind(), ErrorKind::Config, "{code}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What the threads do: the writer commits many calls as one transaction, readers answer many from one snapshot.
+
+use std::time::Instant;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+use session_core::{
+    Bytes, Clock as _, Error, ErrorKind, Outcome, Principal, Purged, Record, Result, StoreKey, SystemClock, Timestamp,
+    Version,
+};
+use store_batch::{Answers, Item, Worker};
+
+use crate::connection::Link;
+use crate::error;
+use crate::schema::Statements;
+
+/// Rows that one purge removes at most, whatever its limit, so that writes behind it wait for milliseconds only.
+const PURGE_ROWS: u32 = 1_000;
+
+/// A call to the store.
+pub(crate) struct Op {
+    pub(crate) now: Timestamp,
+    /// When its caller stops waiting.
+    pub(crate) until: Instant,
+    pub(crate) what: What,
+}
+
+pub(crate) enum What {
+    Create(StoreKey, Record),
+    Load(StoreKey),
+    Save(StoreKey, Version, Record),
+    Touch(StoreKey, Timestamp),
+    Delete(StoreKey, Option<Version>),
+    Purge(u32),
+    SessionsOf(Principal, u32),
+    DeleteAll(Principal, Option<StoreKey>),
+    Scan(Option<StoreKey>, u32),
+}
+
+/// What a call answers.
+pub(crate) enum Answer {
+    Outcome(Outcome),
+    Record(Option<Record>),
+    Records(Vec<(StoreKey, Record)>),
+    Purged(Purged),
+    Removed(u64),
+}
+
+impl Item for Op {
+    type Output = Answer;
+
+    /// Statements of a batch run one after another, each sees what the one before did: several of a key do no harm.
+    fn key(&self) -> Option<StoreKey> {
+        None
+    }
+
+    fn len(&self) -> usize {
+        match &self.what {
+            What::Create(_, record) | What::Save(_, _, record) => record.data.len() + 128,
+            _ => 128,
+        }
+    }
+}
+
+/// The one thread that writes. In a database in memory it reads, too.
+pub(crate) struct Writer(pub(crate) Link);
+
+impl Worker for Writer {
+    type Item = Op;
+
+    fn run(&mut self, ops: &[Op]) -> Answers<Op> {
+        let (connection, config) = self.0.ready()?;
+        match write(connection, &config.statements, ops) {
+            Ok(answers) => {
+                self.0.in_place()?;
+                Ok(answers)
+            }
+            // The lock was not to be had and nothing was done. To wait again for each call alone would help nobody.
+            Err(error) if error::is_busy(&error) => Ok(ops.iter().map(|_| Err(error::in_use(&error))).collect()),
+            Err(error) => Err(self.0.failed(&error)),
+        }
+    }
+}
+
+/// The lock is taken at the beginning: a transaction that reads first and then wants to write may find that it cannot.
+fn write(connection: &mut Connection, statements: &Statements, ops: &[Op]) -> rusqlite::Result<Vec<Result<Answer>>> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // While the lock was waited for some callers may have been told that it did not work: so it must not be done now.
+    let locked = Instant::now();
+    let in_time = |op: &Op| if op.until > locked { execute(&tx, statements, op) } else { Ok(Err(TOO_LATE)) };
+    let answers = ops.iter().map(in_time).collect::<rusqlite::Result<_>>()?;
+    tx.commit()?;
+    Ok(answers)
+}
+
+const TOO_LATE: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
+
+/// One of the threads that read.
+pub(crate) struct Reader(pub(crate) Link);
+
+impl Worker for Reader {
+    type Item = Op;
+
+    fn run(&mut self, ops: &[Op]) -> Answers<Op> {
+        let (connection, config) = self.0.ready()?;
+        read(connection, &config.statements, ops).map_err(|error| self.0.failed(&error))
+    }
+}
+
+/// One snapshot for all, taken after the calls were made: what was committed before a call is seen by it.
+fn read(connection: &mut Connection, statements: &Statements, ops: &[Op]) -> rusqlite::Result<Vec<Result<Answer>>> {
+    let tx = if ops.len() > 1 { Some(connection.unchecked_transaction()?) } else { None };
+    let answers = ops.iter().map(|op| execute(connection, statements, op)).collect::<rusqlite::Result<_>>()?;
+    if let Some(tx) = tx {
+        tx.commit()?;
+    }
+    Ok(answers)
+}
+
+/// The outer error is the batch's, the inner one concerns this call alone.
+fn execute(connection: &Connection, sql: &Statements, op: &Op) -> rusqlite::Result<Result<Answer>> {
+    let now = op.now.as_millis();
+    let change =
+        |statement: &str, params: &[&dyn rusqlite::ToSql]| connection.prepare_cached(statement)?.execute(params);
+    match &op.what {
+        What::Create(key, record) => {
+            let (version, created_at, expires_at, principal, data) = fields(record);
+            let row = params![key.as_bytes(), version, created_at, expires_at, principal, data, now];
+            match change(&sql.insert, row)? {
+                0 => outcome(connection, sql, op.now, key, |stored| {
+                    if stored == record.version { Outcome::Done } else { Outcome::Exists }
+                }),
+                _ => done(),
+            }
+        }
+        What::Load(key) => {
+            let mut load = connection.prepare_cached(&sql.load)?;
+            let record = load.query_row(params![key.as_bytes(), now], |row| Ok(record(row, 0))).optional()?;
+            Ok(record.transpose().map(Answer::Record))
+        }
+        What::Save(key, expected, record) => {
+            let (version, created_at, expires_at, principal, data) = fields(record);
+            let row = params![key.as_bytes(), expected.as_i64(), now, version, created_at, expires_at, principal, data];
+            match change(&sql.save, row)? {
+                0 => outcome(connection, sql, op.now, key, |stored| {
+                    if stored == record.version { Outcome::Done } else { Outcome::Conflict }
+                }),
+                _ => done(),
+            }
+        }
+        What::Touch(key, expires_at) => {
+            let touched = change(&sql.touch, params![key.as_bytes(), now, expires_at.as_millis()])?;
+            Ok(Ok(Answer::Outcome(if touched == 0 { Outcome::Missing } else { Outcome::Done })))
+        }
+        What::Delete(key, expected) => {
+            match change(&sql.delete, params![key.as_bytes(), now, expected.map(Version::as_i64)])? {
+                0 => outcome(connection, sql, op.now, key, |_| Outcome::Conflict),
+                _ => done(),
+            }
+        }
+        What::Purge(limit) => {
+            let cutoff = op.now.min(SystemClock.now()).as_millis();
+            let removed = change(&sql.purge, params![cutoff, (*limit).min(PURGE_ROWS)])?;
+            let more = connection.prepare_cached(&sql.expired)?.query_row([cutoff], |row| row.get(0))?;
+            Ok(Ok(Answer::Purged(Purged::new(removed as u32, more))))
+        }
+        What::SessionsOf(principal, limit) => {
+            records(connection, &sql.sessions_of, params![principal.as_str(), now, limit])
+        }
+        What::DeleteAll(principal, keep) => {
+            let keep = keep.as_ref().map(StoreKey::as_bytes);
+            let removed = change(&sql.delete_all, params![principal.as_str(), now, keep])?;
+            Ok(Ok(Answer::Removed(removed as u64)))
+        }
+        What::Scan(after, limit) => {
+            let after = after.as_ref().map_or(&[][..], |key| key.as_bytes());
+            records(connection, &sql.scan, params![after, now, limit])
+        }
+    }
+}
+
+fn done() -> rusqlite::Result<Result<Answer>> {
+    Ok(Ok(Answer::Outcome(Outcome::Done)))
+}
+
+/// Why a statement changed no row: nothing live is there, or `told` from the version that is.
+fn outcome(
+    connection: &Connection,
+    sql: &Statements,
+    now: Timestamp,
+    key: &StoreKey,
+    told: impl FnOnce(Version) -> Outcome,
+) -> rusqlite::Result<Result<Answer>> {
+    let mut version = connection.prepare_cached(&sql.version)?;
+    let stored = version.query_row(params![key.as_bytes(), now.as_millis()], |row| Ok(integer(row, 0))).optional()?;
+    Ok(match stored {
+        None => Ok(Answer::Outcome(Outcome::Missing)),
+        Some(stored) => stored.and_then(Version::from_i64).map(|stored| Answer::Outcome(told(stored))),
+    })
+}
+
+fn records(
+    connection: &Connection,
+    statement: &str,
+    params: &[&dyn rusqlite::ToSql],
+) -> rusqlite::Result<Result<Answer>> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let rows = statement.query_map(params, |row| {
+        Ok(blob(row, 0).and_then(StoreKey::from_slice).and_then(|key| Ok((key, record(row, 1)?))))
+    })?;
+    let records: Result<Vec<_>> = rows.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().collect();
+    Ok(records.map(Answer::Records))
+}
+
+type Fields<'a> = (i64, i64, i64, Option<&'a str>, &'a [u8]);
+
+fn fields(record: &Record) -> Fields<'_> {
+    let principal = record.principal.as_ref().map(Principal::as_str);
+    (record.version.as_i64(), record.created_at.as_millis(), record.expires_at.as_millis(), principal, &record.data)
+}
+
+/// The record in the columns from `at` on.
+fn record(row: &Row<'_>, at: usize) -> Result<Record> {
+    Ok(Record::new(
+        Version::from_i64(integer(row, at)?)?,
+        Timestamp::from_millis(integer(row, at + 1)?)?,
+        Timestamp::from_millis(integer(row, at + 2)?)?,
+        principal(row, at + 3)?,
+        Bytes::copy_from_slice(blob(row, at + 4)?),
+    ))
+}
+
+const WRONG_TYPE: Error = Error::fixed(ErrorKind::Corrupt, "a column holds a value of another type");
+const NOT_TEXT: Error = Error::fixed(ErrorKind::Corrupt, "a stored principal is not 1 to 255 bytes of UTF-8");
+
+fn integer(row: &Row<'_>, at: usize) -> Result<i64> {
+    row.get_ref(at).ok().and_then(|value| value.as_i64().ok()).ok_or(WRONG_TYPE)
+}
+
+fn blob<'a>(row: &'a Row<'_>, at: usize) -> Result<&'a [u8]> {
+    row.get_ref(at).ok().and_then(|value| value.as_blob().ok()).ok_or(WRONG_TYPE)
+}
+
+fn principal(row: &Row<'_>, at: usize) -> Result<Option<Principal>> {
+    match row.get_ref(at) {
+        Ok(ValueRef::Null) => Ok(None),
+        Ok(ValueRef::Text(text)) => {
+            let text = str::from_utf8(text).map_err(|_| NOT_TEXT)?;
+            Principal::new(text).map(Some).map_err(|_| NOT_TEXT)
+        }
+        _ => Err(WRONG_TYPE),
+    }
+}

@@ -1,0 +1,126 @@
+//! Several instances and several processes on one file.
+//!
+//! The other processes are this test binary again, told by its environment which part to play.
+
+mod common;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use common::{Place, get, key, now, put, record};
+use session_core::{Outcome, Store};
+use store_sqlite::SqliteStore;
+
+const PART: &str = "STORE_SQLITE_TEST_PART";
+const PATH: &str = "STORE_SQLITE_TEST_PATH";
+const TASKS: u32 = 4;
+const INCREMENTS: u32 = 50;
+
+/// Adds one to the number in session 0, again until nobody else was faster.
+async fn increment(store: &SqliteStore) {
+    loop {
+        let old = get(store, 0).await.unwrap();
+        let count = u32::from_le_bytes(old.data[..].try_into().unwrap());
+        let new = record(&(count + 1).to_le_bytes());
+        match store.save(&now(), &key(0), old.version, &new).await.unwrap() {
+            Outcome::Done => return,
+            Outcome::Conflict => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn increments(store: &SqliteStore) {
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for _ in 0..INCREMENTS {
+                    increment(&store).await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+async fn count(store: &SqliteStore) -> u32 {
+    u32::from_le_bytes(get(store, 0).await.unwrap().data[..].try_into().unwrap())
+}
+
+fn start(part: &str, place: &Place) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "part_of_another_process", "--nocapture"])
+        .env(PART, part)
+        .env(PATH, place.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Plays a part when it is started by the tests below, and passes otherwise.
+#[tokio::test]
+async fn part_of_another_process() {
+    let Ok(part) = std::env::var(PART) else { return };
+    let store = SqliteStore::builder(std::env::var_os(PATH).unwrap()).open().await.unwrap();
+    match part.as_str() {
+        "increments" => increments(&store).await,
+        "creates" => {
+            for n in 0.. {
+                put(&store, n, &record(b"confirmed")).await;
+                println!("\nconfirmed {n}");
+            }
+        }
+        other => panic!("no part {other}"),
+    }
+}
+
+#[tokio::test]
+async fn processes_lose_no_update_of_one_another() {
+    let place = Place::new();
+    let store = place.open().await;
+    put(&store, 0, &record(&0u32.to_le_bytes())).await;
+    let others: Vec<_> = (0..2).map(|_| start("increments", &place)).collect();
+    increments(&store).await;
+    for other in others {
+        let output = other.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    assert_eq!(count(&store).await, 3 * TASKS * INCREMENTS);
+}
+
+#[tokio::test]
+async fn instances_in_one_process_lose_no_update_of_one_another() {
+    let place = Place::new();
+    let (one, two) = (place.open().await, place.open().await);
+    put(&one, 0, &record(&0u32.to_le_bytes())).await;
+    tokio::join!(increments(&one), increments(&two));
+    assert_eq!(count(&one).await, 2 * TASKS * INCREMENTS);
+    // What closes with an instance is its own.
+    drop(one);
+    increment(&two).await;
+    assert_eq!(count(&two).await, 2 * TASKS * INCREMENTS + 1);
+}
+
+#[tokio::test]
+async fn what_a_killed_process_confirmed_is_there() {
+    let place = Place::new();
+    let mut other = start("creates", &place);
+    let mut confirmed = 0;
+    for line in BufReader::new(other.stdout.take().unwrap()).lines() {
+        if let Some(n) = line.unwrap().strip_prefix("confirmed ") {
+            confirmed = n.parse().unwrap();
+        }
+        if confirmed == 200 {
+            other.kill().unwrap();
+        }
+    }
+    other.wait().unwrap();
+    assert!(confirmed >= 200);
+    let store = place.open().await;
+    for n in 0..=confirmed {
+        assert!(get(&store, n).await.is_some(), "{n} of {confirmed}");
+    }
+}

@@ -1,0 +1,109 @@
+//! Building every test program there is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use cargo_metadata::diagnostic::DiagnosticLevel;
+use cargo_metadata::{CompilerMessage, Message, Metadata, Package, PackageId, Target, TargetKind};
+
+use super::Place;
+use crate::Result;
+
+/// A test program that was built.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Program {
+    pub(super) package: String,
+    pub(super) target: String,
+    pub(super) kind: Kind,
+    /// The package's folder: where its tests run.
+    pub(super) folder: PathBuf,
+    pub(super) version: String,
+    pub(super) executable: PathBuf,
+}
+
+/// What a test program was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// The tests inside a library or a program: there may be none.
+    Unit,
+    /// A file in `tests/`: it is there to run something.
+    Integration,
+}
+
+impl Program {
+    /// As `cargo test` names it to people.
+    pub(super) fn name(&self) -> String {
+        match self.kind {
+            Kind::Unit => format!("{} (unit)", self.package),
+            Kind::Integration => format!("{}::{}", self.package, self.target),
+        }
+    }
+}
+
+/// What came out of the build.
+#[derive(Debug, Default)]
+pub(super) struct Built {
+    pub(super) programs: Vec<Program>,
+    /// What did not compile, by name.
+    pub(super) broken: BTreeSet<String>,
+    pub(super) well: bool,
+}
+
+/// Builds all tests and examples of the workspace, going on where something does not compile.
+pub(super) fn build(place: &Place) -> Result<Built> {
+    let metadata = cargo_metadata::MetadataCommand::new().current_dir(&place.root).no_deps().exec()?;
+    let mut child = place
+        .cargo()
+        .args(["build", "--workspace", "--tests", "--examples", "--keep-going"])
+        .arg("--message-format=json-render-diagnostics")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let messages = child.stdout.take().ok_or("cargo has no output")?;
+    let packages: BTreeMap<&PackageId, &Package> =
+        metadata.packages.iter().map(|package| (&package.id, package)).collect();
+    let mut built = Built::default();
+    for message in Message::parse_stream(BufReader::new(messages)) {
+        match message? {
+            Message::CompilerArtifact(artifact) if artifact.profile.test => {
+                let Some(executable) = artifact.executable else { continue };
+                let Some(package) = packages.get(&artifact.package_id) else { continue };
+                built.programs.push(program(package, &artifact.target, executable.into()));
+            }
+            Message::CompilerMessage(CompilerMessage { package_id, target, message, .. })
+                if matches!(message.level, DiagnosticLevel::Error | DiagnosticLevel::Ice) =>
+            {
+                built.broken.insert(format!("{} ({})", name_of(&packages, &package_id), target.name));
+            }
+            _ => {}
+        }
+    }
+    built.well = child.wait()?.success();
+    let place = places(&metadata);
+    built.programs.sort_by_key(|program| (place.get(&program.package).copied(), program.kind, program.target.clone()));
+    Ok(built)
+}
+
+fn program(package: &Package, target: &Target, executable: PathBuf) -> Program {
+    let integration = target.kind.contains(&TargetKind::Test);
+    Program {
+        package: package.name.to_string(),
+        target: target.name.clone(),
+        kind: if integration { Kind::Integration } else { Kind::Unit },
+        folder: package.manifest_path.parent().map(PathBuf::from).unwrap_or_default(),
+        version: package.version.to_string(),
+        executable,
+    }
+}
+
+fn name_of(packages: &BTreeMap<&PackageId, &Package>, id: &PackageId) -> String {
+    packages.get(id).map_or_else(|| id.to_string(), |package| package.name.to_string())
+}
+
+/// The order in which the workspace lists its members: from the core outwards.
+fn places(metadata: &Metadata) -> BTreeMap<String, usize> {
+    let members = metadata.workspace_packages();
+    members.iter().enumerate().map(|(place, package)| (package.name.to_string(), place)).collect()
+}

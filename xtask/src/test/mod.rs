@@ -1,0 +1,251 @@
+//! `cargo xtask test`: everything there is, counted.
+
+mod build;
+mod process;
+mod table;
+mod tally;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use build::{Kind, Program};
+use process::Ended;
+use tally::Tally;
+
+use crate::Result;
+
+/// A test program that is not over by then hangs.
+const LONGEST: Duration = Duration::from_secs(45 * 60);
+
+/// How to test.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Show the output of test programs that succeed, too.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Builds and runs every test program and the doctests; whether all of them succeeded.
+pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target));
+    let total = everything(&Place { root: root.to_owned(), target }, options.verbose)?;
+    Ok(total.failed == 0)
+}
+
+/// A workspace, and where what is built of it goes.
+#[derive(Clone, Debug)]
+struct Place {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Place {
+    /// Cargo, in the workspace.
+    fn cargo(&self) -> Command {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        command
+    }
+}
+
+fn everything(place: &Place, verbose: bool) -> Result<Tally> {
+    let reports = Reports::fresh(place)?;
+    println!("building …");
+    let built = build::build(place)?;
+    let mut run = Run { place, reports, verbose, total: Tally::default(), mutants: None, failures: Vec::new() };
+    for target in &built.broken {
+        run.fail(format!("{target}: does not compile"));
+    }
+    if !built.well && built.broken.is_empty() {
+        run.fail("the build failed, see above".into());
+    }
+    for program in &built.programs {
+        run.program(program)?;
+    }
+    run.doctests()?;
+    run.conclude()
+}
+
+/// A run so far.
+struct Run<'a> {
+    place: &'a Place,
+    reports: Reports,
+    verbose: bool,
+    total: Tally,
+    /// The table of mutants, as their program prints it.
+    mutants: Option<Vec<String>>,
+    /// What went wrong, one line each.
+    failures: Vec<String>,
+}
+
+impl Run<'_> {
+    fn fail(&mut self, what: String) {
+        println!("FAILED {what}");
+        self.total += Tally::ONE_FAILURE;
+        self.failures.push(what);
+    }
+
+    fn program(&mut self, program: &Program) -> Result<()> {
+        let name = program.name();
+        let report = self.reports.path(program);
+        let mut command = Command::new(&program.executable);
+        command
+            .current_dir(&program.folder)
+            .env("CARGO_MANIFEST_DIR", &program.folder)
+            .env("CARGO_PKG_NAME", &program.package)
+            .env("CARGO_PKG_VERSION", &program.version)
+            .env("CONFORMANCE_REPORT", &report);
+        let (ended, took) = announced(&name, &mut command)?;
+        let mut tally = Tally::of_program(&ended.output, ended.well);
+        let empty = program.kind == Kind::Integration && tally.all() == 0;
+        if empty {
+            tally += Tally::ONE_FAILURE;
+        }
+        self.count(&name, tally, &ended, took);
+        if empty {
+            println!("{name} ran no test: a file in tests/ is there to run something");
+        }
+        if program.kind == Kind::Integration && program.target == "conformance" && !report.exists() {
+            self.fail(format!("{name}: left no report, so the table would lack this store"));
+        }
+        if program.kind == Kind::Integration && program.target == "mutants" {
+            self.mutants = Some(process::run(Command::new(&program.executable).arg("--table"), LONGEST)?.output);
+        }
+        Ok(())
+    }
+
+    fn doctests(&mut self) -> Result<()> {
+        let mut command = self.place.cargo();
+        command.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
+        let (ended, took) = announced("doctests", &mut command)?;
+        self.count("doctests", Tally::of_programs(&ended.output, ended.well), &ended, took);
+        Ok(())
+    }
+
+    /// Finishes the line that [`announced`] began, and shows the output where it matters.
+    fn count(&mut self, name: &str, tally: Tally, ended: &Ended, took: Duration) {
+        let Tally { passed, failed, ignored } = tally;
+        let left_out = if ignored == 0 { String::new() } else { format!(", {ignored} ignored") };
+        let state = if failed == 0 { "ok" } else { "FAILED" };
+        println!("{state}: {passed} passed, {failed} failed{left_out} in {:.1} s", took.as_secs_f64());
+        self.total += tally;
+        if failed > 0 {
+            self.failures.push(format!("{name}: {failed} failed"));
+        }
+        if failed > 0 || self.verbose {
+            println!("---- output of {name}");
+            for line in &ended.output {
+                println!("{line}");
+            }
+            println!("---- end of {name}");
+        }
+    }
+
+    /// The tables, what failed, and the line of totals: the last one.
+    fn conclude(mut self) -> Result<Tally> {
+        let mut tables = table::read(&self.reports.folder)?;
+        if let Some(printed) = self.mutants.take()
+            && !tables.add_mutants(&printed)
+        {
+            self.fail("the mutants' program prints no table when asked with --table".into());
+        }
+        tables.print();
+        for problem in tables.problems() {
+            self.fail(problem);
+        }
+        if self.total.passed + self.total.failed == 0 {
+            self.fail("no test was run at all".into());
+        }
+        let Tally { passed, failed, ignored } = self.total;
+        println!();
+        for failure in &self.failures {
+            println!("failed: {failure}");
+        }
+        println!("{ignored} ignored");
+        println!("{passed} passed, {failed} failed");
+        Ok(self.total)
+    }
+}
+
+/// Runs `command` after the beginning of a line that says what is running.
+fn announced(name: &str, command: &mut Command) -> Result<(Ended, Duration)> {
+    print!("{name} … ");
+    std::io::stdout().flush()?;
+    let begun = Instant::now();
+    let ended = process::run(command, LONGEST).map_err(|error| format!("{name} cannot be started: {error}"))?;
+    Ok((ended, begun.elapsed()))
+}
+
+/// Where conformance suites leave their findings: one file for each test program.
+struct Reports {
+    folder: PathBuf,
+}
+
+impl Reports {
+    /// A folder without the findings of earlier runs.
+    fn fresh(place: &Place) -> Result<Self> {
+        let folder = place.target.join("conformance");
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => std::fs::create_dir_all(&folder)?,
+        }
+        Ok(Self { folder })
+    }
+
+    fn path(&self, program: &Program) -> PathBuf {
+        self.folder.join(format!("{}.{}.json", program.package, program.target))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, Tally, everything};
+
+    /// What a run of a small workspace comes to: one library with these tests, in files of their own.
+    fn total(library: &str, tests: &[(&str, &str)]) -> Tally {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let write = |path: &str, text: &str| {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("Cargo.toml", "[package]\nname = 'sample'\nedition = '2024'\n[workspace]\n");
+        write("src/lib.rs", library);
+        for (name, text) in tests {
+            write(&format!("tests/{name}.rs"), text);
+        }
+        everything(&Place { root: root.to_owned(), target: root.join("target") }, false).unwrap()
+    }
+
+    #[test]
+    fn unit_tests_integration_tests_and_doctests_are_all_counted() {
+        let library = "//! ```\n//! assert_eq!(1 + 1, 2);\n//! ```\n\n#[test]\nfn unit() {}\n";
+        let tests = "#[test]\nfn good() {}\n#[test]\nfn bad() { panic!() }\n#[test]\n#[ignore]\nfn left_out() {}\n";
+        assert_eq!(total(library, &[("some", tests)]), Tally { passed: 3, failed: 1, ignored: 1 });
+    }
+
+    #[test]
+    fn crashes_and_what_does_not_compile_are_failures() {
+        let good = ("good", "#[test]\nfn good() {}\n");
+        let crash = ("crash", "#[test]\nfn crash() { std::process::abort() }\n");
+        assert_eq!(total("", &[good, crash]), Tally { passed: 1, failed: 1, ignored: 0 });
+        let broken = ("broken", "fn broken() -> u8 {}\n");
+        assert_eq!(total("", &[good, broken]), Tally { passed: 1, failed: 1, ignored: 0 });
+    }
+
+    #[test]
+    fn a_run_of_nothing_is_a_failure() {
+        assert_eq!(total("", &[]), Tally { passed: 0, failed: 1, ignored: 0 });
+        let nothing = ("nothing", "fn nothing() {}\n");
+        assert_eq!(total("#[test]\nfn unit() {}\n", &[nothing]), Tally { passed: 1, failed: 1, ignored: 0 });
+    }
+
+    #[test]
+    fn a_suite_that_leaves_no_report_is_a_failure() {
+        let suite = ("conformance", "#[test]\nfn good() {}\n");
+        assert_eq!(total("", &[suite]), Tally { passed: 1, failed: 1, ignored: 0 });
+    }
+}

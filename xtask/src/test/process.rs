@@ -1,0 +1,103 @@
+//! Running a program and keeping what it says.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use crate::Result;
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Its output and errors, line by line, in the order in which they came.
+    pub(crate) output: Vec<String>,
+    /// Whether it ended by itself, with success.
+    pub(crate) well: bool,
+}
+
+/// Runs `command` to its end, or for `longest`.
+pub(crate) fn run(command: &mut Command, longest: Duration) -> Result<Ended> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (lines, heard) = channel();
+    let readers: Vec<_> = [
+        child.stdout.take().map(|pipe| listen(pipe, lines.clone())),
+        child.stderr.take().map(|pipe| listen(pipe, lines)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let mut output = Vec::new();
+    if !hear(&heard, Instant::now() + longest, &mut output) {
+        child.kill()?;
+        child.wait()?;
+        output.push(format!("not over after {} s: ended from outside", longest.as_secs()));
+        return Ok(Ended { output, well: false });
+    }
+    for reader in readers {
+        // Ended already: the channel is closed.
+        let _ = reader.join();
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        output.push(format!("ended by {status}"));
+    }
+    Ok(Ended { output, well: status.success() })
+}
+
+fn listen(pipe: impl Read + Send + 'static, lines: Sender<String>) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).split(b'\n') {
+            let Ok(line) = line else { return };
+            if lines.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Whether both pipes were closed before `until`.
+fn hear(heard: &Receiver<String>, until: Instant, output: &mut Vec<String>) -> bool {
+    loop {
+        match heard.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(line) => output.push(line),
+            Err(RecvTimeoutError::Disconnected) => return true,
+            Err(RecvTimeoutError::Timeout) => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::run;
+
+    fn shell(script: &str, longest: Duration) -> super::Ended {
+        run(Command::new("sh").arg("-c").arg(script), longest).unwrap()
+    }
+
+    #[test]
+    fn output_and_errors_are_both_kept() {
+        let ended = shell("echo one; echo two >&2; printf three", Duration::from_secs(60));
+        assert!(ended.well);
+        let mut output = ended.output;
+        output.sort();
+        assert_eq!(output, ["one", "three", "two"]);
+    }
+
+    #[test]
+    fn a_bad_end_is_told() {
+        let ended = shell("echo before; exit 3", Duration::from_secs(60));
+        assert!(!ended.well);
+        assert_eq!(ended.output, ["before", "ended by exit status: 3"]);
+    }
+
+    #[test]
+    fn a_hang_is_ended() {
+        let ended = shell("echo begun; exec sleep 600", Duration::from_millis(300));
+        assert!(!ended.well);
+        assert!(ended.output.last().unwrap().starts_with("not over"), "{:?}", ended.output);
+    }
+}

@@ -1,0 +1,230 @@
+//! The tables made from what conformance suites report: clauses by stores, clauses by mutants.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::Result;
+
+/// What one test program left: the findings on a store.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Report {
+    subject: Option<String>,
+    version: Option<String>,
+    server: Option<String>,
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Finding {
+    clause: String,
+    result: String,
+    #[serde(default)]
+    why: Option<String>,
+}
+
+/// The findings on one store.
+#[derive(Debug)]
+struct Column {
+    name: String,
+    about: String,
+    findings: Vec<Finding>,
+}
+
+/// Everything that was reported.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    stores: Vec<Column>,
+    /// Clauses and the mutants that they kill, as text.
+    kills: Vec<(String, String)>,
+}
+
+/// Reads the reports in `folder`.
+pub(super) fn read(folder: &Path) -> Result<Tables> {
+    let mut files = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    let mut tables = Tables::default();
+    for file in files {
+        let report = serde_json::from_slice(&std::fs::read(&file)?);
+        let report = report.map_err(|error| format!("{} is no report: {error}", file.display()))?;
+        tables.add(&file.file_stem().unwrap_or_default().to_string_lossy(), report);
+    }
+    Ok(tables)
+}
+
+impl Tables {
+    fn add(&mut self, file: &str, report: Report) {
+        if report.findings.is_empty() {
+            return;
+        }
+        let name = report.subject.unwrap_or_else(|| file.to_owned());
+        let about = [Some(name.clone()), report.version, report.server.map(|server| format!("on {server}"))];
+        let about = about.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        self.stores.push(Column { name, about, findings: report.findings });
+    }
+
+    /// Takes in the Markdown table that the mutants' program prints: clause, promise, mutants. Whether there was one.
+    pub(super) fn add_mutants(&mut self, markdown: &[String]) -> bool {
+        let rows = markdown.iter().filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.strip_suffix('|')?.split('|').map(str::trim);
+            let clause = cells.next()?.trim_end_matches('`');
+            Some((clause.to_owned(), cells.next_back()?.to_owned()))
+        });
+        self.kills.extend(rows);
+        !self.kills.is_empty()
+    }
+
+    /// All clauses, in the order of the reports.
+    fn clauses(&self) -> Vec<&str> {
+        let mut clauses = Vec::new();
+        for finding in self.stores.iter().flat_map(|store| &store.findings) {
+            if !clauses.contains(&&*finding.clause) {
+                clauses.push(&finding.clause);
+            }
+        }
+        clauses
+    }
+
+    /// Clauses that no mutant needs: they might check nothing. Only if there are both tables.
+    pub(super) fn problems(&self) -> Vec<String> {
+        if self.kills.is_empty() || self.stores.is_empty() {
+            return Vec::new();
+        }
+        let kills = |clause: &&str| self.kills.iter().any(|(name, mutants)| name == clause && !mutants.is_empty());
+        let idle = self.clauses().into_iter().filter(|clause| !kills(clause));
+        idle.map(|clause| format!("the clause {clause} kills no mutant")).collect()
+    }
+
+    pub(super) fn print(&self) {
+        if !self.stores.is_empty() {
+            println!("\nClauses and stores\n\n{}", self.by_store());
+        }
+        if !self.kills.is_empty() {
+            println!("\nClauses and the mutants they kill\n\n{}", self.by_mutant());
+        }
+    }
+
+    fn by_store(&self) -> String {
+        let mut rows = vec![vec!["clause".to_owned()]];
+        rows[0].extend(self.stores.iter().map(|store| store.name.clone()));
+        let mut reasons: Vec<&str> = Vec::new();
+        for clause in self.clauses() {
+            let mut row = vec![clause.to_owned()];
+            row.extend(self.stores.iter().map(|store| cell(store, clause, &mut reasons)));
+            rows.push(row);
+        }
+        let mut text = grid(&rows);
+        for (number, reason) in reasons.iter().enumerate() {
+            text += &format!("[{}] {reason}\n", number + 1);
+        }
+        for store in &self.stores {
+            let count = |result: &str| store.findings.iter().filter(|finding| finding.result == result).count();
+            let (passed, failed, ignored) = (count("passed"), count("failed"), count("ignored"));
+            text += &format!("{}: {passed} passed, {failed} failed, {ignored} ignored\n", store.about);
+        }
+        text
+    }
+
+    fn by_mutant(&self) -> String {
+        let mut rows = vec![vec!["clause".to_owned(), "mutants".to_owned()]];
+        rows.extend(self.kills.iter().map(|(clause, mutants)| {
+            vec![clause.clone(), if mutants.is_empty() { "none".to_owned() } else { mutants.clone() }]
+        }));
+        grid(&rows)
+    }
+}
+
+/// How `clause` went on `store`; reasons for leaving it out become numbered notes.
+fn cell<'a>(store: &'a Column, clause: &str, reasons: &mut Vec<&'a str>) -> String {
+    let Some(finding) = store.findings.iter().find(|finding| finding.clause == clause) else { return String::new() };
+    match (&*finding.result, finding.why.as_deref()) {
+        ("passed", _) => "ok".into(),
+        ("ignored", Some(why)) => {
+            let number = reasons.iter().position(|known| *known == why).unwrap_or_else(|| {
+                reasons.push(why);
+                reasons.len() - 1
+            });
+            format!("– [{}]", number + 1)
+        }
+        ("ignored", None) => "–".into(),
+        _ => "FAILED".into(),
+    }
+}
+
+/// Rows as columns of equal width, a rule below the first.
+fn grid(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text += "\n";
+        if number == 0 {
+            text += &"-".repeat(widths.iter().sum::<usize>() + 2 * columns.saturating_sub(1));
+            text += "\n";
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tables, read};
+
+    const MEMORY: &str = r#"{"suite":"0.1.0","subject":"store-memory","version":"0.1.0","server":null,"findings":[
+        {"clause":"create.exists","promise":"p","result":"passed","millis":1},
+        {"clause":"open.again","promise":"p","result":"ignored","why":"needs a durable store","millis":0}]}"#;
+    const SQLITE: &str = r#"{"suite":"0.1.0","subject":"store-sqlite","version":"0.1.0","server":"SQLite 3","findings":[
+        {"clause":"create.exists","promise":"p","result":"failed","why":"seen: Done","millis":1},
+        {"clause":"open.again","promise":"p","result":"passed","millis":0}]}"#;
+    const MUTANTS: &str = "| clause | promise | mutants it kills |\n|---|---|---|\n\
+        | `create.exists` | Exists, or not \\| never both. | upserting create, check then insert |\n\
+        | `open.again` | Seen again. |  |\n\n| mutant | what is wrong with it |\n|---|---|\n| upserting create | It upserts. |\n";
+
+    fn tables(reports: &[&str]) -> Tables {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, report) in reports.iter().enumerate() {
+            std::fs::write(folder.path().join(format!("{number}.json")), report).unwrap();
+        }
+        read(folder.path()).unwrap()
+    }
+
+    #[test]
+    fn every_store_is_a_column() {
+        let expected = "\
+clause         store-memory  store-sqlite
+-----------------------------------------
+create.exists  ok            FAILED
+open.again     – [1]         ok
+[1] needs a durable store
+store-memory 0.1.0: 1 passed, 0 failed, 1 ignored
+store-sqlite 0.1.0 on SQLite 3: 1 passed, 1 failed, 0 ignored
+";
+        assert_eq!(tables(&[MEMORY, SQLITE]).by_store(), expected);
+    }
+
+    #[test]
+    fn a_clause_that_kills_no_mutant_is_a_problem() {
+        let mut tables = tables(&[MEMORY]);
+        assert_eq!(tables.problems(), [""; 0]);
+        assert!(tables.add_mutants(&MUTANTS.lines().map(str::to_owned).collect::<Vec<_>>()));
+        let expected = "\
+clause         mutants
+--------------------------------------------------
+create.exists  upserting create, check then insert
+open.again     none
+";
+        assert_eq!(tables.by_mutant(), expected);
+        assert_eq!(tables.problems(), ["the clause open.again kills no mutant"]);
+    }
+
+    #[test]
+    fn what_is_no_report_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("x.json"), "{").unwrap();
+        assert!(read(folder.path()).unwrap_err().to_string().contains("x.json is no report"));
+    }
+}

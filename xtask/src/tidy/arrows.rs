@@ -1,0 +1,105 @@
+//! Who may depend on whom.
+
+use super::tree::{Member, Tree, line_of};
+use super::{Problem, Result};
+
+/// What a crate may use of the workspace, outside of its tests.
+fn may_use(user: &str, used: &str) -> bool {
+    match user {
+        "session-core" => false,
+        "session-crypto" | "store-batch" | "conformance" => used == "session-core",
+        "session-http" => matches!(used, "session-core" | "session-crypto"),
+        "session-tower" => matches!(used, "session-core" | "session-crypto" | "session-http"),
+        "store-layers" => matches!(used, "session-core" | "session-crypto" | "store-batch"),
+        "store-any" => used == "session-core" || used.starts_with("store-"),
+        store if store.starts_with("store-") => matches!(used, "session-core" | "store-batch"),
+        _ => true,
+    }
+}
+
+/// What a crate's tests may use besides.
+fn tests_may_use(user: &str, used: &str) -> bool {
+    if may_use(user, used) {
+        return true;
+    }
+    match user {
+        "session-core" => false,
+        store if store.starts_with("store-") && store != "store-any" => used == "conformance",
+        _ => true,
+    }
+}
+
+pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for member in &tree.members {
+        for kind in ["dependencies", "build-dependencies", "dev-dependencies"] {
+            let allowed = if kind == "dev-dependencies" { tests_may_use } else { may_use };
+            for (used, _) in member.dependencies(kind) {
+                if tree.member(used).is_some() && !allowed(&member.name, used) {
+                    problems.push(problem(tree, member, kind, used));
+                }
+            }
+        }
+    }
+    Ok(problems)
+}
+
+fn problem(tree: &Tree, member: &Member, kind: &str, used: &str) -> Problem {
+    let path = member.manifest_path();
+    let line = tree.file(&path).map_or(1, |file| line_of(&file.text, used));
+    Problem::at(&path, line, format!("{} must not have {used} among its {kind}", member.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::tidy::testing::found;
+
+    const ROOT: (&str, &str) = (
+        "Cargo.toml",
+        "[workspace]\nmembers = ['session-core', 'session-http', 'store-a', 'store-b', 'conformance']\n",
+    );
+    const CORE: (&str, &str) = ("session-core/Cargo.toml", "[package]\nname = 'session-core'\n");
+    const HTTP: (&str, &str) = ("session-http/Cargo.toml", "[package]\nname = 'session-http'\n");
+    const SUITE: (&str, &str) = ("conformance/Cargo.toml", "[package]\nname = 'conformance'\n");
+    const B: (&str, &str) = ("store-b/Cargo.toml", "[package]\nname = 'store-b'\n");
+
+    fn with_store(manifest: &str) -> Vec<String> {
+        found(check, &[ROOT, CORE, HTTP, SUITE, B, ("store-a/Cargo.toml", manifest)])
+    }
+
+    #[test]
+    fn a_store_uses_the_core_and_is_tested_by_the_suite() {
+        let good = "[package]\nname = 'store-a'\n[dependencies]\nsession-core.workspace = true\n\
+                    [dev-dependencies]\nconformance.workspace = true\n";
+        assert_eq!(with_store(good), [""; 0]);
+    }
+
+    #[test]
+    fn a_store_uses_no_store() {
+        let bad = "[package]\nname = 'store-a'\n[dependencies]\nstore-b.workspace = true\n";
+        assert_eq!(with_store(bad), ["store-a/Cargo.toml:4: store-a must not have store-b among its dependencies"]);
+        let for_some_targets =
+            "[package]\nname = 'store-a'\n[target.'cfg(unix)'.dependencies]\nstore-b.workspace = true\n";
+        assert_eq!(with_store(for_some_targets).len(), 1);
+        let in_tests = "[package]\nname = 'store-a'\n[dev-dependencies]\nstore-b.workspace = true\n";
+        assert_eq!(with_store(in_tests).len(), 1);
+    }
+
+    #[test]
+    fn a_store_knows_no_http() {
+        let bad = "[package]\nname = 'store-a'\n[dependencies]\nsession-http.workspace = true\n";
+        assert_eq!(
+            with_store(bad),
+            ["store-a/Cargo.toml:4: store-a must not have session-http among its dependencies"]
+        );
+    }
+
+    #[test]
+    fn the_core_uses_nothing() {
+        let core = ("session-core/Cargo.toml", "[package]\nname = 'session-core'\n[dependencies]\nstore-b = '1'\n");
+        let store = ("store-a/Cargo.toml", "[package]\nname = 'store-a'\n");
+        let problems = found(check, &[ROOT, core, HTTP, SUITE, B, store]);
+        assert_eq!(problems, ["session-core/Cargo.toml:4: session-core must not have store-b among its dependencies"]);
+    }
+}

@@ -1,0 +1,144 @@
+//! `cargo xtask tidy`: what the compiler does not check.
+
+mod arrows;
+mod code;
+mod docs;
+mod manifests;
+mod rooms;
+mod tokens;
+mod tree;
+mod weight;
+
+use std::path::Path;
+
+use tree::Tree;
+
+use crate::Result;
+
+/// How to check.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Name the checks and run none.
+    #[arg(long)]
+    list: bool,
+    /// Run only the checks whose name contains this.
+    filter: Option<String>,
+}
+
+/// One check: a rule with a name, and what finds where it is broken.
+struct Check {
+    name: &'static str,
+    rule: &'static str,
+    find: fn(&Tree) -> Result<Vec<Problem>>,
+}
+
+/// Where a rule is broken, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Problem {
+    /// `file:line`, or a file or folder.
+    place: String,
+    what: String,
+    /// Worth telling, but nothing to stop for.
+    only_warns: bool,
+}
+
+impl Problem {
+    fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { place: place.into(), what: what.into(), only_warns: false }
+    }
+
+    fn at(file: &Path, line: usize, what: impl Into<String>) -> Self {
+        Self::new(format!("{}:{line}", file.display()), what)
+    }
+
+    fn warning(mut self) -> Self {
+        self.only_warns = true;
+        self
+    }
+}
+
+const CHECKS: &[Check] = &[
+    Check {
+        name: "weight.core",
+        rule: "session-core depends on no runtime, TLS, HTTP or database",
+        find: weight::core,
+    },
+    Check { name: "weight.http", rule: "session-http depends on no framework and no runtime", find: weight::http },
+    Check {
+        name: "arrows",
+        rule: "crates depend only on crates above them, stores never on stores",
+        find: arrows::check,
+    },
+    Check { name: "rooms", rule: "every store has the same rooms", find: rooms::check },
+    Check { name: "manifests.lints", rule: "every crate takes the workspace's lints", find: manifests::lints },
+    Check { name: "manifests.readme", rule: "every crate's README is its documentation", find: manifests::readme },
+    Check {
+        name: "manifests.versions",
+        rule: "versions stand in the workspace's manifest, once each",
+        find: manifests::versions,
+    },
+    Check { name: "manifests.lock", rule: "Cargo.lock is committed", find: manifests::lock },
+    Check { name: "code.unfinished", rule: "nothing is unfinished, ignored or unsafe", find: code::unfinished },
+    Check { name: "code.length", rule: "no source file is over 600 lines", find: code::length },
+    Check { name: "code.whitespace", rule: "no line ends in white space", find: code::whitespace },
+    Check { name: "code.sleeps", rule: "no test sleeps, or it says why", find: code::sleeps },
+    Check { name: "docs.links", rule: "links lead somewhere", find: docs::links },
+    Check { name: "docs.programs", rule: "programs in the documentation are compiled", find: docs::programs },
+];
+
+/// Runs the checks on the workspace at `root`; whether all rules are kept.
+pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
+    let wanted = |check: &&Check| options.filter.as_deref().is_none_or(|filter| check.name.contains(filter));
+    let checks: Vec<&Check> = CHECKS.iter().filter(wanted).collect();
+    if options.list {
+        for check in checks {
+            println!("{}: {}", check.name, check.rule);
+        }
+        return Ok(true);
+    }
+    if checks.is_empty() {
+        return Err("no check has such a name; see `cargo xtask tidy --list`".into());
+    }
+    let tree = Tree::read(root)?;
+    let mut broken = 0;
+    for check in &checks {
+        let mut problems = (check.find)(&tree)?;
+        problems.sort();
+        let failed = problems.iter().any(|problem| !problem.only_warns);
+        broken += usize::from(failed);
+        println!("{} {}: {}", if failed { "FAILED" } else { "ok" }, check.name, check.rule);
+        for problem in problems {
+            println!("  {}{}: {}", if problem.only_warns { "warning: " } else { "" }, problem.place, problem.what);
+        }
+    }
+    println!("{} checks, {broken} failed", checks.len());
+    Ok(broken == 0)
+}
+
+#[cfg(test)]
+mod testing {
+    //! Workspaces made for a test.
+
+    use super::tree::Tree;
+    use super::{Problem, Result};
+
+    /// A workspace of these files, with the members that their manifests name.
+    pub(super) fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, Tree) {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let tree = Tree::read(folder.path()).unwrap();
+        (folder, tree)
+    }
+
+    /// What `check` finds in a workspace of these files: `place: what`, in order.
+    pub(super) fn found(check: fn(&Tree) -> Result<Vec<Problem>>, files: &[(&str, &str)]) -> Vec<String> {
+        let (_folder, tree) = tree(files);
+        let mut problems = check(&tree).unwrap();
+        problems.sort();
+        problems.into_iter().map(|problem| format!("{}: {}", problem.place, problem.what)).collect()
+    }
+}

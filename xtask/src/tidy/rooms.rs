@@ -1,0 +1,59 @@
+//! Every store is laid out alike: whoever has read one has read them all.
+
+use super::tree::Tree;
+use super::{Problem, Result};
+
+/// Crates named like stores that are none.
+const NO_STORES: &[&str] = &["store-batch", "store-layers", "store-any"];
+
+/// Stores that leave nothing on a server or in a database, so that there is no layout to read.
+const WITHOUT_SCHEMA: &[&str] = &["store-memory", "store-file"];
+
+pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for store in &tree.members {
+        if !store.name.starts_with("store-") || NO_STORES.contains(&&*store.name) {
+            continue;
+        }
+        let mut rooms = vec![
+            ("the store and its builder", vec!["src/lib.rs"]),
+            ("the suite that proves it", vec!["tests/conformance.rs"]),
+        ];
+        if !WITHOUT_SCHEMA.contains(&&*store.name) {
+            rooms.push(("tables and statements", vec!["src/schema.rs", "src/schema/mod.rs"]));
+        }
+        for (purpose, places) in rooms {
+            if !places.iter().any(|place| tree.file(&store.folder.join(place)).is_some()) {
+                let what = format!("{} is missing: {purpose}", places[0]);
+                problems.push(Problem::new(store.folder.display().to_string(), what));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::tidy::testing::found;
+
+    #[test]
+    fn a_missing_room_is_found() {
+        let files = [
+            ("Cargo.toml", "[workspace]\nmembers = ['store-a', 'store-memory', 'store-batch']\n"),
+            ("store-a/Cargo.toml", "[package]\nname = 'store-a'\n"),
+            ("store-a/src/lib.rs", ""),
+            ("store-memory/Cargo.toml", "[package]\nname = 'store-memory'\n"),
+            ("store-memory/src/lib.rs", ""),
+            ("store-memory/tests/conformance.rs", ""),
+            ("store-batch/Cargo.toml", "[package]\nname = 'store-batch'\n"),
+        ];
+        assert_eq!(
+            found(check, &files),
+            [
+                "store-a: src/schema.rs is missing: tables and statements",
+                "store-a: tests/conformance.rs is missing: the suite that proves it",
+            ]
+        );
+    }
+}

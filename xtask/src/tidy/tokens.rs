@@ -1,0 +1,63 @@
+//! Rust source as tokens: what stands in comments and strings is not code.
+
+use proc_macro2::{TokenStream, TokenTree};
+
+use crate::Result;
+use crate::tidy::tree::File;
+
+/// A token, flattened: brackets are tokens of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) text: String,
+    pub(super) line: usize,
+    /// Inside an item behind `#[cfg(test)]`.
+    pub(super) in_tests: bool,
+}
+
+/// The tokens of a source file, in order.
+pub(super) fn of(file: &File) -> Result<Vec<Token>> {
+    let stream: TokenStream = file.text.parse().map_err(|error| format!("{}: {error}", file.path.display()))?;
+    let mut tokens = Vec::new();
+    flatten(stream, false, &mut tokens);
+    Ok(tokens)
+}
+
+fn flatten(stream: TokenStream, in_tests: bool, tokens: &mut Vec<Token>) {
+    let mut behind_cfg_test = false;
+    for tree in stream {
+        let line = tree.span().start().line;
+        let mut push = |text: String, in_tests| tokens.push(Token { text, line, in_tests });
+        match tree {
+            TokenTree::Group(group) => {
+                let brackets = match group.delimiter() {
+                    proc_macro2::Delimiter::Parenthesis => ("(", ")"),
+                    proc_macro2::Delimiter::Brace => ("{", "}"),
+                    proc_macro2::Delimiter::Bracket => ("[", "]"),
+                    proc_macro2::Delimiter::None => ("", ""),
+                };
+                let body = brackets.0 == "{";
+                push(brackets.0.into(), in_tests);
+                flatten(group.stream(), in_tests || (body && behind_cfg_test), tokens);
+                let line = group.span_close().start().line;
+                tokens.push(Token { text: brackets.1.into(), line, in_tests });
+                if body {
+                    behind_cfg_test = false;
+                } else if brackets.0 == "[" && group.stream().to_string().replace(' ', "") == "cfg(test)" {
+                    behind_cfg_test = true;
+                }
+            }
+            TokenTree::Punct(punct) => {
+                // `#[cfg(test)] mod tests;`: the tests are in another file.
+                behind_cfg_test &= punct.as_char() != ';';
+                push(punct.as_char().to_string(), in_tests);
+            }
+            other => push(other.to_string(), in_tests),
+        }
+    }
+}
+
+/// The lines on which `words`, one token each, stand in a row.
+pub(super) fn lines_with(tokens: &[Token], words: &[&str]) -> Vec<usize> {
+    let here = |window: &&[Token]| window.iter().zip(words).all(|(token, word)| token.text == *word);
+    tokens.windows(words.len()).filter(here).map(|window| window[0].line).collect()
+}
