@@ -63,7 +63,8 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "save.expires-now",
                 "save.replaces",
                 "touch.expired",
-                "touch.extends"
+                "touch.extends",
+                "session.expiry"
             ]
         ),
         mutant!(

@@ -44,7 +44,8 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "save.deleted",
                 "save.unknown",
                 "save.waits-for-delete",
-                "touch.unknown"
+                "touch.unknown",
+                "session.lazy"
             ]
         ),
         mutant!(

@@ -55,7 +55,10 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "principal.heals",
                 "save.deleted",
                 "save.waits-for-delete",
-                "touch.unknown"
+                "touch.unknown",
+                "session.list",
+                "session.logout-races",
+                "session.gone"
             ]
         ),
         mutant!(

@@ -8,7 +8,12 @@ use crate::twist::{Instance, Twist};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![
-        mutant!("data as text", "data is kept as UTF-8 text", Kept(as_text), ["create.round-trip", "save.replaces"]),
+        mutant!(
+            "data as text",
+            "data is kept as UTF-8 text",
+            Kept(as_text),
+            ["create.round-trip", "save.replaces", "session.commit", "session.unknown-outcome"]
+        ),
         mutant!(
             "data up to 65,535 bytes",
             "data is cut where a small column ends",

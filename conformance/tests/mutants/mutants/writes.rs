@@ -51,7 +51,20 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "save ignores the version",
             "save overwrites whatever version is live",
             LastWriteWins,
-            ["history.random", "save.burst", "save.race", "save.stale", "save.twice", "save.waits-for-delete"]
+            [
+                "history.random",
+                "save.burst",
+                "save.race",
+                "save.stale",
+                "save.twice",
+                "save.waits-for-delete",
+                "session.clash",
+                "session.flash-two-readers",
+                "session.identity",
+                "session.login-race",
+                "session.rotate",
+                "session.replay"
+            ]
         )
         .may(&["save.counter"]),
         mutant!(
