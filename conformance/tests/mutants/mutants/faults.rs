@@ -41,8 +41,9 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "statements in the caller's future",
             "a dropped call leaves its connection half used",
             Quirk::InCallersFuture,
-            &["cancel.burst", "cancel.load", "cancel.save", "fault.black-hole", "fault.lost-reply", "fault.outage"],
-        ),
+            &["cancel.load", "fault.black-hole", "fault.outage"],
+        )
+        .may(&["cancel.burst", "cancel.save", "fault.lost-reply"]),
         wired("password in errors", "an outage's error shows the password", Quirk::TellsPassword, &["redacted"]),
     ]
 }

@@ -29,7 +29,8 @@ pub(super) fn mutants() -> Vec<Mutant> {
             OpenReplaces,
             ["open.concurrent"]
         ),
-        mutant!("forgets when closed", "the data goes with the last instance", Forgetting, ["open.again"]),
+        mutant!("forgets when closed", "the data goes with the last instance", Forgetting, ["open.again"])
+            .may(&["open.concurrent"]),
         mutant!("loud Debug", "the store's Debug shows the keys it holds", LoudDebug, ["redacted"]),
         mutant!("password in Debug", "the store's Debug shows its URL", PasswordInDebug, ["redacted"]),
         mutant!("data in errors", "an error shows the data that was refused", LoudError, ["redacted"]),
