@@ -320,6 +320,18 @@ impl Client {
         }
     }
 
+    /// On a connection of its own, without the pool's resending, which is harmless.
+    async fn ask_once<T: DeserializeOwned>(&self, call: &Call, key: &StoreKey, ask: Ask) -> Result<T, Wire> {
+        let line = Line(self.namespace.to_string(), call.now.as_millis(), *key.as_bytes(), ask);
+        let line = serde_json::to_string(&line).map_err(|_| Wire::Broken)? + "\n";
+        let once = async {
+            let mut stream = self.pool.connect().await?;
+            Pool::talk(&mut stream, &line).await
+        };
+        let said = tokio::time::timeout(TIME_OUT, once).await.map_err(|_| Wire::TimedOut)?;
+        serde_json::from_str(&said.map_err(|_| Wire::Broken)?).map_err(|_| Wire::Broken)
+    }
+
     async fn outcome(&self, call: &Call, key: &StoreKey, ask: Ask) -> Result<Outcome> {
         let asked: Result<usize> = self.ask(call, key, ask).await;
         match asked {
@@ -362,18 +374,10 @@ impl Store for Client {
         if self.quirk != Quirk::RetriesAnew {
             return self.outcome(call, key, ask(expected, record)).await;
         }
-        let first: Result<usize, Wire> = async {
-            let line = Line(self.namespace.to_string(), call.now.as_millis(), *key.as_bytes(), ask(expected, record));
-            let line = serde_json::to_string(&line).map_err(|_| Wire::Broken)? + "\n";
-            // Without the pool's own resending, which is harmless.
-            let mut stream = self.pool.connect().await.map_err(|_| Wire::Broken)?;
-            let said = tokio::time::timeout(Duration::from_millis(200), Pool::talk(&mut stream, &line)).await;
-            let said = said.map_err(|_| Wire::TimedOut)?.map_err(|_| Wire::Broken)?;
-            serde_json::from_str(&said).map_err(|_| Wire::Broken)
-        }
-        .await;
-        if let Ok(number) = first {
-            return Ok(OUTCOMES[number]);
+        match self.ask_once(call, key, ask(expected, record)).await {
+            Ok(number) => return Ok(OUTCOMES[number]),
+            Err(Wire::TimedOut) => return Err(self.outage(&Wire::TimedOut)),
+            Err(Wire::Broken) => {}
         }
         let Some(stored) = self.load(call, key).await? else { return Ok(Outcome::Missing) };
         let mut again = record.clone();

@@ -13,12 +13,26 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "save in two steps",
             "save removes the old record and writes the new one a little later",
             TwoSteps,
-            ["cancel.save"], may ["cancel.burst", "delete.beats-writers", "history.random", "save.counter", "save.race", "save.twice", "save.waits-for-delete", "principal.delete-all-races", "purge.spares-done"]),
+            ["cancel.save"]
+        )
+        .may(&[
+            "cancel.burst",
+            "delete.beats-writers",
+            "history.random",
+            "save.counter",
+            "save.race",
+            "save.twice",
+            "save.waits-for-delete",
+            "principal.delete-all-races",
+            "purge.spares-done",
+        ]),
         mutant!(
             "half-written save",
             "save writes the version first and the data a little later",
             HalfWritten,
-            ["cancel.save"], may ["cancel.burst", "history.random", "save.counter"]),
+            ["cancel.save"]
+        )
+        .may(&["cancel.burst", "history.random", "save.counter"]),
         mutant!(
             "load leaks permits",
             "a load that is dropped never gives its permit back",

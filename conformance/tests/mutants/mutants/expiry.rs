@@ -13,16 +13,16 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "expiry cut to seconds",
             "expiries are kept in whole seconds",
             Stored(to_seconds),
-            ["create.round-trip", "load.boundary", "load.far-expiry", "touch.extends"],
-            may["history.random"]
-        ),
+            ["create.round-trip", "load.boundary", "load.far-expiry", "touch.extends"]
+        )
+        .may(&["history.random"]),
         mutant!(
             "expiry rounded up to seconds",
             "expiries are kept in whole seconds, rounded up",
             Stored(up_to_seconds),
-            ["create.round-trip", "load.boundary", "load.far-expiry", "touch.extends"],
-            may["history.random"]
-        ),
+            ["create.round-trip", "load.boundary", "load.far-expiry", "touch.extends"]
+        )
+        .may(&["history.random"]),
         mutant!(
             "expiry ends in 2038",
             "expiries are kept in 31 bits of seconds",
@@ -33,9 +33,9 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "zero means for ever",
             "a record that has expired when it is written never expires",
             ForEver,
-            ["create.expires-now", "principal.delete-all", "principal.lists", "save.expires-now", "scan.complete"],
-            may["history.random"]
-        ),
+            ["create.expires-now", "principal.delete-all", "principal.lists", "save.expires-now", "scan.complete"]
+        )
+        .may(&["history.random"]),
         mutant!(
             "past expiry is refused",
             "a write that has expired already is an error",
@@ -46,9 +46,9 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "past save is missing",
             "a save that has expired already removes the record and says Missing",
             PastIsMissing,
-            ["save.expires-now"],
-            may["history.random"]
-        ),
+            ["save.expires-now"]
+        )
+        .may(&["history.random"]),
         mutant!(
             "live at its expiry",
             "a record is live at its expiry too",
@@ -63,7 +63,8 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "save.expires-now",
                 "save.replaces",
                 "touch.expired",
-                "touch.extends"
+                "touch.extends",
+                "session.expiry"
             ]
         ),
         mutant!(
@@ -86,9 +87,9 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "save.replaces",
                 "touch.expired",
                 "touch.extends"
-            ],
-            may["history.random"]
-        ),
+            ]
+        )
+        .may(&["history.random"]),
         mutant!(
             "touch does nothing",
             "touch answers and moves nothing",
@@ -109,13 +110,8 @@ pub(super) fn mutants() -> Vec<Mutant> {
             Touching(|_, at| Some(at)),
             ["history.random", "touch.never-shortens"]
         ),
-        mutant!(
-            "touch in seconds",
-            "touch moves the expiry to whole seconds",
-            Touching(in_seconds),
-            ["touch.extends"],
-            may["history.random"]
-        ),
+        mutant!("touch in seconds", "touch moves the expiry to whole seconds", Touching(in_seconds), ["touch.extends"])
+            .may(&["history.random"]),
         mutant!(
             "touch bumps the version",
             "touch draws a new version",
@@ -127,9 +123,9 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "touch.extends",
                 "touch.keeps-record",
                 "touch.never-shortens"
-            ],
-            may["history.random"]
-        ),
+            ]
+        )
+        .may(&["history.random"]),
         mutant!(
             "touch drops the index entry",
             "touch leaves the index entry to expire",
@@ -140,29 +136,37 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "touch is always done",
             "touch does not tell whether there was a record",
             AlwaysDone,
-            ["purge.spares-done", "save.expires-now", "touch.expired", "touch.unknown"],
-            may["history.random"]
-        ),
+            ["purge.spares-done", "save.expires-now", "touch.expired", "touch.unknown"]
+        )
+        .may(&["history.random"]),
         mutant!(
             "touch creates",
             "touch makes an empty record where there is none",
             Creating,
-            ["delete.beats-writers", "purge.spares-done", "touch.unknown"],
-            may["history.random"]
-        ),
+            ["delete.beats-writers", "purge.spares-done", "touch.unknown"]
+        )
+        .may(&["history.random"]),
         mutant!(
             "touch revives",
             "touch looks for the key and not at the expiry",
             Reviving,
-            ["save.expires-now", "touch.expired"],
-            may["history.random"]
-        ),
+            ["save.expires-now", "touch.expired"]
+        )
+        .may(&["history.random"]),
         mutant!(
             "touch writes back",
             "touch reads the record and writes it back later",
             WritingBack,
-            ["delete.beats-writers"], may ["history.random", "touch.never-shortens", "principal.delete-all-races", "purge.spares-done"]),
-        mutant!("server keeps for ever", "the server that should expire by itself does not", Keeping, ["expiry.server-removes"], on Expiring),
+            ["delete.beats-writers"]
+        )
+        .may(&["history.random", "touch.never-shortens", "principal.delete-all-races", "purge.spares-done"]),
+        mutant!(
+            "server keeps for ever",
+            "the server that should expire by itself does not",
+            Keeping,
+            ["expiry.server-removes"]
+        )
+        .on(crate::twist::Flavour::Expiring),
     ]
 }
 

@@ -44,7 +44,8 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "save.deleted",
                 "save.unknown",
                 "save.waits-for-delete",
-                "touch.unknown"
+                "touch.unknown",
+                "session.lazy"
             ]
         ),
         mutant!(
@@ -87,9 +88,9 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "a batch mixes answers",
             "loads in flight together get the last one's record",
             Mixing,
-            ["cancel.burst", "cancel.load", "cancel.save", "load.burst"],
-            may["history.random"]
-        ),
+            ["cancel.burst", "cancel.load", "cancel.save", "load.burst"]
+        )
+        .may(&["history.random"]),
     ]
 }
 

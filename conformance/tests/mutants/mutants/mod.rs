@@ -52,28 +52,33 @@ impl Subject {
 
 /// A mutant of the full reference.
 macro_rules! mutant {
-    ($name:literal, $bug:literal, $twist:expr, [$($fails:literal),* $(,)?] $(, may [$($may:literal),* $(,)?])? $(, on $flavour:ident)?) => {
+    ($name:literal, $bug:literal, $twist:expr, [$($fails:literal),* $(,)?] $(,)?) => {
         $crate::mutants::Mutant {
             name: $name,
             bug: $bug,
             fails: &[$($fails),*],
-            may_fail: &[$($($may),*)?],
-            subject: $crate::mutants::Subject::Twisted(
-                $crate::mutants::flavour!($($flavour)?),
-                || std::sync::Arc::new($twist),
-            ),
+            may_fail: &[],
+            subject: $crate::mutants::Subject::Twisted($crate::twist::Flavour::Full, || std::sync::Arc::new($twist)),
         }
     };
 }
-macro_rules! flavour {
-    () => {
-        $crate::twist::Flavour::Full
-    };
-    ($flavour:ident) => {
-        $crate::twist::Flavour::$flavour
-    };
+use mutant;
+
+impl Mutant {
+    /// Clauses that fail or not, as the scheduler pleases.
+    fn may(mut self, clauses: &'static [&'static str]) -> Self {
+        self.may_fail = clauses;
+        self
+    }
+
+    /// A mutant of the reference in another flavour.
+    fn on(mut self, flavour: Flavour) -> Self {
+        if let Subject::Twisted(full, _) = &mut self.subject {
+            *full = flavour;
+        }
+        self
+    }
 }
-use {flavour, mutant};
 
 /// All of them.
 pub(crate) fn all() -> Vec<Mutant> {

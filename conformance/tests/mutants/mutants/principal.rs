@@ -90,7 +90,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "delete_all forgets keep",
             "delete_all removes what it should keep",
             Removing(no_keep),
-            ["principal.delete-all", "principal.own-clock"]
+            ["principal.delete-all", "principal.own-clock", "session.revoke-all"]
         ),
         mutant!(
             "delete_all keeps by owner",

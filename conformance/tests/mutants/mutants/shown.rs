@@ -33,9 +33,27 @@ pub(super) fn mutants() -> Vec<Mutant> {
         mutant!("loud Debug", "the store's Debug shows the keys it holds", LoudDebug, ["redacted"]),
         mutant!("password in Debug", "the store's Debug shows its URL", PasswordInDebug, ["redacted"]),
         mutant!("data in errors", "an error shows the data that was refused", LoudError, ["redacted"]),
-        mutant!("nobody instead of unsupported", "sessions_of without the capability finds nobody", EmptyListing, ["unsupported.sessions_of"], on Plain),
-        mutant!("none removed instead of unsupported", "delete_all without the capability removes none", NoneRemoved, ["unsupported.delete_all"], on Plain),
-        mutant!("empty page instead of unsupported", "scan without the capability shows nothing", EmptyPage, ["unsupported.scan"], on Plain),
+        mutant!(
+            "nobody instead of unsupported",
+            "sessions_of without the capability finds nobody",
+            EmptyListing,
+            ["unsupported.sessions_of"]
+        )
+        .on(crate::twist::Flavour::Plain),
+        mutant!(
+            "none removed instead of unsupported",
+            "delete_all without the capability removes none",
+            NoneRemoved,
+            ["unsupported.delete_all"]
+        )
+        .on(crate::twist::Flavour::Plain),
+        mutant!(
+            "empty page instead of unsupported",
+            "scan without the capability shows nothing",
+            EmptyPage,
+            ["unsupported.scan"]
+        )
+        .on(crate::twist::Flavour::Plain),
     ]
 }
 

@@ -8,7 +8,12 @@ use crate::twist::{Instance, Twist};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![
-        mutant!("data as text", "data is kept as UTF-8 text", Kept(as_text), ["create.round-trip", "save.replaces"]),
+        mutant!(
+            "data as text",
+            "data is kept as UTF-8 text",
+            Kept(as_text),
+            ["create.round-trip", "save.replaces", "session.commit", "session.unknown-outcome"]
+        ),
         mutant!(
             "data up to 65,535 bytes",
             "data is cut where a small column ends",
@@ -25,9 +30,9 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "created_at in seconds",
             "created_at is kept in whole seconds",
             Kept(created_in_seconds),
-            ["create.round-trip"],
-            may["history.random"]
-        ),
+            ["create.round-trip"]
+        )
+        .may(&["history.random"]),
         mutant!(
             "principal without accents",
             "non-ASCII letters of a principal are replaced",
@@ -44,9 +49,9 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "created_at sticks",
             "a save leaves created_at as it was",
             SavedWith(created_sticks),
-            ["save.replaces"],
-            may["history.random"]
-        ),
+            ["save.replaces"]
+        )
+        .may(&["history.random"]),
         mutant!(
             "data only grows",
             "a save of shorter data leaves the tail of the longer one",
@@ -57,9 +62,9 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "save never shortens",
             "a save moves the expiry only out, as a touch does",
             SavedWith(expiry_sticks),
-            ["save.expires-now", "save.replaces"],
-            may["history.random"]
-        ),
+            ["save.expires-now", "save.replaces"]
+        )
+        .may(&["history.random"]),
         mutant!("no limit in save", "save takes data beyond the limit", Lax, ["limits.too-large", "save.burst"]),
         mutant!("long data is cut", "data beyond the limit is cut and stored", Cutting, ["limits.too-large"]),
         mutant!(
