@@ -38,6 +38,7 @@ async fn server_removes(cx: Context) -> Verdict {
             "the server still holds a record {} ms after its creation",
             delay.as_millis()
         );
+        // sleep: the server removes it when it likes, and tells nobody.
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     shows(&*b, &Call::new(born), &long, Some(&lasting), "a live record beside the one that the server removed").await?;

@@ -147,6 +147,7 @@ impl Fixed {
         while let Err(error) = within(cx.patience(), format!("load {when}"), store.load(&cx.call(), &self.key)).await? {
             ensure!(error.kind() == ErrorKind::Unavailable, "load {when}: the error should be Unavailable, is {error}");
             ensure!(begun.elapsed() <= 3 * cx.patience(), "load {when}: the same instance still answers {error}");
+            // sleep: how long a driver takes to connect again is its own affair.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         shows(&**store, &cx.call(), &self.key, Some(&self.record), when).await?;
@@ -251,6 +252,7 @@ where
     loop {
         match within(cx.patience(), "an operation after a reply was lost", call()).await? {
             Err(error) if error.is_transient() && begun.elapsed() <= 2 * cx.patience() => {
+                // sleep: as above.
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             answer => return Ok(answer),

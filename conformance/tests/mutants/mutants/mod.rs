@@ -13,6 +13,7 @@ mod faults;
 mod keys;
 mod principal;
 mod removal;
+mod scan;
 mod shown;
 mod values;
 mod writes;
@@ -89,6 +90,7 @@ pub(crate) fn all() -> Vec<Mutant> {
         expiry::mutants(),
         removal::mutants(),
         principal::mutants(),
+        scan::mutants(),
         shown::mutants(),
         cancel::mutants(),
         faults::mutants(),

@@ -1,195 +1,23 @@
-//! A server that speaks lines over TCP, and a client store with a pool: what the clauses about networks are proved on.
+//! The client store: a pool of connections, a time-out, tasks of its own. And what may be wrong with each.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use conformance::{Harness, Subject};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use session_core::{
-    Bytes, Call, Capabilities, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result,
-    Store, StoreKey, Timestamp, Version, async_trait,
+    Call, Capabilities, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store,
+    StoreKey, Timestamp, Version, async_trait,
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
-use crate::reference::{LONGEST, World, fits};
-use crate::twist::{Worlds, subject};
-
-/// What is wrong with the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Quirk {
-    None,
-    SwallowsOutages,
-    WrongKind,
-    NoTimeOut,
-    StaysBroken,
-    KeepsDeadConnections,
-    RetriesAnew,
-    InCallersFuture,
-    TellsPassword,
-}
-
-/// Enough for a busy machine, little for clauses that wait for it.
-const TIME_OUT: Duration = Duration::from_millis(1_500);
+use super::{Ask, Line, OUTCOMES, Quirk, Row, TIME_OUT, from_row, to_row};
+use crate::reference::{LONGEST, fits};
 
 /// Connections of one client.
 const POOL: usize = 6;
-
-/// A record on the wire: version, created, expires, principal, data.
-type Row = (i64, i64, i64, Option<String>, Vec<u8>);
-
-#[derive(Clone, Serialize, Deserialize)]
-enum Ask {
-    Create(Row),
-    Load,
-    Save(i64, Row),
-    Touch(i64),
-    Delete(Option<i64>),
-    Purge(NonZeroU32),
-    SessionsOf(String, NonZeroU32),
-    DeleteAll(String, Option<[u8; 32]>),
-    Scan(Option<Vec<u8>>, NonZeroU32),
-}
-
-/// A line from the client: namespace, `now`, key, question.
-#[derive(Clone, Serialize, Deserialize)]
-struct Line(String, i64, [u8; 32], Ask);
-
-fn to_row(record: &Record) -> Row {
-    let who = record.principal.as_ref().map(|who| who.as_str().to_owned());
-    let times = (record.created_at.as_millis(), record.expires_at.as_millis());
-    (record.version.as_i64(), times.0, times.1, who, record.data.to_vec())
-}
-
-fn from_row((version, created_at, expires_at, who, data): Row) -> Result<Record> {
-    Ok(Record::new(
-        Version::from_i64(version)?,
-        Timestamp::from_millis(created_at)?,
-        Timestamp::from_millis(expires_at)?,
-        who.map(Principal::new).transpose()?,
-        Bytes::from(data),
-    ))
-}
-
-/// An outcome as a number, there and back.
-const OUTCOMES: [Outcome; 4] = [Outcome::Done, Outcome::Exists, Outcome::Conflict, Outcome::Missing];
-
-fn number(outcome: Outcome) -> serde_json::Value {
-    OUTCOMES.iter().position(|other| *other == outcome).into()
-}
-
-/// What the server answers, as JSON.
-fn answer(world: &World, now: Timestamp, key: &StoreKey, ask: Ask) -> Result<serde_json::Value> {
-    let mut rows = world.rows();
-    let shown = |rows: Vec<(StoreKey, Record)>| -> Vec<_> {
-        rows.iter().map(|(key, record)| (*key.as_bytes(), to_row(record))).collect()
-    };
-    Ok(match ask {
-        Ask::Create(row) => number(rows.create(now, key, &from_row(row)?)),
-        Ask::Load => serde_json::json!(rows.live(now, key).map(to_row)),
-        Ask::Save(from, row) => number(rows.save(now, key, Version::from_i64(from)?, &from_row(row)?)),
-        Ask::Touch(at) => number(rows.touch(now, key, Timestamp::from_millis(at)?)),
-        Ask::Delete(from) => number(rows.delete(now, key, from.map(Version::from_i64).transpose()?)),
-        Ask::Purge(limit) => {
-            let purged = rows.purge(now, limit);
-            serde_json::json!((purged.removed, purged.more))
-        }
-        Ask::SessionsOf(who, limit) => {
-            let mut listed = rows.sessions_of(now, &Principal::new(who)?);
-            listed.truncate(limit.get() as usize);
-            serde_json::json!(shown(listed))
-        }
-        Ask::DeleteAll(who, keep) => {
-            let keep = keep.map(StoreKey::from_bytes);
-            rows.delete_all(now, &Principal::new(who)?, keep.as_ref()).into()
-        }
-        Ask::Scan(after, limit) => {
-            let page = rows.scan(now, after.map(Cursor::new), limit)?;
-            serde_json::json!((shown(page.records), page.next.map(|next| next.as_bytes().to_vec())))
-        }
-    })
-}
-
-/// Serves one connection: a line in, a line out.
-async fn serve(stream: TcpStream, worlds: Arc<Worlds>) {
-    let _ = stream.set_nodelay(true);
-    let mut stream = BufStream::new(stream);
-    let mut line = String::new();
-    while matches!(stream.read_line(&mut line).await, Ok(1..)) {
-        let Ok(Line(namespace, now, key, ask)) = serde_json::from_str(&line) else { return };
-        let world = worlds.get_or_make(namespace);
-        let now = Timestamp::from_millis(now).unwrap_or(Timestamp::MIN);
-        let Ok(said) = answer(&world, now, &StoreKey::from_bytes(key), ask) else { return };
-        let sent = async {
-            stream.write_all(format!("{said}\n").as_bytes()).await?;
-            stream.flush().await
-        };
-        if sent.await.is_err() {
-            return;
-        }
-        line.clear();
-    }
-}
-
-/// A server on loopback, and clients to it.
-pub(crate) struct Bench {
-    quirk: Quirk,
-    worlds: Arc<Worlds>,
-    server: OnceCell<SocketAddr>,
-}
-
-impl Bench {
-    pub(crate) fn new(quirk: Quirk) -> Self {
-        Self { quirk, worlds: Arc::new(Worlds::new(false)), server: OnceCell::new() }
-    }
-
-    async fn address(&self) -> Result<SocketAddr> {
-        let listening = self.server.get_or_try_init(|| async {
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            let address = listener.local_addr()?;
-            let worlds = Arc::clone(&self.worlds);
-            tokio::spawn(async move {
-                while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, Arc::clone(&worlds)));
-                }
-            });
-            Ok::<_, std::io::Error>(address)
-        });
-        listening.await.copied().map_err(|error| Error::fixed(ErrorKind::Other, "no server").with_source(&error))
-    }
-}
-
-#[async_trait]
-impl Harness for Bench {
-    async fn subject(&self) -> Result<Subject> {
-        Ok(subject("wire").time_out(TIME_OUT).server("lines over TCP").address(self.address().await?.to_string()))
-    }
-
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
-        self.open_through(self.address().await?, namespace).await
-    }
-
-    async fn open_through(&self, server: SocketAddr, namespace: &str) -> Result<Arc<dyn Store>> {
-        let namespace = Namespace::new(namespace)?;
-        let pool = Pool {
-            server,
-            quirk: self.quirk,
-            idle: Mutex::default(),
-            permits: Semaphore::new(POOL),
-            broken: Mutex::new(false),
-        };
-        Ok(Arc::new(Client { pool: Arc::new(pool), namespace, quirk: self.quirk }))
-    }
-
-    async fn plant_orphan(&self, namespace: &str, who: &Principal, key: &StoreKey) -> Result<bool> {
-        self.worlds.get_or_make(namespace.to_owned()).rows().index.insert((who.clone(), *key));
-        Ok(true)
-    }
-}
 
 struct Pool {
     server: SocketAddr,
@@ -278,7 +106,7 @@ impl Pool {
     }
 }
 
-struct Client {
+pub(super) struct Client {
     pool: Arc<Pool>,
     namespace: Namespace,
     quirk: Quirk,
@@ -291,6 +119,12 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
+    pub(super) fn new(server: SocketAddr, namespace: Namespace, quirk: Quirk) -> Self {
+        let (idle, broken) = (Mutex::default(), Mutex::new(false));
+        let pool = Pool { server, quirk, idle, permits: Semaphore::new(POOL), broken };
+        Self { pool: Arc::new(pool), namespace, quirk }
+    }
+
     async fn ask<T: DeserializeOwned>(&self, call: &Call, key: &StoreKey, ask: Ask) -> Result<T> {
         const GARBLED: Error = Error::fixed(ErrorKind::Corrupt, "the server answers something else");
         let line = Line(self.namespace.to_string(), call.now.as_millis(), *key.as_bytes(), ask);
@@ -374,7 +208,7 @@ impl Store for Client {
         if self.quirk != Quirk::RetriesAnew {
             return self.outcome(call, key, ask(expected, record)).await;
         }
-        match self.ask_once(call, key, ask(expected, record)).await {
+        match self.ask_once::<usize>(call, key, ask(expected, record)).await {
             Ok(number) => return Ok(OUTCOMES[number]),
             Err(Wire::TimedOut) => return Err(self.outage(&Wire::TimedOut)),
             Err(Wire::Broken) => {}

@@ -1,0 +1,25 @@
+//! The store proves the contract.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use conformance::{Harness, Subject};
+use first_store::MapStore;
+use session_core::{Result, Store, async_trait};
+
+struct Map;
+
+#[async_trait]
+impl Harness for Map {
+    async fn subject(&self) -> Result<Subject> {
+        Ok(Subject::new("first-store", env!("CARGO_PKG_VERSION")).without_namespaces())
+    }
+
+    async fn open(&self, _namespace: &str) -> Result<Arc<dyn Store>> {
+        Ok(Arc::new(MapStore::default()))
+    }
+}
+
+fn main() -> ExitCode {
+    conformance::run(Map)
+}
