@@ -152,7 +152,7 @@ impl Run<'_> {
             self.fail("the mutants' program prints no table when asked with --table".into());
         }
         tables.print();
-        for problem in tables.problems() {
+        if let Some(problem) = tables.problem() {
             self.fail(problem);
         }
         if self.total.passed + self.total.failed == 0 {

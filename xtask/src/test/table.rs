@@ -86,14 +86,14 @@ impl Tables {
         clauses
     }
 
-    /// Clauses that no mutant needs: they might check nothing. Only if there are both tables.
-    pub(super) fn problems(&self) -> Vec<String> {
+    /// Names the clauses that kill no mutant, which may check nothing. Only if there are both tables.
+    pub(super) fn problem(&self) -> Option<String> {
         if self.kills.is_empty() || self.stores.is_empty() {
-            return Vec::new();
+            return None;
         }
         let kills = |clause: &&str| self.kills.iter().any(|(name, mutants)| name == clause && !mutants.is_empty());
-        let idle = self.clauses().into_iter().filter(|clause| !kills(clause));
-        idle.map(|clause| format!("the clause {clause} kills no mutant")).collect()
+        let idle: Vec<&str> = self.clauses().into_iter().filter(|clause| !kills(clause)).collect();
+        (!idle.is_empty()).then(|| format!("clauses that kill no mutant: {}", idle.join(", ")))
     }
 
     pub(super) fn print(&self) {
@@ -209,7 +209,7 @@ store-sqlite 0.1.0 on SQLite 3: 1 passed, 1 failed, 0 ignored
     #[test]
     fn a_clause_that_kills_no_mutant_is_a_problem() {
         let mut tables = tables(&[MEMORY]);
-        assert_eq!(tables.problems(), [""; 0]);
+        assert_eq!(tables.problem(), None);
         assert!(tables.add_mutants(&MUTANTS.lines().map(str::to_owned).collect::<Vec<_>>()));
         let expected = "\
 clause         mutants
@@ -218,7 +218,7 @@ create.exists  upserting create, check then insert
 open.again     none
 ";
         assert_eq!(tables.by_mutant(), expected);
-        assert_eq!(tables.problems(), ["the clause open.again kills no mutant"]);
+        assert_eq!(tables.problem().as_deref(), Some("clauses that kill no mutant: open.again"));
     }
 
     #[test]
