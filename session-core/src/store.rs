@@ -244,8 +244,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// If the live record has `record.version` already, this call was carried out before: `Done`.
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome>;
 
-    /// Moves a live record's expiry out to at least `expires_at`, never nearer: [`Outcome::Done`] or [`Outcome::Missing`].
+    /// Moves a live record's expiry out to `expires_at`, never nearer: [`Outcome::Done`] or [`Outcome::Missing`].
     ///
+    /// Afterwards the expiry is the later of the two; a store may not keep the record for longer than somebody asked for.
     /// Version, data, principal and index stay: a save made from the version before still succeeds.
     /// No data crosses the wire.
     async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome>;
@@ -253,6 +254,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Removes a live record, with `expected` only that version: [`Outcome::Done`], [`Outcome::Conflict`] or [`Outcome::Missing`].
     ///
     /// Once it has returned `Done`, no save or touch that was in flight brings the record back.
+    /// It is the one write that tells nothing when it is sent again: after a lost answer the second one is `Missing`.
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome>;
 
     /// Removes at most `limit` expired records in one short transaction.
@@ -262,7 +264,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// A store whose server [expires by itself](Capabilities::expires_itself) may have nothing to do.
     async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged>;
 
-    /// Live records of `principal`, at most `limit`, in no order.
+    /// Live records of `principal`, at most `limit`, in no order. Expired ones that still lie there do not count.
     ///
     /// Needs [`Capabilities::by_principal`]. Misses no record whose create or save returned before this call began.
     async fn sessions_of(
