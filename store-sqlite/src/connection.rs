@@ -17,7 +17,7 @@ use crate::{Synchronous, error};
 /// To what the log is cut back.
 const LOG_BYTES: u32 = 64 << 20;
 /// Room for the statements of a store.
-const STATEMENTS: usize = 16;
+const STATEMENTS: usize = 24;
 /// How long to sleep between tries where SQLite itself does not wait.
 const RETRY: Duration = Duration::from_millis(5);
 

@@ -141,7 +141,11 @@ fn execute(connection: &Connection, sql: &Statements, op: &Op) -> rusqlite::Resu
         What::Save(key, expected, record) => {
             let (version, created_at, expires_at, principal, data) = fields(record);
             let row = params![key.as_bytes(), expected.as_i64(), now, version, created_at, expires_at, principal, data];
-            match change(&sql.save, row)? {
+            let saved = match change(&sql.save_plain, row)? {
+                0 => change(&sql.save, row)?,
+                rows => rows,
+            };
+            match saved {
                 0 => outcome(connection, sql, op.now, key, |stored| {
                     if stored == record.version { Outcome::Done } else { Outcome::Conflict }
                 }),
@@ -160,9 +164,7 @@ fn execute(connection: &Connection, sql: &Statements, op: &Op) -> rusqlite::Resu
         }
         What::Purge(limit) => {
             let cutoff = op.now.min(SystemClock.now()).as_millis();
-            let removed = change(&sql.purge, params![cutoff, (*limit).min(PURGE_ROWS)])?;
-            let more = connection.prepare_cached(&sql.expired)?.query_row([cutoff], |row| row.get(0))?;
-            Ok(Ok(Answer::Purged(Purged::new(removed as u32, more))))
+            purge(connection, sql, cutoff, (*limit).min(PURGE_ROWS)).map(Ok)
         }
         What::SessionsOf(principal, limit) => {
             records(connection, &sql.sessions_of, params![principal.as_str(), now, limit])
@@ -177,6 +179,25 @@ fn execute(connection: &Connection, sql: &Statements, op: &Op) -> rusqlite::Resu
             records(connection, &sql.scan, params![after, now, limit])
         }
     }
+}
+
+/// Looks at the rows that are due, and postpones those that have been moved on since it last did.
+fn purge(connection: &Connection, sql: &Statements, cutoff: i64, limit: u32) -> rusqlite::Result<Answer> {
+    let mut due = connection.prepare_cached(&sql.due)?;
+    let due = due.query_map(params![cutoff, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let due = due.collect::<rusqlite::Result<Vec<(i64, bool)>>>()?;
+    let (mut purge, mut postpone) = (connection.prepare_cached(&sql.purge)?, connection.prepare_cached(&sql.postpone)?);
+    let mut removed = 0;
+    for (row, expired) in due {
+        if expired {
+            purge.execute([row])?;
+            removed += 1;
+        } else {
+            postpone.execute([row])?;
+        }
+    }
+    let more = connection.prepare_cached(&sql.any_due)?.query_row([cutoff], |row| row.get(0))?;
+    Ok(Answer::Purged(Purged::new(removed, more)))
 }
 
 fn done() -> rusqlite::Result<Result<Answer>> {

@@ -119,6 +119,39 @@ async fn a_purge_goes_by_both_clocks_and_keeps_to_its_limit() {
 }
 
 #[tokio::test]
+async fn a_purge_finds_sessions_whose_expiry_has_moved_since() {
+    let place = Place::new();
+    let store = place.open().await;
+    let past = Call::new(now().now.minus(hours(2)));
+    let mut first = record(b"1");
+    first.expires_at = past.now.plus(hours(1));
+    let mut second = record(b"2");
+    second.expires_at = now().now.plus(hours(1));
+    for n in 1..=2 {
+        assert_eq!(store.create(&past, &key(n), &first).await.unwrap(), Outcome::Done);
+    }
+    // One by a save, one by a touch: both are live now, though a purge would have been due at their first expiry.
+    assert_eq!(store.save(&past, &key(1), first.version, &second).await.unwrap(), Outcome::Done);
+    assert_eq!(store.touch(&past, &key(2), second.expires_at).await.unwrap(), Outcome::Done);
+    let due = |at: Timestamp| -> i64 {
+        let count = "select count(*) from sessions where purge_at <= ?1";
+        place.foreign().query_row(count, [at.as_millis()], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(due(now().now), 2, "saves and touches leave it to the purge");
+    let purged = store.purge(&now(), MANY).await.unwrap();
+    assert_eq!((purged.removed, purged.more), (0, false));
+    assert_eq!(due(now().now), 0, "which looks at each once");
+    assert!(get(&store, 1).await.is_some() && get(&store, 2).await.is_some());
+
+    // A save that brings the expiry nearer brings the purge nearer.
+    let mut third = record(b"3");
+    third.expires_at = now().now.minus(hours(1));
+    assert_eq!(store.save(&now(), &key(1), second.version, &third).await.unwrap(), Outcome::Done);
+    assert_eq!(store.purge(&now(), MANY).await.unwrap().removed, 1);
+    assert!(get(&store, 2).await.is_some());
+}
+
+#[tokio::test]
 async fn principals_are_compared_byte_for_byte_and_indexed() {
     let place = Place::new();
     let store = place.open().await;
