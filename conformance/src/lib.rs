@@ -8,6 +8,8 @@ mod harness;
 mod report;
 mod runner;
 
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod gate;
 pub mod history;
 pub mod proxy;

@@ -1,0 +1,130 @@
+//! The work that every store is measured by: `load` and `load+save` of 1,000 sessions of 200 bytes by 1, 32 and 128 tasks.
+//!
+//! A save adds one to a session's count, and at the end the counts are added up: a lost update fails the benchmark.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use conformance::bench;
+//! use store_memory::MemoryStore;
+//!
+//! // A bench target with `harness = false`, run by `cargo bench`.
+//! fn main() {
+//!     bench::run("memory", async || Ok(Arc::new(MemoryStore::new()) as _));
+//! }
+//! ```
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use session_core::{Bytes, Call, Clock as _, Outcome, Record, Result, Store, StoreKey, SystemClock, Version, hours};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+const SESSIONS: u64 = 1000;
+const ROUND: u64 = 1 << 15;
+
+/// Measures the store that `open` gives, an empty one, with criterion's usual arguments.
+///
+/// # Panics
+/// When the store answers an error, and when updates are lost.
+pub fn run(name: &str, open: impl AsyncFnOnce() -> Result<Arc<dyn Store>>) {
+    let mut criterion = Criterion::default().configure_from_args();
+    let runtime = Runtime::new().expect("a runtime");
+    let store = runtime.block_on(async {
+        let store = open().await.expect("a store");
+        for n in 0..SESSIONS {
+            let created = store.create(&now(), &key(n), &record(0)).await.expect("a create");
+            assert_eq!(created, Outcome::Done, "the store is not empty");
+        }
+        store
+    });
+    for (work, saves) in [("load", false), ("load+save", true)] {
+        let mut group = criterion.benchmark_group(format!("{name}/{work}"));
+        group.throughput(Throughput::Elements(ROUND)).sample_size(10);
+        for tasks in [1, 32, 128] {
+            group.bench_function(BenchmarkId::from_parameter(tasks), |bencher| {
+                bencher.iter_custom(|rounds| runtime.block_on(measure(&store, rounds, tasks, saves)));
+            });
+        }
+        group.finish();
+    }
+    criterion.final_summary();
+}
+
+/// `rounds` times `ROUND` operations, spread over `tasks`.
+async fn measure(store: &Arc<dyn Store>, rounds: u64, tasks: u64, saves: bool) -> Duration {
+    let before = total(&**store).await;
+    let each = rounds * ROUND / tasks;
+    let start = Instant::now();
+    let mut running = JoinSet::new();
+    for task in 0..tasks {
+        let store = Arc::clone(store);
+        running.spawn(async move {
+            for i in 0..each {
+                let n = (task * 7919 + i * 31) % SESSIONS;
+                if saves { increment(&*store, n).await } else { drop(load(&*store, n).await) }
+            }
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done.expect("a task ends well");
+    }
+    let took = start.elapsed();
+    let counted = total(&**store).await - before;
+    assert_eq!(counted, if saves { each * tasks } else { 0 }, "lost updates");
+    took
+}
+
+async fn load(store: &dyn Store, n: u64) -> Record {
+    store.load(&now(), &key(n)).await.expect("a load").expect("a live session")
+}
+
+async fn increment(store: &dyn Store, n: u64) {
+    loop {
+        let old = load(store, n).await;
+        let new = record(count(&old) + 1);
+        match store.save(&now(), &key(n), old.version, &new).await.expect("a save") {
+            Outcome::Done => return,
+            Outcome::Conflict => {}
+            other => panic!("the session went: {other:?}"),
+        }
+    }
+}
+
+async fn total(store: &dyn Store) -> u64 {
+    let mut total = 0;
+    for n in 0..SESSIONS {
+        total += count(&load(store, n).await);
+    }
+    total
+}
+
+fn now() -> Call {
+    Call::new(SystemClock.now())
+}
+
+/// Bytes that are as uniform as those of real keys, and the same in each run.
+fn key(n: u64) -> StoreKey {
+    let mut bytes = [0; StoreKey::LEN];
+    for (word, i) in bytes.chunks_exact_mut(8).zip(1..) {
+        // The mixing step of SplitMix64.
+        let mut z = (n * 4 + i).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        word.copy_from_slice(&(z ^ (z >> 27)).to_le_bytes());
+    }
+    StoreKey::from_bytes(bytes)
+}
+
+/// A session of 200 bytes that begins with a count.
+fn record(count: u64) -> Record {
+    let now = SystemClock.now();
+    let mut data = vec![b'x'; 200];
+    data[..8].copy_from_slice(&count.to_le_bytes());
+    Record::new(Version::random(), now, now.plus(hours(24)), None, Bytes::from(data))
+}
+
+fn count(record: &Record) -> u64 {
+    u64::from_le_bytes(record.data[..8].try_into().expect("eight bytes"))
+}
