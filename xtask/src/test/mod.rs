@@ -1,7 +1,6 @@
 //! `cargo xtask test`: everything there is, counted.
 
 mod build;
-mod process;
 mod table;
 mod tally;
 
@@ -11,10 +10,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use build::{Kind, Program};
-use process::Ended;
 use tally::Tally;
 
 use crate::Result;
+use crate::process::{self, Ended};
 
 /// A test program that is not over by then hangs.
 const LONGEST: Duration = Duration::from_secs(45 * 60);
