@@ -1,7 +1,7 @@
 //! `cargo xtask images`: the images of the servers that stores are tested against.
 
 mod build;
-mod compose;
+pub(crate) mod compose;
 mod docker;
 mod progress;
 

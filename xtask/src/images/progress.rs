@@ -47,8 +47,9 @@ pub(super) fn watched(command: &mut Command, mut go_on: impl FnMut(Duration, &[S
 
 /// The last thing that a failed command said before its exit status, in one line.
 pub(super) fn complaint(ended: &Ended) -> String {
-    let said = ended.output.iter().filter(|line| !line.trim().is_empty() && !line.starts_with("ended by exit status"));
-    said.last().map_or_else(|| "it says nothing".into(), |line| line.trim().to_owned())
+    let mut said = ended.output.iter().rev().map(|line| line.trim());
+    let said = said.find(|line| !line.is_empty() && !line.starts_with("ended by exit status"));
+    said.unwrap_or("it says nothing").to_owned()
 }
 
 /// The last lines, indented.
