@@ -41,6 +41,36 @@ pub(super) const POSTGRES: Kind = Kind {
     url: "postgres://conformance:{password}@{address}/conformance",
 };
 
+pub(super) const MYSQL: Kind = Kind {
+    name: "mysql",
+    image: "mysql:9.7.4",
+    port: 3306,
+    probe: Probe::Mysql,
+    environment: &[
+        ("MYSQL_RANDOM_ROOT_PASSWORD", "yes"),
+        ("MYSQL_DATABASE", USER),
+        ("MYSQL_USER", USER),
+        ("MYSQL_PASSWORD", "{password}"),
+    ],
+    command: &["mysqld", "--max-connections=500"],
+    url: "mysql://conformance:{password}@{address}/conformance",
+};
+
+pub(super) const MARIADB: Kind = Kind {
+    name: "mariadb",
+    image: "mariadb:11.8.9",
+    port: 3306,
+    probe: Probe::Mysql,
+    environment: &[
+        ("MARIADB_RANDOM_ROOT_PASSWORD", "yes"),
+        ("MARIADB_DATABASE", USER),
+        ("MARIADB_USER", USER),
+        ("MARIADB_PASSWORD", "{password}"),
+    ],
+    command: &["mariadbd", "--max-connections=500"],
+    url: "mariadb://conformance:{password}@{address}/conformance",
+};
+
 pub(super) const REDIS: Kind = Kind {
     name: "redis",
     image: "redis:8.0.6",

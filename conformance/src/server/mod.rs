@@ -65,6 +65,22 @@ pub async fn postgres() -> Result<Server> {
     Server::of(&kind::POSTGRES).await
 }
 
+/// A MySQL server, with an empty database.
+///
+/// # Errors
+/// If none can be had, or it does not answer.
+pub async fn mysql() -> Result<Server> {
+    Server::of(&kind::MYSQL).await
+}
+
+/// A MariaDB server, with an empty database.
+///
+/// # Errors
+/// If none can be had, or it does not answer.
+pub async fn mariadb() -> Result<Server> {
+    Server::of(&kind::MARIADB).await
+}
+
 /// A Redis server.
 ///
 /// # Errors

@@ -19,6 +19,8 @@ pub(super) enum Probe {
     Postgres { user: &'static str, database: &'static str },
     /// `PING`, answered by `PONG` or the word that a password is wanted, or by `LOADING`.
     Redis,
+    /// Nothing: the server speaks first, with its version, or with an error.
+    Mysql,
 }
 
 /// What one attempt came to.
@@ -60,6 +62,15 @@ impl Probe {
                 let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
                 refusal(&mut stream, length.saturating_sub(4)).await
             }
+            Self::Mysql => {
+                // Length and number of the packet, then what it is: 10 is the version of the handshake.
+                let mut head = [0; 5];
+                stream.read_exact(&mut head).await?;
+                if head[4] == 10 {
+                    return Ok(Answer::Ready);
+                }
+                refusal(&mut stream, u32::from_le_bytes([head[0], head[1], head[2], 0]).saturating_sub(1)).await
+            }
             Self::Redis => {
                 stream.write_all(b"PING\r\n").await?;
                 let line = line(&mut stream).await?;
@@ -77,7 +88,7 @@ fn startup(user: &str, database: &str) -> Vec<u8> {
     [&length.to_be_bytes()[..], &196_608_u32.to_be_bytes(), body.as_bytes()].concat()
 }
 
-/// PostgreSQL's error, its fields one after the other.
+/// An error as it stands in the packet, readable or nearly so.
 async fn refusal(stream: &mut TcpStream, length: u32) -> io::Result<Answer> {
     let mut text = Vec::new();
     stream.take(u64::from(length.min(4096))).read_to_end(&mut text).await?;

@@ -133,7 +133,7 @@ impl Run<'_> {
         if empty {
             println!("{name} ran no test: a file in tests/ is there to run something");
         }
-        if program.kind == Kind::Integration && program.target.starts_with("conformance") && !report.exists() {
+        if program.kind == Kind::Integration && proves_a_store(program) && !report.exists() {
             self.fail(format!("{name}: left no report, so the table would lack this store"));
         }
         if program.kind == Kind::Integration && program.target == "mutants" {
@@ -193,6 +193,11 @@ impl Run<'_> {
         println!("{passed} passed, {failed} failed");
         Ok(self.total)
     }
+}
+
+/// Whether a test program is the suite over a store: `tests/conformance.rs`, or one named for its server.
+fn proves_a_store(program: &Program) -> bool {
+    program.target == "conformance" || servers::needed(program).contains(&&*program.target)
 }
 
 /// Runs `command` after the beginning of a line that says what is running.
