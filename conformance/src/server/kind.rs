@@ -90,3 +90,13 @@ pub(super) const VALKEY: Kind = Kind {
     command: &["valkey-server", "--requirepass", "{password}"],
     url: "redis://:{password}@{address}/0",
 };
+
+pub(super) const DYNAMO: Kind = Kind {
+    name: "dynamo",
+    image: "amazon/dynamodb-local:2.6.1",
+    port: 8000,
+    probe: Probe::Http,
+    environment: &[],
+    command: &[],
+    url: "dynamodb://conformance:{password}@{address}/us-east-1",
+};

@@ -97,6 +97,15 @@ pub async fn valkey() -> Result<Server> {
     Server::of(&kind::VALKEY).await
 }
 
+/// DynamoDB Local, which keeps its tables in memory: they are gone after a [`stop`](Server::stop).
+/// It takes any credentials; those in the URL are the access key's id and its secret, the path is the region.
+///
+/// # Errors
+/// If none can be had, or it does not answer.
+pub async fn dynamo() -> Result<Server> {
+    Server::of(&kind::DYNAMO).await
+}
+
 impl Server {
     async fn of(kind: &'static Kind) -> Result<Self> {
         let variable = |what: &str| {

@@ -21,6 +21,8 @@ pub(super) enum Probe {
     Redis,
     /// Nothing: the server speaks first, with its version, or with an error.
     Mysql,
+    /// A request for anything, answered by any status: whoever speaks HTTP is there.
+    Http,
 }
 
 /// What one attempt came to.
@@ -70,6 +72,11 @@ impl Probe {
                     return Ok(Answer::Ready);
                 }
                 refusal(&mut stream, u32::from_le_bytes([head[0], head[1], head[2], 0]).saturating_sub(1)).await
+            }
+            Self::Http => {
+                stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+                let line = line(&mut stream).await?;
+                Ok(if line.starts_with("HTTP/") { Answer::Ready } else { Answer::NotYet(line) })
             }
             Self::Redis => {
                 stream.write_all(b"PING\r\n").await?;

@@ -68,7 +68,11 @@ fn docker_build(image: &str, options: &[&str], context: &Path) -> Result<()> {
     let mut command = Command::new("docker");
     // The builder that every version has, and that takes a base which is here only.
     command.env("DOCKER_BUILDKIT", "0").args(["build", "--force-rm", "-t", image]).args(options).arg(context);
-    progress::long(&format!("docker build -t {image}"), &mut command)
+    progress::long(&format!("docker build -t {image}"), &mut command)?;
+    // What only the build needed is large. If it stays, it costs space and nothing else.
+    let mut prune = Command::new("docker");
+    let _ = silent(prune.args(["image", "prune", "--force", "--filter", "label=conformance.stage"]));
+    Ok(())
 }
 
 fn build_base(recipe: &Path, image: &str, scratch: &Path) -> Result<()> {

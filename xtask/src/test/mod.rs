@@ -171,6 +171,7 @@ impl Run<'_> {
 
     /// The tables, what failed, and the line of totals: the last one.
     fn conclude(mut self) -> Result<Tally> {
+        self.servers.clean();
         let mut tables = table::read(&self.reports.folder)?;
         if let Some(printed) = self.mutants.take()
             && !tables.add_mutants(&printed)

@@ -66,9 +66,7 @@ impl Servers {
             }
             Err(error) => {
                 println!("servers: {error}");
-                servers
-                    .missing
-                    .extend(names.into_iter().map(|name| (name, "there is no Docker, see above".to_owned())));
+                servers.missing.extend(names.into_iter().map(|name| (name, "see above, under servers".to_owned())));
             }
         }
         servers
@@ -92,10 +90,10 @@ impl Servers {
     }
 }
 
-impl Drop for Servers {
+impl Servers {
     /// Removes containers that outlived their test programs, which can only be if those were killed.
-    fn drop(&mut self) {
-        let Some(run) = &self.run else { return };
+    pub(super) fn clean(&mut self) {
+        let Some(run) = self.run.take() else { return };
         let mut list = Command::new("docker");
         list.args(["ps", "--all", "--quiet", "--filter", &format!("label=conformance.run={run}")]);
         let Ok(left) = process::run(&mut list, REMOVAL) else { return };
@@ -105,6 +103,13 @@ impl Drop for Servers {
             // What does not succeed is shown by `docker ps`; the tests have been counted.
             let _ = process::run(remove.args(["rm", "--force", "--volumes"]).args(&left.output), REMOVAL);
         }
+    }
+}
+
+impl Drop for Servers {
+    /// Where an error ended the run before its conclusion.
+    fn drop(&mut self) {
+        self.clean();
     }
 }
 
