@@ -13,6 +13,8 @@ pub mod bench;
 pub mod gate;
 pub mod history;
 pub mod proxy;
+#[cfg(feature = "containers")]
+pub mod server;
 
 pub use clause::{Clause, Failure, Need, Verdict};
 pub use clauses::clauses;

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod images;
+mod process;
 mod test;
 mod tidy;
 
@@ -21,6 +23,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Get the images of the servers that stores are tested against: pulled, or else built.
+    Images(images::Options),
     /// Run everything there is, and end with one line of totals.
     Test(test::Options),
     /// Check what the compiler does not.
@@ -29,6 +33,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::Images(options) => images::run(&root(), &options),
         Command::Test(options) => test::run(&root(), &options),
         Command::Tidy(options) => tidy::run(&root(), &options),
     };
@@ -40,6 +45,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Where what is built of the workspace at `root` goes.
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target))
 }
 
 /// The workspace, which this program was built from.

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything there is, counted.
 
 mod build;
-mod process;
+mod servers;
 mod table;
 mod tally;
 
@@ -11,26 +11,32 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use build::{Kind, Program};
-use process::Ended;
+use servers::Servers;
 use tally::Tally;
 
 use crate::Result;
+use crate::process::{self, Ended};
 
 /// A test program that is not over by then hangs.
 const LONGEST: Duration = Duration::from_secs(45 * 60);
 
+/// How often a test program that runs for long is said to be running.
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// How to test.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Options {
     /// Show the output of test programs that succeed, too.
     #[arg(long, short)]
     verbose: bool,
+    /// Leave out what needs a database server, and Docker with it.
+    #[arg(long)]
+    embedded: bool,
 }
 
 /// Builds and runs every test program and the doctests; whether all of them succeeded.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target));
-    let total = everything(&Place { root: root.to_owned(), target }, options.verbose)?;
+    let total = everything(&Place { root: root.to_owned(), target: crate::target(root) }, options)?;
     Ok(total.failed == 0)
 }
 
@@ -50,19 +56,33 @@ impl Place {
     }
 }
 
-fn everything(place: &Place, verbose: bool) -> Result<Tally> {
+fn everything(place: &Place, options: &Options) -> Result<Tally> {
     let reports = Reports::fresh(place)?;
     println!("building …");
     let built = build::build(place)?;
-    let mut run = Run { place, reports, verbose, total: Tally::default(), mutants: None, failures: Vec::new() };
+    let (programs, left_out): (Vec<_>, Vec<_>) =
+        built.programs.iter().partition(|program| !options.embedded || servers::needed(program).is_empty());
+    let servers = Servers::of(&place.root, &programs);
+    let mut run = Run {
+        place,
+        reports,
+        verbose: options.verbose,
+        servers,
+        total: Tally::default(),
+        mutants: None,
+        failures: Vec::new(),
+    };
     for target in &built.broken {
         run.fail(format!("{target}: does not compile"));
     }
     if !built.well && built.broken.is_empty() {
         run.fail("the build failed, see above".into());
     }
-    for program in &built.programs {
+    for program in programs {
         run.program(program)?;
+    }
+    for program in left_out {
+        println!("{} left out: it needs a server", program.name());
     }
     run.doctests()?;
     run.conclude()
@@ -73,6 +93,7 @@ struct Run<'a> {
     place: &'a Place,
     reports: Reports,
     verbose: bool,
+    servers: Servers,
     total: Tally,
     /// The table of mutants, as their program prints it.
     mutants: Option<Vec<String>>,
@@ -89,6 +110,10 @@ impl Run<'_> {
 
     fn program(&mut self, program: &Program) -> Result<()> {
         let name = program.name();
+        if let Some(why) = self.servers.missing(program) {
+            self.fail(format!("{name}: not run: {why}"));
+            return Ok(());
+        }
         let report = self.reports.path(program);
         let mut command = Command::new(&program.executable);
         command
@@ -96,7 +121,8 @@ impl Run<'_> {
             .env("CARGO_MANIFEST_DIR", &program.folder)
             .env("CARGO_PKG_NAME", &program.package)
             .env("CARGO_PKG_VERSION", &program.version)
-            .env("CONFORMANCE_REPORT", &report);
+            .env("CONFORMANCE_REPORT", &report)
+            .envs(self.servers.variables());
         let (ended, took) = announced(&name, &mut command)?;
         let mut tally = Tally::of_program(&ended.output, ended.well);
         let empty = program.kind == Kind::Integration && tally.all() == 0;
@@ -107,7 +133,7 @@ impl Run<'_> {
         if empty {
             println!("{name} ran no test: a file in tests/ is there to run something");
         }
-        if program.kind == Kind::Integration && program.target == "conformance" && !report.exists() {
+        if program.kind == Kind::Integration && proves_a_store(program) && !report.exists() {
             self.fail(format!("{name}: left no report, so the table would lack this store"));
         }
         if program.kind == Kind::Integration && program.target == "mutants" {
@@ -145,6 +171,7 @@ impl Run<'_> {
 
     /// The tables, what failed, and the line of totals: the last one.
     fn conclude(mut self) -> Result<Tally> {
+        self.servers.clean();
         let mut tables = table::read(&self.reports.folder)?;
         if let Some(printed) = self.mutants.take()
             && !tables.add_mutants(&printed)
@@ -169,12 +196,27 @@ impl Run<'_> {
     }
 }
 
+/// Whether a test program is the suite over a store: `tests/conformance.rs`, or one named for its server.
+fn proves_a_store(program: &Program) -> bool {
+    program.target == "conformance" || servers::needed(program).contains(&&*program.target)
+}
+
 /// Runs `command` after the beginning of a line that says what is running.
 fn announced(name: &str, command: &mut Command) -> Result<(Ended, Duration)> {
     print!("{name} … ");
     std::io::stdout().flush()?;
     let begun = Instant::now();
-    let ended = process::run(command, LONGEST).map_err(|error| format!("{name} cannot be started: {error}"))?;
+    let mut told = 1;
+    let ended = process::run_while(command, |elapsed, _| {
+        if elapsed >= told * MINUTE {
+            print!("{told} min … ");
+            // Progress that cannot be shown is no reason to stop.
+            let _ = std::io::stdout().flush();
+            told += 1;
+        }
+        elapsed < LONGEST
+    });
+    let ended = ended.map_err(|error| format!("{name} cannot be started: {error}"))?;
     Ok((ended, begun.elapsed()))
 }
 
@@ -201,7 +243,7 @@ impl Reports {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, Tally, everything};
+    use super::{Options, Place, Tally, everything};
 
     /// What a run of a small workspace comes to: one library with these tests, in files of their own.
     fn total(library: &str, tests: &[(&str, &str)]) -> Tally {
@@ -217,7 +259,7 @@ mod tests {
         for (name, text) in tests {
             write(&format!("tests/{name}.rs"), text);
         }
-        everything(&Place { root: root.to_owned(), target: root.join("target") }, false).unwrap()
+        everything(&Place { root: root.to_owned(), target: root.join("target") }, &Options::default()).unwrap()
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod arrows;
 mod code;
+mod containers;
 mod docs;
 mod manifests;
 mod rooms;
@@ -70,6 +71,11 @@ const CHECKS: &[Check] = &[
         find: arrows::check,
     },
     Check { name: "rooms", rule: "every store has the same rooms", find: rooms::check },
+    Check {
+        name: "containers",
+        rule: "every server has its image, its recipe and one version of it",
+        find: containers::check,
+    },
     Check { name: "manifests.lints", rule: "every crate takes the workspace's lints", find: manifests::lints },
     Check { name: "manifests.readme", rule: "every crate's README is its documentation", find: manifests::readme },
     Check {

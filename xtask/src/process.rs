@@ -16,8 +16,17 @@ pub(crate) struct Ended {
     pub(crate) well: bool,
 }
 
+/// How often somebody who watches a program is asked whether it may go on.
+const TICK: Duration = Duration::from_millis(500);
+
 /// Runs `command` to its end, or for `longest`.
 pub(crate) fn run(command: &mut Command, longest: Duration) -> Result<Ended> {
+    run_while(command, |elapsed, _| elapsed < longest)
+}
+
+/// Runs `command` to its end, or until `go_on` says no. It is told how long that has been and what was said so far.
+pub(crate) fn run_while(command: &mut Command, mut go_on: impl FnMut(Duration, &[String]) -> bool) -> Result<Ended> {
+    let begun = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (lines, heard) = channel();
     let readers: Vec<_> = [
@@ -28,10 +37,10 @@ pub(crate) fn run(command: &mut Command, longest: Duration) -> Result<Ended> {
     .flatten()
     .collect();
     let mut output = Vec::new();
-    if !hear(&heard, Instant::now() + longest, &mut output) {
+    if !hear(&heard, &mut output, |output| go_on(begun.elapsed(), output)) {
         child.kill()?;
         child.wait()?;
-        output.push(format!("not over after {} s: ended from outside", longest.as_secs()));
+        output.push(format!("not over after {} s: ended from outside", begun.elapsed().as_secs()));
         return Ok(Ended { output, well: false });
     }
     for reader in readers {
@@ -56,13 +65,20 @@ fn listen(pipe: impl Read + Send + 'static, lines: Sender<String>) -> std::threa
     })
 }
 
-/// Whether both pipes were closed before `until`.
-fn hear(heard: &Receiver<String>, until: Instant, output: &mut Vec<String>) -> bool {
+/// Whether both pipes were closed before somebody lost patience.
+fn hear(heard: &Receiver<String>, output: &mut Vec<String>, mut go_on: impl FnMut(&[String]) -> bool) -> bool {
+    let mut asked = Instant::now();
     loop {
-        match heard.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match heard.recv_timeout(TICK.saturating_sub(asked.elapsed())) {
             Ok(line) => output.push(line),
             Err(RecvTimeoutError::Disconnected) => return true,
-            Err(RecvTimeoutError::Timeout) => return false,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if asked.elapsed() >= TICK {
+            if !go_on(output) {
+                return false;
+            }
+            asked = Instant::now();
         }
     }
 }
@@ -96,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_hang_is_ended() {
-        let ended = shell("echo begun; exec sleep 600", Duration::from_millis(300));
+        let ended = shell("echo begun; exec sleep 600", Duration::from_millis(600));
         assert!(!ended.well);
         assert!(ended.output.last().unwrap().starts_with("not over"), "{:?}", ended.output);
     }

@@ -1,0 +1,138 @@
+//! `cargo xtask images`: the images of the servers that stores are tested against.
+
+mod build;
+pub(crate) mod compose;
+mod docker;
+mod progress;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+pub(crate) use compose::{Service, services};
+
+use crate::Result;
+
+/// How long a registry may be silent before it is taken to be out of reach.
+const FIRST_WORD: Duration = Duration::from_secs(20);
+
+/// Which images to get.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Services of docker-compose.yml; all of them if none is named.
+    names: Vec<String>,
+    /// Build what could be built even where there is an image, as packages have become newer.
+    #[arg(long)]
+    fresh: bool,
+}
+
+/// An image that Docker has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Image {
+    /// The official one, by the name that the suite knows.
+    Official(String),
+    /// One of ours.
+    Built(String),
+}
+
+/// Gets the images of the named servers; whether all of them are there.
+pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
+    let services = services(root)?;
+    let known = || services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(unknown) = options.names.iter().find(|name| services.iter().all(|service| service.name != **name)) {
+        return Err(format!("there is no server {unknown}; there are {}", known()).into());
+    }
+    let wanted = |service: &&Service| options.names.is_empty() || options.names.contains(&service.name);
+    let mut images = Images::new(root)?;
+    let mut all = true;
+    for service in services.iter().filter(wanted) {
+        let begun = Instant::now();
+        let got = if options.fresh { images.build(&service.name) } else { images.get(service) };
+        match got {
+            Ok(Image::Official(image) | Image::Built(image)) => {
+                println!("{}: {image} ({:.1} s)", service.name, begun.elapsed().as_secs_f64());
+            }
+            Err(error) => {
+                println!("{}: FAILED: {error}", service.name);
+                all = false;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Gets images, one after the other. Docker runs as long as there is such a value.
+pub(crate) struct Images {
+    containers: PathBuf,
+    scratch: PathBuf,
+    /// Why the first pull failed, if nothing can be pulled at all: then no further one is tried.
+    out_of_reach: bool,
+    /// Held so that two runs do not build the same at once.
+    _lock: File,
+}
+
+impl Images {
+    /// Has Docker running.
+    pub(crate) fn new(root: &Path) -> Result<Self> {
+        docker::ready()?;
+        let target = crate::target(root);
+        fs::create_dir_all(&target)?;
+        let lock = File::create(target.join("images.lock"))?;
+        if lock.try_lock().is_err() {
+            println!("images: waiting for another run that gets images");
+            lock.lock()?;
+        }
+        let containers = root.join("containers");
+        Ok(Self { containers, scratch: target.join("images"), out_of_reach: false, _lock: lock })
+    }
+
+    /// The image of a server: one that is there, else pulled, else built.
+    pub(crate) fn get(&mut self, service: &Service) -> Result<Image> {
+        let Service { name, image: official } = service;
+        if build::exists(official) {
+            return Ok(Image::Official(official.clone()));
+        }
+        let built = build::tag(&self.containers, name)?;
+        if build::exists(&built) {
+            return Ok(Image::Built(built));
+        }
+        if !self.out_of_reach {
+            println!("{name}: docker pull {official} …");
+            match pull(official)? {
+                Pulled::Yes => return Ok(Image::Official(official.clone())),
+                Pulled::No { why, out_of_reach } => {
+                    println!("{name}: it cannot be pulled ({why}), so it is built from packages");
+                    self.out_of_reach = out_of_reach;
+                }
+            }
+        }
+        self.build(name)
+    }
+
+    fn build(&self, name: &str) -> Result<Image> {
+        build::build(&self.containers, name, &self.scratch).map(Image::Built)
+    }
+}
+
+enum Pulled {
+    Yes,
+    No { why: String, out_of_reach: bool },
+}
+
+fn pull(image: &str) -> Result<Pulled> {
+    let mut command = Command::new("docker");
+    // A registry that answers may take its time; one that does not is given up soon.
+    let mut spoke = false;
+    let ended = progress::watched(command.args(["pull", image]), |elapsed, output| {
+        spoke |= !output.is_empty();
+        spoke || elapsed < FIRST_WORD
+    })?;
+    if ended.well {
+        return Ok(Pulled::Yes);
+    }
+    let why = progress::complaint(&ended);
+    // What a registry says about one image tells nothing about the next.
+    let answered = ["not found", "manifest unknown", "denied", "toomanyrequests"].iter().any(|word| why.contains(word));
+    Ok(Pulled::No { why, out_of_reach: !answered })
+}
