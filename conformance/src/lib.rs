@@ -11,6 +11,8 @@ mod runner;
 pub mod gate;
 pub mod history;
 pub mod proxy;
+#[cfg(feature = "containers")]
+pub mod server;
 
 pub use clause::{Clause, Failure, Need, Verdict};
 pub use clauses::clauses;

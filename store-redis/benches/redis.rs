@@ -82,7 +82,7 @@ fn sqlite(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let directory = tempfile::tempdir().expect("a directory");
     let store: Arc<dyn Store> = runtime.block_on(async {
-        let store = SqliteStore::builder(directory.path().join("sessions.db")).open().await.expect("a store");
+        let store = RedisStore::builder(directory.path().join("sessions.db")).open().await.expect("a store");
         for n in 0..SESSIONS {
             let _ = store.create(&Call::new(SystemClock.now()), &key(n), &record(0)).await.expect("a create");
         }

@@ -1,0 +1,167 @@
+//! Servers to test against, each in a container of its own. Feature `containers`.
+//!
+//! ```no_run
+//! # async fn example() -> session_core::Result<()> {
+//! use conformance::{Subject, server};
+//!
+//! let server = server::postgres().await?;
+//! let subject = Subject::new("store-mine", "0.1.0").address(server.address()).secret(server.password());
+//! println!("open the store on {}", server.url());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A harness starts its server in [`subject`](crate::Harness::subject) and keeps it:
+//! when the harness goes, after the last clause, so does the container.
+//! Several servers of a kind may be had at once; each call starts another.
+//!
+//! # Where a server comes from
+//!
+//! 1. `CONFORMANCE_<NAME>_URL`, such as `CONFORMANCE_POSTGRES_URL`: a server that is there already is used as it is,
+//!    and stays. Whoever names it says where the suite may leave its tables, and gives a user who may make them.
+//! 2. A container of the image in `CONFORMANCE_<NAME>_IMAGE`, which takes the environment and the command of the
+//!    official one.
+//! 3. A container of the official image with the tag that this crate pins, pulled if need be.
+//!
+//! A server that cannot be had is an error and never a reason to skip anything.
+
+mod container;
+mod kind;
+mod probe;
+mod url;
+
+use std::env;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use session_core::{Error, ErrorKind, Result};
+
+use container::Container;
+use kind::Kind;
+use url::Url;
+
+/// How long a server that is said to be there already may take to answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A server that answers. One that was started for this value is removed with it.
+pub struct Server {
+    kind: &'static Kind,
+    url: Url,
+    container: Option<Container>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("name", &self.kind.name).field("address", &self.address()).finish()
+    }
+}
+
+/// A PostgreSQL server, with an empty database.
+///
+/// # Errors
+/// If none can be had, or it does not answer.
+pub async fn postgres() -> Result<Server> {
+    Server::of(&kind::POSTGRES).await
+}
+
+/// A Redis server.
+///
+/// # Errors
+/// If none can be had, or it does not answer.
+pub async fn redis() -> Result<Server> {
+    Server::of(&kind::REDIS).await
+}
+
+/// A Valkey server.
+///
+/// # Errors
+/// If none can be had, or it does not answer.
+pub async fn valkey() -> Result<Server> {
+    Server::of(&kind::VALKEY).await
+}
+
+impl Server {
+    async fn of(kind: &'static Kind) -> Result<Self> {
+        let variable = |what: &str| {
+            let name = format!("CONFORMANCE_{}_{what}", kind.name.to_uppercase());
+            env::var(&name).ok().filter(|value| !value.is_empty()).map(|value| (name, value))
+        };
+        if let Some((name, text)) = variable("URL") {
+            let url = Url::parse(&text, kind.port)
+                .map_err(|why| Error::new(ErrorKind::Config, format!("{name} is no URL of a server: {why}")))?;
+            kind.probe.answered(url.address(), PATIENCE).await.map_err(|why| {
+                let text = format!("{} at {}, where {name} says that it is: {why}", kind.name, url.address());
+                Error::new(ErrorKind::Unavailable, text)
+            })?;
+            return Ok(Self { kind, url, container: None });
+        }
+        let image = variable("IMAGE").map_or_else(|| kind.image.to_owned(), |(_, image)| image);
+        let password = format!("{:016x}", rand::random::<u64>());
+        let container = Container::start(kind, &image, &password).await.map_err(|why| {
+            let text = format!(
+                "{} in a container of {image}: {why}. CONFORMANCE_{upper}_IMAGE names another image, \
+                 CONFORMANCE_{upper}_URL a server that is there already",
+                kind.name,
+                upper = kind.name.to_uppercase(),
+            );
+            Error::new(ErrorKind::Unavailable, text)
+        })?;
+        let url = kind.url(container.address(), &password);
+        let url = Url::parse(&url, kind.port).map_err(|why| Error::new(ErrorKind::Other, why))?;
+        Ok(Self { kind, url, container: Some(container) })
+    }
+
+    /// What kind of server it is: `postgres`, `redis`, …
+    pub fn name(&self) -> &'static str {
+        self.kind.name
+    }
+
+    /// Where stores connect, password included.
+    pub fn url(&self) -> &str {
+        self.url.text()
+    }
+
+    /// `host:port`, for [`Subject::address`](crate::Subject::address).
+    pub fn address(&self) -> &str {
+        self.url.address()
+    }
+
+    /// [`url`](Self::url) with the server's address replaced by a proxy's.
+    pub fn url_through(&self, proxy: SocketAddr) -> String {
+        self.url.at(&proxy.to_string())
+    }
+
+    /// The password in the URL, for [`Subject::secret`](crate::Subject::secret); empty if there is none.
+    /// It is drawn anew for every container, so a text that holds it holds it for no other reason.
+    pub fn password(&self) -> &str {
+        self.url.password()
+    }
+
+    /// Stops the server, as an operator does: what it keeps on disk is there after [`start`](Self::start).
+    ///
+    /// # Errors
+    /// If it is not a container of this value's own, or the container does not stop.
+    pub async fn stop(&self) -> Result<()> {
+        self.own("be stopped")?.stop().await.map_err(|why| self.failed("stopping", &why))
+    }
+
+    /// Starts the server again, at the address that it had, and waits until it answers.
+    ///
+    /// # Errors
+    /// If it is not a container of this value's own, or it does not answer.
+    pub async fn start(&self) -> Result<()> {
+        self.own("be started")?.resume().await.map_err(|why| self.failed("starting", &why))
+    }
+
+    fn own(&self, what: &str) -> Result<&Container> {
+        self.container.as_ref().ok_or_else(|| {
+            let text = format!("{} at {} is not ours: it cannot {what} here", self.name(), self.address());
+            Error::new(ErrorKind::Unsupported, text)
+        })
+    }
+
+    fn failed(&self, what: &str, why: &str) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("{what} {}: {why}", self.name()))
+    }
+}

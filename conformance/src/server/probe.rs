@@ -1,0 +1,142 @@
+//! Whether a server answers: a port that is open says little, as Docker's own proxy opens it before the server does.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long one attempt may take. A server that is starting may accept a connection and say nothing.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// How long after a refused attempt the next one comes. Nothing announces that a port is open.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// The first words of a protocol: a question whose answer only a server gives that is ready to serve.
+pub(super) enum Probe {
+    /// A start-up message, answered by a request to authenticate, or by an error while the server is starting.
+    Postgres { user: &'static str, database: &'static str },
+    /// `PING`, answered by `PONG` or the word that a password is wanted, or by `LOADING`.
+    Redis,
+}
+
+/// What one attempt came to.
+enum Answer {
+    Ready,
+    /// Why not, in the server's words or ours.
+    NotYet(String),
+}
+
+impl Probe {
+    /// Waits until the server at `address` answers, at most for `patience`.
+    pub(super) async fn answered(&self, address: &str, patience: Duration) -> Result<(), String> {
+        let begun = Instant::now();
+        loop {
+            let why = match timeout(ATTEMPT, self.ask(address)).await {
+                Ok(Ok(Answer::Ready)) => return Ok(()),
+                Ok(Ok(Answer::NotYet(why))) => why,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("silent for {} s", ATTEMPT.as_secs()),
+            };
+            if begun.elapsed() >= patience {
+                return Err(format!("it does not answer within {} s: {why}", patience.as_secs()));
+            }
+            // sleep: between attempts, see PAUSE.
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn ask(&self, address: &str) -> io::Result<Answer> {
+        let mut stream = TcpStream::connect(address).await?;
+        match self {
+            Self::Postgres { user, database } => {
+                stream.write_all(&startup(user, database)).await?;
+                let mut head = [0; 5];
+                stream.read_exact(&mut head).await?;
+                if head[0] == b'R' {
+                    return Ok(Answer::Ready);
+                }
+                let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+                refusal(&mut stream, length.saturating_sub(4)).await
+            }
+            Self::Redis => {
+                stream.write_all(b"PING\r\n").await?;
+                let line = line(&mut stream).await?;
+                let ready = line.starts_with("+PONG") || line.starts_with("-NOAUTH");
+                Ok(if ready { Answer::Ready } else { Answer::NotYet(line) })
+            }
+        }
+    }
+}
+
+/// PostgreSQL's first message, protocol 3.0.
+fn startup(user: &str, database: &str) -> Vec<u8> {
+    let body = format!("user\0{user}\0database\0{database}\0\0");
+    let length = u32::try_from(8 + body.len()).unwrap_or(u32::MAX);
+    [&length.to_be_bytes()[..], &196_608_u32.to_be_bytes(), body.as_bytes()].concat()
+}
+
+/// PostgreSQL's error, its fields one after the other.
+async fn refusal(stream: &mut TcpStream, length: u32) -> io::Result<Answer> {
+    let mut text = Vec::new();
+    stream.take(u64::from(length.min(4096))).read_to_end(&mut text).await?;
+    Ok(Answer::NotYet(String::from_utf8_lossy(&text).replace('\0', " ").trim().to_owned()))
+}
+
+/// What comes until the end of a line, or of the connection.
+async fn line(stream: &mut TcpStream) -> io::Result<String> {
+    let mut line = Vec::new();
+    while line.len() < 512 {
+        match stream.read_u8().await? {
+            b'\n' => break,
+            byte => line.push(byte),
+        }
+    }
+    Ok(String::from_utf8_lossy(&line).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that drops its first connections, as Docker's proxy does while nobody listens behind it,
+    /// then answers each with the next of these, the last one over and over.
+    async fn server(dropped: usize, answers: &'static [&'static [u8]]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            for _ in 0..dropped {
+                drop(listener.accept().await);
+            }
+            let mut answers = answers.iter();
+            let mut answer: &[u8] = b"";
+            while let Ok((mut stream, _)) = listener.accept().await {
+                answer = answers.next().copied().unwrap_or(answer);
+                let mut question = [0; 512];
+                let _ = stream.read(&mut question).await;
+                let _ = stream.write_all(answer).await;
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_server_is_waited_for_until_it_serves() {
+        let address = server(3, &[b"-LOADING the data set is being read\r\n", b"-NOAUTH who are you\r\n"]).await;
+        Probe::Redis.answered(&address, Duration::from_secs(30)).await.unwrap();
+
+        let address = server(1, &[b"E\0\0\0\x0cC57P03\0\0", b"R\0\0\0\x08\0\0\0\x0a"]).await;
+        let probe = Probe::Postgres { user: "ann", database: "shop" };
+        probe.answered(&address, Duration::from_secs(30)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_serves_is_given_up_with_its_reason() {
+        let address = server(0, &[b"-LOADING the data set is being read\r\n"]).await;
+        let why = Probe::Redis.answered(&address, Duration::from_millis(100)).await.unwrap_err();
+        assert!(why.contains("LOADING"), "{why}");
+    }
+}

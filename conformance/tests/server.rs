@@ -1,0 +1,66 @@
+//! Servers in containers: they answer, they come back, they go. On Redis, which starts fastest.
+
+use std::net::SocketAddr;
+
+use conformance::server::{self, Server};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// What the server says to these commands, in one connection.
+async fn say(server: &Server, commands: &[&str], answer: usize) -> String {
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let signed_in = format!("AUTH {}\r\n{}\r\n", server.password(), commands.join("\r\n"));
+    stream.write_all(signed_in.as_bytes()).await.unwrap();
+    let mut said = vec![0; "+OK\r\n".len() + answer];
+    stream.read_exact(&mut said).await.unwrap();
+    String::from_utf8(said).unwrap()
+}
+
+/// Servers of these tests are their own: what `CONFORMANCE_REDIS_URL` names is not to be stopped.
+fn somebody_elses() -> bool {
+    std::env::var_os("CONFORMANCE_REDIS_URL").is_some()
+}
+
+#[tokio::test]
+async fn a_server_answers_at_its_url_and_is_gone_with_its_value() {
+    let server = server::redis().await.unwrap();
+    assert_eq!(say(&server, &["PING"], 7).await, "+OK\r\n+PONG\r\n");
+    assert!(server.url().contains(server.address()) && server.url().contains(server.password()));
+    assert!(!format!("{server:?}").contains(server.password()));
+    let proxy: SocketAddr = "127.0.0.1:1".parse().unwrap();
+    assert_eq!(server.url_through(proxy), server.url().replace(server.address(), "127.0.0.1:1"));
+    if somebody_elses() {
+        return;
+    }
+    let address = server.address().to_owned();
+    drop(server);
+    assert!(TcpStream::connect(&address).await.is_err(), "nobody listens at {address} any more");
+}
+
+#[tokio::test]
+async fn a_stopped_server_comes_back_at_its_address_with_its_data() {
+    if somebody_elses() {
+        return;
+    }
+    let server = server::redis().await.unwrap();
+    say(&server, &["SET k v", "SAVE"], 10).await;
+    server.stop().await.unwrap();
+    assert!(TcpStream::connect(server.address()).await.is_err(), "a stopped server accepts nobody");
+    server.start().await.unwrap();
+    assert_eq!(say(&server, &["GET k"], 7).await, "+OK\r\n$1\r\nv\r\n");
+}
+
+#[test]
+fn a_server_is_gone_after_a_panic_and_without_a_runtime() {
+    if somebody_elses() {
+        return;
+    }
+    let address = std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let server = runtime.block_on(server::redis()).unwrap();
+        drop(runtime);
+        std::panic::resume_unwind(Box::new(server.address().to_owned()));
+    });
+    let address = *address.join().unwrap_err().downcast::<String>().unwrap();
+    assert!(std::net::TcpStream::connect(&address).is_err(), "nobody listens at {address} any more");
+}
