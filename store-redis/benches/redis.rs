@@ -1,4 +1,7 @@
-//! In a file, `synchronous = normal`: `load` and `load+save` of 1000 sessions of 200 bytes by 1, 32 and 128 tasks. Lost updates are counted: there are none.
+//! `load` and `load+save` of 1000 sessions of 200 bytes by 1, 32 and 128 tasks. Lost updates are counted: there are none.
+//!
+//! `driver/…` is the same number of round trips by the driver alone, which protects nothing: `GET`, and `GET` with `SET … PXAT`.
+//! The server is the one in `CONFORMANCE_REDIS_URL`, or a container.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,6 +9,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use session_core::{Bytes, Call, Clock, Outcome, Record, Store, StoreKey, SystemClock, Version, hours};
 use store_redis::RedisStore;
+use store_redis::redis::{self, aio::MultiplexedConnection};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -78,21 +82,55 @@ async fn run(store: &Arc<dyn Store>, rounds: u64, tasks: u64, save: bool) -> Dur
     start.elapsed()
 }
 
-fn sqlite(c: &mut Criterion) {
+/// The same by the driver alone.
+async fn run_driver(connection: &MultiplexedConnection, rounds: u64, tasks: u64, save: bool) -> Duration {
+    let start = Instant::now();
+    let mut running = JoinSet::new();
+    for task in 0..tasks {
+        let mut connection = connection.clone();
+        running.spawn(async move {
+            for i in 0..rounds * ROUND / tasks {
+                let name = [b"driver:s:", &key((task * 7919 + i * 31) % SESSIONS).as_bytes()[..]].concat();
+                let bytes: Vec<u8> = redis::cmd("GET").arg(&name).query_async(&mut connection).await.expect("a GET");
+                if save {
+                    let mut set = redis::cmd("SET");
+                    set.arg(&name).arg(&bytes).arg("PXAT").arg(SystemClock.now().plus(hours(24)).as_millis());
+                    set.exec_async(&mut connection).await.expect("a SET");
+                }
+            }
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done.expect("a task ends well");
+    }
+    start.elapsed()
+}
+
+/// Sessions for the store and strings for the driver.
+async fn fill(url: &str) -> (Arc<dyn Store>, MultiplexedConnection) {
+    let store = RedisStore::builder(url).expect("a URL").namespace("bench").open().await.expect("a store");
+    let client = redis::Client::open(url).expect("a client");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
+    for n in 0..SESSIONS {
+        let call = Call::new(SystemClock.now());
+        let _ = store.delete(&call, &key(n), None).await.expect("a delete");
+        assert_eq!(store.create(&call, &key(n), &record(0)).await.expect("a create"), Outcome::Done);
+        let name = [b"driver:s:", &key(n).as_bytes()[..]].concat();
+        let set = redis::cmd("SET").arg(name).arg(&[b'x'; 234][..]).exec_async(&mut connection).await;
+        set.expect("a SET");
+    }
+    (Arc::new(store), connection)
+}
+
+fn bench(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
-    let directory = tempfile::tempdir().expect("a directory");
-    let store: Arc<dyn Store> = runtime.block_on(async {
-        let store = RedisStore::builder(directory.path().join("sessions.db")).open().await.expect("a store");
-        for n in 0..SESSIONS {
-            let _ = store.create(&Call::new(SystemClock.now()), &key(n), &record(0)).await.expect("a create");
-        }
-        Arc::new(store) as _
-    });
+    let server = runtime.block_on(conformance::server::redis()).expect("a server");
+    let (store, connection) = runtime.block_on(fill(server.url()));
     for (name, save) in [("load", false), ("load+save", true)] {
-        let mut group = c.benchmark_group(format!("sqlite/{name}"));
+        let mut group = c.benchmark_group(format!("redis/{name}"));
         group.throughput(Throughput::Elements(ROUND)).sample_size(10);
         for tasks in [1, 32, 128] {
-            group.bench_function(BenchmarkId::from_parameter(tasks), |b| {
+            group.bench_function(BenchmarkId::new("store", tasks), |b| {
                 b.iter_custom(|rounds| {
                     let before = runtime.block_on(total(&*store));
                     let took = runtime.block_on(run(&store, rounds, tasks, save));
@@ -101,10 +139,13 @@ fn sqlite(c: &mut Criterion) {
                     took
                 });
             });
+            group.bench_function(BenchmarkId::new("driver", tasks), |b| {
+                b.iter_custom(|rounds| runtime.block_on(run_driver(&connection, rounds, tasks, save)));
+            });
         }
         group.finish();
     }
 }
 
-criterion_group!(benches, sqlite);
+criterion_group!(benches, bench);
 criterion_main!(benches);

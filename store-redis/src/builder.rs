@@ -25,13 +25,7 @@ pub struct RedisStoreBuilder {
 
 impl RedisStoreBuilder {
     pub(crate) fn at(client: Client) -> Self {
-        Self {
-            client,
-            namespace: Namespace::default().to_string(),
-            timeout: seconds(5),
-            connections: 1,
-            queue: 16_384,
-        }
+        Self { client, namespace: Namespace::default().to_string(), timeout: seconds(5), connections: 1, queue: 16_384 }
     }
 
     /// What the keys begin with, of the form that [`Namespace`] allows. Default: `sessions`.

@@ -27,7 +27,9 @@ pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
     }
     // What the driver says may quote the URL: it is not passed on.
     let Ok(client) = redis::Client::open(server) else {
-        return wrong("the URL is not of the form redis://user:password@host:port/database; `#insecure` may follow where there is TLS");
+        return wrong(
+            "the URL is not of the form redis://user:password@host:port/database; `#insecure` may follow where there is TLS",
+        );
     };
     let mut builder = RedisStoreBuilder::at(client);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {

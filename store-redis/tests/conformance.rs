@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use conformance::server;
+
 mod common;
 
 fn main() -> ExitCode {
-    conformance::run(common::Server::new("CONFORMANCE_REDIS_URL"))
+    conformance::run(common::Redis::on("store-redis", || Box::pin(server::redis())))
 }

@@ -1,76 +1,74 @@
 //! What the suite needs to know of a Redis server, shared by the targets for Redis and for Valkey.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conformance::server::Server;
 use conformance::{Harness, Subject};
 use session_core::{Error, ErrorKind, Principal, Result, Store, StoreKey, async_trait};
-use store_redis::redis::{self, Client, ConnectionAddr, aio::MultiplexedConnection};
-use store_redis::{RedisStore, RedisStoreBuilder};
+use store_redis::RedisStore;
+use store_redis::redis::{self, Client, RedisError, aio::MultiplexedConnection};
+use tokio::sync::OnceCell;
 
 const TIME_OUT: Duration = Duration::from_secs(2);
 
-/// The server at the URL in this variable.
-pub(crate) struct Server(&'static str);
+/// The server of one kind, kept for as long as the suite runs.
+pub(crate) struct Redis {
+    /// What the table of all stores calls it.
+    name: &'static str,
+    start: fn() -> Starting,
+    server: OnceCell<Server>,
+}
 
-impl Server {
-    pub(crate) fn new(variable: &'static str) -> Self {
-        Self(variable)
+type Starting = Pin<Box<dyn Future<Output = Result<Server>> + Send>>;
+
+impl Redis {
+    pub(crate) const fn on(name: &'static str, start: fn() -> Starting) -> Self {
+        Self { name, start, server: OnceCell::const_new() }
     }
 
-    fn url(&self) -> Result<String> {
-        let missing = |_| Error::new(ErrorKind::Config, format!("{} names no server to test against", self.0));
-        std::env::var(self.0).map_err(missing)
-    }
-
-    fn client(&self) -> Result<Client> {
-        Client::open(self.url()?).map_err(other)
+    async fn server(&self) -> Result<&Server> {
+        self.server.get_or_try_init(|| (self.start)()).await
     }
 
     async fn raw(&self) -> Result<MultiplexedConnection> {
-        self.client()?.get_multiplexed_async_connection().await.map_err(other)
+        let client = Client::open(self.server().await?.url()).map_err(other)?;
+        client.get_multiplexed_async_connection().await.map_err(other)
     }
 }
 
-fn other(error: redis::RedisError) -> Error {
+fn other(error: RedisError) -> Error {
     Error::fixed(ErrorKind::Unavailable, "the server under test").with_source(&error)
 }
 
-async fn open(builder: RedisStoreBuilder, namespace: &str) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(builder.namespace(namespace).timeout(TIME_OUT).open().await?))
+async fn open(url: &str, namespace: &str) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(RedisStore::builder(url)?.namespace(namespace).timeout(TIME_OUT).open().await?))
 }
 
 #[async_trait]
-impl Harness for Server {
+impl Harness for Redis {
     async fn subject(&self) -> Result<Subject> {
+        let server = self.server().await?;
         let info: String = redis::cmd("INFO").arg("server").query_async(&mut self.raw().await?).await.map_err(other)?;
         let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
-        let server = match (field("valkey_version:"), field("redis_version:")) {
+        let named = match (field("valkey_version:"), field("redis_version:")) {
             (Some(version), _) => format!("Valkey {version}"),
             (None, version) => format!("Redis {}", version.unwrap_or("of unknown version")),
         };
-        let client = self.client()?;
-        let info = client.get_connection_info();
-        let mut subject = Subject::new("store-redis", env!("CARGO_PKG_VERSION")).server(server).time_out(TIME_OUT);
-        if let ConnectionAddr::Tcp(host, port) = info.addr() {
-            subject = subject.address(format!("{host}:{port}"));
-        }
-        if let Some(password) = info.redis_settings().password() {
-            subject = subject.secret(password);
-        }
-        Ok(subject)
+        let subject = Subject::new(self.name, env!("CARGO_PKG_VERSION")).server(named).time_out(TIME_OUT);
+        let secret = Some(server.password()).filter(|password| !password.is_empty());
+        let subject = subject.address(server.address());
+        Ok(secret.into_iter().fold(subject, Subject::secret))
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
-        open(RedisStore::builder(&self.url()?)?, namespace).await
+        open(self.server().await?.url(), namespace).await
     }
 
     async fn open_through(&self, proxy: SocketAddr, namespace: &str) -> Result<Arc<dyn Store>> {
-        let info = self.client()?.get_connection_info().clone();
-        let there = ConnectionAddr::Tcp(proxy.ip().to_string(), proxy.port());
-        let client = Client::open(info.set_addr(there)).map_err(other)?;
-        open(RedisStore::from_client(client), namespace).await
+        open(&self.server().await?.url_through(proxy), namespace).await
     }
 
     async fn plant_orphan(&self, namespace: &str, principal: &Principal, key: &StoreKey) -> Result<bool> {
