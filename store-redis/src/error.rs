@@ -1,0 +1,93 @@
+//! What the server's and the driver's errors mean to a caller.
+
+use redis::{ErrorKind as Driver, RedisError, ServerErrorKind as Server};
+use session_core::{Error, ErrorKind};
+
+pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
+pub(crate) const GIVEN_UP: Error = Error::fixed(ErrorKind::Unavailable, "an attempt to connect was given up");
+pub(crate) const STRANGE: Error = Error::fixed(ErrorKind::Other, "the server answered something else than was asked");
+
+/// The error for a caller.
+pub(crate) fn meaning(error: &RedisError) -> Error {
+    let (kind, message) = kind(error);
+    Error::fixed(kind, message).with_source(error)
+}
+
+/// Whether another connection is worth a try, be it that this one broke or that its server is no longer the primary.
+pub(crate) fn ends_connection(error: &RedisError) -> bool {
+    matches!(error.kind(), Driver::Io | Driver::Parse | Driver::Server(Server::ReadOnly))
+        || error.is_unrecoverable_error()
+}
+
+fn kind(error: &RedisError) -> (ErrorKind, &'static str) {
+    use ErrorKind::{Config, Corrupt, Other, Unavailable};
+    match error.kind() {
+        Driver::Io => (Unavailable, "the server cannot be reached"),
+        Driver::Parse => (Unavailable, "the connection is not one to a Redis server, or was mixed up"),
+        Driver::AuthenticationFailed => (Config, "the server refuses user or password"),
+        Driver::InvalidClientConfig => (Config, "the connection is wrongly configured"),
+        Driver::RESP3NotSupported => (Config, "the server does not speak RESP3: Redis 7.0 or Valkey is needed"),
+        Driver::Server(Server::BusyLoading) => (Unavailable, "the server is loading its data"),
+        Driver::Server(Server::ReadOnly) => (Unavailable, "the server is a replica now"),
+        Driver::Server(Server::MasterDown) => (Unavailable, "the server has lost its primary"),
+        Driver::Server(Server::TryAgain | Server::ClusterDown) => (Unavailable, "the cluster is not ready"),
+        Driver::Server(Server::Moved | Server::Ask | Server::CrossSlot) => (Config, CLUSTER),
+        Driver::Server(Server::NoPerm) => (Config, "the server's user may not do what this store needs"),
+        _ => match error.code() {
+            Some("OOM") => (Unavailable, "the server's memory is full"),
+            Some("BUSY") => (Unavailable, "the server is busy with somebody's script"),
+            Some("MISCONF" | "NOREPLICAS") => (Unavailable, "the server accepts no writes for now"),
+            Some("NOAUTH" | "WRONGPASS") => (Config, "the server refuses user or password"),
+            Some("WRONGTYPE") => (Corrupt, "what lies under the key is not one of this store's strings"),
+            _ => (Other, "the server refused a command"),
+        },
+    }
+}
+
+pub(crate) const CLUSTER: &str = "the server is part of a cluster; this store keeps its sessions on a single server";
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use redis::Value;
+
+    use super::*;
+
+    /// The error that a client makes of this reply.
+    fn reply(line: &str) -> RedisError {
+        let reply = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).and_then(Value::extract_error);
+        reply.expect_err("an error")
+    }
+
+    #[test]
+    fn an_outage_is_unavailable_and_a_wrong_setting_is_config() {
+        for line in [
+            "LOADING Redis is loading the dataset in memory",
+            "READONLY You can't write against a read only replica.",
+            "MASTERDOWN Link with MASTER is down",
+            "CLUSTERDOWN The cluster is down",
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            "BUSY Redis is busy running a script.",
+            "MISCONF Redis is configured to save RDB snapshots",
+            "NOREPLICAS Not enough good replicas to write.",
+        ] {
+            assert_eq!(meaning(&reply(line)).kind(), ErrorKind::Unavailable, "{line}");
+        }
+        for line in [
+            "MOVED 3999 127.0.0.1:6381",
+            "CROSSSLOT Keys in request don't hash to the same slot",
+            "NOAUTH Authentication required.",
+            "NOPERM this user has no permissions to run the 'get' command",
+            "WRONGPASS invalid username-password pair or user is disabled.",
+        ] {
+            assert_eq!(meaning(&reply(line)).kind(), ErrorKind::Config, "{line}");
+        }
+        assert_eq!(meaning(&reply("WRONGTYPE Operation against a key")).kind(), ErrorKind::Corrupt);
+        assert_eq!(meaning(&reply("ERR unknown command")).kind(), ErrorKind::Other);
+        let broken = RedisError::from(io::Error::from(io::ErrorKind::ConnectionReset));
+        assert_eq!(meaning(&broken).kind(), ErrorKind::Unavailable);
+        assert!(ends_connection(&broken) && ends_connection(&reply("READONLY You can't write")));
+        assert!(!ends_connection(&reply("OOM command not allowed")));
+    }
+}

@@ -1,0 +1,224 @@
+#![doc = include_str!("../README.md")]
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use redis::{Client, Cmd, ErrorKind as Driver, ServerErrorKind, Value};
+use session_core::{
+    Call, Capabilities, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store,
+    StoreKey, Timestamp, Version, async_trait,
+};
+
+mod builder;
+mod error;
+mod link;
+mod people;
+mod scan;
+mod schema;
+mod server;
+mod url;
+
+pub use builder::RedisStoreBuilder;
+/// The driver, for [`RedisStore::from_client`].
+pub use redis;
+
+use error::STRANGE;
+use link::{Failure, Pool};
+use schema::{Keys, OTHER_LAYOUT, Script, Scripts};
+
+/// The longest data. A string may have 512 MB, but the server has one thread, and everybody else would wait for it.
+const MAX_DATA_LEN: usize = 16 << 20;
+
+/// Sessions in Redis or Valkey. See the [crate's documentation](crate).
+///
+/// Clones are cheap and share connections.
+#[derive(Clone)]
+pub struct RedisStore(Arc<Inner>);
+
+struct Inner {
+    pool: Pool,
+    keys: Keys,
+    scripts: Scripts,
+    namespace: Namespace,
+}
+
+impl RedisStore {
+    /// Opens what `url` names: `redis://user:password@host:port/database`, all but the host optional;
+    /// `rediss` for TLS, and `valkey` and `valkeys` mean the same.
+    /// Options: `namespace`, `timeout` in ms, `connections`, `queue`; [`RedisStoreBuilder`] explains them.
+    ///
+    /// ```no_run
+    /// use store_redis::RedisStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// let store = RedisStore::connect("redis://:secret@localhost/?namespace=web_sessions&timeout=2000").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a URL that is wrong, and what [`RedisStoreBuilder::open`] answers.
+    pub async fn connect(url: &str) -> Result<Self> {
+        url::parse(url)?.open().await
+    }
+
+    /// A store at `url`, with more to say about it.
+    ///
+    /// ```no_run
+    /// use session_core::seconds;
+    /// use store_redis::RedisStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// let store = RedisStore::builder("redis://localhost")?.namespace("web_sessions").timeout(seconds(2)).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a URL that is wrong.
+    pub fn builder(url: &str) -> Result<RedisStoreBuilder> {
+        url::parse(url)
+    }
+
+    /// A store at the address that `client` names, with its user, database and certificates.
+    ///
+    /// Only that is taken from it: the store makes its own connections, which speak RESP3.
+    pub fn from_client(client: Client) -> RedisStoreBuilder {
+        RedisStoreBuilder::at(client)
+    }
+
+    async fn call<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.0.pool.call(work).await
+    }
+
+    /// Runs a script by its hash, and by its text where the server does not know it: after a restart or a `SCRIPT FLUSH`.
+    async fn run(&self, script: &Script, key: &[u8], arguments: impl Fn(&mut Cmd)) -> Result<Value> {
+        let command = |eval: &str, what: &str| {
+            let mut command = Cmd::new();
+            command.arg(eval).arg(what).arg(1).arg(key);
+            arguments(&mut command);
+            command
+        };
+        match self.0.pool.send(&command("EVALSHA", &script.hash)).await {
+            Err(Failure::Server(error)) if error.kind() == Driver::Server(ServerErrorKind::NoScript) => {
+                Ok(self.0.pool.send(&command("EVAL", &script.text)).await?)
+            }
+            answer => Ok(answer?),
+        }
+    }
+
+    /// A write to one record.
+    async fn write(&self, script: &Script, key: &StoreKey, arguments: impl Fn(&mut Cmd)) -> Result<Outcome> {
+        let key = self.0.keys.record(key);
+        match self.call(self.run(script, &key, arguments)).await? {
+            Value::Int(0) => Ok(Outcome::Done),
+            Value::Int(1) => Ok(Outcome::Exists),
+            Value::Int(2) => Ok(Outcome::Conflict),
+            Value::Int(3) => Ok(Outcome::Missing),
+            Value::Int(4) => Err(OTHER_LAYOUT),
+            _ => Err(STRANGE),
+        }
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").field("namespace", &self.0.namespace).finish_non_exhaustive()
+    }
+}
+
+fn fits(record: &Record) -> Result<()> {
+    if record.data.len() > MAX_DATA_LEN {
+        return Err(Error::fixed(ErrorKind::TooLarge, "more than 16 MiB of data"));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new()
+            .durable(true)
+            .shared(true)
+            .expires_itself(true)
+            .by_principal(true)
+            .scan(true)
+            .max_data_len(Some(MAX_DATA_LEN))
+    }
+
+    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        fits(record)?;
+        let (now, bytes, expiry) = (call.now.as_millis(), schema::encode(record), schema::expiry(record.expires_at));
+        self.write(&self.0.scripts.create, key, |command| {
+            command.arg(now).arg(&bytes).arg(expiry);
+        })
+        .await
+    }
+
+    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        let mut get = Cmd::new();
+        get.arg("GET").arg(self.0.keys.record(key));
+        let answer = self.call(async { Ok(self.0.pool.send(&get).await?) }).await?;
+        live(call, answer)
+    }
+
+    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        fits(record)?;
+        let (now, bytes, expiry) = (call.now.as_millis(), schema::encode(record), schema::expiry(record.expires_at));
+        let expected = schema::version(expected);
+        self.write(&self.0.scripts.save, key, |command| {
+            command.arg(now).arg(&bytes).arg(expiry).arg(&expected[..]);
+        })
+        .await
+    }
+
+    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        let (now, expiry) = (call.now.as_millis(), schema::expiry(expires_at));
+        self.write(&self.0.scripts.touch, key, |command| {
+            command.arg(now).arg(&expiry.to_be_bytes()[..]).arg(expiry);
+        })
+        .await
+    }
+
+    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
+        let (now, expected) = (call.now.as_millis(), expected.map(schema::version));
+        self.write(&self.0.scripts.delete, key, |command| {
+            command.arg(now).arg(expected.as_ref().map_or(&[][..], |version| &version[..]));
+        })
+        .await
+    }
+
+    /// Nothing to do: the server removes what has expired.
+    async fn purge(&self, _call: &Call, _limit: NonZeroU32) -> Result<Purged> {
+        Ok(Purged::new(0, false))
+    }
+
+    async fn sessions_of(
+        &self,
+        call: &Call,
+        principal: &Principal,
+        limit: NonZeroU32,
+    ) -> Result<Vec<(StoreKey, Record)>> {
+        self.call(self.list(call, principal, limit)).await
+    }
+
+    async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+        self.call(self.remove_all(call, principal, keep)).await
+    }
+
+    async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
+        self.call(self.page(call, after, limit)).await
+    }
+}
+
+/// The record in an answer, if it is live: that the server still has it says nothing.
+fn live(call: &Call, answer: Value) -> Result<Option<Record>> {
+    match answer {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(schema::decode(bytes)?).filter(|record| record.is_live(call.now))),
+        _ => Err(STRANGE),
+    }
+}

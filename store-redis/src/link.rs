@@ -1,0 +1,197 @@
+//! Connections: shared by all calls, made when they are needed, replaced when they break or fall silent.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, RedisError, Value};
+use session_core::{Error, Result};
+use tokio::sync::{Semaphore, watch};
+use tokio::time;
+
+use crate::error::{GIVEN_UP, TIMED_OUT, ends_connection, meaning};
+
+/// How many commands may lie between the calls and a connection's task.
+const PIPELINE: usize = 1024;
+
+/// What bounds all calls of a store.
+pub(crate) struct Pool {
+    links: Box<[Arc<Link>]>,
+    turn: AtomicUsize,
+    /// One permit for each call that may be under way.
+    room: Semaphore,
+    timeout: Duration,
+}
+
+impl Pool {
+    pub(crate) fn new(client: &Client, connections: usize, calls: usize, timeout: Duration) -> Self {
+        let links = (0..connections).map(|_| Arc::new(Link::new(client.clone(), timeout))).collect();
+        let room = Semaphore::new(calls.min(Semaphore::MAX_PERMITS));
+        Self { links, turn: AtomicUsize::new(0), room, timeout }
+    }
+
+    /// Runs a call within the time-out, the wait for its turn included.
+    pub(crate) async fn call<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let bounded = async {
+            let _room = self.room.acquire().await.map_err(|_| GIVEN_UP)?;
+            work.await
+        };
+        time::timeout(self.timeout, bounded).await.unwrap_or(Err(TIMED_OUT))
+    }
+
+    /// Sends one command and waits for its reply.
+    ///
+    /// The command is written, and its reply read, by the connection's own task:
+    /// a future that is dropped leaves neither half a command nor a reply that another would take for its own.
+    pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, Failure> {
+        let turn = if self.links.len() == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) };
+        let link = &self.links[turn % self.links.len()];
+        let (number, mut connection) = link.connection().await.map_err(Failure::Link)?;
+        let waiting = Waiting { link, number, since: Instant::now(), answered: false };
+        let answer = connection.send_packed_command(command).await.and_then(Value::extract_error);
+        waiting.answered();
+        if let Err(error) = &answer
+            && ends_connection(error)
+        {
+            link.drop_connection(number);
+        }
+        answer.map_err(Failure::Server)
+    }
+}
+
+/// Why there is no reply.
+pub(crate) enum Failure {
+    /// No connection.
+    Link(Error),
+    /// What the server or the driver said.
+    Server(RedisError),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Link(error) => error,
+            Failure::Server(error) => meaning(&error),
+        }
+    }
+}
+
+/// A command under way.
+struct Waiting<'a> {
+    link: &'a Link,
+    number: u64,
+    since: Instant,
+    answered: bool,
+}
+
+impl Waiting<'_> {
+    fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    /// Given up without an answer. If that is because the connection swallows what it is given, it must not swallow the next call too.
+    /// A call that spent most of its time-out elsewhere does not judge.
+    fn drop(&mut self) {
+        if !self.answered && self.since.elapsed() >= self.link.timeout / 2 {
+            self.link.drop_connection(self.number);
+        }
+    }
+}
+
+/// The result of an attempt to connect, for all that wait for it.
+type Attempt = watch::Receiver<Option<Result<(u64, MultiplexedConnection)>>>;
+
+/// A place for one connection.
+struct Link {
+    client: Client,
+    timeout: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Counts connections, so that what is said of one is not taken for another's.
+    number: u64,
+    live: Option<MultiplexedConnection>,
+    attempt: Option<Attempt>,
+}
+
+impl Link {
+    fn new(client: Client, timeout: Duration) -> Self {
+        Self { client, timeout, state: Mutex::default() }
+    }
+
+    /// Nothing that can panic happens under this lock.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn drop_connection(&self, number: u64) {
+        let mut state = self.lock();
+        // Kept until the lock is released: dropping it ends its task.
+        let _gone = (state.number == number).then(|| state.live.take());
+        drop(state);
+    }
+
+    /// The connection there is, or the one that all who need it wait for.
+    async fn connection(self: &Arc<Self>) -> Result<(u64, MultiplexedConnection)> {
+        let mut attempt = {
+            let mut state = self.lock();
+            if let Some(live) = &state.live {
+                return Ok((state.number, live.clone()));
+            }
+            match &state.attempt {
+                // One whose runtime has ended answers nobody.
+                Some(attempt) if attempt.has_changed().is_ok() => attempt.clone(),
+                _ => {
+                    let (told, attempt) = watch::channel(None);
+                    state.attempt = Some(attempt.clone());
+                    state.number += 1;
+                    tokio::spawn(connect(Arc::clone(self), state.number, told));
+                    attempt
+                }
+            }
+        };
+        match attempt.wait_for(Option::is_some).await {
+            Ok(result) => result.clone().unwrap_or(Err(GIVEN_UP)),
+            Err(_) => Err(GIVEN_UP),
+        }
+    }
+}
+
+/// Connects, in a task of its own: whoever asked first may be gone before the others.
+async fn connect(link: Arc<Link>, number: u64, told: watch::Sender<Option<Result<(u64, MultiplexedConnection)>>>) {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(link.timeout))
+        .set_response_timeout(None) // calls have a time-out of their own
+        .set_pipeline_buffer_size(PIPELINE)
+        .set_push_sender(disconnected(Arc::downgrade(&link), number));
+    let connecting = link.client.get_multiplexed_async_connection_with_config(&config);
+    let result = match time::timeout(link.timeout, connecting).await {
+        Ok(Ok(connection)) => Ok((number, connection)),
+        Ok(Err(error)) => Err(meaning(&error)),
+        Err(_) => Err(TIMED_OUT),
+    };
+    let mut state = link.lock();
+    state.attempt = None;
+    if let Ok((_, connection)) = &result {
+        state.live = Some(connection.clone());
+    }
+    drop(state);
+    told.send_replace(Some(result));
+}
+
+/// Hears of a connection's end when it comes, so that no call finds out with its own command.
+fn disconnected(link: Weak<Link>, number: u64) -> impl Fn(PushInfo) -> Result<(), ()> + Send + Sync {
+    move |push| {
+        if push.kind == PushKind::Disconnection
+            && let Some(link) = link.upgrade()
+        {
+            link.drop_connection(number);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! Keys, the layout of a record, and the scripts.
+
+use std::fmt;
+
+use bytes::Bytes;
+use session_core::{Error, ErrorKind, Namespace, Principal, Record, Result, StoreKey, Timestamp, Version};
+
+/// The first byte of every record. The scripts know it too.
+const LAYOUT: u8 = 1;
+
+/// Layout, version, `created_at`, `expires_at`, `index_until`, length of the principal: 1 + 4 × 8 + 1 bytes, big-endian.
+const HEADER: usize = 34;
+
+/// What a namespace's keys begin with.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    /// `<namespace>:s:`, then the 32 bytes of the key.
+    records: Box<[u8]>,
+    /// `<namespace>:p:`, then the principal.
+    indexes: Box<[u8]>,
+}
+
+impl Keys {
+    pub(crate) fn new(namespace: &Namespace) -> Self {
+        Self {
+            records: format!("{namespace}:s:").into_bytes().into(),
+            indexes: format!("{namespace}:p:").into_bytes().into(),
+        }
+    }
+
+    /// What the keys of records begin with.
+    pub(crate) fn records(&self) -> &[u8] {
+        &self.records
+    }
+
+    pub(crate) fn record(&self, key: &StoreKey) -> Vec<u8> {
+        [&*self.records, key.as_bytes()].concat()
+    }
+
+    pub(crate) fn index(&self, principal: &Principal) -> Vec<u8> {
+        [&*self.indexes, principal.as_str().as_bytes()].concat()
+    }
+
+    /// The key of the record that lies under `name`, if it is the name of one.
+    pub(crate) fn key_of(&self, name: &[u8]) -> Option<StoreKey> {
+        name.strip_prefix(&*self.records).and_then(|key| StoreKey::from_slice(key).ok())
+    }
+
+    /// The pattern that finds all records. A namespace has no character that means something in it.
+    pub(crate) fn pattern(&self) -> Vec<u8> {
+        [&*self.records, b"*"].concat()
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+/// The record as the string to store.
+pub(crate) fn encode(record: &Record) -> Vec<u8> {
+    let principal = record.principal.as_ref().map_or("", Principal::as_str);
+    let mut out = Vec::with_capacity(HEADER + principal.len() + record.data.len());
+    out.push(LAYOUT);
+    out.extend(record.version.as_i64().to_be_bytes());
+    out.extend(record.created_at.as_millis().to_be_bytes());
+    out.extend(record.expires_at.as_millis().to_be_bytes());
+    // Until when the index entry stands: on a single server it is written in the same step.
+    out.extend(record.expires_at.as_millis().to_be_bytes());
+    out.push(u8::try_from(principal.len()).expect("a principal has at most 255 bytes"));
+    out.extend(principal.as_bytes());
+    out.extend(&record.data);
+    out
+}
+
+/// The record that is stored as `bytes`; its data is not copied.
+pub(crate) fn decode(bytes: Vec<u8>) -> Result<Record> {
+    let bytes = Bytes::from(bytes);
+    if bytes.first().is_some_and(|layout| *layout != LAYOUT) {
+        return Err(OTHER_LAYOUT);
+    }
+    let Some(header) = bytes.first_chunk::<HEADER>() else { return Err(DAMAGED) };
+    let number = |at: usize| {
+        let mut number = [0; 8];
+        number.copy_from_slice(&header[at..at + 8]);
+        i64::from_be_bytes(number)
+    };
+    let data = HEADER + usize::from(header[HEADER - 1]);
+    let principal = match bytes.get(HEADER..data) {
+        None => return Err(DAMAGED),
+        Some([]) => None,
+        Some(text) => Some(Principal::new(std::str::from_utf8(text).map_err(|_| DAMAGED)?).map_err(|_| DAMAGED)?),
+    };
+    let time = |at| Timestamp::from_millis(number(at)).map_err(|_| DAMAGED);
+    Ok(Record::new(Version::from_i64(number(1))?, time(9)?, time(17)?, principal, bytes.slice(data..)))
+}
+
+/// The version as the scripts compare it.
+pub(crate) fn version(version: Version) -> [u8; 8] {
+    version.as_i64().to_be_bytes()
+}
+
+/// An expiry as the server takes it: `PXAT 0` would be an error, where it means that the record goes at once.
+pub(crate) fn expiry(at: Timestamp) -> i64 {
+    at.as_millis().max(1)
+}
+
+pub(crate) const OTHER_LAYOUT: Error = Error::fixed(
+    ErrorKind::Corrupt,
+    "what lies under the key is a record of another layout than 1, or not one of this store's; it was left alone",
+);
+
+const DAMAGED: Error = Error::fixed(ErrorKind::Corrupt, "a stored record is cut short or was changed");
+
+/// The scripts, with their hashes.
+pub(crate) struct Scripts {
+    pub(crate) create: Script,
+    pub(crate) save: Script,
+    pub(crate) touch: Script,
+    pub(crate) delete: Script,
+    pub(crate) list: Script,
+    pub(crate) heal: Script,
+    pub(crate) delete_all: Script,
+}
+
+impl Scripts {
+    pub(crate) fn new() -> Self {
+        const ENTRY: &str = include_str!("scripts/entry.lua");
+        Self {
+            create: Script::new(ENTRY, include_str!("scripts/create.lua")),
+            save: Script::new(ENTRY, include_str!("scripts/save.lua")),
+            touch: Script::new(ENTRY, include_str!("scripts/touch.lua")),
+            delete: Script::new(ENTRY, include_str!("scripts/delete.lua")),
+            list: Script::new("", include_str!("scripts/list.lua")),
+            heal: Script::new("", include_str!("scripts/heal.lua")),
+            delete_all: Script::new("", include_str!("scripts/delete_all.lua")),
+        }
+    }
+}
+
+/// A script and the hash by which the server knows it.
+pub(crate) struct Script {
+    pub(crate) text: String,
+    pub(crate) hash: String,
+}
+
+impl Script {
+    fn new(entry: &str, body: &str) -> Self {
+        let text = [include_str!("scripts/common.lua"), entry, body].concat();
+        let hash = redis::Script::new(&text).get_hash().to_owned();
+        Self { text, hash }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use session_core::SessionId;
+
+    use super::*;
+
+    fn record(principal: Option<&str>, data: &'static [u8]) -> Record {
+        let principal = principal.map(|who| Principal::new(who).unwrap());
+        Record::new(Version::random(), Timestamp::MIN, Timestamp::MAX, principal, Bytes::from_static(data))
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_was() {
+        let long = "é".repeat(127);
+        for principal in [None, Some("a"), Some("Zoë 🦀"), Some(&*long)] {
+            for data in [&b""[..], b"\0", b"{}"] {
+                let record = record(principal, data);
+                assert_eq!(decode(encode(&record)).unwrap(), record);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_of_this_layout_is_corrupt() {
+        let good = encode(&record(Some("ann"), b"data"));
+        for length in 0..HEADER + 3 {
+            let error = decode(good[..length].to_vec()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{length} bytes");
+        }
+        let mut later = good.clone();
+        later[0] = 2;
+        assert!(decode(later).unwrap_err().to_string().contains("another layout"));
+        let (mut negative, mut text) = (good.clone(), good);
+        negative[1] = 0xff;
+        assert_eq!(decode(negative).unwrap_err().kind(), ErrorKind::Corrupt);
+        text[HEADER] = 0xff;
+        assert_eq!(decode(text).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn keys_of_records_and_of_people_are_apart() {
+        let keys = Keys::new(&Namespace::new("web").unwrap());
+        let key = StoreKey::derive("id", &SessionId::random());
+        assert_eq!(keys.key_of(&keys.record(&key)), Some(key));
+        assert_eq!(keys.key_of(&keys.index(&Principal::new("x".repeat(32)).unwrap())), None);
+        assert_eq!(keys.key_of(b"web:s:short"), None);
+        assert_eq!(Keys::new(&Namespace::new("web_").unwrap()).key_of(&keys.record(&key)), None);
+    }
+}

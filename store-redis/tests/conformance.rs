@@ -1,0 +1,11 @@
+//! The store proves the contract on Redis. `cargo test -p store-redis --test conformance -- --list` names the clauses.
+
+use std::process::ExitCode;
+
+use conformance::server;
+
+mod common;
+
+fn main() -> ExitCode {
+    conformance::run(common::Redis::on("store-redis", || Box::pin(server::redis())))
+}

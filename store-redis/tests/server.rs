@@ -1,0 +1,267 @@
+//! What the suite cannot know: what lies on the server, and what happens when it changes under the store.
+
+use std::collections::HashMap;
+use std::io;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use conformance::proxy::Proxy;
+use conformance::server::{self, Server};
+use session_core::Outcome::{Done, Exists, Missing};
+use session_core::{
+    Bytes, Call, Clock as _, ErrorKind, Principal, Record, SessionId, Store as _, StoreKey, SystemClock, Timestamp,
+    Version, hours, minutes,
+};
+use store_redis::RedisStore;
+use store_redis::redis::{self, Client, aio::MultiplexedConnection};
+use tracing_subscriber::fmt::MakeWriter;
+
+const NAMESPACE: &str = "own_tests";
+const LIMIT: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
+
+/// A server, a store on it, and a connection to look behind the store.
+struct Bench {
+    server: Server,
+    store: RedisStore,
+    raw: MultiplexedConnection,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let server = server::redis().await.unwrap();
+        let store = RedisStore::builder(server.url()).unwrap().namespace(NAMESPACE).open().await.unwrap();
+        let raw = Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        Self { server, store, raw }
+    }
+
+    async fn ask<T: redis::FromRedisValue>(&mut self, command: &[&[u8]]) -> T {
+        let mut ask = redis::Cmd::new();
+        for part in command {
+            ask.arg(*part);
+        }
+        ask.query_async(&mut self.raw).await.unwrap()
+    }
+}
+
+fn key() -> StoreKey {
+    StoreKey::derive("id", &SessionId::random())
+}
+
+fn call() -> Call {
+    Call::new(SystemClock.now())
+}
+
+fn record(principal: Option<&Principal>) -> Record {
+    let now = SystemClock.now();
+    Record::new(Version::random(), now, now.plus(hours(1)), principal.cloned(), Bytes::from_static(b"{}"))
+}
+
+/// A principal that no other test has.
+fn somebody() -> Principal {
+    Principal::new(format!("{:?}", Version::random())).unwrap()
+}
+
+fn name(key: &StoreKey) -> Vec<u8> {
+    [format!("{NAMESPACE}:s:").as_bytes(), key.as_bytes()].concat()
+}
+
+fn index(who: &Principal) -> Vec<u8> {
+    format!("{NAMESPACE}:p:{}", who.as_str()).into_bytes()
+}
+
+#[tokio::test]
+async fn a_flushed_script_is_sent_again() {
+    let mut bench = Bench::new().await;
+    let (key, first) = (key(), record(None));
+    assert_eq!(bench.store.create(&call(), &key, &first).await.unwrap(), Done);
+    for _ in 0..2 {
+        let _: String = bench.ask(&[b"SCRIPT", b"FLUSH"]).await;
+        assert_eq!(bench.store.create(&call(), &key, &record(None)).await.unwrap(), Exists);
+        assert_eq!(bench.store.touch(&call(), &key, first.expires_at.plus(minutes(1))).await.unwrap(), Done);
+    }
+    let _: String = bench.ask(&[b"SCRIPT", b"FLUSH"]).await;
+    assert_eq!(bench.store.delete(&call(), &key, Some(first.version)).await.unwrap(), Done);
+    assert_eq!(bench.store.delete(&call(), &key, None).await.unwrap(), Missing);
+}
+
+#[tokio::test]
+async fn the_server_knows_every_expiry() {
+    let mut bench = Bench::new().await;
+    let (key, mut stored) = (key(), record(None));
+    assert_eq!(bench.store.create(&call(), &key, &stored).await.unwrap(), Done);
+    assert_eq!(bench.ask::<i64>(&[b"PEXPIRETIME", &name(&key)]).await, stored.expires_at.as_millis());
+
+    let farther = stored.expires_at.plus(minutes(7));
+    assert_eq!(bench.store.touch(&call(), &key, farther).await.unwrap(), Done);
+    assert_eq!(bench.ask::<i64>(&[b"PEXPIRETIME", &name(&key)]).await, farther.as_millis());
+
+    let before = stored.version;
+    (stored.version, stored.expires_at) = (Version::random(), stored.expires_at.minus(minutes(7)));
+    assert_eq!(bench.store.save(&call(), &key, before, &stored).await.unwrap(), Done);
+    assert_eq!(bench.ask::<i64>(&[b"PEXPIRETIME", &name(&key)]).await, stored.expires_at.as_millis());
+
+    let before = stored.version;
+    (stored.version, stored.expires_at) = (Version::random(), Timestamp::MIN);
+    assert_eq!(bench.store.save(&call(), &key, before, &stored).await.unwrap(), Done);
+    assert!(!bench.ask::<bool>(&[b"EXISTS", &name(&key)]).await, "a record without a future is still there");
+}
+
+#[tokio::test]
+async fn an_index_follows_its_records_and_goes_with_the_last_one() {
+    let mut bench = Bench::new().await;
+    let (ann, bob) = (somebody(), somebody());
+    let (key, mut stored) = (key(), record(Some(&ann)));
+    assert_eq!(bench.store.create(&call(), &key, &stored).await.unwrap(), Done);
+    let farther = stored.expires_at.plus(minutes(7));
+    assert_eq!(bench.store.touch(&call(), &key, farther).await.unwrap(), Done);
+    let score: i64 = bench.ask(&[b"ZSCORE", &index(&ann), &key.as_bytes()[..]]).await;
+    assert_eq!(score, farther.as_millis(), "a touch renews the entry");
+    assert_eq!(bench.ask::<i64>(&[b"PEXPIRETIME", &index(&ann)]).await, farther.as_millis());
+
+    let before = stored.version;
+    (stored.version, stored.principal) = (Version::random(), Some(bob.clone()));
+    assert_eq!(bench.store.save(&call(), &key, before, &stored).await.unwrap(), Done);
+    assert!(!bench.ask::<bool>(&[b"EXISTS", &index(&ann)]).await, "the entry moves with the principal");
+    assert_eq!(bench.store.delete(&call(), &key, None).await.unwrap(), Done);
+    assert!(!bench.ask::<bool>(&[b"EXISTS", &index(&bob)]).await, "an index without entries");
+}
+
+#[tokio::test]
+async fn entries_without_records_are_removed_by_who_meets_them() {
+    let mut bench = Bench::new().await;
+    let ann = somebody();
+    let (lives, gone, old) = (key(), key(), key());
+    for key in [&lives, &gone] {
+        assert_eq!(bench.store.create(&call(), key, &record(Some(&ann))).await.unwrap(), Done);
+    }
+    assert_eq!(bench.ask::<i64>(&[b"DEL", &name(&gone)]).await, 1);
+    assert_eq!(bench.ask::<i64>(&[b"ZADD", &index(&ann), b"1000", &old.as_bytes()[..]]).await, 1);
+    let shown = bench.store.sessions_of(&call(), &ann, LIMIT).await.unwrap();
+    assert_eq!(shown.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [lives]);
+    let entries: Vec<Vec<u8>> = bench.ask(&[b"ZRANGE", &index(&ann), b"0", b"-1"]).await;
+    assert_eq!(entries, [lives.as_bytes()]);
+}
+
+#[tokio::test]
+async fn more_sessions_than_one_script_removes_all_go() {
+    let bench = Bench::new().await;
+    let ann = somebody();
+    let keys: Vec<_> = (0..1203).map(|_| key()).collect();
+    for key in &keys {
+        assert_eq!(bench.store.create(&call(), key, &record(Some(&ann))).await.unwrap(), Done);
+    }
+    assert_eq!(bench.store.delete_all(&call(), &ann, Some(&keys[7])).await.unwrap(), 1202);
+    let left = bench.store.sessions_of(&call(), &ann, LIMIT).await.unwrap();
+    assert_eq!(left.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [keys[7]]);
+    assert_eq!(bench.store.delete_all(&call(), &ann, None).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_record_of_another_layout_is_left_alone() {
+    let mut bench = Bench::new().await;
+    let (key, first) = (key(), record(None));
+    assert_eq!(bench.store.create(&call(), &key, &first).await.unwrap(), Done);
+    let _: i64 = bench.ask(&[b"SETRANGE", &name(&key), b"0", b"\x02"]).await;
+    let answers = [
+        bench.store.load(&call(), &key).await.map(|_| ()),
+        bench.store.create(&call(), &key, &record(None)).await.map(|_| ()),
+        bench.store.save(&call(), &key, first.version, &record(None)).await.map(|_| ()),
+        bench.store.touch(&call(), &key, Timestamp::MAX).await.map(|_| ()),
+        bench.store.delete(&call(), &key, None).await.map(|_| ()),
+    ];
+    for answer in answers {
+        let error = answer.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains("another layout"), "{error}");
+    }
+    assert_eq!(bench.ask::<i64>(&[b"DEL", &name(&key)]).await, 1);
+}
+
+#[tokio::test]
+async fn more_calls_than_the_queue_holds_wait_their_turn() {
+    let bench = Bench::new().await;
+    let store = RedisStore::builder(bench.server.url()).unwrap().namespace(NAMESPACE).queue(2).connections(3);
+    let store = store.open().await.unwrap();
+    let calls = (0..200).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.load(&call(), &key()).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert_eq!(call.await.unwrap().unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_answers_within_the_time_out() {
+    let bench = Bench::new().await;
+    let proxy = Proxy::before(bench.server.address()).await.unwrap();
+    let limit = Duration::from_millis(300);
+    let through = bench.server.url_through(proxy.address());
+    let store = RedisStore::builder(&through).unwrap().namespace(NAMESPACE).queue(1).timeout(limit);
+    let store = store.open().await.unwrap();
+    proxy.stall();
+    let begun = std::time::Instant::now();
+    let calls = (0..20).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.load(&call(), &key()).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert_eq!(call.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    assert!(begun.elapsed() < 3 * limit, "20 calls, one at a time, took {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_config_and_not_shown() {
+    let bench = Bench::new().await;
+    let url = format!("redis://:xyzzy-not-it@{}", bench.server.address());
+    if !bench.server.password().is_empty() {
+        let error = RedisStore::connect(&url).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(!format!("{error} {error:?}").contains("xyzzy"));
+    }
+    let error = RedisStore::connect("redis://127.0.0.1:1/?timeout=1000").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}
+
+/// What is logged, kept.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_evicts_is_reported() {
+    let mut bench = Bench::new().await;
+    let before: HashMap<String, String> = bench.ask(&[b"CONFIG", b"GET", b"maxmemory-policy"]).await;
+    for (policy, reported) in [("noeviction", false), ("volatile-ttl", true), ("allkeys-lru", true)] {
+        let _: String = bench.ask(&[b"CONFIG", b"SET", b"maxmemory-policy", policy.as_bytes()]).await;
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        RedisStore::builder(bench.server.url()).unwrap().namespace(NAMESPACE).open().await.unwrap();
+        drop(guard);
+        let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(said.contains("WARN") && said.contains(policy), reported, "{policy}: {said}");
+    }
+    let before = &before["maxmemory-policy"];
+    let _: String = bench.ask(&[b"CONFIG", b"SET", b"maxmemory-policy", before.as_bytes()]).await;
+}

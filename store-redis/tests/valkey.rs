@@ -1,0 +1,11 @@
+//! The store proves the contract on Valkey.
+
+use std::process::ExitCode;
+
+use conformance::server;
+
+mod common;
+
+fn main() -> ExitCode {
+    conformance::run(common::Redis::on("store-redis/valkey", || Box::pin(server::valkey())))
+}
