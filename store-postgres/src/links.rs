@@ -13,8 +13,6 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres}
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
-
-
 /// From so long without use on a connection is asked whether it is sound before it is relied on.
 const FRESH: Duration = Duration::from_secs(1);
 /// How long that answer may take at most, or a quarter of the time-out.

@@ -54,8 +54,11 @@ pub(crate) fn parse(url: &str) -> Result<PostgresStoreBuilder> {
     }
     let mut options = PgConnectOptions::from_str(&format!("{place}?{}", drivers.join("&"))).map_err(|_| {
         // The driver would quote what it could not read.
-        Error::fixed(ErrorKind::Config, "the URL or one of the driver's options in it is not of the form \
-            postgres://user:password@host:port/database")
+        Error::fixed(
+            ErrorKind::Config,
+            "the URL or one of the driver's options in it is not of the form \
+            postgres://user:password@host:port/database",
+        )
     })?;
     if !tls && std::env::var_os("PGSSLMODE").is_none() && !is_local(&options) {
         options = options.ssl_mode(PgSslMode::VerifyFull);
