@@ -1,5 +1,5 @@
 //! On the server that `CONFORMANCE_POSTGRES_URL` names: `load` and `load+save` of 1000 sessions of 200 bytes by 1, 32 and 128 tasks.
-//! Lost updates are counted: there are none. `driver` is what sqlx does on one connection by itself.
+//! Lost updates are counted: there are none.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

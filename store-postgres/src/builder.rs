@@ -80,7 +80,7 @@ impl PostgresStoreBuilder {
 
     /// How many connections there are at most, 1 to 1000. Default: 8.
     ///
-    /// Calls travel together, so a few carry a lot; what has a connection of its own at all times is the server's disk.
+    /// Calls travel together, so a few carry a lot: more of them make smaller batches.
     pub const fn pool(mut self, connections: usize) -> Self {
         self.pool = connections;
         self
