@@ -1,0 +1,208 @@
+//! How a store is opened.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session_core::{Error, ErrorKind, Namespace, Result, hours, seconds};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, PgPool};
+use store_batch::{Batcher, Limits};
+
+use crate::links::{Links, Source};
+use crate::schema::{self, Statements};
+use crate::server::{Op, Server, Trip};
+use crate::{Inner, PostgresStore, open};
+
+/// Calls in one statement, and bytes of theirs.
+const LOADS: usize = 128;
+const WRITES: usize = 64;
+const BATCH_BYTES: usize = 1 << 20;
+
+/// How a [`PostgresStore`] is opened; from [`PostgresStore::builder`] or [`PostgresStore::from_pool`].
+#[derive(Clone)]
+#[must_use = "a builder does nothing until the store is opened"]
+pub struct PostgresStoreBuilder {
+    place: Place,
+    namespace: String,
+    timeout: Duration,
+    create: bool,
+    pool: usize,
+    queue: usize,
+}
+
+#[derive(Clone)]
+enum Place {
+    Server(Box<PgConnectOptions>),
+    Pool(PgPool),
+}
+
+impl PostgresStoreBuilder {
+    fn at(place: Place) -> Self {
+        Self {
+            place,
+            namespace: Namespace::default().to_string(),
+            timeout: seconds(5),
+            create: true,
+            pool: 8,
+            queue: 16_384,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ssl_mode(&self) -> Option<sqlx::postgres::PgSslMode> {
+        match &self.place {
+            Place::Server(options) => Some(options.get_ssl_mode()),
+            Place::Pool(_) => None,
+        }
+    }
+
+    /// The table's name, of the form that [`Namespace`] allows. Default: `sessions`.
+    pub fn namespace(mut self, namespace: &str) -> Self {
+        self.namespace = namespace.to_owned();
+        self
+    }
+
+    /// How long a call may take, waiting included, and how long opening may. 1 ms to 1 hour. Default: 5 s.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Whether tables are made where there are none. Default: yes.
+    ///
+    /// Without it [`PostgresStore::schema`] tells a migration tool what to make.
+    pub const fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// How many connections there are at most, 1 to 1000. Default: 8.
+    ///
+    /// Calls travel together, so a few carry a lot: more of them make smaller batches.
+    pub const fn pool(mut self, connections: usize) -> Self {
+        self.pool = connections;
+        self
+    }
+
+    /// How many calls of a kind may wait before further ones wait for room within their time-out. At least 1. Default: 16,384.
+    pub const fn queue(mut self, calls: usize) -> Self {
+        self.queue = calls;
+        self
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for options outside their ranges, a role or database that the server refuses,
+    /// tables that are missing when they are not to be created, that are of another layout, or that the role may not use;
+    /// [`ErrorKind::Unavailable`] when the server does not answer within the time-out.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time and I/O enabled.
+    pub async fn open(self) -> Result<PostgresStore> {
+        let namespace = schema::namespace(&self.namespace)?;
+        for (wrong, message) in [
+            (!(Duration::from_millis(1)..=hours(1)).contains(&self.timeout), "timeout must be 1 ms to 1 hour"),
+            (!(1..=1000).contains(&self.pool), "pool must be 1 to 1000"),
+            (self.queue == 0, "queue must be at least 1"),
+        ] {
+            if wrong {
+                return Err(Error::fixed(ErrorKind::Config, message));
+            }
+        }
+        let source = match self.place {
+            Place::Server(options) => Source::Own(Box::new(for_sessions(*options, self.timeout))),
+            Place::Pool(pool) => Source::Pool(pool),
+        };
+        let links = Links::new(source, self.pool, self.timeout);
+        open::prepare(&links, &namespace, self.create, self.timeout).await?;
+        let server = Arc::new(Server { links, sql: Statements::new(&namespace), timeout: self.timeout });
+        let limits = Limits::new().bytes(BATCH_BYTES).queue(self.queue).timeout(self.timeout);
+        // Several batches of writes commit together, and one forms while another waits for the disk;
+        // loads wait for nothing but the server's processor.
+        let half = limits.in_flight(self.pool.div_ceil(2));
+        let (loads, writes, alone) = (half.clone().items(LOADS), half.clone().items(WRITES), half.items(1));
+        Ok(PostgresStore(Arc::new(Inner {
+            loads: batcher(&server, &loads),
+            creates: batcher(&server, &writes),
+            saves: batcher(&server, &writes),
+            touches: batcher(&server, &writes),
+            deletes: batcher(&server, &writes),
+            lists: batcher(&server, &alone.clone().in_flight(self.pool.div_ceil(4))),
+            sweeps: batcher(&server, &alone.in_flight(self.pool.div_ceil(4))),
+            namespace,
+        })))
+    }
+}
+
+fn batcher<O: Op>(server: &Arc<Server>, limits: &Limits) -> Batcher<Trip<O>> {
+    Batcher::new(Trip { server: Arc::clone(server), of: PhantomData }, limits.clone())
+}
+
+/// What the store relies on, whatever the server's defaults are.
+fn for_sessions(options: PgConnectOptions, timeout: Duration) -> PgConnectOptions {
+    let millis = timeout.as_millis().max(1);
+    options.disable_statement_logging().options([
+        // What nobody waits for any more should not go on for long.
+        ("statement_timeout", millis.to_string()),
+        // Shorter, so that one row that somebody holds does not take the time of all that travel with it.
+        ("lock_timeout", (millis / 2).max(1).to_string()),
+        // Statements are written for it; under another one they would be right as well, and undone more often.
+        ("default_transaction_isolation", "read committed".to_owned()),
+        // The same few statements for ever: planning them anew each time costs more than they do.
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
+    ])
+}
+
+impl fmt::Debug for PostgresStoreBuilder {
+    /// Without the options, which hold the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStoreBuilder")
+            .field("namespace", &self.namespace)
+            .field("timeout", &self.timeout)
+            .field("create", &self.create)
+            .field("pool", &self.pool)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// A store on the server that `options` name.
+    ///
+    /// ```no_run
+    /// use session_core::seconds;
+    /// use sqlx::postgres::{PgConnectOptions, PgSslMode};
+    /// use store_postgres::PostgresStore;
+    ///
+    /// # async fn example() -> session_core::Result<()> {
+    /// let server = PgConnectOptions::new().host("db.example").database("shop").ssl_mode(PgSslMode::VerifyFull);
+    /// let store = PostgresStore::builder(server).namespace("web_sessions").timeout(seconds(2)).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(options: PgConnectOptions) -> PostgresStoreBuilder {
+        PostgresStoreBuilder::at(Place::Server(Box::new(options)))
+    }
+
+    /// A store on the connections of a pool that the application has already.
+    ///
+    /// They are used as they are: give them a `statement_timeout` and a `lock_timeout`, so that the server, too, gives up
+    /// what nobody waits for any more. The driver's pool asks the server about each connection that is taken
+    /// and given back, so connections of the store's own are faster.
+    ///
+    /// ```no_run
+    /// use store_postgres::PostgresStore;
+    ///
+    /// # async fn example(pool: sqlx::PgPool) -> session_core::Result<()> {
+    /// let store = PostgresStore::from_pool(pool).namespace("web_sessions").open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_pool(pool: PgPool) -> PostgresStoreBuilder {
+        let size = pool.options().get_max_connections() as usize;
+        PostgresStoreBuilder::at(Place::Pool(pool)).pool(size.clamp(1, 8))
+    }
+}

@@ -1,0 +1,246 @@
+//! Opening: roles, layouts, settings of the server that must not matter.
+
+mod common;
+
+use std::num::NonZeroU32;
+
+use common::Server;
+use session_core::{Bytes, Call, Clock, ErrorKind, Outcome, Principal, Record, Store, StoreKey, SystemClock, hours};
+use session_core::{Version, minutes, seconds};
+use sqlx::postgres::PgPoolOptions;
+use store_postgres::PostgresStore;
+use tokio::task::JoinSet;
+
+fn now() -> Call {
+    Call::new(SystemClock.now())
+}
+
+fn key(n: u8) -> StoreKey {
+    StoreKey::from_bytes([n; 32])
+}
+
+fn record(data: &[u8]) -> Record {
+    let now = SystemClock.now();
+    Record::new(Version::random(), now, now.plus(hours(1)), None, Bytes::copy_from_slice(data))
+}
+
+/// The server's URL with these options.
+fn url(options: &str) -> String {
+    let server = Server::get();
+    let url = server.url();
+    format!("{url}{}{options}", if url.contains('?') { '&' } else { '?' })
+}
+
+async fn put(store: &PostgresStore, n: u8, record: &Record) {
+    assert_eq!(store.create(&now(), &key(n), record).await.unwrap(), Outcome::Done);
+}
+
+/// A fresh namespace, and a store on it.
+async fn fresh(namespace: &str, options: &str) -> PostgresStore {
+    let url = url(&format!("namespace={namespace}{options}"));
+    let store = PostgresStore::connect(&url).await.unwrap();
+    Server::get().sql(&format!(r#"truncate "{namespace}""#)).await;
+    store
+}
+
+async fn refused(options: &str) -> String {
+    let error = PostgresStore::connect(&url(options)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn another_time_zone_moves_no_instant() {
+    let _server = Server::get();
+    for zone in ["Pacific/Kiritimati", "America/St_Johns"] {
+        let store = fresh("test_zone", &format!("&options[timezone]={zone}")).await;
+        let (kept, mut gone) = (record(b"kept"), record(b"gone"));
+        let past = SystemClock.now().minus(minutes(30));
+        (gone.created_at, gone.expires_at) = (past, past.plus(minutes(29)));
+        put(&store, 1, &kept).await;
+        assert_eq!(store.create(&Call::new(past), &key(2), &gone).await.unwrap(), Outcome::Done);
+        let purged = store.purge(&Call::new(SystemClock.now().plus(hours(20_000))), NonZeroU32::MAX).await.unwrap();
+        assert_eq!(purged.removed, 1, "{zone}: what the server's clock calls live stays");
+        assert_eq!(store.load(&now(), &key(1)).await.unwrap(), Some(kept), "{zone}");
+    }
+}
+
+/// Sixteen tasks that add to one number, half of them on each store.
+async fn count(one: &PostgresStore, two: &PostgresStore) {
+    put(one, 1, &record(&0u32.to_le_bytes())).await;
+    let mut tasks = JoinSet::new();
+    for task in 0..16 {
+        let store = if task % 2 == 0 { one.clone() } else { two.clone() };
+        tasks.spawn(async move {
+            for _ in 0..10 {
+                loop {
+                    let old = store.load(&now(), &key(1)).await.unwrap().unwrap();
+                    let n = u32::from_le_bytes(old.data[..].try_into().unwrap()) + 1;
+                    match store.save(&now(), &key(1), old.version, &record(&n.to_le_bytes())).await.unwrap() {
+                        Outcome::Done => break,
+                        outcome => assert_eq!(outcome, Outcome::Conflict),
+                    }
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    let end = one.load(&now(), &key(1)).await.unwrap().unwrap();
+    assert_eq!(end.data[..], 160u32.to_le_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serializable_by_default_refuses_nobody() {
+    let _server = Server::get();
+    let serializable = "options[default_transaction_isolation]=serializable";
+    // Connections of the store's own, whose level is the store's; then an application's, whose level is as it is.
+    let store = fresh("test_serial", &format!("&{serializable}")).await;
+    count(&store, &store).await;
+    assert_eq!(store.delete(&now(), &key(1), None).await.unwrap(), Outcome::Done);
+    let pool = PgPoolOptions::new().max_connections(8).connect(&url(serializable)).await.unwrap();
+    let (one, two) = (PostgresStore::from_pool(pool.clone()), PostgresStore::from_pool(pool.clone()));
+    let (one, two) =
+        (one.namespace("test_serial").open().await.unwrap(), two.namespace("test_serial").open().await.unwrap());
+    count(&one, &two).await;
+    let row: (String,) = sqlx::query_as("show default_transaction_isolation").fetch_one(&pool).await.unwrap();
+    assert_eq!(row.0, "serializable");
+}
+
+#[tokio::test]
+async fn without_create_the_tables_come_from_the_schema() {
+    let _server = Server::get();
+    Server::get().clean("test_schema").await;
+    let error = refused("namespace=test_schema&create=false").await;
+    assert!(error.contains("there is no table `test_schema` in schema `public`"), "{error}");
+    let schema = PostgresStore::schema("test_schema").unwrap();
+    Server::get().sql(&schema).await;
+    Server::get().sql(&schema).await;
+    let store = PostgresStore::connect(&url("namespace=test_schema&create=false")).await.unwrap();
+    put(&store, 1, &record(b"x")).await;
+    Server::get().clean("test_schema").await;
+}
+
+#[tokio::test]
+async fn a_role_that_may_create_nothing_is_told_what_is_missing() {
+    let server = Server::get();
+    drop(fresh("test_role", "").await);
+    server.clean("test_role_absent").await;
+    server
+        .sql(
+            "do $$ begin create role test_role_plain; exception when duplicate_object or unique_violation then end $$;
+             revoke create on schema public from public;
+             revoke all on test_role, \"session.layouts\" from test_role_plain",
+        )
+        .await;
+    let plain = "&options[role]=test_role_plain";
+    let error = refused(&format!("namespace=test_role_absent{plain}")).await;
+    assert!(error.contains("the role may not create the table `test_role_absent`"), "{error}");
+    let error = refused(&format!("namespace=test_role{plain}&create=false")).await;
+    assert!(error.contains("may not read the table `session.layouts`"), "{error}");
+    server.sql("grant select on \"session.layouts\" to test_role_plain").await;
+    server.sql("grant select, delete on test_role to test_role_plain").await;
+    let error = refused(&format!("namespace=test_role{plain}")).await;
+    assert!(error.contains("grant it insert, update"), "{error}");
+    server.sql("grant insert, update on test_role to test_role_plain").await;
+    for create in ["true", "false"] {
+        let options = format!("namespace=test_role{plain}&create={create}");
+        let store = PostgresStore::connect(&url(&options)).await.unwrap();
+        let record = record(b"x");
+        put(&store, 1, &record).await;
+        assert_eq!(store.save(&now(), &key(1), record.version, &record).await.unwrap(), Outcome::Done);
+        assert_eq!(store.touch(&now(), &key(1), record.expires_at).await.unwrap(), Outcome::Done);
+        assert_eq!(store.purge(&now(), NonZeroU32::MIN).await.unwrap().removed, 0);
+        assert_eq!(store.delete_all(&now(), &Principal::new("nobody").unwrap(), None).await.unwrap(), 0);
+        assert_eq!(store.delete(&now(), &key(1), None).await.unwrap(), Outcome::Done);
+    }
+}
+
+#[tokio::test]
+async fn another_layout_is_refused_and_not_misread() {
+    let server = Server::get();
+    drop(fresh("test_layout", "").await);
+    server.sql(r#"update "session.layouts" set layout = 2 where namespace = 'test_layout'"#).await;
+    let error = refused("namespace=test_layout").await;
+    assert!(error.contains("layout 2"), "{error}");
+    // Another namespace of the same database has a layout of its own.
+    drop(fresh("test_layout_other", "").await);
+    server.clean("test_layout").await;
+}
+
+#[tokio::test]
+async fn a_table_of_somebody_elses_is_refused() {
+    let server = Server::get();
+    drop(fresh("test_columns", "").await);
+    server.sql("alter table test_columns alter version type integer").await;
+    let error = refused("namespace=test_columns").await;
+    assert!(error.contains("has no column `version` of type bigint"), "{error}");
+    server.clean("test_columns").await;
+    server.sql("create table test_columns (id integer)").await;
+    let error = refused("namespace=test_columns").await;
+    assert!(error.contains("was not made by this store"), "{error}");
+    server.clean("test_columns").await;
+}
+
+#[tokio::test]
+async fn a_dropped_table_is_an_error_until_it_is_back() {
+    let _server = Server::get();
+    let store = fresh("test_dropped", "").await;
+    put(&store, 1, &record(b"x")).await;
+    Server::get().sql("drop table test_dropped").await;
+    assert_eq!(store.load(&now(), &key(1)).await.unwrap_err().kind(), ErrorKind::Config);
+    Server::get().sql(&PostgresStore::schema("test_dropped").unwrap()).await;
+    assert_eq!(store.load(&now(), &key(1)).await.unwrap(), None);
+    put(&store, 1, &record(b"x")).await;
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_locks_is_unavailable_in_time_and_holds_up_nobody_else() {
+    let _server = Server::get();
+    let store = fresh("test_locked", "&timeout=2000").await;
+    let (locked, free) = (record(b"locked"), record(b"free"));
+    put(&store, 1, &locked).await;
+    put(&store, 2, &free).await;
+    let mut foreign = Server::get().foreign().await;
+    sqlx::raw_sql("begin; select from test_locked where data = 'locked' for update")
+        .execute(&mut foreign)
+        .await
+        .unwrap();
+    let (call, one, two, newer) = (now(), key(1), key(2), record(b"newer"));
+    let (stuck, done) =
+        tokio::join!(store.save(&call, &one, locked.version, &newer), store.save(&call, &two, free.version, &newer));
+    assert_eq!(stuck.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(done.unwrap(), Outcome::Done);
+    sqlx::raw_sql("rollback").execute(&mut foreign).await.unwrap();
+    assert_eq!(store.load(&now(), &key(1)).await.unwrap(), Some(locked.clone()));
+    assert_eq!(store.save(&now(), &key(1), locked.version, &newer).await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_why() {
+    let _server = Server::get();
+    for (options, part) in [
+        ("pool=0", "pool must be"),
+        ("queue=0", "queue must be"),
+        ("timeout=0", "timeout must be"),
+        ("namespace=pg_sessions", "begin with pg_"),
+        ("dbname=there_is_none", "does not exist"),
+    ] {
+        let error = refused(options).await;
+        assert!(error.contains(part), "{options}: {error}");
+    }
+    let nobody = PostgresStore::connect("postgres://127.0.0.1:1/x?timeout=1000").await.unwrap_err();
+    assert_eq!(nobody.kind(), ErrorKind::Unavailable, "{nobody}");
+}
+
+#[tokio::test]
+async fn connections_that_the_server_ended_are_replaced() {
+    let _server = Server::get();
+    let store = fresh("test_ended", "&application_name=test_ended").await;
+    let kept = record(b"x");
+    put(&store, 1, &kept).await;
+    let mut foreign = Server::get().foreign().await;
+    let ended = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'test_ended'";
+    assert!(sqlx::query(ended).execute(&mut foreign).await.unwrap().rows_affected() > 0);
+    assert_eq!(store.load(&now(), &key(1)).await.unwrap(), Some(kept), "a read takes another connection by itself");
+    assert_eq!(store.touch(&now(), &key(1), SystemClock.now().plus(seconds(1))).await.unwrap(), Outcome::Done);
+}
