@@ -21,8 +21,9 @@ pub trait RoundTrip: Send + Sync + 'static {
     ///
     /// - A batch of one should take the plain path: most batches of a service that is not busy are of one.
     /// - What concerns one item alone is that item's error; what concerns the connection is the batch's.
-    /// - After an error for a batch of several each item comes again in a batch of its own, though the first run may have had
-    ///   its effect and only the reply was lost. Running an item twice must do no harm.
+    /// - After an error for a batch of several each item comes again in a batch of its own. So that is an answer for a batch that
+    ///   certainly had no effect. Where only the reply may have been lost, answer each write of it `Unavailable`:
+    ///   run again, a save that somebody has built on meanwhile would be told `Conflict`, and its caller do it twice.
     /// - It must end by itself, soon after the time-out at the latest: it is never dropped half-way, since few drivers bear that.
     ///   Until then it counts as in flight.
     fn run(&self, items: &[Self::Item]) -> impl Future<Output = Answers<Self::Item>> + Send;
