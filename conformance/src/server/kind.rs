@@ -38,7 +38,8 @@ pub(super) const POSTGRES: Kind = Kind {
     environment: &[("POSTGRES_USER", USER), ("POSTGRES_PASSWORD", "{password}")],
     // Clauses run side by side, each with several instances of the store, each with a pool of its own.
     command: &["postgres", "-c", "max_connections=500"],
-    url: "postgres://conformance:{password}@{address}/conformance",
+    // In a container of the suite there is no TLS, wherever Docker is reached.
+    url: "postgres://conformance:{password}@{address}/conformance?sslmode=disable",
 };
 
 pub(super) const MYSQL: Kind = Kind {
