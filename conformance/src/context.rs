@@ -130,12 +130,14 @@ impl Context {
 
     /// An instance whose server is behind a proxy.
     pub(crate) async fn behind_proxy(&self) -> Result<(Shared, Proxy), Failure> {
-        let address = self.subject().address.as_deref().unwrap_or_default();
-        let proxy = Proxy::before(address)
+        let first = self.subject().address.clone().unwrap_or_default();
+        let nodes: Vec<String> = std::iter::once(first).chain(self.subject().nodes.iter().cloned()).collect();
+        let proxy = Proxy::before_all(nodes.clone())
             .await
             .map_err(|error| Failure::new(format!("the suite's proxy cannot listen on loopback: {error}")))?;
+        let proxies: Vec<_> = nodes.into_iter().zip(proxy.addresses().iter().copied()).collect();
         let store = ok(
-            self.0.harness.open_through(proxy.address(), self.namespace()).await,
+            self.0.harness.open_through_all(&proxies, self.namespace()).await,
             "opening the store through the suite's proxy",
         )?;
         Ok((store, proxy))
