@@ -127,6 +127,19 @@ pub(super) const REDIS_CLUSTER: Kind = Kind {
     nodes: 3,
     probe: Probe::RedisCluster,
     environment: &[("REDISCLI_AUTH", "{password}")],
-    command: &["sh", "-c", include_str!("redis_cluster.sh"), "redis_cluster", "{password}", "{ports}"],
+    command: &["sh", "-c", include_str!("redis_cluster.sh"), "redis", "{password}", "{ports}"],
     url: "redis+cluster://:{password}@{address}/",
+};
+
+/// Three masters in one container.
+pub(super) const VALKEY_CLUSTER: Kind = Kind {
+    name: "valkey_cluster",
+    image: VALKEY.image,
+    image_of: "valkey",
+    port: 6379,
+    nodes: 3,
+    probe: Probe::RedisCluster,
+    environment: &[("REDISCLI_AUTH", "{password}")],
+    command: &["sh", "-c", include_str!("redis_cluster.sh"), "valkey", "{password}", "{ports}"],
+    url: "valkey+cluster://:{password}@{address}/",
 };

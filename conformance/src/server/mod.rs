@@ -108,6 +108,14 @@ pub async fn valkey() -> Result<Server> {
     Server::of(&kind::VALKEY).await
 }
 
+/// A Valkey cluster of three masters, as [`redis_cluster`] is one: `CONFORMANCE_VALKEY_CLUSTER_URL`, or the image of Valkey.
+///
+/// # Errors
+/// If none can be had, or its nodes do not serve all slots.
+pub async fn valkey_cluster() -> Result<Server> {
+    Server::of(&kind::VALKEY_CLUSTER).await
+}
+
 /// DynamoDB Local, which keeps its tables in memory: they are gone after a [`stop`](Server::stop).
 /// It takes any credentials; those in the URL are the access key's id and its secret, the path is the region.
 ///

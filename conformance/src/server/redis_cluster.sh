@@ -1,4 +1,4 @@
-# A Redis cluster in one container: `redis_cluster PASSWORD PORTS`, a master for each of the ports.
+# A cluster of Redis or Valkey in one container: `redis PASSWORD PORTS` or `valkey PASSWORD PORTS`, a master for each of the ports.
 # The nodes meet on 127.0.0.1, where they announce themselves: whoever tests reaches the same ports there.
 password=$1
 nodes=
@@ -7,7 +7,7 @@ number=0
 for port in $2; do
     number=$((number + 1))
     mkdir -p "node$number"
-    redis-server --dir "node$number" --port "$port" --cluster-port "1600$number" --cluster-enabled yes \
+    "$0-server" --dir "node$number" --port "$port" --cluster-port "1600$number" --cluster-enabled yes \
         --cluster-announce-ip 127.0.0.1 --requirepass "$password" --masterauth "$password" &
     pids="$pids $!"
     nodes="$nodes 127.0.0.1:$port"
@@ -15,11 +15,11 @@ done
 # shellcheck disable=SC2086 # these are lists
 trap 'kill $pids; wait' TERM
 for port in $2; do
-    until redis-cli -p "$port" ping 2>&1 | grep -q PONG; do sleep 0.05; done
+    until "$0-cli" -p "$port" ping 2>&1 | grep -q PONG; do sleep 0.05; done
 done
 # One that was stopped knows its nodes already.
 if [ ! -e formed ]; then
     # shellcheck disable=SC2086
-    redis-cli --cluster create $nodes --cluster-yes && touch formed
+    "$0-cli" --cluster create $nodes --cluster-yes && touch formed
 fi
 wait

@@ -8,11 +8,13 @@ mod slots;
 mod walk;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::{Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind as Driver, RedisError, ServerErrorKind, Value};
 use session_core::{Error, ErrorKind, Result};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
@@ -39,6 +41,8 @@ pub(crate) struct Cluster {
     seeds: Box<[Arc<Node>]>,
     to: Access,
     map: RwLock<Map>,
+    /// Whose turn it is to be asked.
+    turn: AtomicUsize,
     /// The result of a look at the slots, for all that wait for it.
     looking: Mutex<Option<watch::Receiver<Option<Result<()>>>>>,
 }
@@ -94,7 +98,7 @@ impl Cluster {
         });
         let seeds = seeds.collect::<Result<_>>()?;
         let map = Map { owners: vec![u16::MAX; SLOTS].into(), nodes: Vec::new() };
-        Ok(Self { seeds, to, map: RwLock::new(map), looking: Mutex::default() })
+        Ok(Self { seeds, to, map: RwLock::new(map), turn: AtomicUsize::new(0), looking: Mutex::default() })
     }
 
     fn map(&self) -> RwLockReadGuard<'_, Map> {
@@ -119,6 +123,13 @@ impl Cluster {
     /// A command whose connection broke may have been run, and is not.
     pub(crate) async fn send(self: &Arc<Self>, key: &[u8], command: &Cmd) -> Result<Value, Failure> {
         let slot = slot(key);
+        let mut patience = Patience { cluster: self, since: Instant::now(), over: false };
+        let answer = self.route(slot, command).await;
+        patience.over = true;
+        answer
+    }
+
+    async fn route(self: &Arc<Self>, slot: usize, command: &Cmd) -> Result<Value, Failure> {
         let (mut target, mut asking) = (self.owner(slot), false);
         let (mut pause, mut redirected) = (PAUSES.0, 0);
         loop {
@@ -230,7 +241,9 @@ impl Cluster {
     async fn discover(&self) -> Result<Vec<Range>> {
         let mut asked = JoinSet::new();
         let nodes = self.map().nodes.clone();
-        for node in nodes.into_iter().take(ASKED).chain(self.seeds.iter().cloned()) {
+        let (first, some) = (self.turn.fetch_add(ASKED, Ordering::Relaxed), nodes.len().min(ASKED));
+        let known = (first..first + some).map(|turn| Arc::clone(&nodes[turn % nodes.len()]));
+        for node in known.chain(self.seeds.iter().cloned()) {
             asked.spawn(async move {
                 let mut slots = Cmd::new();
                 slots.arg("CLUSTER").arg("SLOTS");
@@ -272,6 +285,22 @@ impl Cluster {
         }
         map.owners = owners;
         Ok(())
+    }
+}
+
+/// A command under way.
+struct Patience<'a> {
+    cluster: &'a Arc<Cluster>,
+    since: Instant,
+    over: bool,
+}
+
+impl Drop for Patience<'_> {
+    /// Given up without an answer: a node that is silent may have been replaced, and says nothing about it.
+    fn drop(&mut self) {
+        if !self.over && self.since.elapsed() >= self.cluster.to.timeout / 2 && Handle::try_current().is_ok() {
+            self.cluster.look_soon();
+        }
     }
 }
 

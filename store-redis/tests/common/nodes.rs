@@ -45,29 +45,4 @@ impl Nodes {
         }
         Err(moved.expect("there are nodes"))
     }
-
-    /// Removes all keys that begin so.
-    pub(crate) async fn clean(&mut self, prefix: &str) -> RedisResult<()> {
-        for node in &mut self.0 {
-            let mut cursor = 0_u64;
-            loop {
-                let mut scan = redis::cmd("SCAN");
-                scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(1000);
-                let (next, keys): (u64, Vec<Vec<u8>>) = scan.query_async(&mut node.connection).await?;
-                // One by one: they are in different slots.
-                let mut all = redis::Pipeline::with_capacity(keys.len());
-                for key in &keys {
-                    all.cmd("UNLINK").arg(key).ignore();
-                }
-                if !keys.is_empty() {
-                    all.exec_async(&mut node.connection).await?;
-                }
-                cursor = next;
-                if cursor == 0 {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
 }
