@@ -115,20 +115,16 @@ impl RedisStore {
     /// The same on a cluster: when a node is done, the next one is due. How that misses no record stands in `cluster/walk.rs`.
     #[cfg(feature = "cluster")]
     async fn step_on(&self, place: &mut Place, cluster: &Arc<Cluster>, server: u64, count: u32) -> Result<()> {
-        let nodes = cluster.nodes();
-        let walk = match place.node.split_first_chunk::<8>() {
-            Some((print, address)) => {
-                let address = str::from_utf8(address).map_err(|_| STRANGE_CURSOR)?;
-                let node = nodes.iter().position(|node| node.address.text() == address);
-                node.map(|node| (u64::from_be_bytes(*print), node))
-            }
-            None => Some((cluster.state().await?.print, 0)),
+        let print = match place.node.first_chunk() {
+            Some(print) => u64::from_be_bytes(*print),
+            None => cluster.state().await?.print,
         };
-        // A node that is not there any more: begin anew.
-        let Some((print, current)) = walk else { return Ok(place.begin()) };
-        // The look at the state may have brought other nodes.
-        let nodes = if place.node.is_empty() { cluster.nodes() } else { nodes };
-        let Some(node) = nodes.get(current) else { return Ok(place.begin()) };
+        let nodes = cluster.nodes();
+        let Some((current, node)) = place.find(&nodes) else {
+            // It has gone: what it had is elsewhere.
+            place.begin();
+            return Ok(());
+        };
         let next = self.step(place, &node.server, server, count).await?;
         if next.is_some() {
             place.stand(print, node, next);
@@ -149,6 +145,15 @@ impl RedisStore {
 
 #[cfg(feature = "cluster")]
 impl Place {
+    /// The node to ask, and its place among them.
+    fn find<'n>(&self, nodes: &'n [Arc<Node>]) -> Option<(usize, &'n Arc<Node>)> {
+        let mut nodes = nodes.iter().enumerate();
+        match self.node.get(8..) {
+            Some(address) => nodes.find(|(_, node)| node.address.text().as_bytes() == address),
+            None => nodes.next(),
+        }
+    }
+
     fn begin(&mut self) {
         (self.server, self.node) = (Some(0), Vec::new());
     }

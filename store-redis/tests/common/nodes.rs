@@ -15,7 +15,7 @@ pub(crate) struct Node {
 }
 
 /// A range of slots, and the host, port and more of each of its nodes.
-type Slots = Vec<(u16, u16, (String, u16, String, redis::Value))>;
+pub(crate) type Slots = Vec<(u16, u16, (String, u16, String, redis::Value))>;
 
 impl Nodes {
     /// The masters, as the first node of the URL has them.
