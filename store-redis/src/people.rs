@@ -127,11 +127,20 @@ impl RedisStore {
     }
 
     pub(crate) async fn remove_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
-        let together = match &self.0.scripts.people {
-            People::Together(together) => together,
+        match &self.0.scripts.people {
+            People::Together(together) => self.remove_all_together(together, call, principal, keep).await,
             #[cfg(feature = "cluster")]
-            People::Apart(apart) => return self.remove_all_apart(apart, call, principal, keep).await,
-        };
+            People::Apart(apart) => self.remove_all_apart(apart, call, principal, keep).await,
+        }
+    }
+
+    async fn remove_all_together(
+        &self,
+        together: &Together,
+        call: &Call,
+        principal: &Principal,
+        keep: Option<&StoreKey>,
+    ) -> Result<u64> {
         let index = self.0.keys.index(principal);
         let (now, keep) = (call.now.as_millis(), keep.map_or(&[][..], |key| &key.as_bytes()[..]));
         let mut total = 0;

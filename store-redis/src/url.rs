@@ -107,7 +107,7 @@ mod tests {
         }
         for url in ["redis+cluster://", "redis+cluster://a,", "redis+cluster://:secret@a,,b", "redis+cluster://a,b/1"] {
             let error = parse(url).unwrap_err();
-            assert!(error.to_string().contains("redis+cluster://user:password@"), "{url}: {error}");
+            assert!(error.to_string().contains("of the form redis+cluster://"), "{url}: {error}");
         }
     }
 
