@@ -4,13 +4,13 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use session_core::{
-    Call, Capabilities, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store,
-    StoreKey, Timestamp, Version, async_trait,
+    Call, Capabilities, Cursor, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey, Timestamp, Version,
+    async_trait,
 };
 use store_batch::{Batcher, Limits};
+use store_options::{Settings, fits};
 
 use crate::calls::{Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
 use crate::links::Links;
@@ -20,7 +20,7 @@ use crate::server::{Dialect, Op, Server, Trip};
 const LOADS: usize = 128;
 const WRITES: usize = 64;
 
-/// The longest data that a store on sqlx takes, 16 MiB: the databases' own limits are higher,
+/// The longest data that a store on sqlx takes, 16 MiB. The databases' own limits are higher,
 /// but a row like that would keep everybody else's batch waiting.
 pub const MAX_DATA_LEN: usize = 16 << 20;
 
@@ -28,14 +28,10 @@ pub const MAX_DATA_LEN: usize = 16 << 20;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Bounds {
-    /// The table's name, for `Debug`.
-    pub namespace: Namespace,
-    /// How long a call may take, waiting included.
-    pub timeout: Duration,
+    /// What every store can be told.
+    pub settings: Settings,
     /// How many connections there are at most.
     pub pool: usize,
-    /// How many calls of a kind may wait.
-    pub queue: usize,
     /// Bytes of calls in one batch.
     pub batch_bytes: usize,
     /// The longest data.
@@ -44,8 +40,22 @@ pub struct Bounds {
 
 impl Bounds {
     /// With batches of 1 MiB and data of up to [`MAX_DATA_LEN`].
-    pub const fn new(namespace: Namespace, timeout: Duration, pool: usize, queue: usize) -> Self {
-        Self { namespace, timeout, pool, queue, batch_bytes: 1 << 20, max_data_len: MAX_DATA_LEN }
+    pub const fn new(settings: Settings, pool: usize) -> Self {
+        Self { settings, pool, batch_bytes: 1 << 20, max_data_len: MAX_DATA_LEN }
+    }
+
+    /// Sets [`batch_bytes`](#structfield.batch_bytes).
+    #[must_use]
+    pub const fn batch_bytes(mut self, bytes: usize) -> Self {
+        self.batch_bytes = bytes;
+        self
+    }
+
+    /// Sets [`max_data_len`](#structfield.max_data_len).
+    #[must_use]
+    pub const fn max_data_len(mut self, bytes: usize) -> Self {
+        self.max_data_len = bytes;
+        self
     }
 }
 
@@ -60,14 +70,14 @@ pub struct SqlStore<D: Dialect> {
     deletes: Batcher<Trip<D, Delete>>,
     lists: Batcher<Trip<D, List>>,
     sweeps: Batcher<Trip<D, Sweep>>,
-    namespace: Namespace,
+    namespace: String,
     max_data_len: usize,
 }
 
 impl<D: Dialect> SqlStore<D> {
     /// A store that speaks `dialect` over `links`.
     pub fn new(links: Links<D::Database>, dialect: D, bounds: Bounds) -> Self {
-        let Bounds { namespace, timeout, pool, queue, batch_bytes, max_data_len } = bounds;
+        let Bounds { settings: Settings { namespace, timeout, queue, .. }, pool, batch_bytes, max_data_len } = bounds;
         let server = Arc::new(Server { links, dialect, timeout });
         let limits = Limits::new().bytes(batch_bytes).queue(queue).timeout(timeout);
         // Several batches of writes commit together, and one forms while another waits for the disk;
@@ -89,15 +99,8 @@ impl<D: Dialect> SqlStore<D> {
     }
 
     /// The table's name.
-    pub const fn namespace(&self) -> &Namespace {
+    pub fn namespace(&self) -> &str {
         &self.namespace
-    }
-
-    fn fits(&self, record: &Record) -> Result<()> {
-        if record.data.len() > self.max_data_len {
-            return Err(Error::new(ErrorKind::TooLarge, format!("more than {} bytes of data", self.max_data_len)));
-        }
-        Ok(())
     }
 
     async fn list(&self, now: Timestamp, of: Listed, limit: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
@@ -122,7 +125,7 @@ impl<D: Dialect> Store for SqlStore<D> {
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
-        self.fits(record)?;
+        fits(record, self.max_data_len)?;
         self.creates.call(Create { now: call.now, key: *key, record: record.clone() }).await
     }
 
@@ -131,7 +134,7 @@ impl<D: Dialect> Store for SqlStore<D> {
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
-        self.fits(record)?;
+        fits(record, self.max_data_len)?;
         self.saves.call(Save { now: call.now, key: *key, expected, record: record.clone() }).await
     }
 
@@ -177,7 +180,7 @@ macro_rules! store {
     ($store:ident) => {
         impl ::std::fmt::Debug for $store {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                f.debug_struct(stringify!($store)).field("namespace", self.0.namespace()).finish_non_exhaustive()
+                f.debug_struct(stringify!($store)).field("namespace", &self.0.namespace()).finish_non_exhaustive()
             }
         }
 
