@@ -42,10 +42,19 @@ pub(crate) fn at_open(error: &Driver) -> Error {
     match (number(error), error) {
         (Some(number), _) => said(kind_of(number), error),
         (None, Driver::Configuration(_)) => described(ErrorKind::Config, "the server cannot be connected to", error),
-        (None, Driver::Tls(_)) => {
+        (None, error) if is_tls(error) => {
             described(ErrorKind::Config, "no TLS with the server; ssl-mode says what is asked of it", error)
         }
         _ => in_use(error).into(),
+    }
+}
+
+/// Whether the two could not agree on encryption, or a certificate was not good enough, which comes as data that make no sense.
+fn is_tls(error: &Driver) -> bool {
+    match error {
+        Driver::Tls(_) => true,
+        Driver::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
     }
 }
 

@@ -77,7 +77,7 @@ mod tests {
             ("mysql://localhost/a", false),
             ("mysql://127.0.0.1:3307/a", false),
             ("mariadb://[::1]/a", false),
-            ("mysql://ann@/a?socket=/run/mysqld/mysqld.sock", false),
+            ("mysql://ann@localhost/a?socket=/run/mysqld/mysqld.sock", false),
             ("mysql://db.example/a", true),
             ("mariadb://10.0.0.7/a", true),
             ("mysql://localhost.example/a", true),
