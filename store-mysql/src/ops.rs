@@ -5,11 +5,11 @@ use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::query::Query;
 use sqlx::{Error as Driver, Executor as _, MySql, MySqlConnection};
 use store_sqlx::calls::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch, Write};
-use store_sqlx::{Answered, Dialect, Failure, rows};
+use store_sqlx::{Answered, Dialect, Failure, Sql, rows};
 
 use crate::error::{self, DUPLICATE};
 use crate::json;
-use crate::schema::{Sql, Statements, WIDTHS};
+use crate::schema::{Statements, WIDTHS};
 
 type Bound = Query<'static, MySql, MySqlArguments>;
 
@@ -188,7 +188,7 @@ impl Statements {
     async fn together<W: Write>(
         &self,
         items: &[W],
-        write: &Sql,
+        write: &Sql<MySql>,
         rows: String,
         connection: &mut MySqlConnection,
     ) -> Answered<Outcome> {
@@ -222,9 +222,9 @@ impl Statements {
 }
 
 async fn within(
-    lock: &Sql,
+    lock: &Sql<MySql>,
     keys: String,
-    write: &Sql,
+    write: &Sql<MySql>,
     rows: String,
     connection: &mut MySqlConnection,
 ) -> sqlx::Result<Vec<MySqlRow>> {

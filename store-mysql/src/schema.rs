@@ -3,13 +3,10 @@
 //! Names are in backticks, which mean the same under every `sql_mode`; strings are in single quotes and hold nothing that one
 //! could take in another way. `session.layouts` holds a dot, which no namespace has.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::Namespace;
-use sqlx::mysql::MySqlArguments;
-use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, MySql};
+use sqlx::MySql;
 
 /// Which layout this release reads and writes.
 pub(crate) const LAYOUT: i32 = 1;
@@ -93,22 +90,7 @@ pub(crate) fn set_up(timeout: Duration) -> String {
     )
 }
 
-/// A statement, prepared once per connection.
-#[derive(Clone)]
-pub(crate) struct Sql(Arc<str>);
-
-impl Sql {
-    /// No text of a caller's is in any of them but a namespace, whose characters have been checked.
-    pub(crate) fn query<'q>(&self) -> Query<'q, MySql, MySqlArguments> {
-        sqlx::query(AssertSqlSafe(Arc::clone(&self.0)))
-    }
-}
-
-impl From<String> for Sql {
-    fn from(sql: String) -> Self {
-        Self(sql.into())
-    }
-}
+type Sql = store_sqlx::Sql<MySql>;
 
 /// So many keys go into one statement of loads: the next of these, with the last key repeated. A few widths, so that each is
 /// prepared once.
