@@ -48,7 +48,7 @@ pub(super) const MYSQL: Kind = Kind {
     port: 3306,
     probe: Probe::Mysql,
     environment: &[
-        ("MYSQL_RANDOM_ROOT_PASSWORD", "yes"),
+        ("MYSQL_ROOT_PASSWORD", "{password}"),
         ("MYSQL_DATABASE", USER),
         ("MYSQL_USER", USER),
         ("MYSQL_PASSWORD", "{password}"),
@@ -64,7 +64,7 @@ pub(super) const MARIADB: Kind = Kind {
     port: 3306,
     probe: Probe::Mysql,
     environment: &[
-        ("MARIADB_RANDOM_ROOT_PASSWORD", "yes"),
+        ("MARIADB_ROOT_PASSWORD", "{password}"),
         ("MARIADB_DATABASE", USER),
         ("MARIADB_USER", USER),
         ("MARIADB_PASSWORD", "{password}"),

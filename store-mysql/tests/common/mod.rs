@@ -2,7 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
 use std::time::Duration;
 
 use conformance::{Harness, Subject, server};
@@ -20,10 +21,34 @@ pub(crate) enum Kind {
     Mariadb,
 }
 
+/// Both.
+pub(crate) const KINDS: [Kind; 2] = [Kind::Mysql, Kind::Mariadb];
+
 /// The server under test.
 pub(crate) struct Server(server::Server);
 
 impl Server {
+    /// One of a kind for all tests that run at the time, removed when the last of them lets it go.
+    pub(crate) fn get(kind: Kind) -> Arc<Self> {
+        static SERVERS: [Mutex<Weak<Server>>; 2] = [const { Mutex::new(Weak::new()) }; 2];
+        let mut shared = SERVERS[kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let started = Arc::new(Self::own(kind));
+            *shared = Arc::downgrade(&started);
+            started
+        })
+    }
+
+    /// One for a test that changes it.
+    pub(crate) fn own(kind: Kind) -> Self {
+        // A thread of its own, for the caller may be on a runtime already.
+        let starting = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(Self::start(kind))
+        });
+        starting.join().expect("no panic").expect("a server")
+    }
+
     pub(crate) async fn start(kind: Kind) -> Result<Self> {
         match kind {
             Kind::Mysql => server::mysql().await,
@@ -41,9 +66,24 @@ impl Server {
         with(self.0.url(), options)
     }
 
+    /// The URL of another account with the suite's password.
+    pub(crate) fn url_of(&self, account: &str, options: &str) -> String {
+        let url = self.url(options);
+        let begin = url.find("://").expect("a scheme") + 3;
+        let end = begin + url[begin..].find(':').expect("a password");
+        format!("{}{account}{}", &url[..begin], &url[end..])
+    }
+
     /// A connection of somebody else's.
     pub(crate) async fn foreign(&self) -> MySqlConnection {
         MySqlConnection::connect(self.0.url()).await.expect("a connection")
+    }
+
+    /// Runs statements in turn, as somebody who may do everything: the account `root` of the suite's containers.
+    pub(crate) async fn as_root(&self, sql: &str) {
+        let mut root = MySqlConnection::connect(&self.url_of("root", "")).await.expect("an account `root`");
+        let done = root.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await;
+        done.unwrap_or_else(|error| panic!("a statement of the test: {error}"));
     }
 
     /// Runs statements in turn, as somebody else.
