@@ -25,8 +25,9 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
         // A deadlock; a row or a table that changed since the snapshot; a statement that has to be prepared anew;
         // a commit that a cluster undid.
         1213 | 1020 | 1412 | 1615 | 3101 => Failure::Again(said(ErrorKind::Unavailable, error)),
-        // A packet that is too large, after which the server hangs up; a statement that a proxy in between has forgotten.
-        1153 | 1243 => Failure::Ended(said(kind, error)),
+        // A packet that is too large, after which the server hangs up; a statement that a proxy in between has forgotten;
+        // a server that only reads, or that has left its cluster: a new connection may lead to the one that took its place.
+        1153 | 1243 | 1047 | 1290 | 1792 | 1836 | 3100 => Failure::Ended(said(kind, error)),
         // What ends the session: a shutdown, a kill, a network that fails.
         1053 | 1077..=1079 | 1152 | 1158..=1161 | 1184 | 1927 | 3169 | 4031 => Failure::Lost(said(kind, error)),
         // Who may connect, and to what.
@@ -72,7 +73,7 @@ fn kind_of(number: u16) -> ErrorKind {
         1021 | 1037..=1041 | 1053 | 1077..=1079 | 1114 | 1135 | 1152 | 1158..=1161 | 1184 | 1203 | 1226 | 1927
         | 3169 | 4031 => Unavailable,
         // The storage engine's own trouble; a server that only reads, or that has left its cluster.
-        1026 | 1030 | 1290 | 1792 | 1836 | 1874 | 3100 => Unavailable,
+        1026 | 1030 | 1047 | 1290 | 1792 | 1836 | 1874 | 3100 => Unavailable,
         1034 | 1035 | 1194 | 1195 | 1712 | 1817 => Corrupt,
         // A packet, a row, the log.
         1118 | 1153 | 1301 | 1197 => TooLarge,

@@ -22,6 +22,8 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Failure::Lost(said(kind, error)),
         other if other.starts_with("08") => Failure::Lost(said(kind, error)),
         other if other.starts_with("28") || other == "3D000" => Failure::Lost(said(ErrorKind::Unavailable, error)),
+        // A standby: a new connection may lead to the server that took its place.
+        "25006" => Failure::Ended(said(kind, error)),
         _ => Failure::Refused(said(kind, error)),
     }
 }
