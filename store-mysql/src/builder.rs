@@ -8,7 +8,7 @@ use session_core::Result;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySql, MySqlPool};
 use store_options::{Settings, within};
-use store_sqlx::{Bounds, Links, SetUp, SqlStore, Source};
+use store_sqlx::{Bounds, Links, SetUp, Source, SqlStore};
 
 use crate::schema::{self, Statements};
 use crate::{MysqlStore, open};

@@ -70,16 +70,45 @@ fn kind_of(number: u16) -> ErrorKind {
         // Locks and time-outs, statements that were ended from outside or undone.
         1205 | 1206 | 1213 | 1317 | 1969 | 3024 | 3058 | 1020 | 1412 | 1615 | 1243 | 1180 | 3101 => Unavailable,
         // Connections, memory, disk, the network.
-        1021 | 1037..=1041 | 1053 | 1077..=1079 | 1114 | 1135 | 1152 | 1158..=1161 | 1184 | 1203 | 1226 | 1927
-        | 3169 | 4031 => Unavailable,
+        1021
+        | 1037..=1041
+        | 1053
+        | 1077..=1079
+        | 1114
+        | 1135
+        | 1152
+        | 1158..=1161
+        | 1184
+        | 1203
+        | 1226
+        | 1927
+        | 3169
+        | 4031 => Unavailable,
         // The storage engine's own trouble; a server that only reads, or that has left its cluster.
         1026 | 1030 | 1047 | 1290 | 1792 | 1836 | 1874 | 3100 => Unavailable,
         1034 | 1035 | 1194 | 1195 | 1712 | 1817 => Corrupt,
         // A packet, a row, the log.
         1118 | 1153 | 1301 | 1197 => TooLarge,
         // Who may connect, and to what; databases, tables, columns, rights; what is not there or not so.
-        1044..=1046 | 1049 | 1054 | 1064 | 1129 | 1130 | 1142 | 1143 | 1146 | 1176 | 1227 | 1251 | 1286 | 1370
-        | 1410 | 1524 | 1665 | 1698 | 3118 => Config,
+        1044..=1046
+        | 1049
+        | 1054
+        | 1064
+        | 1129
+        | 1130
+        | 1142
+        | 1143
+        | 1146
+        | 1176
+        | 1227
+        | 1251
+        | 1286
+        | 1370
+        | 1410
+        | 1524
+        | 1665
+        | 1698
+        | 3118 => Config,
         1050 | 1071 | 1101 | 1166 | 1193 | 1231 | 1235 | 4030 => Config,
         _ => Other,
     }

@@ -179,7 +179,9 @@ async fn check(connection: &mut MySqlConnection, namespace: &Namespace) -> Resul
     let engine = sqlx::query(schema::ENGINE_OF).bind(namespace.as_str()).fetch_one(&mut *connection).await;
     let engine = text(&engine.map_err(driver)?, 0)?.unwrap_or_default();
     if engine != "InnoDB" {
-        return Err(config(format!("the table `{namespace}` is kept by {engine}, which has no transactions; it has to be InnoDB")));
+        return Err(config(format!(
+            "the table `{namespace}` is kept by {engine}, which has no transactions; it has to be InnoDB"
+        )));
     }
     rights(connection, namespace).await?;
     Ok(Tables::Ready)
@@ -191,7 +193,8 @@ async fn layout(connection: &mut MySqlConnection, namespace: &Namespace) -> Resu
         Ok(found) => found.first().map(|row| row.integer(0)).transpose(),
         // Without a right on it nobody is told whether it is there.
         Err(error) if error::number(&error) == Some(DENIED) => {
-            Err(config("the account may not read the table `session.layouts`; grant it select").with_source(&driver(error)))
+            Err(config("the account may not read the table `session.layouts`; grant it select")
+                .with_source(&driver(error)))
         }
         Err(error) if error::number(&error) == Some(1146) => Ok(None),
         Err(error) => Err(driver(error)),

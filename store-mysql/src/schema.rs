@@ -69,7 +69,12 @@ pub(crate) const GET_LAYOUT: &str = "select cast(`layout` as signed) from `sessi
 pub(crate) fn rights(namespace: &Namespace) -> [(&'static str, String); 4] {
     [
         ("select", format!("select `key` from `{namespace}` where false")),
-        ("insert", format!("insert into `{namespace}` (`key`, {COLUMN_LIST}) select 0x00, 0, 0, 0, null, 0x00 from dual where false")),
+        (
+            "insert",
+            format!(
+                "insert into `{namespace}` (`key`, {COLUMN_LIST}) select 0x00, 0, 0, 0, null, 0x00 from dual where false"
+            ),
+        ),
         ("update", format!("update `{namespace}` set `version` = 0 where false")),
         ("delete", format!("delete from `{namespace}` where false")),
     ]

@@ -27,8 +27,7 @@ const DRIVERS: [&str; 14] = [
 ];
 
 /// How an error for an unknown option names them, the usual ones.
-const DRIVERS_MEANT: &str =
-    "the driver's (ssl-mode, ssl-ca, ssl-cert, ssl-key, socket, statement-cache-capacity, charset, collation, timezone)";
+const DRIVERS_MEANT: &str = "the driver's (ssl-mode, ssl-ca, ssl-cert, ssl-key, socket, statement-cache-capacity, charset, collation, timezone)";
 
 /// The builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<MysqlStoreBuilder> {

@@ -174,8 +174,10 @@ async fn everything(store: &MysqlStore, when: &str) {
             (key(n), record)
         })
         .collect();
-    together(&all, async |(key, record)| assert_eq!(store.create(&call, key, record).await.unwrap(), Outcome::Done)).await;
-    together(&all, async |(key, record)| assert_eq!(store.create(&call, key, record).await.unwrap(), Outcome::Done)).await;
+    together(&all, async |(key, record)| assert_eq!(store.create(&call, key, record).await.unwrap(), Outcome::Done))
+        .await;
+    together(&all, async |(key, record)| assert_eq!(store.create(&call, key, record).await.unwrap(), Outcome::Done))
+        .await;
     together(&all, async |(key, record)| {
         assert_eq!(store.load(&call, key).await.unwrap().as_ref(), Some(record), "{when}");
     })

@@ -8,7 +8,7 @@ use session_core::Result;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgPool};
 use store_options::{Settings, within};
-use store_sqlx::{Bounds, Links, SqlStore, Source};
+use store_sqlx::{Bounds, Links, Source, SqlStore};
 
 use crate::schema::{self, Statements};
 use crate::{PostgresStore, open};
@@ -89,9 +89,7 @@ impl PostgresStoreBuilder {
         let namespace = schema::namespace(self.settings.check()?.as_str())?;
         within("pool", self.pool, 1..=1000)?;
         let source = match self.place {
-            Place::Server(options) => {
-                Source::Own(Box::new(for_sessions(*options, self.settings.timeout)), None)
-            }
+            Place::Server(options) => Source::Own(Box::new(for_sessions(*options, self.settings.timeout)), None),
             Place::Pool(pool) => Source::Pool(pool),
         };
         let links = Links::new(source, self.pool, self.settings.timeout);

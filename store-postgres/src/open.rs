@@ -11,7 +11,12 @@ use crate::error;
 use crate::schema;
 
 /// Sees to it that what `namespace` needs is there.
-pub(crate) async fn prepare(links: &Links<Postgres>, namespace: &Namespace, create: bool, timeout: Duration) -> Result<()> {
+pub(crate) async fn prepare(
+    links: &Links<Postgres>,
+    namespace: &Namespace,
+    create: bool,
+    timeout: Duration,
+) -> Result<()> {
     let deadline = Instant::now() + timeout;
     let mut link = links.take(deadline).await.map_err(|error| error::at_open(&error))?;
     let opening = async {

@@ -39,16 +39,29 @@ pub trait Dialect: Send + Sync + 'static {
     ) -> impl Future<Output = Answered<Option<Record>>> + Send;
 
     /// Stores records where no live ones are.
-    fn create(&self, items: &[Create], connection: &mut Connection<Self>) -> impl Future<Output = Answered<Outcome>> + Send;
+    fn create(
+        &self,
+        items: &[Create],
+        connection: &mut Connection<Self>,
+    ) -> impl Future<Output = Answered<Outcome>> + Send;
 
     /// Replaces records.
-    fn save(&self, items: &[Save], connection: &mut Connection<Self>) -> impl Future<Output = Answered<Outcome>> + Send;
+    fn save(&self, items: &[Save], connection: &mut Connection<Self>)
+    -> impl Future<Output = Answered<Outcome>> + Send;
 
     /// Moves expiries out.
-    fn touch(&self, items: &[Touch], connection: &mut Connection<Self>) -> impl Future<Output = Answered<Outcome>> + Send;
+    fn touch(
+        &self,
+        items: &[Touch],
+        connection: &mut Connection<Self>,
+    ) -> impl Future<Output = Answered<Outcome>> + Send;
 
     /// Removes records.
-    fn delete(&self, items: &[Delete], connection: &mut Connection<Self>) -> impl Future<Output = Answered<Outcome>> + Send;
+    fn delete(
+        &self,
+        items: &[Delete],
+        connection: &mut Connection<Self>,
+    ) -> impl Future<Output = Answered<Outcome>> + Send;
 
     /// Reads several records.
     fn list(

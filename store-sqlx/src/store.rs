@@ -121,7 +121,12 @@ impl<D: Dialect> fmt::Debug for SqlStore<D> {
 #[async_trait]
 impl<D: Dialect> Store for SqlStore<D> {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new().durable(true).shared(true).by_principal(true).scan(true).max_data_len(Some(self.max_data_len))
+        Capabilities::new()
+            .durable(true)
+            .shared(true)
+            .by_principal(true)
+            .scan(true)
+            .max_data_len(Some(self.max_data_len))
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {

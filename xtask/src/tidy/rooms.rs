@@ -23,10 +23,8 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
         if !store.name.starts_with("store-") || NO_STORES.contains(&&*store.name) {
             continue;
         }
-        let mut rooms = vec![
-            ("the store and its builder", vec!["src/lib.rs"]),
-            ("the suite that proves it", suites(&store.name)),
-        ];
+        let mut rooms =
+            vec![("the store and its builder", vec!["src/lib.rs"]), ("the suite that proves it", suites(&store.name))];
         if !WITHOUT_SCHEMA.contains(&&*store.name) {
             rooms.push(("tables and statements", vec!["src/schema.rs", "src/schema/mod.rs"]));
         }
