@@ -27,5 +27,6 @@ pub(crate) const BACKENDS: &[Backend] = &[
     backend!("memory", store_memory::MemoryStore, "memory"),
     backend!("sqlite", store_sqlite::SqliteStore, "sqlite"),
     backend!("postgres", store_postgres::PostgresStore, "postgres", "postgresql"),
+    backend!("mysql", store_mysql::MysqlStore, "mysql", "mariadb"),
     backend!("redis", store_redis::RedisStore, "redis", "rediss", "valkey", "valkeys"),
 ];
