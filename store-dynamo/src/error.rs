@@ -24,8 +24,8 @@ pub(crate) enum Failure {
     Refused(Option<Item>),
     /// The server has certainly not done it, and may do it in a moment.
     Busy(Error),
-    /// The server answered that it does not do it.
-    Denied(Error),
+    /// The server answered that it does not do it; with its code.
+    Denied(Error, String),
     /// There was no answer: whether it was done is unknown.
     Lost(Error),
 }
@@ -35,7 +35,7 @@ impl Failure {
     pub(crate) fn error(self) -> Error {
         match self {
             Self::Refused(_) => Error::fixed(ErrorKind::Other, "DynamoDB refused a condition that was not made"),
-            Self::Busy(error) | Self::Denied(error) | Self::Lost(error) => error,
+            Self::Busy(error) | Self::Denied(error, _) | Self::Lost(error) => error,
         }
     }
 }
@@ -158,6 +158,7 @@ fn answered(code: Option<&str>, message: Option<&str>, status: u16, moment: Mome
         "" => Error::new(kind, format!("DynamoDB answered {name} ({status})")),
         _ => Error::new(kind, format!("DynamoDB answered {name} ({status}): {message}")),
     };
+    let denied = |kind, message| Failure::Denied(said(kind, message), name.to_owned());
     match name {
         // Nothing of it was done.
         "ProvisionedThroughputExceededException"
@@ -167,12 +168,12 @@ fn answered(code: Option<&str>, message: Option<&str>, status: u16, moment: Mome
         | "TransactionConflictException"
         | "TransactionInProgressException"
         | "ReplicatedWriteConflictException" => Failure::Busy(said(Unavailable, message)),
-        "ResourceNotFoundException" | "AccessDeniedException" => Failure::Denied(said(Config, message)),
-        _ if CREDENTIALS.iter().any(|code| name.starts_with(code)) => Failure::Denied(said(moment.kind(), message)),
+        "ResourceNotFoundException" | "AccessDeniedException" => denied(Config, message),
+        _ if CREDENTIALS.iter().any(|code| name.starts_with(code)) => denied(moment.kind(), message),
         _ if status >= 500 => Failure::Lost(said(Unavailable, "")),
-        _ if status == 413 || message.contains("size has exceeded") => Failure::Denied(said(TooLarge, "")),
+        _ if status == 413 || message.contains("size has exceeded") => denied(TooLarge, ""),
         // What it has against a value it says with the value.
-        _ => Failure::Denied(said(Other, "")),
+        _ => denied(Other, ""),
     }
 }
 

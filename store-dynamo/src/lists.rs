@@ -105,7 +105,9 @@ impl SessionsOf {
         let (mut sessions, mut after) = (Vec::new(), None);
         loop {
             let (keys, next) = server.entries(principal, after, limit.max(MOST_KEYS), until).await?;
-            let mut found = iter(keys.chunks(MOST_KEYS)).map(|keys| server.get_all(keys, until)).buffered(AT_ONCE);
+            let chunks: Vec<_> = keys.chunks(MOST_KEYS).map(<[_]>::to_vec).collect();
+            let get = |keys: Vec<_>| async move { server.get_all(&keys, until).await };
+            let mut found = iter(chunks).map(get).buffered(AT_ONCE);
             while let Some(found) = found.try_next().await? {
                 for (key, record) in found {
                     let record = record?;
@@ -132,7 +134,7 @@ impl DeleteAll {
         let (mut removed, mut after) = (0, None);
         loop {
             let (keys, next) = server.entries(&self.principal, after, ENTRIES, until).await?;
-            let keys = keys.into_iter().filter(|key| self.keep.as_ref() != Some(key));
+            let keys: Vec<_> = keys.into_iter().filter(|key| self.keep.as_ref() != Some(key)).collect();
             let mut removing = iter(keys).map(|key| self.remove(key, server, until)).buffer_unordered(AT_ONCE);
             while let Some(done) = removing.try_next().await? {
                 removed += u64::from(done);

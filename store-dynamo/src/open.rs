@@ -56,11 +56,11 @@ impl Opening<'_> {
                     Some(table) if is_usable(&table) => return Ok(Some(table)),
                     _ => {}
                 },
-                Err(Failure::Denied(error)) if is(&error, "AccessDeniedException") => {
+                Err(Failure::Denied(error, code)) if code == "AccessDeniedException" => {
                     tracing::debug!(%error, "the role may not look at the table of sessions: its keys are not checked");
                     return Ok(None);
                 }
-                Err(Failure::Denied(error)) if is(&error, "ResourceNotFoundException") => {
+                Err(Failure::Denied(_, code)) if code == "ResourceNotFoundException" => {
                     if !self.create {
                         let name = self.namespace;
                         return Err(config(format!(
@@ -89,10 +89,10 @@ impl Opening<'_> {
         match self.server.ask(self.until(), Sends::Writes, request).await {
             Ok(_) => Ok(()),
             // Somebody else is making it, or has just removed it: it is looked at again.
-            Err(Failure::Denied(error)) if is(&error, "ResourceInUseException") => Ok(()),
+            Err(Failure::Denied(_, code)) if code == "ResourceInUseException" => Ok(()),
             // Many tables are being made in this account.
-            Err(Failure::Denied(error)) if is(&error, "LimitExceededException") => Ok(()),
-            Err(Failure::Denied(error)) if is(&error, "AccessDeniedException") => Err(config(format!(
+            Err(Failure::Denied(_, code)) if code == "LimitExceededException" => Ok(()),
+            Err(Failure::Denied(error, code)) if code == "AccessDeniedException" => Err(config(format!(
                 "the role may not create the table `{}`; have it created with what DynamoStore::schema gives",
                 self.namespace
             ))
@@ -130,8 +130,8 @@ impl Opening<'_> {
             match self.server.ask(self.until(), Sends::Writes, request).await {
                 Ok(_) => return Ok(()),
                 // Somebody else has just done it.
-                Err(Failure::Denied(_)) if self.expires().await? => return Ok(()),
-                Err(Failure::Denied(error)) => tracing::warn!(%error, "time to live cannot be enabled"),
+                Err(Failure::Denied(..)) if self.expires().await? => return Ok(()),
+                Err(Failure::Denied(error, _)) => tracing::warn!(%error, "time to live cannot be enabled"),
                 Err(failure) => return Err(failure.error()),
             }
         }
@@ -153,7 +153,7 @@ impl Opening<'_> {
                         Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)
                     )
             })),
-            Err(Failure::Denied(error)) => {
+            Err(Failure::Denied(error, _)) => {
                 tracing::debug!(%error, "whether the table of sessions has a time to live is not known");
                 Ok(true)
             }
@@ -195,9 +195,4 @@ impl Opening<'_> {
 /// Whether it takes items. One that is being changed does, one that is being made or removed does not.
 fn is_usable(table: &TableDescription) -> bool {
     !matches!(table.table_status(), Some(TableStatus::Creating | TableStatus::Deleting))
-}
-
-/// Whether the server's answer had this code, which stands in the error's text.
-fn is(error: &Error, code: &str) -> bool {
-    error.to_string().contains(code)
 }

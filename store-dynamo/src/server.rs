@@ -85,7 +85,7 @@ impl Server {
                 Err(_) => return Err(Failure::Lost(TIMED_OUT)),
             };
             match failure {
-                Failure::Busy(error) if !pauses.pause().await => return Err(Failure::Denied(error)),
+                Failure::Busy(error) if !pauses.pause().await => return Err(Failure::Lost(error)),
                 Failure::Busy(error) => tracing::debug!(%error, "a request is sent again"),
                 Failure::Lost(_) if again => again = false,
                 other => return Err(other),

@@ -99,5 +99,6 @@ pub(super) const DYNAMO: Kind = Kind {
     probe: Probe::Http,
     environment: &[],
     command: &[],
-    url: "dynamodb://conformance:{password}@{address}/us-east-1",
+    // As with PostgreSQL.
+    url: "dynamodb://conformance:{password}@{address}/us-east-1?tls=false",
 };
