@@ -9,9 +9,9 @@ use aws_sdk_dynamodb::config::{
     BehaviorVersion, Config, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::Builder;
+use session_core::Result;
 #[cfg(feature = "environment")]
 use session_core::{Error, ErrorKind};
-use session_core::Result;
 use store_options::wrong;
 
 /// How long a connection may take to be made, however much time a call has.

@@ -87,9 +87,9 @@ impl Explains for TransactWriteItemsError {
     fn met(&self) -> bool {
         let Self::TransactionCanceledException(cancelled) = self else { return false };
         let codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
-        codes.into_iter().any(|code| {
-            matches!(code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
-        })
+        codes
+            .into_iter()
+            .any(|code| matches!(code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"))
     }
 }
 

@@ -225,6 +225,11 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_data_is_what_readme_md_says() {
+        assert_eq!(MAX_DATA_LEN, 409_149);
+    }
+
+    #[test]
     fn seconds_are_rounded_up() {
         for (millis, seconds) in [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2)] {
             assert_eq!(ttl(Timestamp::from_millis(millis).unwrap()), number(seconds), "{millis} ms");

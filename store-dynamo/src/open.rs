@@ -107,9 +107,9 @@ impl Opening<'_> {
         let fits = keys.len() == schema::KEYS.len()
             && schema::KEYS.iter().all(|(name, kind)| {
                 keys.iter().any(|key| key.attribute_name() == *name && key.key_type() == kind)
-                    && types.iter().any(|it| {
-                        it.attribute_name() == *name && *it.attribute_type() == ScalarAttributeType::B
-                    })
+                    && types
+                        .iter()
+                        .any(|it| it.attribute_name() == *name && *it.attribute_type() == ScalarAttributeType::B)
             });
         if fits {
             return Ok(());

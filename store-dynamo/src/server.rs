@@ -61,12 +61,7 @@ pub(crate) enum Sends {
 impl Server {
     /// Sends what `request` makes, once more where it is a read and its answer was lost,
     /// and again and again while the server is busy.
-    pub(crate) async fn ask<T, E, F>(
-        &self,
-        until: Instant,
-        sends: Sends,
-        request: impl Fn() -> F,
-    ) -> Result<T, Failure>
+    pub(crate) async fn ask<T, E, F>(&self, until: Instant, sends: Sends, request: impl Fn() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: Explains,

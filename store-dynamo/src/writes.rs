@@ -111,7 +111,11 @@ macro_rules! conditional {
         let Condition { text, mut values } = $write.condition.clone();
         let (names, set) = $write.what.sets();
         values.extend(set);
-        let tells = if $write.tell { ReturnValuesOnConditionCheckFailure::AllOld } else { ReturnValuesOnConditionCheckFailure::None };
+        let tells = if $write.tell {
+            ReturnValuesOnConditionCheckFailure::AllOld
+        } else {
+            ReturnValuesOnConditionCheckFailure::None
+        };
         $builder
             .table_name(&$server.table)
             .condition_expression(text)
@@ -152,7 +156,8 @@ impl What<'_> {
             }
         };
         if let Self::Save(Record { expires_at, .. }) | Self::Touch(expires_at, _) = self {
-            values.extend(items::item([(":expires_at", items::instant(*expires_at)), (":ttl", items::ttl(*expires_at))]));
+            values
+                .extend(items::item([(":expires_at", items::instant(*expires_at)), (":ttl", items::ttl(*expires_at))]));
         }
         (Some(names.iter().map(|name| (format!("#{name}"), (*name).to_owned())).collect()), values)
     }

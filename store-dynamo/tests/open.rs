@@ -285,7 +285,9 @@ async fn a_touch_that_is_due_to_renew_the_entry_of_a_session_far_ahead_does_so()
     let far = SystemClock.now().plus(days(30));
     assert_eq!(store.touch(&now(), &key(1), far).await.unwrap(), Outcome::Done);
     let entry = server.item("test_renewal", common::entry(&who("ann"), &key(1))).await.unwrap();
-    assert!(Duration::from_secs(stored(&entry, "ttl").unsigned_abs()).as_millis() >= far.as_millis().unsigned_abs().into());
+    assert!(
+        Duration::from_secs(stored(&entry, "ttl").unsigned_abs()).as_millis() >= far.as_millis().unsigned_abs().into()
+    );
     // No farther: it is done already, and nothing is written.
     assert_eq!(store.touch(&now(), &key(1), far.minus(days(1))).await.unwrap(), Outcome::Done);
     let session = server.item("test_renewal", common::session(&key(1))).await.unwrap();

@@ -99,6 +99,6 @@ pub(super) const DYNAMO: Kind = Kind {
     probe: Probe::Http,
     environment: &[],
     command: &[],
-    // As with PostgreSQL.
+    // No TLS in a container of the suite, wherever Docker is reached.
     url: "dynamodb://conformance:{password}@{address}/us-east-1?tls=false",
 };
