@@ -1,7 +1,7 @@
 //! What the errors of DynamoDB and of its driver mean to a caller.
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError;
 use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
@@ -42,6 +42,11 @@ impl Failure {
 
 /// What is answered when the server does not answer.
 pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
+
+/// One of the driver's builders misses a part. None does.
+pub(crate) fn incomplete(error: BuildError) -> Error {
+    Error::fixed(ErrorKind::Other, "a request was put together wrongly").with_source(&error)
+}
 
 /// What an operation's error knows beside its code.
 pub(crate) trait Explains: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static {

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 use session_core::{Error, ErrorKind, Namespace, Result};
 use tokio::time::{Instant, sleep};
 
-use crate::error::{Failure, TIMED_OUT};
+use crate::error::{Failure, TIMED_OUT, incomplete};
 use crate::items::{self, LAYOUT, TTL};
 use crate::schema;
 use crate::server::{Sends, Server};
@@ -124,7 +124,7 @@ impl Opening<'_> {
         }
         if self.create {
             let expiry = TimeToLiveSpecification::builder().attribute_name(TTL).enabled(true).build();
-            let expiry = expiry.map_err(|error| schema::wrong(&error))?;
+            let expiry = expiry.map_err(incomplete)?;
             let table = self.server.client.update_time_to_live().table_name(self.namespace.as_str());
             let request = || table.clone().time_to_live_specification(expiry.clone()).send();
             match self.server.ask(self.until(), Sends::Writes, request).await {

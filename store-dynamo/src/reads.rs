@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
-use session_core::{Error, ErrorKind, Record, Result, StoreKey, Timestamp};
+use session_core::{Record, Result, StoreKey, Timestamp};
 use store_batch::{Answers, Item as Call};
 use tokio::time::Instant;
 
-use crate::error::{Failure, TIMED_OUT};
+use crate::error::{Failure, TIMED_OUT, incomplete};
 use crate::items::{self, Item, PK, Stored};
 use crate::server::{Op, Pauses, Sends, Server};
 
@@ -84,9 +84,7 @@ impl Server {
         let mut left: Vec<Item> = keys.iter().map(items::session_key).collect();
         while !left.is_empty() {
             let keys = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
-            let keys = keys.map_err(|error| {
-                Error::fixed(ErrorKind::Other, "a request was put together wrongly").with_source(&error)
-            })?;
+            let keys = keys.map_err(incomplete)?;
             let request = || self.client.batch_get_item().request_items(&self.table, keys.clone()).send();
             let answer = self.ask(until, Sends::Reads, request).await.map_err(Failure::error)?;
             let items = answer.responses.into_iter().flatten().flat_map(|(_, items)| items);

@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::{AttributeDefinition, KeySchemaElement, KeyType, ScalarAttributeType};
 use session_core::{Error, ErrorKind, Namespace, Result};
 
+use crate::error::incomplete;
 use crate::items::{self, Item, LAYOUT, PK, SK, TTL};
 
 /// Which layout this release reads and writes.
@@ -22,16 +23,12 @@ pub(crate) const KEYS: [(&str, KeyType); 2] = [(PK, KeyType::Hash), (SK, KeyType
 
 pub(crate) fn definition(name: &str) -> Result<AttributeDefinition> {
     let definition = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::B);
-    definition.build().map_err(|error| wrong(&error))
+    definition.build().map_err(incomplete)
 }
 
 pub(crate) fn element(name: &str, kind: &KeyType) -> Result<KeySchemaElement> {
     let element = KeySchemaElement::builder().attribute_name(name).key_type(kind.clone());
-    element.build().map_err(|error| wrong(&error))
-}
-
-pub(crate) fn wrong(error: &aws_sdk_dynamodb::error::BuildError) -> Error {
-    Error::fixed(ErrorKind::Other, "a request was put together wrongly").with_source(error)
+    element.build().map_err(incomplete)
 }
 
 /// Where the number of the layout is kept. Neither part has the length that a session's or an entry's has.

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
-use session_core::{Error, ErrorKind, Principal, Record, Result, StoreKey, Timestamp, Version};
+use session_core::{Principal, Record, Result, StoreKey, Timestamp, Version};
 use tokio::time::Instant;
 
-use crate::error::Failure;
+use crate::error::{Failure, incomplete};
 use crate::items::{self, Item};
 use crate::server::{Sends, Server};
 
@@ -236,9 +235,4 @@ fn written<T>(answer: Result<T, Failure>) -> Result<Written> {
         Err(Failure::Refused(item)) => Ok(Written::Refused(item)),
         Err(failure) => Err(failure.error()),
     }
-}
-
-/// The driver's builders miss a part. None does.
-fn incomplete(error: BuildError) -> Error {
-    Error::fixed(ErrorKind::Other, "a request was put together wrongly").with_source(&error)
 }
