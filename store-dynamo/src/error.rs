@@ -148,9 +148,10 @@ pub(crate) fn meaning<E: Explains>(error: &SdkError<E, HttpResponse>, moment: Mo
         SdkError::ResponseError(_) => {
             Failure::Lost(Error::fixed(ErrorKind::Unavailable, "DynamoDB's answer was cut short").with_source(error))
         }
-        // Nothing was sent: no credentials, no region, a proxy that is none.
+        // Nothing was sent.
         _ => Failure::Lost(
-            Error::fixed(moment.kind(), "no request can be made: are there credentials?").with_source(error),
+            Error::fixed(moment.kind(), "no request can be made: no credentials, or a certificate that is not trusted")
+                .with_source(error),
         ),
     }
 }
@@ -171,11 +172,10 @@ fn answered(code: Option<&str>, message: Option<&str>, status: u16, moment: Mome
         | "Throttling"
         | "RequestLimitExceeded"
         | "TransactionConflictException"
-        | "TransactionInProgressException"
         | "ReplicatedWriteConflictException" => Failure::Busy(said(Unavailable, message)),
         "ResourceNotFoundException" | "AccessDeniedException" => denied(Config, message),
         _ if CREDENTIALS.iter().any(|code| name.starts_with(code)) => denied(moment.kind(), message),
-        _ if status >= 500 => Failure::Lost(said(Unavailable, "")),
+        _ if status >= 500 || name == "TransactionInProgressException" => Failure::Lost(said(Unavailable, "")),
         _ if status == 413 || message.contains("size has exceeded") => denied(TooLarge, ""),
         // What it has against a value it says with the value.
         _ => denied(Other, ""),
