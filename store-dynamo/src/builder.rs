@@ -11,7 +11,7 @@ use store_batch::{Batcher, Limits};
 use store_options::{Settings, within};
 use tokio::sync::Semaphore;
 
-use crate::client::{Address, prepared};
+use crate::client::{Address, Clients};
 use crate::error::Moment;
 use crate::reads::MOST_KEYS;
 use crate::server::{Op, Server, Trip};
@@ -83,7 +83,7 @@ impl DynamoStoreBuilder {
 
     /// How long a call may take, waiting included, and each request while the store is opened. 1 ms to 1 hour. Default: 5 s.
     ///
-    /// One attempt at a request may take half of it.
+    /// One attempt at a read may take half of it.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
         self
@@ -124,12 +124,12 @@ impl DynamoStoreBuilder {
         let namespace = schema::namespace(self.settings.check()?.as_str())?;
         within("pool", self.pool, 1..=1000)?;
         let timeout = self.settings.timeout;
-        let client = match self.place {
-            Place::Address(address) => address.client(timeout).await?,
-            Place::Client(client) => prepared(client.config(), timeout),
+        let clients = match self.place {
+            Place::Address(address) => address.clients(timeout).await?,
+            Place::Client(client) => Clients::of(client.config(), timeout),
         };
         let mut server = Server {
-            client,
+            clients,
             table: namespace.to_string(),
             timeout,
             room: Semaphore::new(self.pool),

@@ -30,8 +30,8 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// A client for it. What the address leaves open is looked for in the environment.
-    pub(crate) async fn client(self, timeout: Duration) -> Result<Client> {
+    /// The clients for it. What the address leaves open is looked for in the environment.
+    pub(crate) async fn clients(self, timeout: Duration) -> Result<Clients> {
         let http = http_client(&self)?;
         let Self { endpoint, region, keys } = self;
         let config = match (region, keys) {
@@ -44,17 +44,29 @@ impl Address {
         let mut config = config.http_client(http);
         config.set_endpoint_url(endpoint);
         let config = config.stalled_stream_protection(StalledStreamProtectionConfig::disabled()).build();
-        Ok(prepared(&config, timeout))
+        Ok(Clients::of(&config, timeout))
     }
 }
 
-/// The same client, with attempts that leave time for a second one, and without attempts of its own:
-/// it would send a write again whose answer was lost.
-pub(crate) fn prepared(config: &Config, timeout: Duration) -> Client {
-    let attempt = timeout / 2;
-    let times = TimeoutConfig::builder().connect_timeout(CONNECTING.min(attempt)).operation_attempt_timeout(attempt);
-    let config = config.to_builder().timeout_config(times.build()).retry_config(RetryConfig::disabled());
-    Client::from_conf(config.build())
+/// The same client, once for reads and once for writes: both share the connections.
+pub(crate) struct Clients {
+    /// One attempt takes half of the time-out, which leaves time for a second one on another connection.
+    pub(crate) reads: Client,
+    /// Nothing comes after the one attempt, so it has almost all the time. It ends by itself and not by being dropped,
+    /// for then the driver gives up the connection, too.
+    pub(crate) writes: Client,
+}
+
+impl Clients {
+    /// Without attempts of the driver's own: it would send a write again whose answer was lost.
+    pub(crate) fn of(config: &Config, timeout: Duration) -> Self {
+        let client = |attempt| {
+            let times = TimeoutConfig::builder().connect_timeout(CONNECTING.min(timeout / 2));
+            let times = times.operation_attempt_timeout(attempt).build();
+            Client::from_conf(config.to_builder().timeout_config(times).retry_config(RetryConfig::disabled()).build())
+        };
+        Self { reads: client(timeout / 2), writes: client(timeout - timeout / 10) }
+    }
 }
 
 fn http_client(address: &Address) -> Result<SharedHttpClient> {

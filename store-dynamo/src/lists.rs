@@ -83,7 +83,7 @@ impl Server {
         until: Instant,
     ) -> Result<Entries> {
         let request = || {
-            let query = self.client.query().table_name(&self.table).consistent_read(true);
+            let query = self.clients.reads.query().table_name(&self.table).consistent_read(true);
             let query = query.key_condition_expression("pk = :pk").projection_expression(SK).limit(page(limit));
             let query = query.expression_attribute_values(":pk", items::partition(principal));
             query.set_exclusive_start_key(after.clone()).send()
@@ -163,7 +163,7 @@ impl Scan {
     async fn alone(&self, server: &Server, until: Instant) -> Result<Page> {
         let after = self.after.as_ref().map(position).transpose()?;
         let request = || {
-            let scan = server.client.scan().table_name(&server.table).consistent_read(true);
+            let scan = server.clients.reads.scan().table_name(&server.table).consistent_read(true);
             // Entries and the layout have no expiry of this name.
             let scan = scan.filter_expression("expires_at > :now").limit(page(self.limit.get() as usize));
             let scan = scan.expression_attribute_values(":now", items::instant(self.now));

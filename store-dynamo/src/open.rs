@@ -50,7 +50,7 @@ impl Opening<'_> {
     async fn table(&self) -> Result<Option<TableDescription>> {
         let (end, mut pause) = (Instant::now() + MAKING, SOON);
         loop {
-            let request = || self.server.client.describe_table().table_name(self.namespace.as_str()).send();
+            let request = || self.server.clients.reads.describe_table().table_name(self.namespace.as_str()).send();
             match self.server.ask(self.until(), Sends::Reads, request).await {
                 Ok(answer) => match answer.table {
                     Some(table) if is_usable(&table) => return Ok(Some(table)),
@@ -81,7 +81,7 @@ impl Opening<'_> {
     }
 
     async fn make(&self) -> Result<()> {
-        let mut table = self.server.client.create_table().table_name(self.namespace.as_str());
+        let mut table = self.server.clients.writes.create_table().table_name(self.namespace.as_str());
         for (name, kind) in &schema::KEYS {
             table = table.attribute_definitions(schema::definition(name)?).key_schema(schema::element(name, kind)?);
         }
@@ -125,7 +125,7 @@ impl Opening<'_> {
         if self.create {
             let expiry = TimeToLiveSpecification::builder().attribute_name(TTL).enabled(true).build();
             let expiry = expiry.map_err(incomplete)?;
-            let table = self.server.client.update_time_to_live().table_name(self.namespace.as_str());
+            let table = self.server.clients.writes.update_time_to_live().table_name(self.namespace.as_str());
             let request = || table.clone().time_to_live_specification(expiry.clone()).send();
             match self.server.ask(self.until(), Sends::Writes, request).await {
                 Ok(_) => return Ok(()),
@@ -144,7 +144,7 @@ impl Opening<'_> {
 
     /// Whether time to live is enabled on the right attribute. Where the role may not ask it is taken to be.
     async fn expires(&self) -> Result<bool> {
-        let request = || self.server.client.describe_time_to_live().table_name(self.namespace.as_str()).send();
+        let request = || self.server.clients.reads.describe_time_to_live().table_name(self.namespace.as_str()).send();
         match self.server.ask(self.until(), Sends::Reads, request).await {
             Ok(answer) => Ok(answer.time_to_live_description.is_some_and(|expiry| {
                 expiry.attribute_name() == Some(TTL)
@@ -173,7 +173,7 @@ impl Opening<'_> {
                     "the table `{name}` has layout {number}; this release reads and writes layout {known}"
                 )));
             }
-            let put = self.server.client.put_item().table_name(self.namespace.as_str());
+            let put = self.server.clients.writes.put_item().table_name(self.namespace.as_str());
             let put = put.set_item(Some(schema::layout())).condition_expression("attribute_not_exists(pk)");
             match self.server.ask(self.until(), Sends::Writes, || put.clone().send()).await {
                 Ok(_) => return Ok(()),
@@ -185,7 +185,7 @@ impl Opening<'_> {
     }
 
     async fn number(&self) -> Result<Option<i64>> {
-        let get = self.server.client.get_item().table_name(self.namespace.as_str()).consistent_read(true);
+        let get = self.server.clients.reads.get_item().table_name(self.namespace.as_str()).consistent_read(true);
         let request = || get.clone().set_key(Some(schema::layout_key())).send();
         let answer = self.server.read(self.until(), request).await?;
         answer.item.map(|item| items::integer(&item, LAYOUT)).transpose()

@@ -62,14 +62,14 @@ pub(crate) type Found = HashMap<StoreKey, Result<Record>>;
 
 impl Server {
     async fn get(&self, key: &StoreKey, until: Instant) -> Result<Option<Record>> {
-        let get = || self.client.get_item().table_name(&self.table).consistent_read(true);
+        let get = || self.clients.reads.get_item().table_name(&self.table).consistent_read(true);
         let request = || get().set_key(Some(items::session_key(key))).send();
         self.read(until, request).await?.item.map(items::record).transpose()
     }
 
     /// What decides about a write, without the data.
     pub(crate) async fn head(&self, key: &StoreKey, until: Instant) -> Result<Option<Stored>> {
-        let get = || self.client.get_item().table_name(&self.table).consistent_read(true);
+        let get = || self.clients.reads.get_item().table_name(&self.table).consistent_read(true);
         let request = || {
             let get = get().projection_expression("version, expires_at, principal");
             get.set_key(Some(items::session_key(key))).send()
@@ -85,7 +85,7 @@ impl Server {
         while !left.is_empty() {
             let keys = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
             let keys = keys.map_err(incomplete)?;
-            let request = || self.client.batch_get_item().request_items(&self.table, keys.clone()).send();
+            let request = || self.clients.reads.batch_get_item().request_items(&self.table, keys.clone()).send();
             let answer = self.ask(until, Sends::Reads, request).await.map_err(Failure::error)?;
             let items = answer.responses.into_iter().flatten().flat_map(|(_, items)| items);
             let before = found.len();

@@ -5,13 +5,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use store_batch::{Answers, Item, RoundTrip};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::client::Clients;
 use crate::error::{self, Explains, Failure, Moment, TIMED_OUT};
 
 /// The longest first pause, and the longest of all. The second is twice as long as the first, and so on.
@@ -28,7 +28,7 @@ pub(crate) trait Op: Item {
 
 /// What all calls of a store share.
 pub(crate) struct Server {
-    pub(crate) client: Client,
+    pub(crate) clients: Clients,
     pub(crate) table: String,
     pub(crate) timeout: Duration,
     /// A permit for each request that may be under way.

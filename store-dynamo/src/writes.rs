@@ -167,22 +167,22 @@ impl Server {
     pub(crate) async fn write(&self, until: Instant, write: &Write<'_>) -> Result<Written> {
         if !write.entries.is_empty() {
             let all = self.transaction(write)?;
-            let request = || self.client.transact_write_items().set_transact_items(Some(all.clone())).send();
+            let request = || self.clients.writes.transact_write_items().set_transact_items(Some(all.clone())).send();
             return written(self.ask(until, Sends::Writes, request).await);
         }
         let key = || Some(items::session_key(write.key));
         match &write.what {
             What::Put(record, index_until) => {
                 let item = || Some(items::session(write.key, record, *index_until));
-                let request = || conditional!(self.client.put_item(), self, write).set_item(item()).send();
+                let request = || conditional!(self.clients.writes.put_item(), self, write).set_item(item()).send();
                 written(self.ask(until, Sends::Writes, request).await)
             }
             What::Delete => {
-                let request = || conditional!(self.client.delete_item(), self, write).set_key(key()).send();
+                let request = || conditional!(self.clients.writes.delete_item(), self, write).set_key(key()).send();
                 written(self.ask(until, Sends::Writes, request).await)
             }
             what @ (What::Save(_) | What::Touch(..)) => {
-                let update = || conditional!(self.client.update_item(), self, write).set_key(key());
+                let update = || conditional!(self.clients.writes.update_item(), self, write).set_key(key());
                 let request = || update().update_expression(what.expression()).send();
                 written(self.ask(until, Sends::Writes, request).await)
             }

@@ -13,7 +13,12 @@ use session_core::{Error, ErrorKind, Principal, Result, Store, StoreKey, async_t
 use store_dynamo::DynamoStore;
 use tokio::sync::OnceCell;
 
-const TIME_OUT: Duration = Duration::from_secs(5);
+/// Generous: DynamoDB Local starts cold, and the driver signs each request, which is slow work without optimization.
+const TIME_OUT: Duration = Duration::from_secs(10);
+
+/// For the same reason clauses have longer, and the history is shorter than elsewhere.
+const CLAUSE_LIMIT: Duration = Duration::from_secs(600);
+const HISTORY_OPS: usize = 10_000;
 
 /// DynamoDB Local looks for what has expired every ten seconds or so.
 const EXPIRY_DELAY: Duration = Duration::from_secs(60);
@@ -38,7 +43,7 @@ impl Harness for Dynamo {
         let server = self.server().await;
         let subject = Subject::new("store-dynamo", env!("CARGO_PKG_VERSION")).server("DynamoDB Local");
         let subject = subject.address(server.address()).secret(server.password()).time_out(TIME_OUT);
-        Ok(subject.expiry_delay(EXPIRY_DELAY))
+        Ok(subject.expiry_delay(EXPIRY_DELAY).clause_limit(CLAUSE_LIMIT).history_ops(HISTORY_OPS))
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
