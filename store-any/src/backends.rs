@@ -29,4 +29,5 @@ pub(crate) const BACKENDS: &[Backend] = &[
     backend!("postgres", store_postgres::PostgresStore, "postgres", "postgresql"),
     backend!("mysql", store_mysql::MysqlStore, "mysql", "mariadb"),
     backend!("redis", store_redis::RedisStore, "redis", "rediss", "valkey", "valkeys"),
+    backend!("dynamo", store_dynamo::DynamoStore, "dynamodb"),
 ];
