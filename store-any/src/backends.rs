@@ -28,6 +28,17 @@ pub(crate) const BACKENDS: &[Backend] = &[
     backend!("sqlite", store_sqlite::SqliteStore, "sqlite"),
     backend!("postgres", store_postgres::PostgresStore, "postgres", "postgresql"),
     backend!("mysql", store_mysql::MysqlStore, "mysql", "mariadb"),
-    backend!("redis", store_redis::RedisStore, "redis", "rediss", "valkey", "valkeys"),
     backend!("dynamo", store_dynamo::DynamoStore, "dynamodb"),
+    backend!(
+        "redis",
+        store_redis::RedisStore,
+        "redis",
+        "rediss",
+        "valkey",
+        "valkeys",
+        "redis+cluster",
+        "rediss+cluster",
+        "valkey+cluster",
+        "valkeys+cluster"
+    ),
 ];
