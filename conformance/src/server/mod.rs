@@ -97,6 +97,14 @@ pub async fn valkey() -> Result<Server> {
     Server::of(&kind::VALKEY).await
 }
 
+/// A MongoDB server, or another that speaks its protocol, with an empty database: a single one, without replicas.
+///
+/// # Errors
+/// If none can be had, or it does not answer.
+pub async fn mongo() -> Result<Server> {
+    Server::of(&kind::MONGO).await
+}
+
 /// DynamoDB Local, which keeps its tables in memory: they are gone after a [`stop`](Server::stop).
 /// It takes any credentials; those in the URL are the access key's id and its secret, the path is the region.
 ///
