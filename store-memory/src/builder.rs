@@ -1,6 +1,7 @@
 //! How a store is made.
 
-use session_core::{Error, ErrorKind, Result};
+use session_core::Result;
+use store_options::{within, wrong};
 
 use crate::MemoryStore;
 use crate::bound::Bound;
@@ -33,12 +34,8 @@ impl MemoryStoreBuilder {
     /// # Errors
     /// [`ErrorKind::Config`] for bounds below the least.
     pub fn build(self) -> Result<MemoryStore> {
-        if self.max_entries == Some(0) {
-            return Err(Error::fixed(ErrorKind::Config, "max_entries must be at least 1"));
-        }
-        if self.max_bytes.is_some_and(|bytes| bytes < 1024) {
-            return Err(Error::fixed(ErrorKind::Config, "max_bytes must be at least 1024"));
-        }
+        within("max_entries", self.max_entries.unwrap_or(usize::MAX), 1..=usize::MAX)?;
+        within("max_bytes", self.max_bytes.unwrap_or(usize::MAX), 1024..=usize::MAX)?;
         let bounded = self.max_entries.or(self.max_bytes).is_some();
         Ok(MemoryStore::with(bounded.then(|| Bound::new(self.max_entries, self.max_bytes))))
     }
@@ -46,21 +43,13 @@ impl MemoryStoreBuilder {
 
 /// What a URL says.
 pub(crate) fn parse(url: &str) -> Result<MemoryStoreBuilder> {
-    let wrong = |message: &str| Err(Error::new(ErrorKind::Config, message));
-    let Some(rest) = url.strip_prefix("memory:") else { return wrong("a URL of this store begins with memory:") };
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    if !matches!(place, "" | "//") {
-        return wrong("memory: is followed by options only");
+    let (place, mut query) = store_options::split(url)?;
+    match place.strip_prefix("memory:") {
+        None => return wrong("a URL of this store begins with memory:"),
+        Some("" | "//") => {}
+        Some(_) => return wrong("memory: is followed by options only"),
     }
-    let mut builder = MemoryStoreBuilder::default();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let Ok(n) = value.parse() else { return wrong(&format!("the value of `{name}` is not a number")) };
-        builder = match name {
-            "max_entries" => builder.max_entries(n),
-            "max_bytes" => builder.max_bytes(n),
-            _ => return wrong(&format!("unknown option `{name}`; known are max_entries and max_bytes")),
-        };
-    }
-    Ok(builder)
+    let (max_entries, max_bytes) = (query.number("max_entries")?, query.number("max_bytes")?);
+    query.finish()?;
+    Ok(MemoryStoreBuilder { max_entries, max_bytes })
 }

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::error::Result as Driven;
 use mongodb::options::{FindOptions, ReadPreference, SelectionCriteria};
 use mongodb::{Collection, Database};
-use session_core::{Error, ErrorKind, Result};
+use session_core::{ErrorKind, Result};
 use store_batch::{Answers, Item, RoundTrip};
 use tokio::time::{Instant, timeout_at};
 

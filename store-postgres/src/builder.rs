@@ -5,10 +5,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{Error, ErrorKind, Namespace, Result, hours, seconds};
+use session_core::Result;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgPool};
 use store_batch::{Batcher, Limits};
+use store_options::{Settings, within};
 
 use crate::links::{Links, Source};
 use crate::schema::{self, Statements};
@@ -25,11 +26,9 @@ const BATCH_BYTES: usize = 1 << 20;
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct PostgresStoreBuilder {
     place: Place,
-    namespace: String,
-    timeout: Duration,
-    create: bool,
-    pool: usize,
-    queue: usize,
+    pub(crate) settings: Settings,
+    pub(crate) create: bool,
+    pub(crate) pool: usize,
 }
 
 #[derive(Clone)]
@@ -40,14 +39,7 @@ enum Place {
 
 impl PostgresStoreBuilder {
     fn at(place: Place) -> Self {
-        Self {
-            place,
-            namespace: Namespace::default().to_string(),
-            timeout: seconds(5),
-            create: true,
-            pool: 8,
-            queue: 16_384,
-        }
+        Self { place, settings: Settings::new(), create: true, pool: 8 }
     }
 
     #[cfg(test)]
@@ -58,15 +50,15 @@ impl PostgresStoreBuilder {
         }
     }
 
-    /// The table's name, of the form that [`Namespace`] allows. Default: `sessions`.
+    /// The table's name, of the form that [`Namespace`](session_core::Namespace) allows. Default: `sessions`.
     pub fn namespace(mut self, namespace: &str) -> Self {
-        self.namespace = namespace.to_owned();
+        namespace.clone_into(&mut self.settings.namespace);
         self
     }
 
     /// How long a call may take, waiting included, and how long opening may. 1 ms to 1 hour. Default: 5 s.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.settings.timeout = timeout;
         self
     }
 
@@ -88,38 +80,30 @@ impl PostgresStoreBuilder {
 
     /// How many calls of a kind may wait before further ones wait for room within their time-out. At least 1. Default: 16,384.
     pub const fn queue(mut self, calls: usize) -> Self {
-        self.queue = calls;
+        self.settings.queue = calls;
         self
     }
 
     /// The store.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for options outside their ranges, a role or database that the server refuses,
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, a role or database that the server refuses,
     /// tables that are missing when they are not to be created, that are of another layout, or that the role may not use;
-    /// [`ErrorKind::Unavailable`] when the server does not answer within the time-out.
+    /// [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) when the server does not answer within the time-out.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
     pub async fn open(self) -> Result<PostgresStore> {
-        let namespace = schema::namespace(&self.namespace)?;
-        for (wrong, message) in [
-            (!(Duration::from_millis(1)..=hours(1)).contains(&self.timeout), "timeout must be 1 ms to 1 hour"),
-            (!(1..=1000).contains(&self.pool), "pool must be 1 to 1000"),
-            (self.queue == 0, "queue must be at least 1"),
-        ] {
-            if wrong {
-                return Err(Error::fixed(ErrorKind::Config, message));
-            }
-        }
+        let namespace = schema::namespace(self.settings.check()?.as_str())?;
+        within("pool", self.pool, 1..=1000)?;
         let source = match self.place {
-            Place::Server(options) => Source::Own(Box::new(for_sessions(*options, self.timeout))),
+            Place::Server(options) => Source::Own(Box::new(for_sessions(*options, self.settings.timeout))),
             Place::Pool(pool) => Source::Pool(pool),
         };
-        let links = Links::new(source, self.pool, self.timeout);
-        open::prepare(&links, &namespace, self.create, self.timeout).await?;
-        let server = Arc::new(Server { links, sql: Statements::new(&namespace), timeout: self.timeout });
-        let limits = Limits::new().bytes(BATCH_BYTES).queue(self.queue).timeout(self.timeout);
+        let links = Links::new(source, self.pool, self.settings.timeout);
+        open::prepare(&links, &namespace, self.create, self.settings.timeout).await?;
+        let server = Arc::new(Server { links, sql: Statements::new(&namespace), timeout: self.settings.timeout });
+        let limits = Limits::new().bytes(BATCH_BYTES).queue(self.settings.queue).timeout(self.settings.timeout);
         // Several batches of writes commit together, and one forms while another waits for the disk;
         // loads wait for nothing but the server's processor.
         let half = limits.in_flight(self.pool.div_ceil(2));
@@ -160,11 +144,9 @@ impl fmt::Debug for PostgresStoreBuilder {
     /// Without the options, which hold the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStoreBuilder")
-            .field("namespace", &self.namespace)
-            .field("timeout", &self.timeout)
+            .field("settings", &self.settings)
             .field("create", &self.create)
             .field("pool", &self.pool)
-            .field("queue", &self.queue)
             .finish_non_exhaustive()
     }
 }

@@ -5,10 +5,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use session_core::{
-    Call, Capabilities, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store,
-    StoreKey, Timestamp, Version, async_trait,
+    Call, Capabilities, Cursor, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
+    Timestamp, Version, async_trait,
 };
 use store_batch::Batcher;
+use store_options::fits;
 
 mod builder;
 mod error;
@@ -65,7 +66,7 @@ impl PostgresStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a URL that is wrong, and what [`PostgresStoreBuilder::open`] answers.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a URL that is wrong, and what [`PostgresStoreBuilder::open`] answers.
     pub async fn connect(url: &str) -> Result<Self> {
         url::parse(url)?.open().await
     }
@@ -73,7 +74,7 @@ impl PostgresStore {
     /// The SQL that makes what a namespace needs, for a migration tool. Running it again changes nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if `namespace` is none.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if `namespace` is none.
     pub fn schema(namespace: &str) -> Result<String> {
         schema::namespace(namespace).map(|namespace| schema::create(&namespace))
     }
@@ -89,13 +90,6 @@ impl fmt::Debug for PostgresStore {
     }
 }
 
-fn fits(record: &Record) -> Result<()> {
-    if record.data.len() > MAX_DATA_LEN {
-        return Err(Error::fixed(ErrorKind::TooLarge, "more than 16 MiB of data"));
-    }
-    Ok(())
-}
-
 #[async_trait]
 impl Store for PostgresStore {
     fn capabilities(&self) -> Capabilities {
@@ -103,7 +97,7 @@ impl Store for PostgresStore {
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
-        fits(record)?;
+        fits(record, MAX_DATA_LEN)?;
         self.0.creates.call(Create { now: call.now, key: *key, record: record.clone() }).await
     }
 
@@ -112,7 +106,7 @@ impl Store for PostgresStore {
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
-        fits(record)?;
+        fits(record, MAX_DATA_LEN)?;
         self.0.saves.call(Save { now: call.now, key: *key, expected, record: record.clone() }).await
     }
 

@@ -1,17 +1,12 @@
 //! `postgres://…`, taken apart.
 
 use std::str::FromStr as _;
-use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
 use session_core::{Error, ErrorKind, Result};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use store_options::{Settings, is_loopback, split, wrong};
 
 use crate::{PostgresStore, PostgresStoreBuilder};
-
-const KNOWN: &str = "known are namespace, timeout (in ms), create (true or false), pool and queue, and of the driver's \
-    sslmode, sslrootcert, sslcert, sslkey, statement-cache-capacity, host, hostaddr, port, dbname, user, password, \
-    application_name and options";
 
 /// The driver's own. It would only warn about others, with the value, in the log.
 const DRIVERS: [&str; 18] = [
@@ -35,24 +30,26 @@ const DRIVERS: [&str; 18] = [
     "options",
 ];
 
+/// How an error for an unknown option names them, the usual ones.
+const DRIVERS_MEANT: &str = "the driver's (sslmode, sslrootcert, sslcert, sslkey, statement-cache-capacity, host, hostaddr, \
+    port, dbname, user, password, application_name, options)";
+
 /// The builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<PostgresStoreBuilder> {
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+    let (place, mut query) = split(url)?;
+    if !place.starts_with("postgres://") && !place.starts_with("postgresql://") {
         return wrong("a URL of this store begins with postgres:// or postgresql://");
     }
-    let (place, query) = url.split_once('?').unwrap_or((url, ""));
-    let (mut ours, mut drivers, mut tls) = (Vec::new(), Vec::new(), false);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decode(name)?;
-        if DRIVERS.contains(&name.as_str()) || name.starts_with("options[") {
-            tls |= matches!(name.as_str(), "sslmode" | "ssl-mode");
-            drivers.push(pair);
-        } else {
-            ours.push((name, decode(value)?));
-        }
-    }
-    let mut options = PgConnectOptions::from_str(&format!("{place}?{}", drivers.join("&"))).map_err(|_| {
+    let mut settings = Settings::new();
+    settings.read(&mut query)?;
+    let (create, pool) = (query.truth("create")?, query.number("pool")?);
+    let mut tls = false;
+    let drivers = query.drivers(DRIVERS_MEANT, |name| {
+        tls |= matches!(name, "sslmode" | "ssl-mode");
+        DRIVERS.contains(&name) || name.starts_with("options[")
+    });
+    query.finish()?;
+    let mut options = PgConnectOptions::from_str(&format!("{place}?{drivers}")).map_err(|_| {
         // The driver would quote what it could not read.
         Error::fixed(
             ErrorKind::Config,
@@ -63,51 +60,17 @@ pub(crate) fn parse(url: &str) -> Result<PostgresStoreBuilder> {
     if !tls && std::env::var_os("PGSSLMODE").is_none() && !is_local(&options) {
         options = options.ssl_mode(PgSslMode::VerifyFull);
     }
-    ours.iter().try_fold(PostgresStore::builder(options), |builder, (name, value)| option(builder, name, value))
+    let mut builder = PostgresStore::builder(options);
+    builder.settings = settings;
+    builder.create = create.unwrap_or(builder.create);
+    builder.pool = pool.unwrap_or(builder.pool);
+    Ok(builder)
 }
 
 /// Whether nobody can stand between this machine and the server.
 fn is_local(options: &PgConnectOptions) -> bool {
-    let host = options.get_host().trim_start_matches('[').trim_end_matches(']');
-    options.get_socket().is_some()
-        || host.starts_with('/')
-        || host == "localhost"
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn option(builder: PostgresStoreBuilder, name: &str, value: &str) -> Result<PostgresStoreBuilder> {
-    Ok(match name {
-        "namespace" => builder.namespace(value),
-        "timeout" => match value.parse() {
-            Ok(millis) => builder.timeout(Duration::from_millis(millis)),
-            Err(_) => return wrong("timeout is a number of milliseconds"),
-        },
-        "create" => match value {
-            "true" => builder.create(true),
-            "false" => builder.create(false),
-            _ => return wrong("create is true or false"),
-        },
-        "pool" => match value.parse() {
-            Ok(n) => builder.pool(n),
-            Err(_) => return wrong("pool is a number"),
-        },
-        "queue" => match value.parse() {
-            Ok(n) => builder.queue(n),
-            Err(_) => return wrong("queue is a number"),
-        },
-        unknown => return wrong(&format!("unknown option `{unknown}` in the URL; {KNOWN}")),
-    })
-}
-
-fn decode(text: &str) -> Result<String> {
-    match percent_decode_str(text).decode_utf8() {
-        Ok(decoded) => Ok(decoded.into_owned()),
-        Err(_) => wrong("the URL is not UTF-8"),
-    }
-}
-
-fn wrong<T>(message: &str) -> Result<T> {
-    Err(Error::new(ErrorKind::Config, message))
+    let host = options.get_host();
+    options.get_socket().is_some() || host.starts_with('/') || is_loopback(host)
 }
 
 #[cfg(test)]
@@ -138,7 +101,7 @@ mod tests {
             ("mysql://db", "begins with postgres:"),
             ("postgres:/db", "begins with postgres:"),
             ("postgres://db?creat=true", "unknown option `creat` in the URL; known are namespace, timeout"),
-            ("postgres://db?create=maybe", "create is true or false"),
+            ("postgres://db?create=maybe", "create is not true or false"),
             ("postgres://db?timeout=5s", "milliseconds"),
             ("postgres://db?pool=many", "a number"),
             ("postgres://db?queue=-1", "a number"),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Client, ProtocolVersion};
-use session_core::{Error, ErrorKind, Namespace, Result, hours, seconds};
+use session_core::Result;
+use store_options::{Settings, within};
 
 use crate::error::meaning;
 use crate::link::Pool;
@@ -17,26 +18,24 @@ use crate::{Inner, RedisStore, server};
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct RedisStoreBuilder {
     client: Client,
-    namespace: String,
-    timeout: Duration,
+    pub(crate) settings: Settings,
     connections: usize,
-    queue: usize,
 }
 
 impl RedisStoreBuilder {
     pub(crate) fn at(client: Client) -> Self {
-        Self { client, namespace: Namespace::default().to_string(), timeout: seconds(5), connections: 1, queue: 16_384 }
+        Self { client, settings: Settings::new(), connections: 1 }
     }
 
-    /// What the keys begin with, of the form that [`Namespace`] allows. Default: `sessions`.
+    /// What the keys begin with, of the form that [`Namespace`](session_core::Namespace) allows. Default: `sessions`.
     pub fn namespace(mut self, namespace: &str) -> Self {
-        self.namespace = namespace.to_owned();
+        namespace.clone_into(&mut self.settings.namespace);
         self
     }
 
     /// How long a call may take, waiting and connecting included, and how long opening may. 1 ms to 1 hour. Default: 5 s.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.settings.timeout = timeout;
         self
     }
 
@@ -50,34 +49,26 @@ impl RedisStoreBuilder {
 
     /// How many calls may be under way before further ones wait for room within their time-out. At least 1. Default: 16,384.
     pub const fn queue(mut self, calls: usize) -> Self {
-        self.queue = calls;
+        self.settings.queue = calls;
         self
     }
 
     /// The store, connected.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for options outside their ranges, a user or password that the server refuses,
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, a user or password that the server refuses,
     /// a server that is older than Redis 7.0 or part of a cluster;
-    /// [`ErrorKind::Unavailable`] when it does not answer within the time-out.
+    /// [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) when it does not answer within the time-out.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
     pub async fn open(self) -> Result<RedisStore> {
-        let namespace = Namespace::new(&self.namespace)?;
-        for (wrong, message) in [
-            (!(Duration::from_millis(1)..=hours(1)).contains(&self.timeout), "timeout must be 1 ms to 1 hour"),
-            (!(1..=64).contains(&self.connections), "connections must be 1 to 64"),
-            (self.queue == 0, "queue must be at least 1"),
-        ] {
-            if wrong {
-                return Err(Error::fixed(ErrorKind::Config, message));
-            }
-        }
+        let namespace = self.settings.check()?;
+        within("connections", self.connections, 1..=64)?;
         #[cfg(feature = "tls")]
         provide_cryptography();
         let client = prepared(&self.client)?;
-        let pool = Pool::new(&client, self.connections, self.queue, self.timeout);
+        let pool = Pool::new(&client, self.connections, self.settings.queue, self.settings.timeout);
         pool.call(server::check(&pool, &namespace)).await?;
         let keys = Keys::new(&namespace);
         Ok(RedisStore(Arc::new(Inner { pool, keys, scripts: Scripts::new(), namespace })))
@@ -88,10 +79,8 @@ impl fmt::Debug for RedisStoreBuilder {
     /// Without the client: it knows the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStoreBuilder")
-            .field("namespace", &self.namespace)
-            .field("timeout", &self.timeout)
+            .field("settings", &self.settings)
             .field("connections", &self.connections)
-            .field("queue", &self.queue)
             .finish_non_exhaustive()
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use redis::{Client, Cmd, ErrorKind as Driver, ServerErrorKind, Value};
 use session_core::{
-    Call, Capabilities, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store,
-    StoreKey, Timestamp, Version, async_trait,
+    Call, Capabilities, Cursor, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
+    Timestamp, Version, async_trait,
 };
+use store_options::fits;
 
 mod builder;
 mod error;
@@ -59,7 +60,7 @@ impl RedisStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a URL that is wrong, and what [`RedisStoreBuilder::open`] answers.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a URL that is wrong, and what [`RedisStoreBuilder::open`] answers.
     pub async fn connect(url: &str) -> Result<Self> {
         url::parse(url)?.open().await
     }
@@ -78,7 +79,7 @@ impl RedisStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a URL that is wrong.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a URL that is wrong.
     pub fn builder(url: &str) -> Result<RedisStoreBuilder> {
         url::parse(url)
     }
@@ -130,13 +131,6 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-fn fits(record: &Record) -> Result<()> {
-    if record.data.len() > MAX_DATA_LEN {
-        return Err(Error::fixed(ErrorKind::TooLarge, "more than 16 MiB of data"));
-    }
-    Ok(())
-}
-
 #[async_trait]
 impl Store for RedisStore {
     fn capabilities(&self) -> Capabilities {
@@ -150,7 +144,7 @@ impl Store for RedisStore {
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
-        fits(record)?;
+        fits(record, MAX_DATA_LEN)?;
         let (now, bytes, expiry) = (call.now.as_millis(), schema::encode(record), schema::expiry(record.expires_at));
         self.write(&self.0.scripts.create, key, |command| {
             command.arg(now).arg(&bytes).arg(expiry);
@@ -166,7 +160,7 @@ impl Store for RedisStore {
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
-        fits(record)?;
+        fits(record, MAX_DATA_LEN)?;
         let (now, bytes, expiry) = (call.now.as_millis(), schema::encode(record), schema::expiry(record.expires_at));
         let expected = schema::version(expected);
         self.write(&self.0.scripts.save, key, |command| {

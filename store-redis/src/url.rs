@@ -1,13 +1,9 @@
 //! `redis://…`, taken apart.
 
-use std::time::Duration;
-
-use percent_encoding::percent_decode_str;
-use session_core::{Error, ErrorKind, Result};
+use session_core::Result;
+use store_options::{split, wrong};
 
 use crate::RedisStoreBuilder;
-
-const KNOWN: &str = "known are namespace, timeout (in ms), connections and queue";
 
 /// The builder that `url` describes: our options are taken out of it, the rest is the driver's to read.
 pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
@@ -19,7 +15,7 @@ pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
         return wrong("the URL asks for TLS, and the feature `tls` of store-redis is not compiled in");
     }
     let (url, fragment) = url.split_once('#').map_or((url, None), |(url, fragment)| (url, Some(fragment)));
-    let (server, query) = url.split_once('?').unwrap_or((url, ""));
+    let (server, mut query) = split(url)?;
     let mut server = server.to_owned();
     if let Some(fragment) = fragment {
         server.push('#');
@@ -32,45 +28,18 @@ pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
         );
     };
     let mut builder = RedisStoreBuilder::at(client);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        builder = option(builder, name, &decode(value)?)?;
+    builder.settings.read(&mut query)?;
+    if let Some(connections) = query.number("connections")? {
+        builder = builder.connections(connections);
     }
+    query.finish()?;
     Ok(builder)
-}
-
-fn option(builder: RedisStoreBuilder, name: &str, value: &str) -> Result<RedisStoreBuilder> {
-    Ok(match name {
-        "namespace" => builder.namespace(value),
-        "timeout" => match value.parse() {
-            Ok(millis) => builder.timeout(Duration::from_millis(millis)),
-            Err(_) => return wrong("timeout is a number of milliseconds"),
-        },
-        "connections" => match value.parse() {
-            Ok(n) => builder.connections(n),
-            Err(_) => return wrong("connections is a number"),
-        },
-        "queue" => match value.parse() {
-            Ok(n) => builder.queue(n),
-            Err(_) => return wrong("queue is a number"),
-        },
-        unknown => return wrong(&format!("unknown option `{unknown}` in the URL; {KNOWN}")),
-    })
-}
-
-fn decode(text: &str) -> Result<String> {
-    match percent_decode_str(text).decode_utf8() {
-        Ok(decoded) => Ok(decoded.into_owned()),
-        Err(_) => wrong("the URL is not UTF-8"),
-    }
-}
-
-fn wrong<T>(message: &str) -> Result<T> {
-    Err(Error::new(ErrorKind::Config, message))
 }
 
 #[cfg(test)]
 mod tests {
+    use session_core::ErrorKind;
+
     use super::*;
 
     #[test]

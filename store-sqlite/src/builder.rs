@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use session_core::{Error, ErrorKind, Namespace, Result, hours, seconds};
+use session_core::{Error, ErrorKind, Result};
 use store_batch::{Limits, Workers};
+use store_options::{Settings, within};
 use tokio::{task, time};
 
 use crate::checkpoint::Checkpointer;
@@ -25,12 +26,10 @@ const BATCH_BYTES: usize = 4 << 20;
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct SqliteStoreBuilder {
     place: Place,
-    namespace: String,
-    timeout: Duration,
+    pub(crate) settings: Settings,
     synchronous: Synchronous,
     create: bool,
     readers: usize,
-    queue: usize,
     max_page_count: Option<u32>,
 }
 
@@ -38,13 +37,11 @@ impl SqliteStoreBuilder {
     pub(crate) fn at(path: PathBuf) -> Self {
         Self {
             place: Place::File(path),
-            namespace: Namespace::default().to_string(),
-            timeout: seconds(5),
+            settings: Settings::new(),
             synchronous: Synchronous::Normal,
             create: true,
             // More readers than cores would only take the cores from the application.
             readers: thread::available_parallelism().map_or(1, NonZeroUsize::get).div_ceil(2).min(4),
-            queue: 16_384,
             max_page_count: None,
         }
     }
@@ -58,15 +55,15 @@ impl SqliteStoreBuilder {
         &self.place
     }
 
-    /// The table's name, of the form that [`Namespace`] allows. Default: `sessions`.
+    /// The table's name, of the form that [`Namespace`](session_core::Namespace) allows. Default: `sessions`.
     pub fn namespace(mut self, namespace: &str) -> Self {
-        self.namespace = namespace.to_owned();
+        namespace.clone_into(&mut self.settings.namespace);
         self
     }
 
     /// How long a call may take, waiting included, and how long opening may. 1 ms to 1 hour. Default: 5 s.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.settings.timeout = timeout;
         self
     }
 
@@ -93,7 +90,7 @@ impl SqliteStoreBuilder {
     /// How many calls may wait for the writer, and as many for the readers, before further ones wait for room
     /// within their time-out. At least 1. Default: 16,384.
     pub const fn queue(mut self, calls: usize) -> Self {
-        self.queue = calls;
+        self.settings.queue = calls;
         self
     }
 
@@ -114,7 +111,7 @@ impl SqliteStoreBuilder {
     /// # Panics
     /// Outside a tokio runtime with time enabled.
     pub async fn open(self) -> Result<SqliteStore> {
-        let timeout = self.timeout;
+        let timeout = self.settings.timeout;
         // Opening reads and writes files: nothing for a thread that drives futures.
         let opening =
             time::timeout(timeout.saturating_add(timeout / 4), task::spawn_blocking(move || self.open_blocking()));
@@ -126,26 +123,19 @@ impl SqliteStoreBuilder {
     }
 
     fn open_blocking(self) -> Result<SqliteStore> {
-        let namespace = schema::namespace(&self.namespace)?;
-        for (wrong, message) in [
-            (!(Duration::from_millis(1)..=hours(1)).contains(&self.timeout), "timeout must be 1 ms to 1 hour"),
-            (!(1..=64).contains(&self.readers), "readers must be 1 to 64"),
-            (self.queue == 0, "queue must be at least 1"),
-        ] {
-            if wrong {
-                return Err(Error::fixed(ErrorKind::Config, message));
-            }
-        }
+        let namespace = schema::namespace(self.settings.check()?.as_str())?;
+        within("readers", self.readers, 1..=64)?;
         let config = Arc::new(Config {
             statements: Statements::new(&namespace),
             place: self.place,
             namespace,
-            timeout: self.timeout,
+            timeout: self.settings.timeout,
             synchronous: self.synchronous,
             create: self.create,
             max_page_count: self.max_page_count,
         });
-        let limits = Limits::new().items(BATCH).bytes(BATCH_BYTES).queue(self.queue).timeout(self.timeout);
+        let limits =
+            Limits::new().items(BATCH).bytes(BATCH_BYTES).queue(self.settings.queue).timeout(self.settings.timeout);
         let mut writer = Link::writer(Arc::clone(&config))?;
         let readers = match config.place {
             Place::File(_) => {

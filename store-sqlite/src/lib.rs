@@ -10,6 +10,7 @@ use session_core::{
     StoreKey, Timestamp, Version, async_trait,
 };
 use store_batch::Workers;
+use store_options::fits;
 
 mod builder;
 mod checkpoint;
@@ -110,13 +111,6 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
-fn fits(record: &Record) -> Result<()> {
-    if record.data.len() > MAX_DATA_LEN {
-        return Err(Error::fixed(ErrorKind::TooLarge, "more than 16 MiB of data"));
-    }
-    Ok(())
-}
-
 #[async_trait]
 impl Store for SqliteStore {
     fn capabilities(&self) -> Capabilities {
@@ -125,7 +119,7 @@ impl Store for SqliteStore {
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
-        fits(record)?;
+        fits(record, MAX_DATA_LEN)?;
         self.write(call, What::Create(*key, record.clone())).await?.outcome()
     }
 
@@ -137,7 +131,7 @@ impl Store for SqliteStore {
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
-        fits(record)?;
+        fits(record, MAX_DATA_LEN)?;
         self.write(call, What::Save(*key, expected, record.clone())).await?.outcome()
     }
 

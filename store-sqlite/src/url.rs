@@ -1,24 +1,19 @@
 //! `sqlite://…`, taken apart.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
-use session_core::{Error, ErrorKind, Result};
+use session_core::Result;
+use store_options::{decode, split, wrong};
 
 use crate::{SqliteStoreBuilder, Synchronous};
 
-const KNOWN: &str =
-    "known are namespace, timeout (in ms), synchronous (normal or full), create (true or false) and readers";
-
 /// The builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<SqliteStoreBuilder> {
-    let Some(rest) = url.strip_prefix("sqlite:") else {
+    let (place, mut query) = split(url)?;
+    let Some(place) = place.strip_prefix("sqlite:") else {
         return wrong("a URL of this store begins with sqlite:");
     };
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let place = place.strip_prefix("//").unwrap_or(place);
-    let mut builder = match place {
+    let mut builder = match place.strip_prefix("//").unwrap_or(place) {
         ":memory:" => SqliteStoreBuilder::in_memory(),
         "" => {
             return wrong(
@@ -27,52 +22,26 @@ pub(crate) fn parse(url: &str) -> Result<SqliteStoreBuilder> {
         }
         path => SqliteStoreBuilder::at(PathBuf::from(decode(path)?)),
     };
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        builder = option(builder, name, &decode(value)?)?;
+    builder.settings.read(&mut query)?;
+    let words = [("normal", Synchronous::Normal), ("full", Synchronous::Full)];
+    if let Some(synchronous) = query.one_of("synchronous", &words)? {
+        builder = builder.synchronous(synchronous);
     }
+    if let Some(create) = query.truth("create")? {
+        builder = builder.create(create);
+    }
+    if let Some(readers) = query.number("readers")? {
+        builder = builder.readers(readers);
+    }
+    query.finish()?;
     Ok(builder)
-}
-
-fn option(builder: SqliteStoreBuilder, name: &str, value: &str) -> Result<SqliteStoreBuilder> {
-    Ok(match name {
-        "namespace" => builder.namespace(value),
-        "timeout" => match value.parse() {
-            Ok(millis) => builder.timeout(Duration::from_millis(millis)),
-            Err(_) => return wrong("timeout is a number of milliseconds"),
-        },
-        "synchronous" => match value {
-            "normal" => builder.synchronous(Synchronous::Normal),
-            "full" => builder.synchronous(Synchronous::Full),
-            _ => return wrong("synchronous is normal or full"),
-        },
-        "create" => match value {
-            "true" => builder.create(true),
-            "false" => builder.create(false),
-            _ => return wrong("create is true or false"),
-        },
-        "readers" => match value.parse() {
-            Ok(n) => builder.readers(n),
-            Err(_) => return wrong("readers is a number"),
-        },
-        unknown => return wrong(&format!("unknown option `{unknown}` in the URL; {KNOWN}")),
-    })
-}
-
-fn decode(text: &str) -> Result<String> {
-    match percent_decode_str(text).decode_utf8() {
-        Ok(decoded) => Ok(decoded.into_owned()),
-        Err(_) => wrong("the URL is not UTF-8"),
-    }
-}
-
-fn wrong<T>(message: &str) -> Result<T> {
-    Err(Error::new(ErrorKind::Config, message))
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use session_core::ErrorKind;
 
     use super::*;
     use crate::connection::Place;
@@ -103,8 +72,8 @@ mod tests {
             ("sqlite://", "names no file"),
             ("sqlite://?create=true", "names no file"),
             ("sqlite://a.db?creat=true", "unknown option `creat` in the URL; known are namespace, timeout"),
-            ("sqlite://a.db?create=maybe", "create is true or false"),
-            ("sqlite://a.db?create", "create is true or false"),
+            ("sqlite://a.db?create=maybe", "create is not true or false"),
+            ("sqlite://a.db?create", "create is not true or false"),
             ("sqlite://a.db?timeout=5s", "milliseconds"),
             ("sqlite://a.db?timeout=-1", "milliseconds"),
             ("sqlite://a.db?synchronous=off", "normal or full"),

@@ -7,12 +7,12 @@ use super::{Problem, Result};
 fn may_use(user: &str, used: &str) -> bool {
     match user {
         "session-core" => false,
-        "session-crypto" | "store-batch" | "conformance" => used == "session-core",
+        "session-crypto" | "store-options" | "store-batch" | "conformance" => used == "session-core",
         "session-http" => matches!(used, "session-core" | "session-crypto"),
         "session-tower" => matches!(used, "session-core" | "session-crypto" | "session-http"),
-        "store-layers" => matches!(used, "session-core" | "session-crypto" | "store-batch"),
+        "store-layers" => matches!(used, "session-core" | "session-crypto" | "store-options" | "store-batch"),
         "store-any" => used == "session-core" || used.starts_with("store-"),
-        store if store.starts_with("store-") => matches!(used, "session-core" | "store-batch"),
+        store if store.starts_with("store-") => matches!(used, "session-core" | "store-options" | "store-batch"),
         _ => true,
     }
 }

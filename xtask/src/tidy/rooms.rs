@@ -4,7 +4,7 @@ use super::tree::Tree;
 use super::{Problem, Result};
 
 /// Crates named like stores that are none.
-const NO_STORES: &[&str] = &["store-batch", "store-layers", "store-any"];
+const NO_STORES: &[&str] = &["store-options", "store-batch", "store-layers", "store-any"];
 
 /// Stores that leave nothing on a server or in a database, so that there is no layout to read.
 const WITHOUT_SCHEMA: &[&str] = &["store-memory", "store-file"];

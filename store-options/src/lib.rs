@@ -1,0 +1,78 @@
+#![doc = include_str!("../README.md")]
+
+mod query;
+mod settings;
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+pub use query::{Query, decode, split};
+use session_core::{Error, ErrorKind, Record, Result};
+pub use settings::Settings;
+
+/// The error of a URL or an option that is wrong: [`ErrorKind::Config`].
+///
+/// ```
+/// assert!(store_options::wrong::<()>("the URL names no file").is_err());
+/// ```
+///
+/// # Errors
+/// Always.
+pub fn wrong<T>(message: impl AsRef<str>) -> Result<T> {
+    Err(Error::new(ErrorKind::Config, message))
+}
+
+/// Whether an option's value is within its range.
+///
+/// ```
+/// assert!(store_options::within("pool", 8, 1..=1000).is_ok());
+/// let error = store_options::within("pool", 0, 1..=1000).unwrap_err();
+/// assert!(error.to_string().ends_with("pool must be 1 to 1000"));
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::Config`] if it is not.
+pub fn within(name: &str, value: usize, range: RangeInclusive<usize>) -> Result<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    if *range.end() == usize::MAX {
+        return wrong(format!("{name} must be at least {}", range.start()));
+    }
+    wrong(format!("{name} must be {} to {}", range.start(), range.end()))
+}
+
+/// Whether a record's data is at most `max` bytes long.
+///
+/// ```
+/// use session_core::{Bytes, Record, Timestamp, Version};
+///
+/// let record = Record::new(Version::random(), Timestamp::MIN, Timestamp::MAX, None, Bytes::from_static(b"{}"));
+/// assert!(store_options::fits(&record, 2).is_ok());
+/// assert!(store_options::fits(&record, 1).is_err());
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::TooLarge`] if it is longer.
+pub fn fits(record: &Record, max: usize) -> Result<()> {
+    if record.data.len() <= max {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::TooLarge, format!("more than {max} bytes of data")))
+}
+
+/// Whether `host` is this machine, so that nobody can stand between it and the server.
+///
+/// True for `localhost` and for addresses of the loopback range, IPv6 ones with or without brackets.
+/// Names are not looked up: who answers for them may change.
+///
+/// ```
+/// use store_options::is_loopback;
+///
+/// assert!(is_loopback("localhost") && is_loopback("127.0.0.1") && is_loopback("[::1]"));
+/// assert!(!is_loopback("10.0.0.7") && !is_loopback("localhost.example"));
+/// ```
+pub fn is_loopback(host: &str) -> bool {
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,99 @@
+//! What every store on a server or in files can be told.
+
+use std::time::Duration;
+
+use session_core::{Namespace, Result, hours, seconds};
+
+use crate::{Query, within, wrong};
+
+/// What every store can be told, whatever its database: part of each builder.
+///
+/// ```
+/// use store_options::Settings;
+///
+/// let (_, mut query) = store_options::split("x://host?timeout=250")?;
+/// let mut settings = Settings::new();
+/// settings.read(&mut query)?;
+/// assert_eq!(settings.timeout.as_millis(), 250);
+/// assert_eq!(settings.check()?.as_str(), "sessions");
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The name of the table, prefix or collection, of the form that [`Namespace`] allows. Default: `sessions`.
+    pub namespace: String,
+    /// How long a call may take, waiting included, and how long opening may. 1 ms to 1 hour. Default: 5 s.
+    pub timeout: Duration,
+    /// How many calls may wait before further ones wait for room within their time-out. At least 1. Default: 16,384.
+    pub queue: usize,
+}
+
+impl Settings {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self { namespace: Namespace::default().to_string(), timeout: seconds(5), queue: 16_384 }
+    }
+
+    /// Takes `namespace`, `timeout` (in ms) and `queue` from a URL.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for values of another form.
+    pub fn read(&mut self, query: &mut Query<'_>) -> Result<()> {
+        if let Some(namespace) = query.text("namespace") {
+            self.namespace = namespace;
+        }
+        if let Some(timeout) = query.millis("timeout")? {
+            self.timeout = timeout;
+        }
+        if let Some(queue) = query.number("queue")? {
+            self.queue = queue;
+        }
+        Ok(())
+    }
+
+    /// The namespace, if everything is within its range.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if it is not.
+    pub fn check(&self) -> Result<Namespace> {
+        if !(Duration::from_millis(1)..=hours(1)).contains(&self.timeout) {
+            return wrong("timeout must be 1 ms to 1 hour");
+        }
+        within("queue", self.queue, 1..=usize::MAX)?;
+        Namespace::new(&self.namespace)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use session_core::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_range_is_said() {
+        type Change = fn(&mut Settings);
+        let wrong: [(Change, &str); 5] = [
+            (|s| s.namespace = "X; drop table".to_owned(), "a namespace has"),
+            (|s| s.namespace = String::new(), "a namespace has"),
+            (|s| s.timeout = Duration::ZERO, "timeout must be 1 ms to 1 hour"),
+            (|s| s.timeout = hours(1) + Duration::from_nanos(1), "timeout must be 1 ms to 1 hour"),
+            (|s| s.queue = 0, "queue must be at least 1"),
+        ];
+        for (change, part) in wrong {
+            let mut settings = Settings::new();
+            settings.check().unwrap();
+            change(&mut settings);
+            let error = settings.check().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}
