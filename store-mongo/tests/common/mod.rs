@@ -58,6 +58,14 @@ impl Server {
         self.database().await.collection(namespace)
     }
 
+    pub(crate) async fn drop_index(&self, namespace: &str, name: &str) {
+        let collection = self.collection(namespace).await;
+        // FerretDB answers `ok: true`, where the driver wants a number: what counts is that the index is gone.
+        let _ = collection.drop_index(name).await;
+        let left = collection.list_index_names().await.expect("the indexes");
+        assert!(!left.iter().any(|index| index == name), "{name} is still among {left:?}");
+    }
+
     /// FerretDB says which MongoDB it stands for, and its own version beside it.
     pub(crate) async fn version(&self) -> String {
         let about = self.database().await.run_command(doc! { "buildInfo": 1 }).await.expect("what the server is");
