@@ -186,7 +186,13 @@ impl MongoStore {
     pub fn builder(options: ClientOptions) -> MongoStoreBuilder {
         let database = options.default_database.clone().unwrap_or_else(|| DATABASE.to_owned());
         let pool = options.max_pool_size.map_or(32, |pool| pool as usize);
-        MongoStoreBuilder { place: Place::Servers(Box::new(options)), database, settings: Settings::new(), create: true, pool }
+        MongoStoreBuilder {
+            place: Place::Servers(Box::new(options)),
+            database,
+            settings: Settings::new(),
+            create: true,
+            pool,
+        }
     }
 
     /// A store in a database of a client that the application has already.

@@ -77,7 +77,8 @@ impl Op for Load {
         let filter = doc! { "_id": { "$in": keys } };
         let found = server.first(filter, options, |document| (rows::key(document), rows::record(document))).await?;
         // A document with a key that is none has nobody who asks for it.
-        let records: HashMap<_, _> = found.records.into_iter().filter_map(|(key, record)| Some((key.ok()?, record))).collect();
+        let records: HashMap<_, _> =
+            found.records.into_iter().filter_map(|(key, record)| Some((key.ok()?, record))).collect();
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
             answers.push(match records.get(&item.key) {
@@ -122,8 +123,8 @@ impl Write {
     /// no live record, or one of another version, and nothing of ours changed. What the look cannot explain has changed since the attempt;
     /// then both are done again, at most until the time-out.
     ///
-    /// An attempt that matched nothing still waits for the majority to have what it saw, as the server's documentation of write concerns
-    /// says of writes that change nothing; so the look, which is at what a majority has, is at nothing older.
+    /// An attempt that changed nothing, or met a duplicate key, still waits until a majority has what it saw (the server's own tests of `lastOp`
+    /// hold it to that). So the look, which is at what a majority has, is at nothing older.
     async fn alone(&self, server: &Server) -> Driven<Result<Outcome>> {
         loop {
             if self.attempt(server).await? {
@@ -189,7 +190,9 @@ impl Write {
             (What::Create(_), None) => None,
             (_, None) => Some(Outcome::Missing),
             // This very call was carried out before.
-            (What::Create(record) | What::Save(_, record), Some(version)) if version == record.version => Some(Outcome::Done),
+            (What::Create(record) | What::Save(_, record), Some(version)) if version == record.version => {
+                Some(Outcome::Done)
+            }
             (What::Create(_), Some(_)) => Some(Outcome::Exists),
             (What::Save(expected, _) | What::Delete(Some(expected)), Some(version)) if version != *expected => {
                 Some(Outcome::Conflict)

@@ -97,7 +97,9 @@ fn parse(url: &str) -> Result<Parsed> {
         server.tls = Some(Tls::Enabled(TlsOptions::default()));
     }
     if cfg!(not(feature = "tls")) && matches!(server.tls, Some(Tls::Enabled(_))) {
-        return wrong("off this machine, or with tls=true, the connection is by TLS, and the feature `tls` of store-mongo is not compiled in");
+        return wrong(
+            "off this machine, or with tls=true, the connection is by TLS, and the feature `tls` of store-mongo is not compiled in",
+        );
     }
     Ok(Parsed { server, settings, create, pool })
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use common::Server;
 use session_core::Outcome::Done;
 use session_core::{
-    Bytes, Call, Clock as _, ErrorKind, Principal, Record, Store as _, StoreKey, SystemClock, Timestamp, Version, hours,
-    minutes, seconds,
+    Bytes, Call, Clock as _, ErrorKind, Principal, Record, Store as _, StoreKey, SystemClock, Timestamp, Version,
+    hours, minutes, seconds,
 };
 use store_mongo::MongoStore;
 use store_mongo::mongodb::bson::{Bson, Document, doc};
@@ -222,9 +222,8 @@ async fn reads_are_the_primarys_and_writes_a_majoritys_whatever_the_client_asks_
     let server = Server::get();
     server.clean("test_concerns").await;
     let mut options = ClientOptions::parse(server.url()).await.unwrap();
-    options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::SecondaryPreferred {
-        options: None,
-    }));
+    options.selection_criteria =
+        Some(SelectionCriteria::ReadPreference(ReadPreference::SecondaryPreferred { options: None }));
     options.read_concern = Some(ReadConcern::local());
     options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Nodes(1)).build());
     let commands = sent(options, "test_concerns").await;
@@ -332,9 +331,12 @@ async fn what_is_no_record_is_corrupt_and_holds_up_nobody_else() {
 #[tokio::test]
 async fn what_cannot_be_opened_says_why() {
     let server = Server::get();
-    for (options, part) in
-        [("pool=0", "pool must be"), ("queue=0", "queue must be"), ("timeout=0", "timeout must be"), ("namespace=A", "has")]
-    {
+    for (options, part) in [
+        ("pool=0", "pool must be"),
+        ("queue=0", "queue must be"),
+        ("timeout=0", "timeout must be"),
+        ("namespace=A", "has"),
+    ] {
         let error = refused(options).await;
         assert!(error.contains(part), "{options}: {error}");
     }
