@@ -53,7 +53,7 @@ struct About {
     opened: String,
     principal: Option<String>,
     values: BTreeMap<String, Box<RawValue>>,
-    store: &'static str,
+    store: String,
 }
 
 async fn session(State(served): State<Served>, session: Session) -> Result<Json<About>> {

@@ -2,25 +2,20 @@
 
 use std::sync::Arc;
 
-use session_core::{Error, ErrorKind, Result, Store};
-use store_memory::MemoryStore;
-use store_sqlite::SqliteStore;
+use session_core::{Result, Store};
 
 /// Where sessions are kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) store: Arc<dyn Store>,
     /// What kind of place it is. The rest of the URL may hold a password and is nobody's business.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
 }
 
 /// Opens the store that `url` names.
 pub(crate) async fn connect(url: &str) -> Result<Place> {
-    match url.split_once(':') {
-        Some(("memory", "" | "//")) => Ok(Place { store: Arc::new(MemoryStore::new()), name: "memory" }),
-        Some(("sqlite", _)) => Ok(Place { store: Arc::new(SqliteStore::connect(url).await?), name: "sqlite" }),
-        _ => Err(Error::fixed(ErrorKind::Config, "a store's URL is sqlite://FILE or memory://")),
-    }
+    let store = store_any::connect(url).await?;
+    Ok(Place { store, name: store_any::scheme(url).unwrap_or_default() })
 }
 
 #[cfg(test)]
@@ -38,7 +33,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_url_is_a_wrong_configuration() {
-        for url in ["", "sessions.db", "memory://x", "postgres://me:secret@db/x", "SQLITE://x", "sqlite://"] {
+        for url in ["", "sessions.db", "memory://x", "etcd://me:secret@db/x", "sqlite://"] {
             let error = connect(url).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");
             assert!(!format!("{error} {error:?}").contains("secret"));

@@ -69,11 +69,11 @@ impl MemoryStore {
 
     /// The store that `url` describes: `memory:`, or with bounds `memory:?max_entries=100000&max_bytes=67108864`.
     ///
-    /// Each call makes a store of its own.
+    /// Each call makes a store of its own. It waits for nothing: it is async so that every store is opened alike.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for another scheme, an unknown option or a value that is no number.
-    pub fn connect(url: &str) -> Result<Self> {
+    pub async fn connect(url: &str) -> Result<Self> {
         builder::parse(url)?.build()
     }
 

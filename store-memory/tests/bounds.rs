@@ -153,9 +153,9 @@ fn senseless_bounds_are_refused() {
 fn a_url_sets_bounds_or_says_what_is_wrong() {
     pollster::block_on(async {
         for url in ["memory:", "memory://", "memory:?"] {
-            assert_eq!(MemoryStore::connect(url).unwrap().capabilities().max_data_len, None, "{url}");
+            assert_eq!(MemoryStore::connect(url).await.unwrap().capabilities().max_data_len, None, "{url}");
         }
-        let store = MemoryStore::connect("memory:?max_entries=2&max_bytes=10000").unwrap();
+        let store = MemoryStore::connect("memory:?max_entries=2&max_bytes=10000").await.unwrap();
         assert!(store.capabilities().max_data_len.is_some());
         for n in 0..5 {
             put(&store, n, 1).await;
@@ -165,11 +165,11 @@ fn a_url_sets_bounds_or_says_what_is_wrong() {
     for (url, part) in [
         ("sqlite::memory:", "begins with memory:"),
         ("memory:x", "options only"),
-        ("memory:?max=1", "known are max_entries and max_bytes"),
-        ("memory:?max_entries=", "`max_entries` is not a number"),
+        ("memory:?max=1", "known are max_entries (a number) and max_bytes (a number)"),
+        ("memory:?max_entries=", "max_entries is not a number"),
         ("memory:?max_entries=0", "at least 1"),
     ] {
-        let error = MemoryStore::connect(url).unwrap_err();
+        let error = pollster::block_on(MemoryStore::connect(url)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{url}");
         assert!(error.to_string().contains(part), "{url}: {error}");
     }

@@ -21,7 +21,7 @@ pub(super) struct SessionPage {
     signed_in: Option<String>,
     label: Option<String>,
     persistent: bool,
-    store: &'static str,
+    store: String,
     abilities: Vec<&'static str>,
     values: Vec<(String, String)>,
 }

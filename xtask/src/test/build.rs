@@ -56,7 +56,7 @@ pub(super) fn build(place: &Place) -> Result<Built> {
     let metadata = cargo_metadata::MetadataCommand::new().current_dir(&place.root).no_deps().exec()?;
     let mut child = place
         .cargo()
-        .args(["build", "--workspace", "--tests", "--examples", "--keep-going"])
+        .args(["build", "--workspace", "--all-features", "--tests", "--examples", "--keep-going"])
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

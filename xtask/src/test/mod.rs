@@ -144,7 +144,7 @@ impl Run<'_> {
 
     fn doctests(&mut self) -> Result<()> {
         let mut command = self.place.cargo();
-        command.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
+        command.args(["test", "--workspace", "--all-features", "--doc", "--no-fail-fast"]);
         let (ended, took) = announced("doctests", &mut command)?;
         self.count("doctests", Tally::of_programs(&ended.output, ended.well), &ended, took);
         Ok(())

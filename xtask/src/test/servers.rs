@@ -27,6 +27,7 @@ pub(super) fn needed(program: &Program) -> &'static [&'static str] {
     match (&*program.package, &*program.target, program.kind) {
         (_, _, Kind::Unit) => &[],
         ("conformance", "server", _) => &["redis"],
+        ("demo", "databases", _) => &["mongo", "postgres", "redis", "valkey"],
         (package, ..) => STORES.iter().find(|(store, _)| *store == package).map_or(&[], |(_, servers)| servers),
     }
 }

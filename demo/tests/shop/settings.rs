@@ -2,9 +2,10 @@
 
 use std::net::TcpStream;
 
-use crate::browser::{Browser, FORM};
-use crate::server::{Place, Server, run};
-use crate::slow::SlowRequest;
+use crate::common::browser::{Browser, FORM};
+use crate::common::place::Place;
+use crate::common::server::{Server, run};
+use crate::common::slow::SlowRequest;
 
 /// One line on stderr that contains `what`, and exit code 2.
 fn refused(arguments: &[&str], what: &str) {
@@ -39,7 +40,10 @@ fn an_unwritable_path_is_one_clear_line() {
 
 #[test]
 fn a_wrong_url_is_one_clear_line_without_its_password() {
-    refused(&["--listen", "127.0.0.1:0", "--store", "nonsense"], "sqlite://FILE or memory://");
+    refused(
+        &["--listen", "127.0.0.1:0", "--store", "nonsense"],
+        "begins with a scheme and a colon; there are memory: ",
+    );
     let (_, log) = run(&["--listen", "127.0.0.1:0", "--store", "db://ann:hunter2@host/x"]);
     assert!(!log.contains("hunter2"), "{log}");
 }

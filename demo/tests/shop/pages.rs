@@ -1,7 +1,7 @@
 //! A click through the shop's pages, by their forms, without JavaScript.
 
-use crate::browser::{Browser, FORM};
-use crate::server::Place;
+use crate::common::browser::{Browser, FORM};
+use crate::common::place::Place;
 
 /// The value of the hidden field `name` in the first form after `mark`.
 fn hidden<'a>(page: &'a str, mark: &str, name: &str) -> &'a str {
@@ -63,7 +63,7 @@ fn signing_in_keeps_the_cart_and_signing_out_ends_it() {
 fn remembering_makes_the_cookie_outlive_the_browser() {
     let server = Place::memory().serve();
     let mut ann = Browser::new(&server.base);
-    let max_age = |answer: &crate::browser::Answer| {
+    let max_age = |answer: &crate::common::browser::Answer| {
         let line = answer.cookies().first().unwrap().clone();
         line.split("; ").find_map(|part| part.strip_prefix("Max-Age=").map(|n| n.parse::<u64>().unwrap()))
     };

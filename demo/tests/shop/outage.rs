@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::browser::{Browser, FORM};
-use crate::server::Place;
+use crate::common::browser::{Browser, FORM};
+use crate::common::place::Place;
 
 #[test]
 fn an_outage_is_told_in_the_askers_language_and_passes() {

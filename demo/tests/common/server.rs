@@ -6,49 +6,8 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tempfile::TempDir;
-
 /// Longer than anything here takes, so that a hang fails rather than waits.
 const LONGEST: Duration = Duration::from_secs(60);
-
-/// Where the sessions of one test are kept.
-pub(crate) struct Place {
-    /// What to call it in `--store`.
-    pub(crate) url: String,
-    /// What the program answers as its `store`.
-    pub(crate) name: &'static str,
-    /// The folder with the file, if there is one.
-    pub(crate) folder: Option<TempDir>,
-}
-
-impl Place {
-    pub(crate) fn memory() -> Self {
-        Self { url: "memory://".into(), name: "memory", folder: None }
-    }
-
-    pub(crate) fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("sessions.db").display());
-        Self { url, name: "sqlite", folder: Some(folder) }
-    }
-
-    /// How many sessions are stored, where somebody from outside can look.
-    pub(crate) fn stored(&self) -> Option<usize> {
-        self.folder.as_ref()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Some(runtime.block_on(async {
-            use session_core::{Call, Clock, Store, SystemClock};
-            let store = store_sqlite::SqliteStore::connect(&self.url).await.unwrap();
-            let call = Call::new(SystemClock.now());
-            store.scan(&call, None, 1_000.try_into().unwrap()).await.unwrap().records.len()
-        }))
-    }
-
-    /// Starts the program on this store, on a port of the system's choice.
-    pub(crate) fn serve(&self) -> Server {
-        Server::start(&["--listen", "127.0.0.1:0", "--store", &self.url])
-    }
-}
 
 /// The program, running.
 pub(crate) struct Server {

@@ -1,12 +1,47 @@
 //! What every store must let the shop promise to scripts.
 
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::browser::Browser;
-use crate::server::{Place, Server};
-use crate::slow::SlowRequest;
+use super::browser::Browser;
+use super::place::Place;
+use super::server::Server;
+use super::slow::SlowRequest;
 
-pub(crate) fn values_survive_a_restart(place: &Place) {
+type Step = fn(&Place);
+
+/// The steps, and whether they need a store that outlives the program.
+const STEPS: &[(&str, Step, bool)] = &[
+    ("values_survive_a_restart", values_survive_a_restart, true),
+    ("a_visit_that_writes_nothing_stores_nothing", a_visit_that_writes_nothing_stores_nothing, false),
+    ("a_made_up_id_is_never_adopted", a_made_up_id_is_never_adopted, false),
+    ("values_of_any_kind_come_back", values_of_any_kind_come_back, false),
+    ("what_is_wrong_is_told", what_is_wrong_is_told, false),
+    ("a_login_changes_the_id", a_login_changes_the_id, false),
+    ("a_logout_beats_a_slow_request", a_logout_beats_a_slow_request, false),
+    ("parallel_counters_lose_nothing", parallel_counters_lose_nothing, false),
+    ("parallel_counters_of_two_servers_lose_nothing", parallel_counters_of_two_servers_lose_nothing, true),
+];
+
+/// The walk as tests: each step on a place of its own.
+pub(crate) fn trials(
+    store: &str,
+    durable: bool,
+    place: impl Fn(&str) -> Place + Send + Sync + 'static,
+) -> impl Iterator<Item = Trial> {
+    let place = Arc::new(place);
+    STEPS.iter().filter(move |(_, _, needs_durable)| durable || !needs_durable).map(move |&(name, step, _)| {
+        let place = Arc::clone(&place);
+        Trial::test(format!("{store}::{name}"), move || {
+            step(&place(name));
+            Ok(())
+        })
+    })
+}
+
+fn values_survive_a_restart(place: &Place) {
     let server = place.serve();
     let mut ann = Browser::new(&server.base);
     ann.post("/api/values/colour", "\"green\"").expect(204);
@@ -19,12 +54,12 @@ pub(crate) fn values_survive_a_restart(place: &Place) {
     let about = ann.get("/api/session").expect(200).json();
     assert_eq!(
         about,
-        json!({ "is_new": false, "opened": "resumed", "principal": "ann", "values": { "colour": "green" }, "store": place.name })
+        json!({ "is_new": false, "opened": "resumed", "principal": "ann", "values": { "colour": "green" }, "store": place.name() })
     );
     server.stop();
 }
 
-pub(crate) fn a_visit_that_writes_nothing_stores_nothing(place: &Place) {
+fn a_visit_that_writes_nothing_stores_nothing(place: &Place) {
     let server = place.serve();
     let mut visitor = Browser::new(&server.base);
     for path in ["/", "/cart", "/session", "/sign-in", "/api/session", "/healthz"] {
@@ -39,7 +74,7 @@ pub(crate) fn a_visit_that_writes_nothing_stores_nothing(place: &Place) {
     server.stop();
 }
 
-pub(crate) fn a_made_up_id_is_never_adopted(place: &Place) {
+fn a_made_up_id_is_never_adopted(place: &Place) {
     let server = place.serve();
     for (made_up, opened) in
         [("A".repeat(43), "unknown"), ("made-up".to_owned(), "undecodable"), (String::new(), "undecodable")]
@@ -61,7 +96,7 @@ pub(crate) fn a_made_up_id_is_never_adopted(place: &Place) {
     server.stop();
 }
 
-pub(crate) fn values_of_any_kind_come_back(place: &Place) {
+fn values_of_any_kind_come_back(place: &Place) {
     let server = place.serve();
     let mut visitor = Browser::new(&server.base);
     for value in ["null", "18446744073709551615", "0.1", "\"a \\u00fc \\\" \"", "[1,[2,{\"three\":[]}]]", "{}"] {
@@ -73,7 +108,7 @@ pub(crate) fn values_of_any_kind_come_back(place: &Place) {
     server.stop();
 }
 
-pub(crate) fn what_is_wrong_is_told(place: &Place) {
+fn what_is_wrong_is_told(place: &Place) {
     let server = place.serve();
     let mut visitor = Browser::new(&server.base);
     for (path, body, status) in [
@@ -93,7 +128,7 @@ pub(crate) fn what_is_wrong_is_told(place: &Place) {
     server.stop();
 }
 
-pub(crate) fn a_login_changes_the_id(place: &Place) {
+fn a_login_changes_the_id(place: &Place) {
     let server = place.serve();
     let mut ann = Browser::new(&server.base);
     ann.post("/api/counter", "").expect(200);
@@ -113,7 +148,7 @@ pub(crate) fn a_login_changes_the_id(place: &Place) {
     server.stop();
 }
 
-pub(crate) fn a_logout_beats_a_slow_request(place: &Place) {
+fn a_logout_beats_a_slow_request(place: &Place) {
     let server = place.serve();
     let mut ann = Browser::new(&server.base);
     ann.post("/api/login", r#"{"user":"ann"}"#).expect(200);
@@ -131,14 +166,14 @@ pub(crate) fn a_logout_beats_a_slow_request(place: &Place) {
     server.stop();
 }
 
-pub(crate) fn parallel_counters_lose_nothing(place: &Place) {
+fn parallel_counters_lose_nothing(place: &Place) {
     let server = place.serve();
     let visits = count_in_parallel(&[&server]);
     assert_eq!(visits, TOTAL);
     server.stop();
 }
 
-pub(crate) fn parallel_counters_of_two_servers_lose_nothing(place: &Place) {
+fn parallel_counters_of_two_servers_lose_nothing(place: &Place) {
     let (one, other) = (place.serve(), place.serve());
     let visits = count_in_parallel(&[&one, &other]);
     assert_eq!(visits, TOTAL);

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::server::Server;
+use super::server::Server;
 
 /// A request to the counter that has loaded its session and waits.
 pub(crate) struct SlowRequest(BufReader<TcpStream>);

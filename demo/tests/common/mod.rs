@@ -1,0 +1,8 @@
+//! What the tests of the shop share.
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+pub(crate) mod browser;
+pub(crate) mod place;
+pub(crate) mod server;
+pub(crate) mod slow;
+pub(crate) mod walk;

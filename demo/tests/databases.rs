@@ -1,0 +1,48 @@
+//! The shop's promises to scripts on every database that has a server: the same walk, another URL.
+//!
+//! Servers come from where those of the conformance suite come from; see `conformance::server`.
+
+mod common;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use common::place::Place;
+use common::walk::trials;
+use conformance::server::{self, Server};
+use libtest_mimic::Arguments;
+
+type Starting = Pin<Box<dyn Future<Output = session_core::Result<Server>> + Send>>;
+type Start = fn() -> Starting;
+
+const DATABASES: &[(&str, Start)] = &[
+    ("mongo", || Box::pin(server::mongo())),
+    ("postgres", || Box::pin(server::postgres())),
+    ("redis", || Box::pin(server::redis())),
+    ("valkey", || Box::pin(server::valkey())),
+];
+
+fn main() -> ExitCode {
+    // Held here, so that all servers are removed at the end, whatever failed.
+    let servers: Vec<Arc<OnceLock<Server>>> = DATABASES.iter().map(|_| Arc::default()).collect();
+    let walk = DATABASES.iter().zip(&servers).flat_map(|(&(name, start), server)| {
+        let server = Arc::clone(server);
+        trials(name, true, move |step| Place::database(server.get_or_init(|| started(start)).url(), &namespace(step)))
+    });
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), walk.collect());
+    drop(servers);
+    conclusion.exit_code()
+}
+
+fn started(start: Start) -> Server {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(start()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The tables of one run of one step.
+fn namespace(step: &str) -> String {
+    let step: String = step.split('_').filter_map(|word| word.chars().next()).collect();
+    format!("walk_{step}_{:08x}", rand::random::<u32>())
+}

@@ -1,0 +1,15 @@
+//! The shop's promises to scripts on the stores that need no server, driven over HTTP from outside.
+
+mod common;
+
+use std::process::ExitCode;
+
+use common::place::Place;
+use common::walk::trials;
+use libtest_mimic::Arguments;
+
+fn main() -> ExitCode {
+    let sqlite = trials("sqlite", true, |_| Place::sqlite());
+    let memory = trials("memory", false, |_| Place::memory());
+    libtest_mimic::run(&Arguments::from_args(), sqlite.chain(memory).collect()).exit_code()
+}

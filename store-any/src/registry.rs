@@ -1,0 +1,121 @@
+//! Which scheme opens what.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use session_core::{Result, Store};
+use store_options::wrong;
+
+use crate::backends::BACKENDS;
+
+/// Opens the store of one URL.
+pub(crate) type Connect = Arc<dyn Fn(String) -> Opening + Send + Sync>;
+type Opening = Pin<Box<dyn Future<Output = Result<Arc<dyn Store>>> + Send>>;
+
+/// What the application added, for the whole process: so a URL means the same everywhere in it.
+static REGISTERED: RwLock<BTreeMap<String, Connect>> = RwLock::new(BTreeMap::new());
+
+/// Longer words than this before a `:` are no scheme, and may be anything.
+const LONGEST: usize = 32;
+
+/// Makes `scheme` open stores by `connect`, in the whole process: for a store of the application's own.
+///
+/// A scheme has 2 to 32 characters of `a-z`, `0-9`, `+`, `-` and `.`, the first a letter
+/// ([RFC 3986, 3.1](https://www.rfc-editor.org/rfc/rfc3986#section-3.1)). Those of this workspace's own stores are taken,
+/// compiled in or not, so that a URL never changes its meaning with a feature.
+///
+/// ```
+/// use store_memory::MemoryStore;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> session_core::Result<()> {
+/// store_any::register("mine", |url| async move {
+///     let _options = url.strip_prefix("mine://");
+///     Ok(MemoryStore::new())
+/// })?;
+/// let store = store_any::connect("mine://somewhere").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::Config`](session_core::ErrorKind::Config) if the scheme is none, or is taken.
+pub fn register<C, F, S>(scheme: &str, connect: C) -> Result<()>
+where
+    C: Fn(String) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<S>> + Send + 'static,
+    S: Store,
+{
+    if !is_scheme(scheme) || scheme.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return wrong("a scheme has 2 to 32 characters of a-z, 0-9, +, - and ., the first a letter");
+    }
+    let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+    if registered.contains_key(scheme) || BACKENDS.iter().any(|backend| backend.schemes.contains(&scheme)) {
+        return wrong(format!("the scheme {scheme}: is taken"));
+    }
+    registered.insert(scheme.to_owned(), boxed(connect));
+    Ok(())
+}
+
+pub(crate) fn boxed<C, F, S>(connect: C) -> Connect
+where
+    C: Fn(String) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<S>> + Send + 'static,
+    S: Store,
+{
+    Arc::new(move |url| {
+        let opening = connect(url);
+        Box::pin(async move { Ok(Arc::new(opening.await?) as Arc<dyn Store>) })
+    })
+}
+
+/// The scheme of `url` in lower case, and how its store is opened.
+pub(crate) fn find(url: &str) -> Result<(String, Connect)> {
+    let Some(scheme) = scheme(url) else {
+        return wrong(format!("a store's URL begins with a scheme and a colon; {}", choice()));
+    };
+    if let Some(backend) = BACKENDS.iter().find(|backend| backend.schemes.contains(&&*scheme)) {
+        let Some(connect) = (backend.connect)() else {
+            let feature = backend.feature;
+            return wrong(format!(
+                "{scheme}: takes the cargo feature `{feature}`, which is not compiled in; {}",
+                choice()
+            ));
+        };
+        return Ok((scheme, connect));
+    }
+    let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+    match registered.get(&scheme) {
+        Some(connect) => Ok((scheme.clone(), Arc::clone(connect))),
+        None => wrong(format!("there is no store for `{scheme}:`; {}", choice())),
+    }
+}
+
+pub(crate) fn scheme(url: &str) -> Option<String> {
+    let (scheme, _) = url.split_once(':')?;
+    is_scheme(scheme).then(|| scheme.to_ascii_lowercase())
+}
+
+/// One letter would be the drive of a path of Windows.
+fn is_scheme(text: &str) -> bool {
+    let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    (2..=LONGEST).contains(&text.len()) && text.as_bytes()[0].is_ascii_alphabetic() && text.bytes().all(rest)
+}
+
+pub(crate) fn known() -> Vec<String> {
+    let built_in = BACKENDS.iter().filter(|backend| (backend.connect)().is_some());
+    let mut schemes: Vec<String> =
+        built_in.flat_map(|backend| backend.schemes.iter().map(|scheme| (*scheme).to_owned())).collect();
+    schemes.extend(REGISTERED.read().unwrap_or_else(PoisonError::into_inner).keys().cloned());
+    schemes.sort();
+    schemes
+}
+
+fn choice() -> String {
+    let known: Vec<_> = known().into_iter().map(|scheme| format!("{scheme}:")).collect();
+    match &*known {
+        [] => "no store is compiled in: store-any has a cargo feature for each".to_owned(),
+        known => format!("there are {}", known.join(" ")),
+    }
+}
