@@ -9,7 +9,7 @@ use crate::error::{TIMED_OUT, at_open};
 use crate::{MongoStore, MongoStoreBuilder};
 
 /// The driver's own, in small letters, as it takes them in any. Others it would let pass with a warning.
-const DRIVERS: [&str; 35] = [
+const DRIVERS: [&str; 36] = [
     "adaptiveretries",
     "appname",
     "authmechanism",
@@ -45,10 +45,11 @@ const DRIVERS: [&str; 35] = [
     "tlscertificatekeyfile",
     "tlsinsecure",
     "w",
+    "wtimeoutms",
 ];
 
-/// The driver's, too, and left out with what else has no meaning here.
-const NO_MATTER: [&str; 4] = ["sockettimeoutms", "waitqueuetimeoutms", "wtimeoutms", "zlibcompressionlevel"];
+/// Of other languages' drivers, and not passed on: this one refuses the first. A call ends within the store's time-out all the same.
+const BOUNDED: [&str; 2] = ["sockettimeoutms", "waitqueuetimeoutms"];
 
 /// How an error for an unknown option names them, the usual ones.
 const DRIVERS_MEANT: &str =
@@ -88,11 +89,15 @@ fn parse(url: &str) -> Result<Parsed> {
     let mut settings = Settings::new();
     settings.read(&mut query)?;
     let (create, pool) = (query.truth("create")?, query.number("pool")?);
-    let drivers = query.drivers(DRIVERS_MEANT, |name| DRIVERS.contains(&&*name.to_ascii_lowercase()));
-    drop(query.drivers("", |name| NO_MATTER.contains(&&*name.to_ascii_lowercase())));
+    let drivers = query.drivers(DRIVERS_MEANT, |name| {
+        let name = name.to_ascii_lowercase();
+        DRIVERS.contains(&&*name) || BOUNDED.contains(&&*name)
+    });
     query.finish()?;
+    let bounded = |pair: &&str| BOUNDED.contains(&&*pair.split('=').next().unwrap_or_default().to_ascii_lowercase());
+    let drivers: Vec<_> = drivers.split('&').filter(|pair| !bounded(pair)).collect();
     // What the driver says would quote what it could not read.
-    let mut server = ConnectionString::parse(format!("{place}?{drivers}")).map_err(|_| FORM)?;
+    let mut server = ConnectionString::parse(format!("{place}?{}", drivers.join("&"))).map_err(|_| FORM)?;
     if server.tls.is_none() && !is_local(&server.host_info) {
         server.tls = Some(Tls::Enabled(TlsOptions::default()));
     }
@@ -151,10 +156,13 @@ mod tests {
     #[test]
     fn options_are_ours_and_the_drivers_in_any_order() {
         let url = "mongodb://shop:p%40ss@localhost/shop?namespace=web&retryWrites=true&timeout=250&w=1&pool=7&create=false\
-                   &appName=shop&readPreference=secondary&queue=9&wTimeoutMS=5";
+                   &appName=shop&readPreference=secondary&queue=9&wTimeoutMS=5&socketTimeoutMS=7&waitQueueTimeoutMS=7";
         let Parsed { server, settings, create, pool } = parse(url).unwrap();
         assert_eq!((settings.namespace.as_str(), settings.timeout.as_millis(), settings.queue), ("web", 250, 9));
         assert_eq!((create, pool), (Some(false), Some(7)));
+        #[allow(deprecated, reason = "the driver refuses what says that it has one")]
+        let socket = server.socket_timeout;
+        assert_eq!((socket, server.wait_queue_timeout()), (None, None));
         assert_eq!(server.app_name.as_deref(), Some("shop"));
         assert_eq!(server.default_database.as_deref(), Some("shop"));
     }
