@@ -134,11 +134,14 @@ impl Context {
         let proxy = Proxy::before(address)
             .await
             .map_err(|error| Failure::new(format!("the suite's proxy cannot listen on loopback: {error}")))?;
-        let store = ok(
-            self.0.harness.open_through(proxy.address(), self.namespace()).await,
-            "opening the store through the suite's proxy",
-        )?;
+        let store = self.through(&proxy).await?;
         Ok((store, proxy))
+    }
+
+    /// A further instance behind a proxy.
+    pub(crate) async fn through(&self, proxy: &Proxy) -> Result<Shared, Failure> {
+        let opened = self.0.harness.open_through(proxy.address(), self.namespace()).await;
+        ok(opened, "opening the store through the suite's proxy")
     }
 
     /// The clause's present: the same throughout, an hour ahead of the system's clock.

@@ -15,6 +15,7 @@ use super::model::{Action, Answer, Event};
 use super::search::Windows;
 use crate::check::ensure;
 use crate::context::{Shared, key};
+use crate::proxy::Proxy;
 use crate::{Failure, Verdict};
 
 /// How much is played, and with which dice.
@@ -51,18 +52,23 @@ impl Plan {
 /// Rounds after which the keys are changed for fresh ones.
 const ROUNDS_PER_KEYS: usize = 12;
 
-/// Unknown outcomes of a key after which it is not used any more.
+/// Unknown outcomes of a key after which it is not used any more: what the search has to try doubles with each.
 const MOST_UNKNOWN: usize = 4;
+
+/// One operation of so many breaks the network, where there is one to break.
+const CALM: u32 = 60;
 
 /// Plays on two instances from `start` by the caller's clock, and checks round by round.
 ///
+/// With a `network`, which both instances are to be behind, connections are reset and replies lost as the dice will.
+///
 /// # Errors
 /// The first window that no order explains, with the seed that made it.
-pub async fn run(stores: [Arc<dyn Store>; 2], start: Timestamp, plan: &Plan) -> Verdict {
+pub async fn run(stores: [Arc<dyn Store>; 2], start: Timestamp, plan: &Plan, network: Option<&Arc<Proxy>>) -> Verdict {
     // To the terminal, failing or not: whoever sees the run fail elsewhere can play the same again.
     // In one piece, for other clauses run beside it.
-    let line = format!("history.random: CONFORMANCE_SEED={} CONFORMANCE_HISTORY_OPS={}\n", plan.seed, plan.operations);
-    eprint!("{line}");
+    let name = if network.is_some() { "history.cuts" } else { "history.random" };
+    eprint!("{}", format_args!("{name}: CONFORMANCE_SEED={} over {} operations\n", plan.seed, plan.operations));
     let told = |failure: Failure| Failure::new(format!("{failure}replay with CONFORMANCE_SEED={}", plan.seed));
     let mut dice = StdRng::seed_from_u64(plan.seed);
     let table = Arc::new(Table::new(plan.keys));
@@ -72,7 +78,7 @@ pub async fn run(stores: [Arc<dyn Store>; 2], start: Timestamp, plan: &Plan) -> 
             table.change_keys();
         }
         let before = played;
-        for event in play_round(&stores, &table, now, plan, &mut dice).await.map_err(told)? {
+        for event in play_round(&stores, &table, now, plan, network, &mut dice).await.map_err(told)? {
             played += event;
         }
         ensure!(played > before, "a round of the history played nothing");
@@ -114,6 +120,13 @@ impl Seat {
             seen: Vec::new(),
             last_save: None,
         }
+    }
+}
+
+impl Seat {
+    /// Operations of unknown outcome, those of this window included.
+    fn unknown(&self) -> usize {
+        self.windows.unknown() + self.window.iter().filter(|event| event.answer == Answer::Unknown).count()
     }
 }
 
@@ -167,6 +180,7 @@ async fn play_round(
     table: &Arc<Table>,
     now: Timestamp,
     plan: &Plan,
+    network: Option<&Arc<Proxy>>,
     dice: &mut StdRng,
 ) -> Result<Vec<usize>, Failure> {
     let start = Arc::new(Barrier::new(plan.tasks));
@@ -174,9 +188,13 @@ async fn play_round(
         .map(|task| {
             let (store, table, start) = (Arc::clone(&stores[task % 2]), Arc::clone(table), Arc::clone(&start));
             let (mut dice, burst) = (StdRng::seed_from_u64(dice.random()), plan.burst);
+            let network = network.map(Arc::clone);
             tokio::spawn(async move {
                 start.wait().await;
                 for _ in 0..burst {
+                    if let Some(network) = &network {
+                        disturb(network, &mut dice);
+                    }
                     step(&*store, &table, task, now, &mut dice).await?;
                 }
                 Ok(burst)
@@ -187,16 +205,33 @@ async fn play_round(
     for task in tasks {
         match task.await {
             Ok(steps) => played.push(steps?),
-            Err(broken) => std::panic::resume_unwind(broken.into_panic()),
+            Err(broken) if broken.is_panic() => std::panic::resume_unwind(broken.into_panic()),
+            // The runtime ends: nobody looks at this any more.
+            Err(_) => return Err(Failure::new("a task of the history was cancelled\n")),
         }
     }
     Ok(played)
 }
 
+/// Now and then, breaks what is under way.
+fn disturb(network: &Proxy, dice: &mut StdRng) {
+    match dice.random_range(0..CALM) {
+        0 => network.forget(),
+        1 => network.lose_reply(),
+        _ => {}
+    }
+}
+
 /// One random operation on one random key.
 async fn step(store: &dyn Store, table: &Table, task: usize, now: Timestamp, dice: &mut StdRng) -> Verdict {
     let n = dice.random_range(0..table.seats.len());
-    let (key, action, record) = choose(&mut table.seat(n), now, dice);
+    let (key, action, record) = {
+        let mut seat = table.seat(n);
+        if seat.unknown() >= MOST_UNKNOWN {
+            return Ok(());
+        }
+        choose(&mut seat, now, dice)
+    };
     let call = Call::new(now);
     let called = table.tick();
     let answer = match action {

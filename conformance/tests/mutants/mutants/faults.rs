@@ -10,32 +10,40 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "swallowed outage",
             "an outage is taken for no session",
             Quirk::SwallowsOutages,
-            &["fault.black-hole", "fault.outage"],
+            &["fault.black-hole", "fault.lost-reply", "fault.outage", "history.cuts"],
         ),
         wired(
             "outage of another kind",
             "an outage is an error that nobody takes for one",
             Quirk::WrongKind,
-            &["fault.black-hole", "fault.outage"],
+            &["fault.black-hole", "fault.lost-reply", "fault.outage", "history.cuts"],
         ),
         wired("no time-out", "an answer that does not come is waited for", Quirk::NoTimeOut, &["fault.black-hole"]),
         wired(
             "dead after an outage",
             "an instance that met an outage stays broken",
             Quirk::StaysBroken,
-            &["fault.black-hole", "fault.outage"],
-        ),
+            &["fault.black-hole", "fault.lost-reply", "fault.outage"],
+        )
+        .may(&["history.cuts"]),
         wired(
             "pool keeps the dead",
             "a broken connection goes back into the pool",
             Quirk::KeepsDeadConnections,
             &["fault.black-hole", "fault.lost-reply", "fault.outage"],
-        ),
+        )
+        .may(&["history.cuts"]),
         wired(
             "retry as another write",
             "a save whose reply is lost is sent again under a new version",
             Quirk::RetriesAnew,
-            &["fault.lost-reply"],
+            &["fault.lost-reply", "history.cuts"],
+        ),
+        wired(
+            "resent writes",
+            "a write whose reply is lost is sent again, and what the second one answers is passed on",
+            Quirk::ResendsWrites,
+            &["history.cuts"],
         ),
         wired(
             "statements in the caller's future",
@@ -43,7 +51,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             Quirk::InCallersFuture,
             &["cancel.load", "fault.black-hole", "fault.outage"],
         )
-        .may(&["cancel.burst", "cancel.save", "fault.lost-reply"]),
+        .may(&["cancel.burst", "cancel.save", "fault.lost-reply", "history.cuts"]),
         wired("password in errors", "an outage's error shows the password", Quirk::TellsPassword, &["redacted"]),
     ]
 }

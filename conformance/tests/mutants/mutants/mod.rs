@@ -46,7 +46,9 @@ impl Subject {
             Self::Wired(Quirk::None) => {
                 !["history.random", "save.counter", "load.burst", "save.burst"].contains(&clause.name)
             }
-            Self::Wired(_) => ["fault", "cancel", "open", "redacted"].contains(&clause.topic()),
+            Self::Wired(_) => {
+                ["fault", "cancel", "open", "redacted"].contains(&clause.topic()) || clause.name == "history.cuts"
+            }
         }
     }
 }

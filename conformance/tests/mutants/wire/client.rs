@@ -64,12 +64,24 @@ impl Pool {
         }
     }
 
-    /// Asks on a pooled connection; if that one turns out to be dead, once more on a fresh one.
+    /// A connection that has not ended while nobody looked.
+    fn pooled(&self) -> Option<BufStream<TcpStream>> {
+        let mut idle = self.idle();
+        loop {
+            let stream = idle.pop()?;
+            let silent = |error: std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+            let careless =
+                matches!(self.quirk, Quirk::KeepsDeadConnections | Quirk::ResendsWrites | Quirk::InCallersFuture);
+            if careless || stream.get_ref().try_read(&mut [0]).is_err_and(silent) {
+                return Some(stream);
+            }
+        }
+    }
+
+    /// Asks on a connection. What has left is never sent again: it may have arrived.
     async fn ask(&self, line: &str) -> std::io::Result<String> {
         let _permit = self.permits.acquire().await.map_err(std::io::Error::other)?;
-        let pooled = self.idle().pop();
-        let fresh = pooled.is_none();
-        let mut stream = match pooled {
+        let mut stream = match self.pooled() {
             Some(stream) => stream,
             None => self.connect().await?,
         };
@@ -83,8 +95,7 @@ impl Pool {
             self.idle().push(stream);
             return said;
         }
-        if said.is_err() && !fresh {
-            // The others are as old as this one.
+        if said.is_err() && self.quirk == Quirk::ResendsWrites {
             self.idle().clear();
             stream = self.connect().await?;
             said = Self::talk(&mut stream, line).await;

@@ -32,6 +32,7 @@ pub(crate) enum Quirk {
     StaysBroken,
     KeepsDeadConnections,
     RetriesAnew,
+    ResendsWrites,
     InCallersFuture,
     TellsPassword,
 }
@@ -166,7 +167,11 @@ impl Bench {
 #[async_trait]
 impl Harness for Bench {
     async fn subject(&self) -> Result<Subject> {
-        Ok(subject("wire").time_out(TIME_OUT).server("lines over TCP").address(self.address().await?.to_string()))
+        Ok(subject("wire")
+            .history_ops(30_000)
+            .time_out(TIME_OUT)
+            .server("lines over TCP")
+            .address(self.address().await?.to_string()))
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
