@@ -101,11 +101,6 @@ fn parse(url: &str) -> Result<Parsed> {
     if server.tls.is_none() && !is_local(&server.host_info) {
         server.tls = Some(Tls::Enabled(TlsOptions::default()));
     }
-    if cfg!(not(feature = "tls")) && matches!(server.tls, Some(Tls::Enabled(_))) {
-        return wrong(
-            "off this machine, or with tls=true, the connection is by TLS, and the feature `tls` of store-mongo is not compiled in",
-        );
-    }
     Ok(Parsed { server, settings, create, pool })
 }
 
@@ -134,13 +129,9 @@ mod tests {
             ("mongodb://%2Ftmp%2Fmongodb-27017.sock/a", false),
             ("mongodb://db.example/a?tls=false", false),
             ("mongodb://db.example/a?ssl=false", false),
-            #[cfg(feature = "tls")]
             ("mongodb://db.example/a", true),
-            #[cfg(feature = "tls")]
             ("mongodb://localhost,10.0.0.7/a?replicaSet=rs0", true),
-            #[cfg(feature = "tls")]
             ("mongodb+srv://cluster.example/a", true),
-            #[cfg(feature = "tls")]
             ("mongodb://localhost/a?tls=true", true),
         ] {
             let server = parse(url).unwrap_or_else(|error| panic!("{url}: {error}")).server;
