@@ -41,4 +41,5 @@ pub(crate) const BACKENDS: &[Backend] = &[
         "valkey+cluster",
         "valkeys+cluster"
     ),
+    backend!("mongo", store_mongo::MongoStore, "mongodb", "mongodb+srv"),
 ];

@@ -108,6 +108,20 @@ pub(super) const VALKEY: Kind = Kind {
     url: "redis://:{password}@{address}/0",
 };
 
+pub(super) const MONGO: Kind = Kind {
+    name: "mongo",
+    image: "mongo:8.2.12",
+    image_of: "mongo",
+    port: 27017,
+    nodes: 1,
+    probe: Probe::Mongo,
+    environment: &[("MONGO_INITDB_ROOT_USERNAME", USER), ("MONGO_INITDB_ROOT_PASSWORD", "{password}")],
+    // Once a minute is the usual pace of what removes the expired, and a clause waits for it.
+    command: &["mongod", "--setParameter", "ttlMonitorSleepSecs=5"],
+    // The first user is the server's and not the database's. In a container of the suite there is no TLS.
+    url: "mongodb://conformance:{password}@{address}/conformance?authSource=admin&tls=false",
+};
+
 pub(super) const DYNAMO: Kind = Kind {
     name: "dynamo",
     image: "amazon/dynamodb-local:2.6.1",

@@ -117,6 +117,14 @@ pub async fn valkey_cluster() -> Result<Server> {
     Server::of(&kind::VALKEY_CLUSTER).await
 }
 
+/// A MongoDB server, or another that speaks its protocol, with an empty database: a single one, without replicas.
+///
+/// # Errors
+/// If none can be had, or it does not answer.
+pub async fn mongo() -> Result<Server> {
+    Server::of(&kind::MONGO).await
+}
+
 /// DynamoDB Local, which keeps its tables in memory: they are gone after a [`stop`](Server::stop).
 /// It takes any credentials; those in the URL are the access key's id and its secret, the path is the region.
 ///
@@ -139,8 +147,17 @@ pub type Start = fn() -> Pin<Box<dyn Future<Output = Result<Server>> + Send>>;
 /// # Ok(())
 /// # }
 /// ```
-pub const ALL: &[(&str, Start)] =
-    &[("postgres", || Box::pin(postgres())), ("redis", || Box::pin(redis())), ("valkey", || Box::pin(valkey()))];
+pub const ALL: &[(&str, Start)] = &[
+    ("postgres", || Box::pin(postgres())),
+    ("mysql", || Box::pin(mysql())),
+    ("mariadb", || Box::pin(mariadb())),
+    ("redis", || Box::pin(redis())),
+    ("valkey", || Box::pin(valkey())),
+    ("redis_cluster", || Box::pin(redis_cluster())),
+    ("valkey_cluster", || Box::pin(valkey_cluster())),
+    ("mongo", || Box::pin(mongo())),
+    ("dynamo", || Box::pin(dynamo())),
+];
 
 impl Server {
     async fn of(kind: &'static Kind) -> Result<Self> {
