@@ -33,6 +33,7 @@ mod url;
 use std::env;
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Result};
@@ -105,6 +106,26 @@ pub async fn valkey() -> Result<Server> {
 pub async fn dynamo() -> Result<Server> {
     Server::of(&kind::DYNAMO).await
 }
+
+/// How a server is started: one of the functions of this module.
+pub type Start = fn() -> Pin<Box<dyn Future<Output = Result<Server>> + Send>>;
+
+/// Every kind of server that there is, by name.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// for (name, start) in conformance::server::ALL {
+///     println!("{name} is at {}", start().await?.address());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub const ALL: &[(&str, Start)] = &[
+    ("postgres", || Box::pin(postgres())),
+    ("redis", || Box::pin(redis())),
+    ("valkey", || Box::pin(valkey())),
+    ("dynamo", || Box::pin(dynamo())),
+];
 
 impl Server {
     async fn of(kind: &'static Kind) -> Result<Self> {
