@@ -130,17 +130,23 @@ impl Context {
 
     /// An instance whose server is behind a proxy.
     pub(crate) async fn behind_proxy(&self) -> Result<(Shared, Proxy), Failure> {
-        let address = self.subject().address.as_deref().unwrap_or_default();
-        let proxy = Proxy::before(address)
+        let proxy = Proxy::before_all(self.addresses())
             .await
             .map_err(|error| Failure::new(format!("the suite's proxy cannot listen on loopback: {error}")))?;
         let store = self.through(&proxy).await?;
         Ok((store, proxy))
     }
 
+    /// Where the server is, or each of its nodes.
+    fn addresses(&self) -> Vec<String> {
+        let first = self.subject().address.clone().unwrap_or_default();
+        std::iter::once(first).chain(self.subject().nodes.iter().cloned()).collect()
+    }
+
     /// A further instance behind a proxy.
     pub(crate) async fn through(&self, proxy: &Proxy) -> Result<Shared, Failure> {
-        let opened = self.0.harness.open_through(proxy.address(), self.namespace()).await;
+        let proxies: Vec<_> = self.addresses().into_iter().zip(proxy.addresses().iter().copied()).collect();
+        let opened = self.0.harness.open_through_all(&proxies, self.namespace()).await;
         ok(opened, "opening the store through the suite's proxy")
     }
 

@@ -28,6 +28,8 @@ pub struct Subject {
     pub server: Option<String>,
     /// `host:port` of the server, if it is reached by TCP: the `fault` clauses put a [proxy](crate::proxy) before it.
     pub address: Option<String>,
+    /// `host:port` of the other nodes, if the server is a cluster that tells its clients of them: the proxy stands before each.
+    pub nodes: Vec<String>,
     /// How long an operation may take at most: what the harness configures its instances with.
     pub time_out: Duration,
     /// How long after its expiry a record may still lie on a server that expires by itself.
@@ -50,6 +52,7 @@ impl Subject {
             version: version.into(),
             server: None,
             address: None,
+            nodes: Vec::new(),
             time_out: Duration::from_secs(5),
             expiry_delay: Duration::from_secs(2),
             secrets: Vec::new(),
@@ -70,6 +73,13 @@ impl Subject {
     #[must_use]
     pub fn address(mut self, host_and_port: impl Into<String>) -> Self {
         self.address = Some(host_and_port.into());
+        self
+    }
+
+    /// Adds to [`nodes`](#structfield.nodes). [`Harness::open_through_all`] has to be written instead of `open_through`.
+    #[must_use]
+    pub fn node(mut self, host_and_port: impl Into<String>) -> Self {
+        self.nodes.push(host_and_port.into());
         self
     }
 
@@ -144,6 +154,18 @@ pub trait Harness: Send + Sync + 'static {
     async fn open_through(&self, proxy: SocketAddr, namespace: &str) -> Result<Arc<dyn Store>> {
         let _ = (proxy, namespace);
         Err(Error::unsupported("this harness states a server's address and has no `open_through`"))
+    }
+
+    /// As [`open_through`](Harness::open_through), for a cluster: with each of its nodes' addresses, which are those of the subject in their order,
+    /// replaced by the proxy's beside it, wherever the store learns of the address. An address that is left as it is leads past the faults.
+    ///
+    /// # Errors
+    /// What the store's own `open` answers.
+    async fn open_through_all(&self, proxies: &[(String, SocketAddr)], namespace: &str) -> Result<Arc<dyn Store>> {
+        match proxies {
+            [(_, proxy)] => self.open_through(*proxy, namespace).await,
+            _ => Err(Error::unsupported("this harness states several nodes and has no `open_through_all`")),
+        }
     }
 
     /// Leaves an index entry of `principal` for `key` without a record, as a writer does that dies between two steps.

@@ -26,7 +26,7 @@ struct Network {
     epoch: u64,
 }
 
-/// A proxy before one server: it passes bytes on until it is told otherwise.
+/// A proxy before one server, or before each node of one: it passes bytes on until it is told otherwise.
 ///
 /// Connections live within the runtime that [`before`](Proxy::before) is called on, and end with the proxy.
 ///
@@ -42,9 +42,9 @@ struct Network {
 /// ```
 #[derive(Debug)]
 pub struct Proxy {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     network: Arc<watch::Sender<Network>>,
-    listening: JoinHandle<()>,
+    listening: Vec<JoinHandle<()>>,
 }
 
 impl Proxy {
@@ -53,16 +53,32 @@ impl Proxy {
     /// # Errors
     /// If it cannot listen.
     pub async fn before(server: &str) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let network = Arc::new(watch::Sender::new(Network { mode: Mode::Pass, epoch: 0 }));
-        let listening = tokio::spawn(listen(listener, server.to_owned(), Arc::clone(&network)));
-        Ok(Self { address, network, listening })
+        Self::before_all([server]).await
     }
 
-    /// Where it listens.
+    /// The same for several servers, or nodes of one, each with an address of its own. What breaks breaks for all of them.
+    ///
+    /// # Errors
+    /// If it cannot listen, or there is no server.
+    pub async fn before_all(servers: impl IntoIterator<Item = impl Into<String>>) -> io::Result<Self> {
+        let network = Arc::new(watch::Sender::new(Network { mode: Mode::Pass, epoch: 0 }));
+        let mut proxy = Self { addresses: Vec::new(), network, listening: Vec::new() };
+        for server in servers {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            proxy.addresses.push(listener.local_addr()?);
+            proxy.listening.push(tokio::spawn(listen(listener, server.into(), Arc::clone(&proxy.network))));
+        }
+        if proxy.addresses.is_empty() { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(proxy) }
+    }
+
+    /// Where it listens: before the first server, if there are several.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// Where it listens before each of the servers, in their order.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Passes bytes on, in both directions. Connections that were [stalled](Self::stall) are reset,
@@ -102,7 +118,9 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.cut();
-        self.listening.abort();
+        for listening in &self.listening {
+            listening.abort();
+        }
     }
 }
 

@@ -50,6 +50,23 @@ async fn a_stopped_server_comes_back_at_its_address_with_its_data() {
     assert_eq!(say(&server, &["GET k"], 7).await, "+OK\r\n$1\r\nv\r\n");
 }
 
+#[tokio::test]
+async fn a_cluster_serves_all_slots_at_three_addresses_and_comes_back_with_them() {
+    if somebody_elses() || std::env::var_os("CONFORMANCE_REDIS_CLUSTER_URL").is_some() {
+        return;
+    }
+    let server = server::redis_cluster().await.unwrap();
+    let addresses = server.addresses().to_vec();
+    assert_eq!(addresses.len(), 3);
+    assert_eq!(server.url(), format!("redis+cluster://:{}@{}/", server.password(), addresses.join(",")));
+    // The slot of `foo` is 12182, which the last of them serves: the first one knows.
+    let moved = format!("-MOVED 12182 {}\r\n", addresses[2]);
+    assert_eq!(say(&server, &["GET foo"], moved.len()).await, format!("+OK\r\n{moved}"));
+    server.stop().await.unwrap();
+    server.start().await.unwrap();
+    assert_eq!(say(&server, &["GET foo"], moved.len()).await, format!("+OK\r\n{moved}"));
+}
+
 #[test]
 fn a_server_is_gone_after_a_panic_and_without_a_runtime() {
     if somebody_elses() {

@@ -27,6 +27,18 @@ pub(crate) const BACKENDS: &[Backend] = &[
     backend!("memory", store_memory::MemoryStore, "memory"),
     backend!("sqlite", store_sqlite::SqliteStore, "sqlite"),
     backend!("postgres", store_postgres::PostgresStore, "postgres", "postgresql"),
-    backend!("redis", store_redis::RedisStore, "redis", "rediss", "valkey", "valkeys"),
+    backend!("mysql", store_mysql::MysqlStore, "mysql", "mariadb"),
     backend!("dynamo", store_dynamo::DynamoStore, "dynamodb"),
+    backend!(
+        "redis",
+        store_redis::RedisStore,
+        "redis",
+        "rediss",
+        "valkey",
+        "valkeys",
+        "redis+cluster",
+        "rediss+cluster",
+        "valkey+cluster",
+        "valkeys+cluster"
+    ),
 ];

@@ -6,25 +6,41 @@ use std::time::Duration;
 
 use redis::{Client, ProtocolVersion};
 use session_core::Result;
-use store_options::{Settings, within};
+use store_options::{Settings, within, wrong};
 
 use crate::error::meaning;
-use crate::link::Pool;
+use crate::link::Server;
+use crate::pool::{Pool, Servers};
 use crate::schema::{Keys, Scripts};
 use crate::{Inner, RedisStore, server};
+
+/// Where a cluster is asked for and cannot be had.
+#[cfg(not(feature = "cluster"))]
+pub(crate) const NOT_COMPILED_IN: &str =
+    "a cluster is asked for, and the feature `cluster` of store-redis is not compiled in";
 
 /// How a [`RedisStore`] is opened; from [`RedisStore::builder`] or [`RedisStore::from_client`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct RedisStoreBuilder {
-    client: Client,
+    /// The server, or nodes of a cluster.
+    places: Vec<Client>,
     pub(crate) settings: Settings,
     connections: usize,
+    cluster: bool,
+    /// Announced and reachable addresses.
+    ways: Vec<(String, String)>,
 }
 
 impl RedisStoreBuilder {
     pub(crate) fn at(client: Client) -> Self {
-        Self { client, settings: Settings::new(), connections: 1 }
+        Self { places: vec![client], settings: Settings::new(), connections: 1, cluster: false, ways: Vec::new() }
+    }
+
+    /// Further nodes of the same cluster.
+    pub(crate) fn and_at(mut self, nodes: impl IntoIterator<Item = Client>) -> Self {
+        self.places.extend(nodes);
+        self
     }
 
     /// What the keys begin with, of the form that [`Namespace`](session_core::Namespace) allows. Default: `sessions`.
@@ -39,7 +55,30 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// How many connections the calls share, 1 to 64. Default: 1, which serves any number of calls at once.
+    /// Whether the address is that of a cluster's node. The others are found by asking it. Default: as the URL says.
+    ///
+    /// Needs the feature `cluster`. A cluster is not taken for a single server by itself, nor the other way round:
+    /// records are the same on both, but who is moved from one to the other should know it.
+    pub const fn cluster(mut self, cluster: bool) -> Self {
+        self.cluster = cluster;
+        self
+    }
+
+    /// Reaches the cluster's node that is announced as one `host:port` at another: through a tunnel, or from outside its network.
+    /// May be said once for each node.
+    ///
+    /// ```
+    /// use store_redis::RedisStore;
+    ///
+    /// let store = RedisStore::builder("redis://127.0.0.1:7001")?.cluster(true).node_at("10.0.0.1:6379", "127.0.0.1:7001");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    pub fn node_at(mut self, announced: &str, reachable: &str) -> Self {
+        self.ways.push((announced.to_owned(), reachable.to_owned()));
+        self
+    }
+
+    /// How many connections to a server, or to each node, the calls share, 1 to 64. Default: 1, which serves any number of calls at once.
     ///
     /// More of them help where one core cannot decode what the server sends, or where large sessions hold up small ones.
     pub const fn connections(mut self, connections: usize) -> Self {
@@ -57,7 +96,7 @@ impl RedisStoreBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, a user or password that the server refuses,
-    /// a server that is older than Redis 7.0 or part of a cluster;
+    /// a server that is older than Redis 7.0, part of a cluster without [`cluster`](Self::cluster) or not part of one with it;
     /// [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) when it does not answer within the time-out.
     ///
     /// # Panics
@@ -67,11 +106,52 @@ impl RedisStoreBuilder {
         within("connections", self.connections, 1..=64)?;
         #[cfg(feature = "tls")]
         provide_cryptography();
-        let client = prepared(&self.client)?;
-        let pool = Pool::new(&client, self.connections, self.settings.queue, self.settings.timeout);
-        pool.call(server::check(&pool, &namespace)).await?;
+        let servers = self.servers()?;
+        let scripts = match &servers {
+            Servers::One(_) => Scripts::together(),
+            #[cfg(feature = "cluster")]
+            Servers::Many(_) => Scripts::apart(),
+        };
+        let pool = Pool::new(servers, self.settings.queue, self.settings.timeout);
+        pool.call(server::check(pool.servers(), &namespace)).await?;
         let keys = Keys::new(&namespace);
-        Ok(RedisStore(Arc::new(Inner { pool, keys, scripts: Scripts::new(), namespace })))
+        Ok(RedisStore(Arc::new(Inner { pool, keys, scripts, namespace })))
+    }
+
+    fn servers(&self) -> Result<Servers> {
+        let places = self.places.iter().map(prepared).collect::<Result<Vec<_>>>()?;
+        if self.cluster {
+            return self.many(&places);
+        }
+        match &places[..] {
+            [one] if self.ways.is_empty() => {
+                Ok(Servers::One(Server::new(one, self.connections, self.settings.timeout)))
+            }
+            _ => wrong("`node_at` is about a cluster's nodes, and this is a single server"),
+        }
+    }
+
+    #[cfg(feature = "cluster")]
+    fn many(&self, places: &[Client]) -> Result<Servers> {
+        use crate::cluster::{Address, Cluster, Ways};
+
+        if places.iter().any(|place| place.get_connection_info().redis_settings().db() != 0) {
+            return wrong("a cluster has the database 0 and no other");
+        }
+        let way = |(announced, reachable): &(String, String)| {
+            let read = |text: &str| Address::parse(text, "").filter(|address| !address.host.is_empty());
+            Some((read(announced)?, read(reachable)?))
+        };
+        let Some(ways) = self.ways.iter().map(way).collect::<Option<Ways>>() else {
+            return wrong("an address of a cluster's node is not of the form host:port");
+        };
+        let cluster = Cluster::new(places, ways, self.connections, self.settings.timeout)?;
+        Ok(Servers::Many(Arc::new(cluster)))
+    }
+
+    #[cfg(not(feature = "cluster"))]
+    fn many(&self, _places: &[Client]) -> Result<Servers> {
+        wrong(NOT_COMPILED_IN)
     }
 }
 
@@ -81,6 +161,7 @@ impl fmt::Debug for RedisStoreBuilder {
         f.debug_struct("RedisStoreBuilder")
             .field("settings", &self.settings)
             .field("connections", &self.connections)
+            .field("cluster", &self.cluster)
             .finish_non_exhaustive()
     }
 }

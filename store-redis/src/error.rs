@@ -44,7 +44,16 @@ fn kind(error: &RedisError) -> (ErrorKind, &'static str) {
     }
 }
 
-pub(crate) const CLUSTER: &str = "the server is part of a cluster; this store keeps its sessions on a single server";
+pub(crate) const CLUSTER: &str = "the server is part of a cluster: to keep sessions on it, begin the URL with redis+cluster:// or say `cluster(true)`, with the feature `cluster` of store-redis";
+
+/// The other way round.
+#[cfg(feature = "cluster")]
+pub(crate) const NO_CLUSTER: &str =
+    "the server is not part of a cluster: for a single one, begin the URL with redis://";
+
+#[cfg(feature = "cluster")]
+pub(crate) const NOT_READY: Error =
+    Error::fixed(ErrorKind::Unavailable, "the cluster is not ready: no node serves a slot");
 
 #[cfg(test)]
 mod tests {

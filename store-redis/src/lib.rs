@@ -11,10 +11,15 @@ use session_core::{
 };
 use store_options::fits;
 
+#[cfg(feature = "cluster")]
+mod apart;
 mod builder;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod error;
 mod link;
 mod people;
+mod pool;
 mod scan;
 mod schema;
 mod server;
@@ -25,8 +30,9 @@ pub use builder::RedisStoreBuilder;
 pub use redis;
 
 use error::STRANGE;
-use link::{Failure, Pool};
-use schema::{Keys, OTHER_LAYOUT, Script, Scripts};
+use link::Failure;
+use pool::Pool;
+use schema::{Keys, OTHER_LAYOUT, People, Script, Scripts};
 
 /// The longest data. A string may have 512 MB, but the server has one thread, and everybody else would wait for it.
 const MAX_DATA_LEN: usize = 16 << 20;
@@ -44,9 +50,20 @@ struct Inner {
     namespace: Namespace,
 }
 
+/// What a write is about, as far as index entries are concerned that it cannot write itself.
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "on a single server scripts write entries themselves"))]
+struct Intent<'a> {
+    now: Timestamp,
+    expires_at: Timestamp,
+    /// Whose entry is needed for sure.
+    whose: Option<&'a Principal>,
+}
+
 impl RedisStore {
     /// Opens what `url` names: `redis://user:password@host:port/database`, all but the host optional;
     /// `rediss` for TLS, and `valkey` and `valkeys` mean the same.
+    /// A cluster is `redis+cluster://user:password@host:port,host:port`, with the feature `cluster`: one node of it is enough,
+    /// several are for the day on which that one is down.
     /// Options: `namespace`, `timeout` in ms, `connections`, `queue`; [`RedisStoreBuilder`] explains them.
     ///
     /// ```no_run
@@ -87,6 +104,7 @@ impl RedisStore {
     /// A store at the address that `client` names, with its user, database and certificates.
     ///
     /// Only that is taken from it: the store makes its own connections, which speak RESP3.
+    /// With [`cluster(true)`](RedisStoreBuilder::cluster) the address is that of one node.
     pub fn from_client(client: Client) -> RedisStoreBuilder {
         RedisStoreBuilder::at(client)
     }
@@ -103,18 +121,30 @@ impl RedisStore {
             arguments(&mut command);
             command
         };
-        match self.0.pool.send(&command("EVALSHA", &script.hash)).await {
+        match self.0.pool.send(key, &command("EVALSHA", &script.hash)).await {
             Err(Failure::Server(error)) if error.kind() == Driver::Server(ServerErrorKind::NoScript) => {
-                Ok(self.0.pool.send(&command("EVAL", &script.text)).await?)
+                Ok(self.0.pool.send(key, &command("EVAL", &script.text)).await?)
             }
             answer => Ok(answer?),
         }
     }
 
     /// A write to one record.
-    async fn write(&self, script: &Script, key: &StoreKey, arguments: impl Fn(&mut Cmd)) -> Result<Outcome> {
-        let key = self.0.keys.record(key);
-        match self.call(self.run(script, &key, arguments)).await? {
+    async fn write(
+        &self,
+        script: &Script,
+        key: &StoreKey,
+        intent: Intent<'_>,
+        arguments: impl Fn(&mut Cmd),
+    ) -> Result<Outcome> {
+        #[cfg(not(feature = "cluster"))]
+        let _ = intent;
+        let answer = match &self.0.scripts.people {
+            People::Together(_) => self.call(self.run(script, &self.0.keys.record(key), arguments)).await?,
+            #[cfg(feature = "cluster")]
+            People::Apart(apart) => self.call(self.write_apart(apart, script, key, &intent, arguments)).await?,
+        };
+        match answer {
             Value::Int(0) => Ok(Outcome::Done),
             Value::Int(1) => Ok(Outcome::Exists),
             Value::Int(2) => Ok(Outcome::Conflict),
@@ -146,7 +176,8 @@ impl Store for RedisStore {
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
         fits(record, MAX_DATA_LEN)?;
         let (now, bytes, expiry) = (call.now.as_millis(), schema::encode(record), schema::expiry(record.expires_at));
-        self.write(&self.0.scripts.create, key, |command| {
+        let intent = Intent { now: call.now, expires_at: record.expires_at, whose: record.principal.as_ref() };
+        self.write(&self.0.scripts.create, key, intent, |command| {
             command.arg(now).arg(&bytes).arg(expiry);
         })
         .await
@@ -154,8 +185,9 @@ impl Store for RedisStore {
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
         let mut get = Cmd::new();
-        get.arg("GET").arg(self.0.keys.record(key));
-        let answer = self.call(async { Ok(self.0.pool.send(&get).await?) }).await?;
+        let name = self.0.keys.record(key);
+        get.arg("GET").arg(&name);
+        let answer = self.call(async { Ok(self.0.pool.send(&name, &get).await?) }).await?;
         live(call, answer)
     }
 
@@ -163,7 +195,9 @@ impl Store for RedisStore {
         fits(record, MAX_DATA_LEN)?;
         let (now, bytes, expiry) = (call.now.as_millis(), schema::encode(record), schema::expiry(record.expires_at));
         let expected = schema::version(expected);
-        self.write(&self.0.scripts.save, key, |command| {
+        // Most saves are of somebody whose entry stands.
+        let intent = Intent { now: call.now, expires_at: record.expires_at, whose: None };
+        self.write(&self.0.scripts.save, key, intent, |command| {
             command.arg(now).arg(&bytes).arg(expiry).arg(&expected[..]);
         })
         .await
@@ -171,7 +205,8 @@ impl Store for RedisStore {
 
     async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
         let (now, expiry) = (call.now.as_millis(), schema::expiry(expires_at));
-        self.write(&self.0.scripts.touch, key, |command| {
+        let intent = Intent { now: call.now, expires_at, whose: None };
+        self.write(&self.0.scripts.touch, key, intent, |command| {
             command.arg(now).arg(&expiry.to_be_bytes()[..]).arg(expiry);
         })
         .await
@@ -179,7 +214,8 @@ impl Store for RedisStore {
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
         let (now, expected) = (call.now.as_millis(), expected.map(schema::version));
-        self.write(&self.0.scripts.delete, key, |command| {
+        let intent = Intent { now: call.now, expires_at: call.now, whose: None };
+        self.write(&self.0.scripts.delete, key, intent, |command| {
             command.arg(now).arg(expected.as_ref().map_or(&[][..], |version| &version[..]));
         })
         .await

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, RedisError, Value};
 use session_core::{Error, Result};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time;
 
 use crate::error::{GIVEN_UP, TIMED_OUT, ends_connection, meaning};
@@ -15,29 +15,16 @@ use crate::error::{GIVEN_UP, TIMED_OUT, ends_connection, meaning};
 /// How many commands may lie between the calls and a connection's task.
 const PIPELINE: usize = 1024;
 
-/// What bounds all calls of a store.
-pub(crate) struct Pool {
+/// One server, and the connections to it.
+pub(crate) struct Server {
     links: Box<[Arc<Link>]>,
     turn: AtomicUsize,
-    /// One permit for each call that may be under way.
-    room: Semaphore,
-    timeout: Duration,
 }
 
-impl Pool {
-    pub(crate) fn new(client: &Client, connections: usize, calls: usize, timeout: Duration) -> Self {
+impl Server {
+    pub(crate) fn new(client: &Client, connections: usize, timeout: Duration) -> Self {
         let links = (0..connections).map(|_| Arc::new(Link::new(client.clone(), timeout))).collect();
-        let room = Semaphore::new(calls.min(Semaphore::MAX_PERMITS));
-        Self { links, turn: AtomicUsize::new(0), room, timeout }
-    }
-
-    /// Runs a call within the time-out, the wait for its turn included.
-    pub(crate) async fn call<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let bounded = async {
-            let _room = self.room.acquire().await.map_err(|_| GIVEN_UP)?;
-            work.await
-        };
-        time::timeout(self.timeout, bounded).await.unwrap_or(Err(TIMED_OUT))
+        Self { links, turn: AtomicUsize::new(0) }
     }
 
     /// Sends one command and waits for its reply.
@@ -46,17 +33,22 @@ impl Pool {
     /// a future that is dropped leaves neither half a command nor a reply that another would take for its own.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, Failure> {
         let turn = if self.links.len() == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) };
-        let link = &self.links[turn % self.links.len()];
-        let (number, mut connection) = link.connection().await.map_err(Failure::Link)?;
-        let waiting = Waiting { link, number, since: Instant::now(), answered: false };
-        let answer = connection.send_packed_command(command).await.and_then(Value::extract_error);
-        waiting.answered();
-        if let Err(error) = &answer
-            && ends_connection(error)
-        {
-            link.drop_connection(number);
-        }
-        answer.map_err(Failure::Server)
+        self.links[turn % self.links.len()]
+            .send(async |mut connection| connection.send_packed_command(command).await)
+            .await
+    }
+
+    /// The same to a node that is taking over the key's slot: it answers only who says that he was sent.
+    #[cfg(feature = "cluster")]
+    pub(crate) async fn send_asking(&self, command: &Cmd) -> Result<Value, Failure> {
+        let mut both = redis::Pipeline::with_capacity(2);
+        both.cmd("ASKING").add_command(command.clone());
+        self.links[0]
+            .send(async |mut connection| {
+                let mut answers = connection.send_packed_commands(&both, 1, 1).await?;
+                Ok(answers.pop().unwrap_or(Value::Nil))
+            })
+            .await
     }
 }
 
@@ -127,6 +119,22 @@ impl Link {
     /// Nothing that can panic happens under this lock.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send(
+        self: &Arc<Self>,
+        ask: impl AsyncFnOnce(MultiplexedConnection) -> Result<Value, RedisError>,
+    ) -> Result<Value, Failure> {
+        let (number, connection) = self.connection().await.map_err(Failure::Link)?;
+        let waiting = Waiting { link: self, number, since: Instant::now(), answered: false };
+        let answer = ask(connection).await.and_then(Value::extract_error);
+        waiting.answered();
+        if let Err(error) = &answer
+            && ends_connection(error)
+        {
+            self.drop_connection(number);
+        }
+        answer.map_err(Failure::Server)
     }
 
     fn drop_connection(&self, number: u64) {

@@ -6,11 +6,11 @@ use redis::Value;
 use session_core::{Call, Principal, Record, Result, StoreKey};
 
 use crate::error::STRANGE;
-use crate::schema::OTHER_LAYOUT;
+use crate::schema::{OTHER_LAYOUT, People, Together};
 use crate::{RedisStore, live};
 
 /// Records in one answer. A session of the usual size makes that a few dozen kilobytes.
-const CHUNK: usize = 64;
+pub(crate) const CHUNK: usize = 64;
 
 /// Records that one script removes: the server does nothing else meanwhile.
 const REMOVED_AT_ONCE: u32 = 500;
@@ -22,11 +22,11 @@ impl RedisStore {
         if keys.is_empty() {
             return Ok(found);
         }
-        let mut get = redis::cmd("MGET");
-        for key in keys {
-            get.arg(self.0.keys.record(key));
-        }
-        let Value::Array(answers) = self.0.pool.send(&get).await? else { return Err(STRANGE) };
+        let answers = match &self.0.scripts.people {
+            People::Together(_) => self.get_together(keys).await?,
+            #[cfg(feature = "cluster")]
+            People::Apart(_) => self.get_apart(keys).await?,
+        };
         for (key, answer) in keys.iter().zip(answers) {
             if matches!(answer, Value::Nil) {
                 found.missing.push(*key);
@@ -37,42 +37,85 @@ impl RedisStore {
         Ok(found)
     }
 
+    async fn get_together(&self, keys: &[StoreKey]) -> Result<Vec<Value>> {
+        let mut get = redis::cmd("MGET");
+        for key in keys {
+            get.arg(self.0.keys.record(key));
+        }
+        let any = keys.first().map(|key| self.0.keys.record(key)).unwrap_or_default();
+        let Value::Array(answers) = self.0.pool.send(&any, &get).await? else { return Err(STRANGE) };
+        Ok(answers)
+    }
+
     pub(crate) async fn list(
         &self,
         call: &Call,
         principal: &Principal,
         limit: NonZeroU32,
     ) -> Result<Vec<(StoreKey, Record)>> {
-        let (index, limit) = (self.0.keys.index(principal), limit.get() as usize);
-        let now = call.now.as_millis();
-        let listed = self.run(&self.0.scripts.list, &index, |command| {
-            command.arg(now);
+        let index = self.0.keys.index(principal);
+        match &self.0.scripts.people {
+            People::Together(together) => {
+                let keys = self.entries(together, &index, call).await?;
+                let (shown, stale) = self.pick(call, principal, &keys, limit).await?;
+                self.heal(together, principal, &index, &stale).await?;
+                Ok(shown)
+            }
+            #[cfg(feature = "cluster")]
+            People::Apart(apart) => {
+                let (keys, doubts) = self.entries_apart(apart, &index, call.now).await?;
+                let (shown, stale) = self.pick(call, principal, &keys, limit).await?;
+                self.heal_apart(apart, &index, &stale, &doubts).await?;
+                Ok(shown)
+            }
+        }
+    }
+
+    /// The keys of a principal's entries: all of them at once, for in pages an entry that moves meanwhile could slip past.
+    async fn entries(&self, together: &Together, index: &[u8], call: &Call) -> Result<Vec<StoreKey>> {
+        let listed = self.run(&together.list, index, |command| {
+            command.arg(call.now.as_millis());
         });
-        // All of it at once: in pages, an entry that moves meanwhile could slip past.
         let Value::Array(members) = listed.await? else { return Err(STRANGE) };
         let keys = members.into_iter().map(|member| match member {
             Value::BulkString(key) => StoreKey::from_slice(&key),
             _ => Err(STRANGE),
         });
-        let keys = keys.collect::<Result<Vec<_>>>()?;
+        keys.collect()
+    }
+
+    /// At most `limit` live records of the principal, and the keys that have none, of those that were looked at.
+    async fn pick(
+        &self,
+        call: &Call,
+        principal: &Principal,
+        keys: &[StoreKey],
+        limit: NonZeroU32,
+    ) -> Result<(Vec<(StoreKey, Record)>, Vec<StoreKey>)> {
+        let limit = limit.get() as usize;
         let (mut shown, mut stale) = (Vec::new(), Vec::new());
         for chunk in keys.chunks(CHUNK) {
             let found = self.records(call, chunk).await?;
             stale.extend(found.missing);
-            shown.extend(found.live.into_iter().filter(|(_, record)| record.principal.as_ref() == Some(principal)));
+            for (key, record) in found.live {
+                if record.principal.as_ref() == Some(principal) {
+                    shown.push((key, record));
+                } else {
+                    stale.push(key);
+                }
+            }
             if shown.len() >= limit {
                 break;
             }
         }
         shown.truncate(limit);
-        self.heal(principal, &index, &stale).await?;
-        Ok(shown)
+        Ok((shown, stale))
     }
 
     /// Removes entries without a record. The script looks again: a record may have come meanwhile.
-    async fn heal(&self, principal: &Principal, index: &[u8], stale: &[StoreKey]) -> Result<()> {
+    async fn heal(&self, together: &Together, principal: &Principal, index: &[u8], stale: &[StoreKey]) -> Result<()> {
         for some in stale.chunks(REMOVED_AT_ONCE as usize) {
-            let healed = self.run(&self.0.scripts.heal, index, |command| {
+            let healed = self.run(&together.heal, index, |command| {
                 command.arg(self.0.keys.records()).arg(principal.as_str());
                 for key in some {
                     command.arg(&key.as_bytes()[..]);
@@ -84,13 +127,27 @@ impl RedisStore {
     }
 
     pub(crate) async fn remove_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+        match &self.0.scripts.people {
+            People::Together(together) => self.remove_all_together(together, call, principal, keep).await,
+            #[cfg(feature = "cluster")]
+            People::Apart(apart) => self.remove_all_apart(apart, call, principal, keep).await,
+        }
+    }
+
+    async fn remove_all_together(
+        &self,
+        together: &Together,
+        call: &Call,
+        principal: &Principal,
+        keep: Option<&StoreKey>,
+    ) -> Result<u64> {
         let index = self.0.keys.index(principal);
         let (now, keep) = (call.now.as_millis(), keep.map_or(&[][..], |key| &key.as_bytes()[..]));
         let mut total = 0;
         loop {
             // One more than are removed, for the one that stays: so each round begins at the index's beginning, and none is skipped.
             let entries = REMOVED_AT_ONCE + 1;
-            let removing = self.run(&self.0.scripts.delete_all, &index, |command| {
+            let removing = self.run(&together.delete_all, &index, |command| {
                 command.arg(self.0.keys.records()).arg(principal.as_str()).arg(now).arg(keep).arg(entries);
             });
             let Value::Array(answer) = removing.await? else { return Err(STRANGE) };

@@ -1,4 +1,9 @@
 //! Keys, the layout of a record, and the scripts.
+//!
+//! A cluster has the same keys and the same records. A namespace and the braces around it would put all of them into one slot, on one node,
+//! so there are no braces: each record, and each principal's index, is where its slot happens to be. How a record and its entry keep
+//! together all the same stands in `apart.rs`.
+//! Besides keys, a cluster's index has doubts: `?` and a key, its score the instant from which the entry may go, negative.
 
 use std::fmt;
 
@@ -38,7 +43,12 @@ impl Keys {
     }
 
     pub(crate) fn index(&self, principal: &Principal) -> Vec<u8> {
-        [&*self.indexes, principal.as_str().as_bytes()].concat()
+        self.index_of(principal.as_str().as_bytes())
+    }
+
+    /// The same of a principal as it stands in a record.
+    pub(crate) fn index_of(&self, principal: &[u8]) -> Vec<u8> {
+        [&*self.indexes, principal].concat()
     }
 
     /// The key of the record that lies under `name`, if it is the name of one.
@@ -66,7 +76,7 @@ pub(crate) fn encode(record: &Record) -> Vec<u8> {
     out.extend(record.version.as_i64().to_be_bytes());
     out.extend(record.created_at.as_millis().to_be_bytes());
     out.extend(record.expires_at.as_millis().to_be_bytes());
-    // Until when the index entry stands: on a single server it is written in the same step.
+    // Until when the index entry stands: on a single server it is written in the same step, on a cluster a script puts it in.
     out.extend(record.expires_at.as_millis().to_be_bytes());
     out.push(u8::try_from(principal.len()).expect("a principal has at most 255 bytes"));
     out.extend(principal.as_bytes());
@@ -119,22 +129,68 @@ pub(crate) struct Scripts {
     pub(crate) save: Script,
     pub(crate) touch: Script,
     pub(crate) delete: Script,
+    pub(crate) people: People,
+}
+
+/// The scripts about index entries.
+pub(crate) enum People {
+    /// A record and its entry are on one server.
+    Together(Together),
+    /// Each is on the node that serves its slot.
+    #[cfg(feature = "cluster")]
+    Apart(Apart),
+}
+
+pub(crate) struct Together {
     pub(crate) list: Script,
     pub(crate) heal: Script,
     pub(crate) delete_all: Script,
 }
 
+#[cfg(feature = "cluster")]
+pub(crate) struct Apart {
+    pub(crate) enter: Script,
+    pub(crate) list: Script,
+    pub(crate) heal: Script,
+    pub(crate) remove: Script,
+}
+
 impl Scripts {
-    pub(crate) fn new() -> Self {
-        const ENTRY: &str = include_str!("scripts/entry.lua");
+    pub(crate) fn together() -> Self {
+        Self::with(
+            include_str!("scripts/entry.lua"),
+            People::Together(Together {
+                list: Script::new("", include_str!("scripts/list.lua")),
+                heal: Script::new("", include_str!("scripts/heal.lua")),
+                delete_all: Script::new("", include_str!("scripts/delete_all.lua")),
+            }),
+        )
+    }
+
+    #[cfg(feature = "cluster")]
+    pub(crate) fn apart() -> Self {
+        use crate::apart::{GRACE, LEASE, MARGIN};
+        let [lease, margin, grace] = [LEASE, MARGIN, GRACE].map(|time| time.as_millis());
+        let times = format!("local LEASE, MARGIN, GRACE = {lease}, {margin}, {grace}\n");
+        Self::with(
+            &[&times, include_str!("scripts/apart.lua")].concat(),
+            People::Apart(Apart {
+                enter: Script::new("", include_str!("scripts/enter.lua")),
+                list: Script::new("", include_str!("scripts/list_apart.lua")),
+                heal: Script::new(&times, include_str!("scripts/heal_apart.lua")),
+                remove: Script::new("", include_str!("scripts/remove.lua")),
+            }),
+        )
+    }
+
+    /// The writes are the same in both; what they do about entries is put before them.
+    fn with(entries: &str, people: People) -> Self {
         Self {
-            create: Script::new(ENTRY, include_str!("scripts/create.lua")),
-            save: Script::new(ENTRY, include_str!("scripts/save.lua")),
-            touch: Script::new(ENTRY, include_str!("scripts/touch.lua")),
-            delete: Script::new(ENTRY, include_str!("scripts/delete.lua")),
-            list: Script::new("", include_str!("scripts/list.lua")),
-            heal: Script::new("", include_str!("scripts/heal.lua")),
-            delete_all: Script::new("", include_str!("scripts/delete_all.lua")),
+            create: Script::new(entries, include_str!("scripts/create.lua")),
+            save: Script::new(entries, include_str!("scripts/save.lua")),
+            touch: Script::new(entries, include_str!("scripts/touch.lua")),
+            delete: Script::new(entries, include_str!("scripts/delete.lua")),
+            people,
         }
     }
 }
@@ -146,8 +202,8 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    fn new(entry: &str, body: &str) -> Self {
-        let text = [include_str!("scripts/common.lua"), entry, body].concat();
+    fn new(entries: &str, body: &str) -> Self {
+        let text = [include_str!("scripts/common.lua"), entries, body].concat();
         let hash = redis::Script::new(&text).get_hash().to_owned();
         Self { text, hash }
     }

@@ -5,22 +5,42 @@ use session_core::{Error, ErrorKind, Namespace, Result};
 use tracing::{debug, warn};
 
 use crate::error::CLUSTER;
-use crate::link::{Failure, Pool};
+#[cfg(feature = "cluster")]
+use crate::error::NO_CLUSTER;
+use crate::link::{Failure, Server};
+use crate::pool::Servers;
 
 /// The first release with `PEXPIRETIME`. Valkey gives a release of Redis here that it is compatible with.
 const OLDEST: u32 = 7;
 
-/// Refuses a server that cannot keep the promises, and tells of one that may not.
-pub(crate) async fn check(pool: &Pool, namespace: &Namespace) -> Result<()> {
-    let Some(server) = info(pool, "server").await? else { return Ok(()) };
+/// Refuses servers that cannot keep the promises, and tells of those that may not.
+pub(crate) async fn check(servers: &Servers, namespace: &Namespace) -> Result<()> {
+    match servers {
+        Servers::One(server) => {
+            check_one(server, namespace, |mode| if mode == "cluster" { Err(CLUSTER) } else { Ok(()) }).await
+        }
+        #[cfg(feature = "cluster")]
+        Servers::Many(cluster) => {
+            cluster.look().await?;
+            for node in cluster.nodes() {
+                let mode = |mode: &str| if mode == "cluster" { Ok(()) } else { Err(NO_CLUSTER) };
+                check_one(&node.server, namespace, mode).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn check_one(one: &Server, namespace: &Namespace, fits: impl Fn(&str) -> Result<(), &'static str>) -> Result<()> {
+    let Some(server) = info(one, "server").await? else { return Ok(()) };
     let major = field(&server, "redis_version").and_then(|version| version.split('.').next()?.parse::<u32>().ok());
     if major.is_some_and(|major| major < OLDEST) {
         return Err(Error::fixed(ErrorKind::Config, "the server is older than Redis 7.0"));
     }
-    if field(&server, "redis_mode") == Some("cluster") {
-        return Err(Error::fixed(ErrorKind::Config, CLUSTER));
+    if let Some(mode) = field(&server, "redis_mode").or_else(|| field(&server, "server_mode")) {
+        fits(mode).map_err(|why| Error::fixed(ErrorKind::Config, why))?;
     }
-    let Some(memory) = info(pool, "memory").await? else { return Ok(()) };
+    let Some(memory) = info(one, "memory").await? else { return Ok(()) };
     if let Some(policy) = field(&memory, "maxmemory_policy").filter(|policy| *policy != "noeviction") {
         let maxmemory = field(&memory, "maxmemory").unwrap_or("?");
         warn!(
@@ -34,10 +54,10 @@ pub(crate) async fn check(pool: &Pool, namespace: &Namespace) -> Result<()> {
 }
 
 /// A section of `INFO`, or none where the server's user may not ask.
-async fn info(pool: &Pool, section: &str) -> Result<Option<String>> {
+async fn info(one: &Server, section: &str) -> Result<Option<String>> {
     let mut command = Cmd::new();
     command.arg("INFO").arg(section);
-    match pool.send(&command).await {
+    match one.send(&command).await {
         Ok(Value::BulkString(bytes)) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Ok(Value::VerbatimString { text, .. }) => Ok(Some(text)),
         Ok(_) => Ok(None),

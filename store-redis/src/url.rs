@@ -5,35 +5,66 @@ use store_options::{split, wrong};
 
 use crate::RedisStoreBuilder;
 
+const SCHEMES: [&str; 4] = ["redis", "rediss", "valkey", "valkeys"];
+
 /// The builder that `url` describes: our options are taken out of it, the rest is the driver's to read.
 pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
-    let schemes = ["redis://", "rediss://", "valkey://", "valkeys://"];
-    let Some(scheme) = schemes.into_iter().find(|scheme| url.starts_with(scheme)) else {
-        return wrong("a URL of this store begins with redis://, rediss://, valkey:// or valkeys://");
-    };
-    if cfg!(not(feature = "tls")) && matches!(scheme, "rediss://" | "valkeys://") {
-        return wrong("the URL asks for TLS, and the feature `tls` of store-redis is not compiled in");
-    }
-    let (url, fragment) = url.split_once('#').map_or((url, None), |(url, fragment)| (url, Some(fragment)));
-    let (server, mut query) = split(url)?;
-    let mut server = server.to_owned();
-    if let Some(fragment) = fragment {
-        server.push('#');
-        server.push_str(fragment);
-    }
-    // What the driver says may quote the URL: it is not passed on.
-    let Ok(client) = redis::Client::open(server) else {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    let Some((scheme, cluster)) = scheme.and_then(known) else {
         return wrong(
-            "the URL is not of the form redis://user:password@host:port/database; `#insecure` may follow where there is TLS",
+            "a URL of this store begins with redis://, rediss://, valkey:// or valkeys://, or with redis+cluster:// and its like",
         );
     };
-    let mut builder = RedisStoreBuilder::at(client);
+    if cfg!(not(feature = "tls")) && matches!(scheme, "rediss" | "valkeys") {
+        return wrong("the URL asks for TLS, and the feature `tls` of store-redis is not compiled in");
+    }
+    #[cfg(not(feature = "cluster"))]
+    if cluster {
+        return wrong(crate::builder::NOT_COMPILED_IN);
+    }
+    let (url, fragment) = url.split_once('#').map_or((url, None), |(url, fragment)| (url, Some(fragment)));
+    let (place, mut query) = split(url)?;
+    let rest = place.split_once("://").map_or("", |(_, rest)| rest);
+    let mut clients = Vec::new();
+    for one in if cluster { each(rest)? } else { vec![rest.to_owned()] } {
+        let fragment = fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
+        // What the driver says may quote the URL: it is not passed on.
+        let Ok(client) = redis::Client::open(format!("{scheme}://{one}{fragment}")) else {
+            return wrong(if cluster { CLUSTER_FORM } else { FORM });
+        };
+        clients.push(client);
+    }
+    let mut clients = clients.into_iter();
+    let Some(first) = clients.next() else { return wrong(CLUSTER_FORM) };
+    let mut builder = RedisStoreBuilder::at(first).and_at(clients).cluster(cluster);
     builder.settings.read(&mut query)?;
     if let Some(connections) = query.number("connections")? {
         builder = builder.connections(connections);
     }
     query.finish()?;
     Ok(builder)
+}
+
+const FORM: &str =
+    "the URL is not of the form redis://user:password@host:port/database; `#insecure` may follow where there is TLS";
+
+const CLUSTER_FORM: &str = "the URL is not of the form redis+cluster://user:password@host:port,host:port; `#insecure` may follow where there is TLS";
+
+/// The scheme as the driver knows it, and whether a cluster is meant.
+fn known(scheme: &str) -> Option<(&'static str, bool)> {
+    let (base, cluster) = scheme.strip_suffix("+cluster").map_or((scheme, false), |base| (base, true));
+    SCHEMES.into_iter().find(|known| *known == base).map(|known| (known, cluster))
+}
+
+/// The same for each of the nodes in `user:password@host:port,host:port/`.
+fn each(rest: &str) -> Result<Vec<String>> {
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if !path.is_empty() {
+        return wrong(CLUSTER_FORM);
+    }
+    let (user, nodes) = authority.rsplit_once('@').map_or((None, authority), |(user, nodes)| (Some(user), nodes));
+    let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+    Ok(nodes.split(',').map(|node| format!("{user}{node}")).collect())
 }
 
 #[cfg(test)]
@@ -58,11 +89,36 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "cluster")]
+    #[test]
+    fn a_cluster_has_a_scheme_of_its_own_and_several_nodes() {
+        for url in [
+            "redis+cluster://localhost",
+            "redis+cluster://user:secret@10.0.0.1:7000,10.0.0.2:7000,[::1]:7001/?namespace=web&timeout=2000",
+            "valkey+cluster://:secret@a,b,c?connections=2",
+        ] {
+            let builder = parse(url).unwrap();
+            assert!(format!("{builder:?}").contains("cluster: true"), "{url}");
+        }
+        assert!(format!("{:?}", parse("redis://localhost").unwrap()).contains("cluster: false"));
+        #[cfg(feature = "tls")]
+        for url in ["rediss+cluster://a,b", "valkeys+cluster://a:1,b:2#insecure"] {
+            assert!(parse(url).is_ok(), "{url}");
+        }
+        for url in ["redis+cluster://", "redis+cluster://a,", "redis+cluster://:secret@a,,b", "redis+cluster://a,b/1"] {
+            let error = parse(url).unwrap_err();
+            assert!(error.to_string().contains("of the form redis+cluster://"), "{url}: {error}");
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_said() {
         for (url, part) in [
             ("postgres://db", "begins with redis://"),
             ("redis:db", "begins with redis://"),
+            ("redis+sentinel://db", "begins with redis://"),
+            ("postgres+cluster://db", "begins with redis://"),
+            ("redis://:secret@a:1,b:2", "of the form"),
             ("redis://", "of the form"),
             ("redis://:secret@host:port", "of the form"),
             ("redis://:secret@host/db", "of the form"),

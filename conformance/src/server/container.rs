@@ -3,6 +3,7 @@
 //! Whoever drops a server may be on any runtime, on one that is shutting down, or on none: a clause has panicked,
 //! a test's runtime ends, `main` returns. The container's removal must not depend on it.
 
+use std::io;
 use std::net::TcpListener;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -28,7 +29,7 @@ const LOG_LINES: usize = 15;
 
 /// A running container of a server that has answered.
 pub(super) struct Container {
-    address: String,
+    addresses: Vec<String>,
     /// Closed by dropping it, which ends the thread.
     orders: Option<mpsc::UnboundedSender<Order>>,
     thread: Option<JoinHandle<()>>,
@@ -55,12 +56,13 @@ impl Container {
             .name(format!("container {}", kind.name))
             .spawn(move || keep(kind, &image, &password, ready, waiting))
             .map_err(|error| error.to_string())?;
-        let address = answer.await.map_err(|_| "the thread that holds it has ended".to_owned())??;
-        Ok(Self { address, orders: Some(orders), thread: Some(thread) })
+        let addresses = answer.await.map_err(|_| "the thread that holds it has ended".to_owned())??;
+        Ok(Self { addresses, orders: Some(orders), thread: Some(thread) })
     }
 
-    pub(super) fn address(&self) -> &str {
-        &self.address
+    /// `host:port` of each node.
+    pub(super) fn addresses(&self) -> &[String] {
+        &self.addresses
     }
 
     pub(super) async fn stop(&self) -> Result<(), String> {
@@ -94,7 +96,7 @@ fn keep(
     kind: &'static Kind,
     image: &str,
     password: &str,
-    ready: oneshot::Sender<Result<String, String>>,
+    ready: oneshot::Sender<Result<Vec<String>, String>>,
     mut orders: mpsc::UnboundedReceiver<Order>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -110,20 +112,20 @@ fn keep(
             begun = begin(kind, image, password) => begun,
             None = orders.recv() => return,
         };
-        let (container, address) = match begun {
+        let (container, addresses) = match begun {
             Ok(begun) => begun,
             Err(why) => {
                 let _ = ready.send(Err(why));
                 return;
             }
         };
-        if ready.send(Ok(address.clone())).is_err() {
+        if ready.send(Ok(addresses.clone())).is_err() {
             return;
         }
         while let Some(Order { what, done }) = orders.recv().await {
             let result = match what {
                 What::Stop => container.stop().await.map_err(|error| words(&error)),
-                What::Resume => resume(kind, &container, &address).await,
+                What::Resume => resume(kind, &container, &addresses, password).await,
             };
             let _ = done.send(result);
         }
@@ -134,18 +136,18 @@ async fn begin(
     kind: &'static Kind,
     image: &str,
     password: &str,
-) -> Result<(ContainerAsync<GenericImage>, String), String> {
+) -> Result<(ContainerAsync<GenericImage>, Vec<String>), String> {
     for attempt in 1.. {
-        // A port of our own choice stays the same when the server is stopped and started.
-        let port = free_port()?;
-        match request(kind, image, password, port).start().await {
+        // Ports of our own choice stay the same when the server is stopped and started.
+        let ports = free_ports(kind.nodes)?;
+        match request(kind, image, password, &ports).start().await {
             Ok(container) => {
                 let host = container.get_host().await.map_err(|error| words(&error))?.to_string();
                 // Where `localhost` is IPv6 first, Docker may not listen.
                 let host = if host == "localhost" { "127.0.0.1".to_owned() } else { host };
-                let address = format!("{host}:{port}");
-                answered(kind, &container, &address).await?;
-                return Ok((container, address));
+                let addresses: Vec<_> = ports.iter().map(|port| format!("{host}:{port}")).collect();
+                answered(kind, &container, &addresses, password).await?;
+                return Ok((container, addresses));
             }
             Err(error) => {
                 let why = words(&error);
@@ -159,14 +161,16 @@ async fn begin(
     unreachable!("the loop ends by returning")
 }
 
-fn request(kind: &Kind, image: &str, password: &str, port: u16) -> ContainerRequest<GenericImage> {
+fn request(kind: &Kind, image: &str, password: &str, ports: &[u16]) -> ContainerRequest<GenericImage> {
     // A colon before the last slash belongs to a registry's port.
     let (name, tag) = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((image, "latest"));
-    let filled = |text: &str| text.replace("{password}", password);
-    let mut request = GenericImage::new(name, tag)
-        .with_wait_for(WaitFor::Nothing)
-        .with_mapped_port(port, kind.port.tcp())
-        .with_startup_timeout(STARTUP);
+    let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ");
+    let filled = |text: &str| text.replace("{password}", password).replace("{ports}", &listed);
+    let mut request = GenericImage::new(name, tag).with_wait_for(WaitFor::Nothing).with_startup_timeout(STARTUP);
+    for port in ports {
+        let inside = if kind.nodes == 1 { kind.port } else { *port };
+        request = request.with_mapped_port(*port, inside.tcp());
+    }
     for (variable, value) in kind.environment {
         request = request.with_env_var(*variable, filled(value));
     }
@@ -180,15 +184,25 @@ fn request(kind: &Kind, image: &str, password: &str, port: u16) -> ContainerRequ
     }
 }
 
-async fn resume(kind: &Kind, container: &ContainerAsync<GenericImage>, address: &str) -> Result<(), String> {
+async fn resume(
+    kind: &Kind,
+    container: &ContainerAsync<GenericImage>,
+    addresses: &[String],
+    password: &str,
+) -> Result<(), String> {
     container.start().await.map_err(|error| words(&error))?;
-    answered(kind, container, address).await
+    answered(kind, container, addresses, password).await
 }
 
 /// Waits for the server; what it said for itself goes into the error.
-async fn answered(kind: &Kind, container: &ContainerAsync<GenericImage>, address: &str) -> Result<(), String> {
+async fn answered(
+    kind: &Kind,
+    container: &ContainerAsync<GenericImage>,
+    addresses: &[String],
+    password: &str,
+) -> Result<(), String> {
     let why = tokio::select! {
-        answer = kind.probe.answered(address, PATIENCE) => match answer {
+        answer = kind.probe.all_answered(addresses, password, PATIENCE) => match answer {
             Ok(()) => return Ok(()),
             Err(why) => why,
         },
@@ -215,9 +229,11 @@ async fn ended(container: &ContainerAsync<GenericImage>) -> String {
     }
 }
 
-fn free_port() -> Result<u16, String> {
-    let port = TcpListener::bind("0.0.0.0:0").and_then(|listener| listener.local_addr());
-    port.map(|address| address.port()).map_err(|error| format!("no port is free: {error}"))
+/// So many ports that are free, all held until the last is found: no two are the same.
+fn free_ports(count: usize) -> Result<Vec<u16>, String> {
+    let listeners: io::Result<Vec<_>> = (0..count).map(|_| TcpListener::bind("0.0.0.0:0")).collect();
+    let ports = listeners.and_then(|all| all.iter().map(|one| Ok(one.local_addr()?.port())).collect());
+    ports.map_err(|error| format!("no port is free: {error}"))
 }
 
 /// An error with its reasons.

@@ -90,12 +90,31 @@ pub async fn redis() -> Result<Server> {
     Server::of(&kind::REDIS).await
 }
 
+/// A Redis cluster of three masters. Its URL, `redis+cluster://:password@host:port,host:port,host:port/`, names them all,
+/// and has to in `CONFORMANCE_REDIS_CLUSTER_URL` too. Its image is that of Redis, from `CONFORMANCE_REDIS_IMAGE` if that is set.
+///
+/// In a container the nodes announce themselves on 127.0.0.1, so Docker has to be on this machine.
+///
+/// # Errors
+/// If none can be had, or its nodes do not serve all slots.
+pub async fn redis_cluster() -> Result<Server> {
+    Server::of(&kind::REDIS_CLUSTER).await
+}
+
 /// A Valkey server.
 ///
 /// # Errors
 /// If none can be had, or it does not answer.
 pub async fn valkey() -> Result<Server> {
     Server::of(&kind::VALKEY).await
+}
+
+/// A Valkey cluster of three masters, as [`redis_cluster`] is one: `CONFORMANCE_VALKEY_CLUSTER_URL`, or the image of Valkey.
+///
+/// # Errors
+/// If none can be had, or its nodes do not serve all slots.
+pub async fn valkey_cluster() -> Result<Server> {
+    Server::of(&kind::VALKEY_CLUSTER).await
 }
 
 /// DynamoDB Local, which keeps its tables in memory: they are gone after a [`stop`](Server::stop).
@@ -130,13 +149,14 @@ pub const ALL: &[(&str, Start)] = &[
 impl Server {
     async fn of(kind: &'static Kind) -> Result<Self> {
         let variable = |what: &str| {
-            let name = format!("CONFORMANCE_{}_{what}", kind.name.to_uppercase());
+            let of = if what == "IMAGE" { kind.image_of } else { kind.name };
+            let name = format!("CONFORMANCE_{}_{what}", of.to_uppercase());
             env::var(&name).ok().filter(|value| !value.is_empty()).map(|value| (name, value))
         };
         if let Some((name, text)) = variable("URL") {
             let url = Url::parse(&text, kind.port)
                 .map_err(|why| Error::new(ErrorKind::Config, format!("{name} is no URL of a server: {why}")))?;
-            kind.probe.answered(url.address(), PATIENCE).await.map_err(|why| {
+            kind.probe.all_answered(url.addresses(), url.password(), PATIENCE).await.map_err(|why| {
                 let text = format!("{} at {}, where {name} says that it is: {why}", kind.name, url.address());
                 Error::new(ErrorKind::Unavailable, text)
             })?;
@@ -146,14 +166,15 @@ impl Server {
         let password = format!("{:016x}", rand::random::<u64>());
         let container = Container::start(kind, &image, &password).await.map_err(|why| {
             let text = format!(
-                "{} in a container of {image}: {why}. CONFORMANCE_{upper}_IMAGE names another image, \
-                 CONFORMANCE_{upper}_URL a server that is there already",
+                "{} in a container of {image}: {why}. CONFORMANCE_{}_IMAGE names another image, \
+                 CONFORMANCE_{}_URL a server that is there already",
                 kind.name,
-                upper = kind.name.to_uppercase(),
+                kind.image_of.to_uppercase(),
+                kind.name.to_uppercase(),
             );
             Error::new(ErrorKind::Unavailable, text)
         })?;
-        let url = kind.url(container.address(), &password);
+        let url = kind.url(&container.addresses().join(","), &password);
         let url = Url::parse(&url, kind.port).map_err(|why| Error::new(ErrorKind::Other, why))?;
         Ok(Self { kind, url, container: Some(container) })
     }
@@ -168,12 +189,17 @@ impl Server {
         self.url.text()
     }
 
-    /// `host:port`, for [`Subject::address`](crate::Subject::address).
+    /// `host:port`, for [`Subject::address`](crate::Subject::address): the first node's, if there are several.
     pub fn address(&self) -> &str {
         self.url.address()
     }
 
-    /// [`url`](Self::url) with the server's address replaced by a proxy's.
+    /// `host:port` of each node.
+    pub fn addresses(&self) -> &[String] {
+        self.url.addresses()
+    }
+
+    /// [`url`](Self::url) with the server's address, or those of all nodes, replaced by a proxy's.
     pub fn url_through(&self, proxy: SocketAddr) -> String {
         self.url.at(&proxy.to_string())
     }

@@ -19,6 +19,8 @@ pub(super) enum Probe {
     Postgres { user: &'static str, database: &'static str },
     /// `PING`, answered by `PONG` or the word that a password is wanted, or by `LOADING`.
     Redis,
+    /// `CLUSTER INFO`, answered by a state of `ok`.
+    RedisCluster,
     /// Nothing: the server speaks first, with its version, or with an error.
     Mysql,
     /// A request for anything, answered by any status: whoever speaks HTTP is there.
@@ -33,11 +35,24 @@ enum Answer {
 }
 
 impl Probe {
+    /// Waits until all nodes of a server answer, at most for `patience` each.
+    pub(super) async fn all_answered(
+        &self,
+        nodes: &[String],
+        password: &str,
+        patience: Duration,
+    ) -> Result<(), String> {
+        for node in nodes {
+            self.answered(node, password, patience).await?;
+        }
+        Ok(())
+    }
+
     /// Waits until the server at `address` answers, at most for `patience`.
-    pub(super) async fn answered(&self, address: &str, patience: Duration) -> Result<(), String> {
+    async fn answered(&self, address: &str, password: &str, patience: Duration) -> Result<(), String> {
         let begun = Instant::now();
         loop {
-            let why = match timeout(ATTEMPT, self.ask(address)).await {
+            let why = match timeout(ATTEMPT, self.ask(address, password)).await {
                 Ok(Ok(Answer::Ready)) => return Ok(()),
                 Ok(Ok(Answer::NotYet(why))) => why,
                 Ok(Err(error)) => error.to_string(),
@@ -51,7 +66,7 @@ impl Probe {
         }
     }
 
-    async fn ask(&self, address: &str) -> io::Result<Answer> {
+    async fn ask(&self, address: &str, password: &str) -> io::Result<Answer> {
         let mut stream = TcpStream::connect(address).await?;
         match self {
             Self::Postgres { user, database } => {
@@ -84,8 +99,32 @@ impl Probe {
                 let ready = line.starts_with("+PONG") || line.starts_with("-NOAUTH");
                 Ok(if ready { Answer::Ready } else { Answer::NotYet(line) })
             }
+            Self::RedisCluster => cluster(&mut stream, password).await,
         }
     }
+}
+
+/// Whether a node of a Redis cluster serves, and knows who serves the slots that it does not.
+async fn cluster(stream: &mut TcpStream, password: &str) -> io::Result<Answer> {
+    if !password.is_empty() {
+        stream.write_all(format!("AUTH {password}\r\n").as_bytes()).await?;
+        let said = line(stream).await?;
+        if said.starts_with("-LOADING") {
+            return Ok(Answer::NotYet(said));
+        }
+    }
+    stream.write_all(b"CLUSTER INFO\r\n").await?;
+    let length = line(stream).await?;
+    let Some(length) = length.strip_prefix('$').and_then(|length| length.parse::<u64>().ok()) else {
+        // Another user may be the one who can ask. The node is there, and whether it serves the store will see.
+        let there = length.starts_with("-NOAUTH") || length.starts_with("-NOPERM");
+        return Ok(if there { Answer::Ready } else { Answer::NotYet(length) });
+    };
+    let mut text = String::new();
+    stream.take(length.min(1 << 16)).read_to_string(&mut text).await?;
+    let ready =
+        ["cluster_state:ok", "cluster_slots_ok:16384"].iter().all(|word| text.lines().any(|line| line == *word));
+    Ok(if ready { Answer::Ready } else { Answer::NotYet("the cluster's state is not ok".into()) })
 }
 
 /// PostgreSQL's first message, protocol 3.0.
@@ -144,17 +183,17 @@ mod tests {
     #[tokio::test]
     async fn a_server_is_waited_for_until_it_serves() {
         let address = server(3, &[b"-LOADING the data set is being read\r\n", b"-NOAUTH who are you\r\n"]).await;
-        Probe::Redis.answered(&address, Duration::from_secs(30)).await.unwrap();
+        Probe::Redis.answered(&address, "", Duration::from_secs(30)).await.unwrap();
 
         let address = server(1, &[b"E\0\0\0\x0cC57P03\0\0", b"R\0\0\0\x08\0\0\0\x0a"]).await;
         let probe = Probe::Postgres { user: "ann", database: "shop" };
-        probe.answered(&address, Duration::from_secs(30)).await.unwrap();
+        probe.answered(&address, "", Duration::from_secs(30)).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_server_that_never_serves_is_given_up_with_its_reason() {
         let address = server(0, &[b"-LOADING the data set is being read\r\n"]).await;
-        let why = Probe::Redis.answered(&address, Duration::from_millis(100)).await.unwrap_err();
+        let why = Probe::Redis.answered(&address, "", Duration::from_millis(100)).await.unwrap_err();
         assert!(why.contains("LOADING"), "{why}");
     }
 }

@@ -1,12 +1,12 @@
 //! As much of a URL as it takes to put something between a store and its server.
 
-/// `scheme://[user[:password]@]host[:port][/…]`
+/// `scheme://[user[:password]@]host[:port][,host[:port]…][/…]`
 #[derive(Clone)]
 pub(super) struct Url {
     text: String,
-    /// `host:port`, the kind's usual port where the URL says none.
-    address: String,
-    /// Where `host[:port]` stands in the text.
+    /// `host:port` of each node, the kind's usual port where the URL says none.
+    addresses: Vec<String>,
+    /// Where the hosts stand in the text.
     place: (usize, usize),
     password: String,
 }
@@ -18,29 +18,10 @@ impl Url {
         let begin = scheme.len() + "://".len();
         let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
         let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
-        if place.contains(',') {
-            return Err("it names several hosts, and the suite can stand before one only".into());
-        }
-        let (host, own_port) = match place.rsplit_once(':') {
-            // Colons within brackets are part of an IPv6 address.
-            Some((host, digits)) if !digits.contains(']') => (host, Some(digits)),
-            _ => (place, None),
-        };
-        let port = match own_port {
-            Some(digits) => digits.parse().map_err(|_| "its port is no number")?,
-            None => port,
-        };
-        if host.is_empty() {
-            return Err("it names no host".into());
-        }
+        let addresses = place.split(',').map(|one| address(one, port)).collect::<Result<_, _>>()?;
         let end = begin + authority.len();
         let password = user.split_once(':').map_or("", |(_, password)| password);
-        Ok(Self {
-            text: text.to_owned(),
-            address: format!("{host}:{port}"),
-            place: (end - place.len(), end),
-            password: password.to_owned(),
-        })
+        Ok(Self { text: text.to_owned(), addresses, place: (end - place.len(), end), password: password.to_owned() })
     }
 
     pub(super) fn text(&self) -> &str {
@@ -48,17 +29,31 @@ impl Url {
     }
 
     pub(super) fn address(&self) -> &str {
-        &self.address
+        &self.addresses[0]
+    }
+
+    pub(super) fn addresses(&self) -> &[String] {
+        &self.addresses
     }
 
     pub(super) fn password(&self) -> &str {
         &self.password
     }
 
-    /// The same URL of another host and port.
+    /// The same URL of another host and port, or of others.
     pub(super) fn at(&self, address: &str) -> String {
         format!("{}{address}{}", &self.text[..self.place.0], &self.text[self.place.1..])
     }
+}
+
+/// `host:port` of `host[:port]`.
+fn address(place: &str, port: u16) -> Result<String, String> {
+    let (host, port) = match place.rsplit_once(':') {
+        // Colons within brackets are part of an IPv6 address.
+        Some((host, digits)) if !digits.contains(']') => (host, digits.parse().map_err(|_| "its port is no number")?),
+        _ => (place, port),
+    };
+    if host.is_empty() { Err("it names no host".into()) } else { Ok(format!("{host}:{port}")) }
 }
 
 #[cfg(test)]
@@ -88,8 +83,17 @@ mod tests {
     }
 
     #[test]
+    fn several_nodes_are_all_found() {
+        let cluster = url("redis+cluster://:pw@a:1,b,[::1]:3/");
+        assert_eq!(cluster.addresses(), ["a:1", "b:5432", "[::1]:3"]);
+        assert_eq!((cluster.address(), cluster.password()), ("a:1", "pw"));
+        assert_eq!(cluster.at("p:1,p:2"), "redis+cluster://:pw@p:1,p:2/");
+    }
+
+    #[test]
     fn what_is_none_is_refused_without_its_password() {
-        for bad in ["localhost:5432", "postgres://", "postgres://u:pw@/db", "postgres://u:pw@h:x/db", "m://u:pw@a,b/db"]
+        for bad in
+            ["localhost:5432", "postgres://", "postgres://u:pw@/db", "postgres://u:pw@h:x/db", "m://u:pw@a,,b/db"]
         {
             let Err(why) = Url::parse(bad, 5432) else { panic!("{bad} passes") };
             assert!(!why.contains("pw"), "{why}");

@@ -5,7 +5,10 @@ if layout(old) ~= 1 then return 4 end
 local at = expires(old)
 if at <= tonumber(ARGV[1]) then return 3 end
 if at >= tonumber(ARGV[3]) then return 0 end
+local is = owner(old)
+local first = lacking(old, is, ARGV[3])
+if first then return first end
 redis.call('SETRANGE', KEYS[1], 17, ARGV[2] .. ARGV[2])
 redis.call('PEXPIREAT', KEYS[1], ARGV[3])
-enter(owner(old), ARGV[3])
+enter(is, ARGV[3], old)
 return 0

@@ -224,9 +224,11 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Whether a test program is the suite over a store: `tests/conformance.rs`, or one named for its server.
+/// Whether a test program is the suite over a store: `tests/conformance.rs`, or one named for its server or for a cluster of it.
 fn proves_a_store(program: &Program) -> bool {
-    program.target == "conformance" || servers::needed(program).contains(&&*program.target)
+    let target = &*program.target;
+    let server = target.strip_suffix("_cluster").unwrap_or(target);
+    ["conformance", "cluster"].contains(&target) || servers::needed(program).contains(&server)
 }
 
 /// Runs `command` after the beginning of a line that says what is running.

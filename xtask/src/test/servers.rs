@@ -19,6 +19,9 @@ const STORES: &[(&str, &[&str])] = &[
     ("store-dynamo", &["dynamo"]),
 ];
 
+/// Servers of whose image the tests make clusters, too.
+const CLUSTERS: &[(&str, &str)] = &[("redis", "redis_cluster"), ("valkey", "valkey_cluster")];
+
 /// How long Docker may take to remove what is left.
 const REMOVAL: Duration = Duration::from_secs(60);
 
@@ -27,7 +30,9 @@ pub(super) fn needed(program: &Program) -> &'static [&'static str] {
     match (&*program.package, &*program.target, program.kind) {
         (_, _, Kind::Unit) => &[],
         ("conformance", "server", _) => &["redis"],
-        ("demo", "databases", _) | ("store-any", "stopped", _) => &["postgres", "redis", "valkey", "dynamo"],
+        ("demo", "databases", _) | ("store-any", "stopped", _) => {
+            &["postgres", "mysql", "mariadb", "redis", "valkey", "dynamo"]
+        }
         (package, ..) => STORES.iter().find(|(store, _)| *store == package).map_or(&[], |(_, servers)| servers),
     }
 }
@@ -49,7 +54,12 @@ impl Servers {
         names.sort_unstable();
         names.dedup();
         // Whoever says where a server is has seen to it.
-        names.retain(|name| ["URL", "IMAGE"].iter().all(|what| std::env::var_os(variable(name, what)).is_none()));
+        names.retain(|name| {
+            let said = |of: &str, what| std::env::var_os(variable(of, what)).is_some();
+            let clusters = CLUSTERS.iter().filter(|(server, _)| server == name);
+            let all_are_there = said(name, "URL") && clusters.clone().all(|(_, cluster)| said(cluster, "URL"));
+            !said(name, "IMAGE") && !all_are_there
+        });
         let mut servers = Self::default();
         if names.is_empty() {
             return servers;

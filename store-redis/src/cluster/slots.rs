@@ -1,0 +1,123 @@
+//! Which node serves which key: hash slots, as the cluster's specification has them.
+
+use redis::Value;
+use session_core::Result;
+
+use crate::error::STRANGE;
+
+/// How many slots a cluster has.
+pub(crate) const SLOTS: usize = 16_384;
+
+/// A node as the cluster announces it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Address {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl Address {
+    /// `host:port`; an IPv6 address may stand in brackets or not. A node that says no host is at `nearby`.
+    pub(crate) fn parse(text: &str, nearby: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let host = if host.is_empty() { nearby } else { host };
+        Some(Self { host: host.to_owned(), port: port.parse().ok()? })
+    }
+
+    pub(crate) fn text(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+/// The slot of a key: CRC-16 (XMODEM) of the key, or of what stands within its first braces, if anything does.
+pub(crate) fn slot(key: &[u8]) -> usize {
+    let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
+        let rest = &key[open + 1..];
+        let length = rest.iter().position(|byte| *byte == b'}')?;
+        (length > 0).then(|| &rest[..length])
+    });
+    usize::from(crc16(tag.unwrap_or(key))) % SLOTS
+}
+
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, byte| {
+        (0..8).fold(
+            crc ^ (u16::from(*byte) << 8),
+            |crc: u16, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+            },
+        )
+    })
+}
+
+/// A range of slots, both ends included, and the master that serves it.
+pub(crate) type Range = (u16, u16, Address);
+
+/// The answer to `CLUSTER SLOTS`. A node that is not said to be elsewhere is where the answer came from, at `nearby`.
+pub(crate) fn ranges(answer: Value, nearby: &str) -> Result<Vec<Range>> {
+    let Value::Array(ranges) = answer else { return Err(STRANGE) };
+    ranges.into_iter().map(|range| read(range, nearby).ok_or(STRANGE)).collect()
+}
+
+fn read(range: Value, nearby: &str) -> Option<Range> {
+    let Value::Array(range) = range else { return None };
+    // The master is the first of the nodes.
+    let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = &range[..] else { return None };
+    let [host, Value::Int(port), ..] = &master[..] else { return None };
+    let host = match host {
+        Value::BulkString(host) => std::str::from_utf8(host).ok()?,
+        Value::SimpleString(host) => host,
+        Value::Nil => "",
+        _ => return None,
+    };
+    // `?` says that the node does not know: whoever answers is as good a guess as any.
+    let host = if host.is_empty() || host == "?" { nearby } else { host };
+    let slot = |slot: i64| u16::try_from(slot).ok().filter(|slot| usize::from(*slot) < SLOTS);
+    Some((slot(*first)?, slot(*last)?, Address { host: host.to_owned(), port: u16::try_from(*port).ok()? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_that_the_servers_compute() {
+        // The specification's own check value, and answers of `CLUSTER KEYSLOT`.
+        assert_eq!(slot(b"123456789"), 0x31c3);
+        assert_eq!(slot(b""), 0);
+        for (key, same) in [
+            (&b"{user1000}.following"[..], &b"user1000"[..]),
+            (b"foo{bar}{zap}", b"bar"),
+            (b"foo{{bar}}zap", b"{bar"),
+            (b"\xff{\0\xfe}", b"\0\xfe"),
+        ] {
+            assert_eq!(slot(key), slot(same));
+        }
+        for whole in [&b"foo{}{bar}"[..], b"foo{bar", b"}{", b"{}"] {
+            assert_eq!(slot(whole), usize::from(crc16(whole)) % SLOTS);
+        }
+    }
+
+    #[test]
+    fn a_node_without_a_host_is_where_its_answer_came_from() {
+        let node = |host| Value::Array(vec![host, Value::Int(7000), Value::BulkString(b"id".to_vec())]);
+        for host in [Value::Nil, Value::BulkString(Vec::new()), Value::BulkString(b"db".to_vec())] {
+            let answer = Value::Array(vec![Value::Array(vec![Value::Int(0), Value::Int(16_383), node(host)])]);
+            let expected = (0, 16_383, Address { host: "db".into(), port: 7000 });
+            assert_eq!(ranges(answer, "db").unwrap(), [expected]);
+        }
+        let beyond = Value::Array(vec![Value::Int(0), Value::Int(16_384), node(Value::Nil)]);
+        assert!(ranges(Value::Array(vec![beyond]), "db").is_err());
+    }
+
+    #[test]
+    fn addresses_are_read_as_redirections_give_them() {
+        let at = |host: &str| Some(Address { host: host.into(), port: 6381 });
+        assert_eq!(Address::parse("127.0.0.1:6381", "db"), at("127.0.0.1"));
+        assert_eq!(Address::parse(":6381", "db"), at("db"));
+        assert_eq!(Address::parse("dead::cafe:6381", "db"), at("dead::cafe"));
+        assert_eq!(Address::parse("[dead::cafe]:6381", "db"), at("dead::cafe"));
+        assert_eq!(Address::parse("db", "db"), None);
+        assert_eq!(Address::parse("db:x", "db"), None);
+    }
+}

@@ -1,0 +1,13 @@
+-- KEYS: an index on a cluster. ARGV: keys without such a record, each with the doubt that stood before somebody looked, or nothing.
+-- An entry that was in doubt all the time goes. Any other is in doubt from now on: whoever wrote it may be about to write the record.
+local now = server_now()
+for i = 1, #ARGV, 2 do
+  local doubt = '?' .. ARGV[i]
+  local since = redis.call('ZSCORE', KEYS[1], doubt)
+  if ARGV[i + 1] ~= '' then
+    if since == ARGV[i + 1] then redis.call('ZREM', KEYS[1], ARGV[i], doubt) end
+  elseif not since and redis.call('ZSCORE', KEYS[1], ARGV[i]) then
+    redis.call('ZADD', KEYS[1], string.format('-%.0f', now + GRACE), doubt)
+  end
+end
+return 0

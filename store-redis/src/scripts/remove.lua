@@ -1,0 +1,8 @@
+-- On a cluster. ARGV: now, a principal. Removes the record if it is live and theirs.
+local old = head(KEYS[1])
+if old == '' then return 3 end
+if layout(old) ~= 1 then return 4 end
+if owner(old) ~= ARGV[2] then return 2 end
+if expires(old) <= tonumber(ARGV[1]) then return 3 end
+redis.call('UNLINK', KEYS[1])
+return 0

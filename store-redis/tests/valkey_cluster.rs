@@ -1,0 +1,14 @@
+//! The store proves the contract on a Valkey cluster of three masters.
+
+use std::process::ExitCode;
+
+use conformance::server;
+
+#[path = "common/cluster.rs"]
+mod cluster;
+#[path = "common/nodes.rs"]
+mod nodes;
+
+fn main() -> ExitCode {
+    conformance::run(cluster::Cluster::on("valkey-cluster", || Box::pin(server::valkey_cluster())))
+}
