@@ -173,7 +173,9 @@ fn answered(code: Option<&str>, message: Option<&str>, status: u16, moment: Mome
         | "RequestLimitExceeded"
         | "TransactionConflictException"
         | "ReplicatedWriteConflictException" => Failure::Busy(said(Unavailable, message)),
-        "ResourceNotFoundException" | "AccessDeniedException" => denied(Config, message),
+        "AccessDeniedException" => denied(Config, message),
+        // The table was there when the store was opened.
+        "ResourceNotFoundException" => denied(moment.kind(), message),
         _ if CREDENTIALS.iter().any(|code| name.starts_with(code)) => denied(moment.kind(), message),
         _ if status >= 500 || name == "TransactionInProgressException" => Failure::Lost(said(Unavailable, "")),
         _ if status == 413 || message.contains("size has exceeded") => denied(TooLarge, ""),
@@ -207,8 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_table_or_right_is_config_and_a_value_is_not_repeated() {
-        assert_eq!(kind(in_use("ResourceNotFoundException", "not found")), ErrorKind::Config);
+    fn a_missing_right_is_config_and_a_value_is_not_repeated() {
         assert_eq!(kind(in_use("AccessDeniedException", "not authorized")), ErrorKind::Config);
         let large = in_use("ValidationException", "Item size has exceeded the maximum allowed size");
         assert_eq!(kind(large), ErrorKind::TooLarge);
@@ -218,8 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_expire_while_the_store_is_in_use_are_an_outage() {
-        for code in ["ExpiredTokenException", "UnrecognizedClientException", "InvalidSignatureException"] {
+    fn credentials_that_expire_and_a_table_that_goes_while_the_store_is_in_use_are_an_outage() {
+        for code in [
+            "ResourceNotFoundException",
+            "ExpiredTokenException",
+            "UnrecognizedClientException",
+            "InvalidSignatureException",
+        ] {
             assert_eq!(kind(in_use(code, "no")), ErrorKind::Unavailable, "{code}");
             assert_eq!(kind(answered(Some(code), None, 400, Moment::Opening)), ErrorKind::Config, "{code}");
         }

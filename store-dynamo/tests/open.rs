@@ -148,12 +148,12 @@ async fn a_table_of_somebody_elses_is_refused() {
 }
 
 #[tokio::test]
-async fn a_removed_table_is_an_error_until_it_is_back() {
+async fn a_removed_table_is_an_outage_until_it_is_back() {
     let server = Server::get();
     let store = server.fresh("test_removed", "").await;
     put(&store, &key(1), &record(None, b"x")).await;
     server.clean("test_removed").await;
-    assert_eq!(store.load(&now(), &key(1)).await.unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(store.load(&now(), &key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
     make(&server.foreign(), &DynamoStore::schema("test_removed").unwrap()).await;
     assert_eq!(store.load(&now(), &key(1)).await.unwrap(), None);
     put(&store, &key(1), &record(None, b"x")).await;
