@@ -27,7 +27,9 @@ pub(super) fn needed(program: &Program) -> &'static [&'static str] {
     match (&*program.package, &*program.target, program.kind) {
         (_, _, Kind::Unit) => &[],
         ("conformance", "server", _) => &["redis"],
-        ("demo", "databases", _) | ("store-any", "stopped", _) => &["postgres", "mysql", "mariadb", "redis", "valkey", "dynamo"],
+        ("demo", "databases", _) | ("store-any", "stopped", _) => {
+            &["postgres", "mysql", "mariadb", "redis", "valkey", "dynamo"]
+        }
         (package, ..) => STORES.iter().find(|(store, _)| *store == package).map_or(&[], |(_, servers)| servers),
     }
 }
