@@ -4,29 +4,18 @@
 
 mod common;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use common::place::Place;
 use common::walk::trials;
-use conformance::server::{self, Server};
+use conformance::server::{ALL, Server, Start};
 use libtest_mimic::Arguments;
-
-type Starting = Pin<Box<dyn Future<Output = session_core::Result<Server>> + Send>>;
-type Start = fn() -> Starting;
-
-const DATABASES: &[(&str, Start)] = &[
-    ("postgres", || Box::pin(server::postgres())),
-    ("redis", || Box::pin(server::redis())),
-    ("valkey", || Box::pin(server::valkey())),
-];
 
 fn main() -> ExitCode {
     // Held here, so that all servers are removed at the end, whatever failed.
-    let servers: Vec<Arc<OnceLock<Server>>> = DATABASES.iter().map(|_| Arc::default()).collect();
-    let walk = DATABASES.iter().zip(&servers).flat_map(|(&(name, start), server)| {
+    let servers: Vec<Arc<OnceLock<Server>>> = ALL.iter().map(|_| Arc::default()).collect();
+    let walk = ALL.iter().zip(&servers).flat_map(|(&(name, start), server)| {
         let server = Arc::clone(server);
         trials(name, true, move |step| Place::database(server.get_or_init(|| started(start)).url(), &namespace(step)))
     });

@@ -27,6 +27,8 @@ pub(crate) const BACKENDS: &[Backend] = &[
     backend!("memory", store_memory::MemoryStore, "memory"),
     backend!("sqlite", store_sqlite::SqliteStore, "sqlite"),
     backend!("postgres", store_postgres::PostgresStore, "postgres", "postgresql"),
+    backend!("mysql", store_mysql::MysqlStore, "mysql", "mariadb"),
+    backend!("dynamo", store_dynamo::DynamoStore, "dynamodb"),
     backend!(
         "redis",
         store_redis::RedisStore,
@@ -39,4 +41,5 @@ pub(crate) const BACKENDS: &[Backend] = &[
         "valkey+cluster",
         "valkeys+cluster"
     ),
+    backend!("mongo", store_mongo::MongoStore, "mongodb", "mongodb+srv"),
 ];

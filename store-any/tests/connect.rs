@@ -46,7 +46,13 @@ async fn an_unknown_scheme_names_the_known_ones() {
 
 #[tokio::test]
 async fn a_store_that_is_not_compiled_in_names_its_feature() {
-    for (url, feature) in [("postgres://me:hunter2@db/x", "postgres"), ("valkey://:hunter2@db", "redis")] {
+    for (url, feature) in [
+        ("postgres://me:hunter2@db/x", "postgres"),
+        ("mariadb://me:hunter2@db/x", "mysql"),
+        ("valkey://:hunter2@db", "redis"),
+        ("dynamodb://key:hunter2@db/x", "dynamo"),
+        ("mongodb+srv://hunter2@db.example", "mongo"),
+    ] {
         if !schemes().contains(&scheme(url).unwrap()) {
             let text = refused(url).await;
             assert!(text.contains(&format!("takes the cargo feature `{feature}`")), "{text}");

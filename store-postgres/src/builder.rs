@@ -1,25 +1,17 @@
 //! How a store is opened.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::Result;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgPool};
-use store_batch::{Batcher, Limits};
 use store_options::{Settings, within};
+use store_sqlx::{Bounds, Links, Source, SqlStore};
 
-use crate::links::{Links, Source};
 use crate::schema::{self, Statements};
-use crate::server::{Op, Server, Trip};
-use crate::{Inner, PostgresStore, open};
-
-/// Calls in one statement, and bytes of theirs.
-const LOADS: usize = 128;
-const WRITES: usize = 64;
-const BATCH_BYTES: usize = 1 << 20;
+use crate::{PostgresStore, open};
 
 /// How a [`PostgresStore`] is opened; from [`PostgresStore::builder`] or [`PostgresStore::from_pool`].
 #[derive(Clone)]
@@ -97,32 +89,14 @@ impl PostgresStoreBuilder {
         let namespace = schema::namespace(self.settings.check()?.as_str())?;
         within("pool", self.pool, 1..=1000)?;
         let source = match self.place {
-            Place::Server(options) => Source::Own(Box::new(for_sessions(*options, self.settings.timeout))),
+            Place::Server(options) => Source::Own(Box::new(for_sessions(*options, self.settings.timeout)), None),
             Place::Pool(pool) => Source::Pool(pool),
         };
         let links = Links::new(source, self.pool, self.settings.timeout);
         open::prepare(&links, &namespace, self.create, self.settings.timeout).await?;
-        let server = Arc::new(Server { links, sql: Statements::new(&namespace), timeout: self.settings.timeout });
-        let limits = Limits::new().bytes(BATCH_BYTES).queue(self.settings.queue).timeout(self.settings.timeout);
-        // Several batches of writes commit together, and one forms while another waits for the disk;
-        // loads wait for nothing but the server's processor.
-        let half = limits.in_flight(self.pool.div_ceil(2));
-        let (loads, writes, alone) = (half.clone().items(LOADS), half.clone().items(WRITES), half.items(1));
-        Ok(PostgresStore(Arc::new(Inner {
-            loads: batcher(&server, &loads),
-            creates: batcher(&server, &writes),
-            saves: batcher(&server, &writes),
-            touches: batcher(&server, &writes),
-            deletes: batcher(&server, &writes),
-            lists: batcher(&server, &alone.clone().in_flight(self.pool.div_ceil(4))),
-            sweeps: batcher(&server, &alone.in_flight(self.pool.div_ceil(4))),
-            namespace,
-        })))
+        let statements = Statements::new(&namespace);
+        Ok(PostgresStore(Arc::new(SqlStore::new(links, statements, Bounds::new(self.settings, self.pool)))))
     }
-}
-
-fn batcher<O: Op>(server: &Arc<Server>, limits: &Limits) -> Batcher<Trip<O>> {
-    Batcher::new(Trip { server: Arc::clone(server), of: PhantomData }, limits.clone())
 }
 
 /// What the store relies on, whatever the server's defaults are.

@@ -2,27 +2,7 @@
 
 use session_core::{Error, ErrorKind};
 use sqlx::Error as Driver;
-
-/// Why a statement did not work.
-pub(crate) enum Failure {
-    /// The server undid it because of another one: the same again may work at once.
-    Again(Error),
-    /// The server answered that it did not do it. The connection is whole.
-    Refused(Error),
-    /// There was no answer: whether it was done is unknown, and the connection is of no use any more.
-    Lost(Error),
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Again(error) | Failure::Refused(error) | Failure::Lost(error) => error,
-        }
-    }
-}
-
-/// What is answered when the server does not answer.
-pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
+use store_sqlx::Failure;
 
 /// What an error means while a store is in use: where a connection cannot be made that could be made once, that is an outage.
 pub(crate) fn in_use(error: &Driver) -> Failure {
@@ -42,6 +22,8 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Failure::Lost(said(kind, error)),
         other if other.starts_with("08") => Failure::Lost(said(kind, error)),
         other if other.starts_with("28") || other == "3D000" => Failure::Lost(said(ErrorKind::Unavailable, error)),
+        // A standby: a new connection may lead to the server that took its place.
+        "25006" => Failure::Ended(said(kind, error)),
         _ => Failure::Refused(said(kind, error)),
     }
 }
@@ -51,11 +33,15 @@ pub(crate) fn at_open(error: &Driver) -> Error {
     match (state(error), error) {
         (Some(state), _) => said(kind_of(&state), error),
         (None, Driver::Configuration(_)) => described(ErrorKind::Config, "the URL is wrong", error),
-        (None, Driver::Tls(_)) => {
-            described(ErrorKind::Config, "no TLS with the server; sslmode says what is asked of it", error)
-        }
+        // A certificate that is not good enough comes as data that make no sense.
+        (None, Driver::Tls(_)) => tls(error),
+        (None, Driver::Io(io)) if io.kind() == std::io::ErrorKind::InvalidData => tls(error),
         _ => in_use(error).into(),
     }
+}
+
+fn tls(error: &Driver) -> Error {
+    described(ErrorKind::Config, "no TLS with the server; sslmode says what is asked of it", error)
 }
 
 /// The five characters that say what the server has against it, if it was the server.

@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
-use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _};
+use store_sqlx::{Links, TIMED_OUT};
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{self, TIMED_OUT};
-use crate::links::Links;
+use crate::error;
 use crate::schema;
 
 /// Sees to it that what `namespace` needs is there.
-pub(crate) async fn prepare(links: &Links, namespace: &Namespace, create: bool, timeout: Duration) -> Result<()> {
+pub(crate) async fn prepare(
+    links: &Links<Postgres>,
+    namespace: &Namespace,
+    create: bool,
+    timeout: Duration,
+) -> Result<()> {
     let deadline = Instant::now() + timeout;
     let mut link = links.take(deadline).await.map_err(|error| error::at_open(&error))?;
     let opening = async {

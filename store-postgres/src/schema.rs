@@ -3,12 +3,8 @@
 //! Names made from a namespace hold a dot, which no namespace has, so that nobody's index is another's table.
 //! The longest of them has 52 bytes, so PostgreSQL, which cuts names at 63, cuts none.
 
-use std::sync::Arc;
-
 use session_core::{Error, ErrorKind, Namespace, Result};
-use sqlx::postgres::PgArguments;
-use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Postgres};
+use sqlx::Postgres;
 
 /// Which layout this release reads and writes.
 pub(crate) const LAYOUT: i32 = 1;
@@ -75,22 +71,7 @@ pub(crate) const MISSING_RIGHTS: &str = "
 /// A namespace's layout.
 pub(crate) const GET_LAYOUT: &str = r#"select layout from "session.layouts" where namespace = $1"#;
 
-/// A statement, prepared once per connection.
-#[derive(Clone)]
-pub(crate) struct Sql(Arc<str>);
-
-impl Sql {
-    /// No text of a caller's is in any of them but a namespace, whose characters have been checked.
-    pub(crate) fn query<'q>(&self) -> Query<'q, Postgres, PgArguments> {
-        sqlx::query(AssertSqlSafe(Arc::clone(&self.0)))
-    }
-}
-
-impl From<String> for Sql {
-    fn from(sql: String) -> Self {
-        Self(sql.into())
-    }
-}
+type Sql = store_sqlx::Sql<Postgres>;
 
 /// The statements of one namespace. Those for many keys take arrays, an element for each key.
 pub(crate) struct Statements {

@@ -56,13 +56,14 @@ pub(super) const MYSQL: Kind = Kind {
     nodes: 1,
     probe: Probe::Mysql,
     environment: &[
-        ("MYSQL_RANDOM_ROOT_PASSWORD", "yes"),
+        ("MYSQL_ROOT_PASSWORD", "{password}"),
         ("MYSQL_DATABASE", USER),
         ("MYSQL_USER", USER),
         ("MYSQL_PASSWORD", "{password}"),
     ],
     command: &["mysqld", "--max-connections=500"],
-    url: "mysql://conformance:{password}@{address}/conformance",
+    // The server has made its own certificate, which nobody can verify.
+    url: "mysql://conformance:{password}@{address}/conformance?ssl-mode=preferred",
 };
 
 pub(super) const MARIADB: Kind = Kind {
@@ -73,13 +74,14 @@ pub(super) const MARIADB: Kind = Kind {
     nodes: 1,
     probe: Probe::Mysql,
     environment: &[
-        ("MARIADB_RANDOM_ROOT_PASSWORD", "yes"),
+        ("MARIADB_ROOT_PASSWORD", "{password}"),
         ("MARIADB_DATABASE", USER),
         ("MARIADB_USER", USER),
         ("MARIADB_PASSWORD", "{password}"),
     ],
     command: &["mariadbd", "--max-connections=500"],
-    url: "mariadb://conformance:{password}@{address}/conformance",
+    // The server has made its own certificate, which nobody can verify.
+    url: "mariadb://conformance:{password}@{address}/conformance?ssl-mode=preferred",
 };
 
 pub(super) const REDIS: Kind = Kind {
@@ -106,6 +108,20 @@ pub(super) const VALKEY: Kind = Kind {
     url: "redis://:{password}@{address}/0",
 };
 
+pub(super) const MONGO: Kind = Kind {
+    name: "mongo",
+    image: "mongo:8.2.12",
+    image_of: "mongo",
+    port: 27017,
+    nodes: 1,
+    probe: Probe::Mongo,
+    environment: &[("MONGO_INITDB_ROOT_USERNAME", USER), ("MONGO_INITDB_ROOT_PASSWORD", "{password}")],
+    // Once a minute is the usual pace of what removes the expired, and a clause waits for it.
+    command: &["mongod", "--setParameter", "ttlMonitorSleepSecs=5"],
+    // The first user is the server's and not the database's. In a container of the suite there is no TLS.
+    url: "mongodb://conformance:{password}@{address}/conformance?authSource=admin&tls=false",
+};
+
 pub(super) const DYNAMO: Kind = Kind {
     name: "dynamo",
     image: "amazon/dynamodb-local:2.6.1",
@@ -115,7 +131,8 @@ pub(super) const DYNAMO: Kind = Kind {
     probe: Probe::Http,
     environment: &[],
     command: &[],
-    url: "dynamodb://conformance:{password}@{address}/us-east-1",
+    // No TLS in a container of the suite, wherever Docker is reached.
+    url: "dynamodb://conformance:{password}@{address}/us-east-1?tls=false",
 };
 
 /// Three masters in one container.

@@ -33,6 +33,7 @@ mod url;
 use std::env;
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Result};
@@ -116,6 +117,14 @@ pub async fn valkey_cluster() -> Result<Server> {
     Server::of(&kind::VALKEY_CLUSTER).await
 }
 
+/// A MongoDB server, or another that speaks its protocol, with an empty database: a single one, without replicas.
+///
+/// # Errors
+/// If none can be had, or it does not answer.
+pub async fn mongo() -> Result<Server> {
+    Server::of(&kind::MONGO).await
+}
+
 /// DynamoDB Local, which keeps its tables in memory: they are gone after a [`stop`](Server::stop).
 /// It takes any credentials; those in the URL are the access key's id and its secret, the path is the region.
 ///
@@ -124,6 +133,31 @@ pub async fn valkey_cluster() -> Result<Server> {
 pub async fn dynamo() -> Result<Server> {
     Server::of(&kind::DYNAMO).await
 }
+
+/// How a server is started: one of the functions of this module.
+pub type Start = fn() -> Pin<Box<dyn Future<Output = Result<Server>> + Send>>;
+
+/// Every kind of server that there is, by name.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// for (name, start) in conformance::server::ALL {
+///     println!("{name} is at {}", start().await?.address());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub const ALL: &[(&str, Start)] = &[
+    ("postgres", || Box::pin(postgres())),
+    ("mysql", || Box::pin(mysql())),
+    ("mariadb", || Box::pin(mariadb())),
+    ("redis", || Box::pin(redis())),
+    ("valkey", || Box::pin(valkey())),
+    ("redis_cluster", || Box::pin(redis_cluster())),
+    ("valkey_cluster", || Box::pin(valkey_cluster())),
+    ("mongo", || Box::pin(mongo())),
+    ("dynamo", || Box::pin(dynamo())),
+];
 
 impl Server {
     async fn of(kind: &'static Kind) -> Result<Self> {

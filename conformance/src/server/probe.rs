@@ -23,6 +23,8 @@ pub(super) enum Probe {
     RedisCluster,
     /// Nothing: the server speaks first, with its version, or with an error.
     Mysql,
+    /// `hello`, answered by what the server is: one that is starting takes no writes yet.
+    Mongo,
     /// A request for anything, answered by any status: whoever speaks HTTP is there.
     Http,
 }
@@ -88,6 +90,16 @@ impl Probe {
                 }
                 refusal(&mut stream, u32::from_le_bytes([head[0], head[1], head[2], 0]).saturating_sub(1)).await
             }
+            Self::Mongo => {
+                stream.write_all(&HELLO).await?;
+                let mut length = [0; 4];
+                stream.read_exact(&mut length).await?;
+                let length = u64::from(u32::from_le_bytes(length).saturating_sub(4).min(1 << 16));
+                let mut reply = Vec::new();
+                stream.take(length).read_to_end(&mut reply).await?;
+                let writes = reply.windows(WRITABLE.len()).any(|part| part == WRITABLE);
+                Ok(if writes { Answer::Ready } else { Answer::NotYet("it takes no writes".into()) })
+            }
             Self::Http => {
                 stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
                 let line = line(&mut stream).await?;
@@ -126,6 +138,13 @@ async fn cluster(stream: &mut TcpStream, password: &str) -> io::Result<Answer> {
         ["cluster_state:ok", "cluster_slots_ok:16384"].iter().all(|word| text.lines().any(|line| line == *word));
     Ok(if ready { Answer::Ready } else { Answer::NotYet("the cluster's state is not ok".into()) })
 }
+
+/// MongoDB's `OP_MSG` with the command `{ hello: 1, $db: "admin" }`.
+const HELLO: [u8; 52] = *b"\x34\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\
+    \x1f\0\0\0\x10hello\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0";
+
+/// The field of the reply, a true one.
+const WRITABLE: &[u8] = b"\x08isWritablePrimary\0\x01";
 
 /// PostgreSQL's first message, protocol 3.0.
 fn startup(user: &str, database: &str) -> Vec<u8> {
@@ -188,6 +207,10 @@ mod tests {
         let address = server(1, &[b"E\0\0\0\x0cC57P03\0\0", b"R\0\0\0\x08\0\0\0\x0a"]).await;
         let probe = Probe::Postgres { user: "ann", database: "shop" };
         probe.answered(&address, "", Duration::from_secs(30)).await.unwrap();
+
+        let replies: &[&[u8]] = &[b"\x18\0\0\0\x08isWritablePrimary\0\0", b"\x18\0\0\0\x08isWritablePrimary\0\x01"];
+        let address = server(1, replies).await;
+        Probe::Mongo.answered(&address, "", Duration::from_secs(30)).await.unwrap();
     }
 
     #[tokio::test]

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use build::{Kind, Program};
+use build::{Built, Kind, Program};
 use servers::Servers;
+pub(crate) use table::Tables;
 use tally::Tally;
 
 use crate::Result;
@@ -56,28 +57,31 @@ impl Place {
     }
 }
 
+/// Runs the suite over every store there is: what was found, if there was something to find on each.
+pub(crate) fn suites(root: &Path) -> Result<Tables> {
+    let place = Place { root: root.to_owned(), target: crate::target(root) };
+    println!("building …");
+    let built = build::build(&place)?;
+    let programs: Vec<_> = built.programs.iter().filter(|program| proves_a_store(program)).collect();
+    let mut run = Run::begin(&place, &built, &programs, false)?;
+    for program in programs {
+        run.program(program)?;
+    }
+    run.servers.clean();
+    let tables = table::read(&run.reports.folder)?;
+    // A clause that fails belongs into the table, a store that is missing from it makes it untrue.
+    match run.missing.is_empty() && built.well {
+        true => Ok(tables),
+        false => Err(format!("not every store was there: {}", run.failures.join("; ")).into()),
+    }
+}
+
 fn everything(place: &Place, options: &Options) -> Result<Tally> {
-    let reports = Reports::fresh(place)?;
     println!("building …");
     let built = build::build(place)?;
     let (programs, left_out): (Vec<_>, Vec<_>) =
         built.programs.iter().partition(|program| !options.embedded || servers::needed(program).is_empty());
-    let servers = Servers::of(&place.root, &programs);
-    let mut run = Run {
-        place,
-        reports,
-        verbose: options.verbose,
-        servers,
-        total: Tally::default(),
-        mutants: None,
-        failures: Vec::new(),
-    };
-    for target in &built.broken {
-        run.fail(format!("{target}: does not compile"));
-    }
-    if !built.well && built.broken.is_empty() {
-        run.fail("the build failed, see above".into());
-    }
+    let mut run = Run::begin(place, &built, &programs, options.verbose)?;
     for program in programs {
         run.program(program)?;
     }
@@ -99,9 +103,31 @@ struct Run<'a> {
     mutants: Option<Vec<String>>,
     /// What went wrong, one line each.
     failures: Vec<String>,
+    /// Programs that should have left a report and did not.
+    missing: Vec<String>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn begin(place: &'a Place, built: &Built, programs: &[&Program], verbose: bool) -> Result<Self> {
+        let mut run = Run {
+            place,
+            reports: Reports::fresh(place)?,
+            verbose,
+            servers: Servers::of(&place.root, programs),
+            total: Tally::default(),
+            mutants: None,
+            failures: Vec::new(),
+            missing: Vec::new(),
+        };
+        for target in &built.broken {
+            run.fail(format!("{target}: does not compile"));
+        }
+        if !built.well && built.broken.is_empty() {
+            run.fail("the build failed, see above".into());
+        }
+        Ok(run)
+    }
+
     fn fail(&mut self, what: String) {
         println!("FAILED {what}");
         self.total += Tally::ONE_FAILURE;
@@ -112,6 +138,7 @@ impl Run<'_> {
         let name = program.name();
         if let Some(why) = self.servers.missing(program) {
             self.fail(format!("{name}: not run: {why}"));
+            self.missing.push(name);
             return Ok(());
         }
         let report = self.reports.path(program);
@@ -135,6 +162,7 @@ impl Run<'_> {
         }
         if program.kind == Kind::Integration && proves_a_store(program) && !report.exists() {
             self.fail(format!("{name}: left no report, so the table would lack this store"));
+            self.missing.push(name);
         }
         if program.kind == Kind::Integration && program.target == "mutants" {
             self.mutants = Some(process::run(Command::new(&program.executable).arg("--table"), LONGEST)?.output);

@@ -22,6 +22,9 @@ const STORES: &[(&str, &[&str])] = &[
 /// Servers of whose image the tests make clusters, too.
 const CLUSTERS: &[(&str, &str)] = &[("redis", "redis_cluster"), ("valkey", "valkey_cluster")];
 
+/// Every server that there is.
+const ALL: &[&str] = &["postgres", "mysql", "mariadb", "redis", "valkey", "mongo", "dynamo"];
+
 /// How long Docker may take to remove what is left.
 const REMOVAL: Duration = Duration::from_secs(60);
 
@@ -30,7 +33,7 @@ pub(super) fn needed(program: &Program) -> &'static [&'static str] {
     match (&*program.package, &*program.target, program.kind) {
         (_, _, Kind::Unit) => &[],
         ("conformance", "server", _) => &["redis"],
-        ("demo", "databases", _) => &["postgres", "redis", "valkey"],
+        ("demo", "databases", _) | ("store-any", "stopped", _) => ALL,
         (package, ..) => STORES.iter().find(|(store, _)| *store == package).map_or(&[], |(_, servers)| servers),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
@@ -16,25 +16,41 @@ struct Report {
     findings: Vec<Finding>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Finding {
     clause: String,
-    result: String,
     #[serde(default)]
+    promise: String,
+    result: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     why: Option<String>,
 }
 
 /// The findings on one store.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 struct Column {
+    #[serde(rename = "subject")]
     name: String,
-    about: String,
+    version: Option<String>,
+    server: Option<String>,
     findings: Vec<Finding>,
+}
+
+impl Column {
+    fn about(&self) -> String {
+        let server = self.server.as_ref().map(|server| format!("on {server}"));
+        let about = [Some(self.name.clone()), self.version.clone(), server];
+        about.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
+    fn count(&self, result: &str) -> usize {
+        self.findings.iter().filter(|finding| finding.result == result).count()
+    }
 }
 
 /// Everything that was reported.
 #[derive(Debug, Default)]
-pub(super) struct Tables {
+pub(crate) struct Tables {
     stores: Vec<Column>,
     /// Clauses and the mutants that they kill, as text.
     kills: Vec<(String, String)>,
@@ -59,9 +75,7 @@ impl Tables {
             return;
         }
         let name = report.subject.unwrap_or_else(|| file.to_owned());
-        let about = [Some(name.clone()), report.version, report.server.map(|server| format!("on {server}"))];
-        let about = about.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        self.stores.push(Column { name, about, findings: report.findings });
+        self.stores.push(Column { name, version: report.version, server: report.server, findings: report.findings });
     }
 
     /// Takes in the Markdown table that the mutants' program prints: clause, promise, mutants. Whether there was one.
@@ -119,11 +133,53 @@ impl Tables {
             text += &format!("[{}] {reason}\n", number + 1);
         }
         for store in &self.stores {
-            let count = |result: &str| store.findings.iter().filter(|finding| finding.result == result).count();
-            let (passed, failed, ignored) = (count("passed"), count("failed"), count("ignored"));
-            text += &format!("{}: {passed} passed, {failed} failed, {ignored} ignored\n", store.about);
+            let (passed, failed, ignored) = (store.count("passed"), store.count("failed"), store.count("ignored"));
+            text += &format!("{}: {passed} passed, {failed} failed, {ignored} ignored\n", store.about());
         }
         text
+    }
+
+    /// Whether every clause holds on every store, or is left out for a reason.
+    pub(crate) fn is_green(&self) -> bool {
+        !self.stores.is_empty() && self.stores.iter().all(|store| store.count("failed") == 0)
+    }
+
+    /// Stores by clauses, as Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let mut reasons = Vec::new();
+        let mut rows = Vec::new();
+        for clause in self.clauses() {
+            let promise = self.stores.iter().flat_map(|store| &store.findings).find(|finding| finding.clause == clause);
+            let promise = promise.map(|finding| finding.promise.replace('|', "\\|")).unwrap_or_default();
+            let mut row = vec![format!("`{clause}`")];
+            row.extend(self.stores.iter().map(|store| cell(store, clause, &mut reasons)));
+            row.push(promise);
+            rows.push(row);
+        }
+        let mut head = vec!["clause".to_owned()];
+        head.extend(self.stores.iter().map(|store| store.name.clone()));
+        head.push("promise".to_owned());
+        let mut text = pipes(&head, &rows);
+        for (number, reason) in reasons.iter().enumerate() {
+            text += &format!("\n\\[{}\\] {reason}\n", number + 1);
+        }
+        text
+    }
+
+    /// One row for each store, as Markdown: on what it was proved, and how far.
+    pub(crate) fn summary(&self) -> String {
+        let row = |store: &Column| {
+            let count = |result| store.count(result).to_string();
+            let server = store.server.clone().unwrap_or_default();
+            vec![store.name.clone(), server, count("passed"), count("ignored"), count("failed")]
+        };
+        let head = ["proved", "on", "clauses that hold", "left out by capability", "failed"].map(str::to_owned);
+        pipes(&head, &self.stores.iter().map(row).collect::<Vec<_>>())
+    }
+
+    /// Everything, for programs.
+    pub(crate) fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(&self.stores)? + "\n")
     }
 
     fn by_mutant(&self) -> String {
@@ -150,6 +206,13 @@ fn cell<'a>(store: &'a Column, clause: &str, reasons: &mut Vec<&'a str>) -> Stri
         ("ignored", None) => "–".into(),
         _ => "FAILED".into(),
     }
+}
+
+/// Rows as a table of Markdown.
+fn pipes(head: &[String], rows: &[Vec<String>]) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let rule = format!("|{}\n", "---|".repeat(head.len()));
+    line(head) + &rule + &rows.iter().map(|row| line(row)).collect::<String>()
 }
 
 /// Rows as columns of equal width, a rule below the first.
@@ -204,6 +267,29 @@ store-memory 0.1.0: 1 passed, 0 failed, 1 ignored
 store-sqlite 0.1.0 on SQLite 3: 1 passed, 1 failed, 0 ignored
 ";
         assert_eq!(tables(&[MEMORY, SQLITE]).by_store(), expected);
+    }
+
+    #[test]
+    fn the_matrix_has_promises_reasons_and_failures() {
+        let tables = tables(&[MEMORY, SQLITE]);
+        let expected = "\
+| clause | store-memory | store-sqlite | promise |
+|---|---|---|---|
+| `create.exists` | ok | FAILED | p |
+| `open.again` | – [1] | ok | p |
+
+\\[1\\] needs a durable store
+";
+        assert_eq!(tables.markdown(), expected);
+        let summary = tables.summary();
+        assert!(
+            summary.ends_with("| store-memory |  | 1 | 1 | 0 |\n| store-sqlite | SQLite 3 | 1 | 0 | 1 |\n"),
+            "{summary}"
+        );
+        assert!(!tables.is_green());
+        let json: serde_json::Value = serde_json::from_str(&tables.json().unwrap()).unwrap();
+        assert_eq!(json[1]["findings"][0]["why"], "seen: Done");
+        assert_eq!(json[0]["findings"][0].get("millis"), None, "what differs from run to run is left out");
     }
 
     #[test]

@@ -4,7 +4,15 @@ use super::tree::Tree;
 use super::{Problem, Result};
 
 /// Crates named like stores that are none.
-const NO_STORES: &[&str] = &["store-options", "store-batch", "store-layers", "store-any"];
+const NO_STORES: &[&str] = &["store-options", "store-batch", "store-sqlx", "store-layers", "store-any"];
+
+/// Where the suite is run over a store: once, or once for each server that it is made for.
+fn suites(store: &str) -> Vec<&'static str> {
+    match store {
+        "store-mysql" => vec!["tests/mysql.rs"],
+        _ => vec!["tests/conformance.rs"],
+    }
+}
 
 /// Stores that leave nothing on a server or in a database, so that there is no layout to read.
 const WITHOUT_SCHEMA: &[&str] = &["store-memory", "store-file"];
@@ -15,10 +23,8 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
         if !store.name.starts_with("store-") || NO_STORES.contains(&&*store.name) {
             continue;
         }
-        let mut rooms = vec![
-            ("the store and its builder", vec!["src/lib.rs"]),
-            ("the suite that proves it", vec!["tests/conformance.rs"]),
-        ];
+        let mut rooms =
+            vec![("the store and its builder", vec!["src/lib.rs"]), ("the suite that proves it", suites(&store.name))];
         if !WITHOUT_SCHEMA.contains(&&*store.name) {
             rooms.push(("tables and statements", vec!["src/schema.rs", "src/schema/mod.rs"]));
         }

@@ -3,13 +3,14 @@
 //! The driver's own pool asks the server whether a connection is sound each time one is given back, and again when it is
 //! taken: two round trips around each statement. Here only one that has been idle is asked.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Result};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres};
+use sqlx::{ConnectOptions as _, Connection as _, Database, Pool};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
@@ -21,51 +22,77 @@ const PING: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(600);
 const LIFE: Duration = Duration::from_secs(1800);
 
+type Options<DB> = <<DB as Database>::Connection as sqlx::Connection>::Options;
+
+/// What is done to each connection of the store's own before its first statement.
+pub type SetUp<DB> = Box<
+    dyn for<'c> Fn(
+            &'c mut <DB as Database>::Connection,
+        ) -> Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'c>>
+        + Send
+        + Sync,
+>;
+
 /// Where connections come from.
-pub(crate) enum Source {
-    Own(Box<PgConnectOptions>),
+pub enum Source<DB: Database> {
+    /// They are made by the store, and prepared.
+    Own(Box<Options<DB>>, Option<SetUp<DB>>),
     /// Somebody else's pool, in which they are back after each batch.
-    Pool(PgPool),
+    Pool(Pool<DB>),
 }
 
-pub(crate) struct Links {
-    source: Source,
+impl<DB: Database> fmt::Debug for Source<DB> {
+    /// Without the options, which hold the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Own(..) => "Own",
+            Self::Pool(_) => "Pool",
+        })
+    }
+}
+
+/// The connections of one store.
+pub struct Links<DB: Database> {
+    source: Source<DB>,
     ping: Duration,
     room: Semaphore,
-    idle: Mutex<Vec<Idle>>,
+    idle: Mutex<Vec<Idle<DB>>>,
 }
 
-struct Idle {
-    connection: PgConnection,
+struct Idle<DB: Database> {
+    connection: DB::Connection,
     made: Instant,
     since: Instant,
 }
 
 /// A connection in use. One that is not [kept](Links::keep) is closed.
-pub(crate) struct Link<'a> {
-    connection: Option<Either>,
+pub struct Link<'a, DB: Database> {
+    connection: Option<Either<DB>>,
     made: Instant,
     _room: SemaphorePermit<'a>,
 }
 
-enum Either {
-    Own(PgConnection),
-    Pooled(PoolConnection<Postgres>),
+enum Either<DB: Database> {
+    Own(DB::Connection),
+    Pooled(PoolConnection<DB>),
 }
 
-impl Links {
+impl<DB: Database> Links<DB> {
     /// At most `size` at once. `timeout` is what a call may take.
-    pub(crate) fn new(source: Source, size: usize, timeout: Duration) -> Self {
+    pub fn new(source: Source<DB>, size: usize, timeout: Duration) -> Self {
         Self { source, ping: PING.min(timeout / 4), room: Semaphore::new(size), idle: Mutex::default() }
     }
 
     /// Only pushes and pops happen under this lock, so a poisoned one guards nothing half done.
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle<DB>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection that worked a moment ago, or that has just been tried, or that is new.
-    pub(crate) async fn take(&self, until: Instant) -> Result<Link<'_>, sqlx::Error> {
+    ///
+    /// # Errors
+    /// The driver's, and [`PoolTimedOut`](sqlx::Error::PoolTimedOut) when there is none by `until`.
+    pub async fn take(&self, until: Instant) -> Result<Link<'_, DB>, sqlx::Error> {
         let room = timeout_at(until, self.room.acquire()).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
         let room = room.map_err(|_| sqlx::Error::PoolClosed)?;
         loop {
@@ -82,18 +109,25 @@ impl Links {
             }
             self.give_up_idle();
         }
-        let connection = async {
-            Ok::<_, sqlx::Error>(match &self.source {
-                Source::Own(options) => Either::Own(options.connect().await?),
-                Source::Pool(pool) => Either::Pooled(pool.acquire().await?),
-            })
-        };
-        let connection = timeout_at(until, connection).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        let connection = timeout_at(until, self.connect()).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
         Ok(Link { connection: Some(connection), made: Instant::now(), _room: room })
     }
 
+    async fn connect(&self) -> Result<Either<DB>, sqlx::Error> {
+        match &self.source {
+            Source::Own(options, set_up) => {
+                let mut connection = options.connect().await?;
+                if let Some(set_up) = set_up {
+                    set_up(&mut connection).await?;
+                }
+                Ok(Either::Own(connection))
+            }
+            Source::Pool(pool) => Ok(Either::Pooled(pool.acquire().await?)),
+        }
+    }
+
     /// Keeps a connection that has answered for the next batch.
-    pub(crate) fn keep(&self, mut link: Link<'_>) {
+    pub fn keep(&self, mut link: Link<'_, DB>) {
         if let Some(Either::Own(connection)) = link.connection.take_if(|own| matches!(own, Either::Own(_))) {
             let now = Instant::now();
             let mut idle = self.idle();
@@ -109,14 +143,24 @@ impl Links {
     }
 
     /// When one fails the idle ones of the same age are likely to be dead, too, and each would cost somebody a time-out.
-    pub(crate) fn give_up_idle(&self) {
+    pub fn give_up_idle(&self) {
         let dead = std::mem::take(&mut *self.idle());
         drop(dead);
     }
 }
 
-impl Link<'_> {
-    pub(crate) fn connection(&mut self) -> Result<&mut PgConnection> {
+impl<DB: Database> fmt::Debug for Links<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Links").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl<DB: Database> Link<'_, DB> {
+    /// The connection itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Other`] if it has been given back, which no program of ours does.
+    pub fn connection(&mut self) -> Result<&mut DB::Connection> {
         match &mut self.connection {
             Some(Either::Own(connection)) => Ok(connection),
             Some(Either::Pooled(connection)) => Ok(connection),
@@ -125,7 +169,13 @@ impl Link<'_> {
     }
 }
 
-impl Drop for Link<'_> {
+impl<DB: Database> fmt::Debug for Link<'_, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").finish_non_exhaustive()
+    }
+}
+
+impl<DB: Database> Drop for Link<'_, DB> {
     /// What is not kept may stand in the midst of an answer. A pool would wait for the rest of it.
     fn drop(&mut self) {
         if let Some(Either::Pooled(connection)) = self.connection.take() {

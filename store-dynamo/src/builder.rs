@@ -1,0 +1,205 @@
+//! How a store is opened.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use session_core::Result;
+use store_batch::{Batcher, Limits};
+use store_options::{Settings, within};
+use tokio::sync::Semaphore;
+
+use crate::client::{Address, Clients};
+use crate::error::Moment;
+use crate::reads::MOST_KEYS;
+use crate::server::{Op, Server, Trip};
+use crate::{DynamoStore, Inner, open, schema};
+
+/// How a [`DynamoStore`] is opened; from [`DynamoStore::builder`] or [`DynamoStore::from_client`].
+#[derive(Clone)]
+#[must_use = "a builder does nothing until the store is opened"]
+pub struct DynamoStoreBuilder {
+    place: Place,
+    pub(crate) settings: Settings,
+    pub(crate) create: bool,
+    pub(crate) pool: usize,
+}
+
+#[derive(Clone)]
+enum Place {
+    Address(Address),
+    Client(Client),
+}
+
+impl DynamoStoreBuilder {
+    fn at(place: Place) -> Self {
+        Self { place, settings: Settings::new(), create: true, pool: 64 }
+    }
+
+    pub(crate) fn on_aws() -> Self {
+        Self::at(Place::Address(Address::default()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn place(&self) -> Option<&str> {
+        match &self.place {
+            Place::Address(address) => address.endpoint.as_deref(),
+            Place::Client(_) => None,
+        }
+    }
+
+    /// A client that was given has an address already.
+    fn address(mut self, change: impl FnOnce(&mut Address)) -> Self {
+        if let Place::Address(address) = &mut self.place {
+            change(address);
+        }
+        self
+    }
+
+    /// The region, such as `eu-central-1`. Default: the environment's. Without effect on a client that was given.
+    pub fn region(self, region: &str) -> Self {
+        self.address(|address| address.region = Some(region.to_owned()))
+    }
+
+    /// Where DynamoDB is, if it is not the region's own: `http://localhost:8000`. Without effect on a client that was given.
+    pub fn endpoint(self, url: &str) -> Self {
+        self.address(|address| address.endpoint = Some(url.to_owned()))
+    }
+
+    /// An access key and its secret. Default: credentials from the environment, which are better: they expire and are renewed.
+    /// Without effect on a client that was given.
+    pub fn keys(self, access_key: &str, secret: &str) -> Self {
+        self.address(|address| address.keys = Some((access_key.to_owned(), secret.to_owned())))
+    }
+
+    /// The table's name, of the form that [`Namespace`](session_core::Namespace) allows, and at least 3 characters.
+    /// Default: `sessions`.
+    pub fn namespace(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.settings.namespace);
+        self
+    }
+
+    /// How long a call may take, waiting included, and each request while the store is opened. 1 ms to 1 hour. Default: 5 s.
+    ///
+    /// One attempt at a read may take half of it.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// Whether the table is made where there is none. Default: yes.
+    ///
+    /// Without it [`DynamoStore::schema`] tells what to make.
+    pub const fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// How many requests are under way at most, each on a connection of its own, 1 to 1000. Default: 64.
+    pub const fn pool(mut self, requests: usize) -> Self {
+        self.pool = requests;
+        self
+    }
+
+    /// How many calls of a kind may wait before further ones wait for room within their time-out. At least 1. Default: 16,384.
+    pub const fn queue(mut self, calls: usize) -> Self {
+        self.settings.queue = calls;
+        self
+    }
+
+    /// The store.
+    ///
+    /// Making a table takes AWS about ten seconds; opening waits for it, two minutes at most.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, credentials that AWS refuses,
+    /// a table that is missing when it is not to be created, that is of another layout or somebody else's, or that the role may not use;
+    /// [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) when DynamoDB does not answer within the time-out.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time and I/O enabled.
+    pub async fn open(self) -> Result<DynamoStore> {
+        let namespace = schema::namespace(self.settings.check()?.as_str())?;
+        within("pool", self.pool, 1..=1000)?;
+        let timeout = self.settings.timeout;
+        let clients = match self.place {
+            Place::Address(address) => address.clients(timeout).await?,
+            Place::Client(client) => Clients::of(client.config(), timeout),
+        };
+        let mut server = Server {
+            clients,
+            table: namespace.to_string(),
+            timeout,
+            room: Semaphore::new(self.pool),
+            moment: Moment::Opening,
+        };
+        open::prepare(&server, &namespace, self.create).await?;
+        server.moment = Moment::InUse;
+        let server = Arc::new(server);
+        let limits = Limits::new().bytes(usize::MAX).queue(self.settings.queue).timeout(timeout);
+        // Loads travel by the hundred, so a part of the requests carries more of them than all the rest of the writes.
+        let loads = limits.clone().items(MOST_KEYS).in_flight(self.pool.div_ceil(4));
+        let writes = limits.clone().items(1).in_flight(self.pool);
+        let lists = limits.items(1).in_flight(self.pool.div_ceil(8));
+        Ok(DynamoStore(Arc::new(Inner {
+            loads: batcher(&server, &loads),
+            creates: batcher(&server, &writes),
+            saves: batcher(&server, &writes),
+            touches: batcher(&server, &writes),
+            deletes: batcher(&server, &writes),
+            lists: batcher(&server, &lists),
+            removals: batcher(&server, &lists),
+            scans: batcher(&server, &lists),
+            namespace,
+        })))
+    }
+}
+
+fn batcher<O: Op>(server: &Arc<Server>, limits: &Limits) -> Batcher<Trip<O>> {
+    Batcher::new(Trip { server: Arc::clone(server), of: PhantomData }, limits.clone())
+}
+
+impl fmt::Debug for DynamoStoreBuilder {
+    /// Without the place, which holds the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamoStoreBuilder")
+            .field("settings", &self.settings)
+            .field("create", &self.create)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DynamoStore {
+    /// A store on AWS, whose region and credentials come from the environment unless the builder is told others.
+    ///
+    /// ```no_run
+    /// use session_core::seconds;
+    /// use store_dynamo::DynamoStore;
+    ///
+    /// # async fn example() -> session_core::Result<()> {
+    /// let store = DynamoStore::builder().region("eu-central-1").namespace("web_sessions").timeout(seconds(2)).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> DynamoStoreBuilder {
+        DynamoStoreBuilder::on_aws()
+    }
+
+    /// A store that uses a client which the application has already: its credentials, region, endpoint and HTTP client.
+    /// Time-outs and retries are this store's.
+    ///
+    /// ```no_run
+    /// use store_dynamo::DynamoStore;
+    ///
+    /// # async fn example(client: aws_sdk_dynamodb::Client) -> session_core::Result<()> {
+    /// let store = DynamoStore::from_client(client).namespace("web_sessions").open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_client(client: Client) -> DynamoStoreBuilder {
+        DynamoStoreBuilder::at(Place::Client(client))
+    }
+}

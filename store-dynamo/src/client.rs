@@ -1,0 +1,127 @@
+//! The driver's client, set up so that every request ends in time and is sent as often as this store says.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Config, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig,
+};
+use aws_smithy_http_client::Builder;
+use session_core::Result;
+#[cfg(feature = "environment")]
+use session_core::{Error, ErrorKind};
+use store_options::wrong;
+
+/// How long a connection may take to be made, however much time a call has.
+const CONNECTING: Duration = Duration::from_secs(3);
+
+/// How long a connection is kept without use. DynamoDB closes idle ones too, and a request that meets that is lost.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Where DynamoDB is, and who asks.
+#[derive(Clone, Default)]
+pub(crate) struct Address {
+    pub(crate) endpoint: Option<String>,
+    pub(crate) region: Option<String>,
+    /// Access key and secret.
+    pub(crate) keys: Option<(String, String)>,
+}
+
+impl Address {
+    /// The clients for it. What the address leaves open is looked for in the environment.
+    pub(crate) async fn clients(self, timeout: Duration) -> Result<Clients> {
+        let http = http_client(&self)?;
+        let Self { endpoint, region, keys } = self;
+        let config = match (region, keys) {
+            (Some(region), Some((key, secret))) => Config::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .region(Region::new(region))
+                .credentials_provider(Credentials::new(key, secret, None, None, "store-dynamo")),
+            (region, keys) => from_environment(region, keys, &http, timeout).await?,
+        };
+        let mut config = config.http_client(http);
+        config.set_endpoint_url(endpoint);
+        let config = config.stalled_stream_protection(StalledStreamProtectionConfig::disabled()).build();
+        Ok(Clients::of(&config, timeout))
+    }
+}
+
+/// The same client, once for reads and once for writes: both share the connections.
+pub(crate) struct Clients {
+    /// One attempt takes half of the time-out, which leaves time for a second one on another connection.
+    pub(crate) reads: Client,
+    /// Nothing comes after the one attempt, so it has almost all the time. It ends by itself and not by being dropped,
+    /// for then the driver gives up the connection, too.
+    pub(crate) writes: Client,
+}
+
+impl Clients {
+    /// Without attempts of the driver's own: it would send a write again whose answer was lost.
+    pub(crate) fn of(config: &Config, timeout: Duration) -> Self {
+        let client = |attempt| {
+            let times = TimeoutConfig::builder().connect_timeout(CONNECTING.min(timeout / 2));
+            let times = times.operation_attempt_timeout(attempt).build();
+            Client::from_conf(config.to_builder().timeout_config(times).retry_config(RetryConfig::disabled()).build())
+        };
+        Self { reads: client(timeout / 2), writes: client(timeout - timeout / 10) }
+    }
+}
+
+fn http_client(address: &Address) -> Result<SharedHttpClient> {
+    let builder = Builder::new().pool_idle_timeout(IDLE);
+    let plain = address.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+    // Where credentials come from may be reached by TLS only.
+    if plain && address.keys.is_some() {
+        return Ok(builder.build_http());
+    }
+    #[cfg(feature = "tls")]
+    {
+        use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+        Ok(builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https())
+    }
+    #[cfg(not(feature = "tls"))]
+    {
+        if plain {
+            return Ok(builder.build_http());
+        }
+        wrong("AWS is reached by TLS, and the feature `tls` of store-dynamo is not compiled in")
+    }
+}
+
+#[cfg(feature = "environment")]
+async fn from_environment(
+    region: Option<String>,
+    keys: Option<(String, String)>,
+    http: &SharedHttpClient,
+    timeout: Duration,
+) -> Result<aws_sdk_dynamodb::config::Builder> {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region));
+    }
+    if let Some((key, secret)) = keys {
+        loader = loader.credentials_provider(Credentials::new(key, secret, None, None, "store-dynamo"));
+    }
+    let slow = Error::fixed(ErrorKind::Unavailable, "region and credentials were not found within the time-out");
+    let found = tokio::time::timeout(timeout, loader.load()).await.map_err(|_| slow)?;
+    if found.region().is_none() {
+        return wrong("there is no region: name it in the URL, dynamodb:///eu-central-1, or in AWS_REGION");
+    }
+    Ok(aws_sdk_dynamodb::config::Builder::from(&found))
+}
+
+#[cfg(not(feature = "environment"))]
+async fn from_environment(
+    _: Option<String>,
+    _: Option<(String, String)>,
+    _: &SharedHttpClient,
+    _: Duration,
+) -> Result<aws_sdk_dynamodb::config::Builder> {
+    wrong(
+        "region and keys have to be given, or a client: the feature `environment` of store-dynamo, which finds them, \
+         is not compiled in",
+    )
+}

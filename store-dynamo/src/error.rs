@@ -1,0 +1,233 @@
+//! What the errors of DynamoDB and of its driver mean to a caller.
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
+use aws_sdk_dynamodb::operation::describe_time_to_live::DescribeTimeToLiveError;
+use aws_sdk_dynamodb::operation::get_item::GetItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::query::QueryError;
+use aws_sdk_dynamodb::operation::scan::ScanError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_time_to_live::UpdateTimeToLiveError;
+use session_core::{Error, ErrorKind};
+
+use crate::items::Item;
+
+/// Why a request did not work.
+pub(crate) enum Failure {
+    /// Its condition does not hold, for this item, or because there is none.
+    Refused(Option<Item>),
+    /// The server has certainly not done it, and may do it in a moment.
+    Busy(Error),
+    /// The server answered that it does not do it; with its code.
+    Denied(Error, String),
+    /// There was no answer: whether it was done is unknown.
+    Lost(Error),
+}
+
+impl Failure {
+    /// What a request answers that has no condition.
+    pub(crate) fn error(self) -> Error {
+        match self {
+            Self::Refused(_) => Error::fixed(ErrorKind::Other, "DynamoDB refused a condition that was not made"),
+            Self::Busy(error) | Self::Denied(error, _) | Self::Lost(error) => error,
+        }
+    }
+}
+
+/// What is answered when the server does not answer.
+pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
+
+/// One of the driver's builders misses a part. None does.
+pub(crate) fn incomplete(error: BuildError) -> Error {
+    Error::fixed(ErrorKind::Other, "a request was put together wrongly").with_source(&error)
+}
+
+/// What an operation's error knows beside its code.
+pub(crate) trait Explains: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static {
+    /// The item for which the condition does not hold, if it was the condition.
+    fn refused(&self) -> Option<Option<Item>> {
+        None
+    }
+
+    /// Whether it was another transaction, or throttling, that got in a transaction's way.
+    fn met(&self) -> bool {
+        false
+    }
+}
+
+macro_rules! explains {
+    ($($plain:ident)*; $($conditional:ident)*) => {
+        $(impl Explains for $plain {})*
+        $(impl Explains for $conditional {
+            fn refused(&self) -> Option<Option<Item>> {
+                match self {
+                    Self::ConditionalCheckFailedException(failed) => Some(failed.item.clone()),
+                    _ => None,
+                }
+            }
+        })*
+    };
+}
+
+explains! {
+    GetItemError BatchGetItemError QueryError ScanError
+    DescribeTableError CreateTableError DescribeTimeToLiveError UpdateTimeToLiveError;
+    PutItemError UpdateItemError DeleteItemError
+}
+
+impl Explains for TransactWriteItemsError {
+    /// Only the first write of a transaction, the session's, has a condition.
+    fn refused(&self) -> Option<Option<Item>> {
+        let Self::TransactionCanceledException(cancelled) = self else { return None };
+        let reason = cancelled.cancellation_reasons().first()?;
+        (reason.code() == Some("ConditionalCheckFailed")).then(|| reason.item().cloned())
+    }
+
+    fn met(&self) -> bool {
+        let Self::TransactionCanceledException(cancelled) = self else { return false };
+        let codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+        codes
+            .into_iter()
+            .any(|code| matches!(code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"))
+    }
+}
+
+/// When an error comes: where a request was once let in that is not any more, that is an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Opening,
+    InUse,
+}
+
+impl Moment {
+    /// What it means not to be let in.
+    const fn kind(self) -> ErrorKind {
+        match self {
+            Self::Opening => ErrorKind::Config,
+            Self::InUse => ErrorKind::Unavailable,
+        }
+    }
+}
+
+/// Codes of a request that is not, or not any more, signed by somebody whom AWS knows.
+const CREDENTIALS: [&str; 7] = [
+    "ExpiredToken",
+    "UnrecognizedClient",
+    "InvalidSignature",
+    "IncompleteSignature",
+    "MissingAuthenticationToken",
+    "InvalidClientTokenId",
+    "RequestExpired",
+];
+
+/// What an error means.
+pub(crate) fn meaning<E: Explains>(error: &SdkError<E, HttpResponse>, moment: Moment) -> Failure {
+    match error {
+        SdkError::ServiceError(answer) => {
+            let (said, status) = (answer.err(), answer.raw().status().as_u16());
+            match said.refused() {
+                Some(item) => Failure::Refused(item),
+                None if said.met() => Failure::Busy(Error::fixed(
+                    ErrorKind::Unavailable,
+                    "DynamoDB was busy with other transactions for all of the time-out",
+                )),
+                None => answered(said.code(), said.message(), status, moment),
+            }
+        }
+        SdkError::TimeoutError(_) => Failure::Lost(TIMED_OUT),
+        SdkError::DispatchFailure(failed) if failed.is_timeout() => Failure::Lost(TIMED_OUT),
+        SdkError::DispatchFailure(failed) if failed.is_io() => {
+            Failure::Lost(Error::fixed(ErrorKind::Unavailable, "DynamoDB cannot be reached").with_source(error))
+        }
+        SdkError::ResponseError(_) => {
+            Failure::Lost(Error::fixed(ErrorKind::Unavailable, "DynamoDB's answer was cut short").with_source(error))
+        }
+        // Nothing was sent.
+        _ => Failure::Lost(
+            Error::fixed(moment.kind(), "no request can be made: no credentials, or a certificate that is not trusted")
+                .with_source(error),
+        ),
+    }
+}
+
+fn answered(code: Option<&str>, message: Option<&str>, status: u16, moment: Moment) -> Failure {
+    use ErrorKind::{Config, Other, TooLarge, Unavailable};
+    let name = code.unwrap_or("no code");
+    let message = message.unwrap_or_default();
+    let said = |kind, message: &str| match message {
+        "" => Error::new(kind, format!("DynamoDB answered {name} ({status})")),
+        _ => Error::new(kind, format!("DynamoDB answered {name} ({status}): {message}")),
+    };
+    let denied = |kind, message| Failure::Denied(said(kind, message), name.to_owned());
+    match name {
+        // Nothing of it was done.
+        "ProvisionedThroughputExceededException"
+        | "ThrottlingException"
+        | "Throttling"
+        | "RequestLimitExceeded"
+        | "TransactionConflictException"
+        | "ReplicatedWriteConflictException" => Failure::Busy(said(Unavailable, message)),
+        "AccessDeniedException" => denied(Config, message),
+        // The table was there when the store was opened.
+        "ResourceNotFoundException" => denied(moment.kind(), message),
+        _ if CREDENTIALS.iter().any(|code| name.starts_with(code)) => denied(moment.kind(), message),
+        _ if status >= 500 || name == "TransactionInProgressException" => Failure::Lost(said(Unavailable, "")),
+        _ if status == 413 || message.contains("size has exceeded") => denied(TooLarge, ""),
+        // What it has against a value it says with the value.
+        _ => denied(Other, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(failure: Failure) -> ErrorKind {
+        failure.error().kind()
+    }
+
+    fn in_use(code: &str, message: &str) -> Failure {
+        answered(Some(code), Some(message), 400, Moment::InUse)
+    }
+
+    #[test]
+    fn throttling_comes_again_and_an_outage_is_unavailable() {
+        for code in ["ThrottlingException", "ProvisionedThroughputExceededException", "TransactionConflictException"] {
+            assert!(matches!(in_use(code, ""), Failure::Busy(_)), "{code}");
+        }
+        for (code, status) in [(Some("InternalServerError"), 500), (Some("ServiceUnavailable"), 503), (None, 502)] {
+            let failure = answered(code, None, status, Moment::InUse);
+            assert!(matches!(failure, Failure::Lost(_)), "{code:?}: whether it was done is unknown");
+            assert_eq!(kind(failure), ErrorKind::Unavailable);
+        }
+    }
+
+    #[test]
+    fn a_missing_right_is_config_and_a_value_is_not_repeated() {
+        assert_eq!(kind(in_use("AccessDeniedException", "not authorized")), ErrorKind::Config);
+        let large = in_use("ValidationException", "Item size has exceeded the maximum allowed size");
+        assert_eq!(kind(large), ErrorKind::TooLarge);
+        let quoted = in_use("ValidationException", "wrong value: hunter2").error();
+        assert_eq!(quoted.kind(), ErrorKind::Other);
+        assert!(!format!("{quoted:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn credentials_that_expire_and_a_table_that_goes_while_the_store_is_in_use_are_an_outage() {
+        for code in [
+            "ResourceNotFoundException",
+            "ExpiredTokenException",
+            "UnrecognizedClientException",
+            "InvalidSignatureException",
+        ] {
+            assert_eq!(kind(in_use(code, "no")), ErrorKind::Unavailable, "{code}");
+            assert_eq!(kind(answered(Some(code), None, 400, Moment::Opening)), ErrorKind::Config, "{code}");
+        }
+    }
+}

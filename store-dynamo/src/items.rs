@@ -1,0 +1,244 @@
+//! Records to items and back.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use session_core::{Bytes, Error, ErrorKind, Principal, Record, Result, StoreKey, Timestamp, Version, days};
+use sha2::{Digest as _, Sha256};
+
+/// What DynamoDB calls an item: attributes by name.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+pub(crate) const PK: &str = "pk";
+pub(crate) const SK: &str = "sk";
+pub(crate) const VERSION: &str = "version";
+pub(crate) const CREATED_AT: &str = "created_at";
+pub(crate) const EXPIRES_AT: &str = "expires_at";
+pub(crate) const PRINCIPAL: &str = "principal";
+pub(crate) const DATA: &str = "data";
+/// Whole seconds, for the server, which removes the item some time after it.
+pub(crate) const TTL: &str = "ttl";
+/// Until when the entry of a session's principal is sure to be there, in milliseconds.
+pub(crate) const INDEX_UNTIL: &str = "index_until";
+pub(crate) const LAYOUT: &str = "layout";
+
+/// The sort key of a session. An entry has 32 bytes there, the session's key.
+const SESSION: &[u8] = b"s";
+
+/// What an entry's partition key begins with, before the hash of the principal. A session's has 32 bytes, an entry's 33.
+const ENTRY: u8 = b'p';
+
+/// An item's limit, 400 KB, in which names count too.
+const ITEM: usize = 400 * 1024;
+
+/// DynamoDB says how long a number is only about: this is the most that one takes.
+const NUMBER: usize = 21;
+
+/// The longest data: what an item may hold, less everything else that a session's item can hold.
+pub(crate) const MAX_DATA_LEN: usize = ITEM
+    - (PK.len() + StoreKey::LEN)
+    - (SK.len() + SESSION.len())
+    - (VERSION.len() + CREATED_AT.len() + EXPIRES_AT.len() + TTL.len() + INDEX_UNTIL.len() + 5 * NUMBER)
+    - (PRINCIPAL.len() + Principal::MAX_LEN)
+    - DATA.len();
+
+/// An entry outlives its session by this much, so that a touch has to write it once a day and not each time.
+/// The server itself takes days to remove what has expired, so a day more is nothing.
+const ENTRY_OUTLIVES: std::time::Duration = days(1);
+
+const WRONG_TYPE: Error = Error::fixed(ErrorKind::Corrupt, "an attribute is missing or of another type");
+const NOT_TEXT: Error = Error::fixed(ErrorKind::Corrupt, "a stored principal is not 1 to 255 bytes of UTF-8");
+
+/// Until when the entry of a session that expires then is to be there.
+pub(crate) fn entry_until(expires_at: Timestamp) -> Timestamp {
+    expires_at.plus(ENTRY_OUTLIVES)
+}
+
+pub(crate) fn bytes(bytes: &[u8]) -> AttributeValue {
+    AttributeValue::B(Blob::new(bytes))
+}
+
+pub(crate) fn number(number: i64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+pub(crate) fn instant(at: Timestamp) -> AttributeValue {
+    number(at.as_millis())
+}
+
+/// Seconds, rounded up: the server may be late and never early.
+pub(crate) fn ttl(at: Timestamp) -> AttributeValue {
+    number((at.as_millis() + 999) / 1000)
+}
+
+pub(crate) fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+/// Attributes by name.
+pub(crate) fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
+    attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The primary key of a session.
+pub(crate) fn session_key(key: &StoreKey) -> Item {
+    item([(PK, bytes(key.as_bytes())), (SK, bytes(SESSION))])
+}
+
+/// The partition in which the entries of a principal lie. Hashed, since AWS's logs and metrics show keys.
+pub(crate) fn partition(principal: &Principal) -> AttributeValue {
+    let hash = Sha256::digest(principal.as_str().as_bytes());
+    bytes(&[&[ENTRY][..], &hash].concat())
+}
+
+/// The primary key of the entry for `key` among those of `principal`.
+pub(crate) fn entry_key(principal: &Principal, key: &StoreKey) -> Item {
+    item([(PK, partition(principal)), (SK, bytes(key.as_bytes()))])
+}
+
+/// The entry itself.
+pub(crate) fn entry(principal: &Principal, key: &StoreKey, until: Timestamp) -> Item {
+    let mut item = entry_key(principal, key);
+    item.insert(TTL.to_owned(), ttl(until));
+    item
+}
+
+/// The item of a session, whose entry, if it has a principal, is there until `index_until`.
+pub(crate) fn session(key: &StoreKey, record: &Record, index_until: Option<Timestamp>) -> Item {
+    let mut item = session_key(key);
+    let mut set = |name: &str, value| drop(item.insert(name.to_owned(), value));
+    set(VERSION, number(record.version.as_i64()));
+    set(CREATED_AT, instant(record.created_at));
+    set(EXPIRES_AT, instant(record.expires_at));
+    set(TTL, ttl(record.expires_at));
+    set(DATA, bytes(&record.data));
+    if let Some(principal) = &record.principal {
+        set(PRINCIPAL, text(principal.as_str()));
+    }
+    if let Some(until) = index_until {
+        set(INDEX_UNTIL, instant(until));
+    }
+    item
+}
+
+/// What decides about a write, of an item that is there.
+pub(crate) struct Stored {
+    pub(crate) version: Version,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) principal: Option<Principal>,
+}
+
+impl Stored {
+    pub(crate) fn of(item: &Item) -> Result<Self> {
+        let version = Version::from_i64(integer(item, VERSION)?)?;
+        let expires_at = Timestamp::from_millis(integer(item, EXPIRES_AT)?)?;
+        Ok(Self { version, expires_at, principal: principal(item)? })
+    }
+
+    pub(crate) fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at > now
+    }
+}
+
+/// The record that an item holds; its data is not copied.
+pub(crate) fn record(mut item: Item) -> Result<Record> {
+    let Stored { version, expires_at, principal } = Stored::of(&item)?;
+    let created_at = Timestamp::from_millis(integer(&item, CREATED_AT)?)?;
+    match item.remove(DATA) {
+        Some(AttributeValue::B(data)) => {
+            Ok(Record::new(version, created_at, expires_at, principal, Bytes::from(data.into_inner())))
+        }
+        _ => Err(WRONG_TYPE),
+    }
+}
+
+/// The session's key in an attribute: `pk` of a session, `sk` of an entry.
+pub(crate) fn key(item: &Item, name: &str) -> Result<StoreKey> {
+    StoreKey::from_slice(blob(item, name)?)
+}
+
+pub(crate) fn blob<'a>(item: &'a Item, name: &str) -> Result<&'a [u8]> {
+    match item.get(name) {
+        Some(AttributeValue::B(bytes)) => Ok(bytes.as_ref()),
+        _ => Err(WRONG_TYPE),
+    }
+}
+
+pub(crate) fn integer(item: &Item, name: &str) -> Result<i64> {
+    match item.get(name) {
+        Some(AttributeValue::N(digits)) => digits.parse().map_err(|_| WRONG_TYPE),
+        _ => Err(WRONG_TYPE),
+    }
+}
+
+fn principal(item: &Item) -> Result<Option<Principal>> {
+    match item.get(PRINCIPAL) {
+        None => Ok(None),
+        Some(AttributeValue::S(text)) => Principal::new(text).map(Some).map_err(|_| NOT_TEXT),
+        Some(_) => Err(WRONG_TYPE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use session_core::SessionId;
+
+    use super::*;
+
+    fn key_() -> StoreKey {
+        StoreKey::derive("id", &SessionId::random())
+    }
+
+    fn sample(principal: Option<&str>, data: &'static [u8]) -> Record {
+        let principal = principal.map(|who| Principal::new(who).unwrap());
+        Record::new(Version::random(), Timestamp::MIN, Timestamp::MAX, principal, Bytes::from_static(data))
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_was() {
+        for who in [None, Some("a"), Some("Zoë 🦀")] {
+            for data in [&b""[..], b"\0", b"{}"] {
+                let (key_, sample) = (key_(), sample(who, data));
+                let item = session(&key_, &sample, None);
+                assert_eq!(key(&item, PK).unwrap(), key_);
+                assert_eq!(record(item).unwrap(), sample);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_is_corrupt() {
+        let good = session(&key_(), &sample(Some("ann"), b"data"), None);
+        for name in [VERSION, CREATED_AT, EXPIRES_AT, DATA] {
+            let mut item = good.clone();
+            item.remove(name);
+            assert_eq!(record(item.clone()).unwrap_err().kind(), ErrorKind::Corrupt, "without {name}");
+            item.insert(name.to_owned(), text("x"));
+            assert_eq!(record(item).unwrap_err().kind(), ErrorKind::Corrupt, "{name} as a text");
+        }
+        for wrong in [text(""), text("a\0"), number(1)] {
+            let mut item = good.clone();
+            item.insert(PRINCIPAL.to_owned(), wrong);
+            assert_eq!(record(item).unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+    }
+
+    #[test]
+    fn the_longest_data_is_what_readme_md_says() {
+        assert_eq!(MAX_DATA_LEN, 409_149);
+    }
+
+    #[test]
+    fn seconds_are_rounded_up() {
+        for (millis, seconds) in [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2)] {
+            assert_eq!(ttl(Timestamp::from_millis(millis).unwrap()), number(seconds), "{millis} ms");
+        }
+    }
+
+    #[test]
+    fn no_session_lies_among_the_entries_of_a_principal() {
+        let AttributeValue::B(partition) = partition(&Principal::new("ann").unwrap()) else { panic!("no bytes") };
+        assert_ne!(partition.as_ref().len(), StoreKey::LEN);
+    }
+}

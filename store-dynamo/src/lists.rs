@@ -1,0 +1,212 @@
+//! The calls that concern many keys.
+
+use std::num::NonZeroU32;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter};
+use session_core::{Cursor, Error, ErrorKind, Page, Principal, Record, Result, StoreKey, Timestamp};
+use store_batch::{Answers, Item as Call};
+use tokio::time::Instant;
+
+use crate::items::{self, Item, PK, SK};
+use crate::reads::MOST_KEYS;
+use crate::server::{Op, Server};
+use crate::writes::{Condition, Entry, What, Write, Written};
+
+/// How many requests of one call are under way at once.
+const AT_ONCE: usize = 8;
+
+/// Entries in one answer at most.
+const ENTRIES: usize = 1_000;
+
+pub(crate) struct SessionsOf {
+    pub(crate) now: Timestamp,
+    pub(crate) principal: Principal,
+    pub(crate) limit: NonZeroU32,
+}
+
+pub(crate) struct DeleteAll {
+    pub(crate) now: Timestamp,
+    pub(crate) principal: Principal,
+    pub(crate) keep: Option<StoreKey>,
+}
+
+pub(crate) struct Scan {
+    pub(crate) now: Timestamp,
+    pub(crate) after: Option<Cursor>,
+    pub(crate) limit: NonZeroU32,
+}
+
+/// Each is run on its own.
+macro_rules! alone {
+    ($($op:ident -> $output:ty;)*) => {$(
+        impl Call for $op {
+            type Output = $output;
+
+            fn key(&self) -> Option<StoreKey> {
+                None
+            }
+
+            fn len(&self) -> usize {
+                1
+            }
+        }
+
+        impl Op for $op {
+            async fn run(items: &[Self], server: &Server, until: Instant) -> Answers<Self> {
+                let mut answers = Vec::with_capacity(items.len());
+                for item in items {
+                    answers.push(item.alone(server, until).await);
+                }
+                Ok(answers)
+            }
+        }
+    )*};
+}
+
+alone! {
+    SessionsOf -> Vec<(StoreKey, Record)>;
+    DeleteAll -> u64;
+    Scan -> Page;
+}
+
+/// Keys in the order of the index, and where to go on.
+type Entries = (Vec<StoreKey>, Option<Item>);
+
+impl Server {
+    /// A page of a principal's entries.
+    async fn entries(
+        &self,
+        principal: &Principal,
+        after: Option<Item>,
+        limit: usize,
+        until: Instant,
+    ) -> Result<Entries> {
+        let request = || {
+            let query = self.clients.reads.query().table_name(&self.table).consistent_read(true);
+            let query = query.key_condition_expression("pk = :pk").projection_expression(SK).limit(page(limit));
+            let query = query.expression_attribute_values(":pk", items::partition(principal));
+            query.set_exclusive_start_key(after.clone()).send()
+        };
+        let answer = self.read(until, request).await?;
+        let keys = answer.items.unwrap_or_default().iter().map(|item| items::key(item, SK)).collect::<Result<_>>()?;
+        Ok((keys, answer.last_evaluated_key))
+    }
+}
+
+fn page(limit: usize) -> i32 {
+    i32::try_from(limit.min(ENTRIES)).unwrap_or(i32::MAX)
+}
+
+impl SessionsOf {
+    async fn alone(&self, server: &Server, until: Instant) -> Result<Vec<(StoreKey, Record)>> {
+        let Self { now, principal, limit } = self;
+        let limit = limit.get() as usize;
+        let (mut sessions, mut after) = (Vec::new(), None);
+        loop {
+            let (keys, next) = server.entries(principal, after, limit.max(MOST_KEYS), until).await?;
+            let chunks: Vec<_> = keys.chunks(MOST_KEYS).map(<[_]>::to_vec).collect();
+            let get = |keys: Vec<_>| async move { server.get_all(&keys, until).await };
+            let mut found = iter(chunks).map(get).buffered(AT_ONCE);
+            while let Some(found) = found.try_next().await? {
+                for (key, record) in found {
+                    let record = record?;
+                    // An entry whose session is gone, or somebody else's by now, is of no meaning.
+                    if record.is_live(*now) && record.principal.as_ref() == Some(principal) {
+                        sessions.push((key, record));
+                    }
+                }
+                if sessions.len() >= limit {
+                    sessions.truncate(limit);
+                    return Ok(sessions);
+                }
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(sessions),
+            }
+        }
+    }
+}
+
+impl DeleteAll {
+    async fn alone(&self, server: &Server, until: Instant) -> Result<u64> {
+        let (mut removed, mut after) = (0, None);
+        loop {
+            let (keys, next) = server.entries(&self.principal, after, ENTRIES, until).await?;
+            let keys: Vec<_> = keys.into_iter().filter(|key| self.keep.as_ref() != Some(key)).collect();
+            let mut removing = iter(keys).map(|key| self.remove(key, server, until)).buffer_unordered(AT_ONCE);
+            while let Some(done) = removing.try_next().await? {
+                removed += u64::from(done);
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(removed),
+            }
+        }
+    }
+
+    /// Whatever its version: it goes if it is live and still that principal's.
+    async fn remove(&self, key: StoreKey, server: &Server, until: Instant) -> Result<bool> {
+        let write = Write {
+            key: &key,
+            what: What::Delete,
+            condition: Condition::live(self.now).of(&self.principal),
+            entries: vec![Entry::Remove(&self.principal)],
+            tell: false,
+        };
+        Ok(matches!(server.write(until, &write).await?, Written::Done))
+    }
+}
+
+impl Scan {
+    async fn alone(&self, server: &Server, until: Instant) -> Result<Page> {
+        let after = self.after.as_ref().map(position).transpose()?;
+        let request = || {
+            let scan = server.clients.reads.scan().table_name(&server.table).consistent_read(true);
+            // Entries and the layout have no expiry of this name.
+            let scan = scan.filter_expression("expires_at > :now").limit(page(self.limit.get() as usize));
+            let scan = scan.expression_attribute_values(":now", items::instant(self.now));
+            scan.set_exclusive_start_key(after.clone()).send()
+        };
+        let answer = server.read(until, request).await?;
+        let keyed = |item: Item| Ok((items::key(&item, PK)?, items::record(item)?));
+        let records = answer.items.unwrap_or_default().into_iter().map(keyed).collect::<Result<_>>()?;
+        Ok(Page::new(records, answer.last_evaluated_key.as_ref().map(cursor).transpose()?))
+    }
+}
+
+/// The primary key of the last item that was looked at, which need not be a session's: the length of the first part, both parts.
+fn cursor(last: &Item) -> Result<Cursor> {
+    let (pk, sk) = (items::blob(last, PK)?, items::blob(last, SK)?);
+    let length = u8::try_from(pk.len()).map_err(|_| NO_CURSOR)?;
+    Ok(Cursor::new([&[length][..], pk, sk].concat()))
+}
+
+fn position(cursor: &Cursor) -> Result<Item> {
+    let (length, rest) = cursor.as_bytes().split_first().ok_or(NO_CURSOR)?;
+    let (pk, sk) = rest.split_at_checked(usize::from(*length)).ok_or(NO_CURSOR)?;
+    if pk.is_empty() || sk.is_empty() {
+        return Err(NO_CURSOR);
+    }
+    Ok(items::item::<2>([(PK, items::bytes(pk)), (SK, items::bytes(sk))] as [(&str, AttributeValue); 2]))
+}
+
+const NO_CURSOR: Error = Error::fixed(ErrorKind::Corrupt, "the cursor is not one of this store's");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_back_to_where_it_came_from() {
+        for (pk, sk) in [(&[7; 32][..], &b"s"[..]), (&[7; 33], &[8; 32]), (b"layout", b"layout")] {
+            let last = items::item([(PK, items::bytes(pk)), (SK, items::bytes(sk))]);
+            assert_eq!(position(&cursor(&last).unwrap()).unwrap(), last);
+        }
+        for strange in [&b""[..], b"\0", b"\x01", b"\x01p", b"\x05abc"] {
+            let error = position(&Cursor::new(strange.to_vec())).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{strange:?}");
+        }
+    }
+}

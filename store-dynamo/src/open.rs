@@ -1,0 +1,198 @@
+//! What is done before the first call: the table is made or found, and looked at.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{
+    BillingMode, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
+};
+use session_core::{Error, ErrorKind, Namespace, Result};
+use tokio::time::{Instant, sleep};
+
+use crate::error::{Failure, TIMED_OUT, incomplete};
+use crate::items::{self, LAYOUT, TTL};
+use crate::schema;
+use crate::server::{Sends, Server};
+
+/// How long a table that is being made may take. AWS makes one in about ten seconds.
+const MAKING: Duration = Duration::from_secs(120);
+
+/// How often it is asked whether it is ready, at first and at last.
+const SOON: Duration = Duration::from_millis(50);
+const LATER: Duration = Duration::from_secs(2);
+
+fn config(message: impl AsRef<str>) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
+
+/// Sees to it that what `namespace` needs is there.
+pub(crate) async fn prepare(server: &Server, namespace: &Namespace, create: bool) -> Result<()> {
+    let opening = Opening { server, namespace, create };
+    if let Some(table) = opening.table().await? {
+        opening.check(&table)?;
+        opening.expiry().await?;
+    }
+    opening.layout().await
+}
+
+struct Opening<'a> {
+    server: &'a Server,
+    namespace: &'a Namespace,
+    create: bool,
+}
+
+impl Opening<'_> {
+    /// Until when the next request may take.
+    fn until(&self) -> Instant {
+        Instant::now() + self.server.timeout
+    }
+
+    /// The table once it is ready, or nothing where the role may not look at it.
+    async fn table(&self) -> Result<Option<TableDescription>> {
+        let (end, mut pause) = (Instant::now() + MAKING, SOON);
+        loop {
+            let request = || self.server.clients.reads.describe_table().table_name(self.namespace.as_str()).send();
+            match self.server.ask(self.until(), Sends::Reads, request).await {
+                Ok(answer) => match answer.table {
+                    Some(table) if is_usable(&table) => return Ok(Some(table)),
+                    _ => {}
+                },
+                Err(Failure::Denied(error, code)) if code == "AccessDeniedException" => {
+                    tracing::debug!(%error, "the role may not look at the table of sessions: its keys are not checked");
+                    return Ok(None);
+                }
+                Err(Failure::Denied(_, code)) if code == "ResourceNotFoundException" => {
+                    if !self.create {
+                        let name = self.namespace;
+                        return Err(config(format!(
+                            "there is no table `{name}`; create it with what DynamoStore::schema gives"
+                        )));
+                    }
+                    self.make().await?;
+                }
+                Err(failure) => return Err(failure.error()),
+            }
+            if Instant::now() + pause > end {
+                return Err(TIMED_OUT);
+            }
+            // sleep: DynamoDB does not tell when a table is ready.
+            sleep(pause).await;
+            pause = (2 * pause).min(LATER);
+        }
+    }
+
+    async fn make(&self) -> Result<()> {
+        let mut table = self.server.clients.writes.create_table().table_name(self.namespace.as_str());
+        for (name, kind) in &schema::KEYS {
+            table = table.attribute_definitions(schema::definition(name)?).key_schema(schema::element(name, kind)?);
+        }
+        let request = || table.clone().billing_mode(BillingMode::PayPerRequest).send();
+        match self.server.ask(self.until(), Sends::Writes, request).await {
+            Ok(_) => Ok(()),
+            // Somebody else is making it, or has just removed it: it is looked at again.
+            Err(Failure::Denied(_, code)) if code == "ResourceInUseException" => Ok(()),
+            // Many tables are being made in this account.
+            Err(Failure::Denied(_, code)) if code == "LimitExceededException" => Ok(()),
+            Err(Failure::Denied(error, code)) if code == "AccessDeniedException" => Err(config(format!(
+                "the role may not create the table `{}`; have it created with what DynamoStore::schema gives",
+                self.namespace
+            ))
+            .with_source(&error)),
+            Err(failure) => Err(failure.error()),
+        }
+    }
+
+    /// Whether it can be a table of this store's.
+    fn check(&self, table: &TableDescription) -> Result<()> {
+        let (keys, types) = (table.key_schema(), table.attribute_definitions());
+        let fits = keys.len() == schema::KEYS.len()
+            && schema::KEYS.iter().all(|(name, kind)| {
+                keys.iter().any(|key| key.attribute_name() == *name && key.key_type() == kind)
+                    && types
+                        .iter()
+                        .any(|it| it.attribute_name() == *name && *it.attribute_type() == ScalarAttributeType::B)
+            });
+        if fits {
+            return Ok(());
+        }
+        Err(config(format!("the table `{}` was not made by this store; choose another namespace", self.namespace)))
+    }
+
+    /// Whether the server removes what has expired. A table that does not works, and grows.
+    async fn expiry(&self) -> Result<()> {
+        if self.expires().await? {
+            return Ok(());
+        }
+        if self.create {
+            let expiry = TimeToLiveSpecification::builder().attribute_name(TTL).enabled(true).build();
+            let expiry = expiry.map_err(incomplete)?;
+            let table = self.server.clients.writes.update_time_to_live().table_name(self.namespace.as_str());
+            let request = || table.clone().time_to_live_specification(expiry.clone()).send();
+            match self.server.ask(self.until(), Sends::Writes, request).await {
+                Ok(_) => return Ok(()),
+                // Somebody else has just done it.
+                Err(Failure::Denied(..)) if self.expires().await? => return Ok(()),
+                Err(Failure::Denied(error, _)) => tracing::warn!(%error, "time to live cannot be enabled"),
+                Err(failure) => return Err(failure.error()),
+            }
+        }
+        tracing::warn!(
+            namespace = %self.namespace,
+            "expired sessions stay in the table: enable its time to live on the attribute `{TTL}`"
+        );
+        Ok(())
+    }
+
+    /// Whether time to live is enabled on the right attribute. Where the role may not ask it is taken to be.
+    async fn expires(&self) -> Result<bool> {
+        let request = || self.server.clients.reads.describe_time_to_live().table_name(self.namespace.as_str()).send();
+        match self.server.ask(self.until(), Sends::Reads, request).await {
+            Ok(answer) => Ok(answer.time_to_live_description.is_some_and(|expiry| {
+                expiry.attribute_name() == Some(TTL)
+                    && matches!(
+                        expiry.time_to_live_status(),
+                        Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)
+                    )
+            })),
+            Err(Failure::Denied(error, _)) => {
+                tracing::debug!(%error, "whether the table of sessions has a time to live is not known");
+                Ok(true)
+            }
+            Err(failure) => Err(failure.error()),
+        }
+    }
+
+    /// Whether the table is of the layout that this release knows. Who opens a new table first writes it down.
+    async fn layout(&self) -> Result<()> {
+        loop {
+            if let Some(number) = self.number().await? {
+                if number == schema::NUMBER {
+                    return Ok(());
+                }
+                let (name, known) = (self.namespace, schema::NUMBER);
+                return Err(config(format!(
+                    "the table `{name}` has layout {number}; this release reads and writes layout {known}"
+                )));
+            }
+            let put = self.server.clients.writes.put_item().table_name(self.namespace.as_str());
+            let put = put.set_item(Some(schema::layout())).condition_expression("attribute_not_exists(pk)");
+            match self.server.ask(self.until(), Sends::Writes, || put.clone().send()).await {
+                Ok(_) => return Ok(()),
+                // Somebody else was faster.
+                Err(Failure::Refused(_)) => {}
+                Err(failure) => return Err(failure.error()),
+            }
+        }
+    }
+
+    async fn number(&self) -> Result<Option<i64>> {
+        let get = self.server.clients.reads.get_item().table_name(self.namespace.as_str()).consistent_read(true);
+        let request = || get.clone().set_key(Some(schema::layout_key())).send();
+        let answer = self.server.read(self.until(), request).await?;
+        answer.item.map(|item| items::integer(&item, LAYOUT)).transpose()
+    }
+}
+
+/// Whether it takes items. One that is being changed does, one that is being made or removed does not.
+fn is_usable(table: &TableDescription) -> bool {
+    !matches!(table.table_status(), Some(TableStatus::Creating | TableStatus::Deleting))
+}

@@ -1,0 +1,226 @@
+//! The calls that concern one key.
+//!
+//! A write first takes the plain request that is right in the usual case. Its refusal tells what is there,
+//! and by that what is to be answered or which transaction is needed instead; nothing is read before a write.
+
+use session_core::{Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
+use store_batch::{Answers, Item};
+use tokio::time::Instant;
+
+use crate::items::{self, Stored, entry_until};
+use crate::server::{Op, Server};
+use crate::writes::{Condition, Entry, What, Write, Written};
+
+pub(crate) struct Create {
+    pub(crate) now: Timestamp,
+    pub(crate) key: StoreKey,
+    pub(crate) record: Record,
+}
+
+pub(crate) struct Save {
+    pub(crate) now: Timestamp,
+    pub(crate) key: StoreKey,
+    pub(crate) expected: Version,
+    pub(crate) record: Record,
+}
+
+pub(crate) struct Touch {
+    pub(crate) now: Timestamp,
+    pub(crate) key: StoreKey,
+    pub(crate) expires_at: Timestamp,
+}
+
+pub(crate) struct Delete {
+    pub(crate) now: Timestamp,
+    pub(crate) key: StoreKey,
+    pub(crate) expected: Option<Version>,
+}
+
+/// Each is a request of its own.
+macro_rules! alone {
+    ($($op:ident)*) => {$(
+        impl Item for $op {
+            type Output = Outcome;
+
+            fn key(&self) -> Option<StoreKey> {
+                Some(self.key)
+            }
+
+            fn len(&self) -> usize {
+                1
+            }
+        }
+
+        impl Op for $op {
+            async fn run(items: &[Self], server: &Server, until: Instant) -> Answers<Self> {
+                let mut answers = Vec::with_capacity(items.len());
+                for item in items {
+                    answers.push(item.alone(server, until).await);
+                }
+                Ok(answers)
+            }
+        }
+    )*};
+}
+
+alone! { Create Save Touch Delete }
+
+/// What a refused write met.
+enum Met {
+    Nothing,
+    Expired(Stored),
+    Live(Stored),
+}
+
+fn met(item: Option<items::Item>, now: Timestamp) -> Result<Met> {
+    let Some(item) = item else { return Ok(Met::Nothing) };
+    let stored = Stored::of(&item)?;
+    Ok(if stored.is_live(now) { Met::Live(stored) } else { Met::Expired(stored) })
+}
+
+/// What becomes of the index when a session changes hands: one item cannot be in a transaction twice.
+fn entries<'a>(before: Option<&'a Principal>, after: Option<&'a Principal>, until: Timestamp) -> Vec<Entry<'a>> {
+    let gone = before.filter(|principal| after != Some(principal)).map(Entry::Remove);
+    after.map(|principal| Entry::Put(principal, until)).into_iter().chain(gone).collect()
+}
+
+impl Create {
+    async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
+        let Self { now, key, record } = self;
+        let index_until = entry_until(record.expires_at);
+        let mut expired: Option<Stored> = None;
+        loop {
+            let before = expired.as_ref().and_then(|stored| stored.principal.as_ref());
+            let write = Write {
+                key,
+                what: What::Put(record, record.principal.is_some().then_some(index_until)),
+                condition: match &expired {
+                    None => Condition::absent(),
+                    Some(stored) => Condition::expired(stored.version, *now),
+                },
+                entries: entries(before, record.principal.as_ref(), index_until),
+                tell: true,
+            };
+            match server.write(until, &write).await? {
+                Written::Done => return Ok(Outcome::Done),
+                Written::Refused(item) => match met(item, *now)? {
+                    Met::Live(stored) if stored.version == record.version => return Ok(Outcome::Done),
+                    Met::Live(_) => return Ok(Outcome::Exists),
+                    Met::Expired(stored) => expired = Some(stored),
+                    Met::Nothing => expired = None,
+                },
+            }
+        }
+    }
+}
+
+impl Save {
+    async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
+        let Self { now, key, expected, record } = self;
+        let condition = Condition::live(*now).version(*expected);
+        let same_hands = match &record.principal {
+            None => condition.clone().nobodys(),
+            Some(principal) => condition.clone().of(principal).entered_until(record.expires_at),
+        };
+        let write = Write { key, what: What::Save(record), condition: same_hands, entries: Vec::new(), tell: true };
+        let mut stored = match self.told(server.write(until, &write).await?)? {
+            Ok(outcome) => return Ok(outcome),
+            Err(stored) => stored,
+        };
+        let index_until = entry_until(record.expires_at);
+        loop {
+            let write = Write {
+                key,
+                what: What::Put(record, record.principal.is_some().then_some(index_until)),
+                // The version stands for the principal that it was stored with.
+                condition: condition.clone(),
+                entries: entries(stored.principal.as_ref(), record.principal.as_ref(), index_until),
+                tell: true,
+            };
+            match self.told(server.write(until, &write).await?)? {
+                Ok(outcome) => return Ok(outcome),
+                Err(other) => stored = other,
+            }
+        }
+    }
+
+    /// The outcome, or the version that is expected, which is somebody else's or whose entry must be renewed.
+    fn told(&self, written: Written) -> Result<Result<Outcome, Stored>> {
+        let Written::Refused(item) = written else { return Ok(Ok(Outcome::Done)) };
+        Ok(match met(item, self.now)? {
+            Met::Nothing | Met::Expired(_) => Ok(Outcome::Missing),
+            Met::Live(stored) if stored.version == self.record.version => Ok(Outcome::Done),
+            Met::Live(stored) if stored.version == self.expected => Err(stored),
+            Met::Live(_) => Ok(Outcome::Conflict),
+        })
+    }
+}
+
+impl Touch {
+    async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
+        let Self { now, key, expires_at } = self;
+        let farther = Condition::live(*now).before(*expires_at);
+        loop {
+            let write = Write {
+                key,
+                what: What::Touch(*expires_at, None),
+                condition: farther.clone().entered_until(*expires_at),
+                entries: Vec::new(),
+                // It would come with the data.
+                tell: false,
+            };
+            if let Written::Done = server.write(until, &write).await? {
+                return Ok(Outcome::Done);
+            }
+            let Some(stored) = server.head(key, until).await? else { return Ok(Outcome::Missing) };
+            if !stored.is_live(*now) {
+                return Ok(Outcome::Missing);
+            }
+            if stored.expires_at >= *expires_at {
+                return Ok(Outcome::Done);
+            }
+            // Its entry is to be renewed, or it has changed in between.
+            let Some(principal) = &stored.principal else { continue };
+            let index_until = entry_until(*expires_at);
+            let write = Write {
+                key,
+                what: What::Touch(*expires_at, Some(index_until)),
+                condition: farther.clone().of(principal),
+                entries: vec![Entry::Put(principal, index_until)],
+                tell: false,
+            };
+            if let Written::Done = server.write(until, &write).await? {
+                return Ok(Outcome::Done);
+            }
+        }
+    }
+}
+
+impl Delete {
+    async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
+        let Self { now, key, expected } = self;
+        let condition = match expected {
+            Some(version) => Condition::live(*now).version(*version),
+            None => Condition::live(*now),
+        };
+        let mut principal: Option<Principal> = None;
+        loop {
+            let condition = match &principal {
+                None => condition.clone().nobodys(),
+                Some(principal) => condition.clone().of(principal),
+            };
+            let entries = entries(principal.as_ref(), None, *now);
+            let write = Write { key, what: What::Delete, condition, entries, tell: true };
+            match server.write(until, &write).await? {
+                Written::Done => return Ok(Outcome::Done),
+                Written::Refused(item) => match met(item, *now)? {
+                    Met::Nothing | Met::Expired(_) => return Ok(Outcome::Missing),
+                    Met::Live(stored) if expected.is_some_and(|version| version != stored.version) => {
+                        return Ok(Outcome::Conflict);
+                    }
+                    Met::Live(stored) => principal = stored.principal,
+                },
+            }
+        }
+    }
+}

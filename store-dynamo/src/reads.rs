@@ -1,0 +1,104 @@
+//! Reads, all of them consistent.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+use session_core::{Record, Result, StoreKey, Timestamp};
+use store_batch::{Answers, Item as Call};
+use tokio::time::Instant;
+
+use crate::error::{Failure, TIMED_OUT, incomplete};
+use crate::items::{self, Item, PK, Stored};
+use crate::server::{Op, Pauses, Sends, Server};
+
+/// How many keys DynamoDB takes at once.
+pub(crate) const MOST_KEYS: usize = 100;
+
+pub(crate) struct Load {
+    pub(crate) now: Timestamp,
+    pub(crate) key: StoreKey,
+}
+
+impl Call for Load {
+    type Output = Option<Record>;
+
+    fn key(&self) -> Option<StoreKey> {
+        // Two of a key are asked for once.
+        None
+    }
+
+    fn len(&self) -> usize {
+        1
+    }
+}
+
+impl Op for Load {
+    async fn run(items: &[Self], server: &Server, until: Instant) -> Answers<Self> {
+        if let [Self { now, key }] = items {
+            let record = server.get(key, until).await;
+            return Ok(vec![record.map(|record| record.filter(|record| record.is_live(*now)))]);
+        }
+        let mut keys: Vec<StoreKey> = items.iter().map(|item| item.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        match server.get_all(&keys, until).await {
+            Ok(found) => {
+                let of = |item: &Self| match found.get(&item.key) {
+                    Some(Ok(record)) => Ok(record.is_live(item.now).then(|| record.clone())),
+                    Some(Err(error)) => Err(error.clone()),
+                    None => Ok(None),
+                };
+                Ok(items.iter().map(of).collect())
+            }
+            // In an outage none would fare better alone.
+            Err(error) if error.is_transient() => Ok(items.iter().map(|_| Err(error.clone())).collect()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The records that are there. One that cannot be read is an error of its own.
+pub(crate) type Found = HashMap<StoreKey, Result<Record>>;
+
+impl Server {
+    async fn get(&self, key: &StoreKey, until: Instant) -> Result<Option<Record>> {
+        let get = || self.clients.reads.get_item().table_name(&self.table).consistent_read(true);
+        let request = || get().set_key(Some(items::session_key(key))).send();
+        self.read(until, request).await?.item.map(items::record).transpose()
+    }
+
+    /// What decides about a write, without the data.
+    pub(crate) async fn head(&self, key: &StoreKey, until: Instant) -> Result<Option<Stored>> {
+        let get = || self.clients.reads.get_item().table_name(&self.table).consistent_read(true);
+        let request = || {
+            let get = get().projection_expression("version, expires_at, principal");
+            get.set_key(Some(items::session_key(key))).send()
+        };
+        self.read(until, request).await?.item.as_ref().map(Stored::of).transpose()
+    }
+
+    /// At most [`MOST_KEYS`] different ones at once.
+    pub(crate) async fn get_all(&self, keys: &[StoreKey], until: Instant) -> Result<Found> {
+        let mut found = Found::with_capacity(keys.len());
+        let mut pauses = Pauses::until(until);
+        let mut left: Vec<Item> = keys.iter().map(items::session_key).collect();
+        while !left.is_empty() {
+            let keys = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
+            let keys = keys.map_err(incomplete)?;
+            let request = || self.clients.reads.batch_get_item().request_items(&self.table, keys.clone()).send();
+            let answer = self.ask(until, Sends::Reads, request).await.map_err(Failure::error)?;
+            let items = answer.responses.into_iter().flatten().flat_map(|(_, items)| items);
+            let before = found.len();
+            for item in items {
+                found.insert(items::key(&item, PK)?, items::record(item));
+            }
+            let unprocessed = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, keys)| keys.keys);
+            left = unprocessed.collect();
+            // An answer has room for 16 MB: the rest is left over, as is what is throttled.
+            if !left.is_empty() && found.len() == before && !pauses.pause().await {
+                return Err(TIMED_OUT);
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,238 @@
+//! Writes of one session: each has a condition, and what it changes in the index goes with it in one transaction.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
+use session_core::{Principal, Record, Result, StoreKey, Timestamp, Version};
+use tokio::time::Instant;
+
+use crate::error::{Failure, incomplete};
+use crate::items::{self, Item};
+use crate::server::{Sends, Server};
+
+/// What must be so for a write to happen. An attribute that is not there makes every comparison false.
+#[derive(Clone)]
+pub(crate) struct Condition {
+    text: String,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Condition {
+    /// Nothing lies under the key.
+    pub(crate) fn absent() -> Self {
+        Self { text: "attribute_not_exists(pk)".to_owned(), values: HashMap::new() }
+    }
+
+    /// What lies there has expired, and is in this version.
+    pub(crate) fn expired(version: Version, now: Timestamp) -> Self {
+        let values = items::item([(":old", items::number(version.as_i64())), (":now", items::instant(now))]);
+        Self { text: "version = :old AND expires_at <= :now".to_owned(), values }
+    }
+
+    /// What lies there is live.
+    pub(crate) fn live(now: Timestamp) -> Self {
+        Self { text: "expires_at > :now".to_owned(), values: items::item([(":now", items::instant(now))]) }
+    }
+
+    pub(crate) fn version(self, version: Version) -> Self {
+        self.and("version = :old", [(":old", items::number(version.as_i64()))])
+    }
+
+    /// It has no principal.
+    pub(crate) fn nobodys(self) -> Self {
+        self.and("attribute_not_exists(principal)", [])
+    }
+
+    /// It has this principal. Strings are compared byte for byte.
+    pub(crate) fn of(self, principal: &Principal) -> Self {
+        self.and("principal = :who", [(":who", items::text(principal.as_str()))])
+    }
+
+    /// Its entry, if it has a principal, is there at least until then.
+    pub(crate) fn entered_until(self, at: Timestamp) -> Self {
+        let covers = "(attribute_not_exists(principal) OR index_until >= :covered)";
+        self.and(covers, [(":covered", items::instant(at))])
+    }
+
+    /// It expires before that.
+    pub(crate) fn before(self, at: Timestamp) -> Self {
+        self.and("expires_at < :before", [(":before", items::instant(at))])
+    }
+
+    fn and<const N: usize>(mut self, text: &str, values: [(&str, AttributeValue); N]) -> Self {
+        self.text.push_str(" AND ");
+        self.text.push_str(text);
+        self.values.extend(items::item(values));
+        self
+    }
+}
+
+/// What is done to the session's item.
+pub(crate) enum What<'a> {
+    /// It is written whole; its entry is there until the instant.
+    Put(&'a Record, Option<Timestamp>),
+    /// All of the record but the principal.
+    Save(&'a Record),
+    /// The expiry, and with it until when the entry is there if that moves.
+    Touch(Timestamp, Option<Timestamp>),
+    Delete,
+}
+
+/// What is done to the index in the same transaction.
+#[derive(Clone, Copy)]
+pub(crate) enum Entry<'a> {
+    Put(&'a Principal, Timestamp),
+    Remove(&'a Principal),
+}
+
+/// One write.
+pub(crate) struct Write<'a> {
+    pub(crate) key: &'a StoreKey,
+    pub(crate) what: What<'a>,
+    pub(crate) condition: Condition,
+    pub(crate) entries: Vec<Entry<'a>>,
+    /// Whether a refusal tells what is there, data included.
+    pub(crate) tell: bool,
+}
+
+/// How it went.
+pub(crate) enum Written {
+    Done,
+    /// The condition does not hold; with the item, if there is one and it was to be told.
+    Refused(Option<Item>),
+}
+
+/// What all six forms of a write have in common: put, update and delete, alone and within a transaction.
+macro_rules! conditional {
+    ($builder:expr, $server:expr, $write:expr) => {{
+        let Condition { text, mut values } = $write.condition.clone();
+        let (names, set) = $write.what.sets();
+        values.extend(set);
+        let tells = if $write.tell {
+            ReturnValuesOnConditionCheckFailure::AllOld
+        } else {
+            ReturnValuesOnConditionCheckFailure::None
+        };
+        $builder
+            .table_name(&$server.table)
+            .condition_expression(text)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values((!values.is_empty()).then_some(values))
+            .return_values_on_condition_check_failure(tells)
+    }};
+}
+
+impl What<'_> {
+    /// The expression of an update.
+    const fn expression(&self) -> &'static str {
+        match self {
+            Self::Save(_) => {
+                "SET version = :version, created_at = :created_at, expires_at = :expires_at, #ttl = :ttl, #data = :data"
+            }
+            Self::Touch(_, None) => "SET expires_at = :expires_at, #ttl = :ttl",
+            Self::Touch(_, Some(_)) => "SET expires_at = :expires_at, #ttl = :ttl, index_until = :index_until",
+            Self::Put(..) | Self::Delete => "",
+        }
+    }
+
+    /// Its names, of words that DynamoDB keeps for itself, and its values.
+    fn sets(&self) -> (Option<HashMap<String, String>>, Item) {
+        let (names, mut values) = match self {
+            Self::Put(..) | Self::Delete => return (None, Item::new()),
+            Self::Save(record) => {
+                let values = items::item([
+                    (":version", items::number(record.version.as_i64())),
+                    (":created_at", items::instant(record.created_at)),
+                    (":data", items::bytes(&record.data)),
+                ]);
+                (&["ttl", "data"][..], values)
+            }
+            Self::Touch(_, index_until) => {
+                let index_until = index_until.map(|at| (":index_until".to_owned(), items::instant(at)));
+                (&["ttl"][..], index_until.into_iter().collect())
+            }
+        };
+        if let Self::Save(Record { expires_at, .. }) | Self::Touch(expires_at, _) = self {
+            values
+                .extend(items::item([(":expires_at", items::instant(*expires_at)), (":ttl", items::ttl(*expires_at))]));
+        }
+        (Some(names.iter().map(|name| (format!("#{name}"), (*name).to_owned())).collect()), values)
+    }
+}
+
+impl Server {
+    /// Carries out `write`, if its condition holds, by the plain request if it concerns the session's item alone.
+    pub(crate) async fn write(&self, until: Instant, write: &Write<'_>) -> Result<Written> {
+        if !write.entries.is_empty() {
+            let all = self.transaction(write)?;
+            let request = || self.clients.writes.transact_write_items().set_transact_items(Some(all.clone())).send();
+            return written(self.ask(until, Sends::Writes, request).await);
+        }
+        let key = || Some(items::session_key(write.key));
+        match &write.what {
+            What::Put(record, index_until) => {
+                let item = || Some(items::session(write.key, record, *index_until));
+                let request = || conditional!(self.clients.writes.put_item(), self, write).set_item(item()).send();
+                written(self.ask(until, Sends::Writes, request).await)
+            }
+            What::Delete => {
+                let request = || conditional!(self.clients.writes.delete_item(), self, write).set_key(key()).send();
+                written(self.ask(until, Sends::Writes, request).await)
+            }
+            what @ (What::Save(_) | What::Touch(..)) => {
+                let update = || conditional!(self.clients.writes.update_item(), self, write).set_key(key());
+                let request = || update().update_expression(what.expression()).send();
+                written(self.ask(until, Sends::Writes, request).await)
+            }
+        }
+    }
+
+    /// The session's write, the only one with a condition, and those of the index.
+    fn transaction(&self, write: &Write<'_>) -> Result<Vec<TransactWriteItem>> {
+        let key = || Some(items::session_key(write.key));
+        let item = TransactWriteItem::builder();
+        let first = match &write.what {
+            What::Put(record, index_until) => {
+                let whole = items::session(write.key, record, *index_until);
+                let put = conditional!(Put::builder(), self, write).set_item(Some(whole));
+                item.put(put.build().map_err(incomplete)?)
+            }
+            What::Delete => {
+                let delete = conditional!(Delete::builder(), self, write).set_key(key());
+                item.delete(delete.build().map_err(incomplete)?)
+            }
+            what @ (What::Save(_) | What::Touch(..)) => {
+                let update = conditional!(Update::builder(), self, write).set_key(key());
+                item.update(update.update_expression(what.expression()).build().map_err(incomplete)?)
+            }
+        };
+        let mut all = vec![first.build()];
+        for entry in &write.entries {
+            let item = TransactWriteItem::builder();
+            let item = match entry {
+                Entry::Put(principal, until) => {
+                    let entry = items::entry(principal, write.key, *until);
+                    let put = Put::builder().table_name(&self.table).set_item(Some(entry));
+                    item.put(put.build().map_err(incomplete)?)
+                }
+                Entry::Remove(principal) => {
+                    let key = items::entry_key(principal, write.key);
+                    let delete = Delete::builder().table_name(&self.table).set_key(Some(key));
+                    item.delete(delete.build().map_err(incomplete)?)
+                }
+            };
+            all.push(item.build());
+        }
+        Ok(all)
+    }
+}
+
+fn written<T>(answer: Result<T, Failure>) -> Result<Written> {
+    match answer {
+        Ok(_) => Ok(Written::Done),
+        Err(Failure::Refused(item)) => Ok(Written::Refused(item)),
+        Err(failure) => Err(failure.error()),
+    }
+}

@@ -1,0 +1,123 @@
+//! What the tests of this store share.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+
+use conformance::server;
+use session_core::{Namespace, Principal, StoreKey};
+use store_dynamo::DynamoStore;
+use store_dynamo::aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
+use store_dynamo::aws_sdk_dynamodb::primitives::Blob;
+use store_dynamo::aws_sdk_dynamodb::types::AttributeValue;
+use store_dynamo::aws_sdk_dynamodb::{Client, error::DisplayErrorContext};
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// The server under test: one for all tests that run at the time, removed when the last of them lets it go.
+pub(crate) struct Server(server::Server);
+
+impl Server {
+    pub(crate) fn get() -> Arc<Self> {
+        static SERVER: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+        let mut shared = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            // A thread of its own, for the caller may be on a runtime already.
+            let starting = thread::spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                runtime.block_on(server::dynamo())
+            });
+            let started = Arc::new(Self(starting.join().expect("no panic").expect("DynamoDB Local")));
+            *shared = Arc::downgrade(&started);
+            started
+        })
+    }
+
+    /// The server's URL with these options.
+    pub(crate) fn url(&self, options: &str) -> String {
+        with(self.0.url(), options)
+    }
+
+    /// The same through a proxy.
+    pub(crate) fn url_through(&self, proxy: SocketAddr, options: &str) -> String {
+        with(&self.0.url_through(proxy), options)
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        self.0.address()
+    }
+
+    pub(crate) fn password(&self) -> &str {
+        self.0.password()
+    }
+
+    /// A client of somebody else's.
+    pub(crate) fn foreign(&self) -> Client {
+        let url = self.0.url();
+        let key = url.split_once("://").and_then(|(_, rest)| rest.split_once(':')).map_or("", |(key, _)| key);
+        let region = url.rsplit_once('/').map_or("", |(_, rest)| rest.split('?').next().unwrap_or_default());
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(format!("http://{}", self.address()))
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(Credentials::new(key, self.password(), None, None, "test"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http());
+        Client::from_conf(config.build())
+    }
+
+    /// A store on a table of its own, which is not there yet.
+    pub(crate) async fn fresh(&self, namespace: &str, options: &str) -> DynamoStore {
+        self.clean(namespace).await;
+        DynamoStore::connect(&self.url(&format!("namespace={namespace}{options}"))).await.expect("a store")
+    }
+
+    /// An item as it is stored.
+    pub(crate) async fn item(&self, table: &str, key: Item) -> Option<Item> {
+        let get = self.foreign().get_item().table_name(table).consistent_read(true).set_key(Some(key)).send().await;
+        get.map_err(|error| DisplayErrorContext(error).to_string()).expect("an item").item
+    }
+
+    pub(crate) async fn put(&self, table: &str, item: Item) -> Result<(), String> {
+        let put = self.foreign().put_item().table_name(table).set_item(Some(item)).send().await;
+        put.map(drop).map_err(|error| DisplayErrorContext(error).to_string())
+    }
+
+    /// Removes the table of `namespace`, if it is one.
+    pub(crate) async fn clean(&self, namespace: &str) {
+        if Namespace::new(namespace).is_ok() {
+            // It need not be there.
+            let _ = self.foreign().delete_table().table_name(namespace).send().await;
+        }
+    }
+}
+
+fn with(url: &str, options: &str) -> String {
+    format!("{url}{}{options}", if url.contains('?') { '&' } else { '?' })
+}
+
+pub(crate) fn bytes(bytes: &[u8]) -> AttributeValue {
+    AttributeValue::B(Blob::new(bytes))
+}
+
+pub(crate) fn number(number: i64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+pub(crate) fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
+    attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Where a session lies.
+pub(crate) fn session(key: &StoreKey) -> Item {
+    item([("pk", bytes(key.as_bytes())), ("sk", bytes(b"s"))])
+}
+
+/// Where the entry lies that leads from a principal to a session, as README.md tells.
+pub(crate) fn entry(principal: &Principal, key: &StoreKey) -> Item {
+    use sha2::Digest as _;
+
+    let hash = sha2::Sha256::digest(principal.as_str().as_bytes());
+    item([("pk", bytes(&[&b"p"[..], &hash].concat())), ("sk", bytes(key.as_bytes()))])
+}

@@ -1,0 +1,104 @@
+//! What the errors of the server and of the driver mean to a caller.
+//!
+//! What the server says in words is not passed on: a duplicate key is quoted there. Its codes have names that do as well.
+
+use mongodb::error::{Error as Driver, ErrorKind as Kind, WriteFailure};
+use session_core::{Error, ErrorKind};
+
+/// What is answered when the server does not answer.
+pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
+
+/// What an error means while a store is in use: where nobody is let in who was let in once, that is an outage.
+pub(crate) fn in_use(error: &Driver) -> Error {
+    match &*error.kind {
+        Kind::Authentication { .. } => Error::fixed(ErrorKind::Unavailable, REFUSED),
+        _ => meaning(error),
+    }
+}
+
+/// What an error means while a store is opened.
+pub(crate) fn at_open(error: &Driver) -> Error {
+    meaning(error)
+}
+
+/// Whether the server answered with this code.
+pub(crate) fn is(error: &Driver, wanted: i32) -> bool {
+    said(error).is_some_and(|(code, _)| code == wanted)
+}
+
+/// Two records under one key.
+pub(crate) const DUPLICATE_KEY: i32 = 11000;
+/// There is no such collection.
+pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
+/// The user may not do this.
+pub(crate) const UNAUTHORIZED: i32 = 13;
+
+const REFUSED: &str = "the server refuses user or password";
+
+/// Code and name, if it was the server.
+fn said(error: &Driver) -> Option<(i32, &str)> {
+    match &*error.kind {
+        Kind::Command(said) => Some((said.code, &said.code_name)),
+        Kind::Write(WriteFailure::WriteError(said)) => Some((said.code, said.code_name.as_deref().unwrap_or_default())),
+        // Written, and not known to be safe with a majority: it may be undone.
+        Kind::Write(WriteFailure::WriteConcernError(said)) => Some((said.code, &said.code_name)),
+        _ => None,
+    }
+}
+
+fn meaning(error: &Driver) -> Error {
+    use ErrorKind::{Config, Other, Unavailable};
+    if let Some((code, name)) = said(error) {
+        let unsure = matches!(&*error.kind, Kind::Write(WriteFailure::WriteConcernError(_)));
+        let kind = if unsure { Unavailable } else { kind_of(code) };
+        return Error::new(kind, format!("the server answered {name} ({code})"));
+    }
+    // These say where the server should be and what happened on the way there. The others may quote what was sent.
+    let told = |kind, what| Error::fixed(kind, what).with_source(&*error.kind);
+    match &*error.kind {
+        Kind::Io(_) => told(Unavailable, "the connection failed"),
+        Kind::ServerSelection { .. } => told(Unavailable, "there is no server that takes writes"),
+        Kind::DnsResolve { .. } => told(Unavailable, "the server's name cannot be resolved"),
+        Kind::InvalidTlsConfig { .. } => told(Config, "TLS is wrongly configured"),
+        Kind::ConnectionPoolCleared { .. } => Error::fixed(Unavailable, "the connection was given up with another one"),
+        Kind::Authentication { .. } => Error::fixed(Config, REFUSED),
+        Kind::IncompatibleServer { .. } => Error::fixed(Config, "the server is too old for the driver"),
+        Kind::InvalidArgument { .. } => Error::fixed(Config, "the driver refuses an option"),
+        Kind::Shutdown => Error::fixed(Unavailable, "the application has shut the client down"),
+        _ => Error::fixed(Other, "the driver cannot make sense of an answer"),
+    }
+}
+
+/// By the server's list of codes, `src/mongo/base/error_codes.yml` in its source.
+const fn kind_of(code: i32) -> ErrorKind {
+    use ErrorKind::{Config, Other, TooLarge, Unavailable};
+    match code {
+        // Hosts, networks, shutdowns; elections and failovers; limits of time, of memory, of disk; a majority that is not there.
+        6 | 7 | 89 | 91 | 9001 | 11600 | 11601 => Unavailable,
+        189 | 10058 | 10107 | 11602 | 13435 | 13436 | 134 | 216 => Unavailable,
+        50 | 202 | 262 | 146 | 14031 | 112 | 24 | 46 | 462 => Unavailable,
+        64 | 100 | 63 | 13388 | 133 | 150 | 234 => Unavailable,
+        // Rights, names, and what this server cannot do.
+        13 | 18 | 11 | 8000 | 26 | 73 | 59 | 115 | 238 | 79 => Config,
+        // A document or a message over the limit.
+        10334 | 17419 | 17420 => TooLarge,
+        _ => Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failover_is_unavailable_and_a_missing_right_is_not() {
+        for code in [50, 64, 91, 189, 10107, 11600, 11602, 13435] {
+            assert_eq!(kind_of(code), ErrorKind::Unavailable, "{code}");
+        }
+        for code in [UNAUTHORIZED, 18, NAMESPACE_NOT_FOUND, 59] {
+            assert_eq!(kind_of(code), ErrorKind::Config, "{code}");
+        }
+        assert_eq!(kind_of(10334), ErrorKind::TooLarge);
+        assert_eq!(kind_of(DUPLICATE_KEY), ErrorKind::Other);
+    }
+}

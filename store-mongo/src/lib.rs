@@ -1,0 +1,161 @@
+#![doc = include_str!("../README.md")]
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use session_core::{
+    Call, Capabilities, Cursor, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
+    Timestamp, Version, async_trait,
+};
+use store_batch::Batcher;
+use store_options::fits;
+
+mod builder;
+mod error;
+mod lists;
+mod open;
+mod ops;
+mod rows;
+mod schema;
+mod server;
+mod url;
+
+pub use builder::MongoStoreBuilder;
+/// The driver, for [`MongoStore::builder`] and [`MongoStore::from_client`].
+pub use mongodb;
+
+use lists::{List, Listed, Sweep, Swept};
+use ops::{Load, What, Write};
+use server::Trip;
+
+/// The longest data. A document may have 16 MiB, its other fields included.
+const MAX_DATA_LEN: usize = 15 << 20;
+
+/// Sessions in MongoDB. See the [crate's documentation](crate).
+///
+/// Clones are cheap and share connections.
+#[derive(Clone)]
+pub struct MongoStore(Arc<Inner>);
+
+/// Loads travel together; all else goes alone, a bounded number at once.
+struct Inner {
+    loads: Batcher<Trip<Load>>,
+    writes: Batcher<Trip<Write>>,
+    lists: Batcher<Trip<List>>,
+    sweeps: Batcher<Trip<Sweep>>,
+    namespace: Namespace,
+}
+
+impl MongoStore {
+    /// Opens what `url` names: `mongodb://user:password@host:port,host:port/database`, or `mongodb+srv://` with one name.
+    /// Without a database it is `sessions`.
+    ///
+    /// Options: `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool`, `queue`, which [`MongoStoreBuilder`] explains, and
+    /// the driver's, of which `authSource`, `replicaSet` and `tls` matter most. Unless all servers are on this machine or `tls` says otherwise
+    /// connections are encrypted and the server's name verified. What the URL says of read preference, read concern and write concern does
+    /// not count: the promises need the primary and a majority.
+    ///
+    /// ```no_run
+    /// use store_mongo::MongoStore;
+    ///
+    /// # async fn example() -> session_core::Result<()> {
+    /// let store = MongoStore::connect("mongodb://shop:secret@a.example,b.example/shop?replicaSet=rs0&timeout=2000").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a URL that is wrong, and what [`MongoStoreBuilder::open`] answers.
+    ///
+    /// # Panics
+    /// As [`MongoStoreBuilder::open`].
+    pub async fn connect(url: &str) -> Result<Self> {
+        url::builder(url).await?.open().await
+    }
+
+    /// What makes a namespace's collection and indexes, for `mongosh` on the database of the sessions. Running it again changes nothing.
+    ///
+    /// ```
+    /// let script = store_mongo::MongoStore::schema("web_sessions")?;
+    /// assert!(script.contains("db.runCommand("));
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if `namespace` is none.
+    pub fn schema(namespace: &str) -> Result<String> {
+        Namespace::new(namespace).map(|namespace| schema::script(&namespace))
+    }
+
+    async fn write(&self, call: &Call, key: &StoreKey, what: What) -> Result<Outcome> {
+        self.0.writes.call(Write { now: call.now, key: *key, what }).await
+    }
+
+    async fn list(&self, now: Timestamp, of: Listed, limit: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
+        self.0.lists.call(List { now, of, limit: limit.get() }).await
+    }
+}
+
+impl fmt::Debug for MongoStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MongoStore").field("namespace", &self.0.namespace).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for MongoStore {
+    fn capabilities(&self) -> Capabilities {
+        let can = Capabilities::new().durable(true).shared(true).expires_itself(true).by_principal(true).scan(true);
+        can.max_data_len(Some(MAX_DATA_LEN))
+    }
+
+    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        fits(record, MAX_DATA_LEN)?;
+        self.write(call, key, What::Create(record.clone())).await
+    }
+
+    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        self.0.loads.call(Load { now: call.now, key: *key }).await
+    }
+
+    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        fits(record, MAX_DATA_LEN)?;
+        self.write(call, key, What::Save(expected, record.clone())).await
+    }
+
+    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        self.write(call, key, What::Touch(expires_at)).await
+    }
+
+    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
+        self.write(call, key, What::Delete(expected)).await
+    }
+
+    async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
+        let (removed, more) = self.0.sweeps.call(Sweep { now: call.now, what: Swept::Expired(limit.get()) }).await?;
+        Ok(Purged::new(u32::try_from(removed).unwrap_or(u32::MAX), more))
+    }
+
+    async fn sessions_of(
+        &self,
+        call: &Call,
+        principal: &Principal,
+        limit: NonZeroU32,
+    ) -> Result<Vec<(StoreKey, Record)>> {
+        self.list(call.now, Listed::Of(principal.clone()), limit).await
+    }
+
+    async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+        let what = Swept::Of(principal.clone(), keep.copied());
+        Ok(self.0.sweeps.call(Sweep { now: call.now, what }).await?.0)
+    }
+
+    async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
+        let after = after.map(|cursor| StoreKey::from_slice(cursor.as_bytes())).transpose()?;
+        let records = self.list(call.now, Listed::After(after), limit).await?;
+        let last = records.last().filter(|_| records.len() == limit.get() as usize);
+        let next = last.map(|(key, _)| Cursor::new(key.as_bytes().to_vec()));
+        Ok(Page::new(records, next))
+    }
+}

@@ -1,0 +1,162 @@
+//! The calls that concern many keys.
+
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::error::{Error as Driver, Result as Driven};
+use mongodb::options::FindOptions;
+use session_core::{Principal, Record, Result, StoreKey, Timestamp};
+use store_batch::Item;
+
+use crate::rows;
+use crate::schema::{after, by};
+use crate::server::{Op, Server};
+
+/// Records that one purge removes at most, whatever its limit, so that it is short.
+const PURGED: u32 = 1_000;
+
+/// Records that one reply holds at most.
+const PAGE: usize = 1_000;
+
+/// A call that reads several records.
+pub(crate) struct List {
+    pub(crate) now: Timestamp,
+    pub(crate) of: Listed,
+    pub(crate) limit: u32,
+}
+
+pub(crate) enum Listed {
+    Of(Principal),
+    After(Option<StoreKey>),
+}
+
+/// A call that removes several records.
+pub(crate) struct Sweep {
+    pub(crate) now: Timestamp,
+    pub(crate) what: Swept,
+}
+
+pub(crate) enum Swept {
+    Expired(u32),
+    Of(Principal, Option<StoreKey>),
+}
+
+impl Item for List {
+    type Output = Vec<(StoreKey, Record)>;
+
+    fn key(&self) -> Option<StoreKey> {
+        None
+    }
+
+    fn len(&self) -> usize {
+        0
+    }
+}
+
+impl Item for Sweep {
+    /// How many were removed, and of the expired whether there may be more.
+    type Output = (u64, bool);
+
+    fn key(&self) -> Option<StoreKey> {
+        None
+    }
+
+    fn len(&self) -> usize {
+        0
+    }
+}
+
+impl Op for List {
+    const READS: bool = true;
+
+    async fn run(items: &[Self], server: &Server) -> Driven<Vec<Result<Self::Output>>> {
+        let mut answers = Vec::with_capacity(items.len());
+        for item in items {
+            answers.push(item.alone(server).await?);
+        }
+        Ok(answers)
+    }
+}
+
+impl List {
+    /// Page by page in the order of keys, each a question of its own: see [`Server::first`].
+    async fn alone(&self, server: &Server) -> Driven<Result<Vec<(StoreKey, Record)>>> {
+        let limit = self.limit as usize;
+        let (filter, mut last) = match &self.of {
+            Listed::Of(principal) => (doc! { "principal": principal.as_str() }, None),
+            Listed::After(key) => (doc! {}, *key),
+        };
+        let mut records = Vec::new();
+        loop {
+            let mut filter = filter.clone();
+            filter.insert("expires_at", after(self.now));
+            if let Some(last) = &last {
+                filter.insert("_id", doc! { "$gt": rows::key_value(last) });
+            }
+            let page = PAGE.min(limit - records.len());
+            let found = server.first(filter, self.options(server, page), rows::keyed).await?;
+            let count = found.records.len();
+            for record in found.records {
+                match record {
+                    Ok(record) => records.push(record),
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            if records.len() >= limit || (found.whole && count < page) {
+                records.truncate(limit);
+                return Ok(Ok(records));
+            }
+            last = records.last().map(|(key, _)| *key).or(last);
+        }
+    }
+
+    fn options(&self, server: &Server, page: usize) -> FindOptions {
+        let (limit, batch) = (i64::try_from(page).unwrap_or(i64::MAX), u32::try_from(page).unwrap_or(u32::MAX));
+        FindOptions::builder().sort(doc! { "_id": 1 }).limit(limit).batch_size(batch).max_time(server.timeout).build()
+    }
+}
+
+impl Op for Sweep {
+    const READS: bool = false;
+
+    async fn run(items: &[Self], server: &Server) -> Driven<Vec<Result<Self::Output>>> {
+        let mut answers = Vec::with_capacity(items.len());
+        for Self { now, what } in items {
+            answers.push(Ok(match what {
+                Swept::Expired(limit) => purge(server, *now, (*limit).min(PURGED)).await?,
+                Swept::Of(principal, keep) => (delete_all(server, *now, principal, keep.as_ref()).await?, false),
+            }));
+        }
+        Ok(answers)
+    }
+}
+
+/// The server does as much by itself about once a minute, unless its `ttlMonitorEnabled` is off.
+async fn purge(server: &Server, now: Timestamp, limit: u32) -> Driven<(u64, bool)> {
+    let now = now.min(clock(server).await?);
+    let options = FindOptions::builder().projection(doc! { "_id": 1 }).limit(i64::from(limit)).batch_size(limit);
+    let options = options.max_time(server.timeout).build();
+    let found = server.first(doc! { "expires_at": by(now) }, options, rows::key).await?;
+    let keys: Vec<Bson> = found.records.iter().flatten().map(rows::key_value).collect();
+    let count = keys.len();
+    if count == 0 {
+        return Ok((0, false));
+    }
+    // Looked at once more, each at its turn: one that has been moved out meanwhile stays.
+    let gone = server.sessions.delete_many(doc! { "_id": { "$in": keys }, "expires_at": by(now) }).await?;
+    Ok((gone.deleted_count, count >= limit as usize))
+}
+
+/// What the server's own clock says.
+async fn clock(server: &Server) -> Driven<Timestamp> {
+    let hello = server.hello().await?;
+    let time = hello.get_datetime("localTime").ok().and_then(|at| Timestamp::from_millis(at.timestamp_millis()).ok());
+    time.ok_or_else(|| Driver::custom("the server does not tell its time"))
+}
+
+/// One command. Whoever has the principal when it begins and keeps it has one index entry throughout, so none is passed by.
+async fn delete_all(server: &Server, now: Timestamp, principal: &Principal, keep: Option<&StoreKey>) -> Driven<u64> {
+    let mut filter: Document = doc! { "principal": principal.as_str(), "expires_at": after(now) };
+    if let Some(keep) = keep {
+        filter.insert("_id", doc! { "$ne": rows::key_value(keep) });
+    }
+    Ok(server.sessions.delete_many(filter).await?.deleted_count)
+}

@@ -1,0 +1,154 @@
+//! What is done before the first call: the server is looked at, the collection made or found.
+
+use mongodb::IndexModel;
+use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::error::Result as Driven;
+use mongodb::options::CollectionOptions;
+use session_core::{Error, ErrorKind, Namespace, Result};
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::{self, NAMESPACE_NOT_FOUND, TIMED_OUT, UNAUTHORIZED, at_open};
+use crate::schema::{self, LAYOUT, LAYOUTS};
+use crate::server::Server;
+
+/// The protocol of MongoDB 6.0.
+const OLDEST: i32 = 17;
+
+/// How often it is tried to make what several may be making at once.
+const TRIES: usize = 5;
+
+/// Sees to it that what `namespace` needs is there. `options` are those of the sessions' collection.
+pub(crate) async fn prepare(
+    server: &Server,
+    options: &CollectionOptions,
+    namespace: &Namespace,
+    create: bool,
+) -> Result<()> {
+    let opening = async {
+        look(&server.hello().await.map_err(|error| at_open(&error))?)?;
+        let room = Room { server, options, namespace };
+        match room.check().await? {
+            State::Ready => return Ok(()),
+            State::Lacking(what) if !create => return Err(room.lacks(&what)),
+            State::Lacking(_) => {}
+        }
+        let mut failed = None;
+        for _ in 0..TRIES {
+            // What somebody else makes at the same time may stand in the way, or do just as well.
+            failed = room.make().await.err();
+            if matches!(&failed, Some(error) if error.kind() == ErrorKind::Config) {
+                break;
+            }
+            if let State::Ready = room.check().await? {
+                return Ok(());
+            }
+        }
+        Err(failed.unwrap_or_else(|| room.lacks("what was just made")))
+    };
+    timeout_at(Instant::now() + server.timeout, opening).await.map_err(|_| TIMED_OUT)?
+}
+
+/// Refuses a server that cannot keep the promises.
+fn look(hello: &Document) -> Result<()> {
+    if hello.get_i32("maxWireVersion").is_ok_and(|version| version < OLDEST) {
+        return Err(Error::fixed(ErrorKind::Config, "the server is older than MongoDB 6.0"));
+    }
+    // The driver looks for the primary, unless it was told to look at one server only.
+    if !hello.get_bool("isWritablePrimary").unwrap_or(false) {
+        return Err(Error::fixed(ErrorKind::Unavailable, "the server is not the primary and takes no writes"));
+    }
+    Ok(())
+}
+
+struct Room<'a> {
+    server: &'a Server,
+    options: &'a CollectionOptions,
+    namespace: &'a Namespace,
+}
+
+enum State {
+    Ready,
+    /// And what.
+    Lacking(String),
+}
+
+impl Room<'_> {
+    /// Whether all is there, made by this store, of the layout that this release knows.
+    async fn check(&self) -> Result<State> {
+        let namespace = self.namespace;
+        // In this order: whoever makes them makes the layout first, so a collection that is seen here has one there.
+        let indexes = self.indexes().await.map_err(|error| at_open(&error))?;
+        let layouts = self.server.database().collection_with_options::<RawDocumentBuf>(LAYOUTS, self.options.clone());
+        let layout = layouts.find_one(doc! { "_id": namespace.as_str() }).await.map_err(|error| at_open(&error))?;
+        let layout = layout.map(|document| document.get_i32("layout").ok());
+        match (layout, indexes) {
+            (Some(Some(LAYOUT)), None) => Ok(State::Lacking(format!("no collection `{namespace}`"))),
+            (Some(Some(LAYOUT)), Some(indexes)) => Ok(match schema::missing(&indexes) {
+                Some("expires_at") => {
+                    State::Lacking(format!("no index of `{namespace}` on expires_at with expireAfterSeconds: 0"))
+                }
+                Some(name) => State::Lacking(format!("no index of `{namespace}` on {name}")),
+                None => State::Ready,
+            }),
+            (Some(other), _) => {
+                let other = other.map_or_else(|| "that is no number".to_owned(), |other| other.to_string());
+                config(format!("`{namespace}` has a layout {other}; this release reads and writes layout {LAYOUT}"))
+            }
+            (None, None) => Ok(State::Lacking(format!("no collection `{namespace}`"))),
+            (None, Some(_)) => {
+                config(format!("the collection `{namespace}` was not made by this store; choose another namespace"))
+            }
+        }
+    }
+
+    /// The indexes, if there is a collection.
+    async fn indexes(&self) -> Driven<Option<Vec<IndexModel>>> {
+        let mut cursor = match self.server.sessions.list_indexes().await {
+            Ok(cursor) => cursor,
+            Err(error) if error::is(&error, NAMESPACE_NOT_FOUND) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut indexes = Vec::new();
+        while cursor.advance().await? {
+            indexes.push(cursor.deserialize_current()?);
+        }
+        Ok(Some(indexes))
+    }
+
+    async fn make(&self) -> Result<()> {
+        for command in schema::create(self.namespace) {
+            self.server.command(command).await.map_err(|error| {
+                if error::is(&error, UNAUTHORIZED) {
+                    let what = "the user may not create collections and indexes; \
+                                run what MongoStore::schema gives, and open with create=false";
+                    return Error::fixed(ErrorKind::Config, what);
+                }
+                at_open(&error)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn lacks(&self, what: &str) -> Error {
+        let database = self.server.database().name().to_owned();
+        let what = format!("the database `{database}` has {what}; make it with what MongoStore::schema gives");
+        Error::new(ErrorKind::Config, what)
+    }
+}
+
+fn config<T>(message: impl AsRef<str>) -> Result<T> {
+    Err(Error::new(ErrorKind::Config, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_server_and_a_replica_are_refused() {
+        let hello = |wire: i32, primary: bool| doc! { "maxWireVersion": wire, "isWritablePrimary": primary };
+        assert!(look(&hello(OLDEST, true)).is_ok());
+        assert_eq!(look(&hello(OLDEST - 1, true)).unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(look(&hello(25, false)).unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+}

@@ -1,0 +1,114 @@
+//! What a namespace is made of: a collection of records, its indexes, and the number of its layout.
+
+use mongodb::IndexModel;
+use mongodb::bson::{Bson, Document, doc};
+use session_core::{Namespace, StoreKey, Timestamp};
+
+use crate::rows;
+
+/// The layout that this release reads and writes.
+pub(crate) const LAYOUT: i32 = 1;
+
+/// The collection that knows each namespace's layout. No namespace has a dot in its name.
+pub(crate) const LAYOUTS: &str = "session.layouts";
+
+/// What records are found by, besides their key.
+pub(crate) const INDEXES: [&str; 2] = ["expires_at", "principal"];
+
+/// The commands that make what a namespace needs, in their order. Running them again changes nothing.
+///
+/// The layout comes first: a collection without it was made by somebody else.
+pub(crate) fn create(namespace: &Namespace) -> [Document; 2] {
+    let majority = doc! { "w": "majority" };
+    [
+        doc! {
+            "update": LAYOUTS,
+            "updates": [{ "q": { "_id": namespace.as_str() }, "u": { "$setOnInsert": { "layout": LAYOUT } }, "upsert": true }],
+            "writeConcern": majority.clone(),
+        },
+        doc! {
+            "createIndexes": namespace.as_str(),
+            "indexes": [
+                // The server removes what has expired by its own clock, about once a minute.
+                { "key": { "expires_at": 1 }, "name": INDEXES[0], "expireAfterSeconds": 0 },
+                // With the key, so that lists come in its order; without the records that have no principal.
+                {
+                    "key": { "principal": 1, "_id": 1 },
+                    "name": INDEXES[1],
+                    "partialFilterExpression": { "principal": { "$exists": true } },
+                },
+            ],
+            "writeConcern": majority,
+        },
+    ]
+}
+
+/// The same for `mongosh`, on the database that holds the sessions.
+pub(crate) fn script(namespace: &Namespace) -> String {
+    create(namespace).iter().map(|command| format!("db.runCommand({command});\n")).collect()
+}
+
+/// Which of the indexes is not among these.
+pub(crate) fn missing(found: &[IndexModel]) -> Option<&'static str> {
+    let keys = |index: &IndexModel| index.keys.keys().next().cloned().unwrap_or_default();
+    let expires = |index: &IndexModel| {
+        let after = index.options.as_ref().and_then(|options| options.expire_after);
+        index.keys.len() == 1 && after.is_some_and(|after| after.is_zero())
+    };
+    let has = |name: &str| found.iter().any(|index| keys(index) == name && (name != INDEXES[0] || expires(index)));
+    INDEXES.into_iter().find(|name| !has(name))
+}
+
+/// The record under `key`, live or not.
+pub(crate) fn by_key(key: &StoreKey) -> Document {
+    doc! { "_id": rows::key_value(key) }
+}
+
+/// The record under `key` if it is live at `now`.
+pub(crate) fn live(key: &StoreKey, now: Timestamp) -> Document {
+    doc! { "_id": rows::key_value(key), "expires_at": after(now) }
+}
+
+/// For an expiry: later than `now`.
+pub(crate) fn after(now: Timestamp) -> Bson {
+    Bson::Document(doc! { "$gt": rows::instant(now) })
+}
+
+/// For an expiry: at `now` or before.
+pub(crate) fn by(now: Timestamp) -> Bson {
+    Bson::Document(doc! { "$lte": rows::instant(now) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mongodb::options::IndexOptions;
+
+    use super::*;
+
+    #[test]
+    fn the_script_is_the_commands_for_mongosh() {
+        let script = script(&Namespace::default());
+        let lines: Vec<_> = script.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with(r#"db.runCommand({ "update": "session.layouts""#), "{script}");
+        assert!(lines[1].starts_with(r#"db.runCommand({ "createIndexes": "sessions""#), "{script}");
+        assert!(lines.iter().all(|line| line.ends_with("});")), "{script}");
+    }
+
+    #[test]
+    fn an_index_that_never_expires_anything_is_none() {
+        let index = |keys: Document, after: Option<u64>| {
+            let options = IndexOptions::builder().expire_after(after.map(Duration::from_secs)).build();
+            IndexModel::builder().keys(keys).options(options).build()
+        };
+        let principal = index(doc! { "principal": 1, "_id": 1 }, None);
+        let expiries = [(Some(0), None), (Some(3600), Some("expires_at")), (None, Some("expires_at"))];
+        for (after, lacks) in expiries {
+            let found = [index(doc! { "_id": 1 }, None), index(doc! { "expires_at": 1 }, after), principal.clone()];
+            assert_eq!(missing(&found), lacks, "{after:?}");
+        }
+        assert_eq!(missing(&[index(doc! { "expires_at": 1 }, Some(0))]), Some("principal"));
+    }
+}

@@ -1,0 +1,181 @@
+//! `mongodb://…`, taken apart.
+
+use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ServerAddress, Tls, TlsOptions};
+use session_core::{Error, ErrorKind, Result};
+use store_options::{Settings, is_loopback, split, wrong};
+use tokio::time::timeout;
+
+use crate::error::{TIMED_OUT, at_open};
+use crate::{MongoStore, MongoStoreBuilder};
+
+/// The driver's own, in small letters, as it takes them in any. Others it would let pass with a warning.
+const DRIVERS: [&str; 36] = [
+    "adaptiveretries",
+    "appname",
+    "authmechanism",
+    "authmechanismproperties",
+    "authsource",
+    "compressors",
+    "connecttimeoutms",
+    "directconnection",
+    "heartbeatfrequencyms",
+    "journal",
+    "loadbalanced",
+    "localthresholdms",
+    "maxadaptiveretries",
+    "maxconnecting",
+    "maxidletimems",
+    "maxpoolsize",
+    "maxstalenessseconds",
+    "minpoolsize",
+    "readconcernlevel",
+    "readpreference",
+    "readpreferencetags",
+    "replicaset",
+    "retryreads",
+    "retrywrites",
+    "servermonitoringmode",
+    "serverselectiontimeoutms",
+    "srvmaxhosts",
+    "srvservicename",
+    "ssl",
+    "tls",
+    "tlsallowinvalidcertificates",
+    "tlscafile",
+    "tlscertificatekeyfile",
+    "tlsinsecure",
+    "w",
+    "wtimeoutms",
+];
+
+/// Of other languages' drivers, and not passed on: this one refuses the first. A call ends within the store's time-out all the same.
+const BOUNDED: [&str; 2] = ["sockettimeoutms", "waitqueuetimeoutms"];
+
+/// How an error for an unknown option names them, the usual ones.
+const DRIVERS_MEANT: &str =
+    "the driver's (authSource, replicaSet, directConnection, tls, tlsCAFile, appName, retryWrites and its others)";
+
+const FORM: Error = Error::fixed(
+    ErrorKind::Config,
+    "the URL or one of the driver's options in it is not of the form mongodb://user:password@host:port/database; \
+     in user and password, what is no letter and no digit is percent-encoded",
+);
+
+/// What a URL says, before anybody is asked where the servers are.
+#[derive(Debug)]
+struct Parsed {
+    server: ConnectionString,
+    settings: Settings,
+    create: Option<bool>,
+    pool: Option<usize>,
+}
+
+/// The builder that `url` describes. With `mongodb+srv:` the servers are looked up.
+pub(crate) async fn builder(url: &str) -> Result<MongoStoreBuilder> {
+    let Parsed { server, settings, create, pool } = parse(url)?;
+    let options = timeout(settings.timeout, ClientOptions::parse(server)).await.map_err(|_| TIMED_OUT)?;
+    let mut builder = MongoStore::builder(options.map_err(|error| at_open(&error))?);
+    builder.settings = settings;
+    builder.create = create.unwrap_or(builder.create);
+    builder.pool = pool.unwrap_or(builder.pool);
+    Ok(builder)
+}
+
+fn parse(url: &str) -> Result<Parsed> {
+    let (place, mut query) = split(url)?;
+    if !place.starts_with("mongodb://") && !place.starts_with("mongodb+srv://") {
+        return wrong("a URL of this store begins with mongodb:// or mongodb+srv://");
+    }
+    let mut settings = Settings::new();
+    settings.read(&mut query)?;
+    let (create, pool) = (query.truth("create")?, query.number("pool")?);
+    let drivers = query.drivers(DRIVERS_MEANT, |name| {
+        let name = name.to_ascii_lowercase();
+        DRIVERS.contains(&&*name) || BOUNDED.contains(&&*name)
+    });
+    query.finish()?;
+    let bounded = |pair: &&str| BOUNDED.contains(&&*pair.split('=').next().unwrap_or_default().to_ascii_lowercase());
+    let drivers: Vec<_> = drivers.split('&').filter(|pair| !bounded(pair)).collect();
+    // What the driver says would quote what it could not read.
+    let mut server = ConnectionString::parse(format!("{place}?{}", drivers.join("&"))).map_err(|_| FORM)?;
+    if server.tls.is_none() && !is_local(&server.host_info) {
+        server.tls = Some(Tls::Enabled(TlsOptions::default()));
+    }
+    Ok(Parsed { server, settings, create, pool })
+}
+
+/// Whether nobody can stand between this machine and the servers.
+fn is_local(hosts: &HostInfo) -> bool {
+    match hosts {
+        HostInfo::HostIdentifiers(hosts) => hosts.iter().all(|host| match host {
+            ServerAddress::Tcp { host, .. } => is_loopback(host),
+            _ => true,
+        }),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn off_loopback_the_servers_name_is_verified_unless_the_url_says_otherwise() {
+        for (url, tls) in [
+            ("mongodb://localhost/a", false),
+            ("mongodb://127.0.0.1:5433", false),
+            ("mongodb://[::1]/a", false),
+            ("mongodb://localhost,127.0.0.1:27018/a", false),
+            ("mongodb://%2Ftmp%2Fmongodb-27017.sock/a", false),
+            ("mongodb://db.example/a?tls=false", false),
+            ("mongodb://db.example/a?ssl=false", false),
+            ("mongodb://db.example/a", true),
+            ("mongodb://localhost,10.0.0.7/a?replicaSet=rs0", true),
+            ("mongodb+srv://cluster.example/a", true),
+            ("mongodb://localhost/a?tls=true", true),
+        ] {
+            let server = parse(url).unwrap_or_else(|error| panic!("{url}: {error}")).server;
+            let options = match server.tls {
+                Some(Tls::Enabled(options)) => Some(options),
+                _ => None,
+            };
+            assert_eq!(options.is_some(), tls, "{url}");
+            assert!(options.is_none_or(|options| options.allow_invalid_certificates != Some(true)), "{url}");
+        }
+    }
+
+    #[test]
+    fn options_are_ours_and_the_drivers_in_any_order() {
+        let url = "mongodb://shop:p%40ss@localhost/shop?namespace=web&retryWrites=true&timeout=250&w=1&pool=7&create=false\
+                   &appName=shop&readPreference=secondary&queue=9&wTimeoutMS=5&socketTimeoutMS=7&waitQueueTimeoutMS=7";
+        let Parsed { server, settings, create, pool } = parse(url).unwrap();
+        assert_eq!((settings.namespace.as_str(), settings.timeout.as_millis(), settings.queue), ("web", 250, 9));
+        assert_eq!((create, pool), (Some(false), Some(7)));
+        #[allow(deprecated, reason = "the driver refuses what says that it has one")]
+        let socket = server.socket_timeout;
+        assert_eq!((socket, server.wait_queue_timeout()), (None, None));
+        assert_eq!(server.app_name.as_deref(), Some("shop"));
+        assert_eq!(server.default_database.as_deref(), Some("shop"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (url, part) in [
+            ("postgres://db", "begins with mongodb://"),
+            ("mongodb:/db", "begins with mongodb://"),
+            ("mongodb://db?creat=true", "unknown option `creat` in the URL; known are namespace, timeout"),
+            ("mongodb://db?create=maybe", "create is not true or false"),
+            ("mongodb://db?timeout=5s", "milliseconds"),
+            ("mongodb://db?pool=many", "a number"),
+            ("mongodb://db?namespace=%ff", "not UTF-8"),
+            ("mongodb://me:hunter2@db:port/a", "is not of the form"),
+            ("mongodb://me:hunter2:x@db/a", "is not of the form"),
+            ("mongodb://db?w=hunter2&journal=hunter2", "is not of the form"),
+        ] {
+            let error = parse(url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+            assert!(error.to_string().contains(part), "{url}: {error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{url}: {error:?}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The store proves the contract. `cargo test -p store-mongo --test conformance -- --list` names the clauses.
+
+mod common;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::Server;
+use conformance::{Harness, Subject};
+use session_core::{Result, Store, async_trait};
+use store_mongo::MongoStore;
+use tokio::sync::OnceCell;
+
+const TIME_OUT: Duration = Duration::from_secs(5);
+
+/// A server of somebody's own removes the expired once a minute, and may be about it for a while.
+const EXPIRY_DELAY: Duration = Duration::from_secs(150);
+
+/// All namespaces in one database: there they must be apart.
+struct Mongo(OnceCell<Arc<Server>>);
+
+impl Mongo {
+    async fn server(&self) -> &Server {
+        self.0.get_or_init(async || Server::get()).await
+    }
+}
+
+async fn open(url: &str, namespace: &str) -> Result<Arc<dyn Store>> {
+    let namespace: String = namespace.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let options = format!("namespace={namespace}&timeout={}", TIME_OUT.as_millis());
+    let separator = if url.contains('?') { '&' } else { '?' };
+    Ok(Arc::new(MongoStore::connect(&format!("{url}{separator}{options}")).await?))
+}
+
+#[async_trait]
+impl Harness for Mongo {
+    async fn subject(&self) -> Result<Subject> {
+        let server = self.server().await;
+        let subject = Subject::new("store-mongo", env!("CARGO_PKG_VERSION")).server(server.version().await);
+        let subject = subject.address(server.address()).time_out(TIME_OUT).expiry_delay(EXPIRY_DELAY);
+        Ok(if server.password().is_empty() { subject } else { subject.secret(server.password()) })
+    }
+
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
+        open(self.server().await.url(), namespace).await
+    }
+
+    async fn open_through(&self, proxy: SocketAddr, namespace: &str) -> Result<Arc<dyn Store>> {
+        open(&self.server().await.url_through(proxy), namespace).await
+    }
+
+    async fn clean(&self, namespace: &str) {
+        self.server().await.clean(namespace).await;
+    }
+}
+
+fn main() -> ExitCode {
+    conformance::run(Mongo(OnceCell::new()))
+}

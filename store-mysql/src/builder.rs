@@ -1,0 +1,168 @@
+//! How a store is opened.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session_core::Result;
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySql, MySqlPool};
+use store_options::{Settings, within};
+use store_sqlx::{Bounds, Links, SetUp, Source, SqlStore};
+
+use crate::schema::{self, Statements};
+use crate::{MysqlStore, open};
+
+/// How a [`MysqlStore`] is opened; from [`MysqlStore::builder`] or [`MysqlStore::from_pool`].
+#[derive(Clone)]
+#[must_use = "a builder does nothing until the store is opened"]
+pub struct MysqlStoreBuilder {
+    place: Place,
+    pub(crate) settings: Settings,
+    pub(crate) create: bool,
+    pub(crate) pool: usize,
+}
+
+#[derive(Clone)]
+enum Place {
+    Server(Box<MySqlConnectOptions>),
+    Pool(MySqlPool),
+}
+
+impl MysqlStoreBuilder {
+    fn at(place: Place) -> Self {
+        Self { place, settings: Settings::new(), create: true, pool: 8 }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ssl_mode(&self) -> Option<sqlx::mysql::MySqlSslMode> {
+        match &self.place {
+            Place::Server(options) => Some(options.get_ssl_mode()),
+            Place::Pool(_) => None,
+        }
+    }
+
+    /// The table's name, of the form that [`Namespace`](session_core::Namespace) allows. Default: `sessions`.
+    pub fn namespace(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.settings.namespace);
+        self
+    }
+
+    /// How long a call may take, waiting included, and how long opening may. 1 ms to 1 hour. Default: 5 s.
+    ///
+    /// The server waits for locks for half of it, in whole seconds and for one at least.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// Whether tables are made where there are none. Default: yes.
+    ///
+    /// Without it [`MysqlStore::schema`] tells a migration tool what to make.
+    pub const fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// How many connections there are at most, 1 to 1000. Default: 8.
+    ///
+    /// Calls travel together, so a few carry a lot: more of them make smaller batches.
+    pub const fn pool(mut self, connections: usize) -> Self {
+        self.pool = connections;
+        self
+    }
+
+    /// How many calls of a kind may wait before further ones wait for room within their time-out. At least 1. Default: 16,384.
+    pub const fn queue(mut self, calls: usize) -> Self {
+        self.settings.queue = calls;
+        self
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, an account or database that the
+    /// server refuses, a server that is too old, tables that are missing when they are not to be created, that are of another
+    /// layout, or that the account may not use;
+    /// [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) when the server does not answer within the time-out.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time and I/O enabled.
+    pub async fn open(self) -> Result<MysqlStore> {
+        let namespace = self.settings.check()?;
+        within("pool", self.pool, 1..=1000)?;
+        let timeout = self.settings.timeout;
+        let source = match self.place {
+            // The mode is set with all else that the store relies on.
+            Place::Server(options) => Source::Own(
+                Box::new(options.pipes_as_concat(false).no_engine_substitution(false).disable_statement_logging()),
+                Some(set_up(timeout)),
+            ),
+            Place::Pool(pool) => Source::Pool(pool),
+        };
+        let links = Links::new(source, self.pool, timeout);
+        let server = open::prepare(&links, &namespace, self.create, timeout).await?;
+        let statements = Statements::new(&namespace, timeout, server.purge_rows());
+        let bounds = Bounds::new(self.settings, self.pool);
+        let bounds = bounds.batch_bytes(server.batch_bytes()).max_data_len(server.max_data_len());
+        Ok(MysqlStore(Arc::new(SqlStore::new(links, statements, bounds))))
+    }
+}
+
+fn set_up(timeout: Duration) -> SetUp<MySql> {
+    let sql: Arc<str> = schema::set_up(timeout).into();
+    Box::new(move |connection| {
+        let sql = Arc::clone(&sql);
+        Box::pin(async move { connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(drop) })
+    })
+}
+
+impl fmt::Debug for MysqlStoreBuilder {
+    /// Without the options, which hold the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MysqlStoreBuilder")
+            .field("settings", &self.settings)
+            .field("create", &self.create)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MysqlStore {
+    /// A store on the server that `options` name.
+    ///
+    /// ```no_run
+    /// use session_core::seconds;
+    /// use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
+    /// use store_mysql::MysqlStore;
+    ///
+    /// # async fn example() -> session_core::Result<()> {
+    /// let server = MySqlConnectOptions::new().host("db.example").database("shop").ssl_mode(MySqlSslMode::VerifyIdentity);
+    /// let store = MysqlStore::builder(server).namespace("web_sessions").timeout(seconds(2)).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(options: MySqlConnectOptions) -> MysqlStoreBuilder {
+        MysqlStoreBuilder::at(Place::Server(Box::new(options)))
+    }
+
+    /// A store on the connections of a pool that the application has already.
+    ///
+    /// They are used as they are, whatever their `sql_mode`, time zone and isolation level: give them an
+    /// `innodb_lock_wait_timeout` and a `lock_wait_timeout` below the store's time-out, and leave `autocommit` on.
+    /// The driver's pool asks the server about each connection that is taken and given back,
+    /// so connections of the store's own are faster.
+    ///
+    /// ```no_run
+    /// use store_mysql::MysqlStore;
+    ///
+    /// # async fn example(pool: sqlx::MySqlPool) -> session_core::Result<()> {
+    /// let store = MysqlStore::from_pool(pool).namespace("web_sessions").open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_pool(pool: MySqlPool) -> MysqlStoreBuilder {
+        let size = pool.options().get_max_connections() as usize;
+        MysqlStoreBuilder::at(Place::Pool(pool)).pool(size.clamp(1, 8))
+    }
+}

@@ -1,0 +1,252 @@
+//! What each kind of call does: one alone takes the plain statement, several go together.
+
+use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
+use sqlx::mysql::{MySqlArguments, MySqlRow};
+use sqlx::query::Query;
+use sqlx::{Error as Driver, Executor as _, MySql, MySqlConnection};
+use store_sqlx::calls::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch, Write};
+use store_sqlx::{Answered, Dialect, Failure, Sql, rows};
+
+use crate::error::{self, DUPLICATE};
+use crate::json;
+use crate::schema::{Statements, WIDTHS};
+
+type Bound = Query<'static, MySql, MySqlArguments>;
+
+/// `delete` takes it for any version, as none is negative.
+const ANY: i64 = -1;
+
+impl Dialect for Statements {
+    type Database = MySql;
+
+    fn failure(error: &Driver) -> Failure {
+        error::in_use(error)
+    }
+
+    async fn load(&self, items: &[Load], connection: &mut MySqlConnection) -> Answered<Option<Record>> {
+        if let [item] = items {
+            let query = self.load.query().bind(&item.key.as_bytes()[..]).bind(item.now.as_millis());
+            let row = query.fetch_all(connection).await?.pop();
+            return Ok(vec![row.map(|row| rows::record(&row, 0)).transpose()]);
+        }
+        let at = WIDTHS.iter().position(|width| *width >= items.len()).unwrap_or(WIDTHS.len() - 1);
+        let mut found = Vec::with_capacity(items.len());
+        for items in items.chunks(WIDTHS[at]) {
+            let last = &items[items.len() - 1];
+            let padded = items.iter().chain(std::iter::repeat(last)).take(WIDTHS[at]);
+            let query = padded.fold(self.load_many[at].query(), |query, item| query.bind(&item.key.as_bytes()[..]));
+            found.extend(query.fetch_all(&mut *connection).await?);
+        }
+        Ok(calls::loaded(items, &rows::by_key(&found)))
+    }
+
+    async fn create(&self, items: &[Create], connection: &mut MySqlConnection) -> Answered<Outcome> {
+        if let [item] = items {
+            return self.create_one(item, connection).await.map(|outcome| vec![outcome]);
+        }
+        // All of them, or none where a key is there already: then each comes alone.
+        let rows = json::rows(items, |item| &item.key, |row, item| row.record(&item.record));
+        self.insert_many.query().bind(rows).execute(connection).await?;
+        Ok(items.iter().map(|_| Ok(Outcome::Done)).collect())
+    }
+
+    async fn save(&self, items: &[Save], connection: &mut MySqlConnection) -> Answered<Outcome> {
+        if let [item] = items {
+            return self.save_one(item, connection).await.map(|outcome| vec![outcome]);
+        }
+        let rows = json::rows(items, Write::place, |row, item| {
+            row.number(item.expected.as_i64());
+            row.number(item.now.as_millis());
+            row.record(&item.record);
+        });
+        self.together(items, &self.save_many, rows, connection).await
+    }
+
+    async fn touch(&self, items: &[Touch], connection: &mut MySqlConnection) -> Answered<Outcome> {
+        if let [Touch { now, key, expires_at }] = items {
+            let query = self.touch.query().bind(expires_at.as_millis()).bind(&key.as_bytes()[..]).bind(now.as_millis());
+            let touched = query.execute(connection).await?.rows_affected() > 0;
+            return Ok(vec![Ok(if touched { Outcome::Done } else { Outcome::Missing })]);
+        }
+        let rows = json::rows(items, Write::place, |row, item| {
+            row.number(item.now.as_millis());
+            row.number(item.expires_at.as_millis());
+        });
+        self.together(items, &self.touch_many, rows, connection).await
+    }
+
+    async fn delete(&self, items: &[Delete], connection: &mut MySqlConnection) -> Answered<Outcome> {
+        if let [item] = items {
+            return self.delete_one(item, connection).await.map(|outcome| vec![outcome]);
+        }
+        let rows = json::rows(items, Write::place, |row, item| {
+            row.number(item.now.as_millis());
+            row.number(item.expected.map_or(ANY, Version::as_i64));
+        });
+        self.together(items, &self.delete_many, rows, connection).await
+    }
+
+    async fn list(
+        &self,
+        List { now, of, limit }: &List,
+        connection: &mut MySqlConnection,
+    ) -> sqlx::Result<Result<Vec<(StoreKey, Record)>>> {
+        let query = match of {
+            Listed::Of(principal) => self.sessions_of.query().bind(principal.as_str().as_bytes()),
+            Listed::After(key) => self.scan.query().bind(key.as_ref().map_or(&[][..], |key| key.as_bytes())),
+        };
+        let found = query.bind(now.as_millis()).bind(i64::from(*limit)).fetch_all(connection).await?;
+        Ok(found.iter().map(rows::keyed).collect())
+    }
+
+    async fn sweep(&self, Sweep { now, what }: &Sweep, connection: &mut MySqlConnection) -> sqlx::Result<(u64, bool)> {
+        match what {
+            Swept::Expired(limit) => self.purge(*now, *limit, connection).await,
+            Swept::Of(principal, keep) => {
+                // What is committed while it runs is seen, and nothing slips in behind it.
+                connection.execute("set transaction isolation level repeatable read").await?;
+                let keep = keep.as_ref().map_or(&[][..], |key| key.as_bytes());
+                let query = self.delete_all.query().bind(principal.as_str().as_bytes()).bind(now.as_millis());
+                Ok((query.bind(keep).execute(connection).await?.rows_affected(), false))
+            }
+        }
+    }
+}
+
+impl Statements {
+    async fn create_one(&self, item: &Create, connection: &mut MySqlConnection) -> sqlx::Result<Result<Outcome>> {
+        let Create { now, key, record } = item;
+        loop {
+            let query = bind(self.insert.query().bind(&key.as_bytes()[..]), record);
+            match query.execute(&mut *connection).await {
+                Ok(_) => return Ok(Ok(Outcome::Done)),
+                Err(error) if error::number(&error) == Some(DUPLICATE) => {}
+                Err(error) => return Err(error),
+            }
+            let query = bind(self.replace.query(), record).bind(&key.as_bytes()[..]).bind(now.as_millis());
+            if query.execute(&mut *connection).await?.rows_affected() > 0 {
+                return Ok(Ok(Outcome::Done));
+            }
+            match self.stored(key, *now, connection).await? {
+                Ok(Some(version)) if version == record.version => return Ok(Ok(Outcome::Done)),
+                Ok(Some(_)) => return Ok(Ok(Outcome::Exists)),
+                // It went between the statements.
+                Ok(None) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    async fn save_one(&self, item: &Save, connection: &mut MySqlConnection) -> sqlx::Result<Result<Outcome>> {
+        let Save { now, key, expected, record } = item;
+        loop {
+            let query = bind(self.save.query(), record).bind(&key.as_bytes()[..]);
+            let query = query.bind(expected.as_i64()).bind(now.as_millis());
+            // Matched rows, as the driver asks for: also one that holds these very values already.
+            if query.execute(&mut *connection).await?.rows_affected() > 0 {
+                return Ok(Ok(Outcome::Done));
+            }
+            match self.stored(key, *now, connection).await?.map(|live| item.refused(live)) {
+                Ok(Some(outcome)) => return Ok(Ok(outcome)),
+                Ok(None) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    async fn delete_one(&self, item: &Delete, connection: &mut MySqlConnection) -> sqlx::Result<Result<Outcome>> {
+        let Delete { now, key, expected } = item;
+        let version = expected.map_or(ANY, Version::as_i64);
+        loop {
+            let query = self.delete.query().bind(&key.as_bytes()[..]).bind(now.as_millis()).bind(version).bind(version);
+            if query.execute(&mut *connection).await?.rows_affected() > 0 {
+                return Ok(Ok(Outcome::Done));
+            }
+            if expected.is_none() {
+                return Ok(Ok(Outcome::Missing));
+            }
+            match self.stored(key, *now, connection).await?.map(|live| item.refused(live)) {
+                Ok(Some(outcome)) => return Ok(Ok(outcome)),
+                Ok(None) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    /// The version of the live record, for a statement that changed nothing.
+    async fn stored(
+        &self,
+        key: &StoreKey,
+        now: Timestamp,
+        connection: &mut MySqlConnection,
+    ) -> sqlx::Result<Result<Option<Version>>> {
+        let query = self.version.query().bind(&key.as_bytes()[..]).bind(now.as_millis());
+        Ok(query.fetch_all(connection).await?.first().map(|row| rows::version(row, 0)).transpose())
+    }
+
+    /// A batch of writes to what is there: locks it, changes it, and tells the outcomes from what was locked.
+    async fn together<W: Write>(
+        &self,
+        items: &[W],
+        write: &Sql<MySql>,
+        rows: String,
+        connection: &mut MySqlConnection,
+    ) -> Answered<Outcome> {
+        let keys = json::rows(items, Write::place, |_, _| ());
+        connection.execute("start transaction").await?;
+        match within(&self.lock_many, keys, write, rows, connection).await {
+            Ok(found) => Ok(calls::outcomes(items, &rows::found(&found))),
+            Err(error @ Driver::Database(_)) => {
+                // A lock that was not to be had ends the statement and leaves the transaction open.
+                // Where that cannot be ended, the connection has to be.
+                connection.execute("rollback").await.map_err(unknown)?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Without locks first, by the index; then by the keys in their order, as all writers do.
+    async fn purge(&self, now: Timestamp, limit: u32, connection: &mut MySqlConnection) -> sqlx::Result<(u64, bool)> {
+        let limit = limit.min(self.purge_rows);
+        let query = self.expired.query().bind(now.as_millis()).bind(i64::from(limit));
+        let expired = query.fetch_all(&mut *connection).await?;
+        let keys: Vec<StoreKey> = expired.iter().filter_map(|row| rows::key(row, 0).ok()).collect();
+        if keys.is_empty() {
+            return Ok((0, false));
+        }
+        let query = self.purge.query().bind(json::rows(&keys, |key| key, |_, _| ())).bind(now.as_millis());
+        let removed = query.execute(connection).await?.rows_affected();
+        Ok((removed, expired.len() == limit as usize))
+    }
+}
+
+async fn within(
+    lock: &Sql<MySql>,
+    keys: String,
+    write: &Sql<MySql>,
+    rows: String,
+    connection: &mut MySqlConnection,
+) -> sqlx::Result<Vec<MySqlRow>> {
+    let found = lock.query().bind(keys).fetch_all(&mut *connection).await?;
+    if !found.is_empty() {
+        write.query().bind(rows).execute(&mut *connection).await?;
+    }
+    match connection.execute("commit").await {
+        Err(error) if !matches!(error::in_use(&error), Failure::Again(_)) => Err(unknown(error)),
+        Err(error) => Err(error),
+        Ok(_) => Ok(found),
+    }
+}
+
+/// An error after which nobody knows how it stands.
+fn unknown(error: Driver) -> Driver {
+    Driver::Io(std::io::Error::other(error))
+}
+
+/// A record's columns, in the order in which the statements name them.
+fn bind(query: Bound, record: &Record) -> Bound {
+    let query = query.bind(record.version.as_i64()).bind(record.created_at.as_millis());
+    let query = query.bind(record.expires_at.as_millis());
+    query.bind(rows::name(record).map(str::as_bytes)).bind(&record.data[..])
+}

@@ -1,0 +1,270 @@
+//! Tables, indexes, statements: all the SQL there is.
+//!
+//! Names are in backticks, which mean the same under every `sql_mode`; strings are in single quotes and hold nothing that one
+//! could take in another way. `session.layouts` holds a dot, which no namespace has.
+
+use std::time::Duration;
+
+use session_core::Namespace;
+use sqlx::MySql;
+
+/// Which layout this release reads and writes.
+pub(crate) const LAYOUT: i32 = 1;
+
+/// Everything a namespace needs, a statement each. Running them again changes nothing.
+///
+/// The layout is told first: statements that make tables commit by themselves, and a table without a layout would be
+/// somebody else's to a process that starts meanwhile.
+///
+/// `expires_at` serves the purge, `principal` the lists. Both are bytes or numbers: no collation folds anything.
+pub(crate) fn create(namespace: &Namespace) -> [String; 3] {
+    [
+        "create table if not exists `session.layouts` (
+  `namespace` varbinary(40) not null primary key,
+  `layout` int not null
+) engine = InnoDB"
+            .to_owned(),
+        format!("insert ignore into `session.layouts` (`namespace`, `layout`) values ('{namespace}', {LAYOUT})"),
+        format!(
+            "create table if not exists `{namespace}` (
+  `key` varbinary(32) not null,
+  `version` bigint not null,
+  `created_at` bigint not null, -- milliseconds since 1970 UTC, as is
+  `expires_at` bigint not null, -- this
+  `principal` varbinary(255) null,
+  `data` longblob not null,
+  primary key (`key`),
+  key `expires_at` (`expires_at`),
+  key `principal` (`principal`)
+) engine = InnoDB"
+        ),
+    ]
+}
+
+/// The columns of a namespace's table and their types, as `COLUMNS_OF` tells them.
+pub(crate) const COLUMNS: [(&str, &str); 6] = [
+    ("key", "varbinary"),
+    ("version", "bigint"),
+    ("created_at", "bigint"),
+    ("expires_at", "bigint"),
+    ("principal", "varbinary"),
+    ("data", "longblob"),
+];
+
+/// What the store has to know of the server. Asked for by name, as either server has variables that the other does not know.
+pub(crate) const VARIABLES: &str =
+    "show variables where `variable_name` in ('autocommit', 'max_allowed_packet', 'version')";
+/// The database that is in use, or null.
+pub(crate) const DATABASE: &str = "select cast(database() as binary)";
+/// Table: the storage engine.
+pub(crate) const ENGINE_OF: &str = "select cast(`engine` as binary) from `information_schema`.`tables` \
+    where `table_schema` = database() and `table_name` = ?";
+/// Table: its columns and their types.
+pub(crate) const COLUMNS_OF: &str = "select cast(`column_name` as binary), cast(`data_type` as binary) \
+    from `information_schema`.`columns` where `table_schema` = database() and `table_name` = ?";
+/// Namespace: its layout.
+pub(crate) const GET_LAYOUT: &str = "select cast(`layout` as signed) from `session.layouts` where `namespace` = ?";
+
+/// Statements that do nothing, each of which the server refuses to whoever lacks the right of that name.
+pub(crate) fn rights(namespace: &Namespace) -> [(&'static str, String); 4] {
+    [
+        ("select", format!("select `key` from `{namespace}` where false")),
+        (
+            "insert",
+            format!(
+                "insert into `{namespace}` (`key`, {COLUMN_LIST}) select 0x00, 0, 0, 0, null, 0x00 from dual where false"
+            ),
+        ),
+        ("update", format!("update `{namespace}` set `version` = 0 where false")),
+        ("delete", format!("delete from `{namespace}` where false")),
+    ]
+}
+
+/// What is done to each connection of the store's own.
+///
+/// Waiting for a lock ends before the time-out where seconds allow it, so that one row that somebody holds does not take the
+/// time of all that travel with it. READ COMMITTED locks the rows that are asked for, and no gaps between them.
+/// MariaDB ends by itself what nobody waits for any more; MySQL does so for reads, by a hint.
+pub(crate) fn set_up(timeout: Duration) -> String {
+    let wait = (timeout.as_secs() / 2).max(1);
+    let seconds = timeout.as_secs_f64();
+    format!(
+        "set session transaction isolation level read committed; \
+         set session autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+         innodb_lock_wait_timeout = {wait}, lock_wait_timeout = {wait} /*M!100600 , max_statement_time = {seconds:.3} */"
+    )
+}
+
+type Sql = store_sqlx::Sql<MySql>;
+
+/// So many keys go into one statement of loads: the next of these, with the last key repeated. A few widths, so that each is
+/// prepared once.
+pub(crate) const WIDTHS: [usize; 4] = [4, 16, 64, 128];
+
+/// The statements of one namespace. Those for many keys take rows as JSON, bytes in hexadecimal digits; see [`crate::rows`].
+pub(crate) struct Statements {
+    /// key, now: version, created_at, expires_at, principal, data.
+    pub(crate) load: Sql,
+    /// As many keys as `WIDTHS` says: key and what `load` gives, expired ones too.
+    pub(crate) load_many: [Sql; WIDTHS.len()],
+    /// key, now: version.
+    pub(crate) version: Sql,
+    /// key, version, created_at, expires_at, principal, data: refused where the key is.
+    pub(crate) insert: Sql,
+    /// The same, for many: all or none.
+    pub(crate) insert_many: Sql,
+    /// version, created_at, expires_at, principal, data, key, now: changes an expired row.
+    pub(crate) replace: Sql,
+    /// version, created_at, expires_at, principal, data, key, expected, now: changes a row if it was live in that version.
+    pub(crate) save: Sql,
+    /// Keys: key, version and expires_at of what is there, which is locked in the order of the keys.
+    pub(crate) lock_many: Sql,
+    /// key, expected, now, version, created_at, expires_at, principal, data, for many.
+    pub(crate) save_many: Sql,
+    /// expires_at, key, now.
+    pub(crate) touch: Sql,
+    /// key, now, expires_at, for many.
+    pub(crate) touch_many: Sql,
+    /// key, now, version or -1 for any, the same again.
+    pub(crate) delete: Sql,
+    /// key, now, version or -1 for any, for many.
+    pub(crate) delete_many: Sql,
+    /// instant, limit: keys.
+    pub(crate) expired: Sql,
+    /// Keys, instant: removes those that are expired still.
+    pub(crate) purge: Sql,
+    /// principal, now, limit: key and what `load` gives.
+    pub(crate) sessions_of: Sql,
+    /// principal, now, key to keep or nothing.
+    pub(crate) delete_all: Sql,
+    /// key to go on after, now, limit: key and what `load` gives.
+    pub(crate) scan: Sql,
+    /// How many rows a purge takes at most.
+    pub(crate) purge_rows: u32,
+}
+
+const COLUMN_LIST: &str = "`version`, `created_at`, `expires_at`, `principal`, `data`";
+const ASSIGNED: &str = "`version` = ?, `created_at` = ?, `expires_at` = ?, `principal` = ?, `data` = ?";
+/// The server's own clock in milliseconds since 1970, whatever its time zone.
+const SERVER_NOW: &str = "timestampdiff(microsecond, '1970-01-01 00:00:00', utc_timestamp(3)) div 1000";
+
+/// Rows of these columns, from a parameter that holds an array of arrays in JSON.
+fn rows(columns: &[(&str, &str)]) -> String {
+    let columns: Vec<_> =
+        columns.iter().enumerate().map(|(at, (name, kind))| format!("{name} {kind} path '$[{at}]'")).collect();
+    format!("json_table(?, '$[*]' columns ({}))", columns.join(", "))
+}
+
+const KEY: (&str, &str) = ("k", "varchar(64)");
+const EXPECTED: (&str, &str) = ("expected", "bigint");
+const NOW: (&str, &str) = ("now", "bigint");
+const RECORD: [(&str, &str); 5] = [
+    ("version", "bigint"),
+    ("created_at", "bigint"),
+    ("expires_at", "bigint"),
+    ("principal", "varchar(510)"),
+    ("data", "longtext"),
+];
+
+impl Statements {
+    pub(crate) fn new(namespace: &Namespace, timeout: Duration, purge_rows: u32) -> Self {
+        let table = format!("`{namespace}`");
+        let hint = format!("/*+ max_execution_time({}) */", timeout.as_millis().max(1));
+        // In this order, whatever the optimizer thinks of small tables: rows are locked in the order in which they are given,
+        // and none besides.
+        let joined = format!("straight_join {table} t force index (primary) on t.`key` = unhex(i.k)");
+        let load_many = |width: usize| {
+            let marks = vec!["?"; width].join(", ");
+            Sql::from(format!("select `key`, {COLUMN_LIST} from {table} where `key` in ({marks})"))
+        };
+        let record = [&[KEY][..], &RECORD].concat();
+        let save = [&[KEY, EXPECTED, NOW][..], &RECORD].concat();
+        Self {
+            load: format!("select {COLUMN_LIST} from {table} where `key` = ? and `expires_at` > ?").into(),
+            load_many: WIDTHS.map(load_many),
+            version: format!("select `version` from {table} where `key` = ? and `expires_at` > ?").into(),
+            insert: format!("insert into {table} (`key`, {COLUMN_LIST}) values (?, ?, ?, ?, ?, ?)").into(),
+            insert_many: format!(
+                "insert into {table} (`key`, {COLUMN_LIST}) select unhex(i.k), i.version, i.created_at, i.expires_at, \
+                 unhex(i.principal), unhex(i.data) from {} i",
+                rows(&record)
+            )
+            .into(),
+            replace: format!("update {table} set {ASSIGNED} where `key` = ? and `expires_at` <= ?").into(),
+            save: format!("update {table} set {ASSIGNED} where `key` = ? and `version` = ? and `expires_at` > ?").into(),
+            // The limit, which is above any batch, keeps the rows a table of their own: MySQL locks no JSON.
+            lock_many: format!(
+                "select t.`key`, t.`version`, t.`expires_at` from \
+                 (select unhex(k) k from {} j limit 1000000) i \
+                 straight_join {table} t force index (primary) on t.`key` = i.k for update",
+                rows(&[KEY])
+            )
+            .into(),
+            save_many: format!(
+                "update {} i {joined} set t.`version` = i.version, t.`created_at` = i.created_at, \
+                 t.`expires_at` = i.expires_at, t.`principal` = unhex(i.principal), t.`data` = unhex(i.data) \
+                 where t.`version` = i.expected and t.`expires_at` > i.now",
+                rows(&save)
+            )
+            .into(),
+            touch: format!(
+                "update {table} set `expires_at` = greatest(`expires_at`, ?) where `key` = ? and `expires_at` > ?"
+            )
+            .into(),
+            touch_many: format!(
+                "update {} i {joined} set t.`expires_at` = i.expires_at \
+                 where t.`expires_at` > i.now and t.`expires_at` < i.expires_at",
+                rows(&[KEY, NOW, ("expires_at", "bigint")])
+            )
+            .into(),
+            delete: format!("delete from {table} where `key` = ? and `expires_at` > ? and (`version` = ? or ? < 0)").into(),
+            delete_many: format!(
+                "delete t from {} i {joined} where t.`expires_at` > i.now and (t.`version` = i.expected or i.expected < 0)",
+                rows(&[KEY, NOW, EXPECTED])
+            )
+            .into(),
+            expired: format!(
+                "select {hint} `key` from {table} force index (`expires_at`) \
+                 where `expires_at` <= least(?, {SERVER_NOW}) order by `expires_at` limit ?"
+            )
+            .into(),
+            purge: format!(
+                "delete t from {} i {joined} where t.`expires_at` <= least(?, {SERVER_NOW})",
+                rows(&[KEY])
+            )
+            .into(),
+            sessions_of: format!(
+                "select {hint} `key`, {COLUMN_LIST} from {table} where `principal` = ? and `expires_at` > ? limit ?"
+            )
+            .into(),
+            // By this index, in which nothing moves that keeps its principal.
+            delete_all: format!(
+                "delete t from {table} t force index (`principal`) \
+                 where t.`principal` = ? and t.`expires_at` > ? and t.`key` <> ?"
+            )
+            .into(),
+            scan: format!(
+                "select {hint} `key`, {COLUMN_LIST} from {table} force index (primary) \
+                 where `key` > ? and `expires_at` > ? order by `key` limit ?"
+            )
+            .into(),
+            purge_rows,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_enough_for_the_server() {
+        let longest = Namespace::new(&"x".repeat(Namespace::MAX_LEN)).unwrap();
+        let schema = create(&longest).join(";");
+        let names = schema.split('`').skip(1).step_by(2);
+        assert!(names.clone().count() > 5);
+        for name in names {
+            assert!(name.len() <= 64, "{name}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The store proves the contract on MariaDB.
+
+mod common;
+
+use std::process::ExitCode;
+
+use common::{Kind, Suite};
+
+fn main() -> ExitCode {
+    conformance::run(Suite::on("store-mysql/mariadb", Kind::Mariadb))
+}

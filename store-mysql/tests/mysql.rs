@@ -1,0 +1,11 @@
+//! The store proves the contract on MySQL. `cargo test -p store-mysql --test mysql -- --list` names the clauses.
+
+mod common;
+
+use std::process::ExitCode;
+
+use common::{Kind, Suite};
+
+fn main() -> ExitCode {
+    conformance::run(Suite::on("store-mysql", Kind::Mysql))
+}

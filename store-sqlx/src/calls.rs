@@ -1,0 +1,235 @@
+//! What calls carry, and what a write's answer is once it is known what lay under its key.
+
+use std::collections::HashMap;
+
+use session_core::{Error, Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
+use store_batch::Item;
+
+/// What a call puts on the wire besides its data, about.
+const OVERHEAD: usize = 128;
+
+/// [`Store::load`](session_core::Store::load).
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The call's instant.
+    pub now: Timestamp,
+    /// What is asked for.
+    pub key: StoreKey,
+}
+
+/// [`Store::create`](session_core::Store::create).
+#[derive(Clone, Debug)]
+pub struct Create {
+    /// The call's instant.
+    pub now: Timestamp,
+    /// Where.
+    pub key: StoreKey,
+    /// What.
+    pub record: Record,
+}
+
+/// [`Store::save`](session_core::Store::save).
+#[derive(Clone, Debug)]
+pub struct Save {
+    /// The call's instant.
+    pub now: Timestamp,
+    /// Where.
+    pub key: StoreKey,
+    /// What has to be there.
+    pub expected: Version,
+    /// What comes there.
+    pub record: Record,
+}
+
+/// [`Store::touch`](session_core::Store::touch).
+#[derive(Clone, Debug)]
+pub struct Touch {
+    /// The call's instant.
+    pub now: Timestamp,
+    /// Where.
+    pub key: StoreKey,
+    /// The expiry at least.
+    pub expires_at: Timestamp,
+}
+
+/// [`Store::delete`](session_core::Store::delete).
+#[derive(Clone, Debug)]
+pub struct Delete {
+    /// The call's instant.
+    pub now: Timestamp,
+    /// Where.
+    pub key: StoreKey,
+    /// What has to be there, or anything.
+    pub expected: Option<Version>,
+}
+
+/// A call that reads several records.
+#[derive(Clone, Debug)]
+pub struct List {
+    /// The call's instant.
+    pub now: Timestamp,
+    /// Which records.
+    pub of: Listed,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// What a [`List`] reads.
+#[derive(Clone, Debug)]
+pub enum Listed {
+    /// One person's, in no order.
+    Of(Principal),
+    /// Everybody's, by key, after this one.
+    After(Option<StoreKey>),
+}
+
+/// A call that removes several records.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// The call's instant.
+    pub now: Timestamp,
+    /// Which records.
+    pub what: Swept,
+}
+
+/// What a [`Sweep`] removes.
+#[derive(Clone, Debug)]
+pub enum Swept {
+    /// So many that have expired, at most.
+    Expired(u32),
+    /// One person's live ones but this one.
+    Of(Principal, Option<StoreKey>),
+}
+
+/// What each call answers, and of which key a batch holds one only.
+macro_rules! items {
+    ($($call:ident -> $output:ty, $key:expr, $len:expr;)*) => {$(
+        impl Item for $call {
+            type Output = $output;
+
+            fn key(&self) -> Option<StoreKey> {
+                let key: fn(&$call) -> Option<StoreKey> = $key;
+                key(self)
+            }
+
+            fn len(&self) -> usize {
+                let len: fn(&$call) -> usize = $len;
+                OVERHEAD + len(self)
+            }
+        }
+    )*};
+}
+
+items! {
+    Load -> Option<Record>, |_| None, |_| 0;
+    Create -> Outcome, |call| Some(call.key), |call| call.record.data.len();
+    Save -> Outcome, |call| Some(call.key), |call| call.record.data.len();
+    Touch -> Outcome, |call| Some(call.key), |_| 0;
+    Delete -> Outcome, |call| Some(call.key), |_| 0;
+    List -> Vec<(StoreKey, Record)>, |_| None, |_| 0;
+    // How many were removed, and of the expired whether there may be more.
+    Sweep -> (u64, bool), |_| None, |_| 0;
+}
+
+/// A write to a record that is there: its outcome follows from what lay under its key when the batch locked it.
+pub trait Write: Item<Output = Outcome> {
+    /// The call's instant.
+    fn now(&self) -> Timestamp;
+
+    /// Where.
+    fn place(&self) -> &StoreKey;
+
+    /// Its outcome where a live record of `stored` lay.
+    fn told(&self, stored: Version) -> Outcome;
+}
+
+impl Write for Save {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn place(&self) -> &StoreKey {
+        &self.key
+    }
+
+    fn told(&self, stored: Version) -> Outcome {
+        if stored == self.expected || stored == self.record.version { Outcome::Done } else { Outcome::Conflict }
+    }
+}
+
+impl Write for Touch {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn place(&self) -> &StoreKey {
+        &self.key
+    }
+
+    fn told(&self, _stored: Version) -> Outcome {
+        Outcome::Done
+    }
+}
+
+impl Write for Delete {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn place(&self) -> &StoreKey {
+        &self.key
+    }
+
+    fn told(&self, stored: Version) -> Outcome {
+        match self.expected {
+            Some(expected) if expected != stored => Outcome::Conflict,
+            _ => Outcome::Done,
+        }
+    }
+}
+
+impl Save {
+    /// What it means that the plain statement changed nothing, when what is live is this.
+    /// `None`: it came to be what was expected between the two statements, and the first one may have another try.
+    pub fn refused(&self, live: Option<Version>) -> Option<Outcome> {
+        match live {
+            None => Some(Outcome::Missing),
+            Some(version) if version == self.record.version => Some(Outcome::Done),
+            Some(version) if version == self.expected => None,
+            Some(_) => Some(Outcome::Conflict),
+        }
+    }
+}
+
+impl Delete {
+    /// As [`Save::refused`].
+    pub fn refused(&self, live: Option<Version>) -> Option<Outcome> {
+        match (self.expected, live) {
+            (None, _) | (_, None) => Some(Outcome::Missing),
+            (Some(expected), Some(version)) => (version != expected).then_some(Outcome::Conflict),
+        }
+    }
+}
+
+/// What a batch of writes found, and locked, before it changed it.
+pub type Found = HashMap<StoreKey, Result<(Version, Timestamp), Error>>;
+
+/// The outcomes of a batch, from what it found.
+pub fn outcomes<W: Write>(items: &[W], found: &Found) -> Vec<Result<Outcome>> {
+    let outcome = |item: &W| match found.get(item.place()) {
+        Some(Ok((version, expires_at))) if *expires_at > item.now() => Ok(item.told(*version)),
+        Some(Err(error)) => Err(error.clone()),
+        _ => Ok(Outcome::Missing),
+    };
+    items.iter().map(outcome).collect()
+}
+
+/// The answers of a batch of loads, from the records that it found.
+pub fn loaded(items: &[Load], found: &HashMap<StoreKey, Result<Record>>) -> Vec<Result<Option<Record>>> {
+    let load = |item: &Load| match found.get(&item.key) {
+        Some(Ok(record)) => Ok(record.is_live(item.now).then(|| record.clone())),
+        Some(Err(error)) => Err(error.clone()),
+        None => Ok(None),
+    };
+    items.iter().map(load).collect()
+}

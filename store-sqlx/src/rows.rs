@@ -1,0 +1,111 @@
+//! Rows to records.
+
+use std::collections::HashMap;
+
+use session_core::{Bytes, Error, ErrorKind, Principal, Record, Result, StoreKey, Timestamp, Version};
+use sqlx::{ColumnIndex, Decode, Row, ValueRef as _};
+
+use crate::calls::Found;
+
+const WRONG_TYPE: Error = Error::fixed(ErrorKind::Corrupt, "a column holds a value of another type");
+const NOT_TEXT: Error = Error::fixed(ErrorKind::Corrupt, "a stored principal is not 1 to 255 bytes of UTF-8");
+
+/// A row whose columns are read as bytes and as numbers. The types of columns are checked when a store is opened, so not here.
+pub trait Columns {
+    /// The bytes in a column, if it is not null.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if there is no such column, or something else in it.
+    fn bytes(&self, at: usize) -> Result<Option<&[u8]>>;
+
+    /// The number in a column.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes), and if it is null.
+    fn integer(&self, at: usize) -> Result<i64>;
+}
+
+impl<R> Columns for R
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    for<'r> &'r [u8]: Decode<'r, R::Database>,
+    for<'r> i64: Decode<'r, R::Database>,
+{
+    fn bytes(&self, at: usize) -> Result<Option<&[u8]>> {
+        let value = self.try_get_raw(at).map_err(|_| WRONG_TYPE)?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        <&[u8]>::decode(value).map(Some).map_err(|_| WRONG_TYPE)
+    }
+
+    fn integer(&self, at: usize) -> Result<i64> {
+        let value = self.try_get_raw(at).map_err(|_| WRONG_TYPE)?;
+        i64::decode(value).map_err(|_| WRONG_TYPE)
+    }
+}
+
+/// The record in the columns from `at` on: version, created_at, expires_at, principal, data.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] if it is none.
+pub fn record(row: &impl Columns, at: usize) -> Result<Record> {
+    Ok(Record::new(
+        version(row, at)?,
+        instant(row, at + 1)?,
+        instant(row, at + 2)?,
+        principal(row, at + 3)?,
+        Bytes::copy_from_slice(row.bytes(at + 4)?.ok_or(WRONG_TYPE)?),
+    ))
+}
+
+/// A key and its record.
+///
+/// # Errors
+/// As [`record`].
+pub fn keyed(row: &impl Columns) -> Result<(StoreKey, Record)> {
+    Ok((key(row, 0)?, record(row, 1)?))
+}
+
+/// What [`keyed`] reads from several rows, by key. A row whose key is none has nobody who asks for it.
+pub fn by_key<R: Columns>(rows: &[R]) -> HashMap<StoreKey, Result<Record>> {
+    rows.iter().filter_map(|row| Some((key(row, 0).ok()?, record(row, 1)))).collect()
+}
+
+/// Key, version and expires_at of several rows, by key.
+pub fn found<R: Columns>(rows: &[R]) -> Found {
+    let of = |row| Ok((version(row, 1)?, instant(row, 2)?));
+    rows.iter().filter_map(|row| Some((key(row, 0).ok()?, of(row)))).collect()
+}
+
+/// The key in a column.
+///
+/// # Errors
+/// As [`record`].
+pub fn key(row: &impl Columns, at: usize) -> Result<StoreKey> {
+    StoreKey::from_slice(row.bytes(at)?.ok_or(WRONG_TYPE)?)
+}
+
+/// The version in a column.
+///
+/// # Errors
+/// As [`record`].
+pub fn version(row: &impl Columns, at: usize) -> Result<Version> {
+    Version::from_i64(row.integer(at)?)
+}
+
+fn instant(row: &impl Columns, at: usize) -> Result<Timestamp> {
+    Timestamp::from_millis(row.integer(at)?)
+}
+
+fn principal(row: &impl Columns, at: usize) -> Result<Option<Principal>> {
+    let Some(bytes) = row.bytes(at)? else { return Ok(None) };
+    let text = str::from_utf8(bytes).map_err(|_| NOT_TEXT)?;
+    Principal::new(text).map(Some).map_err(|_| NOT_TEXT)
+}
+
+/// The principal as a value to store.
+pub fn name(record: &Record) -> Option<&str> {
+    record.principal.as_ref().map(Principal::as_str)
+}

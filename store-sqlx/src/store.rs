@@ -1,0 +1,279 @@
+//! A store: a queue for each kind of call.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use session_core::{
+    Call, Capabilities, Cursor, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey, Timestamp, Version,
+    async_trait,
+};
+use store_batch::{Batcher, Limits};
+use store_options::{Settings, fits};
+
+use crate::calls::{Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
+use crate::links::Links;
+use crate::server::{Dialect, Op, Server, Trip};
+
+/// Calls in one statement.
+const LOADS: usize = 128;
+const WRITES: usize = 64;
+
+/// The longest data that a store on sqlx takes, 16 MiB. The databases' own limits are higher,
+/// but a row like that would keep everybody else's batch waiting.
+pub const MAX_DATA_LEN: usize = 16 << 20;
+
+/// The bounds of a store.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Bounds {
+    /// What every store can be told.
+    pub settings: Settings,
+    /// How many connections there are at most.
+    pub pool: usize,
+    /// Bytes of calls in one batch.
+    pub batch_bytes: usize,
+    /// The longest data.
+    pub max_data_len: usize,
+}
+
+impl Bounds {
+    /// With batches of 1 MiB and data of up to [`MAX_DATA_LEN`].
+    pub const fn new(settings: Settings, pool: usize) -> Self {
+        Self { settings, pool, batch_bytes: 1 << 20, max_data_len: MAX_DATA_LEN }
+    }
+
+    /// Sets [`batch_bytes`](#structfield.batch_bytes).
+    #[must_use]
+    pub const fn batch_bytes(mut self, bytes: usize) -> Self {
+        self.batch_bytes = bytes;
+        self
+    }
+
+    /// Sets [`max_data_len`](#structfield.max_data_len).
+    #[must_use]
+    pub const fn max_data_len(mut self, bytes: usize) -> Self {
+        self.max_data_len = bytes;
+        self
+    }
+}
+
+/// A [`Store`] over a [`Dialect`]: what travels together is one statement, or one transaction.
+///
+/// Backends wrap it in a type of their own by [`store!`](crate::store).
+pub struct SqlStore<D: Dialect> {
+    loads: Batcher<Trip<D, Load>>,
+    creates: Batcher<Trip<D, Create>>,
+    saves: Batcher<Trip<D, Save>>,
+    touches: Batcher<Trip<D, Touch>>,
+    deletes: Batcher<Trip<D, Delete>>,
+    lists: Batcher<Trip<D, List>>,
+    sweeps: Batcher<Trip<D, Sweep>>,
+    namespace: String,
+    max_data_len: usize,
+}
+
+impl<D: Dialect> SqlStore<D> {
+    /// A store that speaks `dialect` over `links`.
+    pub fn new(links: Links<D::Database>, dialect: D, bounds: Bounds) -> Self {
+        let Bounds { settings: Settings { namespace, timeout, queue, .. }, pool, batch_bytes, max_data_len } = bounds;
+        let server = Arc::new(Server { links, dialect, timeout });
+        let limits = Limits::new().bytes(batch_bytes).queue(queue).timeout(timeout);
+        // Several batches of writes commit together, and one forms while another waits for the disk;
+        // loads wait for nothing but the server's processor.
+        let half = limits.in_flight(pool.div_ceil(2));
+        let (loads, writes, alone) = (half.clone().items(LOADS), half.clone().items(WRITES), half.items(1));
+        let alone = alone.in_flight(pool.div_ceil(4));
+        Self {
+            loads: batcher(&server, &loads),
+            creates: batcher(&server, &writes),
+            saves: batcher(&server, &writes),
+            touches: batcher(&server, &writes),
+            deletes: batcher(&server, &writes),
+            lists: batcher(&server, &alone),
+            sweeps: batcher(&server, &alone),
+            namespace,
+            max_data_len,
+        }
+    }
+
+    /// The table's name.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    async fn list(&self, now: Timestamp, of: Listed, limit: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
+        self.lists.call(List { now, of, limit: limit.get() }).await
+    }
+}
+
+fn batcher<D: Dialect, O: Op>(server: &Arc<Server<D>>, limits: &Limits) -> Batcher<Trip<D, O>> {
+    Batcher::new(Trip { server: Arc::clone(server), of: PhantomData }, limits.clone())
+}
+
+impl<D: Dialect> fmt::Debug for SqlStore<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlStore").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<D: Dialect> Store for SqlStore<D> {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new()
+            .durable(true)
+            .shared(true)
+            .by_principal(true)
+            .scan(true)
+            .max_data_len(Some(self.max_data_len))
+    }
+
+    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        fits(record, self.max_data_len)?;
+        self.creates.call(Create { now: call.now, key: *key, record: record.clone() }).await
+    }
+
+    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        self.loads.call(Load { now: call.now, key: *key }).await
+    }
+
+    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        fits(record, self.max_data_len)?;
+        self.saves.call(Save { now: call.now, key: *key, expected, record: record.clone() }).await
+    }
+
+    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        self.touches.call(Touch { now: call.now, key: *key, expires_at }).await
+    }
+
+    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
+        self.deletes.call(Delete { now: call.now, key: *key, expected }).await
+    }
+
+    async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
+        let (removed, more) = self.sweeps.call(Sweep { now: call.now, what: Swept::Expired(limit.get()) }).await?;
+        Ok(Purged::new(u32::try_from(removed).unwrap_or(u32::MAX), more))
+    }
+
+    async fn sessions_of(
+        &self,
+        call: &Call,
+        principal: &Principal,
+        limit: NonZeroU32,
+    ) -> Result<Vec<(StoreKey, Record)>> {
+        self.list(call.now, Listed::Of(principal.clone()), limit).await
+    }
+
+    async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+        let what = Swept::Of(principal.clone(), keep.copied());
+        Ok(self.sweeps.call(Sweep { now: call.now, what }).await?.0)
+    }
+
+    async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
+        let after = after.map(|cursor| StoreKey::from_slice(cursor.as_bytes())).transpose()?;
+        let records = self.list(call.now, Listed::After(after), limit).await?;
+        let last = records.last().filter(|_| records.len() == limit.get() as usize);
+        let next = last.map(|(key, _)| Cursor::new(key.as_bytes().to_vec()));
+        Ok(Page::new(records, next))
+    }
+}
+
+/// Makes a type that wraps an `Arc` of a [`SqlStore`] a store itself, whose `Debug` shows its namespace and nothing else.
+#[macro_export]
+macro_rules! store {
+    ($store:ident) => {
+        impl ::std::fmt::Debug for $store {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct(stringify!($store)).field("namespace", &self.0.namespace()).finish_non_exhaustive()
+            }
+        }
+
+        #[::session_core::async_trait]
+        impl ::session_core::Store for $store {
+            fn capabilities(&self) -> ::session_core::Capabilities {
+                self.0.capabilities()
+            }
+
+            async fn create(
+                &self,
+                call: &::session_core::Call,
+                key: &::session_core::StoreKey,
+                record: &::session_core::Record,
+            ) -> ::session_core::Result<::session_core::Outcome> {
+                self.0.create(call, key, record).await
+            }
+
+            async fn load(
+                &self,
+                call: &::session_core::Call,
+                key: &::session_core::StoreKey,
+            ) -> ::session_core::Result<Option<::session_core::Record>> {
+                self.0.load(call, key).await
+            }
+
+            async fn save(
+                &self,
+                call: &::session_core::Call,
+                key: &::session_core::StoreKey,
+                expected: ::session_core::Version,
+                record: &::session_core::Record,
+            ) -> ::session_core::Result<::session_core::Outcome> {
+                self.0.save(call, key, expected, record).await
+            }
+
+            async fn touch(
+                &self,
+                call: &::session_core::Call,
+                key: &::session_core::StoreKey,
+                expires_at: ::session_core::Timestamp,
+            ) -> ::session_core::Result<::session_core::Outcome> {
+                self.0.touch(call, key, expires_at).await
+            }
+
+            async fn delete(
+                &self,
+                call: &::session_core::Call,
+                key: &::session_core::StoreKey,
+                expected: Option<::session_core::Version>,
+            ) -> ::session_core::Result<::session_core::Outcome> {
+                self.0.delete(call, key, expected).await
+            }
+
+            async fn purge(
+                &self,
+                call: &::session_core::Call,
+                limit: ::std::num::NonZeroU32,
+            ) -> ::session_core::Result<::session_core::Purged> {
+                self.0.purge(call, limit).await
+            }
+
+            async fn sessions_of(
+                &self,
+                call: &::session_core::Call,
+                principal: &::session_core::Principal,
+                limit: ::std::num::NonZeroU32,
+            ) -> ::session_core::Result<Vec<(::session_core::StoreKey, ::session_core::Record)>> {
+                self.0.sessions_of(call, principal, limit).await
+            }
+
+            async fn delete_all(
+                &self,
+                call: &::session_core::Call,
+                principal: &::session_core::Principal,
+                keep: Option<&::session_core::StoreKey>,
+            ) -> ::session_core::Result<u64> {
+                self.0.delete_all(call, principal, keep).await
+            }
+
+            async fn scan(
+                &self,
+                call: &::session_core::Call,
+                after: Option<::session_core::Cursor>,
+                limit: ::std::num::NonZeroU32,
+            ) -> ::session_core::Result<::session_core::Page> {
+                self.0.scan(call, after, limit).await
+            }
+        }
+    };
+}
