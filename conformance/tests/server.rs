@@ -51,7 +51,7 @@ async fn a_stopped_server_comes_back_at_its_address_with_its_data() {
 }
 
 #[tokio::test]
-async fn a_cluster_serves_all_slots_at_three_addresses() {
+async fn a_cluster_serves_all_slots_at_three_addresses_and_comes_back_with_them() {
     if somebody_elses() || std::env::var_os("CONFORMANCE_REDIS_CLUSTER_URL").is_some() {
         return;
     }
@@ -59,7 +59,12 @@ async fn a_cluster_serves_all_slots_at_three_addresses() {
     let addresses = server.addresses().to_vec();
     assert_eq!(addresses.len(), 3);
     assert_eq!(server.url(), format!("redis+cluster://:{}@{}/", server.password(), addresses.join(",")));
-    assert_eq!(say(&server, &["CLUSTER KEYSLOT foo"], 8).await, "+OK\r\n:12182\r\n");
+    // The slot of `foo` is 12182, which the last of them serves: the first one knows.
+    let moved = format!("-MOVED 12182 {}\r\n", addresses[2]);
+    assert_eq!(say(&server, &["GET foo"], moved.len()).await, format!("+OK\r\n{moved}"));
+    server.stop().await.unwrap();
+    server.start().await.unwrap();
+    assert_eq!(say(&server, &["GET foo"], moved.len()).await, format!("+OK\r\n{moved}"));
 }
 
 #[test]

@@ -89,7 +89,7 @@ async fn a_panic_fails_its_own_call_and_the_thread_goes_on() {
     }
     assert_eq!(one.await.unwrap(), 1);
     assert_eq!(thirteen.await.unwrap_err().kind(), ErrorKind::Other);
-    assert_eq!(begin(&workers, 2).await.await.unwrap(), 2);
+    assert_eq!(workers.call(Call(2)).await.unwrap(), 2);
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ fn options(namespace: &str) -> String {
 impl Harness for Dynamo {
     async fn subject(&self) -> Result<Subject> {
         let server = self.server().await;
-        let subject = Subject::new("store-dynamo", env!("CARGO_PKG_VERSION")).server("DynamoDB Local");
+        let subject = Subject::new("dynamo", env!("CARGO_PKG_VERSION")).server("DynamoDB Local");
         let subject = subject.address(server.address()).secret(server.password()).time_out(TIME_OUT);
         Ok(subject.expiry_delay(EXPIRY_DELAY).clause_limit(CLAUSE_LIMIT).history_ops(HISTORY_OPS))
     }

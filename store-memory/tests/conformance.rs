@@ -12,7 +12,7 @@ struct Memory;
 #[async_trait]
 impl Harness for Memory {
     async fn subject(&self) -> Result<Subject> {
-        Ok(Subject::new("store-memory", env!("CARGO_PKG_VERSION")).without_namespaces())
+        Ok(Subject::new("memory", env!("CARGO_PKG_VERSION")).without_namespaces())
     }
 
     async fn open(&self, _: &str) -> Result<Arc<dyn Store>> {

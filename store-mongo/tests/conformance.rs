@@ -38,7 +38,7 @@ async fn open(url: &str, namespace: &str) -> Result<Arc<dyn Store>> {
 impl Harness for Mongo {
     async fn subject(&self) -> Result<Subject> {
         let server = self.server().await;
-        let subject = Subject::new("store-mongo", env!("CARGO_PKG_VERSION")).server(server.version().await);
+        let subject = Subject::new("mongo", env!("CARGO_PKG_VERSION")).server(server.version().await);
         let subject = subject.address(server.address()).time_out(TIME_OUT).expiry_delay(EXPIRY_DELAY);
         Ok(if server.password().is_empty() { subject } else { subject.secret(server.password()) })
     }

@@ -35,7 +35,7 @@ async fn open(url: &str, namespace: &str) -> Result<Arc<dyn Store>> {
 impl Harness for Postgres {
     async fn subject(&self) -> Result<Subject> {
         let server = self.server().await;
-        let subject = Subject::new("store-postgres", env!("CARGO_PKG_VERSION")).server(server.version().await);
+        let subject = Subject::new("postgres", env!("CARGO_PKG_VERSION")).server(server.version().await);
         Ok(subject.address(server.address()).secret(server.password()).time_out(TIME_OUT))
     }
 

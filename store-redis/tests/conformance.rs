@@ -7,5 +7,5 @@ use conformance::server;
 mod common;
 
 fn main() -> ExitCode {
-    conformance::run(common::Redis::on("store-redis", || Box::pin(server::redis())))
+    conformance::run(common::Redis::on("redis", || Box::pin(server::redis())))
 }

@@ -7,5 +7,5 @@ use conformance::server;
 mod common;
 
 fn main() -> ExitCode {
-    conformance::run(common::Redis::on("store-redis/valkey", || Box::pin(server::valkey())))
+    conformance::run(common::Redis::on("valkey", || Box::pin(server::valkey())))
 }

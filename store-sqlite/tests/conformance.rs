@@ -18,7 +18,7 @@ struct Sqlite(TempDir);
 impl Harness for Sqlite {
     async fn subject(&self) -> Result<Subject> {
         let server = format!("SQLite {}", rusqlite::version());
-        Ok(Subject::new("store-sqlite", env!("CARGO_PKG_VERSION")).server(server).time_out(TIME_OUT))
+        Ok(Subject::new("sqlite", env!("CARGO_PKG_VERSION")).server(server).time_out(TIME_OUT))
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {

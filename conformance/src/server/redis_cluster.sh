@@ -12,14 +12,18 @@ for port in $2; do
     pids="$pids $!"
     nodes="$nodes 127.0.0.1:$port"
 done
-# shellcheck disable=SC2086 # these are lists
-trap 'kill $pids; wait' TERM
-for port in $2; do
-    until "$0-cli" -p "$port" ping 2>&1 | grep -q PONG; do sleep 0.05; done
-done
-# One that was stopped knows its nodes already.
-if [ ! -e formed ]; then
-    # shellcheck disable=SC2086
-    "$0-cli" --cluster create $nodes --cluster-yes && touch formed
-fi
+form() {
+    for port in $1; do
+        until "$0-cli" -p "$port" ping 2>&1 | grep -q PONG; do sleep 0.05; done
+    done
+    # One that was stopped knows its nodes already.
+    # shellcheck disable=SC2086 # it is a list
+    [ -e formed ] || { "$0-cli" --cluster create $nodes --cluster-yes && touch formed; }
+}
+# Nothing may run in the foreground: the shell would hear of the end only after it, if at all.
+# shellcheck disable=SC2086 # it is a list
+trap 'kill $pids' TERM
+form "$2" &
+# shellcheck disable=SC2086 # it is a list
+wait $pids
 wait
