@@ -40,7 +40,7 @@ pub struct Subject {
     pub namespaces: bool,
     /// A clause that is not over by then hangs, and fails.
     pub clause_limit: Duration,
-    /// How many operations `history.random` runs, and `history.cuts` a fifth of. `CONFORMANCE_HISTORY_OPS` overrides it.
+    /// How many operations `history.random` runs, and `history.cuts` a tenth of. `CONFORMANCE_HISTORY_OPS` overrides it.
     pub history_ops: usize,
 }
 

@@ -27,7 +27,7 @@ enum Command {
     /// Get the images of the servers that stores are tested against: pulled, or else built.
     Images(images::Options),
     /// Run the suite over every store, and write the table of clauses and stores to docs/ and the README.
-    Matrix,
+    Matrix(matrix::Options),
     /// Run everything there is, and end with one line of totals.
     Test(test::Options),
     /// Check what the compiler does not.
@@ -37,7 +37,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Images(options) => images::run(&root(), &options),
-        Command::Matrix => matrix::run(&root()),
+        Command::Matrix(options) => matrix::run(&root(), &options),
         Command::Test(options) => test::run(&root(), &options),
         Command::Tidy(options) => tidy::run(&root(), &options),
     };

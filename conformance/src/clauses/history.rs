@@ -32,6 +32,6 @@ async fn cuts(cx: Context) -> Verdict {
     let network = Arc::new(network);
     let mut plan = Plan::from_env(cx.subject().history_ops);
     // Each cut costs a connection or several, and what was under way.
-    plan.operations = plan.operations.div_ceil(5);
+    plan.operations = plan.operations.div_ceil(10);
     history::run([a, b], cx.now(), &plan, Some(&network)).await
 }

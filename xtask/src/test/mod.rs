@@ -21,6 +21,12 @@ use crate::process::{self, Ended};
 /// A test program that is not over by then hangs.
 const LONGEST: Duration = Duration::from_secs(45 * 60);
 
+/// Where in the target folder the suites leave what they found.
+const REPORTS: &str = "conformance";
+
+/// A file beside the reports that says that none is missing.
+const WHOLE: &str = "whole";
+
 /// How often a test program that runs for long is said to be running.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -76,6 +82,15 @@ pub(crate) fn suites(root: &Path) -> Result<Tables> {
     }
 }
 
+/// What the suites found in the last run of everything.
+pub(crate) fn last(root: &Path) -> Result<Tables> {
+    let folder = crate::target(root).join(REPORTS);
+    match folder.join(WHOLE).exists() {
+        true => table::read(&folder),
+        false => Err("the last `cargo xtask test` did not run every suite, or there was none".into()),
+    }
+}
+
 fn everything(place: &Place, options: &Options) -> Result<Tally> {
     println!("building …");
     let built = build::build(place)?;
@@ -89,6 +104,9 @@ fn everything(place: &Place, options: &Options) -> Result<Tally> {
         println!("{} left out: it needs a server", program.name());
     }
     run.doctests()?;
+    if !options.embedded && run.missing.is_empty() && built.well {
+        std::fs::write(run.reports.folder.join(WHOLE), "")?;
+    }
     run.conclude()
 }
 
@@ -258,7 +276,7 @@ struct Reports {
 impl Reports {
     /// A folder without the findings of earlier runs.
     fn fresh(place: &Place) -> Result<Self> {
-        let folder = place.target.join("conformance");
+        let folder = place.target.join(REPORTS);
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => std::fs::create_dir_all(&folder)?,

@@ -59,6 +59,7 @@ pub(crate) struct Tables {
 /// Reads the reports in `folder`.
 pub(super) fn read(folder: &Path) -> Result<Tables> {
     let mut files = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.sort();
     let mut tables = Tables::default();
     for file in files {

@@ -168,7 +168,7 @@ impl Bench {
 impl Harness for Bench {
     async fn subject(&self) -> Result<Subject> {
         Ok(subject("wire")
-            .history_ops(30_000)
+            .history_ops(60_000)
             .time_out(TIME_OUT)
             .server("lines over TCP")
             .address(self.address().await?.to_string()))
