@@ -40,10 +40,7 @@ fn an_unwritable_path_is_one_clear_line() {
 
 #[test]
 fn a_wrong_url_is_one_clear_line_without_its_password() {
-    refused(
-        &["--listen", "127.0.0.1:0", "--store", "nonsense"],
-        "begins with a scheme and a colon; there are ",
-    );
+    refused(&["--listen", "127.0.0.1:0", "--store", "nonsense"], "begins with a scheme and a colon; there are ");
     let (_, log) = run(&["--listen", "127.0.0.1:0", "--store", "db://ann:hunter2@host/x"]);
     assert!(!log.contains("hunter2"), "{log}");
 }
