@@ -1,0 +1,78 @@
+//! Where keys come from.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use session_core::{Error, ErrorKind, Result};
+use zeroize::Zeroizing;
+
+/// A file of 8 keys is far shorter; a wrong one may be a disk.
+const LONGEST_FILE: u64 = 64 * 1024;
+
+/// The keys in a text: base64, apart by commas or white space.
+pub(crate) fn keys(text: &str) -> Result<Vec<Zeroizing<Vec<u8>>>> {
+    let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
+    words.map(decode).collect()
+}
+
+fn decode(word: &str) -> Result<Zeroizing<Vec<u8>>> {
+    let alphabet = if word.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let decoded = GeneralPurpose::new(alphabet, config).decode(word);
+    // What the decoder says quotes bytes of the key.
+    decoded
+        .map(Zeroizing::new)
+        .map_err(|_| Error::fixed(ErrorKind::Config, "a key is not base64; `openssl rand -base64 32` makes one"))
+}
+
+/// The text of a file, without its remarks.
+pub(crate) fn file(path: &Path) -> Result<Zeroizing<String>> {
+    let failed = |what: &str| Error::new(ErrorKind::Config, format!("the file of session keys {what}"));
+    let file = std::fs::File::open(path).map_err(|error| failed("cannot be opened").with_source(&error))?;
+    warn_if_public(&file);
+    let mut text = Zeroizing::new(String::new());
+    let read = file.take(LONGEST_FILE + 1).read_to_string(&mut text);
+    read.map_err(|error| failed("cannot be read").with_source(&error))?;
+    if text.len() as u64 > LONGEST_FILE {
+        return Err(failed("is longer than 64 KiB"));
+    }
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
+    Ok(Zeroizing::new(lines.fold(String::with_capacity(text.len()), |mut all, line| {
+        all.push_str(line);
+        all.push('\n');
+        all
+    })))
+}
+
+#[cfg(unix)]
+fn warn_if_public(file: &std::fs::File) {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    if file.metadata().is_ok_and(|about| about.permissions().mode() & 0o004 != 0) {
+        tracing::warn!("everybody on this machine may read the file of session keys: its mode should be 0600 or 0640");
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_public(_file: &std::fs::File) {}
+
+/// The text of an environment's variable.
+pub(crate) fn variable(name: &str) -> Result<Zeroizing<String>> {
+    match std::env::var(name) {
+        Ok(text) if !text.trim().is_empty() => Ok(Zeroizing::new(text)),
+        Ok(_) | Err(std::env::VarError::NotPresent) => Err(Error::new(
+            ErrorKind::Config,
+            format!("{name} is not set: it holds session keys in base64, and `openssl rand -base64 32` makes one"),
+        )),
+        Err(std::env::VarError::NotUnicode(_)) => Err(Error::new(ErrorKind::Config, format!("{name} is not base64"))),
+    }
+}
+
+/// What an error says, without the words that every one of its kind begins with.
+pub(crate) fn reason(error: &Error) -> String {
+    let text = error.to_string();
+    text.split_once(": ").map_or(text.clone(), |(_, reason)| reason.to_owned())
+}
