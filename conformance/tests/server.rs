@@ -1,6 +1,7 @@
 //! Servers in containers: they answer, they come back, they go. On Redis, which starts fastest.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use conformance::server::{self, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,7 +13,8 @@ async fn say(server: &Server, commands: &[&str], answer: usize) -> String {
     let signed_in = format!("AUTH {}\r\n{}\r\n", server.password(), commands.join("\r\n"));
     stream.write_all(signed_in.as_bytes()).await.unwrap();
     let mut said = vec![0; "+OK\r\n".len() + answer];
-    stream.read_exact(&mut said).await.unwrap();
+    let reading = tokio::time::timeout(Duration::from_secs(10), stream.read_exact(&mut said)).await;
+    reading.expect("an answer of this length").unwrap();
     String::from_utf8(said).unwrap()
 }
 
@@ -59,8 +61,9 @@ async fn a_cluster_serves_all_slots_at_three_addresses_and_comes_back_with_them(
     let addresses = server.addresses().to_vec();
     assert_eq!(addresses.len(), 3);
     assert_eq!(server.url(), format!("redis+cluster://:{}@{}/", server.password(), addresses.join(",")));
-    // The slot of `foo` is 12182, which the last of them serves: the first one knows.
-    let moved = format!("-MOVED 12182 {}\r\n", addresses[2]);
+    // The slot of `foo` is 12182, which the last of them serves: the first one knows, by the name that nodes have for each other.
+    let port = addresses[2].rsplit(':').next().unwrap();
+    let moved = format!("-MOVED 12182 127.0.0.1:{port}\r\n");
     assert_eq!(say(&server, &["GET foo"], moved.len()).await, format!("+OK\r\n{moved}"));
     server.stop().await.unwrap();
     server.start().await.unwrap();
