@@ -26,6 +26,8 @@ fn tests_may_use(user: &str, used: &str) -> bool {
     }
     match user {
         "session-core" => false,
+        // A layer is tested around something.
+        "store-layers" => matches!(used, "conformance" | "store-memory"),
         store if store.starts_with("store-") && store != "store-any" => used == "conformance",
         _ => true,
     }

@@ -1,0 +1,143 @@
+//! Sealed records.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+use session_core::{
+    Bytes, Call, Capabilities, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store,
+    StoreKey, Timestamp, Version, async_trait,
+};
+use session_crypto::{KeyRing, Sealer};
+use store_options::fits;
+
+/// The first byte of sealed data, the format of `session-crypto`. Plain data begins with others: `{`, or 0 for a tombstone.
+const SEALED: u8 = 1;
+
+/// A store that seals what it keeps. See the [crate's documentation](crate).
+///
+/// ```
+/// use session_crypto::KeyRing;
+/// use store_layers::Sealed;
+/// use store_memory::MemoryStore;
+///
+/// # fn main() -> session_core::Result<()> {
+/// # let secret: Vec<u8> = (0..32).collect();
+/// let store = Sealed::new(MemoryStore::new(), &KeyRing::new(&secret)?);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Sealed<S> {
+    store: S,
+    sealer: Sealer,
+    accept_plain: bool,
+}
+
+impl<S: Store> Sealed<S> {
+    /// Seals what `store` keeps with the first key of `ring`, and opens it with any.
+    pub fn new(store: S, ring: &KeyRing) -> Self {
+        Self { store, sealer: ring.sealer("store", "record"), accept_plain: false }
+    }
+
+    /// Whether records are read that nobody has sealed: from before the sealing. Default: no, they are
+    /// [`ErrorKind::Corrupt`].
+    #[must_use]
+    pub fn accept_plain(mut self, accept: bool) -> Self {
+        self.accept_plain = accept;
+        self
+    }
+
+    fn seal(&self, key: &StoreKey, record: &Record) -> Result<Record> {
+        if let Some(max) = self.capabilities().max_data_len {
+            fits(record, max)?;
+        }
+        let mut sealed = record.clone();
+        sealed.data = Bytes::from(self.sealer.seal(&context(key, record), &record.data));
+        Ok(sealed)
+    }
+
+    fn open(&self, key: &StoreKey, mut record: Record) -> Result<Record> {
+        if record.data.first() != Some(&SEALED) && self.accept_plain {
+            return Ok(record);
+        }
+        let Some(opened) = self.sealer.open(&context(key, &record), &record.data) else {
+            return Err(Error::fixed(
+                ErrorKind::Corrupt,
+                "a record is not sealed by a key of the ring, or is not where or whose it was",
+            ));
+        };
+        record.data = Bytes::copy_from_slice(&opened.data);
+        Ok(record)
+    }
+
+    fn open_all(&self, records: Vec<(StoreKey, Record)>) -> Result<Vec<(StoreKey, Record)>> {
+        records.into_iter().map(|(key, record)| Ok((key, self.open(&key, record)?))).collect()
+    }
+}
+
+/// What is sealed in beside the data. The principal is the last, and its absence is not its emptiness, so nothing runs together.
+fn context(key: &StoreKey, record: &Record) -> Vec<u8> {
+    let mut context = key.as_bytes().to_vec();
+    context.extend_from_slice(&record.version.as_i64().to_be_bytes());
+    context.extend_from_slice(&record.created_at.as_millis().to_be_bytes());
+    if let Some(principal) = &record.principal {
+        context.push(1);
+        context.extend_from_slice(principal.as_str().as_bytes());
+    }
+    context
+}
+
+impl<S: fmt::Debug> fmt::Debug for Sealed<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sealed").field(&self.store).finish()
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for Sealed<S> {
+    fn capabilities(&self) -> Capabilities {
+        let can = self.store.capabilities();
+        can.max_data_len(can.max_data_len.map(|max| max.saturating_sub(Sealer::OVERHEAD)))
+    }
+
+    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        self.store.create(call, key, &self.seal(key, record)?).await
+    }
+
+    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        self.store.load(call, key).await?.map(|record| self.open(key, record)).transpose()
+    }
+
+    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        self.store.save(call, key, expected, &self.seal(key, record)?).await
+    }
+
+    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        self.store.touch(call, key, expires_at).await
+    }
+
+    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
+        self.store.delete(call, key, expected).await
+    }
+
+    async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
+        self.store.purge(call, limit).await
+    }
+
+    async fn sessions_of(
+        &self,
+        call: &Call,
+        principal: &Principal,
+        limit: NonZeroU32,
+    ) -> Result<Vec<(StoreKey, Record)>> {
+        self.open_all(self.store.sessions_of(call, principal, limit).await?)
+    }
+
+    async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+        self.store.delete_all(call, principal, keep).await
+    }
+
+    async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
+        let Page { records, next, .. } = self.store.scan(call, after, limit).await?;
+        Ok(Page::new(self.open_all(records)?, next))
+    }
+}

@@ -1,0 +1,29 @@
+//! A layer around a store that proves the contract proves it too.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use conformance::{Harness, Subject};
+use session_core::{Result, Store, async_trait};
+use session_crypto::KeyRing;
+use store_layers::Sealed;
+use store_memory::MemoryStore;
+
+struct Layers(KeyRing);
+
+#[async_trait]
+impl Harness for Layers {
+    async fn subject(&self) -> Result<Subject> {
+        Ok(Subject::new("sealed", env!("CARGO_PKG_VERSION")).without_namespaces())
+    }
+
+    async fn open(&self, _: &str) -> Result<Arc<dyn Store>> {
+        // Bounded, so that the limit of the data is a limit of the layer's too.
+        let store = MemoryStore::builder().max_bytes(4 << 20).build()?;
+        Ok(Arc::new(Sealed::new(store, &self.0)))
+    }
+}
+
+fn main() -> ExitCode {
+    conformance::run(Layers(KeyRing::ephemeral()))
+}
