@@ -32,7 +32,7 @@ impl MemoryStoreBuilder {
     /// The store.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for bounds below the least.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for bounds below the least.
     pub fn build(self) -> Result<MemoryStore> {
         within("max_entries", self.max_entries.unwrap_or(usize::MAX), 1..=usize::MAX)?;
         within("max_bytes", self.max_bytes.unwrap_or(usize::MAX), 1024..=usize::MAX)?;
