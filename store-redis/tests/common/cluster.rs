@@ -1,11 +1,10 @@
 //! What the suite needs to know of a cluster, shared by the targets for Redis and for Valkey.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conformance::server::Server;
+use conformance::server::{Server, Start};
 use conformance::{Harness, Subject};
 use session_core::{Error, ErrorKind, Principal, Result, Store, StoreKey, async_trait};
 use store_redis::redis::{self, RedisError, RedisResult};
@@ -16,18 +15,16 @@ use super::nodes::Nodes;
 
 const TIME_OUT: Duration = Duration::from_secs(2);
 
-type Starting = Pin<Box<dyn Future<Output = Result<Server>> + Send>>;
-
 /// The cluster, kept for as long as the suite runs.
 pub(crate) struct Cluster {
     /// What the table of all stores calls it.
     name: &'static str,
-    start: fn() -> Starting,
+    start: Start,
     server: OnceCell<Server>,
 }
 
 impl Cluster {
-    pub(crate) const fn on(name: &'static str, start: fn() -> Starting) -> Self {
+    pub(crate) const fn on(name: &'static str, start: Start) -> Self {
         Self { name, start, server: OnceCell::const_new() }
     }
 
