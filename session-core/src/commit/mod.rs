@@ -165,15 +165,8 @@ impl Session {
 
     async fn save_over(&self, work: &Work, anchor: &Anchor) -> Result<()> {
         let manager = &*self.shared.manager;
-        let mut target = Target { over: anchor.version, content: work.content.clone() };
         let mut turn = manager.hot.join_if_hot(&anchor.key).await;
-        if let Some(latest) = turn.as_ref().and_then(|turn| turn.newer_than(anchor.version)) {
-            // What the one before us in the queue stored saves the round trip that would tell us. Should it be out of
-            // date, the store says so; so it decides nothing against us.
-            if let Ok(rebased) = rebase(work, latest.0, latest.1, manager.conflicts) {
-                target = rebased;
-            }
-        }
+        let Some(mut target) = self.first_target(work, anchor, &mut turn).await? else { return self.lose() };
         for _ in 0..=manager.max_replays {
             let record = manager.record(&target.content)?;
             let anchor = Anchor { version: record.version, expires_at: record.expires_at, ..anchor.clone() };
@@ -206,6 +199,16 @@ impl Session {
         Err(Error::fixed(ErrorKind::Conflict, "other requests were faster too many times in a row"))
     }
 
+    /// What to write before anything is known of a conflict; `None` if nothing of the session is left.
+    async fn first_target(&self, work: &Work, anchor: &Anchor, turn: &mut Option<Turn>) -> Result<Option<Target>> {
+        let as_loaded = Target { over: anchor.version, content: work.content.clone() };
+        let Some(turn) = turn else { return Ok(Some(as_loaded)) };
+        if turn.looks_first() {
+            return self.look_twice(work, &anchor.key).await;
+        }
+        Ok(Some(self.taken_over(work, anchor.version, turn).unwrap_or(as_loaded)))
+    }
+
     /// After a conflict: waits for this process's other writers of the session, then takes their record or loads it.
     async fn next_target(
         &self,
@@ -214,25 +217,47 @@ impl Session {
         tried: Version,
         turn: &mut Option<Turn>,
     ) -> Result<Option<Target>> {
-        let manager = &*self.shared.manager;
         if turn.is_none() {
-            let joined = manager.hot.join(key).await;
-            if let Some((version, content)) = joined.newer_than(tried)
-                && let Ok(target) = rebase(work, version, content, manager.conflicts)
-            {
-                *turn = Some(joined);
+            let turn = turn.insert(self.shared.manager.hot.join(key).await);
+            if turn.looks_first() {
+                return self.look_twice(work, key).await;
+            }
+            if let Some(target) = self.taken_over(work, tried, turn) {
                 return Ok(Some(target));
             }
-            *turn = Some(joined);
         }
+        self.look(work, key).await
+    }
+
+    /// `work` on what the one before us in the queue stored: saves the round trip that would tell us.
+    ///
+    /// Should it be out of date, the store says so; so it decides nothing against us.
+    fn taken_over(&self, work: &Work, known: Version, turn: &Turn) -> Option<Target> {
+        let (version, content) = turn.newer_than(known)?;
+        rebase(work, version, content, self.shared.manager.conflicts).ok()
+    }
+
+    /// `work` on what is stored.
+    async fn look(&self, work: &Work, key: &StoreKey) -> Result<Option<Target>> {
         match self.load_newer(key).await? {
-            Newer::Live(version, content) => match rebase(work, version, content, manager.conflicts) {
-                Ok(target) => Ok(Some(target)),
-                Err(Refused::Identity) => Ok(None),
-                Err(Refused::Error(error)) => Err(error),
-            },
+            Newer::Live(version, content) => self.rebased(work, version, content),
             Newer::Moved | Newer::Ended | Newer::Missing => Ok(None),
         }
+    }
+
+    /// `work` on a record that was loaded; `None` if that is another's.
+    fn rebased(&self, work: &Work, version: Version, content: Arc<Content>) -> Result<Option<Target>> {
+        match rebase(work, version, content, self.shared.manager.conflicts) {
+            Ok(target) => Ok(Some(target)),
+            Err(Refused::Identity) => Ok(None),
+            Err(Refused::Error(error)) => Err(error),
+        }
+    }
+
+    /// `work` on what is stored a round trip from now: another process that lost its race just now gets in between.
+    async fn look_twice(&self, work: &Work, key: &StoreKey) -> Result<Option<Target>> {
+        self.load_newer(key).await?;
+        self.look(work, key).await
     }
 
     async fn load_newer(&self, key: &StoreKey) -> Result<Newer> {
@@ -291,13 +316,8 @@ impl Session {
 
     /// What to move after somebody else was faster; `None` if there is nothing to move any more.
     fn next_move(&self, work: &Work, newer: Newer) -> Result<Option<Target>> {
-        let manager = &*self.shared.manager;
         match newer {
-            Newer::Live(version, content) => match rebase(work, version, content, manager.conflicts) {
-                Ok(target) => Ok(Some(target)),
-                Err(Refused::Identity) => Ok(None),
-                Err(Refused::Error(error)) => Err(error),
-            },
+            Newer::Live(version, content) => self.rebased(work, version, content),
             // A logout beats a login that was in flight.
             Newer::Ended => self.lose().map(|()| None),
             Newer::Moved | Newer::Missing => Ok(None),

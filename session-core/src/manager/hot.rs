@@ -12,7 +12,19 @@ use async_lock::{Mutex as AsyncMutex, MutexGuardArc};
 use crate::content::Content;
 use crate::{StoreKey, Version};
 
-type Latest = Option<(Version, Arc<Content>)>;
+/// How many writers in a row take over the record of the one before them, until one looks first.
+///
+/// Whoever takes a record over needs no look and so is always faster than another process, which has to look after every
+/// lost race. Without a look now and then a long queue here would keep the other process's queue from ever getting through.
+const IN_A_ROW: u32 = 8;
+
+/// What the writer before this one left.
+#[derive(Default)]
+struct Latest {
+    stored: Option<(Version, Arc<Content>)>,
+    /// How many have stored on top of each other since one looked.
+    in_a_row: u32,
+}
 
 /// All queues of one manager.
 #[derive(Default)]
@@ -98,14 +110,26 @@ impl Drop for Place {
 impl Turn {
     /// What the writer before this one stored, if that is another version than `known`.
     pub(crate) fn newer_than(&self, known: Version) -> Option<(Version, Arc<Content>)> {
-        self.latest.as_ref()?.as_ref().filter(|(version, _)| *version != known).cloned()
+        self.latest.as_ref()?.stored.as_ref().filter(|(version, _)| *version != known).cloned()
+    }
+
+    /// Whether this writer is to look what is stored before it writes, so that other processes get a chance.
+    pub(crate) fn looks_first(&mut self) -> bool {
+        self.latest.as_mut().is_some_and(|latest| {
+            let looks = latest.in_a_row >= IN_A_ROW;
+            if looks {
+                latest.in_a_row = 0;
+            }
+            looks
+        })
     }
 
     /// Hands `content` on to the next.
     pub(crate) fn stored(&mut self, version: Version, content: &Arc<Content>) {
         self.place.queue.broken.store(false, Ordering::Release);
-        if let Some(latest) = &mut self.latest {
-            **latest = Some((version, content.clone()));
+        if let Some(latest) = self.latest.as_deref_mut() {
+            latest.stored = Some((version, content.clone()));
+            latest.in_a_row += 1;
         }
     }
 
