@@ -19,7 +19,8 @@ pub use session_core::{
     ErrorKind, Handle, Manager, ManagerBuilder, Opened, Principal, SessionInfo, Timestamp, days, hours, minutes,
     seconds,
 };
-pub use session_http::{CommitError, CookieOptions, SameSite};
+pub use session_crypto::KeyRing;
+pub use session_http::{CommitError, CookieOptions, CookieStore, SameSite};
 
 /// The pages for users, compiled and run as tests.
 #[cfg(doctest)]

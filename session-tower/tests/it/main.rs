@@ -3,6 +3,7 @@
 mod caching;
 mod cancel;
 mod failures;
+mod kinds;
 mod layers;
 mod rig;
 mod session;
