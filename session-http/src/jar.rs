@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use session_core::{
-    Call, Capabilities, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
-    Timestamp, Version, async_trait,
+    Call, Capabilities, Clock as _, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store,
+    StoreKey, SystemClock, Timestamp, Version, async_trait,
 };
 
 use crate::value::sealed_len;
@@ -111,8 +111,19 @@ impl Store for Jar {
         })
     }
 
-    async fn purge(&self, _: &Call, _: NonZeroU32) -> Result<Purged> {
-        Ok(Purged::default())
+    async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
+        // Of two clocks the one that calls less expired, as every store.
+        let now = call.now.min(SystemClock.now());
+        let mut records = self.lock();
+        let expired = records.iter().filter(|(_, record)| !record.is_live(now)).count();
+        let mut left = expired.min(limit.get() as usize);
+        let removed = left;
+        records.retain(|(_, record)| {
+            let goes = left > 0 && !record.is_live(now);
+            left -= usize::from(goes);
+            !goes
+        });
+        Ok(Purged::new(u32::try_from(removed).unwrap_or(u32::MAX), expired > removed))
     }
 
     async fn sessions_of(&self, _: &Call, _: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
@@ -125,5 +136,42 @@ impl Store for Jar {
 
     async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
         Err(Error::unsupported("scan"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use conformance::{ClauseResult, Harness, Subject, Suite, clauses};
+
+    use super::*;
+
+    struct Jars;
+
+    #[async_trait]
+    impl Harness for Jars {
+        async fn subject(&self) -> Result<Subject> {
+            Ok(Subject::new("jar", env!("CARGO_PKG_VERSION")).without_namespaces())
+        }
+
+        async fn open(&self, _: &str) -> Result<Arc<dyn Store>> {
+            Ok(Arc::new(Jar::new(None, usize::MAX)))
+        }
+    }
+
+    /// A session over it can rely on what it relies on elsewhere, so it needs no second implementation.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn it_keeps_the_promises_of_every_store() {
+        let suite = Suite::new(Jars);
+        let mut passed = 0;
+        for clause in clauses() {
+            match suite.check(clause).await.result {
+                ClauseResult::Passed => passed += 1,
+                ClauseResult::Ignored(_) => {}
+                failed => panic!("{}: {failed:?}", clause.name),
+            }
+        }
+        assert!(passed > 40, "{passed} clauses passed");
     }
 }

@@ -5,5 +5,6 @@ mod cancel;
 mod failures;
 mod kinds;
 mod layers;
+mod pages;
 mod rig;
 mod session;
