@@ -207,9 +207,9 @@ impl Exchange {
         if self.0.abandoned.load(Ordering::SeqCst) {
             self.abandon();
         } else {
-            for (_, slot, open) in self.opened() {
+            for (named, slot, open) in self.opened() {
                 if let Some(options) = slot.own_options() {
-                    Named::keep_in_step(&options, &open.session);
+                    named.keep_in_step(&options, &open.session);
                 }
             }
         }

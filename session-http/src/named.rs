@@ -12,6 +12,9 @@ use crate::parse::Candidates;
 use crate::value::{Read, Value};
 use crate::{CookieOptions, CookieStore, SetCookie, line};
 
+/// An empty session takes about 130 bytes; with a principal of the greatest length it just fits.
+const SMALLEST: usize = 512;
+
 pub(crate) struct Named {
     pub(crate) manager: Manager,
     pub(crate) cookie: String,
@@ -66,6 +69,12 @@ impl Named {
         };
         let empty = line::issue(&cookie, &options, "", options.max_age)?;
         let room = CookieOptions::MAX_LEN - empty.as_str().len();
+        if matches!(value, Value::Sealed(_)) && room < SMALLEST {
+            return Err(Error::fixed(
+                ErrorKind::Config,
+                "name and attributes of the cookie leave less than 512 bytes for the session in it",
+            ));
+        }
         // A cookie that lives for a given time at most carries a session that lies unused for no longer.
         let manager = options.max_age.map_or_else(|| manager.clone(), |longest| manager.idle_at_most(longest));
         Ok(Self { manager, cookie, options, value, room })
@@ -162,9 +171,9 @@ impl Named {
 
     /// A lifetime that the cookie has in this response alone becomes the session's own, so that whatever later responses
     /// say of it agrees with the record.
-    pub(crate) fn keep_in_step(options: &CookieOptions, session: &Session) {
+    pub(crate) fn keep_in_step(&self, options: &CookieOptions, session: &Session) {
         let Some(longest) = options.max_age else { return };
-        if session.is_new() && !session.is_modified() {
+        if options.max_age == self.options.max_age || (session.is_new() && !session.is_modified()) {
             return;
         }
         // Refused where the session moved or ended; then no cookie goes out either.

@@ -367,6 +367,16 @@ fn the_store_is_found_behind_pointers() {
 }
 
 #[test]
+fn a_cookie_without_room_for_a_session_is_refused_at_the_start() {
+    let set = |name: usize| {
+        let manager = Manager::new(CookieStore::new(&ring(&[1])));
+        SessionSet::new(manager, CookieOptions::new().name("a".repeat(name)))
+    };
+    assert!(set(3_000).is_ok());
+    assert_eq!(set(3_800).unwrap_err().kind(), ErrorKind::Config);
+}
+
+#[test]
 fn a_sealed_cookie_takes_no_signature() {
     let manager = Manager::new(CookieStore::new(&ring(&[1])));
     let error = SessionSet::new(manager, CookieOptions::new().signed(&ring(&[1]))).unwrap_err();

@@ -305,6 +305,15 @@ fn a_response_that_stores_nothing_is_not_made_to_by_its_options() {
 }
 
 #[test]
+fn other_options_of_one_response_store_nothing() {
+    let rig = Rig::new(CookieOptions::new().persistent());
+    let cookie = rig.stored();
+    let committed = with_options(&rig, &cookie, |cookie| cookie.same_site(SameSite::Strict), |_| ());
+    assert!(committed.set_cookie.is_empty());
+    rig.request(&cookie, |session| assert!(!session.is_persistent()));
+}
+
+#[test]
 fn max_age_and_the_records_expiry_are_one_setting() {
     let rig = Rig::new(CookieOptions::new().max_age(minutes(10)));
     let first = rig.request("", |session| session.insert("n", &1).unwrap());
