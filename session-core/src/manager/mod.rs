@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::content::{Content, Limits, Stored};
 use crate::session::state::{Anchor, Held, State};
 use crate::{Clock, Commit, Opened, Outcome, Result, Session, SessionId, Store, StoreKey, Timestamp};
 
 mod builder;
+mod derived;
 pub(crate) mod hot;
 mod people;
 mod sweep;
@@ -41,6 +41,7 @@ pub struct Manager {
     inner: Arc<Inner>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Inner {
     store: Arc<dyn Store>,
     pub(crate) name: Box<str>,
@@ -80,45 +81,6 @@ impl Manager {
     /// The present instant by its clock.
     pub fn now(&self) -> Timestamp {
         self.inner.now()
-    }
-
-    /// A manager of the same name, policy and clock over `store`, which lives for one request: what is in it by the time the
-    /// response's head leaves goes to the client. For whoever keeps the session in the cookie, as `session-http` does.
-    ///
-    /// Once its session is [closed](Self::close) every write is [`Closed`](crate::ErrorKind::Closed), for nobody would ever see it.
-    ///
-    /// ```
-    /// use session_core::{Manager, NullStore};
-    ///
-    /// let manager = Manager::builder(NullStore).name("cart").build()?;
-    /// let of_one_request = manager.for_request(NullStore);
-    /// assert_eq!(of_one_request.name(), "cart");
-    /// # Ok::<(), session_core::Error>(())
-    /// ```
-    #[must_use]
-    pub fn for_request(&self, store: impl Store) -> Self {
-        let discards = store.capabilities().discards;
-        let policy = self.inner.policy.clone();
-        Self { inner: Arc::new(Inner { discards, for_request: true, ..self.inner.with(Arc::new(store), policy) }) }
-    }
-
-    /// The same manager, whose sessions lie unused for `longest` at most, whatever they set for themselves:
-    /// for whoever hands them out for no longer than that.
-    ///
-    /// ```
-    /// use session_core::{Manager, NullStore, hours, minutes};
-    ///
-    /// # pollster::block_on(async {
-    /// let manager = Manager::builder(NullStore).idle(hours(1)).build()?.idle_at_most(minutes(5));
-    /// let session = manager.open(None).await?;
-    /// assert_eq!(session.expires_at(), session.created_at().plus(minutes(5)));
-    /// # Ok::<(), session_core::Error>(())
-    /// # }).unwrap();
-    /// ```
-    #[must_use]
-    pub fn idle_at_most(&self, longest: Duration) -> Self {
-        let policy = self.inner.policy.idle_at_most(longest);
-        Self { inner: Arc::new(self.inner.with(self.inner.store.clone(), policy)) }
     }
 
     /// The session that the client's value opens; a new one if there is none. [`Session::opened`] says which.
@@ -230,21 +192,6 @@ impl Inner {
     /// Past the pointer: a call to the pointer's own `Store` would box a second future around the store's.
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.store
-    }
-
-    fn with(&self, store: Arc<dyn Store>, policy: Policy) -> Self {
-        Self {
-            store,
-            name: self.name.clone(),
-            policy,
-            limits: self.limits,
-            conflicts: self.conflicts,
-            max_replays: self.max_replays,
-            discards: self.discards,
-            for_request: self.for_request,
-            hot: self.hot.clone(),
-            clock: self.clock.clone(),
-        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
