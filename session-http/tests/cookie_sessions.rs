@@ -212,7 +212,12 @@ fn longest(rig: &Rig) -> usize {
             }
         }
     };
-    let longest = (2_000..4_000).find(|&n| !fits(n)).unwrap() - 1;
+    let (mut longest, mut too_long) = (2_000, 4_000);
+    while too_long - longest > 1 {
+        let middle = usize::midpoint(longest, too_long);
+        *(if fits(middle) { &mut longest } else { &mut too_long }) = middle;
+    }
+    assert!(fits(longest) && !fits(too_long));
     let committed = rig.request("", |session| session.insert("n", &"x".repeat(longest)).unwrap());
     // Four characters for three bytes: the next byte would add one or two.
     assert!((4095..=4096).contains(&committed.set_cookie[0].as_str().len()));

@@ -28,7 +28,7 @@ use session_core::{Result, Store};
 /// naming those that are, and whatever the store answers. No error quotes more of the URL than its scheme.
 pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
     let (scheme, connect) = registry::find(url)?;
-    let (url, sealing) = sealing::take(url)?;
+    let (url, sealing) = sealing::take(&scheme, url)?;
     // As it is written in the documentation: stores need not know that schemes have no case.
     let store = connect(format!("{scheme}{}", &url[scheme.len()..])).await?;
     Ok(sealing::around(store, sealing))

@@ -18,11 +18,14 @@ pub(crate) struct Sealing {
 pub(crate) enum Sealing {}
 
 /// The URL without these options, as it stood else, and what they ask for.
-pub(crate) fn take(url: &str) -> Result<(Cow<'_, str>, Option<Sealing>)> {
+pub(crate) fn take<'u>(scheme: &str, url: &'u str) -> Result<(Cow<'u, str>, Option<Sealing>)> {
     let options = url.split_once('?').map_or("", |(_, options)| options);
     let ours = |pair: &str| matches!(pair.split('=').next(), Some("key" | "accept_plain"));
     if !options.split('&').any(ours) {
         return Ok((url.into(), None));
+    }
+    if matches!(scheme, "cookie" | "null") {
+        return wrong(format!("{scheme}: keeps no records, so there is nothing for `key` to seal"));
     }
     let (place, mut query) = split(url)?;
     let (variable, accept_plain) = (query.text("key"), query.truth("accept_plain")?.unwrap_or(false));

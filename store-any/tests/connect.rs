@@ -99,6 +99,7 @@ async fn null_keeps_nothing_and_is_always_there() {
     }
     assert!(schemes().contains(&"null".to_owned()));
     assert!(refused("null://somewhere").await.contains("keeps nothing"));
+    assert!(refused("null:?key=PATH").await.contains("nothing for `key` to seal"));
     assert!(refused("null:?namespace=web").await.contains("unknown option"));
     assert!(register("null", |_| async { Ok(MemoryStore::new()) }).is_err());
 }
