@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod query;
+mod setters;
 mod settings;
 
 use std::net::IpAddr;
@@ -8,7 +9,7 @@ use std::ops::RangeInclusive;
 
 pub use query::{Query, decode, split};
 use session_core::{Error, ErrorKind, Record, Result};
-pub use settings::Settings;
+pub use settings::{Given, Settings};
 
 /// The error of a URL or an option that is wrong: [`ErrorKind::Config`].
 ///
