@@ -158,7 +158,10 @@ impl Write {
             // With nothing there any more the way is free.
             Self::Create(call) => stored.map(|version| call.told(version)),
             Self::Save(call) => call.refused(stored),
-            Self::Touch(_) => stored.is_none().then_some(Outcome::Missing),
+            // A server may pass by a record that was being written at the time: then it is there, and there is another try.
+            Self::Touch(_) | Self::Delete(Delete { expected: None, .. }) => {
+                stored.is_none().then_some(Outcome::Missing)
+            }
             Self::Delete(call) => call.refused(stored),
         }
     }
