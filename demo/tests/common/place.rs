@@ -24,10 +24,9 @@ impl Place {
         Self { url, folder: Some(folder) }
     }
 
-    /// A namespace of a database server at `url`.
-    pub(crate) fn database(url: &str, namespace: &str) -> Self {
-        let separator = if url.contains('?') { '&' } else { '?' };
-        Self { url: format!("{url}{separator}namespace={namespace}"), folder: None }
+    /// A namespace of a database server, both named by `url`.
+    pub(crate) fn database(url: String) -> Self {
+        Self { url, folder: None }
     }
 
     /// What the program answers as its `store`.
