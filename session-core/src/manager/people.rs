@@ -99,7 +99,11 @@ impl Inner {
                     current: current == Some(&handle),
                 }),
                 Ok(_) => {}
-                Err(error) => tracing::error!(name = %self.name, %error, "a stored session does not decode"),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!(name = %self.name, %error, "a stored session does not decode");
+                }
+                // A list that leaves out what is live would say that nobody is signed in there.
+                Err(error) => return Err(error),
             }
         }
         list.sort_by(|a, b| b.created_at.cmp(&a.created_at).then(a.handle.cmp(&b.handle)));
