@@ -53,26 +53,25 @@ type Values = BTreeMap<String, u64>;
 /// Does a step, and answers what it came to: a take that finds nothing writes nothing.
 fn run(step: Step, session: &Session) -> session_core::Result<Step> {
     if let Step::Take(key) = step
-        && session.peek::<u64>(&key.to_string())?.is_none()
+        && session.peek::<u64>(key)?.is_none()
     {
-        session.take::<u64>(&key.to_string())?;
+        session.take::<u64>(key)?;
         return Ok(Step::Peek(key));
     }
     carry_out(step, session).map(|()| step)
 }
 
 fn carry_out(step: Step, session: &Session) -> session_core::Result<()> {
-    let name = |key: u8| key.to_string();
     match step {
         Step::Bump(key) => {
-            let value: u64 = session.get(&name(key))?.unwrap_or(0);
-            session.insert(&name(key), &(value + 1))
+            let value: u64 = session.get(key)?.unwrap_or(0);
+            session.insert(key, &(value + 1))
         }
-        Step::Blind(key, value) => session.insert(&name(key), &value),
-        Step::Update(key) => session.update(&name(key), |n: &mut u64| *n = *n * 2 + 1).map(drop),
-        Step::Take(key) => session.take::<u64>(&name(key)).map(drop),
-        Step::Remove(key) => session.remove(&name(key)).map(drop),
-        Step::Peek(key) => session.peek::<u64>(&name(key)).map(drop),
+        Step::Blind(key, value) => session.insert(key, &value),
+        Step::Update(key) => session.update(key, |n: &mut u64| *n = *n * 2 + 1).map(drop),
+        Step::Take(key) => session.take::<u64>(key).map(drop),
+        Step::Remove(key) => session.remove(key).map(drop),
+        Step::Peek(key) => session.peek::<u64>(key).map(drop),
         Step::Clear => session.clear(),
         Step::Save => pollster::block_on(session.save()).map(drop),
     }

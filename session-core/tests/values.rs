@@ -310,22 +310,22 @@ proptest! {
         for step in steps {
             match step {
                 Step::Insert(key, value) => {
-                    session.insert(&key.to_string(), &value).unwrap();
+                    session.insert(key, &value).unwrap();
                     model.insert(key.to_string(), value);
                 }
                 Step::Remove(key) => {
                     let there = model.remove(&key.to_string()).is_some();
-                    prop_assert_eq!(session.remove(&key.to_string()).unwrap(), there);
+                    prop_assert_eq!(session.remove(key).unwrap(), there);
                 }
                 Step::Update(key) => {
                     let value = model.entry(key.to_string()).or_default();
                     *value = value.wrapping_mul(3).wrapping_add(1);
-                    let new = session.update(&key.to_string(), |n: &mut u16| *n = n.wrapping_mul(3).wrapping_add(1));
+                    let new = session.update(key, |n: &mut u16| *n = n.wrapping_mul(3).wrapping_add(1));
                     prop_assert_eq!(new.unwrap(), *value);
                 }
                 Step::Take(key) => {
                     let value = model.remove(&key.to_string());
-                    prop_assert_eq!(session.take::<u16>(&key.to_string()).unwrap(), value);
+                    prop_assert_eq!(session.take::<u16>(key).unwrap(), value);
                 }
                 Step::Clear => {
                     model.clear();
