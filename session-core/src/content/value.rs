@@ -54,6 +54,10 @@ impl Value {
         Self { codec: Codec::Json, raw }
     }
 
+    pub(crate) const fn codec(&self) -> Codec {
+        self.codec
+    }
+
     fn encode<T: Serialize + ?Sized>(value: &T, codec: Codec) -> Result<Self> {
         let raw = match codec {
             Codec::Json => json::encode_value(value)?,

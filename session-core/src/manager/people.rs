@@ -36,7 +36,8 @@ impl Manager {
     /// A record that does not decode is left out, with an error event.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] by a store without [`by_principal`](crate::Capabilities::by_principal); [`ErrorKind::Unavailable`].
+    /// [`ErrorKind::Unsupported`] by a store without [`by_principal`](crate::Capabilities::by_principal), and if one of them is in a
+    /// [codec](crate::Codec) that this program is built without; [`ErrorKind::Unavailable`].
     pub async fn sessions_of(&self, principal: &Principal, current: Option<&Handle>) -> Result<Vec<SessionInfo>> {
         self.inner.sessions_of(principal, current).await
     }

@@ -62,7 +62,7 @@ impl Session {
     pub fn insert<T: Serialize + ?Sized>(&self, key: impl Display, value: &T) -> Result<()> {
         let key = &*Key::new(key)?;
         let rules = self.shared.manager.rules;
-        let value = rules.encode_over(value, self.there(key).as_ref())?;
+        let value = rules.encode_over(value, self.in_another_codec(key).as_ref())?;
         let mut state = self.writing()?;
         if state.view.values.len() >= rules.limits.max_keys && !state.view.values.contains_key(key) {
             return Err(Error::fixed(ErrorKind::TooLarge, "too many keys"));
@@ -187,6 +187,16 @@ impl Session {
             None => state.view.values.get(key).cloned(),
         };
         state.push(Op::Require { key: key.into(), seen })
+    }
+
+    /// What this request sees under `key`, if it is in another codec than what is written now.
+    fn in_another_codec(&self, key: &str) -> Option<Value> {
+        // The usual case must not pay for it.
+        if !cfg!(feature = "messagepack") {
+            return None;
+        }
+        let written = self.shared.manager.rules.codec;
+        self.state().view.values.get(key).filter(|there| there.codec() != written).cloned()
     }
 
     /// What this request sees under `key`.
