@@ -89,7 +89,8 @@ impl Folder {
             return Err(Error::fixed(ErrorKind::Corrupt, "a session file is longer than max_len allows"));
         }
         let mut data = Vec::new();
-        data.try_reserve_exact(len).map_err(|_| Error::fixed(ErrorKind::Unavailable, "no memory for a session's data"))?;
+        data.try_reserve_exact(len)
+            .map_err(|_| Error::fixed(ErrorKind::Unavailable, "no memory for a session's data"))?;
         // The file has the length that its head states, so what was read of it so far is its head and data of its.
         data.extend_from_slice(&start[head.len()..]);
         let left = head.data_len - data.len() as u64;

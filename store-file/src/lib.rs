@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use session_core::{
-    Call, Capabilities, Clock as _, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store,
-    StoreKey, SystemClock, Timestamp, Version, async_trait,
+    Call, Capabilities, Clock as _, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record,
+    Result, Store, StoreKey, SystemClock, Timestamp, Version, async_trait,
 };
 use store_batch::{Batcher, Workers};
 use store_options::fits;
@@ -114,9 +114,9 @@ impl FileStore {
     /// How many of these were `Done`.
     async fn count_done(&self, now: Timestamp, what: Vec<(StoreKey, What)>) -> Result<u64> {
         let until = self.until();
-        let calls = what.into_iter().map(|(key, what)| async move {
-            self.locked(until, now, &key, what).await.and_then(Answer::outcome)
-        });
+        let calls = what
+            .into_iter()
+            .map(|(key, what)| async move { self.locked(until, now, &key, what).await.and_then(Answer::outcome) });
         let mut done = 0;
         for outcome in join_all(calls).await {
             done += u64::from(outcome? == Outcome::Done);

@@ -85,7 +85,8 @@ fn builder() -> DirBuilder {
 #[cfg(unix)]
 fn check_access(place: &Path, sticky_will_do: bool) -> Result<Metadata> {
     use std::os::unix::fs::PermissionsExt as _;
-    let about = fs::metadata(place).map_err(|error| at_open(&error, "the session folder cannot be looked at", place))?;
+    let about =
+        fs::metadata(place).map_err(|error| at_open(&error, "the session folder cannot be looked at", place))?;
     let mode = about.permissions().mode();
     if mode & 0o022 != 0 && !(sticky_will_do && mode & 0o1000 != 0) {
         return wrong(format!(

@@ -1,6 +1,7 @@
 //! What a purge looks for: expired sessions, and what processes left behind that ended between two steps.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use session_core::{ErrorKind, Result, StoreKey, Timestamp};
 
@@ -77,7 +78,11 @@ impl Survey<'_> {
 
     fn look(&mut self, number: usize, name: &str) -> Result<ControlFlow<()>> {
         self.seen += 1;
-        if number < FOLDERS / 2 { self.record(number as u8, name)? } else { self.entry(name)? }
+        if number < FOLDERS / 2 {
+            self.record(number as u8, name)?
+        } else {
+            self.entry(name)?
+        }
         let enough = self.expired == self.limit || self.seen == FILES;
         Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
@@ -111,17 +116,24 @@ impl Survey<'_> {
         Ok(())
     }
 
+    /// An entry may be that of a session which is gone, or somebody else's by now.
     fn entry(&mut self, name: &str) -> Result<()> {
-        if let Some((owner, key)) = Owner::and_key(name)
-            && !is_there(&self.folder.record(&key))
-        {
-            self.found.push((key, What::Heal(owner)));
+        let Some((owner, key)) = Owner::and_key(name) else { return Ok(()) };
+        match self.folder.head(&key) {
+            Ok(head) => {
+                let whose = head.and_then(|head| head.principal).map(|principal| Owner::of(&principal));
+                if whose != Some(owner) {
+                    self.found.push((key, What::Heal(owner)));
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(()),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 }
 
 /// Only "no" is acted on, and that is looked at again under the lock.
-fn is_there(path: &std::path::Path) -> bool {
+fn is_there(path: &Path) -> bool {
     path.try_exists().unwrap_or(true)
 }

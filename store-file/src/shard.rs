@@ -42,7 +42,8 @@ impl Shard {
     /// `None` when somebody else has the lock.
     async fn attempt(&self, ops: &[Op], held: Option<Held>) -> Result<Option<Vec<Result<Answer>>>> {
         let permit = Arc::clone(&self.writers).acquire_owned().await;
-        let (folder, number, path, ops) = (Arc::clone(&self.folder), self.number, self.turn.path().to_owned(), ops.to_vec());
+        let (folder, number, path, ops) =
+            (Arc::clone(&self.folder), self.number, self.turn.path().to_owned(), ops.to_vec());
         blocking(move || {
             let _permit = permit;
             let held = match held {
