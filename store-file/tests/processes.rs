@@ -167,8 +167,8 @@ async fn instances_in_one_process_lose_no_update_of_one_another() {
 }
 
 /// Reads what a writer says until it has written so often, kills it there, and answers what it tried and what was confirmed last.
-fn kill_after(mut writer: Child, writes: usize) -> HashMap<u32, (u32, Option<u32>)> {
-    let mut said: HashMap<u32, (u32, Option<u32>)> = HashMap::new();
+fn kill_after(mut writer: Child, writes: usize) -> HashMap<u32, (Option<u32>, Option<u32>)> {
+    let mut said: HashMap<u32, (Option<u32>, Option<u32>)> = HashMap::new();
     let mut confirmed = 0;
     for line in BufReader::new(writer.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
@@ -177,7 +177,7 @@ fn kill_after(mut writer: Child, writes: usize) -> HashMap<u32, (u32, Option<u32
         let (n, step): (u32, u32) = (n.parse().unwrap(), step.parse().unwrap());
         let told = said.entry(n).or_default();
         if verb == "tries" {
-            told.0 = step;
+            told.0 = Some(step);
         } else {
             told.1 = Some(step);
             confirmed += 1;
@@ -211,7 +211,8 @@ async fn a_process_killed_at_any_instant_leaves_old_or_new_and_no_lock() {
                 continue;
             };
             let step = step_of(&found);
-            assert!(Some(step) == old || step == tried, "session {n} has {step}; tried {tried}, had {old:?}");
+            let step_then = Some(step);
+            assert!(step_then == old || step_then == tried, "session {n} has {step}; tried {tried:?}, had {old:?}");
             had.insert(n, step);
             *owners.entry(found.principal.clone()).or_default() += 1;
         }
