@@ -10,7 +10,7 @@
 //! A session's file is never changed: it is written aside and takes the old one's place by a rename. So whoever opens one has
 //! the old one or the new one, whole, without a lock.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -49,11 +49,11 @@ impl Folder {
     }
 
     pub(crate) fn records(&self, shard: u8) -> PathBuf {
-        self.root.join("records").join(format!("{shard:02x}"))
+        self.all_records().join(format!("{shard:02x}"))
     }
 
     pub(crate) fn people(&self, shard: u8) -> PathBuf {
-        self.root.join("people").join(format!("{shard:02x}"))
+        self.all_people().join(format!("{shard:02x}"))
     }
 
     pub(crate) fn record(&self, key: &StoreKey) -> PathBuf {
@@ -111,7 +111,7 @@ impl Folder {
         let mut file = match File::open(self.record(key)) {
             Ok(file) => file,
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
-                self.expect(&self.records(shard_of(key)))?;
+                expect(&self.all_records())?;
                 return Ok(None);
             }
             Err(error) => return Err(error::in_use(&error)),
@@ -133,14 +133,52 @@ impl Folder {
         Ok(Some((file, start, head)))
     }
 
-    /// That nothing is found means something only where there is a place to look: a folder that was moved or unmounted
-    /// is no empty one.
-    pub(crate) fn expect(&self, folder: &Path) -> Result<()> {
-        match fs::metadata(folder) {
-            Ok(about) if about.is_dir() => Ok(()),
-            Ok(_) => Err(GONE),
-            Err(error) => Err(error::in_use(&error)),
+    /// The folder that has the folders of records.
+    pub(crate) fn all_records(&self) -> PathBuf {
+        self.root.join("records")
+    }
+
+    /// The folder that has the folders of entries.
+    pub(crate) fn all_people(&self) -> PathBuf {
+        self.root.join("people")
+    }
+
+    /// Makes a file in one of the 256 folders, which is made first where there is none yet.
+    ///
+    /// The folder that it is in is not made: when that is gone, the store is.
+    pub(crate) fn in_folder(&self, folder: &Path, make: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        match make() {
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
+            made => return made,
         }
+        match make_private(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        if self.durable
+            && let Some(above) = folder.parent()
+        {
+            sync(above)?;
+        }
+        make()
+    }
+
+    /// The shards from `first` on that have a folder, in order.
+    ///
+    /// Folders are made and stay, so one that is there throughout is found without a lock.
+    pub(crate) fn shards_from(&self, first: u8) -> Result<Vec<u8>> {
+        let mut shards = Vec::new();
+        for shard in first..=u8::MAX {
+            match fs::metadata(self.records(shard)) {
+                Ok(_) => shards.push(shard),
+                Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error::in_use(&error)),
+            }
+        }
+        if shards.is_empty() {
+            expect(&self.all_records())?;
+        }
+        Ok(shards)
     }
 
     /// The keys of the sessions in a shard, in order.
@@ -169,8 +207,26 @@ pub(crate) fn key_of(name: &str) -> Option<StoreKey> {
     name.parse::<Handle>().ok().map(|handle| *handle.key())
 }
 
+/// That nothing is found means something only where there is a place to look: a folder that was moved or unmounted
+/// is no empty one.
+fn expect(folder: &Path) -> Result<()> {
+    match fs::metadata(folder) {
+        Ok(about) if about.is_dir() => Ok(()),
+        Ok(_) => Err(GONE),
+        Err(error) => Err(error::in_use(&error)),
+    }
+}
+
+/// The names in one of the 256 folders.
 pub(crate) fn each_name(folder: &Path, mut see: impl FnMut(&str)) -> Result<()> {
-    let names = fs::read_dir(folder).map_err(|error| error::in_use(&error))?;
+    let names = match fs::read_dir(folder) {
+        Ok(names) => names,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+            // It is made when something is to be in it.
+            return folder.parent().map_or(Err(GONE), expect);
+        }
+        Err(error) => return Err(error::in_use(&error)),
+    };
     for name in names {
         let name = name.map_err(|error| error::in_use(&error))?.file_name();
         // What is not ours is left alone.
@@ -179,6 +235,28 @@ pub(crate) fn each_name(folder: &Path, mut see: impl FnMut(&str)) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Makes a folder that is its owner's alone.
+pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    private(&mut builder);
+    builder.create(folder)
+}
+
+#[cfg(unix)]
+fn private(builder: &mut DirBuilder) {
+    use std::os::unix::fs::DirBuilderExt as _;
+    builder.mode(0o700);
+}
+
+#[cfg(not(unix))]
+fn private(_: &mut DirBuilder) {}
+
+/// Waits until the names in a folder are on the disk.
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
+    // Windows opens no folder as a file, and writes names down without being asked.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// A principal as the index knows it: the first half of its SHA-256.
@@ -200,7 +278,7 @@ impl Owner {
         (name.starts_with(&owner.prefix())).then_some((owner, key_of(key)?))
     }
 
-    const fn shard(self) -> u8 {
+    pub(crate) const fn shard(self) -> u8 {
         self.0[0]
     }
 

@@ -174,13 +174,23 @@ impl FileStore {
         blocking(move || folder.keys_of(owner)).await
     }
 
+    async fn keys_in(&self, shard: u8, until: Instant, now: Timestamp) -> Result<Vec<StoreKey>> {
+        let mut first = [0; StoreKey::LEN];
+        first[0] = shard;
+        // Under the lock: while a file takes another's place, a list of the folder may have neither.
+        self.locked(until, now, &StoreKey::from_bytes(first), What::Keys).await?.keys()
+    }
+
+    /// The shards from `first` on that have ever had a session.
+    async fn shards_from(&self, first: u8) -> Result<Vec<u8>> {
+        let folder = Arc::clone(&self.0.folder);
+        blocking(move || folder.shards_from(first)).await
+    }
+
     async fn page(&self, now: Timestamp, after: Option<StoreKey>, limit: usize) -> Result<Page> {
         let (until, mut records) = (self.until(), Vec::new());
-        for shard in after.as_ref().map_or(0, shard_of)..=u8::MAX {
-            let mut first = [0; StoreKey::LEN];
-            first[0] = shard;
-            // Under the lock: while a file takes another's place, a list of the folder may have neither.
-            let mut keys = self.locked(until, now, &StoreKey::from_bytes(first), What::Keys).await?.keys()?;
+        for shard in self.shards_from(after.as_ref().map_or(0, shard_of)).await? {
+            let mut keys = self.keys_in(shard, until, now).await?;
             if let Some(after) = &after {
                 keys.retain(|key| key > after);
             }

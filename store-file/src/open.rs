@@ -1,6 +1,6 @@
 //! What has to be there before a store can work, and how it gets there.
 
-use std::fs::{self, DirBuilder, Metadata};
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::Path;
 use std::thread;
@@ -10,7 +10,7 @@ use session_core::{Error, ErrorKind, Result};
 use store_options::wrong;
 
 use crate::error::{self, at_open};
-use crate::folder::{ASIDE, Folder};
+use crate::folder::{ASIDE, Folder, make_private, sync};
 use crate::format::LAYOUT;
 use crate::lock::{self, Held};
 use crate::write;
@@ -35,7 +35,9 @@ pub(crate) fn prepare(folder: &Folder, above: &Path, create: bool, deadline: Ins
         make_all(folder)?;
     }
     check_layout(folder)?;
-    check_shards(folder)?;
+    for place in [folder.all_records(), folder.all_people()] {
+        make(&place, false)?;
+    }
     tidy(folder);
     Ok(())
 }
@@ -55,7 +57,7 @@ fn make(place: &Path, create: bool) -> Result<()> {
     if !create {
         return wrong(format!("there is no such folder, and it was not to be created: {}", place.display()));
     }
-    match builder().create(place) {
+    match make_private(place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(at_open(&error, "the folder above the session folder does not exist", place))
         }
@@ -64,19 +66,6 @@ fn make(place: &Path, create: bool) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-#[cfg(unix)]
-fn builder() -> DirBuilder {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let mut builder = DirBuilder::new();
-    builder.mode(0o700);
-    builder
-}
-
-#[cfg(not(unix))]
-fn builder() -> DirBuilder {
-    DirBuilder::new()
 }
 
 /// Refuses a folder that others can write to: a file they put there would be a session, of whatever principal they please.
@@ -138,12 +127,8 @@ fn make_all(folder: &Folder) -> Result<()> {
     if fresh {
         check_empty(folder)?;
     }
-    for parent in [folder.root.join("records"), folder.root.join("people")] {
-        make(&parent, true)?;
-    }
-    for shard in 0..=u8::MAX {
-        make(&folder.records(shard), true)?;
-        make(&folder.people(shard), true)?;
+    for place in [folder.all_records(), folder.all_people()] {
+        make(&place, true)?;
     }
     if !fresh {
         return Ok(());
@@ -153,7 +138,7 @@ fn make_all(folder: &Folder) -> Result<()> {
     write::write(&aside, text.as_bytes(), folder.durable)
         .and_then(|()| sync_made(folder))
         .and_then(|()| fs::rename(&aside, &layout))
-        .and_then(|()| if folder.durable { write::sync(&folder.root) } else { Ok(()) })
+        .and_then(|()| if folder.durable { sync(&folder.root) } else { Ok(()) })
         .map_err(|error| at_open(&error, "the layout cannot be written", &layout))
 }
 
@@ -161,10 +146,8 @@ fn sync_made(folder: &Folder) -> io::Result<()> {
     if !folder.durable {
         return Ok(());
     }
-    for place in [&folder.root.join("records"), &folder.root.join("people"), &folder.root] {
-        write::sync(place)?;
-    }
-    folder.root.ancestors().skip(1).take(2).filter(|above| !above.as_os_str().is_empty()).try_for_each(write::sync)
+    sync(&folder.root)?;
+    folder.root.ancestors().skip(1).take(2).filter(|above| !above.as_os_str().is_empty()).try_for_each(sync)
 }
 
 /// Nothing of anybody else's. What an open that was cut off has made is ours.
@@ -200,14 +183,6 @@ fn check_layout(folder: &Folder) -> Result<()> {
         )),
         None => wrong(format!("this does not say which layout the session folder has: {}", layout.display())),
     }
-}
-
-fn check_shards(folder: &Folder) -> Result<()> {
-    for shard in 0..=u8::MAX {
-        make(&folder.records(shard), false)?;
-        make(&folder.people(shard), false)?;
-    }
-    Ok(())
 }
 
 /// What is written aside is somebody's who has the lock, or nobody's.

@@ -7,7 +7,7 @@
 //! record's shard. At every instant, and for whoever comes next, each record has its entry. An entry may lack its record;
 //! it is taken away under the same lock, when nobody can be between the two steps.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use session_core::{ErrorKind, Outcome, Principal, Record, Result, StoreKey, Time
 use store_batch::Item;
 
 use crate::error::{self, TIMED_OUT};
-use crate::folder::{Folder, Owner, shard_of};
+use crate::folder::{Folder, Owner, shard_of, sync};
 use crate::format::{self, Head};
 use crate::lock::{self, Held};
 
@@ -216,7 +216,10 @@ impl Writer<'_> {
             self.register(key, is)?;
         }
         let aside = self.folder.aside(self.shard);
-        let placed = write(&aside, &format::encode(key, record), self.folder.durable)
+        let bytes = format::encode(key, record);
+        let placed = self
+            .folder
+            .in_folder(&self.folder.records(self.shard), || write(&aside, &bytes, self.folder.durable))
             .and_then(|()| fs::rename(&aside, self.folder.record(key)));
         if let Err(error) = placed {
             // On a full disk, half a session is room for somebody else. What cannot be removed now the next writer will.
@@ -245,14 +248,15 @@ impl Writer<'_> {
 
     /// Enters a session in its principal's list.
     fn register(&self, key: &StoreKey, principal: &Principal) -> Result<()> {
-        let entry = self.folder.entry(Owner::of(principal), key);
+        let owner = Owner::of(principal);
+        let (entry, people) = (self.folder.entry(owner, key), self.folder.people(owner.shard()));
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
         lock::private(&mut options);
-        let made = options.open(&entry).and_then(|_| match entry.parent() {
-            Some(people) if self.folder.durable => sync(people),
-            _ => Ok(()),
-        });
+        let made = self
+            .folder
+            .in_folder(&people, || options.open(&entry).map(drop))
+            .and_then(|()| if self.folder.durable { sync(&people) } else { Ok(()) });
         made.map_err(|error| error::in_use(&error))
     }
 
@@ -294,10 +298,4 @@ pub(crate) fn write(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> 
         file.sync_all()?;
     }
     Ok(())
-}
-
-/// Waits until the names in a folder are on the disk.
-pub(crate) fn sync(folder: &Path) -> io::Result<()> {
-    // Windows opens no folder as a file, and writes names down without being asked.
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -38,8 +38,9 @@ impl Harness for Files {
     async fn plant_orphan(&self, namespace: &str, principal: &Principal, key: &StoreKey) -> Result<bool> {
         let hash = Sha256::digest(principal.as_str().as_bytes());
         let owner: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let entry = format!("people/{}/{owner}-{}", &owner[..2], Handle::from(*key));
-        match File::create(self.folder().join(namespace).join(entry)) {
+        let folder = self.folder().join(namespace).join("people").join(&owner[..2]);
+        let entry = folder.join(format!("{owner}-{}", Handle::from(*key)));
+        match fs::create_dir_all(folder).and_then(|()| File::create(entry)) {
             Ok(_) => Ok(true),
             Err(error) => Err(Error::fixed(ErrorKind::Other, "no entry could be planted").with_source(&error)),
         }

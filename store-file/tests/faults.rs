@@ -25,7 +25,7 @@ async fn a_lock_of_another_process_is_waited_for() {
 #[tokio::test]
 async fn a_lock_that_outlasts_the_time_out_is_unavailable_and_nothing_was_written() {
     let place = Place::new();
-    let store = place.builder().timeout(seconds(1)).open().await.unwrap();
+    let store = place.builder().timeout(seconds(2)).open().await.unwrap();
     let old = record_of("ann");
     put(&store, 1, &old).await;
     let writer = place.locked(1);
@@ -50,7 +50,7 @@ async fn a_lock_that_outlasts_the_time_out_is_unavailable_and_nothing_was_writte
 #[tokio::test]
 async fn a_dropped_call_leaves_no_lock() {
     let place = Place::new();
-    let store = place.builder().timeout(seconds(1)).open().await.unwrap();
+    let store = place.builder().timeout(seconds(2)).open().await.unwrap();
     let (call, k, new) = (now(), key(1), record(b"x"));
     let writer = place.locked(1);
     for _ in 0..10 {
@@ -68,7 +68,7 @@ async fn opening_a_locked_folder_is_unavailable_after_the_time_out() {
     drop(place.open().await);
     let file = fs::File::options().append(true).open(place.root().join("locks/open")).unwrap();
     file.lock().unwrap();
-    let error = place.builder().timeout(seconds(1)).open().await.unwrap_err();
+    let error = place.builder().timeout(seconds(2)).open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 
@@ -116,17 +116,40 @@ async fn a_folder_that_goes_away_is_an_outage_and_its_return_ends_it() {
 }
 
 #[tokio::test]
-async fn a_shard_that_is_removed_is_an_outage_of_its_own() {
+async fn without_the_folder_of_all_records_no_session_is_called_unknown() {
     let place = Place::new();
     let store = place.open().await;
-    fs::remove_dir(place.shard(1)).unwrap();
-    let fresh = record(b"x");
-    assert_eq!(store.load(&now(), &key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(store.create(&now(), &key(1), &fresh).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    put(&store, 2, &fresh).await;
-    // Whoever opens the folder makes what is missing, and this store goes on with it.
-    drop(place.open().await);
-    put(&store, 1, &fresh).await;
+    let known = record_of("ann");
+    let aside = place.directory.path().join("aside");
+    fs::rename(place.root().join("records"), &aside).unwrap();
+    for error in [
+        store.load(&now(), &key(1)).await.map(drop).unwrap_err(),
+        store.create(&now(), &key(1), &known).await.map(drop).unwrap_err(),
+        store.scan(&now(), None, MANY).await.map(drop).unwrap_err(),
+        store.purge(&now(), MANY).await.map(drop).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
+    fs::rename(aside, place.root().join("records")).unwrap();
+    put(&store, 1, &known).await;
+    fs::rename(place.root().join("people"), place.root().join("elsewhere")).unwrap();
+    let ann = Principal::new("ann").unwrap();
+    assert_eq!(store.sessions_of(&now(), &ann, MANY).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let error = store.create(&now(), &key(2), &known).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "a record without its entry must not be");
+    assert_eq!(get(&store, 2).await, None);
+}
+
+#[tokio::test]
+async fn a_shard_that_is_removed_is_made_again() {
+    let place = Place::new();
+    let store = place.open().await;
+    put(&store, 1, &record(b"x")).await;
+    fs::remove_dir_all(place.shard(1)).unwrap();
+    assert_eq!(get(&store, 1).await, None);
+    put(&store, 1, &record(b"x")).await;
+    assert!(get(&store, 1).await.is_some());
 }
 
 #[tokio::test]

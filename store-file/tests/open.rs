@@ -81,8 +81,8 @@ async fn without_create_what_is_missing_is_named_and_not_made() {
     drop(place.open().await);
     drop(place.builder().create(false).open().await.unwrap());
 
-    fs::remove_dir(place.root().join("people/7f")).unwrap();
-    refused(place.builder().create(false), "people/7f").await;
+    fs::remove_dir(place.root().join("people")).unwrap();
+    refused(place.builder().create(false), "sessions/people").await;
     drop(place.open().await);
     drop(place.builder().create(false).open().await.unwrap());
 
@@ -160,7 +160,7 @@ async fn what_was_left_half_written_goes_at_open_unless_its_writer_lives() {
     let place = Place::new();
     drop(place.open().await);
     for n in 0..3 {
-        fs::write(place.shard(n).join("new"), "half").unwrap();
+        place.half_written(n);
     }
     let writer = place.locked(2);
     drop(place.open().await);

@@ -97,6 +97,7 @@ async fn a_purge_sees_more_files_than_it_looks_at_with_one_call() {
     let store = place.open().await;
     with_expired(&store, 5).await;
     let (sample, shard) = (fs::read(place.record(1000)).unwrap(), place.shard(255));
+    fs::create_dir(&shard).unwrap();
     // Undecodable under these names, and so left alone.
     for n in 0..5000_u32 {
         fs::write(shard.join(format!("ff{n:062x}")), &sample).unwrap();
@@ -126,7 +127,7 @@ async fn a_purge_mends_what_a_crash_left_and_leaves_what_is_not_ours() {
     let orphan = entries[1].with_file_name(entries[1].file_name().unwrap().to_str().unwrap().replace("07", "08"));
     assert!(!entries.contains(&orphan));
     fs::write(&orphan, "").unwrap();
-    fs::write(place.shard(3).join("new"), "half").unwrap();
+    place.half_written(3);
     let foreign =
         [place.shard(3).join("README"), place.shard(3).join("0".repeat(63)), entries[0].with_file_name("x-y")];
     for path in &foreign {
@@ -142,8 +143,8 @@ async fn a_purge_mends_what_a_crash_left_and_leaves_what_is_not_ours() {
 #[tokio::test]
 async fn a_purge_spares_what_is_half_written_by_the_living() {
     let place = Place::new();
-    let store = place.builder().timeout(seconds(1)).open().await.unwrap();
-    fs::write(place.shard(3).join("new"), "half").unwrap();
+    let store = place.builder().timeout(seconds(2)).open().await.unwrap();
+    place.half_written(3);
     let writer = place.locked(3);
     assert_eq!(store.purge(&now(), MANY).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(place.shard(3).join("new").exists());
@@ -155,7 +156,7 @@ async fn a_purge_spares_what_is_half_written_by_the_living() {
 #[tokio::test]
 async fn a_locked_shard_does_not_keep_purges_from_the_others() {
     let place = Place::new();
-    let store = place.builder().timeout(seconds(1)).open().await.unwrap();
+    let store = place.builder().timeout(seconds(2)).open().await.unwrap();
     with_expired(&store, 20).await;
     let _writer = place.locked(0);
     assert_eq!(store.purge(&now(), MANY).await.unwrap_err().kind(), ErrorKind::Unavailable);
@@ -302,7 +303,7 @@ async fn a_file_as_long_as_no_memory_is_corrupt_and_not_read() {
 #[tokio::test]
 async fn a_full_queue_is_waited_for_within_the_time_out() {
     let place = Place::new();
-    let store = place.builder().queue(1).timeout(seconds(1)).open().await.unwrap();
+    let store = place.builder().queue(1).timeout(seconds(2)).open().await.unwrap();
     let (call, one, two, new) = (now(), key(1), key(2), record(b"x"));
     let writer = place.locked(1);
     let first = begin(store.create(&call, &one, &new)).await;

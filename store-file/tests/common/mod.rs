@@ -59,6 +59,13 @@ impl Place {
         self.root().join("locks").join(shard_name(n))
     }
 
+    /// As if somebody had been killed while he wrote session `n`.
+    pub(crate) fn half_written(&self, n: u32) -> PathBuf {
+        fs::create_dir_all(self.shard(n)).unwrap();
+        fs::write(self.shard(n).join("new"), "half").unwrap();
+        self.shard(n).join("new")
+    }
+
     /// Somebody else's lock on the shard of session `n`.
     pub(crate) fn locked(&self, n: u32) -> File {
         let file = File::options().create(true).append(true).open(self.lock(n)).unwrap();
