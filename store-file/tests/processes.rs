@@ -123,10 +123,11 @@ fn say(line: String) {
 async fn part_of_another_process() {
     let Ok(part) = std::env::var(PART) else { return };
     let path = std::env::var_os(PATH).unwrap();
-    let store = FileStore::builder(&path).open().await.unwrap();
+    let durable = part == "writes durably";
+    let store = FileStore::builder(&path).durable(durable).open().await.unwrap();
     match part.as_str() {
         "increments" => increments(&store).await,
-        "writes" => write_for_ever(&store).await,
+        "writes" | "writes durably" => write_for_ever(&store).await,
         "locks" => {
             let place =
                 std::path::Path::new(&path).join("sessions/locks").join(format!("{:02x}", key(1).as_bytes()[0]));
@@ -200,7 +201,8 @@ async fn a_process_killed_at_any_instant_leaves_old_or_new_and_no_lock() {
     // What a session had when the last round was over: its last write may have been carried out without a word.
     let mut had: HashMap<u32, u32> = HashMap::new();
     for round in 0..40 {
-        let said = kill_after(start("writes", &place), 5 + round * 3);
+        let part = if round % 2 == 0 { "writes" } else { "writes durably" };
+        let said = kill_after(start(part, &place), 5 + round);
         cut_off += usize::from(place.files("records").iter().any(|file| file.ends_with("new")));
         let mut owners: HashMap<Option<Principal>, usize> = HashMap::new();
         for n in 0..WRITTEN {
