@@ -10,6 +10,7 @@ use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
     let sqlite = trials("sqlite", true, |_| Place::sqlite());
+    let file = trials("file", true, |_| Place::file());
     let memory = trials("memory", false, |_| Place::memory());
-    libtest_mimic::run(&Arguments::from_args(), sqlite.chain(memory).collect()).exit_code()
+    libtest_mimic::run(&Arguments::from_args(), sqlite.chain(file).chain(memory).collect()).exit_code()
 }

@@ -25,6 +25,7 @@ macro_rules! backend {
 
 pub(crate) const BACKENDS: &[Backend] = &[
     backend!("memory", store_memory::MemoryStore, "memory"),
+    backend!("file", store_file::FileStore, "file"),
     backend!("sqlite", store_sqlite::SqliteStore, "sqlite"),
     backend!("postgres", store_postgres::PostgresStore, "postgres", "postgresql"),
     backend!("mysql", store_mysql::MysqlStore, "mysql", "mariadb"),

@@ -9,7 +9,7 @@ use super::server::Server;
 pub(crate) struct Place {
     /// What to call it in `--store`.
     pub(crate) url: String,
-    /// The folder with the file, if there is one.
+    /// The folder with what is stored, if there is one.
     pub(crate) folder: Option<TempDir>,
 }
 
@@ -21,6 +21,12 @@ impl Place {
     pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("sessions.db").display());
+        Self { url, folder: Some(folder) }
+    }
+
+    pub(crate) fn file() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("file://{}", folder.path().join("sessions").display());
         Self { url, folder: Some(folder) }
     }
 
