@@ -54,6 +54,35 @@ pub fn run(name: &str, open: impl AsyncFnOnce() -> Result<Arc<dyn Store>>) {
     criterion.final_summary();
 }
 
+/// As [`run`], on a server that is held for as long as it takes, and in a namespace of its own there: the server may be somebody's.
+///
+/// `connect` gets the server's URL with the option `namespace`.
+///
+/// ```no_run
+/// use conformance::{bench, server};
+/// # use store_memory::MemoryStore as PostgresStore;
+///
+/// fn main() {
+///     bench::run_on("postgres", || Box::pin(server::postgres()), PostgresStore::connect);
+/// }
+/// ```
+///
+/// # Panics
+/// As [`run`] does, and when there is no server.
+#[cfg(feature = "containers")]
+pub fn run_on<S: Store>(
+    name: &str,
+    start: crate::server::Start,
+    connect: impl for<'u> AsyncFnOnce(&'u str) -> Result<S>,
+) {
+    let mut held = None;
+    run(name, async || {
+        let server = held.insert(start().await?);
+        let url = server.url_with(&format!("namespace=bench_{:x}", rand::random::<u64>()));
+        Ok(Arc::new(connect(&url).await?) as _)
+    });
+}
+
 /// `rounds` times `ROUND` operations, spread over `tasks`.
 async fn measure(store: &Arc<dyn Store>, rounds: u64, tasks: u64, saves: bool) -> Duration {
     let before = total(&**store).await;

@@ -2,8 +2,9 @@
 
 use std::fmt::{Debug, Display};
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use session_core::{Call, Error, ErrorKind, Outcome, Principal, Record, Result as CoreResult, Store, StoreKey};
 use tokio::sync::Barrier;
@@ -20,6 +21,25 @@ macro_rules! ensure {
     };
 }
 pub(crate) use ensure;
+
+/// How long after an attempt in vain the next one comes.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Asks again and again until it breaks off with an answer. If that is not so when `limit` has passed: what it said last.
+pub(crate) async fn until<T, E, F>(limit: Duration, mut ask: impl FnMut() -> F) -> Result<T, E>
+where
+    F: Future<Output = ControlFlow<T, E>>,
+{
+    let begun = Instant::now();
+    loop {
+        match ask().await {
+            ControlFlow::Break(answer) => return Ok(answer),
+            ControlFlow::Continue(why) if begun.elapsed() > limit => return Err(why),
+            // sleep: servers and drivers start, connect again and remove things when they like, and tell nobody.
+            ControlFlow::Continue(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
 
 /// The answer, or a failure that says which call had an error.
 pub(crate) fn ok<T>(got: CoreResult<T>, what: impl Display) -> Result<T, Failure> {

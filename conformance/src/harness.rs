@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_core::{Error, Principal, Result, Store, StoreKey};
+use session_core::{Codec, Error, Principal, Result, Store, StoreKey};
 
 /// What is under test, and what it states about itself. Built once per run, before the first clause.
 ///
@@ -42,6 +42,8 @@ pub struct Subject {
     pub clause_limit: Duration,
     /// How many operations `history.random` runs, and `history.cuts` a tenth of. `CONFORMANCE_HISTORY_OPS` overrides it.
     pub history_ops: usize,
+    /// The codecs of the two managers, one per process, that the `session` clauses run on the store.
+    pub codecs: [Codec; 2],
 }
 
 impl Subject {
@@ -59,6 +61,7 @@ impl Subject {
             namespaces: true,
             clause_limit: Duration::from_secs(300),
             history_ops: 20_000,
+            codecs: [Codec::Json; 2],
         }
     }
 
@@ -122,6 +125,13 @@ impl Subject {
     #[must_use]
     pub fn history_ops(mut self, operations: usize) -> Self {
         self.history_ops = operations;
+        self
+    }
+
+    /// Sets [`codecs`](#structfield.codecs). To a store one is as good as the other: this is for the session model's own tests.
+    #[must_use]
+    pub fn codecs(mut self, of_both_managers: [Codec; 2]) -> Self {
+        self.codecs = of_both_managers;
         self
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use session_core::{Commit, ErrorKind, Manager, Session};
+use session_core::{Codec, Commit, ErrorKind, Manager, Session};
 use store_memory::MemoryStore;
 
 /// A step of a request whose writes depend on nothing but what it reads under the same key.
@@ -36,31 +36,42 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// The codec of either request's process: the two need not be of one.
+fn any_codecs() -> impl Strategy<Value = [Codec; 2]> {
+    let any = proptest::sample::select(&[Codec::Json, Codec::MessagePack][..]);
+    [any.clone(), any]
+}
+
+/// Two processes over one store.
+fn processes(codecs: [Codec; 2]) -> [Manager; 2] {
+    let store = std::sync::Arc::new(MemoryStore::new());
+    codecs.map(|codec| Manager::builder(store.clone()).codec(codec).build().unwrap())
+}
+
 type Values = BTreeMap<String, u64>;
 
 /// Does a step, and answers what it came to: a take that finds nothing writes nothing.
 fn run(step: Step, session: &Session) -> session_core::Result<Step> {
     if let Step::Take(key) = step
-        && session.peek::<u64>(&key.to_string())?.is_none()
+        && session.peek::<u64>(key)?.is_none()
     {
-        session.take::<u64>(&key.to_string())?;
+        session.take::<u64>(key)?;
         return Ok(Step::Peek(key));
     }
     carry_out(step, session).map(|()| step)
 }
 
 fn carry_out(step: Step, session: &Session) -> session_core::Result<()> {
-    let name = |key: u8| key.to_string();
     match step {
         Step::Bump(key) => {
-            let value: u64 = session.get(&name(key))?.unwrap_or(0);
-            session.insert(&name(key), &(value + 1))
+            let value: u64 = session.get(key)?.unwrap_or(0);
+            session.insert(key, &(value + 1))
         }
-        Step::Blind(key, value) => session.insert(&name(key), &value),
-        Step::Update(key) => session.update(&name(key), |n: &mut u64| *n = *n * 2 + 1).map(drop),
-        Step::Take(key) => session.take::<u64>(&name(key)).map(drop),
-        Step::Remove(key) => session.remove(&name(key)).map(drop),
-        Step::Peek(key) => session.peek::<u64>(&name(key)).map(drop),
+        Step::Blind(key, value) => session.insert(key, &value),
+        Step::Update(key) => session.update(key, |n: &mut u64| *n = *n * 2 + 1).map(drop),
+        Step::Take(key) => session.take::<u64>(key).map(drop),
+        Step::Remove(key) => session.remove(key).map(drop),
+        Step::Peek(key) => session.peek::<u64>(key).map(drop),
         Step::Clear => session.clear(),
         Step::Save => pollster::block_on(session.save()).map(drop),
     }
@@ -103,11 +114,12 @@ proptest! {
     fn a_late_request_ends_as_if_it_had_come_second_or_in_conflict(
         early in proptest::collection::vec(any_step(), 0..6),
         late in proptest::collection::vec(any_step(), 0..6),
+        codecs in any_codecs(),
     ) {
-        let manager = Manager::new(MemoryStore::new());
+        let [manager, other] = processes(codecs);
         let cookie = first(&manager);
-        let open = || pollster::block_on(manager.open(Some(&cookie))).unwrap();
-        let (one, two) = (open(), open());
+        let open = |manager: &Manager| pollster::block_on(manager.open(Some(&cookie))).unwrap();
+        let (one, two) = (open(&manager), open(&other));
         for step in &early {
             let _done = run(*step, &one).unwrap();
         }
@@ -151,15 +163,16 @@ proptest! {
         late in proptest::collection::vec(any_step().prop_filter("reads", |step| {
             !matches!(step, Step::Bump(_) | Step::Take(_) | Step::Save)
         }), 0..6),
+        codecs in any_codecs(),
     ) {
-        let manager = Manager::new(MemoryStore::new());
+        let [manager, other] = processes(codecs);
         let cookie = first(&manager);
-        let open = || pollster::block_on(manager.open(Some(&cookie))).unwrap();
-        let (one, two) = (open(), open());
+        let open = |manager: &Manager| pollster::block_on(manager.open(Some(&cookie))).unwrap();
+        let (one, two) = (open(&manager), open(&other));
         let work = |steps: &[Step], session: &Session| steps.iter().try_for_each(|step| run(*step, session).map(drop));
         work(&early, &one).unwrap();
         work(&late, &two).unwrap();
-        for session in [&one, &two] {
+        for (manager, session) in [(&manager, &one), (&other, &two)] {
             let closed = pollster::block_on(manager.close(session)).map(drop);
             // An update counts as known afterwards; a blind write after it may rest on it.
             if let Err(error) = closed {
@@ -170,5 +183,74 @@ proptest! {
                 session.discard();
             }
         }
+    }
+}
+
+/// Two requests have read `before`, in processes of two codecs. One writes `then`; what is told to the other, that wrote too?
+fn told<T: serde::Serialize + serde::de::DeserializeOwned>(
+    codecs: [Codec; 2],
+    before: &T,
+    then: &T,
+) -> Option<ErrorKind> {
+    let [one, other] = processes(codecs);
+    let session = pollster::block_on(one.open(None)).unwrap();
+    session.insert("it", before).unwrap();
+    let Commit::Issue(ticket) = pollster::block_on(one.close(&session)).unwrap() else { panic!("no cookie") };
+    let open = |manager: &Manager| pollster::block_on(manager.open(Some(ticket.value.as_str()))).unwrap();
+    let (early, late) = (open(&other), open(&one));
+    let _read: Option<T> = late.get("it").unwrap();
+    late.insert("it", before).unwrap();
+    late.insert("also", &1).unwrap();
+    // There is something else in between, so that the same value comes anew and in the other codec.
+    early.insert("it", &0).unwrap();
+    pollster::block_on(early.save()).map(drop).unwrap();
+    early.insert("it", then).unwrap();
+    pollster::block_on(early.save()).map(drop).unwrap();
+    let told = pollster::block_on(late.save()).map(drop).err();
+    if let Some(error) = &told {
+        assert_eq!(error.key(), Some("it"));
+    }
+    late.discard();
+    told.map(|error| error.kind())
+}
+
+#[test]
+fn the_same_value_in_two_codecs_is_no_clash_and_another_one_is() {
+    for codecs in [[Codec::Json, Codec::MessagePack], [Codec::MessagePack, Codec::Json]] {
+        assert_eq!(told(codecs, &1, &1), None);
+        assert_eq!(told(codecs, &"x".to_owned(), &"x".to_owned()), None);
+        let mixed = (0.1, [1, 2], Some("y".to_owned()));
+        assert_eq!(told(codecs, &mixed, &mixed), None);
+        let bytes = |of: &[u8]| serde_bytes::ByteBuf::from(of);
+        assert_eq!(told(codecs, &bytes(&[0, 255]), &bytes(&[0, 255])), None);
+        assert_eq!(told(codecs, &bytes(&[0, 255]), &bytes(&[0, 254])), Some(ErrorKind::Conflict));
+        // 49 in MessagePack is the byte that is 1 in JSON.
+        assert_eq!(told(codecs, &1, &49), Some(ErrorKind::Conflict));
+        assert_eq!(told(codecs, &49, &1), Some(ErrorKind::Conflict));
+        assert_eq!(told(codecs, &Some(1), &None), Some(ErrorKind::Conflict));
+    }
+}
+
+#[test]
+fn what_is_written_as_it_was_clashes_with_nobody_whatever_its_type_looks_like_in_either_codec() {
+    // A text in JSON and four bytes in MessagePack.
+    let address: std::net::IpAddr = "192.0.2.1".parse().unwrap();
+    for codecs in [[Codec::Json, Codec::MessagePack], [Codec::MessagePack, Codec::Json]] {
+        let [one, other] = processes(codecs);
+        let session = pollster::block_on(one.open(None)).unwrap();
+        session.insert("from", &address).unwrap();
+        let Commit::Issue(ticket) = pollster::block_on(one.close(&session)).unwrap() else { panic!("no cookie") };
+        let open = |manager: &Manager| pollster::block_on(manager.open(Some(ticket.value.as_str()))).unwrap();
+        let (early, late) = (open(&other), open(&one));
+        assert_eq!(late.get::<std::net::IpAddr>("from").unwrap(), Some(address));
+        late.insert("from", &std::net::IpAddr::from([192, 0, 2, 2])).unwrap();
+        early.insert("from", &address).unwrap();
+        early.insert("other", &1).unwrap();
+        for session in [&early, &late] {
+            pollster::block_on(session.save()).map(drop).unwrap();
+        }
+        let read = open(&other);
+        assert_eq!(read.get::<std::net::IpAddr>("from").unwrap(), Some([192, 0, 2, 2].into()));
+        assert_eq!(read.get::<u8>("other").unwrap(), Some(1));
     }
 }

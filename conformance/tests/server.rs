@@ -1,9 +1,10 @@
 //! Servers in containers: they answer, they come back, they go. On Redis, which starts fastest.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use conformance::server::{self, Server};
+use conformance::server::{self, Server, Shared};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -83,4 +84,22 @@ fn a_server_is_gone_after_a_panic_and_without_a_runtime() {
     });
     let address = *address.join().unwrap_err().downcast::<String>().unwrap();
     assert!(std::net::TcpStream::connect(&address).is_err(), "nobody listens at {address} any more");
+}
+
+#[tokio::test]
+async fn a_shared_server_is_one_for_all_who_have_it_and_goes_with_the_last() {
+    static SERVER: Shared = Shared::new(|| Box::pin(server::redis()));
+    let first = SERVER.get().unwrap();
+    let second = std::thread::spawn(|| SERVER.get().unwrap()).join().unwrap();
+    assert!(Arc::ptr_eq(&first, &second));
+    if somebody_elses() {
+        return;
+    }
+    let address = first.address().to_owned();
+    drop(first);
+    assert_eq!(say(&second, &["PING"], 7).await, "+OK\r\n+PONG\r\n");
+    drop(second);
+    assert!(TcpStream::connect(&address).await.is_err(), "nobody listens at {address} any more");
+    let another = SERVER.get().unwrap();
+    assert_eq!(say(&another, &["PING"], 7).await, "+OK\r\n+PONG\r\n");
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use common::place::Place;
 use common::walk::{Backing, trials};
-use conformance::server::{ALL, Server, Start};
+use conformance::server::{ALL, Server, Start, blocking};
 use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
@@ -17,18 +17,17 @@ fn main() -> ExitCode {
     let servers: Vec<Arc<OnceLock<Server>>> = ALL.iter().map(|_| Arc::default()).collect();
     let walk = ALL.iter().zip(&servers).flat_map(|(&(name, start), server)| {
         let server = Arc::clone(server);
-        trials(name, Backing::Lasting, move |step| {
-            Place::database(server.get_or_init(|| started(start)).url(), &namespace(step))
-        })
+        trials(name, Backing::Lasting, move |step| place(&server, start, step))
     });
     let conclusion = libtest_mimic::run(&Arguments::from_args(), walk.collect());
     drop(servers);
     conclusion.exit_code()
 }
 
-fn started(start: Start) -> Server {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(start()).unwrap_or_else(|error| panic!("{error}"))
+/// A namespace for this step on the server, which the first one to ask starts.
+fn place(server: &OnceLock<Server>, start: Start, step: &str) -> Place {
+    let server = server.get_or_init(|| blocking(start).unwrap_or_else(|error| panic!("{error}")));
+    Place::database(server.url_with(&format!("namespace={}", namespace(step))))
 }
 
 /// The tables of one run of one step.

@@ -11,6 +11,7 @@ use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
     let walk = trials("sqlite", Lasting, |_| Place::sqlite())
+        .chain(trials("file", Lasting, |_| Place::file()))
         .chain(trials("memory", Passing, |_| Place::memory()))
         .chain(trials("signed", Lasting, |_| Place { keys: Some(KEYS[0]), ..Place::sqlite() }))
         .chain(trials("cookie", Cookie, |_| Place::cookie()))

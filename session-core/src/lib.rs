@@ -13,7 +13,7 @@ mod store;
 mod time;
 
 pub use commit::{ClientValue, Commit, Ticket};
-pub use content::Limits;
+pub use content::{Codec, Limits};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Handle, SessionId, StoreKey};
 pub use manager::{ConflictPolicy, Manager, ManagerBuilder, SessionInfo};

@@ -41,6 +41,40 @@ fn integers_and_floats_come_back_exactly() {
 }
 
 #[test]
+fn a_key_is_whatever_prints() {
+    let session = session();
+    session.insert(42, "answer").unwrap();
+    session.insert('x', &1).unwrap();
+    session.insert(String::from("name"), "Ann").unwrap();
+    session.insert(format_args!("draft/{}", 7), &2).unwrap();
+    assert_eq!(session.keys(), ["42", "draft/7", "name", "x"]);
+    assert_eq!(session.get::<String>("42").unwrap().as_deref(), Some("answer"));
+    assert!(session.contains(42_u8));
+    assert_eq!(session.update("x", |n: &mut u8| *n += 1).unwrap(), 2);
+    session.require_unchanged(42).unwrap();
+    assert_eq!(session.take::<u8>('x').unwrap(), Some(2));
+    assert!(session.remove(42).unwrap());
+    session.flash(7, "seven").unwrap();
+    assert_eq!(session.flashes::<String>("7").unwrap(), ["seven"]);
+    session.discard();
+}
+
+#[test]
+fn a_key_that_does_not_print_is_an_error_and_has_no_value() {
+    struct Broken;
+    impl std::fmt::Display for Broken {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            Err(std::fmt::Error)
+        }
+    }
+    let session = session();
+    assert_eq!(session.insert(Broken, &1).unwrap_err().kind(), ErrorKind::Other);
+    assert_eq!(session.get::<u8>(Broken).unwrap_err().kind(), ErrorKind::Other);
+    assert!(!session.contains(Broken));
+    assert!(!session.is_modified());
+}
+
+#[test]
 fn take_gets_once() {
     let session = session();
     session.insert("token", &7).unwrap();
@@ -276,22 +310,22 @@ proptest! {
         for step in steps {
             match step {
                 Step::Insert(key, value) => {
-                    session.insert(&key.to_string(), &value).unwrap();
+                    session.insert(key, &value).unwrap();
                     model.insert(key.to_string(), value);
                 }
                 Step::Remove(key) => {
                     let there = model.remove(&key.to_string()).is_some();
-                    prop_assert_eq!(session.remove(&key.to_string()).unwrap(), there);
+                    prop_assert_eq!(session.remove(key).unwrap(), there);
                 }
                 Step::Update(key) => {
                     let value = model.entry(key.to_string()).or_default();
                     *value = value.wrapping_mul(3).wrapping_add(1);
-                    let new = session.update(&key.to_string(), |n: &mut u16| *n = n.wrapping_mul(3).wrapping_add(1));
+                    let new = session.update(key, |n: &mut u16| *n = n.wrapping_mul(3).wrapping_add(1));
                     prop_assert_eq!(new.unwrap(), *value);
                 }
                 Step::Take(key) => {
                     let value = model.remove(&key.to_string());
-                    prop_assert_eq!(session.take::<u16>(&key.to_string()).unwrap(), value);
+                    prop_assert_eq!(session.take::<u16>(key).unwrap(), value);
                 }
                 Step::Clear => {
                     model.clear();

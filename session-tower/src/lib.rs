@@ -16,7 +16,7 @@ pub use service::{ResponseFuture, SessionService};
 
 /// What an application needs of the crates below, re-exported so that versions agree.
 pub use session_core::{
-    ErrorKind, Handle, Manager, ManagerBuilder, Opened, Principal, SessionInfo, Timestamp, days, hours, minutes,
+    Codec, ErrorKind, Handle, Manager, ManagerBuilder, Opened, Principal, SessionInfo, Timestamp, days, hours, minutes,
     seconds,
 };
 pub use session_crypto::KeyRing;

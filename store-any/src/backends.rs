@@ -29,6 +29,7 @@ macro_rules! backend {
 pub(crate) const BACKENDS: &[Backend] = &[
     Backend { schemes: &["null"], feature: "", connect: || Some(boxed(|url: String| async move { null(&url) })) },
     backend!("memory", store_memory::MemoryStore, "memory"),
+    backend!("file", store_file::FileStore, "file"),
     backend!("sqlite", store_sqlite::SqliteStore, "sqlite"),
     backend!("postgres", store_postgres::PostgresStore, "postgres", "postgresql"),
     backend!("mysql", store_mysql::MysqlStore, "mysql", "mariadb"),

@@ -25,6 +25,13 @@ async fn the_scheme_chooses_the_store_in_any_case() {
         works(&*connect(url).await.unwrap()).await;
     }
     assert!(refused("memory:?max_entries=0").await.contains("at least 1"));
+    #[cfg(feature = "file")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Sessions");
+        works(&*connect(&format!("File://{}?namespace=web", path.display())).await.unwrap()).await;
+        assert!(path.join("web").exists(), "only the scheme has no case");
+    }
     #[cfg(feature = "sqlite")]
     {
         let folder = tempfile::tempdir().unwrap();

@@ -36,9 +36,8 @@ fn main() -> ExitCode {
 }
 
 async fn open(server: &Server) -> Result<Arc<dyn Store>> {
-    let separator = if server.url().contains('?') { '&' } else { '?' };
     let options = format!("namespace=stopped&queue=256&timeout={}", TIME_OUT.as_millis());
-    store_any::connect(&format!("{}{separator}{options}", server.url())).await
+    store_any::connect(&server.url_with(&options)).await
 }
 
 async fn outage(start: Start) -> Result<(), Failed> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use session_core::{Result, StoreKey};
 
+pub mod calls;
 mod queue;
 mod tasks;
 mod threads;

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use session_core::Result;
 use store_batch::{Batcher, Limits};
-use store_options::{Settings, within};
+use store_options::{Settings, setters, within};
 use tokio::sync::Semaphore;
 
 use crate::client::{Address, Clients};
@@ -74,39 +73,15 @@ impl DynamoStoreBuilder {
         self.address(|address| address.keys = Some((access_key.to_owned(), secret.to_owned())))
     }
 
-    /// The table's name, of the form that [`Namespace`](session_core::Namespace) allows, and at least 3 characters.
-    /// Default: `sessions`.
-    pub fn namespace(mut self, namespace: &str) -> Self {
-        namespace.clone_into(&mut self.settings.namespace);
-        self
-    }
-
-    /// How long a call may take, waiting included, and each request while the store is opened. 1 ms to 1 hour. Default: 5 s.
-    ///
-    /// One attempt at a read may take half of it.
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
-    }
-
-    /// Whether the table is made where there is none. Default: yes.
-    ///
-    /// Without it [`DynamoStore::schema`] tells what to make.
-    pub const fn create(mut self, create: bool) -> Self {
-        self.create = create;
-        self
-    }
-
-    /// How many requests are under way at most, each on a connection of its own, 1 to 1000. Default: 64.
-    pub const fn pool(mut self, requests: usize) -> Self {
-        self.pool = requests;
-        self
-    }
-
-    /// How many calls of a kind may wait before further ones wait for room within their time-out. At least 1. Default: 16,384.
-    pub const fn queue(mut self, calls: usize) -> Self {
-        self.settings.queue = calls;
-        self
+    setters! {
+        /// It has at least 3 characters.
+        namespace: "The table's name";
+        /// One attempt at a read may take half of it.
+        timeout: "each request while the store is opened";
+        /// Without it [`DynamoStore::schema`] tells what to make.
+        create: "the table is made where there is none";
+        pool: "requests are under way at most, each on a connection of its own", "64";
+        queue: "calls of a kind may wait";
     }
 
     /// The store.

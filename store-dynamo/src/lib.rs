@@ -9,6 +9,7 @@ use session_core::{
     Timestamp, Version, async_trait,
 };
 use store_batch::Batcher;
+use store_batch::calls::{Create, Delete, Load, Save, Touch};
 use store_options::fits;
 
 mod builder;
@@ -30,8 +31,6 @@ pub use builder::DynamoStoreBuilder;
 
 use items::MAX_DATA_LEN;
 use lists::{DeleteAll, Scan, SessionsOf};
-use ops::{Create, Delete, Save, Touch};
-use reads::Load;
 use server::Trip;
 
 /// Sessions in DynamoDB. See the [crate's documentation](crate).

@@ -5,12 +5,12 @@ use std::num::NonZeroU32;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter};
 use session_core::{Cursor, Error, ErrorKind, Page, Principal, Record, Result, StoreKey, Timestamp};
-use store_batch::{Answers, Item as Call};
+use store_batch::Item as Call;
 use tokio::time::Instant;
 
 use crate::items::{self, Item, PK, SK};
 use crate::reads::MOST_KEYS;
-use crate::server::{Op, Server};
+use crate::server::{Alone, Server};
 use crate::writes::{Condition, Entry, What, Write, Written};
 
 /// How many requests of one call are under way at once.
@@ -37,8 +37,8 @@ pub(crate) struct Scan {
     pub(crate) limit: NonZeroU32,
 }
 
-/// Each is run on its own.
-macro_rules! alone {
+/// What they answer.
+macro_rules! items {
     ($($op:ident -> $output:ty;)*) => {$(
         impl Call for $op {
             type Output = $output;
@@ -51,20 +51,10 @@ macro_rules! alone {
                 1
             }
         }
-
-        impl Op for $op {
-            async fn run(items: &[Self], server: &Server, until: Instant) -> Answers<Self> {
-                let mut answers = Vec::with_capacity(items.len());
-                for item in items {
-                    answers.push(item.alone(server, until).await);
-                }
-                Ok(answers)
-            }
-        }
     )*};
 }
 
-alone! {
+items! {
     SessionsOf -> Vec<(StoreKey, Record)>;
     DeleteAll -> u64;
     Scan -> Page;
@@ -98,7 +88,7 @@ fn page(limit: usize) -> i32 {
     i32::try_from(limit.min(ENTRIES)).unwrap_or(i32::MAX)
 }
 
-impl SessionsOf {
+impl Alone for SessionsOf {
     async fn alone(&self, server: &Server, until: Instant) -> Result<Vec<(StoreKey, Record)>> {
         let Self { now, principal, limit } = self;
         let limit = limit.get() as usize;
@@ -129,7 +119,7 @@ impl SessionsOf {
     }
 }
 
-impl DeleteAll {
+impl Alone for DeleteAll {
     async fn alone(&self, server: &Server, until: Instant) -> Result<u64> {
         let (mut removed, mut after) = (0, None);
         loop {
@@ -145,7 +135,9 @@ impl DeleteAll {
             }
         }
     }
+}
 
+impl DeleteAll {
     /// Whatever its version: it goes if it is live and still that principal's.
     async fn remove(&self, key: StoreKey, server: &Server, until: Instant) -> Result<bool> {
         let write = Write {
@@ -159,7 +151,7 @@ impl DeleteAll {
     }
 }
 
-impl Scan {
+impl Alone for Scan {
     async fn alone(&self, server: &Server, until: Instant) -> Result<Page> {
         let after = self.after.as_ref().map(position).transpose()?;
         let request = || {

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{
     BillingMode, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
 };
 use session_core::{Error, ErrorKind, Namespace, Result};
+use store_options::check_layout;
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Failure, TIMED_OUT, incomplete};
@@ -114,7 +115,7 @@ impl Opening<'_> {
         if fits {
             return Ok(());
         }
-        Err(config(format!("the table `{}` was not made by this store; choose another namespace", self.namespace)))
+        self.is_known(None)
     }
 
     /// Whether the server removes what has expired. A table that does not works, and grows.
@@ -165,13 +166,7 @@ impl Opening<'_> {
     async fn layout(&self) -> Result<()> {
         loop {
             if let Some(number) = self.number().await? {
-                if number == schema::NUMBER {
-                    return Ok(());
-                }
-                let (name, known) = (self.namespace, schema::NUMBER);
-                return Err(config(format!(
-                    "the table `{name}` has layout {number}; this release reads and writes layout {known}"
-                )));
+                return self.is_known(Some(number));
             }
             let put = self.server.clients.writes.put_item().table_name(self.namespace.as_str());
             let put = put.set_item(Some(schema::layout())).condition_expression("attribute_not_exists(pk)");
@@ -182,6 +177,10 @@ impl Opening<'_> {
                 Err(failure) => return Err(failure.error()),
             }
         }
+    }
+
+    fn is_known(&self, layout: Option<i64>) -> Result<()> {
+        check_layout(format_args!("the table `{}`", self.namespace), layout, schema::NUMBER)
     }
 
     async fn number(&self) -> Result<Option<i64>> {

@@ -3,67 +3,13 @@
 //! A write first takes the plain request that is right in the usual case. Its refusal tells what is there,
 //! and by that what is to be answered or which transaction is needed instead; nothing is read before a write.
 
-use session_core::{Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
-use store_batch::{Answers, Item};
+use session_core::{Outcome, Principal, Result, Timestamp};
+use store_batch::calls::{Create, Delete, Save, Touch};
 use tokio::time::Instant;
 
 use crate::items::{self, Stored, entry_until};
-use crate::server::{Op, Server};
+use crate::server::{Alone, Server};
 use crate::writes::{Condition, Entry, What, Write, Written};
-
-pub(crate) struct Create {
-    pub(crate) now: Timestamp,
-    pub(crate) key: StoreKey,
-    pub(crate) record: Record,
-}
-
-pub(crate) struct Save {
-    pub(crate) now: Timestamp,
-    pub(crate) key: StoreKey,
-    pub(crate) expected: Version,
-    pub(crate) record: Record,
-}
-
-pub(crate) struct Touch {
-    pub(crate) now: Timestamp,
-    pub(crate) key: StoreKey,
-    pub(crate) expires_at: Timestamp,
-}
-
-pub(crate) struct Delete {
-    pub(crate) now: Timestamp,
-    pub(crate) key: StoreKey,
-    pub(crate) expected: Option<Version>,
-}
-
-/// Each is a request of its own.
-macro_rules! alone {
-    ($($op:ident)*) => {$(
-        impl Item for $op {
-            type Output = Outcome;
-
-            fn key(&self) -> Option<StoreKey> {
-                Some(self.key)
-            }
-
-            fn len(&self) -> usize {
-                1
-            }
-        }
-
-        impl Op for $op {
-            async fn run(items: &[Self], server: &Server, until: Instant) -> Answers<Self> {
-                let mut answers = Vec::with_capacity(items.len());
-                for item in items {
-                    answers.push(item.alone(server, until).await);
-                }
-                Ok(answers)
-            }
-        }
-    )*};
-}
-
-alone! { Create Save Touch Delete }
 
 /// What a refused write met.
 enum Met {
@@ -84,7 +30,7 @@ fn entries<'a>(before: Option<&'a Principal>, after: Option<&'a Principal>, unti
     after.map(|principal| Entry::Put(principal, until)).into_iter().chain(gone).collect()
 }
 
-impl Create {
+impl Alone for Create {
     async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
         let Self { now, key, record } = self;
         let index_until = entry_until(record.expires_at);
@@ -104,8 +50,7 @@ impl Create {
             match server.write(until, &write).await? {
                 Written::Done => return Ok(Outcome::Done),
                 Written::Refused(item) => match met(item, *now)? {
-                    Met::Live(stored) if stored.version == record.version => return Ok(Outcome::Done),
-                    Met::Live(_) => return Ok(Outcome::Exists),
+                    Met::Live(stored) => return Ok(self.told(stored.version)),
                     Met::Expired(stored) => expired = Some(stored),
                     Met::Nothing => expired = None,
                 },
@@ -114,7 +59,7 @@ impl Create {
     }
 }
 
-impl Save {
+impl Alone for Save {
     async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
         let Self { now, key, expected, record } = self;
         let condition = Condition::live(*now).version(*expected);
@@ -123,7 +68,7 @@ impl Save {
             Some(principal) => condition.clone().of(principal).entered_until(record.expires_at),
         };
         let write = Write { key, what: What::Save(record), condition: same_hands, entries: Vec::new(), tell: true };
-        let mut stored = match self.told(server.write(until, &write).await?)? {
+        let mut stored = match told(self, server.write(until, &write).await?)? {
             Ok(outcome) => return Ok(outcome),
             Err(stored) => stored,
         };
@@ -137,26 +82,24 @@ impl Save {
                 entries: entries(stored.principal.as_ref(), record.principal.as_ref(), index_until),
                 tell: true,
             };
-            match self.told(server.write(until, &write).await?)? {
+            match told(self, server.write(until, &write).await?)? {
                 Ok(outcome) => return Ok(outcome),
                 Err(other) => stored = other,
             }
         }
     }
-
-    /// The outcome, or the version that is expected, which is somebody else's or whose entry must be renewed.
-    fn told(&self, written: Written) -> Result<Result<Outcome, Stored>> {
-        let Written::Refused(item) = written else { return Ok(Ok(Outcome::Done)) };
-        Ok(match met(item, self.now)? {
-            Met::Nothing | Met::Expired(_) => Ok(Outcome::Missing),
-            Met::Live(stored) if stored.version == self.record.version => Ok(Outcome::Done),
-            Met::Live(stored) if stored.version == self.expected => Err(stored),
-            Met::Live(_) => Ok(Outcome::Conflict),
-        })
-    }
 }
 
-impl Touch {
+/// The outcome, or the version that is expected, which is somebody else's or whose entry must be renewed.
+fn told(save: &Save, written: Written) -> Result<Result<Outcome, Stored>> {
+    let Written::Refused(item) = written else { return Ok(Ok(Outcome::Done)) };
+    Ok(match met(item, save.now)? {
+        Met::Nothing | Met::Expired(_) => Ok(Outcome::Missing),
+        Met::Live(stored) => save.refused(Some(stored.version)).ok_or(stored),
+    })
+}
+
+impl Alone for Touch {
     async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
         let Self { now, key, expires_at } = self;
         let farther = Condition::live(*now).before(*expires_at);
@@ -196,7 +139,7 @@ impl Touch {
     }
 }
 
-impl Delete {
+impl Alone for Delete {
     async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
         let Self { now, key, expected } = self;
         let condition = match expected {

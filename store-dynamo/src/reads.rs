@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
-use session_core::{Record, Result, StoreKey, Timestamp};
-use store_batch::{Answers, Item as Call};
+use session_core::{Record, Result, StoreKey};
+use store_batch::Answers;
+use store_batch::calls::{Load, loaded};
 use tokio::time::Instant;
 
 use crate::error::{Failure, TIMED_OUT, incomplete};
@@ -13,24 +14,6 @@ use crate::server::{Op, Pauses, Sends, Server};
 
 /// How many keys DynamoDB takes at once.
 pub(crate) const MOST_KEYS: usize = 100;
-
-pub(crate) struct Load {
-    pub(crate) now: Timestamp,
-    pub(crate) key: StoreKey,
-}
-
-impl Call for Load {
-    type Output = Option<Record>;
-
-    fn key(&self) -> Option<StoreKey> {
-        // Two of a key are asked for once.
-        None
-    }
-
-    fn len(&self) -> usize {
-        1
-    }
-}
 
 impl Op for Load {
     async fn run(items: &[Self], server: &Server, until: Instant) -> Answers<Self> {
@@ -42,14 +25,7 @@ impl Op for Load {
         keys.sort_unstable();
         keys.dedup();
         match server.get_all(&keys, until).await {
-            Ok(found) => {
-                let of = |item: &Self| match found.get(&item.key) {
-                    Some(Ok(record)) => Ok(record.is_live(item.now).then(|| record.clone())),
-                    Some(Err(error)) => Err(error.clone()),
-                    None => Ok(None),
-                };
-                Ok(items.iter().map(of).collect())
-            }
+            Ok(found) => Ok(loaded(items, &found)),
             // In an outage none would fare better alone.
             Err(error) if error.is_transient() => Ok(items.iter().map(|_| Err(error.clone())).collect()),
             Err(error) => Err(error),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
+use session_core::Result;
 use store_batch::{Answers, Item, RoundTrip};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -24,6 +25,22 @@ pub(crate) trait Op: Item {
     fn run(items: &[Self], server: &Server, until: Instant) -> impl Future<Output = Answers<Self>> + Send
     where
         Self: Sized;
+}
+
+/// A call that is a request of its own, or several.
+pub(crate) trait Alone: Item {
+    /// Carries it out.
+    fn alone(&self, server: &Server, until: Instant) -> impl Future<Output = Result<Self::Output>> + Send;
+}
+
+impl<A: Alone> Op for A {
+    async fn run(items: &[Self], server: &Server, until: Instant) -> Answers<Self> {
+        let mut answers = Vec::with_capacity(items.len());
+        for item in items {
+            answers.push(item.alone(server, until).await);
+        }
+        Ok(answers)
+    }
 }
 
 /// What all calls of a store share.
@@ -89,7 +106,7 @@ impl Server {
     }
 
     /// A request without a condition.
-    pub(crate) async fn read<T, E, F>(&self, until: Instant, request: impl Fn() -> F) -> session_core::Result<T>
+    pub(crate) async fn read<T, E, F>(&self, until: Instant, request: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: Explains,

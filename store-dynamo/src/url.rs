@@ -1,7 +1,7 @@
 //! `dynamodb://…`, taken apart.
 
 use session_core::Result;
-use store_options::{Settings, decode, is_loopback, split, wrong};
+use store_options::{Given, decode, is_loopback, split, wrong};
 
 use crate::DynamoStoreBuilder;
 
@@ -13,16 +13,12 @@ pub(crate) fn parse(url: &str) -> Result<DynamoStoreBuilder> {
     let Some(place) = place.strip_prefix("dynamodb://") else {
         return wrong("a URL of this store begins with dynamodb://");
     };
-    let mut settings = Settings::new();
-    settings.read(&mut query)?;
-    let (create, pool, tls) = (query.truth("create")?, query.number("pool")?, query.truth("tls")?);
+    let (given, tls) = (Given::read(&mut query)?, query.truth("tls")?);
     query.finish()?;
     let (authority, region) = place.split_once('/').unwrap_or((place, ""));
     let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
     let mut builder = DynamoStoreBuilder::on_aws();
-    builder.settings = settings;
-    builder.create = create.unwrap_or(builder.create);
-    builder.pool = pool.unwrap_or(builder.pool);
+    given.put(&mut builder.settings, &mut builder.create, &mut builder.pool);
     if !region.is_empty() {
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if !region.bytes().all(named) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Server;
-use conformance::{Harness, Subject};
+use conformance::{Harness, Subject, server};
 use session_core::{Error, ErrorKind, Principal, Result, Store, StoreKey, async_trait};
 use store_dynamo::DynamoStore;
 use tokio::sync::OnceCell;
@@ -24,47 +24,47 @@ const HISTORY_OPS: usize = 10_000;
 const EXPIRY_DELAY: Duration = Duration::from_secs(60);
 
 /// All namespaces on one server: there they must be apart.
-struct Dynamo(OnceCell<Arc<Server>>);
+struct Dynamo(OnceCell<Server>);
 
 impl Dynamo {
-    async fn server(&self) -> &Server {
-        self.0.get_or_init(async || Server::get()).await
+    async fn server(&self) -> Result<&Server> {
+        self.0.get_or_try_init(async || Server::start()).await
     }
 }
 
-fn options(namespace: &str) -> String {
-    let namespace: String = namespace.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    format!("namespace={namespace}&timeout={}", TIME_OUT.as_millis())
+async fn open(url: &str, namespace: &str) -> Result<Arc<dyn Store>> {
+    let url = server::with(url, &server::options(namespace, TIME_OUT));
+    Ok(Arc::new(DynamoStore::connect(&url).await?))
 }
 
 #[async_trait]
 impl Harness for Dynamo {
     async fn subject(&self) -> Result<Subject> {
-        let server = self.server().await;
+        let server = self.server().await?;
         let subject = Subject::new("dynamo", env!("CARGO_PKG_VERSION")).server("DynamoDB Local");
         let subject = subject.address(server.address()).secret(server.password()).time_out(TIME_OUT);
         Ok(subject.expiry_delay(EXPIRY_DELAY).clause_limit(CLAUSE_LIMIT).history_ops(HISTORY_OPS))
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
-        let url = self.server().await.url(&options(namespace));
-        Ok(Arc::new(DynamoStore::connect(&url).await?))
+        open(self.server().await?.url(), namespace).await
     }
 
     async fn open_through(&self, proxy: SocketAddr, namespace: &str) -> Result<Arc<dyn Store>> {
-        let url = self.server().await.url_through(proxy, &options(namespace));
-        Ok(Arc::new(DynamoStore::connect(&url).await?))
+        open(&self.server().await?.url_through(proxy), namespace).await
     }
 
     async fn plant_orphan(&self, namespace: &str, principal: &Principal, key: &StoreKey) -> Result<bool> {
         let mut entry = common::entry(principal, key);
         entry.insert("ttl".to_owned(), common::number(253_402_300_799));
-        let planted = self.server().await.put(namespace, entry).await;
+        let planted = self.server().await?.put(namespace, entry).await;
         planted.map(|()| true).map_err(|why| Error::new(ErrorKind::Other, why))
     }
 
     async fn clean(&self, namespace: &str) {
-        self.server().await.clean(namespace).await;
+        if let Ok(server) = self.server().await {
+            server.clean(namespace).await;
+        }
     }
 }
 

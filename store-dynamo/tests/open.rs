@@ -47,7 +47,7 @@ async fn put(store: &DynamoStore, key: &StoreKey, record: &Record) {
 }
 
 async fn refused(options: &str) -> String {
-    let error = DynamoStore::connect(&Server::get().url(options)).await.unwrap_err();
+    let error = DynamoStore::connect(&Server::get().url_with(options)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     error.to_string()
 }
@@ -73,7 +73,7 @@ async fn ten_that_open_at_once_make_one_table_that_expires() {
     server.clean("test_ten").await;
     let mut opening = JoinSet::new();
     for n in 0..10 {
-        let url = server.url("namespace=test_ten");
+        let url = server.url_with("namespace=test_ten");
         opening.spawn(async move { (n, DynamoStore::connect(&url).await.unwrap()) });
     }
     for (n, store) in opening.join_all().await {
@@ -111,10 +111,10 @@ async fn without_create_the_table_comes_from_the_schema() {
     let error = refused("namespace=test_schema&create=false").await;
     assert!(error.contains("there is no table `test_schema`"), "{error}");
     make(&server.foreign(), &DynamoStore::schema("test_schema").unwrap()).await;
-    let store = DynamoStore::connect(&server.url("namespace=test_schema&create=false")).await.unwrap();
+    let store = DynamoStore::connect(&server.url_with("namespace=test_schema&create=false")).await.unwrap();
     put(&store, &key(1), &record(Some("ann"), b"x")).await;
     assert!(!expires(&server.foreign(), "test_schema").await, "nothing but data is changed without create");
-    DynamoStore::connect(&server.url("namespace=test_schema")).await.unwrap();
+    DynamoStore::connect(&server.url_with("namespace=test_schema")).await.unwrap();
     assert!(expires(&server.foreign(), "test_schema").await);
 }
 

@@ -10,7 +10,7 @@ use session_core::{
 use session_crypto::{KeyRing, Sealer};
 use store_options::fits;
 
-/// The first byte of sealed data, the format of `session-crypto`. Plain data begins with others: `{`, or 0 for a tombstone.
+/// The first byte of sealed data, the format of `session-crypto`. Plain data begins with others: `{`, 0xde, or 0 for a tombstone.
 const SEALED: u8 = 1;
 
 /// A store that seals what it keeps. See the [crate's documentation](crate).

@@ -1,19 +1,9 @@
 //! What `cargo bench -p store-mongo` measures, on the server of `CONFORMANCE_MONGO_URL` or in a container;
 //! see `conformance::bench`.
 
-use std::sync::Arc;
-
 use conformance::{bench, server};
 use store_mongo::MongoStore;
 
 fn main() {
-    let mut held = None;
-    bench::run("mongo", async || {
-        let server = held.insert(server::mongo().await?);
-        let separator = if server.url().contains('?') { '&' } else { '?' };
-        // A namespace of its own: the server may be somebody's.
-        let namespace = format!("bench_{:x}", rand::random::<u64>());
-        let url = format!("{}{separator}namespace={namespace}", server.url());
-        Ok(Arc::new(MongoStore::connect(&url).await?) as _)
-    });
+    bench::run_on("mongo", || Box::pin(server::mongo()), MongoStore::connect);
 }

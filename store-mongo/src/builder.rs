@@ -9,7 +9,7 @@ use mongodb::Client;
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, WriteConcern};
 use session_core::{Result, seconds};
 use store_batch::{Batcher, Limits};
-use store_options::{Settings, within};
+use store_options::{Settings, setters, within};
 
 use crate::server::{Op, PRIMARY, Server, Trip};
 use crate::{Inner, MongoStore, error, open};
@@ -41,44 +41,20 @@ enum Place {
 }
 
 impl MongoStoreBuilder {
-    /// The collection's name, of the form that [`Namespace`](session_core::Namespace) allows. Default: `sessions`.
-    pub fn namespace(mut self, namespace: &str) -> Self {
-        namespace.clone_into(&mut self.settings.namespace);
-        self
+    setters! {
+        namespace: "The collection's name";
+        timeout: "how long opening may";
+        /// Without it [`MongoStore::schema`] tells what to make.
+        create: "the collection and its indexes are made where there are none";
+        /// A write has a connection to itself until a majority has it, so there are more of them than elsewhere.
+        /// On a client of the application's own this is how many commands are under way at most.
+        pool: "connections to a server there are at most", "the client options' `max_pool_size`, else 32";
+        queue: "calls of a kind may wait";
     }
 
     /// The database's name. Default: the client options' default database, else `sessions`.
     pub fn database(mut self, name: &str) -> Self {
         name.clone_into(&mut self.database);
-        self
-    }
-
-    /// How long a call may take, waiting included, and how long opening may. 1 ms to 1 hour. Default: 5 s.
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
-    }
-
-    /// Whether the collection and its indexes are made where there are none. Default: yes.
-    ///
-    /// Without it [`MongoStore::schema`] tells what to make.
-    pub const fn create(mut self, create: bool) -> Self {
-        self.create = create;
-        self
-    }
-
-    /// How many connections to a server there are at most, 1 to 1000. Default: the client options' `max_pool_size`, else 32.
-    ///
-    /// A write has a connection to itself until a majority has it, so there are more of them than elsewhere.
-    /// On a client of the application's own this is how many commands are under way at most.
-    pub const fn pool(mut self, connections: usize) -> Self {
-        self.pool = connections;
-        self
-    }
-
-    /// How many calls of a kind may wait before further ones wait for room within their time-out. At least 1. Default: 16,384.
-    pub const fn queue(mut self, calls: usize) -> Self {
-        self.settings.queue = calls;
         self
     }
 

@@ -9,6 +9,7 @@ use session_core::{
     Timestamp, Version, async_trait,
 };
 use store_batch::Batcher;
+use store_batch::calls::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
 use store_options::fits;
 
 mod builder;
@@ -25,8 +26,7 @@ pub use builder::MongoStoreBuilder;
 /// The driver, for [`MongoStore::builder`] and [`MongoStore::from_client`].
 pub use mongodb;
 
-use lists::{List, Listed, Sweep, Swept};
-use ops::{Load, What, Write};
+use ops::Write;
 use server::Trip;
 
 /// The longest data. A document may have 16 MiB, its other fields included.
@@ -88,10 +88,6 @@ impl MongoStore {
         Namespace::new(namespace).map(|namespace| schema::script(&namespace))
     }
 
-    async fn write(&self, call: &Call, key: &StoreKey, what: What) -> Result<Outcome> {
-        self.0.writes.call(Write { now: call.now, key: *key, what }).await
-    }
-
     async fn list(&self, now: Timestamp, of: Listed, limit: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
         self.0.lists.call(List { now, of, limit: limit.get() }).await
     }
@@ -112,7 +108,8 @@ impl Store for MongoStore {
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
         fits(record, MAX_DATA_LEN)?;
-        self.write(call, key, What::Create(record.clone())).await
+        let create = Create { now: call.now, key: *key, record: record.clone() };
+        self.0.writes.call(Write::Create(create)).await
     }
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
@@ -121,15 +118,16 @@ impl Store for MongoStore {
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
         fits(record, MAX_DATA_LEN)?;
-        self.write(call, key, What::Save(expected, record.clone())).await
+        let save = Save { now: call.now, key: *key, expected, record: record.clone() };
+        self.0.writes.call(Write::Save(save)).await
     }
 
     async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        self.write(call, key, What::Touch(expires_at)).await
+        self.0.writes.call(Write::Touch(Touch { now: call.now, key: *key, expires_at })).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
-        self.write(call, key, What::Delete(expected)).await
+        self.0.writes.call(Write::Delete(Delete { now: call.now, key: *key, expected })).await
     }
 
     async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
@@ -152,10 +150,7 @@ impl Store for MongoStore {
     }
 
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
-        let after = after.map(|cursor| StoreKey::from_slice(cursor.as_bytes())).transpose()?;
-        let records = self.list(call.now, Listed::After(after), limit).await?;
-        let last = records.last().filter(|_| records.len() == limit.get() as usize);
-        let next = last.map(|(key, _)| Cursor::new(key.as_bytes().to_vec()));
-        Ok(Page::new(records, next))
+        let records = self.list(call.now, Listed::After(calls::after(after.as_ref())?), limit).await?;
+        Ok(calls::page(records, limit))
     }
 }

@@ -4,11 +4,11 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::{Error as Driver, Result as Driven};
 use mongodb::options::FindOptions;
 use session_core::{Principal, Record, Result, StoreKey, Timestamp};
-use store_batch::Item;
+use store_batch::calls::{List, Listed, Sweep, Swept};
 
 use crate::rows;
 use crate::schema::{after, by};
-use crate::server::{Op, Server};
+use crate::server::{Alone, Server};
 
 /// Records that one purge removes at most, whatever its limit, so that it is short.
 const PURGED: u32 = 1_000;
@@ -16,67 +16,9 @@ const PURGED: u32 = 1_000;
 /// Records that one reply holds at most.
 const PAGE: usize = 1_000;
 
-/// A call that reads several records.
-pub(crate) struct List {
-    pub(crate) now: Timestamp,
-    pub(crate) of: Listed,
-    pub(crate) limit: u32,
-}
-
-pub(crate) enum Listed {
-    Of(Principal),
-    After(Option<StoreKey>),
-}
-
-/// A call that removes several records.
-pub(crate) struct Sweep {
-    pub(crate) now: Timestamp,
-    pub(crate) what: Swept,
-}
-
-pub(crate) enum Swept {
-    Expired(u32),
-    Of(Principal, Option<StoreKey>),
-}
-
-impl Item for List {
-    type Output = Vec<(StoreKey, Record)>;
-
-    fn key(&self) -> Option<StoreKey> {
-        None
-    }
-
-    fn len(&self) -> usize {
-        0
-    }
-}
-
-impl Item for Sweep {
-    /// How many were removed, and of the expired whether there may be more.
-    type Output = (u64, bool);
-
-    fn key(&self) -> Option<StoreKey> {
-        None
-    }
-
-    fn len(&self) -> usize {
-        0
-    }
-}
-
-impl Op for List {
+impl Alone for List {
     const READS: bool = true;
 
-    async fn run(items: &[Self], server: &Server) -> Driven<Vec<Result<Self::Output>>> {
-        let mut answers = Vec::with_capacity(items.len());
-        for item in items {
-            answers.push(item.alone(server).await?);
-        }
-        Ok(answers)
-    }
-}
-
-impl List {
     /// Page by page in the order of keys, each a question of its own: see [`Server::first`].
     async fn alone(&self, server: &Server) -> Driven<Result<Vec<(StoreKey, Record)>>> {
         let limit = self.limit as usize;
@@ -92,7 +34,7 @@ impl List {
                 filter.insert("_id", doc! { "$gt": rows::key_value(last) });
             }
             let page = PAGE.min(limit - records.len());
-            let found = server.first(filter, self.options(server, page), rows::keyed).await?;
+            let found = server.first(filter, options(server, page), rows::keyed).await?;
             let count = found.records.len();
             for record in found.records {
                 match record {
@@ -107,25 +49,21 @@ impl List {
             last = records.last().map(|(key, _)| *key).or(last);
         }
     }
-
-    fn options(&self, server: &Server, page: usize) -> FindOptions {
-        let (limit, batch) = (i64::try_from(page).unwrap_or(i64::MAX), u32::try_from(page).unwrap_or(u32::MAX));
-        FindOptions::builder().sort(doc! { "_id": 1 }).limit(limit).batch_size(batch).max_time(server.timeout).build()
-    }
 }
 
-impl Op for Sweep {
+fn options(server: &Server, page: usize) -> FindOptions {
+    let (limit, batch) = (i64::try_from(page).unwrap_or(i64::MAX), u32::try_from(page).unwrap_or(u32::MAX));
+    FindOptions::builder().sort(doc! { "_id": 1 }).limit(limit).batch_size(batch).max_time(server.timeout).build()
+}
+
+impl Alone for Sweep {
     const READS: bool = false;
 
-    async fn run(items: &[Self], server: &Server) -> Driven<Vec<Result<Self::Output>>> {
-        let mut answers = Vec::with_capacity(items.len());
-        for Self { now, what } in items {
-            answers.push(Ok(match what {
-                Swept::Expired(limit) => purge(server, *now, (*limit).min(PURGED)).await?,
-                Swept::Of(principal, keep) => (delete_all(server, *now, principal, keep.as_ref()).await?, false),
-            }));
-        }
-        Ok(answers)
+    async fn alone(&self, server: &Server) -> Driven<Result<(u64, bool)>> {
+        Ok(Ok(match &self.what {
+            Swept::Expired(limit) => purge(server, self.now, (*limit).min(PURGED)).await?,
+            Swept::Of(principal, keep) => (delete_all(server, self.now, principal, keep.as_ref()).await?, false),
+        }))
     }
 }
 

@@ -5,6 +5,7 @@ use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::error::Result as Driven;
 use mongodb::options::CollectionOptions;
 use session_core::{Error, ErrorKind, Namespace, Result};
+use store_options::{check_layout, wrong};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{self, NAMESPACE_NOT_FOUND, TIMED_OUT, UNAUTHORIZED, at_open};
@@ -81,24 +82,22 @@ impl Room<'_> {
         let layouts = self.server.database().collection_with_options::<RawDocumentBuf>(LAYOUTS, self.options.clone());
         let layout = layouts.find_one(doc! { "_id": namespace.as_str() }).await.map_err(|error| at_open(&error))?;
         let layout = layout.map(|document| document.get_i32("layout").ok());
-        match (layout, indexes) {
-            (Some(Some(LAYOUT)), None) => Ok(State::Lacking(format!("no collection `{namespace}`"))),
-            (Some(Some(LAYOUT)), Some(indexes)) => Ok(match schema::missing(&indexes) {
-                Some("expires_at") => {
-                    State::Lacking(format!("no index of `{namespace}` on expires_at with expireAfterSeconds: 0"))
-                }
-                Some(name) => State::Lacking(format!("no index of `{namespace}` on {name}")),
-                None => State::Ready,
-            }),
-            (Some(other), _) => {
-                let other = other.map_or_else(|| "that is no number".to_owned(), |other| other.to_string());
-                config(format!("`{namespace}` has a layout {other}; this release reads and writes layout {LAYOUT}"))
+        let indexes = match (layout, indexes) {
+            (Some(None), _) => return wrong(format!("the layout of the collection `{namespace}` is no number")),
+            (None | Some(Some(LAYOUT)), None) => return Ok(State::Lacking(format!("no collection `{namespace}`"))),
+            (layout, indexes) => {
+                let layout = layout.flatten().map(i64::from);
+                check_layout(format_args!("the collection `{namespace}`"), layout, LAYOUT.into())?;
+                indexes.unwrap_or_default()
             }
-            (None, None) => Ok(State::Lacking(format!("no collection `{namespace}`"))),
-            (None, Some(_)) => {
-                config(format!("the collection `{namespace}` was not made by this store; choose another namespace"))
+        };
+        Ok(match schema::missing(&indexes) {
+            Some("expires_at") => {
+                State::Lacking(format!("no index of `{namespace}` on expires_at with expireAfterSeconds: 0"))
             }
-        }
+            Some(name) => State::Lacking(format!("no index of `{namespace}` on {name}")),
+            None => State::Ready,
+        })
     }
 
     /// The indexes, if there is a collection.
@@ -134,10 +133,6 @@ impl Room<'_> {
         let what = format!("the database `{database}` has {what}; make it with what MongoStore::schema gives");
         Error::new(ErrorKind::Config, what)
     }
-}
-
-fn config<T>(message: impl AsRef<str>) -> Result<T> {
-    Err(Error::new(ErrorKind::Config, message))
 }
 
 #[cfg(test)]

@@ -5,49 +5,24 @@
 
 use std::collections::HashMap;
 
-use mongodb::bson::{Bson, doc};
+use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Result as Driven;
 use mongodb::options::FindOptions;
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
 use store_batch::Item;
+use store_batch::calls::{Create, Delete, Load, Save, Touch};
 
 use crate::error::{self, DUPLICATE_KEY};
 use crate::rows;
 use crate::schema::{self, by_key, live};
-use crate::server::{Op, Server};
-
-/// What a call puts on the wire besides its data.
-const OVERHEAD: usize = 128;
-
-pub(crate) struct Load {
-    pub(crate) now: Timestamp,
-    pub(crate) key: StoreKey,
-}
+use crate::server::{Alone, Op, Server};
 
 /// A call that changes the record of one key.
-pub(crate) struct Write {
-    pub(crate) now: Timestamp,
-    pub(crate) key: StoreKey,
-    pub(crate) what: What,
-}
-
-pub(crate) enum What {
-    Create(Record),
-    Save(Version, Record),
-    Touch(Timestamp),
-    Delete(Option<Version>),
-}
-
-impl Item for Load {
-    type Output = Option<Record>;
-
-    fn key(&self) -> Option<StoreKey> {
-        None
-    }
-
-    fn len(&self) -> usize {
-        OVERHEAD
-    }
+pub(crate) enum Write {
+    Create(Create),
+    Save(Save),
+    Touch(Touch),
+    Delete(Delete),
 }
 
 impl Item for Write {
@@ -58,9 +33,11 @@ impl Item for Write {
     }
 
     fn len(&self) -> usize {
-        match &self.what {
-            What::Create(record) | What::Save(_, record) => OVERHEAD + record.data.len(),
-            What::Touch(_) | What::Delete(_) => OVERHEAD,
+        match self {
+            Self::Create(call) => call.len(),
+            Self::Save(call) => call.len(),
+            Self::Touch(call) => call.len(),
+            Self::Delete(call) => call.len(),
         }
     }
 }
@@ -70,7 +47,7 @@ impl Op for Load {
 
     async fn run(items: &[Self], server: &Server) -> Driven<Vec<Result<Option<Record>>>> {
         if let [item] = items {
-            return Ok(vec![item.alone(server).await?]);
+            return Ok(vec![load(item, server).await?]);
         }
         let keys: Vec<Bson> = items.iter().map(|item| rows::key_value(&item.key)).collect();
         let options = FindOptions::builder().max_time(server.timeout).batch_size(size(items.len())).build();
@@ -82,10 +59,9 @@ impl Op for Load {
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
             answers.push(match records.get(&item.key) {
-                Some(Ok(record)) => Ok(record.is_live(item.now).then(|| record.clone())),
-                Some(Err(error)) => Err(error.clone()),
+                Some(found) => item.told(found),
                 None if found.whole => Ok(None),
-                None => item.alone(server).await?,
+                None => load(item, server).await?,
             });
         }
         Ok(answers)
@@ -97,26 +73,14 @@ fn size(items: usize) -> u32 {
     u32::try_from(items).unwrap_or(u32::MAX).saturating_add(1)
 }
 
-impl Load {
-    async fn alone(&self, server: &Server) -> Driven<Result<Option<Record>>> {
-        let found = server.sessions.find_one(live(&self.key, self.now)).max_time(server.timeout).await?;
-        Ok(found.map(|document| rows::record(&document)).transpose())
-    }
+async fn load(item: &Load, server: &Server) -> Driven<Result<Option<Record>>> {
+    let found = server.sessions.find_one(live(&item.key, item.now)).max_time(server.timeout).await?;
+    Ok(found.map(|document| rows::record(&document)).transpose())
 }
 
-impl Op for Write {
+impl Alone for Write {
     const READS: bool = false;
 
-    async fn run(items: &[Self], server: &Server) -> Driven<Vec<Result<Outcome>>> {
-        let mut answers = Vec::with_capacity(items.len());
-        for item in items {
-            answers.push(item.alone(server).await?);
-        }
-        Ok(answers)
-    }
-}
-
-impl Write {
     /// One compare-and-set, and only when it did not match a look at why.
     ///
     /// The look comes after the attempt, so the answer is what was true at one instant within the call, and it may be given:
@@ -139,18 +103,14 @@ impl Write {
             }
         }
     }
+}
 
+impl Write {
     /// Whether the record was as it has to be, and is changed.
     async fn attempt(&self, server: &Server) -> Driven<bool> {
-        let Self { now, key, what } = self;
         let sessions = &server.sessions;
-        let of = |version: Version| {
-            let mut filter = live(key, *now);
-            filter.insert("version", version.as_i64());
-            filter
-        };
-        match what {
-            What::Create(record) => {
+        match self {
+            Self::Create(Create { now, key, record }) => {
                 // Over an expired record, or where there is none; over a live one it would be a second with the same `_id`.
                 let mut dead = by_key(key);
                 dead.insert("expires_at", schema::by(*now));
@@ -160,45 +120,56 @@ impl Write {
                     Err(error) => Err(error),
                 }
             }
-            What::Save(expected, record) => {
-                let saved = sessions.replace_one(of(*expected), rows::document(key, record)).await?;
+            Self::Save(Save { now, key, expected, record }) => {
+                let saved = sessions.replace_one(of(key, *now, Some(*expected)), rows::document(key, record)).await?;
                 // Matched and not modified: the same once more changes nothing.
                 Ok(saved.matched_count > 0)
             }
-            What::Touch(expires_at) => {
+            Self::Touch(Touch { now, key, expires_at }) => {
                 let farther = doc! { "$max": { "expires_at": rows::instant(*expires_at) } };
                 Ok(sessions.update_one(live(key, *now), farther).await?.matched_count > 0)
             }
-            What::Delete(expected) => {
-                let filter = expected.map_or_else(|| live(key, *now), of);
-                Ok(sessions.delete_one(filter).await?.deleted_count > 0)
+            Self::Delete(Delete { now, key, expected }) => {
+                Ok(sessions.delete_one(of(key, *now, *expected)).await?.deleted_count > 0)
             }
         }
     }
 
     /// The version of the live record.
     async fn stored(&self, server: &Server) -> Driven<Result<Option<Version>>> {
-        let found = server.sessions.find_one(live(&self.key, self.now)).max_time(server.timeout);
+        let (key, now) = self.place();
+        let found = server.sessions.find_one(live(key, now)).max_time(server.timeout);
         let found = found.projection(doc! { "_id": 0, "version": 1 }).await?;
         Ok(found.map(|document| rows::version(&document)).transpose())
     }
 
-    /// Why an attempt failed, if that is what is stored now.
-    fn explain(&self, stored: Option<Version>) -> Option<Outcome> {
-        match (&self.what, stored) {
-            // What was there has gone, and the way is free.
-            (What::Create(_), None) => None,
-            (_, None) => Some(Outcome::Missing),
-            // This very call was carried out before.
-            (What::Create(record) | What::Save(_, record), Some(version)) if version == record.version => {
-                Some(Outcome::Done)
-            }
-            (What::Create(_), Some(_)) => Some(Outcome::Exists),
-            (What::Save(expected, _) | What::Delete(Some(expected)), Some(version)) if version != *expected => {
-                Some(Outcome::Conflict)
-            }
-            // It came to be what was expected after the attempt.
-            (What::Save(..) | What::Touch(_) | What::Delete(_), Some(_)) => None,
+    fn place(&self) -> (&StoreKey, Timestamp) {
+        match self {
+            Self::Create(Create { now, key, .. })
+            | Self::Save(Save { now, key, .. })
+            | Self::Touch(Touch { now, key, .. })
+            | Self::Delete(Delete { now, key, .. }) => (key, *now),
         }
     }
+
+    /// Why an attempt failed, if that is what is stored now.
+    fn explain(&self, stored: Option<Version>) -> Option<Outcome> {
+        match self {
+            // With nothing there any more the way is free.
+            Self::Create(call) => stored.map(|version| call.told(version)),
+            Self::Save(call) => call.refused(stored),
+            // A server may pass by a record that was being written at the time: then it is there, and there is another try.
+            Self::Touch(_) | Self::Delete(Delete { expected: None, .. }) => {
+                stored.is_none().then_some(Outcome::Missing)
+            }
+            Self::Delete(call) => call.refused(stored),
+        }
+    }
+}
+
+/// What matches the live record, in this version if one is expected.
+fn of(key: &StoreKey, now: Timestamp, expected: Option<Version>) -> Document {
+    let mut filter = live(key, now);
+    filter.extend(expected.map(|version| ("version".to_owned(), Bson::Int64(version.as_i64()))));
+    filter
 }

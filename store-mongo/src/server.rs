@@ -32,6 +32,27 @@ pub(crate) trait Op: Item {
         Self: Sized;
 }
 
+/// A call that is never sent with another.
+pub(crate) trait Alone: Item {
+    /// As [`Op::READS`].
+    const READS: bool;
+
+    /// Carries it out. The outer error may be the server's trouble with anything, the inner one is about what this call asks for.
+    fn alone(&self, server: &Server) -> impl Future<Output = Driven<Result<Self::Output>>> + Send;
+}
+
+impl<A: Alone> Op for A {
+    const READS: bool = A::READS;
+
+    async fn run(items: &[Self], server: &Server) -> Driven<Vec<Result<Self::Output>>> {
+        let mut answers = Vec::with_capacity(items.len());
+        for item in items {
+            answers.push(item.alone(server).await?);
+        }
+        Ok(answers)
+    }
+}
+
 /// What all calls of a store share.
 pub(crate) struct Server {
     /// With the concerns that the store needs, whatever the client's are.

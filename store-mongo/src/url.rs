@@ -2,7 +2,7 @@
 
 use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ServerAddress, Tls, TlsOptions};
 use session_core::{Error, ErrorKind, Result};
-use store_options::{Settings, is_loopback, split, wrong};
+use store_options::{Given, is_loopback, split, wrong};
 use tokio::time::timeout;
 
 use crate::error::{TIMED_OUT, at_open};
@@ -65,19 +65,15 @@ const FORM: Error = Error::fixed(
 #[derive(Debug)]
 struct Parsed {
     server: ConnectionString,
-    settings: Settings,
-    create: Option<bool>,
-    pool: Option<usize>,
+    given: Given,
 }
 
 /// The builder that `url` describes. With `mongodb+srv:` the servers are looked up.
 pub(crate) async fn builder(url: &str) -> Result<MongoStoreBuilder> {
-    let Parsed { server, settings, create, pool } = parse(url)?;
-    let options = timeout(settings.timeout, ClientOptions::parse(server)).await.map_err(|_| TIMED_OUT)?;
+    let Parsed { server, given } = parse(url)?;
+    let options = timeout(given.settings.timeout, ClientOptions::parse(server)).await.map_err(|_| TIMED_OUT)?;
     let mut builder = MongoStore::builder(options.map_err(|error| at_open(&error))?);
-    builder.settings = settings;
-    builder.create = create.unwrap_or(builder.create);
-    builder.pool = pool.unwrap_or(builder.pool);
+    given.put(&mut builder.settings, &mut builder.create, &mut builder.pool);
     Ok(builder)
 }
 
@@ -86,9 +82,7 @@ fn parse(url: &str) -> Result<Parsed> {
     if !place.starts_with("mongodb://") && !place.starts_with("mongodb+srv://") {
         return wrong("a URL of this store begins with mongodb:// or mongodb+srv://");
     }
-    let mut settings = Settings::new();
-    settings.read(&mut query)?;
-    let (create, pool) = (query.truth("create")?, query.number("pool")?);
+    let given = Given::read(&mut query)?;
     let drivers = query.drivers(DRIVERS_MEANT, |name| {
         let name = name.to_ascii_lowercase();
         DRIVERS.contains(&&*name) || BOUNDED.contains(&&*name)
@@ -101,7 +95,7 @@ fn parse(url: &str) -> Result<Parsed> {
     if server.tls.is_none() && !is_local(&server.host_info) {
         server.tls = Some(Tls::Enabled(TlsOptions::default()));
     }
-    Ok(Parsed { server, settings, create, pool })
+    Ok(Parsed { server, given })
 }
 
 /// Whether nobody can stand between this machine and the servers.
@@ -148,7 +142,7 @@ mod tests {
     fn options_are_ours_and_the_drivers_in_any_order() {
         let url = "mongodb://shop:p%40ss@localhost/shop?namespace=web&retryWrites=true&timeout=250&w=1&pool=7&create=false\
                    &appName=shop&readPreference=secondary&queue=9&wTimeoutMS=5&socketTimeoutMS=7&waitQueueTimeoutMS=7";
-        let Parsed { server, settings, create, pool } = parse(url).unwrap();
+        let Parsed { server, given: Given { settings, create, pool, .. } } = parse(url).unwrap();
         assert_eq!((settings.namespace.as_str(), settings.timeout.as_millis(), settings.queue), ("web", 250, 9));
         assert_eq!((create, pool), (Some(false), Some(7)));
         #[allow(deprecated, reason = "the driver refuses what says that it has one")]

@@ -38,9 +38,7 @@ fn record(who: Option<&str>) -> Record {
 
 /// The server's URL with these options.
 fn url(options: &str) -> String {
-    let server = Server::get();
-    let url = server.url();
-    format!("{url}{}{options}", if url.contains('?') { '&' } else { '?' })
+    Server::get().url_with(options)
 }
 
 async fn put(store: &MongoStore, n: u8, record: &Record) {

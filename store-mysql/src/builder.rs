@@ -7,7 +7,7 @@ use std::time::Duration;
 use session_core::Result;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySql, MySqlPool};
-use store_options::{Settings, within};
+use store_options::{Settings, setters, within};
 use store_sqlx::{Bounds, Links, SetUp, Source, SqlStore};
 
 use crate::schema::{self, Statements};
@@ -42,40 +42,15 @@ impl MysqlStoreBuilder {
         }
     }
 
-    /// The table's name, of the form that [`Namespace`](session_core::Namespace) allows. Default: `sessions`.
-    pub fn namespace(mut self, namespace: &str) -> Self {
-        namespace.clone_into(&mut self.settings.namespace);
-        self
-    }
-
-    /// How long a call may take, waiting included, and how long opening may. 1 ms to 1 hour. Default: 5 s.
-    ///
-    /// The server waits for locks for half of it, in whole seconds and for one at least.
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
-    }
-
-    /// Whether tables are made where there are none. Default: yes.
-    ///
-    /// Without it [`MysqlStore::schema`] tells a migration tool what to make.
-    pub const fn create(mut self, create: bool) -> Self {
-        self.create = create;
-        self
-    }
-
-    /// How many connections there are at most, 1 to 1000. Default: 8.
-    ///
-    /// Calls travel together, so a few carry a lot: more of them make smaller batches.
-    pub const fn pool(mut self, connections: usize) -> Self {
-        self.pool = connections;
-        self
-    }
-
-    /// How many calls of a kind may wait before further ones wait for room within their time-out. At least 1. Default: 16,384.
-    pub const fn queue(mut self, calls: usize) -> Self {
-        self.settings.queue = calls;
-        self
+    setters! {
+        namespace: "The table's name";
+        /// The server waits for locks for half of it, in whole seconds and for one at least.
+        timeout: "how long opening may";
+        /// Without it [`MysqlStore::schema`] tells a migration tool what to make.
+        create: "tables are made where there are none";
+        /// Calls travel together, so a few carry a lot: more of them make smaller batches.
+        pool: "connections there are at most", "8";
+        queue: "calls of a kind may wait";
     }
 
     /// The store.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use session_core::{Error, ErrorKind, Namespace, Result};
 use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, MySqlConnection};
+use store_options::check_layout;
 use store_sqlx::rows::Columns as _;
 use store_sqlx::{Failure, Links, MAX_DATA_LEN, TIMED_OUT};
 use tokio::time::{Instant, timeout_at};
@@ -156,20 +157,8 @@ async fn check(connection: &mut MySqlConnection, namespace: &Namespace) -> Resul
     if columns.is_empty() {
         return Ok(Tables::Absent);
     }
-    match layout(connection, namespace).await? {
-        Some(layout) if layout == i64::from(schema::LAYOUT) => {}
-        Some(other) => {
-            let known = schema::LAYOUT;
-            return Err(config(format!(
-                "the table `{namespace}` has layout {other}; this release reads and writes layout {known}"
-            )));
-        }
-        None => {
-            return Err(config(format!(
-                "the table `{namespace}` was not made by this store; choose another namespace"
-            )));
-        }
-    }
+    let layout = layout(connection, namespace).await?;
+    check_layout(format_args!("the table `{namespace}`"), layout, schema::LAYOUT.into())?;
     let columns = columns.iter().map(|row| Ok((text(row, 0)?.unwrap_or_default(), text(row, 1)?.unwrap_or_default())));
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let has = |(name, kind): (&str, &str)| columns.iter().any(|column| column.0 == name && column.1 == kind);

@@ -1,63 +1,43 @@
 //! `mysql://…` and `mariadb://…`, taken apart.
 
-use std::str::FromStr as _;
-
-use session_core::{Error, ErrorKind, Result};
+use session_core::Result;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
-use store_options::{Settings, is_loopback, split, wrong};
+use store_options::is_loopback;
+use store_sqlx::{Told, UrlForm};
 
 use crate::{MysqlStore, MysqlStoreBuilder};
 
-/// The driver's own. It would pass over others in silence.
-const DRIVERS: [&str; 14] = [
-    "sslmode",
-    "ssl-mode",
-    "sslca",
-    "ssl-ca",
-    "sslcert",
-    "ssl-cert",
-    "sslkey",
-    "ssl-key",
-    "charset",
-    "collation",
-    "socket",
-    "statement-cache-capacity",
-    "timezone",
-    "time-zone",
-];
-
-/// How an error for an unknown option names them, the usual ones.
-const DRIVERS_MEANT: &str = "the driver's (ssl-mode, ssl-ca, ssl-cert, ssl-key, socket, statement-cache-capacity, charset, collation, timezone)";
+const FORM: UrlForm = UrlForm {
+    schemes: ["mysql://", "mariadb://"],
+    // It would pass over others in silence.
+    drivers: &[
+        "sslmode",
+        "ssl-mode",
+        "sslca",
+        "ssl-ca",
+        "sslcert",
+        "ssl-cert",
+        "sslkey",
+        "ssl-key",
+        "charset",
+        "collation",
+        "socket",
+        "statement-cache-capacity",
+        "timezone",
+        "time-zone",
+    ],
+    meant: "the driver's (ssl-mode, ssl-ca, ssl-cert, ssl-key, socket, statement-cache-capacity, charset, collation, timezone)",
+    whole: "mysql://user:password@host:port/database",
+};
 
 /// The builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<MysqlStoreBuilder> {
-    let (place, mut query) = split(url)?;
-    if !place.starts_with("mysql://") && !place.starts_with("mariadb://") {
-        return wrong("a URL of this store begins with mysql:// or mariadb://");
-    }
-    let mut settings = Settings::new();
-    settings.read(&mut query)?;
-    let (create, pool) = (query.truth("create")?, query.number("pool")?);
-    let mut tls = false;
-    let drivers = query.drivers(DRIVERS_MEANT, |name| {
-        tls |= matches!(name, "sslmode" | "ssl-mode");
-        DRIVERS.contains(&name)
-    });
-    query.finish()?;
-    let mut options = MySqlConnectOptions::from_str(&format!("{place}?{drivers}")).map_err(|_| {
-        // The driver would quote what it could not read.
-        Error::fixed(
-            ErrorKind::Config,
-            "the URL or one of the driver's options in it is not of the form mysql://user:password@host:port/database",
-        )
-    })?;
-    if !tls && !is_local(&options) {
+    let Told { mut options, given, of_tls, .. } = FORM.read::<MySqlConnectOptions>(url)?;
+    if !of_tls && !is_local(&options) {
         options = options.ssl_mode(MySqlSslMode::VerifyIdentity);
     }
     let mut builder = MysqlStore::builder(options);
-    builder.settings = settings;
-    builder.create = create.unwrap_or(builder.create);
-    builder.pool = pool.unwrap_or(builder.pool);
+    given.put(&mut builder.settings, &mut builder.create, &mut builder.pool);
     Ok(builder)
 }
 
@@ -68,6 +48,8 @@ fn is_local(options: &MySqlConnectOptions) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use session_core::ErrorKind;
+
     use super::*;
 
     #[test]

@@ -1,14 +1,16 @@
 #![doc = include_str!("../README.md")]
 
 mod query;
+mod setters;
 mod settings;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 pub use query::{Query, decode, split};
 use session_core::{Error, ErrorKind, Record, Result};
-pub use settings::Settings;
+pub use settings::{Given, Settings};
 
 /// The error of a URL or an option that is wrong: [`ErrorKind::Config`].
 ///
@@ -59,6 +61,30 @@ pub fn fits(record: &Record, max: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::TooLarge, format!("more than {max} bytes of data")))
+}
+
+/// Whether what is there already is this store's, and of the layout that this release knows.
+///
+/// `stored` is the number that was noted when it was made, `known` the release's own, and `what` names it in the error.
+///
+/// ```
+/// use store_options::check_layout;
+///
+/// assert!(check_layout("the table `web`", Some(1), 1).is_ok());
+/// let error = check_layout("the table `web`", Some(2), 1).unwrap_err();
+/// assert!(error.to_string().ends_with("the table `web` has layout 2; this release reads and writes layout 1"));
+/// let error = check_layout("the table `web`", None, 1).unwrap_err();
+/// assert!(error.to_string().ends_with("the table `web` was not made by this store; choose another namespace"));
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::Config`] if it is somebody else's, or of another layout.
+pub fn check_layout(what: impl fmt::Display, stored: Option<i64>, known: i64) -> Result<()> {
+    match stored {
+        Some(stored) if stored == known => Ok(()),
+        Some(other) => wrong(format!("{what} has layout {other}; this release reads and writes layout {known}")),
+        None => wrong(format!("{what} was not made by this store; choose another namespace")),
+    }
 }
 
 /// Whether `host` is this machine, so that nobody can stand between it and the server.

@@ -71,6 +71,49 @@ impl Default for Settings {
     }
 }
 
+/// What a URL says of a store with a pool, where it says it.
+///
+/// ```
+/// use store_options::{Given, Settings};
+///
+/// let (_, mut query) = store_options::split("x://host?timeout=250&pool=4")?;
+/// let given = Given::read(&mut query)?;
+/// query.finish()?;
+/// let (mut settings, mut create, mut pool) = (Settings::new(), true, 8);
+/// given.put(&mut settings, &mut create, &mut pool);
+/// assert_eq!((settings.timeout.as_millis(), create, pool), (250, true, 4));
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Given {
+    /// What every store can be told.
+    pub settings: Settings,
+    /// Whether what is missing is made.
+    pub create: Option<bool>,
+    /// How many connections there are at most.
+    pub pool: Option<usize>,
+}
+
+impl Given {
+    /// Takes what [`Settings::read`] takes, `create` (`true` or `false`) and `pool` from a URL.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for values of another form.
+    pub fn read(query: &mut Query<'_>) -> Result<Self> {
+        let mut settings = Settings::new();
+        settings.read(query)?;
+        Ok(Self { settings, create: query.truth("create")?, pool: query.number("pool")? })
+    }
+
+    /// Puts it into a builder's fields. What the URL does not say of `create` and `pool` stays as it is there.
+    pub fn put(self, settings: &mut Settings, create: &mut bool, pool: &mut usize) {
+        *settings = self.settings;
+        *create = self.create.unwrap_or(*create);
+        *pool = self.pool.unwrap_or(*pool);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use session_core::ErrorKind;

@@ -1,19 +1,9 @@
 //! What `cargo bench -p store-postgres` measures, on the server of `CONFORMANCE_POSTGRES_URL` or in a container;
 //! see `conformance::bench`.
 
-use std::sync::Arc;
-
 use conformance::{bench, server};
 use store_postgres::PostgresStore;
 
 fn main() {
-    let mut held = None;
-    bench::run("postgres", async || {
-        let server = held.insert(server::postgres().await?);
-        let separator = if server.url().contains('?') { '&' } else { '?' };
-        // A namespace of its own: the server may be somebody's.
-        let namespace = format!("bench_{:x}", rand::random::<u64>());
-        let url = format!("{}{separator}namespace={namespace}", server.url());
-        Ok(Arc::new(PostgresStore::connect(&url).await?) as _)
-    });
+    bench::run_on("postgres", || Box::pin(server::postgres()), PostgresStore::connect);
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _};
+use store_options::check_layout;
 use store_sqlx::{Links, TIMED_OUT};
 use tokio::time::{Instant, timeout_at};
 
@@ -109,20 +110,7 @@ async fn check(connection: &mut PgConnection, namespace: &Namespace) -> Result<T
     } else {
         None
     };
-    match layout {
-        Some(schema::LAYOUT) => {}
-        Some(other) => {
-            let known = schema::LAYOUT;
-            return Err(config(format!(
-                "the table `{namespace}` has layout {other}; this release reads and writes layout {known}"
-            )));
-        }
-        None => {
-            return Err(config(format!(
-                "the table `{namespace}` was not made by this store; choose another namespace"
-            )));
-        }
-    }
+    check_layout(format_args!("the table `{namespace}`"), layout.map(i64::from), schema::LAYOUT.into())?;
     let has = |(name, kind)| columns.iter().any(|row| row.get::<&str, _>(0) == name && row.get::<&str, _>(1) == kind);
     if let Some((name, kind)) = schema::COLUMNS.into_iter().find(|column| !has(*column)) {
         return Err(config(format!("the table `{namespace}` has no column `{name}` of type {kind}")));

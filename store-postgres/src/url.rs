@@ -1,69 +1,49 @@
 //! `postgres://…`, taken apart.
 
-use std::str::FromStr as _;
-
-use session_core::{Error, ErrorKind, Result};
+use session_core::Result;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use store_options::{Settings, is_loopback, split, wrong};
+use store_options::is_loopback;
+use store_sqlx::{Told, UrlForm};
 
 use crate::{PostgresStore, PostgresStoreBuilder};
 
-/// The driver's own. It would only warn about others, with the value, in the log.
-const DRIVERS: [&str; 18] = [
-    "sslmode",
-    "ssl-mode",
-    "sslrootcert",
-    "ssl-root-cert",
-    "ssl-ca",
-    "sslcert",
-    "ssl-cert",
-    "sslkey",
-    "ssl-key",
-    "statement-cache-capacity",
-    "host",
-    "hostaddr",
-    "port",
-    "dbname",
-    "user",
-    "password",
-    "application_name",
-    "options",
-];
-
-/// How an error for an unknown option names them, the usual ones.
-const DRIVERS_MEANT: &str = "the driver's (sslmode, sslrootcert, sslcert, sslkey, statement-cache-capacity, host, hostaddr, \
-    port, dbname, user, password, application_name, options)";
+const FORM: UrlForm = UrlForm {
+    schemes: ["postgres://", "postgresql://"],
+    // It would only warn about others, with the value, in the log.
+    drivers: &[
+        "sslmode",
+        "ssl-mode",
+        "sslrootcert",
+        "ssl-root-cert",
+        "ssl-ca",
+        "sslcert",
+        "ssl-cert",
+        "sslkey",
+        "ssl-key",
+        "statement-cache-capacity",
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "password",
+        "application_name",
+        "options",
+        "options[",
+    ],
+    meant: "the driver's (sslmode, sslrootcert, sslcert, sslkey, statement-cache-capacity, host, hostaddr, port, dbname, user, \
+        password, application_name, options)",
+    whole: "postgres://user:password@host:port/database",
+};
 
 /// The builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<PostgresStoreBuilder> {
-    let (place, mut query) = split(url)?;
-    if !place.starts_with("postgres://") && !place.starts_with("postgresql://") {
-        return wrong("a URL of this store begins with postgres:// or postgresql://");
-    }
-    let mut settings = Settings::new();
-    settings.read(&mut query)?;
-    let (create, pool) = (query.truth("create")?, query.number("pool")?);
-    let mut tls = false;
-    let drivers = query.drivers(DRIVERS_MEANT, |name| {
-        tls |= matches!(name, "sslmode" | "ssl-mode");
-        DRIVERS.contains(&name) || name.starts_with("options[")
-    });
-    query.finish()?;
-    let mut options = PgConnectOptions::from_str(&format!("{place}?{drivers}")).map_err(|_| {
-        // The driver would quote what it could not read.
-        Error::fixed(
-            ErrorKind::Config,
-            "the URL or one of the driver's options in it is not of the form \
-            postgres://user:password@host:port/database",
-        )
-    })?;
-    if !tls && std::env::var_os("PGSSLMODE").is_none() && !is_local(&options) {
+    let Told { mut options, given, of_tls, .. } = FORM.read::<PgConnectOptions>(url)?;
+    if !of_tls && std::env::var_os("PGSSLMODE").is_none() && !is_local(&options) {
         options = options.ssl_mode(PgSslMode::VerifyFull);
     }
     let mut builder = PostgresStore::builder(options);
-    builder.settings = settings;
-    builder.create = create.unwrap_or(builder.create);
-    builder.pool = pool.unwrap_or(builder.pool);
+    given.put(&mut builder.settings, &mut builder.create, &mut builder.pool);
     Ok(builder)
 }
 
@@ -75,6 +55,8 @@ fn is_local(options: &PgConnectOptions) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use session_core::ErrorKind;
+
     use super::*;
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Server;
-use conformance::{Harness, Subject};
+use conformance::{Harness, Subject, server};
 use session_core::{Result, Store, async_trait};
 use store_postgres::PostgresStore;
 use tokio::sync::OnceCell;
@@ -16,39 +16,39 @@ use tokio::sync::OnceCell;
 const TIME_OUT: Duration = Duration::from_secs(5);
 
 /// All namespaces in one database: there they must be apart.
-struct Postgres(OnceCell<Arc<Server>>);
+struct Postgres(OnceCell<Server>);
 
 impl Postgres {
-    async fn server(&self) -> &Server {
-        self.0.get_or_init(async || Server::get()).await
+    async fn server(&self) -> Result<&Server> {
+        self.0.get_or_try_init(async || Server::start()).await
     }
 }
 
 async fn open(url: &str, namespace: &str) -> Result<Arc<dyn Store>> {
-    let namespace: String = namespace.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    let options = format!("namespace={namespace}&timeout={}", TIME_OUT.as_millis());
-    let separator = if url.contains('?') { '&' } else { '?' };
-    Ok(Arc::new(PostgresStore::connect(&format!("{url}{separator}{options}")).await?))
+    let url = server::with(url, &server::options(namespace, TIME_OUT));
+    Ok(Arc::new(PostgresStore::connect(&url).await?))
 }
 
 #[async_trait]
 impl Harness for Postgres {
     async fn subject(&self) -> Result<Subject> {
-        let server = self.server().await;
+        let server = self.server().await?;
         let subject = Subject::new("postgres", env!("CARGO_PKG_VERSION")).server(server.version().await);
         Ok(subject.address(server.address()).secret(server.password()).time_out(TIME_OUT))
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
-        open(self.server().await.url(), namespace).await
+        open(self.server().await?.url(), namespace).await
     }
 
     async fn open_through(&self, proxy: SocketAddr, namespace: &str) -> Result<Arc<dyn Store>> {
-        open(&self.server().await.url_through(proxy), namespace).await
+        open(&self.server().await?.url_through(proxy), namespace).await
     }
 
     async fn clean(&self, namespace: &str) {
-        self.server().await.clean(namespace).await;
+        if let Ok(server) = self.server().await {
+            server.clean(namespace).await;
+        }
     }
 }
 

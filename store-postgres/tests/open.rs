@@ -26,9 +26,7 @@ fn record(data: &[u8]) -> Record {
 
 /// The server's URL with these options.
 fn url(options: &str) -> String {
-    let server = Server::get();
-    let url = server.url();
-    format!("{url}{}{options}", if url.contains('?') { '&' } else { '?' })
+    Server::get().url_with(options)
 }
 
 async fn put(store: &PostgresStore, n: u8, record: &Record) {

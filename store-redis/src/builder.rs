@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::{Client, ProtocolVersion};
 use session_core::Result;
-use store_options::{Settings, within, wrong};
+use store_options::{Settings, setters, within, wrong};
 
 use crate::error::meaning;
 use crate::link::Server;
@@ -43,16 +42,11 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// What the keys begin with, of the form that [`Namespace`](session_core::Namespace) allows. Default: `sessions`.
-    pub fn namespace(mut self, namespace: &str) -> Self {
-        namespace.clone_into(&mut self.settings.namespace);
-        self
-    }
-
-    /// How long a call may take, waiting and connecting included, and how long opening may. 1 ms to 1 hour. Default: 5 s.
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
+    setters! {
+        namespace: "What the keys begin with";
+        /// Connecting is part of it.
+        timeout: "how long opening may";
+        queue: "calls may be under way";
     }
 
     /// Whether the address is that of a cluster's node. The others are found by asking it. Default: as the URL says.
@@ -83,12 +77,6 @@ impl RedisStoreBuilder {
     /// More of them help where one core cannot decode what the server sends, or where large sessions hold up small ones.
     pub const fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
-        self
-    }
-
-    /// How many calls may be under way before further ones wait for room within their time-out. At least 1. Default: 16,384.
-    pub const fn queue(mut self, calls: usize) -> Self {
-        self.settings.queue = calls;
         self
     }
 

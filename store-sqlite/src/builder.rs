@@ -4,11 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Result};
 use store_batch::{Limits, Workers};
-use store_options::{Settings, within};
+use store_options::{Settings, setters, within};
 use tokio::{task, time};
 
 use crate::checkpoint::Checkpointer;
@@ -55,16 +54,12 @@ impl SqliteStoreBuilder {
         &self.place
     }
 
-    /// The table's name, of the form that [`Namespace`](session_core::Namespace) allows. Default: `sessions`.
-    pub fn namespace(mut self, namespace: &str) -> Self {
-        namespace.clone_into(&mut self.settings.namespace);
-        self
-    }
-
-    /// How long a call may take, waiting included, and how long opening may. 1 ms to 1 hour. Default: 5 s.
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
+    setters! {
+        namespace: "The table's name";
+        timeout: "how long opening may";
+        /// Without it [`SqliteStore::schema`] tells a migration tool what to make.
+        create: "file and tables are made where there are none";
+        queue: "calls may wait for the writer, and as many for the readers,";
     }
 
     /// When a commit is on the disk. Default: [`Synchronous::Normal`].
@@ -73,24 +68,9 @@ impl SqliteStoreBuilder {
         self
     }
 
-    /// Whether file and tables are made where there are none. Default: yes.
-    ///
-    /// Without it [`SqliteStore::schema`] tells a migration tool what to make.
-    pub const fn create(mut self, create: bool) -> Self {
-        self.create = create;
-        self
-    }
-
     /// How many threads read, 1 to 64. Default: half the cores, at most 4. A store in memory has none, its writer reads.
     pub const fn readers(mut self, readers: usize) -> Self {
         self.readers = readers;
-        self
-    }
-
-    /// How many calls may wait for the writer, and as many for the readers, before further ones wait for room
-    /// within their time-out. At least 1. Default: 16,384.
-    pub const fn queue(mut self, calls: usize) -> Self {
-        self.settings.queue = calls;
         self
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use session_core::{Error, ErrorKind, Namespace, Result};
+use store_options::{check_layout, wrong};
 
 use crate::checkpoint::Checkpointer;
 use crate::schema::{self, Statements};
@@ -98,7 +99,7 @@ impl Link {
         }
         if self.open.is_none() {
             let mut open = Open::new(&self.config, self.writes, false).map_err(|failure| failure.in_use())?;
-            check_layout(&mut open.connection, &self.config)?;
+            check_tables(&mut open.connection, &self.config)?;
             if let Some(checkpointer) = &self.checkpointer {
                 checkpointer.watch(&mut open.connection).map_err(|error| error::in_use(&error))?;
             }
@@ -248,13 +249,12 @@ fn prepare_tables(connection: &mut Connection, config: &Config) -> Result<()> {
         }
         tx.commit().map_err(|e| error::at_open(&e))?;
     }
-    check_layout(connection, config)
+    check_tables(connection, config)
 }
 
 /// Whether the tables are there, made by this store, and of the layout that this release knows.
-fn check_layout(connection: &mut Connection, config: &Config) -> Result<()> {
+fn check_tables(connection: &mut Connection, config: &Config) -> Result<()> {
     let name = config.namespace.as_str();
-    let wrong = |message: String| Err(Error::new(ErrorKind::Config, message));
     if !has_table(connection, name).map_err(|e| error::at_open(&e))? {
         return wrong(format!("there is no table `{name}`; create it with what SqliteStore::schema gives"));
     }
@@ -263,16 +263,7 @@ fn check_layout(connection: &mut Connection, config: &Config) -> Result<()> {
     } else {
         None
     };
-    match layout {
-        Some(schema::LAYOUT) => {}
-        Some(other) => {
-            let known = schema::LAYOUT;
-            return wrong(format!(
-                "the table `{name}` has layout {other}; this release reads and writes layout {known}"
-            ));
-        }
-        None => return wrong(format!("the table `{name}` was not made by this store; choose another namespace")),
-    }
+    check_layout(format_args!("the table `{name}`"), layout, schema::LAYOUT)?;
     for statement in config.statements.all() {
         connection.prepare_cached(statement).map_err(|e| error::at_open(&e))?;
     }

@@ -9,7 +9,7 @@ use session_core::{
     Call, Capabilities, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store,
     StoreKey, Timestamp, Version, async_trait,
 };
-use store_batch::Workers;
+use store_batch::{Workers, calls};
 use store_options::fits;
 
 mod builder;
@@ -167,11 +167,8 @@ impl Store for SqliteStore {
     }
 
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
-        let after = after.map(|cursor| StoreKey::from_slice(cursor.as_bytes())).transpose()?;
-        let records = self.read(call, What::Scan(after, limit.get())).await?.records()?;
-        let last = records.last().filter(|_| records.len() == limit.get() as usize);
-        let next = last.map(|(key, _)| Cursor::new(key.as_bytes().to_vec()));
-        Ok(Page::new(records, next))
+        let records = self.read(call, What::Scan(calls::after(after.as_ref())?, limit.get())).await?.records()?;
+        Ok(calls::page(records, limit))
     }
 }
 

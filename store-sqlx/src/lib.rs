@@ -1,15 +1,18 @@
 #![doc = include_str!("../README.md")]
 
-pub mod calls;
 mod failure;
 mod links;
 pub mod rows;
 mod server;
 mod sql;
 mod store;
+mod url;
 
 pub use failure::{Failure, TIMED_OUT};
 pub use links::{Link, Links, SetUp, Source};
 pub use server::{Answered, Connection, Dialect};
 pub use sql::Sql;
 pub use store::{Bounds, MAX_DATA_LEN, SqlStore};
+/// What calls carry, and their outcomes once it is known what lay under their keys.
+pub use store_batch::calls;
+pub use url::{Told, UrlForm};

@@ -12,7 +12,7 @@ use session_core::{
 use store_batch::{Batcher, Limits};
 use store_options::{Settings, fits};
 
-use crate::calls::{Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
+use crate::calls::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
 use crate::links::Links;
 use crate::server::{Dialect, Op, Server, Trip};
 
@@ -171,11 +171,8 @@ impl<D: Dialect> Store for SqlStore<D> {
     }
 
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
-        let after = after.map(|cursor| StoreKey::from_slice(cursor.as_bytes())).transpose()?;
-        let records = self.list(call.now, Listed::After(after), limit).await?;
-        let last = records.last().filter(|_| records.len() == limit.get() as usize);
-        let next = last.map(|(key, _)| Cursor::new(key.as_bytes().to_vec()));
-        Ok(Page::new(records, next))
+        let records = self.list(call.now, Listed::After(calls::after(after.as_ref())?), limit).await?;
+        Ok(calls::page(records, limit))
     }
 }
 

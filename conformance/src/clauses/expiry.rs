@@ -1,14 +1,15 @@
 //! Servers that remove expired records by themselves.
 
-use std::time::{Duration, Instant};
+use std::ops::ControlFlow;
+use std::time::Duration;
 
 use session_core::Outcome::Done;
 use session_core::{Call, Clock as _, SystemClock, hours};
 
-use crate::check::{ensure, is, lists, ok, shows};
+use crate::check::{ensure, is, lists, ok, shows, until};
 use crate::clause::clause;
 use crate::context::{key, principal};
-use crate::{Clause, Context, Verdict};
+use crate::{Clause, Context, Failure, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[clause!(
     "expiry.server-removes",
@@ -31,16 +32,17 @@ async fn server_removes(cx: Context) -> Verdict {
 
     // With `now` at its birth the record is live for as long as it is stored.
     let delay = cx.subject().expiry_delay + Duration::from_millis(400);
-    let waiting = Instant::now();
-    while ok(b.load(&Call::new(born), &short).await, "loading a record that the server should remove")?.is_some() {
-        ensure!(
-            waiting.elapsed() <= delay,
-            "the server still holds a record {} ms after its creation",
-            delay.as_millis()
-        );
-        // sleep: the server removes it when it likes, and tells nobody.
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
+    let gone = until(delay, || async {
+        match b.load(&Call::new(born), &short).await {
+            Ok(Some(_)) => ControlFlow::Continue(()),
+            answer => ControlFlow::Break(answer),
+        }
+    });
+    let Ok(gone) = gone.await else {
+        let text = format!("the server still holds a record {} ms after its creation", delay.as_millis());
+        return Err(Failure::new(text));
+    };
+    ok(gone, "loading a record that the server should remove")?;
     shows(&*b, &Call::new(born), &long, Some(&lasting), "a live record beside the one that the server removed").await?;
     if cx.can().by_principal {
         lists(&*b, &Call::new(born), &ann, &[&long], "after the server removed the other").await?;

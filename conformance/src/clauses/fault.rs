@@ -1,13 +1,14 @@
 //! Outages: a server that is gone, one that is silent, one whose answer is lost.
 
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use session_core::Outcome::{Done, Missing};
 use session_core::{Call, ErrorKind, Outcome, Record, Result as CoreResult, StoreKey};
 
-use crate::check::{at_once, ensure, errs, is, ok, same, shows, within};
+use crate::check::{at_once, ensure, errs, is, ok, same, shows, until, within};
 use crate::clause::clause;
 use crate::context::{BOUND, Shared, key, next, principal};
 use crate::proxy::Proxy;
@@ -142,13 +143,18 @@ impl Fixed {
 
     /// The same instance answers again, and what was there is there.
     async fn works_again(&self, cx: &Context, store: &Shared, when: &str) -> Verdict {
-        let begun = Instant::now();
         // Reconnecting may take an attempt or two; an answer that is no error has to be the right one at once.
-        while let Err(error) = within(cx.patience(), format!("load {when}"), store.load(&cx.call(), &self.key)).await? {
-            ensure!(error.kind() == ErrorKind::Unavailable, "load {when}: the error should be Unavailable, is {error}");
-            ensure!(begun.elapsed() <= 3 * cx.patience(), "load {when}: the same instance still answers {error}");
-            // sleep: how long a driver takes to connect again is its own affair.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let back = until(3 * cx.patience(), || async {
+            match within(cx.patience(), format!("load {when}"), store.load(&cx.call(), &self.key)).await {
+                Ok(Err(error)) if error.kind() == ErrorKind::Unavailable => ControlFlow::Continue(error),
+                answer => ControlFlow::Break(answer),
+            }
+        });
+        match back.await {
+            Ok(answer) => drop(ok(answer?, format!("load {when}"))?),
+            Err(error) => {
+                return Err(Failure::new(format!("load {when}: the same instance still answers {error}")));
+            }
         }
         shows(&**store, &cx.call(), &self.key, Some(&self.record), when).await?;
         self.fill_pool(cx, store, when).await?;
@@ -248,14 +254,11 @@ async fn settled<T, F>(cx: &Context, call: impl Fn() -> F) -> Result<CoreResult<
 where
     F: Future<Output = CoreResult<T>>,
 {
-    let begun = Instant::now();
-    loop {
-        match within(cx.patience(), "an operation after a reply was lost", call()).await? {
-            Err(error) if error.is_transient() && begun.elapsed() <= 2 * cx.patience() => {
-                // sleep: as above.
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            answer => return Ok(answer),
+    let answered = until(2 * cx.patience(), || async {
+        match within(cx.patience(), "an operation after a reply was lost", call()).await {
+            Ok(Err(error)) if error.is_transient() => ControlFlow::Continue(error),
+            answer => ControlFlow::Break(answer),
         }
-    }
+    });
+    answered.await.unwrap_or_else(|error| Ok(Err(error)))
 }

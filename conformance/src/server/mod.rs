@@ -14,6 +14,7 @@
 //! A harness starts its server in [`subject`](crate::Harness::subject) and keeps it:
 //! when the harness goes, after the last clause, so does the container.
 //! Several servers of a kind may be had at once; each call starts another.
+//! Tests of one program that can do with one hold it by a [`Shared`].
 //!
 //! # Where a server comes from
 //!
@@ -28,6 +29,7 @@
 mod container;
 mod kind;
 mod probe;
+mod shared;
 mod url;
 
 use std::env;
@@ -37,6 +39,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Result};
+
+pub use shared::{Shared, blocking};
 
 use container::Container;
 use kind::Kind;
@@ -134,7 +138,7 @@ pub async fn dynamo() -> Result<Server> {
     Server::of(&kind::DYNAMO).await
 }
 
-/// How a server is started: one of the functions of this module.
+/// How a server is started: one of the functions of this module, as `|| Box::pin(server::postgres())`.
 pub type Start = fn() -> Pin<Box<dyn Future<Output = Result<Server>> + Send>>;
 
 /// Every kind of server that there is, by name.
@@ -158,6 +162,39 @@ pub const ALL: &[(&str, Start)] = &[
     ("mongo", || Box::pin(mongo())),
     ("dynamo", || Box::pin(dynamo())),
 ];
+
+/// `url` with these options behind whatever options it has; as it is, if they are none.
+///
+/// ```
+/// use conformance::server::with;
+///
+/// assert_eq!(with("mine://host/db", "pool=2"), "mine://host/db?pool=2");
+/// assert_eq!(with("mine://host/db?tls=true", "pool=2"), "mine://host/db?tls=true&pool=2");
+/// assert_eq!(with("mine://host/db", ""), "mine://host/db");
+/// ```
+pub fn with(url: &str, options: &str) -> String {
+    match options {
+        "" => url.to_owned(),
+        _ => format!("{url}{}{options}", if url.contains('?') { '&' } else { '?' }),
+    }
+}
+
+/// The options by which a store is told a clause's namespace and the [time-out](crate::Subject::time_out) that its harness states,
+/// where it takes them from its URL as `namespace` and `timeout`.
+///
+/// Each byte of the name is percent-encoded: one that the store has to refuse gets to it as it is.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use conformance::server::options;
+///
+/// assert_eq!(options("a&b", Duration::from_secs(2)), "namespace=%61%26%62&timeout=2000");
+/// ```
+pub fn options(namespace: &str, time_out: Duration) -> String {
+    let namespace: String = namespace.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    format!("namespace={namespace}&timeout={}", time_out.as_millis())
+}
 
 impl Server {
     async fn of(kind: &'static Kind) -> Result<Self> {
@@ -200,6 +237,19 @@ impl Server {
     /// Where stores connect, password included.
     pub fn url(&self) -> &str {
         self.url.text()
+    }
+
+    /// [`url`](Self::url) with these options behind whatever options it has.
+    ///
+    /// ```no_run
+    /// # async fn example() -> session_core::Result<()> {
+    /// let server = conformance::server::mongo().await?;
+    /// println!("open the store on {}", server.url_with("namespace=mine&timeout=500"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn url_with(&self, options: &str) -> String {
+        with(self.url(), options)
     }
 
     /// `host:port`, for [`Subject::address`](crate::Subject::address): the first node's, if there are several.

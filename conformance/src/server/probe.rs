@@ -1,17 +1,17 @@
 //! Whether a server answers: a port that is open says little, as Docker's own proxy opens it before the server does.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::ops::ControlFlow;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::check::until;
+
 /// How long one attempt may take. A server that is starting may accept a connection and say nothing.
 const ATTEMPT: Duration = Duration::from_secs(2);
-
-/// How long after a refused attempt the next one comes. Nothing announces that a port is open.
-const PAUSE: Duration = Duration::from_millis(25);
 
 /// The first words of a protocol: a question whose answer only a server gives that is ready to serve.
 pub(super) enum Probe {
@@ -52,20 +52,16 @@ impl Probe {
 
     /// Waits until the server at `address` answers, at most for `patience`.
     async fn answered(&self, address: &str, password: &str, patience: Duration) -> Result<(), String> {
-        let begun = Instant::now();
-        loop {
-            let why = match timeout(ATTEMPT, self.ask(address, password)).await {
-                Ok(Ok(Answer::Ready)) => return Ok(()),
+        let attempt = || async {
+            ControlFlow::Continue(match timeout(ATTEMPT, self.ask(address, password)).await {
+                Ok(Ok(Answer::Ready)) => return ControlFlow::Break(()),
                 Ok(Ok(Answer::NotYet(why))) => why,
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("silent for {} s", ATTEMPT.as_secs()),
-            };
-            if begun.elapsed() >= patience {
-                return Err(format!("it does not answer within {} s: {why}", patience.as_secs()));
-            }
-            // sleep: between attempts, see PAUSE.
-            tokio::time::sleep(PAUSE).await;
-        }
+            })
+        };
+        let answered = until(patience, attempt).await;
+        answered.map_err(|why| format!("it does not answer within {} s: {why}", patience.as_secs()))
     }
 
     async fn ask(&self, address: &str, password: &str) -> io::Result<Answer> {

@@ -9,7 +9,7 @@ use super::server::Server;
 pub(crate) struct Place {
     /// What to call it in `--store`.
     pub(crate) url: String,
-    /// The folder with the file, if there is one.
+    /// The folder with what is stored, if there is one.
     pub(crate) folder: Option<TempDir>,
     /// What is in `SESSION_SECRET`.
     pub(crate) keys: Option<&'static str>,
@@ -40,10 +40,15 @@ impl Place {
         Self { url: "null:".into(), folder: None, keys: None }
     }
 
-    /// A namespace of a database server at `url`.
-    pub(crate) fn database(url: &str, namespace: &str) -> Self {
-        let separator = if url.contains('?') { '&' } else { '?' };
-        Self { url: format!("{url}{separator}namespace={namespace}"), folder: None, keys: None }
+    pub(crate) fn file() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("file://{}", folder.path().join("sessions").display());
+        Self { url, folder: Some(folder), keys: None }
+    }
+
+    /// A namespace of a database server, both named by `url`.
+    pub(crate) fn database(url: String) -> Self {
+        Self { url, folder: None, keys: None }
     }
 
     /// What the program answers as its `store`.

@@ -389,6 +389,6 @@ impl Inner {
         if expires_at <= now {
             return Err(Error::fixed(ErrorKind::Gone, "its absolute time-out has passed"));
         }
-        content.to_record(expires_at, &self.limits)
+        content.to_record(expires_at, &self.rules)
     }
 }

@@ -6,14 +6,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Content, Flash, OwnPolicy};
+use super::{Content, Flash, OwnPolicy, Value, WirePolicy};
 use crate::{Error, ErrorKind, Record, Result, Timestamp};
 
 const CORRUPT: Error = Error::fixed(ErrorKind::Corrupt, "a stored session's envelope does not decode");
@@ -46,7 +45,7 @@ pub(super) fn depth(raw: &[u8]) -> usize {
 }
 
 pub(super) fn encode(content: &Content) -> Result<Bytes> {
-    let values: usize = content.values.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
+    let values: usize = content.values.iter().map(|(key, value)| key.len() + value.raw.len() + 8).sum();
     let mut out = Writer(Vec::with_capacity(values + 64));
     out.object(|out| {
         if !content.values.is_empty() {
@@ -69,9 +68,9 @@ pub(super) fn encode(content: &Content) -> Result<Bytes> {
             out.key("l")?;
             out.json(&**label)?;
         }
-        content.unknown.iter().try_for_each(|(key, raw)| {
+        content.unknown.iter().try_for_each(|(key, value)| {
             out.key(key)?;
-            out.0.extend_from_slice(raw);
+            out.0.extend_from_slice(&value.raw);
             Ok(())
         })
     })?;
@@ -103,11 +102,11 @@ impl Writer {
         Ok(())
     }
 
-    fn raw_map(&mut self, map: &BTreeMap<Arc<str>, Bytes>) -> Result<()> {
+    fn raw_map(&mut self, map: &BTreeMap<Arc<str>, Value>) -> Result<()> {
         self.object(|out| {
-            map.iter().try_for_each(|(key, raw)| {
+            map.iter().try_for_each(|(key, value)| {
                 out.key(key)?;
-                out.0.extend_from_slice(raw);
+                out.0.extend_from_slice(&value.raw);
                 Ok(())
             })
         })
@@ -121,40 +120,13 @@ impl Writer {
                     out.0.extend_from_slice(if n == 0 { b"[[" } else { b",[" });
                     out.json(id)?;
                     out.0.push(b',');
-                    out.0.extend_from_slice(value);
+                    out.0.extend_from_slice(&value.raw);
                     out.0.push(b']');
                 }
                 out.0.extend_from_slice(if messages.is_empty() { b"[]" } else { b"]" });
                 Ok(())
             })
         })
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct WirePolicy {
-    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
-    idle: Option<u64>,
-    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
-    absolute: Option<u64>,
-    #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
-    persistent: bool,
-}
-
-impl From<OwnPolicy> for WirePolicy {
-    fn from(own: OwnPolicy) -> Self {
-        let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-        Self { idle: own.idle.map(millis), absolute: own.absolute.map(millis), persistent: own.persistent }
-    }
-}
-
-impl From<WirePolicy> for OwnPolicy {
-    fn from(wire: WirePolicy) -> Self {
-        Self {
-            idle: wire.idle.map(Duration::from_millis),
-            absolute: wire.absolute.map(Duration::from_millis),
-            persistent: wire.persistent,
-        }
     }
 }
 
@@ -167,8 +139,8 @@ pub(super) fn decode(record: &Record) -> Result<Content> {
 }
 
 /// The same bytes without a copy: `raw` was parsed out of `data`.
-fn shared(data: &Bytes, raw: &RawValue) -> Bytes {
-    data.slice_ref(raw.get().as_bytes())
+fn shared(data: &Bytes, raw: &RawValue) -> Value {
+    Value::json(data.slice_ref(raw.get().as_bytes()))
 }
 
 /// Reads the envelope into `content` as it goes along: this is done for every request, so it makes nothing in between.
@@ -291,90 +263,15 @@ impl Visitor<'_> for SharedStr {
 
 #[cfg(test)]
 mod tests {
-    use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;
 
-    use super::super::Stored;
     use super::*;
-    use crate::{Limits, Principal, Version};
-
-    fn any_value() -> impl Strategy<Value = Bytes> {
-        prop_oneof![
-            any::<i64>().prop_map(|n| encode_value(&n).unwrap()),
-            any::<u64>().prop_map(|n| encode_value(&n).unwrap()),
-            any::<f64>().prop_map(|n| encode_value(&n).unwrap()),
-            ".*".prop_map(|s| encode_value(&s).unwrap()),
-            vec(".*", 0..4).prop_map(|s| encode_value(&s).unwrap()),
-            btree_map(".*", any::<i32>(), 0..4).prop_map(|s| encode_value(&s).unwrap()),
-        ]
-    }
-
-    prop_compose! {
-        fn any_content()(
-            values in btree_map(".*", any_value(), 0..6),
-            flashes in btree_map(".*", vec((any::<u64>(), any_value()), 0..3), 0..3),
-            unknown in btree_map("[w-z]{2,4}", any_value(), 0..2),
-            (idle, absolute, persistent) in any::<(Option<u32>, Option<u32>, bool)>(),
-            auth_time in proptest::option::of(0..Timestamp::MAX.as_millis()),
-            label in proptest::option::of(".*"),
-            principal in proptest::option::of("[^\0]{1,50}"),
-        ) -> Content {
-            let named = |map: BTreeMap<String, Bytes>| map.into_iter().map(|(k, v)| (k.into(), v)).collect();
-            Content {
-                created_at: Timestamp::MIN,
-                principal: principal.map(|p| Principal::new(p).unwrap()),
-                auth_time: auth_time.map(|ms| Timestamp::from_millis(ms).unwrap()),
-                label: label.map(Into::into),
-                own: OwnPolicy {
-                    idle: idle.map(|ms| Duration::from_millis(ms.into())),
-                    absolute: absolute.map(|ms| Duration::from_millis(ms.into())),
-                    persistent,
-                },
-                values: named(values),
-                flashes: flashes
-                    .into_iter()
-                    .map(|(k, v)| (k.into(), v.into_iter().map(|(id, value)| Flash { id, value }).collect()))
-                    .collect(),
-                unknown: named(unknown),
-            }
-        }
-    }
 
     proptest! {
-        #[test]
-        fn content_comes_back_as_it_went_in(content in any_content()) {
-            let record = content.to_record(Timestamp::MAX, &Limits::new().max_data_len(1 << 20)).unwrap();
-            prop_assert_eq!(record.data[0], b'{');
-            prop_assert!(serde_json::from_slice::<serde_json::Value>(&record.data).is_ok());
-            let Ok(Stored::Content(read)) = Stored::read(&record) else { panic!("not a session") };
-            prop_assert_eq!(read, content);
-        }
-
-        #[test]
-        fn arbitrary_bytes_are_an_error_and_no_panic(mut data: Vec<u8>, json: bool) {
-            if json {
-                data.insert(0, b'{');
-            }
-            let record = Record::new(Version::random(), Timestamp::MIN, Timestamp::MAX, None, data.into());
-            if let Err(error) = Stored::read(&record) {
-                prop_assert_eq!(error.kind(), ErrorKind::Corrupt);
-            }
-        }
-
         #[test]
         fn depth_is_what_a_parser_would_count(levels in 0_usize..100) {
             let nested = format!("{}\"[{{\\\"\"{}", "[".repeat(levels), "]".repeat(levels));
             prop_assert_eq!(depth(nested.as_bytes()), levels);
         }
-    }
-
-    #[test]
-    fn values_share_the_records_memory() {
-        let data = Bytes::from_static(br#"{"v":{"big":[1,2,3,4,5]}}"#);
-        let record = Record::new(Version::random(), Timestamp::MIN, Timestamp::MAX, None, data.clone());
-        let Ok(Stored::Content(content)) = Stored::read(&record) else { panic!("not a session") };
-        let big = &content.values["big"];
-        assert_eq!(&big[..], b"[1,2,3,4,5]");
-        assert!(data.as_ptr_range().contains(&big.as_ptr()));
     }
 }

@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, Principal, Record, Result, StoreKey, Timestamp, Version};
 
 mod json;
+#[cfg(feature = "messagepack")]
+mod messagepack;
+mod value;
+
+pub use value::Codec;
+pub(crate) use value::{Rules, Value};
 
 /// First byte of a tombstone's data.
 const TOMBSTONE: u8 = 0x00;
 /// First byte of a JSON envelope.
 const JSON: u8 = b'{';
+/// First byte of a MessagePack envelope: a map whose length takes 16 bits.
+const MESSAGEPACK: u8 = 0xde;
 
 /// What a session may hold at most. Beyond it is [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge).
 ///
@@ -33,7 +40,7 @@ pub struct Limits {
     pub max_keys: usize,
     /// Number of flash messages, of all keys together; 100 unless set.
     pub max_flashes: usize,
-    /// Nesting of arrays and objects in one value; 64 unless set.
+    /// Nesting of arrays and objects in one value; 64 unless set, and 127 however it is set: nothing deeper is read.
     pub max_depth: usize,
 }
 
@@ -70,18 +77,6 @@ impl Limits {
         self.max_depth = depth;
         self
     }
-
-    /// Encodes one value and checks what can be said of it alone.
-    pub(crate) fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Bytes> {
-        let raw = json::encode_value(value)?;
-        if raw.len() > self.max_data_len {
-            return Err(Error::fixed(ErrorKind::TooLarge, "a value alone exceeds the session's size"));
-        }
-        if json::depth(&raw) > self.max_depth {
-            return Err(Error::fixed(ErrorKind::TooLarge, "a value is nested too deeply"));
-        }
-        Ok(raw)
-    }
 }
 
 impl Default for Limits {
@@ -94,7 +89,7 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Flash {
     pub(crate) id: u64,
-    pub(crate) value: Bytes,
+    pub(crate) value: Value,
 }
 
 /// Limits that a session set for itself.
@@ -105,6 +100,34 @@ pub(crate) struct OwnPolicy {
     pub(crate) persistent: bool,
 }
 
+/// As both codecs have it.
+#[derive(Serialize, Deserialize)]
+struct WirePolicy {
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    idle: Option<u64>,
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    absolute: Option<u64>,
+    #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
+    persistent: bool,
+}
+
+impl From<OwnPolicy> for WirePolicy {
+    fn from(own: OwnPolicy) -> Self {
+        let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        Self { idle: own.idle.map(millis), absolute: own.absolute.map(millis), persistent: own.persistent }
+    }
+}
+
+impl From<WirePolicy> for OwnPolicy {
+    fn from(wire: WirePolicy) -> Self {
+        Self {
+            idle: wire.idle.map(Duration::from_millis),
+            absolute: wire.absolute.map(Duration::from_millis),
+            persistent: wire.persistent,
+        }
+    }
+}
+
 /// Everything of a session but its key, version and expiry. Values are held encoded.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Content {
@@ -113,10 +136,10 @@ pub(crate) struct Content {
     pub(crate) auth_time: Option<Timestamp>,
     pub(crate) label: Option<Arc<str>>,
     pub(crate) own: OwnPolicy,
-    pub(crate) values: BTreeMap<Arc<str>, Bytes>,
+    pub(crate) values: BTreeMap<Arc<str>, Value>,
     pub(crate) flashes: BTreeMap<Arc<str>, Vec<Flash>>,
     /// Envelope fields of a later release, carried along so that an older process does not drop them.
-    pub(crate) unknown: BTreeMap<Arc<str>, Bytes>,
+    pub(crate) unknown: BTreeMap<Arc<str>, Value>,
 }
 
 impl Content {
@@ -142,15 +165,27 @@ impl Content {
         (self.principal.as_ref(), self.auth_time)
     }
 
-    /// The record that stores it, within `limits`.
-    pub(crate) fn to_record(&self, expires_at: Timestamp, limits: &Limits) -> Result<Record> {
+    /// The codec to write it in: `wanted`, unless it still holds what only MessagePack can.
+    fn codec(&self, wanted: Codec) -> Codec {
+        let flashes = self.flashes.values().flatten().map(|flash| &flash.value);
+        let mut values = self.values.values().chain(self.unknown.values()).chain(flashes);
+        values.find_map(|value| (value.codec != Codec::Json).then_some(value.codec)).unwrap_or(wanted)
+    }
+
+    /// The record that stores it, by `rules`.
+    pub(crate) fn to_record(&self, expires_at: Timestamp, rules: &Rules) -> Result<Record> {
+        let limits = &rules.limits;
         if self.values.len() > limits.max_keys {
             return Err(Error::fixed(ErrorKind::TooLarge, "too many keys"));
         }
         if self.flash_count() > limits.max_flashes {
             return Err(Error::fixed(ErrorKind::TooLarge, "too many flash messages"));
         }
-        let data = json::encode(self)?;
+        let data = match self.codec(rules.codec) {
+            Codec::Json => json::encode(self)?,
+            #[cfg(feature = "messagepack")]
+            Codec::MessagePack => messagepack::encode(self)?,
+        };
         if data.len() > limits.max_data_len {
             return Err(Error::fixed(ErrorKind::TooLarge, "the session's data exceed its size"));
         }
@@ -171,6 +206,14 @@ impl Stored {
     pub(crate) fn read(record: &Record) -> Result<Self> {
         match record.data.first() {
             Some(&JSON) => json::decode(record).map(Self::Content),
+            #[cfg(feature = "messagepack")]
+            Some(&MESSAGEPACK) => messagepack::decode(record).map(Self::Content),
+            // Nothing is wrong with it, so nobody is to get a blank session in its place.
+            #[cfg(not(feature = "messagepack"))]
+            Some(&MESSAGEPACK) => Err(Error::fixed(
+                ErrorKind::Unsupported,
+                "a stored session is in MessagePack, and this program is built without the feature `messagepack`",
+            )),
             Some(&TOMBSTONE) if record.data.len() == 1 => Ok(Self::Tombstone(None)),
             Some(&TOMBSTONE) => StoreKey::from_slice(&record.data[1..]).map(|next| Self::Tombstone(Some(next))),
             _ => Err(Error::fixed(ErrorKind::Corrupt, "a stored session has an unknown format")),
@@ -184,3 +227,6 @@ pub(crate) fn tombstone(next: Option<&StoreKey>, created_at: Timestamp, expires_
     data.extend(next.iter().flat_map(|key| key.as_bytes()));
     Record::new(Version::random(), created_at, expires_at, None, data.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Inner, Manager};
-use crate::content::{Content, Limits};
+use crate::content::{Codec, Content, Limits, Rules};
 use crate::{Clock, Error, ErrorKind, Result, Store, SystemClock, Timestamp, hours};
 
 /// What happens when somebody else has saved the session since it was loaded.
@@ -98,7 +98,7 @@ pub struct ManagerBuilder {
     anonymous_idle: Option<Duration>,
     max_idle: Option<Duration>,
     max_absolute: Option<Duration>,
-    limits: Limits,
+    rules: Rules,
     conflicts: ConflictPolicy,
     max_replays: u32,
     clock: Arc<dyn Clock>,
@@ -115,7 +115,7 @@ impl ManagerBuilder {
             anonymous_idle: None,
             max_idle: None,
             max_absolute: None,
-            limits: Limits::new(),
+            rules: Rules::default(),
             conflicts: ConflictPolicy::default(),
             max_replays: 64,
             clock: Arc::new(SystemClock),
@@ -168,7 +168,29 @@ impl ManagerBuilder {
     /// What a session may hold at most.
     #[must_use]
     pub const fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.rules.limits = limits;
+        self
+    }
+
+    /// How records are written; [`Codec::Json`] unless set. Records of every codec are read, whichever this is.
+    ///
+    /// So it may be changed at any time, and differ between processes. A record is written anew when it is saved next; a value in it stays
+    /// as it was encoded until another one takes its place, since only the application knows what a value means.
+    /// A record that still holds a value in MessagePack is therefore written as MessagePack, whatever is set here.
+    ///
+    /// A program built without the feature `messagepack` cannot read such records: opening one is
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), not a blank session. Build the feature into every process first, then set the codec;
+    /// to go back, set the codec first, and drop the feature when the sessions from before have expired.
+    ///
+    /// ```
+    /// use session_core::{Codec, Manager, NullStore};
+    ///
+    /// let manager = Manager::builder(NullStore).codec(Codec::Json).build()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn codec(mut self, codec: Codec) -> Self {
+        self.rules.codec = codec;
         self
     }
 
@@ -223,7 +245,7 @@ impl ManagerBuilder {
                 store: self.store,
                 name: self.name.into(),
                 policy,
-                limits: self.limits,
+                rules: self.rules,
                 conflicts: self.conflicts,
                 max_replays: self.max_replays,
                 hot: Arc::default(),

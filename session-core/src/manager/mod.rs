@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::content::{Content, Limits, Stored};
+use crate::content::{Content, Rules, Stored};
 use crate::session::state::{Anchor, Held, State};
 use crate::{Clock, Commit, Opened, Outcome, Result, Session, SessionId, Store, StoreKey, Timestamp};
 
@@ -46,7 +46,7 @@ pub(crate) struct Inner {
     store: Arc<dyn Store>,
     pub(crate) name: Box<str>,
     pub(crate) policy: Policy,
-    pub(crate) limits: Limits,
+    pub(crate) rules: Rules,
     pub(crate) conflicts: ConflictPolicy,
     pub(crate) max_replays: u32,
     /// The store keeps nothing, on purpose.
@@ -91,6 +91,7 @@ impl Manager {
     ///
     /// # Errors
     /// Those of the store: above all [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable). An outage is never taken for a blank session.
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a record in a [codec](crate::Codec) that this program is built without.
     pub async fn open(&self, client_value: Option<&str>) -> Result<Session> {
         let state = match client_value {
             None => State::new(Opened::New, None, self.now()),
@@ -128,10 +129,11 @@ impl Manager {
             Ok(Stored::Content(content)) => {
                 State::resumed(Anchor { id, key, version: record.version, expires_at: record.expires_at }, content)
             }
-            Err(error) => {
+            Err(error) if error.kind() == crate::ErrorKind::Corrupt => {
                 tracing::error!(name = %inner.name, %error, "a stored session does not decode; the client gets a new one");
                 blank(Opened::Undecodable, id)
             }
+            Err(error) => return Err(error),
         })
     }
 

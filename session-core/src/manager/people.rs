@@ -36,7 +36,8 @@ impl Manager {
     /// A record that does not decode is left out, with an error event.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] by a store without [`by_principal`](crate::Capabilities::by_principal); [`ErrorKind::Unavailable`].
+    /// [`ErrorKind::Unsupported`] by a store without [`by_principal`](crate::Capabilities::by_principal), and if one of them is in a
+    /// [codec](crate::Codec) that this program is built without; [`ErrorKind::Unavailable`].
     pub async fn sessions_of(&self, principal: &Principal, current: Option<&Handle>) -> Result<Vec<SessionInfo>> {
         self.inner.sessions_of(principal, current).await
     }
@@ -99,7 +100,11 @@ impl Inner {
                     current: current == Some(&handle),
                 }),
                 Ok(_) => {}
-                Err(error) => tracing::error!(name = %self.name, %error, "a stored session does not decode"),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!(name = %self.name, %error, "a stored session does not decode");
+                }
+                // A list that leaves out what is live would say that nobody is signed in there.
+                Err(error) => return Err(error),
             }
         }
         list.sort_by(|a, b| b.created_at.cmp(&a.created_at).then(a.handle.cmp(&b.handle)));

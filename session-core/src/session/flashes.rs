@@ -1,13 +1,14 @@
 //! Messages that are shown once.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Session;
+use super::key::Key;
 use super::ops::Op;
-use super::values::decode;
 use crate::content::Flash;
 use crate::{Error, ErrorKind, Result};
 
@@ -16,11 +17,12 @@ impl Session {
     ///
     /// # Errors
     /// As [`insert`](Session::insert).
-    pub fn flash<T: Serialize + ?Sized>(&self, key: &str, message: &T) -> Result<()> {
-        let limits = self.shared.manager.limits;
-        let value = limits.encode(message)?;
+    pub fn flash<T: Serialize + ?Sized>(&self, key: impl Display, message: &T) -> Result<()> {
+        let key = &*Key::new(key)?;
+        let rules = self.shared.manager.rules;
+        let value = rules.encode(message)?;
         let mut state = self.writing()?;
-        if state.view.flash_count() >= limits.max_flashes {
+        if state.view.flash_count() >= rules.limits.max_flashes {
             return Err(Error::fixed(ErrorKind::TooLarge, "too many flash messages"));
         }
         state.push(Op::Flash { key: key.into(), flash: Flash { id: rand::random(), value } })
@@ -32,12 +34,13 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] if one of them is not a `T`: then all stay. In a session that moved or ended there are none.
-    pub fn flashes<T: DeserializeOwned>(&self, key: &str) -> Result<Vec<T>> {
+    pub fn flashes<T: DeserializeOwned>(&self, key: impl Display) -> Result<Vec<T>> {
+        let key = &*Key::new(key)?;
         let messages = match self.state().view.flashes.get(key) {
             Some(messages) => messages.clone(),
             None => return Ok(Vec::new()),
         };
-        let shown = messages.iter().map(|flash| decode(&flash.value)).collect::<Result<Vec<T>>>()?;
+        let shown = messages.iter().map(|flash| flash.value.decode()).collect::<Result<Vec<T>>>()?;
         let ids: BTreeSet<u64> = messages.iter().map(|flash| flash.id).collect();
         self.writing()?.push(Op::TakeFlashes { key: key.into(), ids })?;
         Ok(shown)

@@ -9,6 +9,7 @@ use crate::manager::Inner;
 mod about;
 mod flashes;
 mod identity;
+mod key;
 pub(crate) mod ops;
 mod running;
 pub(crate) mod state;
@@ -44,7 +45,40 @@ pub enum Opened {
 ///
 /// # Values
 ///
-/// A value is anything that serde can turn into JSON. It is kept encoded and decoded when it is asked for.
+/// A value is anything that serde can turn into JSON, or whatever else the manager's [codec](crate::Codec) is.
+/// It is kept encoded and decoded when it is asked for.
+///
+/// A key is anything that prints: text, a number, or an enum of one's own, so that none is misspelt.
+///
+/// ```
+/// # pollster::block_on(async {
+/// # use session_core::{Manager, NullStore};
+/// # let session = Manager::new(NullStore).open(None).await?;
+/// let product = 4711; // the key is what it prints
+/// session.insert(product, "in the cart")?;
+/// assert!(session.contains("4711"));
+///
+/// enum Key {
+///     Theme,
+///     Draft(u64),
+/// }
+///
+/// impl std::fmt::Display for Key {
+///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+///         match self {
+///             Self::Theme => f.write_str("theme"),
+///             Self::Draft(of) => write!(f, "draft/{of}"),
+///         }
+///     }
+/// }
+///
+/// session.insert(Key::Theme, "dark")?;
+/// session.insert(Key::Draft(7), "Dear")?;
+/// assert_eq!(session.keys(), ["4711", "draft/7", "theme"]);
+/// # session.discard();
+/// # Ok::<(), session_core::Error>(())
+/// # }).unwrap();
+/// ```
 ///
 /// # When somebody else was faster
 ///

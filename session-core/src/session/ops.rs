@@ -4,23 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::content::{Content, Flash, OwnPolicy};
+use crate::content::{Content, Flash, OwnPolicy, Value};
 use crate::{Error, Principal, Result, Timestamp};
 
-/// A value as this request has seen it: absent, or these bytes.
-pub(super) type Seen = Option<Bytes>;
+/// A value as this request has seen it, or its absence.
+pub(super) type Seen = Option<Value>;
 
-/// Computes a value's bytes from those that are there.
-pub(super) type Rerun = Box<dyn Fn(Option<&Bytes>) -> Result<Bytes> + Send>;
+/// Computes a value from the one that is there.
+pub(super) type Rerun = Box<dyn Fn(Option<&Value>) -> Result<Value> + Send>;
 
 /// One operation of a session's log.
 ///
 /// `seen` is what the request had read under the key before it wrote it: if something else is there when the operation
 /// runs again, the two requests clash. `None` means that it had read nothing, so that overwriting is what was asked for.
 pub(crate) enum Op {
-    Insert { key: Arc<str>, value: Bytes, seen: Option<Seen> },
+    Insert { key: Arc<str>, value: Value, seen: Option<Seen> },
     Remove { key: Arc<str>, seen: Option<Seen> },
     Update { key: Arc<str>, rerun: Mutex<Rerun> },
     Clear,
@@ -89,10 +87,12 @@ impl Op {
 }
 
 fn unchanged(content: &Content, key: &Arc<str>, seen: Option<&Seen>) -> Result<()> {
-    match seen {
-        Some(seen) if content.values.get(key) != seen.as_ref() => Err(Error::conflict_on(key)),
-        _ => Ok(()),
-    }
+    let same = match (seen, content.values.get(key)) {
+        (None, _) | (Some(None), None) => true,
+        (Some(Some(seen)), Some(there)) => seen.is_same(there),
+        (Some(None), Some(_)) | (Some(Some(_)), None) => false,
+    };
+    if same { Ok(()) } else { Err(Error::conflict_on(key)) }
 }
 
 fn take_flashes(content: &mut Content, key: &Arc<str>, ids: &BTreeSet<u64>) {

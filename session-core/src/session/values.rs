@@ -1,13 +1,15 @@
 //! Reading and writing values.
 
+use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::key::Key;
 use super::ops::Op;
 use super::{Session, running};
+use crate::content::Value;
 use crate::{Error, ErrorKind, Result};
 
 impl Session {
@@ -17,31 +19,34 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] if it is not a `T`. It stays where it is.
-    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        let raw = {
+    pub fn get<T: DeserializeOwned>(&self, key: impl Display) -> Result<Option<T>> {
+        let key = &*Key::new(key)?;
+        let there = {
             let mut state = self.state();
-            let raw = state.view.values.get(key).cloned();
-            state.saw(key, raw.clone());
-            raw
+            let there = state.view.values.get(key).cloned();
+            state.saw(key, there.clone());
+            there
         };
-        raw.map(|raw| decode(&raw)).transpose()
+        there.map(|there| there.decode()).transpose()
     }
 
     /// The value under `key`, as [`get`](Session::get), without counting as a read.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] if it is not a `T`.
-    pub fn peek<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        let raw = self.state().view.values.get(key).cloned();
-        raw.map(|raw| decode(&raw)).transpose()
+    pub fn peek<T: DeserializeOwned>(&self, key: impl Display) -> Result<Option<T>> {
+        let there = self.there(&Key::new(key)?);
+        there.map(|there| there.decode()).transpose()
     }
 
     /// Whether there is a value under `key`. Counts as a read of it.
-    pub fn contains(&self, key: &str) -> bool {
+    pub fn contains(&self, key: impl Display) -> bool {
+        // What has never been printed has never been stored.
+        let Ok(key) = Key::new(key) else { return false };
         let mut state = self.state();
-        let raw = state.view.values.get(key).cloned();
-        state.saw(key, raw.clone());
-        raw.is_some()
+        let there = state.view.values.get(&*key).cloned();
+        state.saw(&key, there.clone());
+        there.is_some()
     }
 
     /// All keys, sorted. Does not count as a read of their values.
@@ -52,13 +57,14 @@ impl Session {
     /// Puts `value` under `key`, over what is there.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] over a [limit](crate::Limits), [`ErrorKind::Other`] if `value` has no JSON form,
+    /// [`ErrorKind::TooLarge`] over a [limit](crate::Limits), [`ErrorKind::Other`] if `value` has no form in the manager's [codec](crate::Codec),
     /// [`ErrorKind::Gone`] if the session moved or ended, [`ErrorKind::Closed`] if it would need a cookie after the response's head.
-    pub fn insert<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
-        let limits = self.shared.manager.limits;
-        let value = limits.encode(value)?;
+    pub fn insert<T: Serialize + ?Sized>(&self, key: impl Display, value: &T) -> Result<()> {
+        let key = &*Key::new(key)?;
+        let rules = self.shared.manager.rules;
+        let value = rules.encode_over(value, self.in_another_codec(key).as_ref())?;
         let mut state = self.writing()?;
-        if state.view.values.len() >= limits.max_keys && !state.view.values.contains_key(key) {
+        if state.view.values.len() >= rules.limits.max_keys && !state.view.values.contains_key(key) {
             return Err(Error::fixed(ErrorKind::TooLarge, "too many keys"));
         }
         let seen = state.reads.get(key).cloned();
@@ -71,7 +77,8 @@ impl Session {
     ///
     /// # Errors
     /// As [`insert`](Session::insert).
-    pub fn remove(&self, key: &str) -> Result<bool> {
+    pub fn remove(&self, key: impl Display) -> Result<bool> {
+        let key = &*Key::new(key)?;
         let mut state = self.writing()?;
         let there = state.view.values.contains_key(key);
         let seen = state.reads.get(key).cloned();
@@ -84,16 +91,17 @@ impl Session {
     ///
     /// # Errors
     /// As [`get`](Session::get) and [`insert`](Session::insert). A value that is not a `T` stays.
-    pub fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+    pub fn take<T: DeserializeOwned>(&self, key: impl Display) -> Result<Option<T>> {
+        let key = &*Key::new(key)?;
         let mut state = self.writing()?;
-        let raw = state.view.values.get(key).cloned();
-        state.saw(key, raw.clone());
-        let Some(raw) = raw else { return Ok(None) };
+        let there = state.view.values.get(key).cloned();
+        state.saw(key, there.clone());
+        let Some(there) = there else { return Ok(None) };
         // Foreign code decodes, so the lock is let go; `seen` says what was decoded.
         drop(state);
-        let value = decode(&raw)?;
+        let value = there.decode()?;
         let mut state = self.writing()?;
-        state.push(Op::Remove { key: key.into(), seen: Some(Some(raw)) })?;
+        state.push(Op::Remove { key: key.into(), seen: Some(Some(there)) })?;
         state.saw(key, None);
         Ok(Some(value))
     }
@@ -106,29 +114,30 @@ impl Session {
     ///
     /// # Errors
     /// As [`get`](Session::get) and [`insert`](Session::insert).
-    pub fn update<T, F>(&self, key: &str, f: F) -> Result<T>
+    pub fn update<T, F>(&self, key: impl Display, f: F) -> Result<T>
     where
         T: Default + Serialize + DeserializeOwned,
         F: Fn(&mut T) + Send + 'static,
     {
-        let limits = self.shared.manager.limits;
-        let run = move |raw: Option<&Bytes>| -> Result<(T, Bytes)> {
-            let mut value = raw.map(|raw| decode::<T>(raw)).transpose()?.unwrap_or_default();
+        let key = &*Key::new(key)?;
+        let rules = self.shared.manager.rules;
+        let run = move |there: Option<&Value>| -> Result<(T, Value)> {
+            let mut value = there.map(Value::decode::<T>).transpose()?.unwrap_or_default();
             f(&mut value);
-            let encoded = limits.encode(&value)?;
+            let encoded = rules.encode_over(&value, there)?;
             Ok((value, encoded))
         };
         loop {
-            let (before, raw) = {
+            let (before, there) = {
                 let state = self.writing()?;
                 (state.changes, state.view.values.get(key).cloned())
             };
-            let (value, encoded) = running::during(self, || run(raw.as_ref()))?;
+            let (value, encoded) = running::during(self, || run(there.as_ref()))?;
             let mut state = self.writing()?;
             if state.changes != before {
                 continue;
             }
-            if raw.is_none() && state.view.values.len() >= limits.max_keys {
+            if there.is_none() && state.view.values.len() >= rules.limits.max_keys {
                 return Err(Error::fixed(ErrorKind::TooLarge, "too many keys"));
             }
             // The new value is known here from now on, whether or not the old one had been read.
@@ -136,7 +145,7 @@ impl Session {
             let key: Arc<str> = key.into();
             Arc::make_mut(&mut state.view).values.insert(key.clone(), encoded);
             let session = Arc::downgrade(&self.shared);
-            let rerun = move |raw: Option<&Bytes>| running::during_weak(&session, || run(raw).map(|(_, raw)| raw));
+            let rerun = move |there: Option<&Value>| running::during_weak(&session, || Ok(run(there)?.1));
             state.push_applied(Op::Update { key, rerun: Mutex::new(Box::new(rerun)) });
             return Ok(value);
         }
@@ -170,7 +179,8 @@ impl Session {
     ///
     /// # Errors
     /// As [`insert`](Session::insert).
-    pub fn require_unchanged(&self, key: &str) -> Result<()> {
+    pub fn require_unchanged(&self, key: impl Display) -> Result<()> {
+        let key = &*Key::new(key)?;
         let mut state = self.writing()?;
         let seen = match state.reads.get(key) {
             Some(seen) => seen.clone(),
@@ -178,13 +188,19 @@ impl Session {
         };
         state.push(Op::Require { key: key.into(), seen })
     }
-}
 
-/// Decodes a value. The parser's own words may quote it, so they are not kept.
-pub(super) fn decode<T: DeserializeOwned>(raw: &[u8]) -> Result<T> {
-    serde_json::from_slice(raw).map_err(|error| {
-        let wanted = std::any::type_name::<T>();
-        let what = if error.is_data() { "a value is not a" } else { "a value does not decode as a" };
-        Error::new(ErrorKind::Corrupt, format!("{what} {wanted}"))
-    })
+    /// What this request sees under `key`, if it is in another codec than what is written now.
+    fn in_another_codec(&self, key: &str) -> Option<Value> {
+        // The usual case must not pay for it.
+        if !cfg!(feature = "messagepack") {
+            return None;
+        }
+        let written = self.shared.manager.rules.codec;
+        self.state().view.values.get(key).filter(|there| there.codec() != written).cloned()
+    }
+
+    /// What this request sees under `key`.
+    fn there(&self, key: &str) -> Option<Value> {
+        self.state().view.values.get(key).cloned()
+    }
 }

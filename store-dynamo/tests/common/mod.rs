@@ -2,12 +2,11 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
+use std::ops::Deref;
+use std::sync::Arc;
 
-use conformance::server;
-use session_core::{Namespace, Principal, StoreKey};
+use conformance::server::{self, Shared};
+use session_core::{Namespace, Principal, Result, StoreKey};
 use store_dynamo::DynamoStore;
 use store_dynamo::aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
 use store_dynamo::aws_sdk_dynamodb::primitives::Blob;
@@ -17,45 +16,29 @@ use store_dynamo::aws_sdk_dynamodb::{Client, error::DisplayErrorContext};
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// The server under test: one for all tests that run at the time, removed when the last of them lets it go.
-pub(crate) struct Server(server::Server);
+pub(crate) struct Server(Arc<server::Server>);
+
+impl Deref for Server {
+    type Target = server::Server;
+
+    fn deref(&self) -> &server::Server {
+        &self.0
+    }
+}
 
 impl Server {
-    pub(crate) fn get() -> Arc<Self> {
-        static SERVER: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-        let mut shared = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            // A thread of its own, for the caller may be on a runtime already.
-            let starting = thread::spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-                runtime.block_on(server::dynamo())
-            });
-            let started = Arc::new(Self(starting.join().expect("no panic").expect("DynamoDB Local")));
-            *shared = Arc::downgrade(&started);
-            started
-        })
+    pub(crate) fn get() -> Self {
+        Self::start().expect("DynamoDB Local")
     }
 
-    /// The server's URL with these options.
-    pub(crate) fn url(&self, options: &str) -> String {
-        with(self.0.url(), options)
-    }
-
-    /// The same through a proxy.
-    pub(crate) fn url_through(&self, proxy: SocketAddr, options: &str) -> String {
-        with(&self.0.url_through(proxy), options)
-    }
-
-    pub(crate) fn address(&self) -> &str {
-        self.0.address()
-    }
-
-    pub(crate) fn password(&self) -> &str {
-        self.0.password()
+    pub(crate) fn start() -> Result<Self> {
+        static SERVER: Shared = Shared::new(|| Box::pin(server::dynamo()));
+        SERVER.get().map(Self)
     }
 
     /// A client of somebody else's.
     pub(crate) fn foreign(&self) -> Client {
-        let url = self.0.url();
+        let url = self.url();
         let key = url.split_once("://").and_then(|(_, rest)| rest.split_once(':')).map_or("", |(key, _)| key);
         let region = url.rsplit_once('/').map_or("", |(_, rest)| rest.split('?').next().unwrap_or_default());
         let config = Config::builder()
@@ -70,7 +53,7 @@ impl Server {
     /// A store on a table of its own, which is not there yet.
     pub(crate) async fn fresh(&self, namespace: &str, options: &str) -> DynamoStore {
         self.clean(namespace).await;
-        DynamoStore::connect(&self.url(&format!("namespace={namespace}{options}"))).await.expect("a store")
+        DynamoStore::connect(&self.url_with(&format!("namespace={namespace}{options}"))).await.expect("a store")
     }
 
     /// An item as it is stored.
@@ -91,10 +74,6 @@ impl Server {
             let _ = self.foreign().delete_table().table_name(namespace).send().await;
         }
     }
-}
-
-fn with(url: &str, options: &str) -> String {
-    format!("{url}{}{options}", if url.contains('?') { '&' } else { '?' })
 }
 
 pub(crate) fn bytes(bytes: &[u8]) -> AttributeValue {

@@ -1,47 +1,33 @@
 //! What the tests of this store share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
+use std::ops::Deref;
+use std::sync::Arc;
 
-use conformance::server;
+use conformance::server::{self, Shared};
+use session_core::{Namespace, Result};
 use store_mongo::mongodb::bson::{Document, doc};
 use store_mongo::mongodb::{Client, Collection, Database};
 
 /// The server under test: one for all tests that run at the time, removed when the last of them lets it go.
-pub(crate) struct Server(server::Server);
+pub(crate) struct Server(Arc<server::Server>);
+
+impl Deref for Server {
+    type Target = server::Server;
+
+    fn deref(&self) -> &server::Server {
+        &self.0
+    }
+}
 
 impl Server {
-    pub(crate) fn get() -> Arc<Self> {
-        static SERVER: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-        let mut shared = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            // A thread of its own, for the caller may be on a runtime already.
-            let starting = thread::spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-                runtime.block_on(server::mongo())
-            });
-            let started = Arc::new(Self(starting.join().expect("no panic").expect("a MongoDB server")));
-            *shared = Arc::downgrade(&started);
-            started
-        })
+    pub(crate) fn get() -> Self {
+        Self::start().expect("a MongoDB server")
     }
 
-    pub(crate) fn url(&self) -> &str {
-        self.0.url()
-    }
-
-    pub(crate) fn address(&self) -> &str {
-        self.0.address()
-    }
-
-    pub(crate) fn password(&self) -> &str {
-        self.0.password()
-    }
-
-    pub(crate) fn url_through(&self, proxy: SocketAddr) -> String {
-        self.0.url_through(proxy)
+    pub(crate) fn start() -> Result<Self> {
+        static SERVER: Shared = Shared::new(|| Box::pin(server::mongo()));
+        SERVER.get().map(Self)
     }
 
     /// Somebody else's client.
@@ -77,7 +63,7 @@ impl Server {
 
     /// Removes what is in `namespace`, if it is one.
     pub(crate) async fn clean(&self, namespace: &str) {
-        if session_core::Namespace::new(namespace).is_ok() {
+        if Namespace::new(namespace).is_ok() {
             let database = self.database().await;
             database.collection::<Document>(namespace).drop().await.expect("dropping a collection");
             let layouts = database.collection::<Document>("session.layouts");

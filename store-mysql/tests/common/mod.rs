@@ -2,11 +2,12 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
-use conformance::{Harness, Subject, server};
+use conformance::server::{self, Shared, Start};
+use conformance::{Harness, Subject};
 use session_core::{Namespace, Result, Store, async_trait};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, Row as _};
 use store_mysql::MysqlStore;
@@ -21,54 +22,48 @@ pub(crate) enum Kind {
     Mariadb,
 }
 
+impl Kind {
+    const fn start(self) -> Start {
+        match self {
+            Self::Mysql => || Box::pin(server::mysql()),
+            Self::Mariadb => || Box::pin(server::mariadb()),
+        }
+    }
+}
+
 /// Both.
 pub(crate) const KINDS: [Kind; 2] = [Kind::Mysql, Kind::Mariadb];
 
 /// The server under test.
-pub(crate) struct Server(server::Server);
+pub(crate) struct Server(Arc<server::Server>);
+
+impl Deref for Server {
+    type Target = server::Server;
+
+    fn deref(&self) -> &server::Server {
+        &self.0
+    }
+}
 
 impl Server {
     /// One of a kind for all tests that run at the time, removed when the last of them lets it go.
-    pub(crate) fn get(kind: Kind) -> Arc<Self> {
-        static SERVERS: [Mutex<Weak<Server>>; 2] = [const { Mutex::new(Weak::new()) }; 2];
-        let mut shared = SERVERS[kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            let started = Arc::new(Self::own(kind));
-            *shared = Arc::downgrade(&started);
-            started
-        })
+    pub(crate) fn get(kind: Kind) -> Self {
+        Self::shared(kind).expect("a server")
+    }
+
+    fn shared(kind: Kind) -> Result<Self> {
+        static SERVERS: [Shared; 2] = [Shared::new(Kind::Mysql.start()), Shared::new(Kind::Mariadb.start())];
+        SERVERS[kind as usize].get().map(Self)
     }
 
     /// One for a test that changes it.
     pub(crate) fn own(kind: Kind) -> Self {
-        // A thread of its own, for the caller may be on a runtime already.
-        let starting = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(Self::start(kind))
-        });
-        starting.join().expect("no panic").expect("a server")
-    }
-
-    pub(crate) async fn start(kind: Kind) -> Result<Self> {
-        match kind {
-            Kind::Mysql => server::mysql().await,
-            Kind::Mariadb => server::mariadb().await,
-        }
-        .map(Self)
-    }
-
-    pub(crate) fn password(&self) -> &str {
-        self.0.password()
-    }
-
-    /// The server's URL with these options.
-    pub(crate) fn url(&self, options: &str) -> String {
-        with(self.0.url(), options)
+        Self(Arc::new(server::blocking(kind.start()).expect("a server")))
     }
 
     /// The URL of another account with the suite's password.
     pub(crate) fn url_of(&self, account: &str, options: &str) -> String {
-        let url = self.url(options);
+        let url = self.url_with(options);
         let begin = url.find("://").expect("a scheme") + 3;
         let end = begin + url[begin..].find(':').expect("a password");
         format!("{}{account}{}", &url[..begin], &url[end..])
@@ -76,7 +71,7 @@ impl Server {
 
     /// A connection of somebody else's.
     pub(crate) async fn foreign(&self) -> MySqlConnection {
-        MySqlConnection::connect(self.0.url()).await.expect("a connection")
+        MySqlConnection::connect(self.url()).await.expect("a connection")
     }
 
     /// Runs statements in turn, as somebody who may do everything: the account `root` of the suite's containers.
@@ -110,10 +105,6 @@ impl Server {
     }
 }
 
-fn with(url: &str, options: &str) -> String {
-    format!("{url}{}{options}", if url.contains('?') { '&' } else { '?' })
-}
-
 /// The store on one kind of server. All namespaces are in one database: there they must be apart.
 pub(crate) struct Suite {
     /// What the table of all stores calls it.
@@ -128,13 +119,12 @@ impl Suite {
     }
 
     async fn server(&self) -> Result<&Server> {
-        self.server.get_or_try_init(|| Server::start(self.kind)).await
+        self.server.get_or_try_init(async || Server::shared(self.kind)).await
     }
 }
 
 async fn open(url: &str, namespace: &str) -> Result<Arc<dyn Store>> {
-    let namespace: String = namespace.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    let url = with(url, &format!("namespace={namespace}&timeout={}", TIME_OUT.as_millis()));
+    let url = server::with(url, &server::options(namespace, TIME_OUT));
     Ok(Arc::new(MysqlStore::connect(&url).await?))
 }
 
@@ -143,15 +133,15 @@ impl Harness for Suite {
     async fn subject(&self) -> Result<Subject> {
         let server = self.server().await?;
         let subject = Subject::new(self.name, env!("CARGO_PKG_VERSION")).server(server.version().await);
-        Ok(subject.address(server.0.address()).secret(server.password()).time_out(TIME_OUT))
+        Ok(subject.address(server.address()).secret(server.password()).time_out(TIME_OUT))
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
-        open(self.server().await?.0.url(), namespace).await
+        open(self.server().await?.url(), namespace).await
     }
 
     async fn open_through(&self, proxy: SocketAddr, namespace: &str) -> Result<Arc<dyn Store>> {
-        open(&self.server().await?.0.url_through(proxy), namespace).await
+        open(&self.server().await?.url_through(proxy), namespace).await
     }
 
     async fn clean(&self, namespace: &str) {

@@ -5,6 +5,7 @@ mod code;
 mod containers;
 mod docs;
 mod manifests;
+mod proofs;
 mod rooms;
 mod tokens;
 mod tree;
@@ -89,6 +90,7 @@ const CHECKS: &[Check] = &[
     Check { name: "code.whitespace", rule: "no line ends in white space", find: code::whitespace },
     Check { name: "code.sleeps", rule: "no test sleeps, or it says why", find: code::sleeps },
     Check { name: "docs.links", rule: "links lead somewhere", find: docs::links },
+    Check { name: "docs.proofs", rule: "clauses and tests that the pages in docs/ name exist", find: proofs::check },
     Check { name: "docs.programs", rule: "programs in the documentation are compiled", find: docs::programs },
 ];
 

@@ -67,6 +67,24 @@ async fn absolute(web: &Web) -> Verdict {
     let cookie = super::issued(&web.a, &session).await?;
     let begun = web.b_opens(Some(&cookie)).await?.created_at();
     ensure!(begun == web.clock_now(), "a login should begin the session anew, it began at {begun:?}");
+    reauthenticated(web, &cookie).await
+}
+
+/// Under a new id, and with both time-outs from now on.
+async fn reauthenticated(web: &Web, cookie: &str) -> Verdict {
+    web.clock.advance(minutes(50));
+    let session = web.a_opens(cookie).await?;
+    ok(session.reauthenticate(), "reauthenticate")?;
+    let new = super::issued(&web.a, &session).await?;
+    opens_as(web, cookie, Opened::Moved, "the id before a reauthentication").await?;
+    let session = web.b_opens(Some(&new)).await?;
+    let (begun, proved) = (session.created_at(), session.auth_time());
+    ensure!(
+        begun == web.clock_now() && proved == Some(begun),
+        "a reauthentication should begin the session anew, it began at {begun:?}, its proof is of {proved:?}"
+    );
+    let lasts = session.expires_at().since(begun);
+    ensure!(lasts == hours(1), "a reauthenticated session should last an hour without use, it lasts {lasts:?}");
     Ok(())
 }
 

@@ -14,6 +14,7 @@ pub(super) async fn identity(cx: Context) -> Verdict {
     let web = Web::of(&cx).await?;
     for policy in [ConflictPolicy::Replay, ConflictPolicy::Reject, ConflictPolicy::Overwrite] {
         let builder = Manager::builder(web.gate.clone()).name("conformance").idle(hours(1)).conflicts(policy);
+        let builder = builder.codec(cx.subject().codecs[0]);
         let manager = ok(builder.clock(web.clock.clone()).build(), "building a manager")?;
         let changes: [(&str, Change); 4] = [
             ("login", |session| session.login("bob")),

@@ -1,6 +1,6 @@
 //! What a session promises over a [`Manager`] on the store.
 
-use session_core::{Commit, ErrorKind, Manager, ManualClock, Opened, Session, SessionId, StoreKey, days, hours};
+use session_core::{Codec, Commit, ErrorKind, Manager, ManualClock, Opened, Session, SessionId, StoreKey, days, hours};
 
 use crate::check::{ensure, ok};
 use crate::clause::clause;
@@ -117,7 +117,8 @@ impl Web {
         let (a, b) = cx.pair().await?;
         let gate = Gate::around(a);
         let clock = ManualClock::new(cx.now());
-        Ok(Self { a: manager(gate.clone(), &clock)?, b: manager(b, &clock)?, gate, clock })
+        let [of_a, of_b] = cx.subject().codecs;
+        Ok(Self { a: manager(gate.clone(), &clock, of_a)?, b: manager(b, &clock, of_b)?, gate, clock })
     }
 
     fn clock_now(&self) -> session_core::Timestamp {
@@ -161,8 +162,8 @@ impl Web {
     }
 }
 
-fn manager(store: impl session_core::Store, clock: &ManualClock) -> Result<Manager, Failure> {
-    let builder = Manager::builder(store).name("conformance").idle(hours(1)).absolute(hours(24));
+fn manager(store: impl session_core::Store, clock: &ManualClock, codec: Codec) -> Result<Manager, Failure> {
+    let builder = Manager::builder(store).codec(codec).name("conformance").idle(hours(1)).absolute(hours(24));
     ok(builder.max_idle(days(30)).max_absolute(days(60)).clock(clock.clone()).build(), "building a manager")
 }
 

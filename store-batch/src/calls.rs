@@ -1,9 +1,24 @@
-//! What calls carry, and what a write's answer is once it is known what lay under its key.
+//! What calls of a store carry, and what a write's answer is once it is known what lay under its key.
+//!
+//! Each is an [`Item`], for stores that have a queue for each kind of call.
+//!
+//! ```
+//! use session_core::{Outcome, SessionId, StoreKey, Timestamp, Version};
+//! use store_batch::calls::Delete;
+//!
+//! let (now, key, expected) = (Timestamp::MIN, StoreKey::derive("id", &SessionId::random()), Version::random());
+//! let delete = Delete { now, key, expected: Some(expected) };
+//! // A plain statement changed nothing. What is live under the key says why.
+//! assert_eq!(delete.refused(None), Some(Outcome::Missing));
+//! assert_eq!(delete.refused(Some(Version::random())), Some(Outcome::Conflict));
+//! ```
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
-use session_core::{Error, Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
-use store_batch::Item;
+use session_core::{Cursor, Error, Outcome, Page, Principal, Record, Result, StoreKey, Timestamp, Version};
+
+use crate::Item;
 
 /// What a call puts on the wire besides its data, about.
 const OVERHEAD: usize = 128;
@@ -188,6 +203,23 @@ impl Write for Delete {
     }
 }
 
+impl Load {
+    /// The answer, from the record that lies under the key.
+    ///
+    /// # Errors
+    /// What there is instead of a record.
+    pub fn told(&self, found: &Result<Record>) -> Result<Option<Record>> {
+        found.as_ref().map(|record| record.is_live(self.now).then(|| record.clone())).map_err(Clone::clone)
+    }
+}
+
+impl Create {
+    /// The outcome where a live record of `stored` lies: this very call may have been carried out before.
+    pub fn told(&self, stored: Version) -> Outcome {
+        if stored == self.record.version { Outcome::Done } else { Outcome::Exists }
+    }
+}
+
 impl Save {
     /// What it means that the plain statement changed nothing, when what is live is this.
     /// `None`: it came to be what was expected between the two statements, and the first one may have another try.
@@ -211,6 +243,21 @@ impl Delete {
     }
 }
 
+/// Where a [scan](session_core::Store::scan) by key goes on.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) for a cursor that no [`page`] has given.
+pub fn after(cursor: Option<&Cursor>) -> Result<Option<StoreKey>> {
+    cursor.map(|cursor| StoreKey::from_slice(cursor.as_bytes())).transpose()
+}
+
+/// The page of a [scan](session_core::Store::scan) that found these, in the order of their keys: a full one may not be the last.
+pub fn page(records: Vec<(StoreKey, Record)>, limit: NonZeroU32) -> Page {
+    let last = records.last().filter(|_| records.len() >= limit.get() as usize);
+    let next = last.map(|(key, _)| Cursor::new(key.as_bytes().to_vec()));
+    Page::new(records, next)
+}
+
 /// What a batch of writes found, and locked, before it changed it.
 pub type Found = HashMap<StoreKey, Result<(Version, Timestamp), Error>>;
 
@@ -226,10 +273,5 @@ pub fn outcomes<W: Write>(items: &[W], found: &Found) -> Vec<Result<Outcome>> {
 
 /// The answers of a batch of loads, from the records that it found.
 pub fn loaded(items: &[Load], found: &HashMap<StoreKey, Result<Record>>) -> Vec<Result<Option<Record>>> {
-    let load = |item: &Load| match found.get(&item.key) {
-        Some(Ok(record)) => Ok(record.is_live(item.now).then(|| record.clone())),
-        Some(Err(error)) => Err(error.clone()),
-        None => Ok(None),
-    };
-    items.iter().map(load).collect()
+    items.iter().map(|item| found.get(&item.key).map_or(Ok(None), |found| item.told(found))).collect()
 }

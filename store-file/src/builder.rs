@@ -1,0 +1,157 @@
+//! How a store is opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use session_core::{Error, ErrorKind, Result};
+use store_batch::{Batcher, Limits, Workers};
+use store_options::{Settings, setters, within};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::{task, time};
+
+use crate::folder::Folder;
+use crate::purge::Position;
+use crate::read::Reader;
+use crate::shard::Shard;
+use crate::{FileStore, Inner, open};
+
+/// Writes under one lock, and bytes of theirs.
+const BATCH: usize = 64;
+const BATCH_BYTES: usize = 4 << 20;
+/// Loads that a thread does at once.
+const LOADS: usize = 32;
+/// Shards that are written to at once. Who waits for the disk is no burden for the cores, so there are more than of those.
+const WRITERS: usize = 16;
+/// The longest data unless told otherwise.
+const MAX_LEN: usize = 1 << 20;
+
+/// How a [`FileStore`] is opened; from [`FileStore::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until the store is opened"]
+pub struct FileStoreBuilder {
+    pub(crate) path: PathBuf,
+    pub(crate) settings: Settings,
+    durable: bool,
+    create: bool,
+    readers: usize,
+    pub(crate) max_len: Option<usize>,
+}
+
+impl FileStoreBuilder {
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { path, settings: Settings::new(), durable: false, create: true, readers: 4, max_len: Some(MAX_LEN) }
+    }
+
+    setters! {
+        namespace: "The name of the folder in the folder";
+        timeout: "how long opening may";
+        /// The folder above the one that the store was told has to be there in any case.
+        create: "folders are made where there are none";
+        queue: "loads may wait, and as many other calls,";
+    }
+
+    /// Whether a write is on the disk, file and folder, before it is reported. Default: no.
+    ///
+    /// The end of a process loses nothing either way. Without it a loss of power may undo the latest writes, and may leave one of them
+    /// undecodable, which ends that session; with it nothing that was confirmed is undone, and each write waits for the disk several times.
+    /// All stores on a folder should say the same.
+    pub const fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+
+    /// How many threads load sessions, 1 to 64. Default: 4.
+    pub const fn readers(mut self, readers: usize) -> Self {
+        self.readers = readers;
+        self
+    }
+
+    /// The longest data of a session in bytes, at least 1; `None` for no limit. Default: 1 MiB.
+    ///
+    /// Longer data is `TooLarge`. A longer file that is there already is `Corrupt`, and takes no memory.
+    pub const fn max_len(mut self, bytes: Option<usize>) -> Self {
+        self.max_len = bytes;
+        self
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for options outside their ranges, for a folder that is missing, cannot be written to, belongs to
+    /// another user, can be written to by others, or is of another layout;
+    /// [`ErrorKind::Unavailable`] when another process holds the lock for the whole time-out, or the disk is full.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time enabled.
+    pub async fn open(self) -> Result<FileStore> {
+        let timeout = self.settings.timeout;
+        // Opening reads and writes files: nothing for a thread that drives futures.
+        let opening =
+            time::timeout(timeout.saturating_add(timeout / 4), task::spawn_blocking(move || self.open_blocking()));
+        match opening.await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(failed)) => {
+                Err(Error::fixed(ErrorKind::Other, "opening the session folder failed").with_source(&failed))
+            }
+            Err(_) => {
+                Err(Error::fixed(ErrorKind::Unavailable, "the session folder was not opened within the time-out"))
+            }
+        }
+    }
+
+    fn open_blocking(self) -> Result<FileStore> {
+        let namespace = self.settings.check()?;
+        within("readers", self.readers, 1..=64)?;
+        if let Some(max) = self.max_len {
+            within("max_len", max, 1..=usize::MAX)?;
+        }
+        let Settings { timeout, queue, .. } = self.settings;
+        let root = self.path.join(namespace.as_str());
+        let folder = Arc::new(Folder { root, durable: self.durable, max_len: self.max_len });
+        open::prepare(&folder, &self.path, self.create, Instant::now() + timeout)?;
+
+        let limits = Limits::new().in_flight(1).queue(queue).timeout(timeout);
+        let readers = (0..self.readers).map(|_| Reader(Arc::clone(&folder)));
+        let readers = Workers::start("file-reader", readers, limits.clone().items(LOADS))?;
+        let limits = limits.items(BATCH).bytes(BATCH_BYTES);
+        let writers = Arc::new(Semaphore::new(WRITERS));
+        let shard = |number| Shard::new(Arc::clone(&folder), number, Arc::clone(&writers));
+        let shards = (0..=u8::MAX).map(|number| Batcher::new(shard(number), limits.clone())).collect();
+        Ok(FileStore(Arc::new(Inner {
+            folder: Arc::clone(&folder),
+            readers,
+            shards,
+            room: Semaphore::new(queue.min(Semaphore::MAX_PERMITS)),
+            purging: Mutex::new(Position::default()),
+            namespace,
+            timeout,
+        })))
+    }
+}
+
+impl FileStore {
+    /// A store in the folder at `path`.
+    ///
+    /// ```
+    /// use session_core::seconds;
+    /// use store_file::FileStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("sessions");
+    /// let store = FileStore::builder(path)
+    ///     .namespace("web_sessions")
+    ///     .durable(true)
+    ///     .max_len(Some(64 * 1024))
+    ///     .timeout(seconds(2))
+    ///     .open()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(path: impl AsRef<Path>) -> FileStoreBuilder {
+        FileStoreBuilder::at(path.as_ref().to_owned())
+    }
+}

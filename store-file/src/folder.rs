@@ -1,0 +1,288 @@
+//! Where things are in a namespace's folder, and what can be read there without a lock.
+//!
+//! - `layout`: which layout the folder has
+//! - `records/ab/<64 digits>`: a session, under its key in hexadecimal digits, of which the folder is named for the first two
+//! - `records/ab/new`: the session that is being written
+//! - `people/cd/<32 digits>-<64 digits>`: the entry of a session in the index of its principal, an empty file named for
+//!   a hash of the principal and the session's key
+//! - `locks/ab`: who has this one locked may write to `records/ab`, and entries of its sessions
+//!
+//! A session's file is never changed: it is written aside and takes the old one's place by a rename. So whoever opens one has
+//! the old one or the new one, whole, without a lock.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use session_core::{Error, ErrorKind, Handle, Principal, Record, Result, StoreKey, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{self, GONE, NO_FILE};
+use crate::format::{self, Head, LONGEST_HEAD};
+
+/// The name of the file that is written aside. Only the holder of a shard's lock writes, so one for each shard is enough.
+pub(crate) const ASIDE: &str = "new";
+/// How much of a file is read at once.
+const FIRST_READ: usize = 4096;
+
+const _: () = assert!(FIRST_READ >= LONGEST_HEAD);
+
+/// The folder of a namespace.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub(crate) root: PathBuf,
+    pub(crate) durable: bool,
+    pub(crate) max_len: Option<usize>,
+}
+
+impl Folder {
+    pub(crate) fn layout(&self) -> PathBuf {
+        self.root.join("layout")
+    }
+
+    pub(crate) fn locks(&self) -> PathBuf {
+        self.root.join("locks")
+    }
+
+    pub(crate) fn lock(&self, shard: u8) -> PathBuf {
+        self.locks().join(format!("{shard:02x}"))
+    }
+
+    pub(crate) fn records(&self, shard: u8) -> PathBuf {
+        self.all_records().join(format!("{shard:02x}"))
+    }
+
+    pub(crate) fn people(&self, shard: u8) -> PathBuf {
+        self.all_people().join(format!("{shard:02x}"))
+    }
+
+    pub(crate) fn record(&self, key: &StoreKey) -> PathBuf {
+        self.records(shard_of(key)).join(Handle::from(*key).to_string())
+    }
+
+    pub(crate) fn aside(&self, shard: u8) -> PathBuf {
+        self.records(shard).join(ASIDE)
+    }
+
+    pub(crate) fn entry(&self, owner: Owner, key: &StoreKey) -> PathBuf {
+        self.people(owner.shard()).join(format!("{}{}", owner.prefix(), Handle::from(*key)))
+    }
+
+    /// The record, if it is live at `now`.
+    pub(crate) fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>> {
+        self.read(key, |head| head.is_live(now))
+    }
+
+    /// The record, live or not.
+    pub(crate) fn whole(&self, key: &StoreKey) -> Result<Option<Record>> {
+        self.read(key, |_| true)
+    }
+
+    fn read(&self, key: &StoreKey, wanted: impl FnOnce(&Head) -> bool) -> Result<Option<Record>> {
+        let mut start = [0; FIRST_READ];
+        let Some((mut file, start, head)) = self.begin(key, &mut start)? else { return Ok(None) };
+        if !wanted(&head) {
+            return Ok(None);
+        }
+        let len = usize::try_from(head.data_len).unwrap_or(usize::MAX);
+        if self.max_len.is_some_and(|max| len > max) {
+            return Err(Error::fixed(ErrorKind::Corrupt, "a session file is longer than max_len allows"));
+        }
+        let mut data = Vec::new();
+        data.try_reserve_exact(len)
+            .map_err(|_| Error::fixed(ErrorKind::Unavailable, "no memory for a session's data"))?;
+        // The file has the length that its head states, so what was read of it so far is its head and data of its.
+        data.extend_from_slice(&start[head.len()..]);
+        let left = head.data_len - data.len() as u64;
+        if left > 0 {
+            file.by_ref().take(left).read_to_end(&mut data).map_err(|error| error::in_use(&error))?;
+        }
+        head.with(data.into()).map(Some)
+    }
+
+    /// What the record's file says before its data.
+    pub(crate) fn head(&self, key: &StoreKey) -> Result<Option<Head>> {
+        let mut start = [0; LONGEST_HEAD];
+        Ok(self.begin(key, &mut start)?.map(|(_, _, head)| head))
+    }
+
+    /// Opens a record's file and reads as much as `start` has room for.
+    fn begin<'b>(&self, key: &StoreKey, start: &'b mut [u8]) -> Result<Option<(File, &'b [u8], Head)>> {
+        let mut file = match File::open(self.record(key)) {
+            Ok(file) => file,
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+                expect(&self.all_records())?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error::in_use(&error)),
+        };
+        let about = file.metadata().map_err(|error| error::in_use(&error))?;
+        if !about.is_file() {
+            return Err(NO_FILE);
+        }
+        let most = usize::try_from(about.len()).map_or(start.len(), |len| len.min(start.len()));
+        let start = &mut start[..most];
+        match file.read_exact(start) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(Error::fixed(ErrorKind::Corrupt, "a session file became shorter while it was read"));
+            }
+            Err(error) => return Err(error::in_use(&error)),
+        }
+        let head = format::head(key, start, about.len())?;
+        Ok(Some((file, start, head)))
+    }
+
+    /// The folder that has the folders of records.
+    pub(crate) fn all_records(&self) -> PathBuf {
+        self.root.join("records")
+    }
+
+    /// The folder that has the folders of entries.
+    pub(crate) fn all_people(&self) -> PathBuf {
+        self.root.join("people")
+    }
+
+    /// Makes a file in one of the 256 folders, which is made first where there is none yet.
+    ///
+    /// The folder that it is in is not made: when that is gone, the store is.
+    pub(crate) fn in_folder(&self, folder: &Path, make: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        match make() {
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
+            made => return made,
+        }
+        match make_private(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        if self.durable
+            && let Some(above) = folder.parent()
+        {
+            sync(above)?;
+        }
+        make()
+    }
+
+    /// The shards from `first` on that have a folder, in order.
+    ///
+    /// Folders are made and stay, so one that is there throughout is found without a lock.
+    pub(crate) fn shards_from(&self, first: u8) -> Result<Vec<u8>> {
+        let mut shards = Vec::new();
+        for shard in first..=u8::MAX {
+            match fs::metadata(self.records(shard)) {
+                Ok(_) => shards.push(shard),
+                Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error::in_use(&error)),
+            }
+        }
+        if shards.is_empty() {
+            expect(&self.all_records())?;
+        }
+        Ok(shards)
+    }
+
+    /// The keys of the sessions in a shard, in order.
+    pub(crate) fn keys(&self, shard: u8) -> Result<Vec<StoreKey>> {
+        let mut keys = Vec::new();
+        each_name(&self.records(shard), |name| keys.extend(key_of(name)))?;
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
+    /// The keys that the index has for `owner`.
+    pub(crate) fn keys_of(&self, owner: Owner) -> Result<Vec<StoreKey>> {
+        let (mut keys, prefix) = (Vec::new(), owner.prefix());
+        each_name(&self.people(owner.shard()), |name| keys.extend(name.strip_prefix(&prefix).and_then(key_of)))?;
+        Ok(keys)
+    }
+}
+
+/// Which of the 256 parts of a namespace a session is in.
+pub(crate) fn shard_of(key: &StoreKey) -> u8 {
+    key.as_bytes()[0]
+}
+
+/// The key that a file is named for, if it is a session's.
+pub(crate) fn key_of(name: &str) -> Option<StoreKey> {
+    name.parse::<Handle>().ok().map(|handle| *handle.key())
+}
+
+/// That nothing is found means something only where there is a place to look: a folder that was moved or unmounted
+/// is no empty one.
+fn expect(folder: &Path) -> Result<()> {
+    match fs::metadata(folder) {
+        Ok(about) if about.is_dir() => Ok(()),
+        Ok(_) => Err(GONE),
+        Err(error) => Err(error::in_use(&error)),
+    }
+}
+
+/// The names in one of the 256 folders.
+pub(crate) fn each_name(folder: &Path, mut see: impl FnMut(&str)) -> Result<()> {
+    let names = match fs::read_dir(folder) {
+        Ok(names) => names,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+            // It is made when something is to be in it.
+            return folder.parent().map_or(Err(GONE), expect);
+        }
+        Err(error) => return Err(error::in_use(&error)),
+    };
+    for name in names {
+        let name = name.map_err(|error| error::in_use(&error))?.file_name();
+        // What is not ours is left alone.
+        if let Some(name) = name.to_str() {
+            see(name);
+        }
+    }
+    Ok(())
+}
+
+/// Makes a folder that is its owner's alone.
+pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    private(&mut builder);
+    builder.create(folder)
+}
+
+#[cfg(unix)]
+fn private(builder: &mut DirBuilder) {
+    use std::os::unix::fs::DirBuilderExt as _;
+    builder.mode(0o700);
+}
+
+#[cfg(not(unix))]
+fn private(_: &mut DirBuilder) {}
+
+/// Waits until the names in a folder are on the disk.
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
+    // Windows opens no folder as a file, and writes names down without being asked.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// A principal as the index knows it: the first half of its SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owner([u8; 16]);
+
+impl Owner {
+    pub(crate) fn of(principal: &Principal) -> Self {
+        let [owner, _] = format::halves(Sha256::digest(principal.as_str().as_bytes()).into());
+        Self(owner)
+    }
+
+    /// The owner and the session of an entry's name.
+    pub(crate) fn and_key(name: &str) -> Option<(Self, StoreKey)> {
+        let (owner, key) = name.split_once('-')?;
+        let number = u128::from_str_radix(owner, 16).ok()?;
+        let owner = Self(number.to_be_bytes());
+        // The one form that it is written in.
+        (name.starts_with(&owner.prefix())).then_some((owner, key_of(key)?))
+    }
+
+    pub(crate) const fn shard(self) -> u8 {
+        self.0[0]
+    }
+
+    fn prefix(self) -> String {
+        format!("{:032x}-", u128::from_be_bytes(self.0))
+    }
+}

@@ -1,0 +1,292 @@
+#![doc = include_str!("../README.md")]
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use session_core::{
+    Call, Capabilities, Clock as _, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record,
+    Result, Store, StoreKey, SystemClock, Timestamp, Version, async_trait,
+};
+use store_batch::{Batcher, Workers};
+use store_options::fits;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time;
+
+mod builder;
+mod error;
+mod folder;
+mod format;
+mod lock;
+mod open;
+mod purge;
+mod read;
+mod shard;
+mod url;
+mod write;
+
+pub use builder::FileStoreBuilder;
+use folder::{Folder, Owner, shard_of};
+use purge::Position;
+use read::Load;
+use shard::{Shard, blocking};
+use write::{Answer, Op, What};
+
+/// Sessions that one purge removes at most, whatever its limit.
+const PURGE_FILES: u32 = 1_000;
+
+/// Sessions in a folder. See the [crate's documentation](crate).
+///
+/// Clones are cheap and share threads.
+#[derive(Clone)]
+pub struct FileStore(Arc<Inner>);
+
+struct Inner {
+    folder: Arc<Folder>,
+    readers: Workers<Load>,
+    /// One for each first byte of a key.
+    shards: Vec<Batcher<Shard>>,
+    /// One permit for each call that may be under way, loads apart.
+    room: Semaphore,
+    /// One purge at a time, each from where the one before it stopped.
+    purging: Mutex<Position>,
+    namespace: Namespace,
+    timeout: Duration,
+}
+
+impl FileStore {
+    /// Opens what `url` names.
+    ///
+    /// `file://sessions` is relative to the working directory, `file:///var/lib/app/sessions` absolute.
+    /// Characters may be percent-encoded.
+    /// Options: `namespace`, `timeout` in ms, `queue`, `durable` and `create` (`true`, `false`), `readers`, `max_len` (bytes or `none`);
+    /// [`FileStoreBuilder`] explains them.
+    ///
+    /// ```
+    /// use store_file::FileStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let url = format!("file://{}/sessions", folder.path().display());
+    /// # let _ = stringify!(
+    /// let url = "file:///var/lib/app/sessions";
+    /// # );
+    /// let store = FileStore::connect(&format!("{url}?namespace=web_sessions&timeout=2000")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a URL that is wrong, and what [`FileStoreBuilder::open`] answers.
+    pub async fn connect(url: &str) -> Result<Self> {
+        url::parse(url)?.open().await
+    }
+
+    /// Does `work` when there is room for it, all within the time-out.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let work = async {
+            let _room = self.0.room.acquire().await;
+            work.await
+        };
+        time::timeout(self.0.timeout, work).await.unwrap_or(Err(error::TIMED_OUT))
+    }
+
+    /// Does something under the lock of the key's shard.
+    async fn locked(&self, until: Instant, now: Timestamp, key: &StoreKey, what: What) -> Result<Answer> {
+        self.0.shards[usize::from(shard_of(key))].call(Op { key: *key, now, until, what }).await
+    }
+
+    async fn write(&self, call: &Call, key: &StoreKey, what: What) -> Result<Outcome> {
+        self.in_time(self.locked(self.until(), call.now, key, what)).await?.outcome()
+    }
+
+    fn until(&self) -> Instant {
+        Instant::now() + self.0.timeout
+    }
+
+    fn fits(&self, record: &Record) -> Result<()> {
+        self.0.folder.max_len.map_or(Ok(()), |max| fits(record, max))
+    }
+
+    /// How many of these were `Done`.
+    async fn count_done(&self, now: Timestamp, what: Vec<(StoreKey, What)>) -> Result<u64> {
+        let until = self.until();
+        let calls = what
+            .into_iter()
+            .map(|(key, what)| async move { self.locked(until, now, &key, what).await.and_then(Answer::outcome) });
+        let mut done = 0;
+        for outcome in join_all(calls).await {
+            done += u64::from(outcome? == Outcome::Done);
+        }
+        Ok(done)
+    }
+
+    async fn purge_some(&self, cutoff: Timestamp, limit: u32) -> Result<Purged> {
+        let mut position = self.0.purging.lock().await;
+        let (folder, mut going) = (Arc::clone(&self.0.folder), std::mem::take(&mut *position));
+        let (surveyed, going) = blocking(move || {
+            let surveyed = going.survey(&folder, cutoff, limit as usize);
+            Ok((surveyed, going))
+        })
+        .await?;
+        *position = going;
+        let (found, ended) = surveyed?;
+        let (expired, rest): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|(_, what)| matches!(what, What::Expire(_)));
+        self.count_done(cutoff, rest).await?;
+        let removed = self.count_done(cutoff, expired).await?;
+        Ok(Purged::new(removed as u32, !ended))
+    }
+
+    /// The first live records of `keys`, at most `limit`, and as wanted. What cannot be decoded is no session.
+    async fn load_each(
+        &self,
+        keys: Vec<StoreKey>,
+        now: Timestamp,
+        limit: usize,
+        wanted: impl Fn(&Record) -> bool + Send + 'static,
+    ) -> Result<Vec<(StoreKey, Record)>> {
+        let folder = Arc::clone(&self.0.folder);
+        blocking(move || {
+            let mut records = Vec::new();
+            for key in keys {
+                if records.len() == limit {
+                    break;
+                }
+                match folder.load(&key, now) {
+                    Ok(record) => records.extend(record.filter(&wanted).map(|record| (key, record))),
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        tracing::warn!(%error, "a session cannot be read, and is left out of a list");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(records)
+        })
+        .await
+    }
+
+    async fn entries_of(&self, principal: &Principal) -> Result<Vec<StoreKey>> {
+        let (folder, owner) = (Arc::clone(&self.0.folder), Owner::of(principal));
+        blocking(move || folder.keys_of(owner)).await
+    }
+
+    async fn keys_in(&self, shard: u8, until: Instant, now: Timestamp) -> Result<Vec<StoreKey>> {
+        let mut first = [0; StoreKey::LEN];
+        first[0] = shard;
+        // Under the lock: while a file takes another's place, a list of the folder may have neither.
+        self.locked(until, now, &StoreKey::from_bytes(first), What::Keys).await?.keys()
+    }
+
+    /// The shards from `first` on that have ever had a session.
+    async fn shards_from(&self, first: u8) -> Result<Vec<u8>> {
+        let folder = Arc::clone(&self.0.folder);
+        blocking(move || folder.shards_from(first)).await
+    }
+
+    async fn page(&self, now: Timestamp, after: Option<StoreKey>, limit: usize) -> Result<Page> {
+        let (until, mut records) = (self.until(), Vec::new());
+        for shard in self.shards_from(after.as_ref().map_or(0, shard_of)).await? {
+            let mut keys = self.keys_in(shard, until, now).await?;
+            if let Some(after) = &after {
+                keys.retain(|key| key > after);
+            }
+            records.extend(self.load_each(keys, now, limit - records.len(), |_| true).await?);
+            if records.len() == limit {
+                let next = records.last().map(|(key, _)| Cursor::new(key.as_bytes().to_vec()));
+                return Ok(Page::new(records, next));
+            }
+        }
+        Ok(Page::new(records, None))
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore").field("namespace", &self.0.namespace).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for FileStore {
+    fn capabilities(&self) -> Capabilities {
+        let max = self.0.folder.max_len;
+        Capabilities::new().durable(true).shared(true).by_principal(true).scan(true).max_data_len(max)
+    }
+
+    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        self.fits(record)?;
+        self.write(call, key, What::Create(record.clone())).await
+    }
+
+    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        self.0.readers.call(Load { key: *key, now: call.now }).await
+    }
+
+    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        self.fits(record)?;
+        self.write(call, key, What::Save(expected, record.clone())).await
+    }
+
+    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        self.write(call, key, What::Touch(expires_at)).await
+    }
+
+    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
+        self.write(call, key, What::Delete(expected)).await
+    }
+
+    async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
+        let cutoff = call.now.min(SystemClock.now());
+        self.in_time(self.purge_some(cutoff, limit.get().min(PURGE_FILES))).await
+    }
+
+    async fn sessions_of(
+        &self,
+        call: &Call,
+        principal: &Principal,
+        limit: NonZeroU32,
+    ) -> Result<Vec<(StoreKey, Record)>> {
+        self.in_time(async {
+            let (keys, whose) = (self.entries_of(principal).await?, principal.clone());
+            let theirs = move |record: &Record| record.principal.as_ref() == Some(&whose);
+            self.load_each(keys, call.now, limit.get() as usize, theirs).await
+        })
+        .await
+    }
+
+    async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+        self.in_time(async {
+            let keys = self.entries_of(principal).await?;
+            let others = keys.into_iter().filter(|key| Some(key) != keep);
+            self.count_done(call.now, others.map(|key| (key, What::Revoke(principal.clone()))).collect()).await
+        })
+        .await
+    }
+
+    async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
+        let after = after.map(|cursor| StoreKey::from_slice(cursor.as_bytes())).transpose()?;
+        self.in_time(self.page(call.now, after, limit.get() as usize)).await
+    }
+}
+
+const MIXED_UP: Error = Error::fixed(ErrorKind::Other, "a shard answered another question");
+
+impl Answer {
+    fn outcome(self) -> Result<Outcome> {
+        match self {
+            Self::Outcome(outcome) => Ok(outcome),
+            Self::Keys(_) => Err(MIXED_UP),
+        }
+    }
+
+    fn keys(self) -> Result<Vec<StoreKey>> {
+        match self {
+            Self::Keys(keys) => Ok(keys),
+            Self::Outcome(_) => Err(MIXED_UP),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What has to be there before a store can work, and how it gets there.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use session_core::{Error, ErrorKind, Result};
+use store_options::wrong;
+
+use crate::error::{self, at_open};
+use crate::folder::{ASIDE, Folder, make_private, sync};
+use crate::format::LAYOUT;
+use crate::lock::{self, Held};
+use crate::write;
+
+/// What the file `layout` says before the number.
+const LAYOUT_BEGINS: &str = "store-file layout ";
+/// How long to sleep between tries for the lock.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// Makes or checks the folders, and removes what somebody who is no more left half written.
+pub(crate) fn prepare(folder: &Folder, above: &Path, create: bool, deadline: Instant) -> Result<()> {
+    for place in [above, &folder.root] {
+        make(place, create)?;
+    }
+    check_access(above, true)?;
+    let about = check_access(&folder.root, false)?;
+    make(&folder.locks(), create)?;
+    // One at a time: of ten processes that start at once one makes what is needed and nine find it.
+    let _held = lock(&folder.locks().join("open"), deadline)?;
+    check_writing(folder, &about)?;
+    if create {
+        make_all(folder)?;
+    }
+    check_layout(folder)?;
+    for place in [folder.all_records(), folder.all_people()] {
+        make(&place, false)?;
+    }
+    tidy(folder);
+    Ok(())
+}
+
+/// A folder for its owner alone, if it is missing and to be made. The one above it has to be there: on a disk that is not mounted
+/// nothing should be made.
+fn make(place: &Path, create: bool) -> Result<()> {
+    if place.as_os_str().is_empty() {
+        return wrong("the path of the session folder is empty");
+    }
+    match fs::metadata(place) {
+        Ok(about) if about.is_dir() => return Ok(()),
+        Ok(_) => return wrong(format!("this is no folder: {}", place.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(at_open(&error, "the session folder cannot be looked at", place)),
+    }
+    if !create {
+        return wrong(format!("there is no such folder, and it was not to be created: {}", place.display()));
+    }
+    match make_private(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(at_open(&error, "the folder above the session folder does not exist", place))
+        }
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(at_open(&error, "the session folder cannot be made", place))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a folder that others can write to: a file they put there would be a session, of whatever principal they please.
+///
+/// Above it others may write if they cannot rename what is not theirs, as in `/tmp`.
+#[cfg(unix)]
+fn check_access(place: &Path, sticky_will_do: bool) -> Result<Metadata> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let about =
+        fs::metadata(place).map_err(|error| at_open(&error, "the session folder cannot be looked at", place))?;
+    let mode = about.permissions().mode();
+    if mode & 0o022 != 0 && !(sticky_will_do && mode & 0o1000 != 0) {
+        return wrong(format!(
+            "others than its owner can write to the session folder (mode {:o}), and could make sessions of their own; \
+             take that from them (chmod go-w): {}",
+            mode & 0o7777,
+            place.display()
+        ));
+    }
+    Ok(about)
+}
+
+#[cfg(not(unix))]
+fn check_access(place: &Path, _: bool) -> Result<Metadata> {
+    fs::metadata(place).map_err(|error| at_open(&error, "the session folder cannot be looked at", place))
+}
+
+/// Writes a file to see whether that can be done, and in whose name.
+fn check_writing(folder: &Folder, about: &Metadata) -> Result<()> {
+    let trial = folder.root.join(ASIDE);
+    let written = write::write(&trial, b"", false)
+        .and_then(|()| fs::metadata(&trial))
+        .and_then(|trial_about| fs::remove_file(&trial).map(|()| trial_about))
+        .map_err(|error| at_open(&error, "the session folder cannot be written to", &folder.root))?;
+    if same_owner(about, &written) {
+        return Ok(());
+    }
+    wrong(format!(
+        "the session folder belongs to another user, who could not read sessions made here: {}",
+        folder.root.display()
+    ))
+}
+
+#[cfg(unix)]
+fn same_owner(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    one.uid() == other.uid()
+}
+
+#[cfg(not(unix))]
+fn same_owner(_: &Metadata, _: &Metadata) -> bool {
+    true
+}
+
+/// The layout's number is written last: a folder that has it has everything.
+fn make_all(folder: &Folder) -> Result<()> {
+    let layout = folder.layout();
+    let fresh = !layout.try_exists().map_err(|error| at_open(&error, "the layout cannot be looked at", &layout))?;
+    if fresh {
+        check_empty(folder)?;
+    }
+    for place in [folder.all_records(), folder.all_people()] {
+        make(&place, true)?;
+    }
+    if !fresh {
+        return Ok(());
+    }
+    let aside = folder.root.join(ASIDE);
+    let text = format!("{LAYOUT_BEGINS}{LAYOUT}\n");
+    write::write(&aside, text.as_bytes(), folder.durable)
+        .and_then(|()| sync_made(folder))
+        .and_then(|()| fs::rename(&aside, &layout))
+        .and_then(|()| if folder.durable { sync(&folder.root) } else { Ok(()) })
+        .map_err(|error| at_open(&error, "the layout cannot be written", &layout))
+}
+
+fn sync_made(folder: &Folder) -> io::Result<()> {
+    if !folder.durable {
+        return Ok(());
+    }
+    sync(&folder.root)?;
+    folder.root.ancestors().skip(1).take(2).filter(|above| !above.as_os_str().is_empty()).try_for_each(sync)
+}
+
+/// Nothing of anybody else's. What an open that was cut off has made is ours.
+fn check_empty(folder: &Folder) -> Result<()> {
+    let names =
+        fs::read_dir(&folder.root).map_err(|error| at_open(&error, "the folder cannot be listed", &folder.root))?;
+    for name in names {
+        let name = name.map_err(|error| at_open(&error, "the folder cannot be listed", &folder.root))?.file_name();
+        if !matches!(name.to_str(), Some("locks" | "records" | "people" | ASIDE)) {
+            return wrong(format!(
+                "the folder was not made by this store; choose another namespace: {}",
+                folder.root.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_layout(folder: &Folder) -> Result<()> {
+    let layout = folder.layout();
+    let text = match fs::read_to_string(&layout) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return wrong(format!("the session folder is not complete: there is no {}", layout.display()));
+        }
+        Err(error) => return Err(at_open(&error, "the layout cannot be read", &layout)),
+    };
+    match text.trim_end().strip_prefix(LAYOUT_BEGINS).and_then(|number| number.parse::<u32>().ok()) {
+        Some(LAYOUT) => Ok(()),
+        Some(other) => wrong(format!(
+            "the session folder has layout {other}; this release reads and writes layout {LAYOUT}: {}",
+            folder.root.display()
+        )),
+        None => wrong(format!("this does not say which layout the session folder has: {}", layout.display())),
+    }
+}
+
+/// What is written aside is somebody's who has the lock, or nobody's.
+fn tidy(folder: &Folder) {
+    for shard in 0..=u8::MAX {
+        let aside = folder.aside(shard);
+        if aside.exists()
+            && let Ok(Some(_held)) = lock::take(&folder.lock(shard))
+            && let Err(error) = fs::remove_file(&aside)
+        {
+            tracing::debug!(%error, "a session that was left half written stays for now");
+        }
+    }
+}
+
+fn lock(path: &Path, deadline: Instant) -> Result<Held> {
+    loop {
+        match lock::take(path) {
+            Ok(Some(held)) => return Ok(held),
+            Ok(None) if Instant::now() < deadline => thread::sleep(RETRY),
+            Ok(None) => return Err(error::LOCKED),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                let text = "the file system of the session folder has no locks";
+                return Err(Error::new(ErrorKind::Config, format!("{text}: {}", path.display())).with_source(&error));
+            }
+            Err(error) => return Err(at_open(&error, "the session folder cannot be locked", path)),
+        }
+    }
+}

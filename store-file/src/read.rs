@@ -1,0 +1,37 @@
+//! The threads that load sessions. They take no lock.
+
+use std::sync::Arc;
+
+use session_core::{Record, StoreKey, Timestamp};
+use store_batch::{Answers, Item, Worker};
+
+use crate::folder::Folder;
+
+/// A load.
+pub(crate) struct Load {
+    pub(crate) key: StoreKey,
+    pub(crate) now: Timestamp,
+}
+
+impl Item for Load {
+    type Output = Option<Record>;
+
+    fn key(&self) -> Option<StoreKey> {
+        None
+    }
+
+    fn len(&self) -> usize {
+        StoreKey::LEN
+    }
+}
+
+/// One of the threads.
+pub(crate) struct Reader(pub(crate) Arc<Folder>);
+
+impl Worker for Reader {
+    type Item = Load;
+
+    fn run(&mut self, loads: &[Load]) -> Answers<Load> {
+        Ok(loads.iter().map(|load| self.0.load(&load.key, load.now)).collect())
+    }
+}

@@ -1,0 +1,133 @@
+//! What the tests of this store share.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::fs::{self, File};
+use std::future::{Future, poll_fn, ready};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::Poll;
+
+use session_core::{
+    Bytes, Call, Clock, Handle, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours,
+};
+use store_file::{FileStore, FileStoreBuilder};
+use tempfile::TempDir;
+
+pub(crate) const MANY: NonZeroU32 = NonZeroU32::MAX;
+
+/// A folder with room for sessions.
+pub(crate) struct Place {
+    pub(crate) directory: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    /// What the store is told.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// The folder of the namespace `sessions`.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.path().join("sessions")
+    }
+
+    pub(crate) fn builder(&self) -> FileStoreBuilder {
+        FileStore::builder(self.path())
+    }
+
+    pub(crate) async fn open(&self) -> FileStore {
+        self.builder().open().await.unwrap()
+    }
+
+    /// The file of session `n`.
+    pub(crate) fn record(&self, n: u32) -> PathBuf {
+        self.shard(n).join(Handle::from(key(n)).to_string())
+    }
+
+    /// The folder that session `n` is in.
+    pub(crate) fn shard(&self, n: u32) -> PathBuf {
+        self.root().join("records").join(shard_name(n))
+    }
+
+    /// The lock file of session `n`.
+    pub(crate) fn lock(&self, n: u32) -> PathBuf {
+        self.root().join("locks").join(shard_name(n))
+    }
+
+    /// As if somebody had been killed while he wrote session `n`.
+    pub(crate) fn half_written(&self, n: u32) -> PathBuf {
+        fs::create_dir_all(self.shard(n)).unwrap();
+        fs::write(self.shard(n).join("new"), "half").unwrap();
+        self.shard(n).join("new")
+    }
+
+    /// Somebody else's lock on the shard of session `n`.
+    pub(crate) fn locked(&self, n: u32) -> File {
+        let file = File::options().create(true).append(true).open(self.lock(n)).unwrap();
+        file.lock().unwrap();
+        file
+    }
+
+    /// Names of all entries in the index.
+    pub(crate) fn entries(&self) -> Vec<PathBuf> {
+        self.files("people")
+    }
+
+    /// All files below a folder of folders.
+    pub(crate) fn files(&self, name: &str) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for folder in fs::read_dir(self.root().join(name)).unwrap() {
+            files.extend(fs::read_dir(folder.unwrap().path()).unwrap().map(|file| file.unwrap().path()));
+        }
+        files
+    }
+}
+
+fn shard_name(n: u32) -> String {
+    format!("{:02x}", key(n).as_bytes()[0])
+}
+
+pub(crate) fn now() -> Call {
+    Call::new(SystemClock.now())
+}
+
+pub(crate) fn key(n: u32) -> StoreKey {
+    let mut bytes = [7; 32];
+    bytes[..4].copy_from_slice(&n.to_le_bytes());
+    StoreKey::from_bytes(bytes)
+}
+
+pub(crate) fn record(data: &[u8]) -> Record {
+    let now = SystemClock.now();
+    Record::new(Version::random(), now, now.plus(hours(1)), None, Bytes::copy_from_slice(data))
+}
+
+pub(crate) fn record_of(who: &str) -> Record {
+    let mut record = record(b"{}");
+    record.principal = Some(Principal::new(who).unwrap());
+    record
+}
+
+pub(crate) async fn put(store: &FileStore, n: u32, record: &Record) {
+    assert_eq!(store.create(&now(), &key(n), record).await.unwrap(), Outcome::Done);
+}
+
+pub(crate) async fn get(store: &FileStore, n: u32) -> Option<Record> {
+    store.load(&now(), &key(n)).await.unwrap()
+}
+
+pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Polls a future once, so that its call is queued, in this order, when this returns.
+pub(crate) async fn begin<'a, T: Send + 'a>(future: impl Future<Output = T> + Send + 'a) -> Pending<'a, T> {
+    let mut future: Pending<'a, T> = Box::pin(future);
+    match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+        Poll::Ready(answer) => Box::pin(ready(answer)),
+        Poll::Pending => future,
+    }
+}

@@ -1,0 +1,261 @@
+//! What the suite cannot know of a cluster: what lies on which node, and what happens when nodes or slots change under the store.
+//! Orders are made by doing a writer's or a healer's steps one by one, with the store's own scripts.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use conformance::proxy::Proxy;
+use conformance::server::{self, Server};
+use session_core::Outcome::{Conflict, Done, Exists};
+use session_core::{
+    Bytes, Call, Clock as _, ErrorKind, Principal, Record, SessionId, Store as _, StoreKey, SystemClock, Version,
+    hours, seconds,
+};
+use store_redis::RedisStore;
+use store_redis::redis::{self, Cmd, FromRedisValue};
+
+mod entries;
+mod moves;
+#[path = "../common/nodes.rs"]
+mod nodes;
+
+use moves::Move;
+use nodes::{Node, Nodes, Slots};
+
+const NAMESPACE: &str = "own_tests";
+const LIMIT: NonZeroU32 = NonZeroU32::new(1000).expect("it is not zero");
+
+/// As in `apart.rs`, in ms.
+const TIMES: &str = "local LEASE, MARGIN, GRACE = 360000, 600000, 1020000\n";
+const LEASE: i64 = 360_000;
+const MARGIN: i64 = 600_000;
+
+/// A cluster, a store on it, and connections to look behind the store.
+struct Bench {
+    server: Server,
+    store: RedisStore,
+    nodes: Nodes,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let server = server::redis_cluster().await.unwrap();
+        let store = RedisStore::builder(server.url()).unwrap().namespace(NAMESPACE).open().await.unwrap();
+        let nodes = Nodes::of(&server).await.unwrap();
+        Self { server, store, nodes }
+    }
+
+    async fn ask<T: FromRedisValue>(&mut self, command: &[&[u8]]) -> T {
+        self.nodes.ask(&cmd(command)).await.unwrap()
+    }
+
+    /// When the entry goes at the latest, if there is one.
+    async fn entry(&mut self, who: &Principal, key: &StoreKey) -> Option<i64> {
+        self.ask(&[b"ZSCORE", &index(who), key.as_bytes()]).await
+    }
+
+    async fn doubt(&mut self, who: &Principal, key: &StoreKey) -> Option<i64> {
+        self.ask(&[b"ZSCORE", &index(who), &doubt(key)]).await
+    }
+
+    /// The first step of a writer: the entry. Answers its node's time.
+    async fn enter(&mut self, who: &Principal, key: &StoreKey, until: i64) -> Vec<u8> {
+        let script = [COMMON, include_str!("../../src/scripts/enter.lua")].concat();
+        self.ask(&[b"EVAL", script.as_bytes(), b"1", &index(who), key.as_bytes(), until.to_string().as_bytes()]).await
+    }
+
+    /// The second: the record, as the bytes of another one of theirs.
+    async fn create(&mut self, key: &StoreKey, like: &[u8], record: &Record, until: i64, at: &[u8]) -> redis::Value {
+        let apart = include_str!("../../src/scripts/apart.lua");
+        let script = [COMMON, TIMES, apart, include_str!("../../src/scripts/create.lua")].concat();
+        let (now, expiry) = (SystemClock.now().as_millis().to_string(), record.expires_at.as_millis().to_string());
+        let who = record.principal.as_ref().unwrap().as_str().as_bytes();
+        let (name, until) = (name(key), until.to_be_bytes());
+        let arguments: [&[u8]; 6] = [now.as_bytes(), like, expiry.as_bytes(), &until, who, at];
+        self.ask(&[&[b"EVAL", script.as_bytes(), b"1", &name[..]], &arguments[..]].concat()).await
+    }
+
+    async fn listed(&self, who: &Principal) -> Vec<StoreKey> {
+        let mut keys: Vec<_> =
+            self.store.sessions_of(&call(), who, LIMIT).await.unwrap().into_iter().map(|(key, _)| key).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// A stored record of theirs, its bytes, and its entry's instant.
+    async fn stored(&mut self, who: &Principal) -> (Record, Vec<u8>, i64) {
+        let (key, record) = (key(), record(Some(who)));
+        assert_eq!(self.store.create(&call(), &key, &record).await.unwrap(), Done);
+        let bytes: Vec<u8> = self.ask(&[b"GET", &name(&key)]).await;
+        let until = self.entry(who, &key).await.unwrap();
+        assert_eq!(bytes[25..33], until.to_be_bytes());
+        assert_eq!(self.store.delete(&call(), &key, None).await.unwrap(), Done);
+        (record, bytes, until)
+    }
+
+    async fn slot(&mut self, name: &[u8]) -> u16 {
+        self.ask(&[b"CLUSTER", b"KEYSLOT", name]).await
+    }
+
+    /// The place of the node that serves a slot.
+    async fn owner(&mut self, slot: u16) -> usize {
+        let slots: Slots = self.ask(&[b"CLUSTER", b"SLOTS"]).await;
+        let (.., (host, port, ..)) =
+            slots.into_iter().find(|(first, last, _)| (*first..=*last).contains(&slot)).unwrap();
+        let address = format!("{host}:{port}");
+        self.nodes.0.iter().position(|node| node.address == address).unwrap()
+    }
+}
+
+const COMMON: &str = include_str!("../../src/scripts/common.lua");
+
+fn cmd(command: &[&[u8]]) -> Cmd {
+    let mut cmd = Cmd::new();
+    for part in command {
+        cmd.arg(*part);
+    }
+    cmd
+}
+
+fn key() -> StoreKey {
+    StoreKey::derive("id", &SessionId::random())
+}
+
+fn call() -> Call {
+    Call::new(SystemClock.now())
+}
+
+fn record(principal: Option<&Principal>) -> Record {
+    let now = SystemClock.now();
+    Record::new(Version::random(), now, now.plus(hours(24)), principal.cloned(), Bytes::from_static(b"{}"))
+}
+
+fn somebody() -> Principal {
+    Principal::new(format!("{:?}", Version::random())).unwrap()
+}
+
+fn name(key: &StoreKey) -> Vec<u8> {
+    [format!("{NAMESPACE}:s:").as_bytes(), key.as_bytes()].concat()
+}
+
+fn index(who: &Principal) -> Vec<u8> {
+    format!("{NAMESPACE}:p:{}", who.as_str()).into_bytes()
+}
+
+fn doubt(key: &StoreKey) -> Vec<u8> {
+    [b"?", &key.as_bytes()[..]].concat()
+}
+
+async fn tell(node: &mut Node, command: &[&[u8]]) {
+    cmd(command).exec_async(&mut node.connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn scripts_that_one_node_has_lost_are_sent_again() {
+    let mut bench = Bench::new().await;
+    let ann = somebody();
+    let keys: Vec<_> = (0..12).map(|_| key()).collect();
+    for flushed in 0..bench.nodes.0.len() {
+        for key in &keys {
+            let _ = bench.store.delete(&call(), key, None).await.unwrap();
+        }
+        tell(&mut bench.nodes.0[flushed], &[b"SCRIPT", b"FLUSH"]).await;
+        for key in &keys {
+            let first = record(Some(&ann));
+            assert_eq!(bench.store.create(&call(), key, &first).await.unwrap(), Done);
+            assert_eq!(bench.store.create(&call(), key, &record(Some(&ann))).await.unwrap(), Exists);
+            assert_eq!(bench.store.touch(&call(), key, first.expires_at.plus(hours(100))).await.unwrap(), Done);
+        }
+        assert_eq!(bench.listed(&ann).await.len(), keys.len());
+    }
+    let flush = [&b"SCRIPT"[..], b"FLUSH"];
+    for node in &mut bench.nodes.0 {
+        tell(node, &flush).await;
+    }
+    assert_eq!(bench.store.delete_all(&call(), &ann, Some(&keys[0])).await.unwrap(), 11);
+}
+
+#[tokio::test]
+async fn a_silent_node_holds_up_no_session_on_another() {
+    let mut bench = Bench::new().await;
+    let limit = seconds(2);
+    let mut builder = RedisStore::builder(bench.server.url()).unwrap().namespace(NAMESPACE).timeout(limit);
+    let mut proxies = Vec::new();
+    for node in &bench.nodes.0 {
+        let proxy = Proxy::before(&node.address).await.unwrap();
+        builder = builder.node_at(&node.address, &proxy.address().to_string());
+        proxies.push(proxy);
+    }
+    let store = builder.open().await.unwrap();
+    let mut keys = vec![Vec::new(); 3];
+    for _ in 0..30 {
+        let (key, record) = (key(), record(None));
+        assert_eq!(store.create(&call(), &key, &record).await.unwrap(), Done);
+        let slot = bench.slot(&name(&key)).await;
+        keys[bench.owner(slot).await].push(key);
+    }
+    proxies[0].stall();
+    let silent = keys[0][0];
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.load(&call(), &silent).await }
+    });
+    let begun = Instant::now();
+    for key in keys[1].iter().chain(&keys[2]) {
+        assert!(store.load(&call(), key).await.unwrap().is_some());
+    }
+    assert!(begun.elapsed() < limit / 2, "other nodes' sessions took {:?}", begun.elapsed());
+    assert_eq!(waiting.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+    // Its slot is another's now. The call that gave up on it has had a look, or the next one will.
+    let slot = bench.slot(&name(&silent)).await;
+    Move { slot, from: 0, to: 1 }.all(&mut bench.nodes, bench.server.password()).await;
+    let mut silences = 0;
+    while store.load(&call(), &silent).await.is_err() {
+        silences += 1;
+        assert!(silences < 3, "the slot has moved away from the silent node, and calls do not follow");
+    }
+    // A node that is known to be gone is no different.
+    let silent = *keys[0].iter().find(|key| **key != silent).unwrap();
+    proxies[0].cut();
+    let begun = Instant::now();
+    assert_eq!(store.load(&call(), &silent).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    for key in keys[1].iter().chain(&keys[2]) {
+        assert!(store.load(&call(), key).await.unwrap().is_some());
+    }
+    assert!(begun.elapsed() < limit + Duration::from_millis(500));
+    proxies[0].pass();
+    let begun = Instant::now();
+    while store.load(&call(), &silent).await.is_err() {
+        assert!(begun.elapsed() < 3 * limit, "the node is back, and its sessions are not");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_and_a_single_server_are_not_taken_for_each_other() {
+    let bench = Bench::new().await;
+    let single = format!("redis://:{}@{}", bench.server.password(), bench.server.address());
+    let error = RedisStore::connect(&single).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    for word in ["redis+cluster://", "`cluster`"] {
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    // The same address, said to be a cluster's: one node is enough to find the others.
+    let store = RedisStore::builder(&single).unwrap().cluster(true).namespace(NAMESPACE).open().await.unwrap();
+    let (key, first) = (key(), record(None));
+    assert_eq!(store.create(&call(), &key, &first).await.unwrap(), Done);
+    assert_eq!(bench.store.load(&call(), &key).await.unwrap(), Some(first));
+    let wrong = RedisStore::builder(&format!("{single}/3")).unwrap().cluster(true).open().await.unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Config, "{wrong}");
+    drop(bench);
+
+    let one = server::redis().await.unwrap();
+    let url = format!("redis+cluster://:{}@{}", one.password(), one.address());
+    let error = RedisStore::connect(&url).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(error.to_string().contains("not part of a cluster"), "{error}");
+    let error = RedisStore::connect("redis+cluster://:xyzzy@127.0.0.1:1?timeout=1000").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(!format!("{error:?}").contains("xyzzy"));
+}
