@@ -38,6 +38,7 @@ pub(crate) fn failed(error: &Error) -> Response {
         ErrorKind::Conflict => "another request was faster",
         ErrorKind::Gone => "the session has ended or moved",
         ErrorKind::Unavailable => "the session store is unavailable",
+        ErrorKind::Unsupported => "this session store cannot do that",
         _ => "internal error",
     };
     refused(guard::status(error), text)

@@ -53,9 +53,14 @@ pub(crate) fn failed(error: &Error) -> Response {
     (status(error), Extension(Failed(error.clone()))).into_response()
 }
 
-/// The status for an error of the session: the layer's, but what is too large is the client's own doing.
+/// The status for an error of the session: the layer's, but what is too large is the client's own doing, and what the
+/// chosen store cannot do is nobody's fault.
 pub(crate) fn status(error: &Error) -> StatusCode {
-    if error.kind() == ErrorKind::TooLarge { StatusCode::PAYLOAD_TOO_LARGE } else { error.status() }
+    match error.kind() {
+        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        _ => error.status(),
+    }
 }
 
 /// Puts `page` into `response`, whose cookies and caching rules stay.

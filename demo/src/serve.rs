@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use axum::Router;
 use session_core::{Manager, days, hours, minutes};
-use session_tower::{CookieOptions, SessionLayer};
+use session_tower::{CookieOptions, KeyRing, SessionLayer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::{api, guard, shop, store};
+use crate::{api, guard, keys, shop, store};
 
 /// How long running requests may take to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -40,11 +40,14 @@ impl fmt::Display for Wrong {
 pub(crate) async fn run(listen: &str, store_url: &str) -> Result<(), Wrong> {
     // First what is wrong without any trace being left: a port that is taken makes no database file.
     let (listener, address) = bind(listen).await?;
+    let keys = keys::given().map_err(|error| Wrong(format!("the session keys: {}", line(&error))))?;
+    keys::register(keys.clone()).map_err(|error| Wrong(line(&error)))?;
     let place =
         store::connect(store_url).await.map_err(|error| Wrong(format!("the sessions' store: {}", line(&error))))?;
     let wrong = |error: &dyn fmt::Display| Wrong(format!("the sessions: {error}"));
     let manager = manager(&place).map_err(|error| wrong(&error))?;
-    let app = app(Served { manager: manager.clone(), place }, address).map_err(|error| wrong(&error))?;
+    let cookie = cookie(address, &place, keys.as_ref());
+    let app = app(Served { manager: manager.clone(), place }, cookie).map_err(|error| wrong(&error))?;
     tokio::spawn(manager.sweep(SWEEP, tokio::time::sleep));
     println!("listening on http://{address}");
 
@@ -101,9 +104,17 @@ fn manager(place: &store::Place) -> session_core::Result<Manager> {
         .build()
 }
 
-fn app(served: Served, address: SocketAddr) -> session_tower::Result<Router> {
+fn cookie(address: SocketAddr, place: &store::Place, keys: Option<&KeyRing>) -> CookieOptions {
     // Browsers other than Safari accept `Secure` cookies from http://localhost, but none surely from http://127.0.0.1.
     let cookie = if address.ip().is_loopback() { CookieOptions::new().insecure() } else { CookieOptions::new() };
+    match keys {
+        // A session that is in its cookie is sealed, and needs no signature.
+        Some(keys) if place.name != "cookie" => cookie.signed(keys),
+        _ => cookie,
+    }
+}
+
+fn app(served: Served, cookie: CookieOptions) -> session_tower::Result<Router> {
     let sessions = SessionLayer::builder().session(served.manager.clone(), cookie).on_error(guard::failed).build()?;
     let app = Router::new().merge(shop::routes()).merge(api::routes()).fallback(shop::not_found).with_state(served);
     Ok(guard::around(app.layer(sessions)))

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use common::place::Place;
-use common::walk::trials;
+use common::walk::{Backing, trials};
 use conformance::server::{ALL, Server, Start, blocking};
 use libtest_mimic::Arguments;
 
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let servers: Vec<Arc<OnceLock<Server>>> = ALL.iter().map(|_| Arc::default()).collect();
     let walk = ALL.iter().zip(&servers).flat_map(|(&(name, start), server)| {
         let server = Arc::clone(server);
-        trials(name, true, move |step| place(&server, start, step))
+        trials(name, Backing::Lasting, move |step| place(&server, start, step))
     });
     let conclusion = libtest_mimic::run(&Arguments::from_args(), walk.collect());
     drop(servers);

@@ -1,5 +1,6 @@
 //! The contract between sessions and databases.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -217,12 +218,15 @@ impl Page {
 ///
 /// A wrapper keeps the promises or takes the capability away. It passes `call` on unchanged and never retries a write
 /// under another version: only the identical call is safe to send again.
+///
+/// A store is [`Any`], so whoever is handed one behind a pointer can find out which it is: `session-http` serves
+/// cookie sessions by that.
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a session store",
     note = "implement `session_core::Store` with `#[async_trait]`; `Arc<S>` and `Box<S>` of a store are stores"
 )]
-pub trait Store: Debug + Send + Sync + 'static {
+pub trait Store: Any + Debug + Send + Sync {
     /// What this store can do. Constant over its life.
     fn capabilities(&self) -> Capabilities;
 

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::derive::{ID, Key, Root, Use};
 use crate::seal::Sealer;
 use crate::sign::Signer;
-use crate::source;
+use crate::source::{self, Reason};
 
 /// The shortest secret: as long as the keys that are made from it.
 const SHORTEST: usize = 32;
@@ -39,7 +39,7 @@ impl KeyRing {
     /// # Errors
     /// [`ErrorKind::Config`] if it is shorter, or one byte repeated.
     pub fn new(secret: &[u8]) -> Result<Self> {
-        Self::of(&[secret])
+        Self::of(&[secret]).map_err(refused)
     }
 
     /// The same ring with an older key behind the others: it opens what it once sealed, and seals nothing.
@@ -48,7 +48,7 @@ impl KeyRing {
     /// [`ErrorKind::Config`] as from [`new`](Self::new), for a key that is in the ring already, and for a ninth one.
     pub fn and(self, older: &[u8]) -> Result<Self> {
         let mut roots = self.0.to_vec();
-        add(&mut roots, older)?;
+        add(&mut roots, older).map_err(refused)?;
         Ok(Self(roots.into()))
     }
 
@@ -59,9 +59,7 @@ impl KeyRing {
     /// # Errors
     /// [`ErrorKind::Config`] if a key is no base64, or is none that [`new`](Self::new) and [`and`](Self::and) take, or there is none.
     pub fn from_base64(text: &str) -> Result<Self> {
-        let keys = source::keys(text)?;
-        let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
-        Self::of(&keys)
+        Self::read(text).map_err(refused)
     }
 
     /// The ring in a file: a key in base64 on each line, the current one first. `#` begins a remark.
@@ -88,8 +86,7 @@ impl KeyRing {
     /// [`ErrorKind::Config`] as from [`from_env`](Self::from_env), naming the variable.
     pub fn from_env_var(name: &str) -> Result<Self> {
         let text = source::variable(name)?;
-        Self::from_base64(&text)
-            .map_err(|error| Error::new(ErrorKind::Config, format!("{name}: {}", source::reason(&error))))
+        Self::read(&text).map_err(|reason| Error::new(ErrorKind::Config, format!("{name}: {reason}")))
     }
 
     /// A ring of one random key that nobody else has: what it sealed or signed is worthless after a restart,
@@ -102,13 +99,19 @@ impl KeyRing {
         Self(Arc::new([Root::new(&*secret)]))
     }
 
-    fn of(secrets: &[&[u8]]) -> Result<Self> {
+    fn read(text: &str) -> Result<Self, Reason> {
+        let keys = source::keys(text)?;
+        let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
+        Self::of(&keys)
+    }
+
+    fn of(secrets: &[&[u8]]) -> Result<Self, Reason> {
         let mut roots = Vec::new();
         for secret in secrets {
             add(&mut roots, secret)?;
         }
         if roots.is_empty() {
-            return Err(Error::fixed(ErrorKind::Config, "there is no key"));
+            return Err("there is no key");
         }
         Ok(Self(roots.into()))
     }
@@ -135,20 +138,23 @@ impl KeyRing {
     }
 }
 
-fn add(roots: &mut Vec<Root>, secret: &[u8]) -> Result<()> {
-    let refuse = |message| Err(Error::fixed(ErrorKind::Config, message));
+const fn refused(reason: Reason) -> Error {
+    Error::fixed(ErrorKind::Config, reason)
+}
+
+fn add(roots: &mut Vec<Root>, secret: &[u8]) -> Result<(), Reason> {
     if secret.len() < SHORTEST {
-        return refuse("a key has at least 32 bytes");
+        return Err("a key has at least 32 bytes");
     }
     if secret.iter().all(|byte| *byte == secret[0]) {
-        return refuse("a key is random: this one is one byte repeated");
+        return Err("a key is random: this one is one byte repeated");
     }
     let root = Root::new(secret);
     if roots.iter().any(|known| known.is(&root)) {
-        return refuse("a key stands twice in the ring");
+        return Err("a key stands twice in the ring");
     }
     if roots.len() == MOST {
-        return refuse("a ring has at most 8 keys");
+        return Err("a ring has at most 8 keys");
     }
     roots.push(root);
     Ok(())

@@ -12,20 +12,21 @@ use zeroize::Zeroizing;
 /// A file of 8 keys is far shorter; a wrong one may be a disk.
 const LONGEST_FILE: u64 = 64 * 1024;
 
+/// Why keys are refused, for an error of whoever knows where they came from. It never quotes one.
+pub(crate) type Reason = &'static str;
+
 /// The keys in a text: base64, apart by commas or white space.
-pub(crate) fn keys(text: &str) -> Result<Vec<Zeroizing<Vec<u8>>>> {
+pub(crate) fn keys(text: &str) -> Result<Vec<Zeroizing<Vec<u8>>>, Reason> {
     let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
     words.map(decode).collect()
 }
 
-fn decode(word: &str) -> Result<Zeroizing<Vec<u8>>> {
+fn decode(word: &str) -> Result<Zeroizing<Vec<u8>>, Reason> {
     let alphabet = if word.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let decoded = GeneralPurpose::new(alphabet, config).decode(word);
     // What the decoder says quotes bytes of the key.
-    decoded
-        .map(Zeroizing::new)
-        .map_err(|_| Error::fixed(ErrorKind::Config, "a key is not base64; `openssl rand -base64 32` makes one"))
+    decoded.map(Zeroizing::new).map_err(|_| "a key is not base64; `openssl rand -base64 32` makes one")
 }
 
 /// The text of a file, without its remarks.
@@ -69,10 +70,4 @@ pub(crate) fn variable(name: &str) -> Result<Zeroizing<String>> {
         )),
         Err(std::env::VarError::NotUnicode(_)) => Err(Error::new(ErrorKind::Config, format!("{name} is not base64"))),
     }
-}
-
-/// What an error says, without the words that every one of its kind begins with.
-pub(crate) fn reason(error: &Error) -> String {
-    let text = error.to_string();
-    text.split_once(": ").map_or(text.clone(), |(_, reason)| reason.to_owned())
 }

@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use futures_util::future::{join_all, try_join_all};
-use session_core::{Commit, Error, ErrorKind, Opened, Result, Session};
+use futures_util::future::join_all;
+use session_core::{Error, ErrorKind, Result, Session};
 
 use crate::committed::Committed;
-use crate::parse::Candidates;
-use crate::set::Named;
+use crate::named::{Named, Open};
 use crate::{CookieOptions, SessionSet, SetCookie};
 
 /// The sessions of one request, from its `Cookie` header to the response's `Set-Cookie`.
@@ -53,7 +52,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Slot {
-    session: OnceLock<Session>,
+    opened: OnceLock<Open>,
     /// Whoever opens it holds this, so that it is loaded once.
     opening: async_lock::Mutex<()>,
     /// The cookie's options for this response. Boxed, for it is seldom there.
@@ -62,8 +61,11 @@ struct Slot {
 
 impl Slot {
     fn options(&self, named: &Named) -> CookieOptions {
-        let own = self.options.lock().unwrap_or_else(PoisonError::into_inner);
-        own.as_deref().unwrap_or(&named.options).clone()
+        self.own_options().unwrap_or_else(|| named.options.clone())
+    }
+
+    fn own_options(&self) -> Option<CookieOptions> {
+        self.options.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned()
     }
 }
 
@@ -112,16 +114,16 @@ impl Exchange {
 
     async fn open_at<'h>(&self, index: usize, cookies: impl IntoIterator<Item = &'h [u8]>) -> Result<Session> {
         let (named, slot) = self.slot(index);
-        if let Some(session) = slot.session.get() {
-            return Ok(session.clone());
+        if let Some(open) = slot.opened.get() {
+            return Ok(open.session.clone());
         }
-        let found = Candidates::find(cookies, &named.cookie);
+        let found = named.find(cookies);
         let turn = slot.opening.lock().await;
-        let session = match slot.session.get() {
-            Some(session) => session.clone(),
+        let session = match slot.opened.get() {
+            Some(open) => open.session.clone(),
             None => {
                 let opened = named.open(found).await.inspect_err(|_| self.0.failed.store(true, Ordering::SeqCst))?;
-                slot.session.get_or_init(|| opened).clone()
+                slot.opened.get_or_init(|| opened).session.clone()
             }
         };
         drop(turn);
@@ -137,6 +139,9 @@ impl Exchange {
     /// Changes how this response sends the cookie of the session `name`, if it sends it.
     ///
     /// All may change but the cookie's name. A cookie on another path or domain is a second one beside the usual.
+    /// What [`max_age`](CookieOptions::max_age) or [`persistent`](CookieOptions::persistent) asks for, the session takes over:
+    /// it stays persistent and lies unused for no longer, so that later responses agree with this one.
+    /// Whether ids are [`signed`](CookieOptions::signed) is decided for all responses; it does not change here.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no session `name`, or if browsers would reject the cookie.
@@ -159,7 +164,7 @@ impl Exchange {
     /// Forgets all that was not saved, and stores nothing from here on: for a handler that panicked or was cancelled.
     pub fn abandon(&self) {
         self.0.abandoned.store(true, Ordering::SeqCst);
-        self.opened().for_each(|(_, _, session)| session.discard());
+        self.opened().for_each(|(_, _, open)| open.session.discard());
     }
 
     /// Stores all sessions that changed, at the same time, and says what the response's head needs.
@@ -173,12 +178,12 @@ impl Exchange {
         let (first, second) = (opened.next(), opened.next());
         match (first, second) {
             (None, _) => {}
-            (Some(only), None) => committed.add(only.0.manager.name(), only.2, close(only).await),
+            (Some(only), None) => committed.add(only.0.manager.name(), &only.2.session, close(only).await),
             (Some(first), Some(second)) => {
                 let all = [first, second].into_iter().chain(opened).collect::<Vec<_>>();
                 let closed = join_all(all.iter().copied().map(close)).await;
-                for ((named, _, session), closed) in all.into_iter().zip(closed) {
-                    committed.add(named.manager.name(), session, closed);
+                for ((named, _, open), closed) in all.into_iter().zip(closed) {
+                    committed.add(named.manager.name(), &open.session, closed);
                 }
             }
         }
@@ -190,9 +195,9 @@ impl Exchange {
     /// Most requests only read, and for those no future has to be kept alive when the client hangs up.
     pub fn commit_at_once(&self) -> Option<Committed> {
         let mut committed = self.begin_commit();
-        for (named, slot, session) in self.opened() {
-            let commit = named.manager.close_at_once(session)?;
-            committed.add(named.manager.name(), session, named.announce(slot, commit));
+        for (named, slot, open) in self.opened() {
+            let commit = named.manager.close_at_once(&open.session)?;
+            committed.add(named.manager.name(), &open.session, named.announce(|| slot.options(named), open, commit));
         }
         Some(committed)
     }
@@ -201,6 +206,12 @@ impl Exchange {
         self.0.closed.store(true, Ordering::SeqCst);
         if self.0.abandoned.load(Ordering::SeqCst) {
             self.abandon();
+        } else {
+            for (named, slot, open) in self.opened() {
+                if let Some(options) = slot.own_options() {
+                    named.keep_in_step(&options, &open.session);
+                }
+            }
         }
         let mut committed = Committed::default();
         if self.0.failed.load(Ordering::SeqCst) {
@@ -216,73 +227,21 @@ impl Exchange {
 
     fn opened(&self) -> impl Iterator<Item = OpenSlot<'_>> {
         let slots = (0..self.0.set.named.len()).map(|index| self.slot(index));
-        slots.filter_map(|(named, slot)| slot.session.get().map(|session| (named, slot, session)))
+        slots.filter_map(|(named, slot)| slot.opened.get().map(|open| (named, slot, open)))
     }
 }
 
-type OpenSlot<'e> = (&'e Named, &'e Slot, &'e Session);
+type OpenSlot<'e> = (&'e Named, &'e Slot, &'e Open);
 
-async fn close((named, slot, session): OpenSlot<'_>) -> Result<Option<SetCookie>> {
-    let commit = named.manager.close(session).await?;
-    named.announce(slot, commit)
-}
-
-impl Named {
-    /// The line that tells the client, if it must be told.
-    fn announce(&self, slot: &Slot, commit: Commit) -> Result<Option<SetCookie>> {
-        match commit {
-            Commit::Unchanged => Ok(None),
-            Commit::Issue(ticket) => self.issue(&slot.options(self), &ticket).map(Some),
-            Commit::Clear => self.clear(&slot.options(self)).map(Some),
-            Commit::Extended(ticket) => {
-                let options = slot.options(self);
-                // A cookie that ends with the browser has no time in it that could move.
-                let persistent = ticket.persistent || options.max_age.is_some();
-                persistent.then(|| self.issue(&options, &ticket)).transpose()
-            }
-        }
-    }
-
-    /// The session that the client means by these values.
-    async fn open(&self, found: Candidates<'_>) -> Result<Session> {
-        match found.well_formed() {
-            [] => self.manager.open(found.malformed()).await,
-            [only] => self.manager.open(Some(only)).await,
-            several => Box::pin(self.open_one_of(several)).await,
-        }
-    }
-
-    async fn open_one_of(&self, values: &[&str]) -> Result<Session> {
-        let mut sessions = try_join_all(values.iter().map(|value| self.manager.open(Some(value)))).await?;
-        let live = sessions.iter().filter(|session| session.opened() == Opened::Resumed).count();
-        if live > 1 {
-            tracing::warn!(
-                cookie = %self.cookie,
-                "a client sent {live} live sessions under one name: a neighbouring host may be planting cookies; none is used"
-            );
-            return self.manager.open(None).await;
-        }
-        // Of several dead ones, that which knows most: where it moved or ended, no new cookie must be set.
-        let best = (0..sessions.len()).max_by_key(|&at| (rank(sessions[at].opened()), std::cmp::Reverse(at)));
-        Ok(sessions.swap_remove(best.unwrap_or(0)))
-    }
-}
-
-fn rank(opened: Opened) -> u8 {
-    match opened {
-        Opened::Resumed => 5,
-        Opened::Moved => 4,
-        Opened::Ended => 3,
-        Opened::Expired => 2,
-        Opened::Undecodable => 1,
-        _ => 0,
-    }
+async fn close((named, slot, open): OpenSlot<'_>) -> Result<Option<SetCookie>> {
+    let commit = named.manager.close(&open.session).await?;
+    named.announce(|| slot.options(named), open, commit)
 }
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
-            .field("opened", &self.opened().map(|(_, _, session)| session).collect::<Vec<_>>())
+            .field("opened", &self.opened().map(|(_, _, open)| &open.session).collect::<Vec<_>>())
             .field("closed", &self.0.closed)
             .field("abandoned", &self.0.abandoned)
             .field("failed", &self.0.failed)

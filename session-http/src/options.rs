@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use session_core::{Result, days};
+use session_crypto::KeyRing;
 
 mod check;
 
@@ -58,7 +59,7 @@ impl From<SameSite> for cookie::SameSite {
 /// ```
 ///
 /// [`ErrorKind::Config`]: session_core::ErrorKind::Config
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct CookieOptions {
     pub(crate) name: Option<Cow<'static, str>>,
@@ -70,6 +71,9 @@ pub struct CookieOptions {
     pub(crate) partitioned: bool,
     /// The most that a persistent cookie may live; without it the cookie ends with the browser.
     pub(crate) max_age: Option<Duration>,
+    /// The keys that sign the id.
+    pub(crate) signing: Option<KeyRing>,
+    pub(crate) accept_unsigned: bool,
 }
 
 impl Default for CookieOptions {
@@ -96,6 +100,8 @@ impl CookieOptions {
             same_site: SameSite::Lax,
             partitioned: false,
             max_age: None,
+            signing: None,
+            accept_unsigned: false,
         }
     }
 
@@ -152,6 +158,8 @@ impl CookieOptions {
     }
 
     /// As [`persistent`](Self::persistent), but the browser keeps the cookie for at most `at_most`: 1 second to 400 days.
+    ///
+    /// The session lies unused for no longer than that either, so that `Max-Age` and the record's expiry say the same.
     pub fn max_age(mut self, at_most: Duration) -> Self {
         self.max_age = Some(at_most);
         self
@@ -169,6 +177,34 @@ impl CookieOptions {
     /// is called by the logical name alone, since `__Host-` demands `Secure`. A warning is logged at start.
     pub fn insecure(mut self) -> Self {
         self.secure = false;
+        self
+    }
+
+    /// Signs the id: with HMAC-SHA256, by the first key of `ring`. What no key of the ring has signed is not looked up, so that
+    /// made-up ids cost the store nothing; the session then opens as [`Undecodable`](session_core::Opened::Undecodable).
+    ///
+    /// A cookie that an older key has signed is sent again under the first one. An id has 256 random bits and is safe without:
+    /// this spares the store. A [`CookieStore`](crate::CookieStore) seals its cookies anyway and takes no signatures.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    /// use session_crypto::KeyRing;
+    /// use session_http::{CookieOptions, SessionSet};
+    ///
+    /// # let (today, last_year) = ((0..32).collect::<Vec<u8>>(), (1..33).collect::<Vec<u8>>());
+    /// let ring = KeyRing::new(&today)?.and(&last_year)?; // or KeyRing::from_env()?
+    /// let set = SessionSet::new(Manager::new(NullStore), CookieOptions::new().signed(&ring))?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    pub fn signed(mut self, ring: &KeyRing) -> Self {
+        self.signing = Some(ring.clone());
+        self
+    }
+
+    /// Takes ids without a signature, too, and sends them again signed: while cookies from before [`signed`](Self::signed) are
+    /// out there, and no longer, because meanwhile made-up ids are looked up again.
+    pub fn accept_unsigned(mut self) -> Self {
+        self.accept_unsigned = true;
         self
     }
 

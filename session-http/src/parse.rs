@@ -4,8 +4,6 @@
 //! names are compared as they are, because a browser enforces the `__Host-` prefix on the raw bytes: trimming
 //! Unicode's spaces or decoding `%5F` would let a sibling domain's `\u{2000}__Host-id` pass for ours.
 
-use session_core::SessionId;
-
 /// The most values of one name that are looked at. More than two never come from an honest browser,
 /// and each may cost a round trip to the store.
 const MOST: usize = 4;
@@ -15,61 +13,46 @@ const MOST: usize = 4;
 pub(crate) struct Candidates<'h> {
     values: [&'h str; MOST],
     len: usize,
-    malformed: Option<&'h str>,
+    others: bool,
 }
 
 impl<'h> Candidates<'h> {
-    /// What the header `lines` say about the cookie `name`: its first few distinct values.
-    pub(crate) fn find(lines: impl IntoIterator<Item = &'h [u8]>, name: &str) -> Self {
+    /// What the header `lines` say about the cookie `name`: the first few distinct ones of its `usable` values.
+    pub(crate) fn find(lines: impl IntoIterator<Item = &'h [u8]>, name: &str, usable: impl Fn(&str) -> bool) -> Self {
         let mut found = Self::default();
         for line in lines {
             for pair in line.split(|&b| b == b';') {
                 if let Some(value) = value_of(pair, name.as_bytes()) {
-                    found.add(value);
+                    found.add(value, &usable);
                 }
             }
         }
         found
     }
 
-    fn add(&mut self, value: &'h [u8]) {
+    fn add(&mut self, value: &'h [u8], usable: impl Fn(&str) -> bool) {
         let Ok(value) = std::str::from_utf8(value) else { return };
-        if !could_be_id(value) {
-            self.malformed.get_or_insert(value);
-        } else if self.len < MOST && !self.well_formed().contains(&value) {
+        if self.len == MOST || self.usable().contains(&value) {
+            return;
+        }
+        if usable(value) {
             self.values[self.len] = value;
             self.len += 1;
+        } else {
+            self.others = true;
         }
     }
 
-    /// Distinct values that could be ids, in the client's order.
-    pub(crate) fn well_formed(&self) -> &[&'h str] {
+    /// Distinct usable values, in the client's order.
+    pub(crate) fn usable(&self) -> &[&'h str] {
         &self.values[..self.len]
     }
 
-    /// A value that is no id, if there was one.
-    pub(crate) fn malformed(&self) -> Option<&'h str> {
-        self.malformed
+    /// Whether there was a value that is of no use.
+    pub(crate) const fn has_others(&self) -> bool {
+        self.others
     }
 }
-
-/// Whether `value` has an id's length and alphabet. Decoding it is left to the manager.
-fn could_be_id(value: &str) -> bool {
-    value.len() == SessionId::ENCODED_LEN && value.bytes().all(|b| IN_ALPHABET[usize::from(b)])
-}
-
-/// That of base64url; a table, since every request with a session comes by here.
-const IN_ALPHABET: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut b = 0_u8;
-    loop {
-        table[b as usize] = b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if b == u8::MAX {
-            break table;
-        }
-        b += 1;
-    }
-};
 
 /// The value in `pair` if it is `name`'s. Without `=` the whole is a value without a name (RFC 6265bis, 5.6), never ours.
 fn value_of<'h>(pair: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
@@ -93,6 +76,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::value::Value;
 
     const NAME: &str = "__Host-id";
 
@@ -101,8 +85,12 @@ mod tests {
         format!("{}A", char::from(b'a' + n).to_string().repeat(42))
     }
 
+    fn candidates<'h>(lines: impl IntoIterator<Item = &'h [u8]>) -> Candidates<'h> {
+        Candidates::find(lines, NAME, |value| Value::Id.is_usable(value))
+    }
+
     fn find<'h>(lines: &[&'h [u8]]) -> Vec<&'h str> {
-        Candidates::find(lines.iter().copied(), NAME).well_formed().to_vec()
+        candidates(lines.iter().copied()).usable().to_vec()
     }
 
     #[test]
@@ -146,16 +134,16 @@ mod tests {
     fn malformed_values_take_no_place() {
         let line =
             format!("__Host-id=a; __Host-id=b; __Host-id=; __Host-id=\"{0}\"; __Host-id={0}=; __Host-id={0}", id(0));
-        let found = Candidates::find([line.as_bytes()], NAME);
-        assert_eq!(found.well_formed(), [id(0)]);
-        assert_eq!(found.malformed(), Some("a"));
+        let found = candidates([line.as_bytes()]);
+        assert_eq!(found.usable(), [id(0)]);
+        assert!(found.has_others());
     }
 
     proptest! {
         #[test]
         fn arbitrary_bytes_do_no_harm(lines: Vec<Vec<u8>>) {
-            let found = Candidates::find(lines.iter().map(Vec::as_slice), NAME);
-            prop_assert!(found.well_formed().len() <= MOST);
+            let found = candidates(lines.iter().map(Vec::as_slice));
+            prop_assert!(found.usable().len() <= MOST);
         }
 
         #[test]
@@ -170,7 +158,7 @@ mod tests {
         #[test]
         fn what_is_found_was_sent(line in "(__Host-id|x|[ \t])*=[A-Za-z0-9_;= \t-]{0,200}") {
             for value in find(&[line.as_bytes()]) {
-                prop_assert!(line.contains(value) && could_be_id(value));
+                prop_assert!(line.contains(value) && Value::Id.is_usable(value));
             }
         }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use session_core::{Error, ErrorKind, Manager, Result};
 
-use crate::{CookieOptions, Exchange, SetCookie, line};
+use crate::named::Named;
+use crate::{CookieOptions, Exchange};
 
 /// The sessions of an application, usually one: for each a [`Manager`] and the look of its cookie.
 ///
@@ -27,13 +28,6 @@ use crate::{CookieOptions, Exchange, SetCookie, line};
 #[derive(Clone)]
 pub struct SessionSet {
     pub(crate) named: Arc<[Named]>,
-}
-
-/// One session of the set.
-pub(crate) struct Named {
-    pub(crate) manager: Manager,
-    pub(crate) cookie: String,
-    pub(crate) options: CookieOptions,
 }
 
 impl SessionSet {
@@ -95,39 +89,6 @@ impl fmt::Debug for SessionSet {
     }
 }
 
-impl Named {
-    fn new(manager: Manager, options: CookieOptions) -> Result<Self> {
-        let cookie = options.cookie_name(manager.name());
-        options.check(manager.name())?;
-        if !options.secure {
-            tracing::warn!(
-                cookie,
-                "this session's cookie is sent without TLS too; leave out `insecure()` in production"
-            );
-        }
-        Ok(Self { manager, cookie, options })
-    }
-
-    /// Other options for one response: all may change but what it takes to find the cookie again, its name.
-    pub(crate) fn check_override(&self, options: &CookieOptions) -> Result<()> {
-        let name = self.manager.name();
-        if options.cookie_name(name) != self.cookie {
-            return Err(Error::fixed(ErrorKind::Config, "a response cannot give the session's cookie another name"));
-        }
-        options.check(name)
-    }
-
-    /// The line for a value; persistent if the options or the session ask for it.
-    pub(crate) fn issue(&self, options: &CookieOptions, ticket: &session_core::Ticket) -> Result<SetCookie> {
-        let persistent = ticket.persistent || options.max_age.is_some();
-        line::issue(&self.cookie, options, ticket.value.as_str(), persistent.then_some(ticket.max_age))
-    }
-
-    pub(crate) fn clear(&self, options: &CookieOptions) -> Result<SetCookie> {
-        line::clear(&self.cookie, options)
-    }
-}
-
 /// Builds a [`SessionSet`].
 #[derive(Default)]
 #[must_use]
@@ -137,6 +98,8 @@ pub struct SessionSetBuilder {
 
 impl SessionSetBuilder {
     /// Adds a session; the first is the default one. Its logical name is the manager's.
+    ///
+    /// Over a [`CookieStore`](crate::CookieStore), behind an `Arc<dyn Store>` too, it lives in its cookie.
     pub fn session(mut self, manager: Manager, options: CookieOptions) -> Self {
         self.sessions.push((manager, options));
         self
@@ -146,7 +109,7 @@ impl SessionSetBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no session, if two have the same logical name or cookie, or if browsers would reject
-    /// a cookie; see [`CookieOptions`].
+    /// a cookie; see [`CookieOptions`]. Also if a session that lives in its cookie is to be [`signed`](CookieOptions::signed).
     pub fn build(self) -> Result<SessionSet> {
         let named = self.sessions.into_iter().map(|(manager, options)| Named::new(manager, options));
         let named = named.collect::<Result<Vec<_>>>()?;

@@ -225,6 +225,109 @@ fn a_response_may_send_the_cookie_otherwise_but_not_under_another_name() {
     rig.request(&rig.stored(), |session| assert_eq!(session.opened(), Opened::Resumed));
 }
 
+/// One request that changes the cookie's options for its response.
+fn with_options(
+    rig: &Rig,
+    cookies: &str,
+    change: impl FnOnce(CookieOptions) -> CookieOptions,
+    act: impl FnOnce(&Session),
+) -> Committed {
+    block_on(async {
+        let (exchange, session) = rig.open(cookies).await;
+        exchange.set_cookie_options("id", change).unwrap();
+        act(&session);
+        exchange.commit().await
+    })
+}
+
+#[test]
+fn one_response_may_change_every_attribute() {
+    let rig = Rig::new(CookieOptions::new().name("__Secure-id"));
+    let committed = with_options(
+        &rig,
+        "",
+        |cookie| {
+            let cookie = cookie.path("/app").domain("example.com").same_site(SameSite::None).partitioned(true);
+            cookie.http_only(false).max_age(minutes(10))
+        },
+        |session| session.insert("n", &1).unwrap(),
+    );
+    let line = committed.set_cookie[0].as_str();
+    let (_, attributes) = line.split_once("; ").unwrap();
+    assert_eq!(attributes, "SameSite=None; Partitioned; Secure; Path=/app; Domain=example.com; Max-Age=600");
+
+    // Deleting it takes the same attributes (RFC 6265bis, 5.7).
+    let cleared = with_options(
+        &rig,
+        &pair(&committed),
+        |cookie| cookie.path("/app").domain("example.com").partitioned(true),
+        Session::destroy,
+    );
+    let line = cleared.set_cookie[0].as_str();
+    assert!(
+        line.starts_with("__Secure-id=; ") && line.contains("; Partitioned; Secure; Path=/app; Domain=example.com")
+    );
+    assert!(line.contains("; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"), "{line}");
+    rig.request(&pair(&committed), |session| assert!(session.is_new(), "the record is gone, too"));
+}
+
+#[test]
+fn a_lifetime_of_one_response_is_the_records_too_and_stays_so() {
+    let rig = Rig::new(CookieOptions::new());
+    let cookie = rig.stored();
+    let committed = with_options(&rig, &cookie, |cookie| cookie.max_age(minutes(10)), |_| ());
+    assert!(committed.set_cookie[0].as_str().ends_with("; Max-Age=600"), "{:?}", committed.set_cookie);
+    let until = |session: &Session| session.expires_at().since(rig.set.manager("id").unwrap().now());
+    // Later responses have the usual options, and cookie and record still move together.
+    rig.clock.advance(minutes(5));
+    let mut left = Duration::ZERO;
+    let read = rig.request(&cookie, |session| left = until(session));
+    assert_eq!(left, minutes(5));
+    assert!(read.set_cookie[0].as_str().ends_with("; Max-Age=600"));
+    rig.clock.advance(minutes(10));
+    rig.request(&cookie, |session| assert!(session.is_new(), "both end at the same time"));
+}
+
+#[test]
+fn one_response_may_end_a_persistent_cookie_with_the_browser() {
+    let rig = Rig::new(CookieOptions::new().persistent());
+    let committed = with_options(&rig, "", CookieOptions::until_browser_closes, |session| {
+        session.insert("n", &1).unwrap();
+    });
+    assert!(committed.set_cookie[0].as_str().ends_with("; Path=/"), "no Max-Age");
+}
+
+#[test]
+fn a_response_that_stores_nothing_is_not_made_to_by_its_options() {
+    let rig = Rig::new(CookieOptions::new());
+    let committed = with_options(&rig, "", CookieOptions::persistent, |_| ());
+    assert!(committed.set_cookie.is_empty());
+}
+
+#[test]
+fn other_options_of_one_response_store_nothing() {
+    let rig = Rig::new(CookieOptions::new().persistent());
+    let cookie = rig.stored();
+    let committed = with_options(&rig, &cookie, |cookie| cookie.same_site(SameSite::Strict), |_| ());
+    assert!(committed.set_cookie.is_empty());
+    rig.request(&cookie, |session| assert!(!session.is_persistent()));
+}
+
+#[test]
+fn max_age_and_the_records_expiry_are_one_setting() {
+    let rig = Rig::new(CookieOptions::new().max_age(minutes(10)));
+    let first = rig.request("", |session| session.insert("n", &1).unwrap());
+    assert!(first.set_cookie[0].as_str().ends_with("; Max-Age=600"));
+    let cookie = pair(&first);
+    for _ in 0..3 {
+        rig.clock.advance(minutes(9));
+        let read = rig.request(&cookie, |session| assert_eq!(session.opened(), Opened::Resumed));
+        assert!(read.set_cookie[0].as_str().ends_with("; Max-Age=600"), "who is active stays");
+    }
+    rig.clock.advance(minutes(10));
+    rig.request(&cookie, |session| assert_eq!(session.opened(), Opened::Unknown));
+}
+
 #[test]
 fn an_untouched_exchange_needs_nothing() {
     let rig = Rig::new(CookieOptions::new());

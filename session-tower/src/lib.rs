@@ -19,7 +19,8 @@ pub use session_core::{
     Codec, ErrorKind, Handle, Manager, ManagerBuilder, Opened, Principal, SessionInfo, Timestamp, days, hours, minutes,
     seconds,
 };
-pub use session_http::{CommitError, CookieOptions, SameSite};
+pub use session_crypto::KeyRing;
+pub use session_http::{CommitError, CookieOptions, CookieStore, SameSite};
 
 /// The pages for users, compiled and run as tests.
 #[cfg(doctest)]
@@ -28,4 +29,6 @@ mod pages {
     struct Readme;
     #[doc = include_str!("../../docs/deploying.md")]
     struct Deploying;
+    #[doc = include_str!("../../docs/coming-from-go.md")]
+    struct ComingFromGo;
 }

@@ -1,6 +1,9 @@
 //! The stores of this workspace, by scheme.
 
-use crate::registry::Connect;
+use session_core::{NullStore, Result};
+use store_options::{split, wrong};
+
+use crate::registry::{Connect, boxed};
 
 /// A store that a feature of this crate compiles in.
 pub(crate) struct Backend {
@@ -16,7 +19,7 @@ macro_rules! backend {
             schemes: &[$($scheme),+],
             feature: $feature,
             #[cfg(feature = $feature)]
-            connect: || Some(crate::registry::boxed(|url: String| async move { $store::$type::connect(&url).await })),
+            connect: || Some(boxed(|url: String| async move { $store::$type::connect(&url).await })),
             #[cfg(not(feature = $feature))]
             connect: || None,
         }
@@ -24,6 +27,7 @@ macro_rules! backend {
 }
 
 pub(crate) const BACKENDS: &[Backend] = &[
+    Backend { schemes: &["null"], feature: "", connect: || Some(boxed(|url: String| async move { null(&url) })) },
     backend!("memory", store_memory::MemoryStore, "memory"),
     backend!("file", store_file::FileStore, "file"),
     backend!("sqlite", store_sqlite::SqliteStore, "sqlite"),
@@ -44,3 +48,13 @@ pub(crate) const BACKENDS: &[Backend] = &[
     ),
     backend!("mongo", store_mongo::MongoStore, "mongodb", "mongodb+srv"),
 ];
+
+/// It needs no feature, for it is in the core.
+fn null(url: &str) -> Result<NullStore> {
+    let (place, query) = split(url)?;
+    if !matches!(place, "null:" | "null://") {
+        return wrong("`null:` keeps nothing, so nothing comes after it");
+    }
+    query.finish()?;
+    Ok(NullStore)
+}

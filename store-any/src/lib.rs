@@ -2,6 +2,7 @@
 
 mod backends;
 mod registry;
+mod sealing;
 
 use std::sync::Arc;
 
@@ -27,8 +28,10 @@ use session_core::{Result, Store};
 /// naming those that are, and whatever the store answers. No error quotes more of the URL than its scheme.
 pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
     let (scheme, connect) = registry::find(url)?;
+    let (url, sealing) = sealing::take(url)?;
     // As it is written in the documentation: stores need not know that schemes have no case.
-    connect(format!("{scheme}{}", &url[scheme.len()..])).await
+    let store = connect(format!("{scheme}{}", &url[scheme.len()..])).await?;
+    Ok(sealing::around(store, sealing))
 }
 
 /// The schemes that [`connect`] knows now, in order: compiled in or [`register`]ed.

@@ -88,6 +88,11 @@ pub(crate) fn find(url: &str) -> Result<(String, Connect)> {
     let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
     match registered.get(&scheme) {
         Some(connect) => Ok((scheme.clone(), Arc::clone(connect))),
+        // It is in `session-http`, which stores know nothing of.
+        None if scheme == "cookie" => wrong(
+            "cookie: a session in its cookie has no store to connect to; give the layer's manager a `CookieStore`, \
+             or `register` one under this scheme",
+        ),
         None => wrong(format!("there is no store for `{scheme}:`; {}", choice())),
     }
 }

@@ -98,3 +98,76 @@ fn a_scheme_that_is_taken_or_is_none_is_refused() {
         assert!(error.to_string().contains(part), "{scheme}: {error}");
     }
 }
+
+#[tokio::test]
+async fn null_keeps_nothing_and_is_always_there() {
+    for url in ["null:", "null://", "NULL:"] {
+        assert!(connect(url).await.unwrap().capabilities().discards, "{url}");
+    }
+    assert!(schemes().contains(&"null".to_owned()));
+    assert!(refused("null://somewhere").await.contains("keeps nothing"));
+    assert!(refused("null:?namespace=web").await.contains("unknown option"));
+    assert!(register("null", |_| async { Ok(MemoryStore::new()) }).is_err());
+}
+
+#[tokio::test]
+async fn a_cookie_session_is_chosen_elsewhere_unless_it_is_registered() {
+    assert!(refused("cookie:").await.contains("CookieStore"));
+}
+
+/// The variable is one that every test run has and that is no key: setting one would take `unsafe`.
+#[cfg(feature = "sealed")]
+#[tokio::test]
+async fn a_sealing_key_is_named_by_its_variable() {
+    assert!(refused("memory:?key=NO_SUCH_SESSION_KEY").await.contains("NO_SUCH_SESSION_KEY is not set"));
+    assert!(refused("memory:?key=PATH&max_entries=10").await.contains("PATH: a key is not base64"));
+    let key = "hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2";
+    assert!(refused(&format!("memory:?key={key}")).await.contains("not a key"));
+    assert!(refused("memory:?accept_plain=true").await.contains("goes with `key`"));
+    assert!(refused("memory:?key=PATH&accept_plain=perhaps").await.contains("accept_plain"));
+    assert!(refused("memory:?key=PATH&key=PATH").await.contains("stands twice"));
+}
+
+/// In a process of its own, for a variable has to be set before that begins.
+#[cfg(feature = "sealed")]
+#[tokio::test]
+async fn with_a_key_what_the_store_keeps_is_sealed() {
+    if std::env::var_os("STORE_ANY_TEST_KEY").is_none() {
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "with_a_key_what_the_store_keeps_is_sealed"]);
+        again.env("STORE_ANY_TEST_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+        let output = again.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && told.contains("1 passed"), "{told}");
+        return;
+    }
+    let kept = MemoryStore::new();
+    let store = kept.clone();
+    register("kept", move |url| {
+        assert_eq!(url, "kept://Here?a=%42&c", "the store's own options are as they stood");
+        let store = store.clone();
+        async move { Ok(store) }
+    })
+    .unwrap();
+    let sealed = connect("kept://Here?a=%42&key=STORE_ANY_TEST_KEY&c").await.unwrap();
+    works(&*sealed).await;
+    let (call, key) = (Call::new(SystemClock.now()), StoreKey::from_bytes([7; 32]));
+    let raw = kept.load(&call, &key).await.unwrap().unwrap();
+    assert_ne!(raw.data, Bytes::from_static(b"{}"));
+    assert!(raw.data.len() > 40);
+
+    // What is plain is taken only on demand.
+    let plain = StoreKey::from_bytes([8; 32]);
+    let record = Record::new(Version::random(), call.now, call.now.plus(hours(1)), None, Bytes::from_static(b"{}"));
+    assert_eq!(kept.create(&call, &plain, &record).await.unwrap(), Outcome::Done);
+    assert_eq!(sealed.load(&call, &plain).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    let both = connect("kept://Here?a=%42&c&accept_plain=true&key=STORE_ANY_TEST_KEY").await.unwrap();
+    assert_eq!(both.load(&call, &plain).await.unwrap(), Some(record));
+    assert!(both.load(&call, &key).await.unwrap().is_some());
+}
+
+#[cfg(not(feature = "sealed"))]
+#[tokio::test]
+async fn a_sealing_key_takes_its_feature() {
+    assert!(refused("memory:?key=SESSION_KEY").await.contains("takes the cargo feature `sealed`"));
+}

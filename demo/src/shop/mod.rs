@@ -77,6 +77,9 @@ pub(crate) fn failed(error: &Error) -> Response {
         ErrorKind::Gone => {
             ("This session has ended", "You signed in or out elsewhere meanwhile. Please start from the shop.")
         }
+        ErrorKind::Unsupported => {
+            ("We cannot do that here", "This shop's sessions are kept where they cannot be ended from elsewhere.")
+        }
         ErrorKind::TooLarge => ("That is too much", "It does not fit into a session."),
         _ => ("Something went wrong", "It is our fault, and written down."),
     };

@@ -11,28 +11,44 @@ pub(crate) struct Place {
     pub(crate) url: String,
     /// The folder with what is stored, if there is one.
     pub(crate) folder: Option<TempDir>,
+    /// What is in `SESSION_SECRET`.
+    pub(crate) keys: Option<&'static str>,
 }
+
+/// Two keys, for as many as a test needs.
+pub(crate) const KEYS: [&str; 2] =
+    ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "_w7dzLuqmYh3ZlVEMyIRAP_u3cy7qpmId2ZVRDMiEQA"];
 
 impl Place {
     pub(crate) fn memory() -> Self {
-        Self { url: "memory://".into(), folder: None }
+        Self { url: "memory://".into(), folder: None, keys: None }
     }
 
     pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("sessions.db").display());
-        Self { url, folder: Some(folder) }
+        Self { url, folder: Some(folder), keys: None }
+    }
+
+    /// In the cookies themselves.
+    pub(crate) fn cookie() -> Self {
+        Self { url: "cookie:".into(), folder: None, keys: Some(KEYS[0]) }
+    }
+
+    /// Nowhere.
+    pub(crate) fn null() -> Self {
+        Self { url: "null:".into(), folder: None, keys: None }
     }
 
     pub(crate) fn file() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("file://{}", folder.path().join("sessions").display());
-        Self { url, folder: Some(folder) }
+        Self { url, folder: Some(folder), keys: None }
     }
 
     /// A namespace of a database server, both named by `url`.
     pub(crate) fn database(url: String) -> Self {
-        Self { url, folder: None }
+        Self { url, folder: None, keys: None }
     }
 
     /// What the program answers as its `store`.
@@ -40,14 +56,19 @@ impl Place {
         store_any::scheme(&self.url).unwrap()
     }
 
-    /// Whether what is stored outlives the program, so that somebody else can look at it, too.
-    pub(crate) fn is_durable(&self) -> bool {
-        self.name() != "memory"
+    /// How a session opens whose id nobody has given out.
+    pub(crate) fn says_of_a_made_up_id(&self) -> &'static str {
+        if self.keys.is_some() { "undecodable" } else { "unknown" }
+    }
+
+    /// Whether what is stored is where somebody else can look at it, too.
+    fn is_open_to_others(&self) -> bool {
+        !matches!(&*self.name(), "memory" | "cookie" | "null")
     }
 
     /// How many sessions are stored, where somebody from outside can look.
     pub(crate) fn stored(&self) -> Option<usize> {
-        if !self.is_durable() {
+        if !self.is_open_to_others() {
             return None;
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -60,6 +81,6 @@ impl Place {
 
     /// Starts the program on this store, on a port of the system's choice.
     pub(crate) fn serve(&self) -> Server {
-        Server::start(&["--listen", "127.0.0.1:0", "--store", &self.url])
+        Server::start_with(&["--listen", "127.0.0.1:0", "--store", &self.url], self.keys)
     }
 }

@@ -19,7 +19,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = command(arguments).spawn().unwrap();
+        Self::start_with(arguments, None)
+    }
+
+    /// With these keys in `SESSION_SECRET`.
+    pub(crate) fn start_with(arguments: &[&str], keys: Option<&str>) -> Self {
+        let mut child = command(arguments, keys).spawn().unwrap();
         let log = listen(child.stderr.take().unwrap());
         let Some(base) = address(child.stdout.take().unwrap()) else {
             let status = child.wait();
@@ -65,16 +70,22 @@ impl Drop for Server {
     }
 }
 
-fn command(arguments: &[&str]) -> Command {
+fn command(arguments: &[&str], keys: Option<&str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
-    command.args(arguments).env_remove("SESSION_STORE").env("RUST_LOG", "info");
+    command.args(arguments).env_remove("SESSION_STORE").env_remove("SESSION_SECRET").env("RUST_LOG", "info");
+    command.envs(keys.map(|keys| ("SESSION_SECRET", keys)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 /// Runs the program to its own end: how it ended, and what it said on stderr.
 pub(crate) fn run(arguments: &[&str]) -> (ExitStatus, String) {
-    let mut child = command(arguments).spawn().unwrap();
+    run_with(arguments, None)
+}
+
+/// [`run`], with these keys in `SESSION_SECRET`.
+pub(crate) fn run_with(arguments: &[&str], keys: Option<&str>) -> (ExitStatus, String) {
+    let mut child = command(arguments, keys).spawn().unwrap();
     let log = listen(child.stderr.take().unwrap());
     let status = within(child.wait_in_time());
     (status, log.join().unwrap())

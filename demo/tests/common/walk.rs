@@ -5,34 +5,59 @@ use std::sync::Arc;
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use super::browser::Browser;
+use super::browser::{Browser, FORM};
 use super::place::Place;
 use super::server::Server;
 use super::slow::SlowRequest;
 
 type Step = fn(&Place);
 
-/// The steps, and whether they need a store that outlives the program.
-const STEPS: &[(&str, Step, bool)] = &[
-    ("values_survive_a_restart", values_survive_a_restart, true),
-    ("a_visit_that_writes_nothing_stores_nothing", a_visit_that_writes_nothing_stores_nothing, false),
-    ("a_made_up_id_is_never_adopted", a_made_up_id_is_never_adopted, false),
-    ("values_of_any_kind_come_back", values_of_any_kind_come_back, false),
-    ("what_is_wrong_is_told", what_is_wrong_is_told, false),
-    ("a_login_changes_the_id", a_login_changes_the_id, false),
-    ("a_logout_beats_a_slow_request", a_logout_beats_a_slow_request, false),
-    ("parallel_counters_lose_nothing", parallel_counters_lose_nothing, false),
-    ("parallel_counters_of_two_servers_lose_nothing", parallel_counters_of_two_servers_lose_nothing, true),
+/// Where sessions are kept, as far as promises go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backing {
+    /// A store that outlives the program.
+    Lasting,
+    /// One that does not.
+    Passing,
+    /// The cookie itself, which is the client's.
+    Cookie,
+    /// Nowhere.
+    Nothing,
+}
+
+use Backing::{Cookie, Lasting, Nothing, Passing};
+
+/// The steps, and which backings promise them. What one cannot promise has a step of its own, which checks that it is refused
+/// or absent.
+const STEPS: &[(&str, Step, &[Backing])] = &[
+    ("values_survive_a_restart", values_survive_a_restart, &[Lasting, Cookie]),
+    (
+        "a_visit_that_writes_nothing_stores_nothing",
+        a_visit_that_writes_nothing_stores_nothing,
+        &[Lasting, Passing, Cookie, Nothing],
+    ),
+    ("a_made_up_id_is_never_adopted", a_made_up_id_is_never_adopted, &[Lasting, Passing, Cookie]),
+    ("values_of_any_kind_come_back", values_of_any_kind_come_back, &[Lasting, Passing, Cookie]),
+    ("what_is_wrong_is_told", what_is_wrong_is_told, &[Lasting, Passing, Cookie, Nothing]),
+    ("a_login_changes_the_id", a_login_changes_the_id, &[Lasting, Passing, Cookie]),
+    ("a_logout_ends_it_for_the_client", a_logout_ends_it_for_the_client, &[Lasting, Passing, Cookie]),
+    ("the_id_before_a_login_is_dead", the_id_before_a_login_is_dead, &[Lasting, Passing]),
+    ("a_logout_beats_a_slow_request", a_logout_beats_a_slow_request, &[Lasting, Passing]),
+    ("parallel_counters_lose_nothing", parallel_counters_lose_nothing, &[Lasting, Passing]),
+    ("parallel_counters_of_two_servers_lose_nothing", parallel_counters_of_two_servers_lose_nothing, &[Lasting]),
+    ("sessions_elsewhere_cannot_be_ended", sessions_elsewhere_cannot_be_ended, &[Cookie]),
+    ("more_than_a_cookie_holds_is_refused", more_than_a_cookie_holds_is_refused, &[Cookie]),
+    ("nothing_is_kept", nothing_is_kept, &[Nothing]),
 ];
 
 /// The walk as tests: each step on a place of its own.
 pub(crate) fn trials(
     store: &str,
-    durable: bool,
+    backing: Backing,
     place: impl Fn(&str) -> Place + Send + Sync + 'static,
 ) -> impl Iterator<Item = Trial> {
     let place = Arc::new(place);
-    STEPS.iter().filter(move |(_, _, needs_durable)| durable || !needs_durable).map(move |&(name, step, _)| {
+    STEPS.iter().filter(move |(_, _, promised_by)| promised_by.contains(&backing)).map(move |&(name, step, _)| {
         let place = Arc::clone(&place);
         Trial::test(format!("{store}::{name}"), move || {
             step(&place(name));
@@ -76,9 +101,11 @@ fn a_visit_that_writes_nothing_stores_nothing(place: &Place) {
 
 fn a_made_up_id_is_never_adopted(place: &Place) {
     let server = place.serve();
-    for (made_up, opened) in
-        [("A".repeat(43), "unknown"), ("made-up".to_owned(), "undecodable"), (String::new(), "undecodable")]
-    {
+    for (made_up, opened) in [
+        ("A".repeat(43), place.says_of_a_made_up_id()),
+        ("made-up".to_owned(), "undecodable"),
+        (String::new(), "undecodable"),
+    ] {
         let mut attacker = Browser::with_cookie(&server.base, &made_up);
         let about = attacker.get("/api/session").expect(200).json();
         assert_eq!(about["is_new"], json!(true), "{made_up}");
@@ -137,6 +164,28 @@ fn a_login_changes_the_id(place: &Place) {
     assert_ne!(ann.cookie.as_ref(), Some(&before));
     let about = ann.get("/api/session").json();
     assert_eq!((&about["principal"], &about["values"]), (&json!("ann"), &json!({ "visits": 1 })));
+    server.stop();
+}
+
+fn a_logout_ends_it_for_the_client(place: &Place) {
+    let server = place.serve();
+    let mut ann = Browser::new(&server.base);
+    ann.post("/api/login", r#"{"user":"ann"}"#).expect(200);
+    let answer = ann.post("/api/logout", "").expect(200);
+    let [line] = answer.cookies() else { panic!("{answer:?}") };
+    assert!(line.starts_with("id=; ") && line.contains("; Path=/") && line.contains("; Max-Age=0"), "{line}");
+    assert_eq!(ann.cookie, None);
+    let about = ann.get("/api/session").expect(200).json();
+    assert_eq!((&about["is_new"], &about["principal"]), (&json!(true), &json!(null)));
+    server.stop();
+}
+
+fn the_id_before_a_login_is_dead(place: &Place) {
+    let server = place.serve();
+    let mut ann = Browser::new(&server.base);
+    ann.post("/api/counter", "").expect(200);
+    let before = ann.cookie.clone().unwrap();
+    ann.post("/api/login", r#"{"user":"ann"}"#).expect(200);
 
     let mut thief = Browser::with_cookie(&server.base, &before);
     let about = thief.get("/api/session").expect(200).json();
@@ -203,4 +252,51 @@ fn count_in_parallel(servers: &[&Server]) -> u64 {
         }
     });
     first.get("/api/values/visits").body.parse().unwrap()
+}
+
+/// The client has the only copy: nobody can list sessions or end one from elsewhere, and the shop says so.
+fn sessions_elsewhere_cannot_be_ended(place: &Place) {
+    let server = place.serve();
+    let (mut ann, mut elsewhere) = (Browser::new(&server.base), Browser::new(&server.base));
+    for browser in [&mut ann, &mut elsewhere] {
+        browser.post("/api/login", r#"{"user":"ann"}"#).expect(200);
+    }
+    assert!(ann.get("/account").expect(200).body.contains("kept where they cannot be listed"));
+    let refused = ann.send("POST", "/account/end-others", &FORM, "").expect(501);
+    assert!(refused.body.contains("We cannot do that here"), "{}", refused.body);
+    let handle = "0".repeat(64);
+    ann.send("POST", "/account/end-one", &FORM, &format!("handle={handle}")).expect(501);
+    elsewhere.get("/account").expect(200);
+    server.stop();
+}
+
+fn more_than_a_cookie_holds_is_refused(place: &Place) {
+    let server = place.serve();
+    let mut visitor = Browser::new(&server.base);
+    visitor.post("/api/values/small", &format!("\"{}\"", "x".repeat(2_500))).expect(204);
+    let before = visitor.cookie.clone();
+    let answer = visitor.post("/api/values/large", &format!("\"{}\"", "x".repeat(2_500))).expect(413);
+    assert_eq!(answer.json(), json!({ "error": "too large for a session" }));
+    assert_eq!((answer.cookies(), &visitor.cookie), (&[][..], &before), "the cookie is as it was");
+    visitor.get("/api/values/large").expect(404);
+    server.stop();
+}
+
+fn nothing_is_kept(place: &Place) {
+    let server = place.serve();
+    let mut visitor = Browser::new(&server.base);
+    for _ in 0..2 {
+        let answer = visitor.post("/api/counter", "").expect(200);
+        assert_eq!((answer.json(), answer.cookies()), (json!({ "visits": 1 }), &[][..]));
+    }
+    visitor.post("/api/values/it", "1").expect(204);
+    visitor.get("/api/values/it").expect(404);
+    let answer = visitor.post("/api/login", r#"{"user":"ann"}"#).expect(200);
+    assert_eq!(answer.cookies(), [""; 0]);
+    assert_eq!(visitor.post("/api/logout", "").expect(200).cookies(), [""; 0]);
+    visitor.get("/account").expect(303);
+    let mut made_up = Browser::with_cookie(&server.base, &"A".repeat(43));
+    assert_eq!(made_up.get("/api/session").expect(200).json()["values"], json!({}));
+    assert_eq!(visitor.cookie, None);
+    server.stop();
 }

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod keys;
 mod outage;
 mod pages;
 mod settings;

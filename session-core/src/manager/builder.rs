@@ -40,6 +40,15 @@ impl Policy {
         content.own.idle.map_or(usual, |own| own.min(self.max_idle))
     }
 
+    pub(super) fn idle_at_most(&self, longest: Duration) -> Self {
+        Self {
+            idle: self.idle.min(longest),
+            anonymous_idle: self.anonymous_idle.map(|idle| idle.min(longest)),
+            max_idle: self.max_idle.min(longest),
+            ..self.clone()
+        }
+    }
+
     /// How long it may last at all.
     pub(crate) fn absolute(&self, content: &Content) -> Duration {
         content.own.absolute.map_or(self.absolute, |own| own.min(self.max_absolute))
@@ -232,6 +241,7 @@ impl ManagerBuilder {
         Ok(Manager {
             inner: Arc::new(Inner {
                 discards: self.store.capabilities().discards,
+                for_request: false,
                 store: self.store,
                 name: self.name.into(),
                 policy,

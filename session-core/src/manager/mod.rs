@@ -8,6 +8,7 @@ use crate::session::state::{Anchor, Held, State};
 use crate::{Clock, Commit, Opened, Outcome, Result, Session, SessionId, Store, StoreKey, Timestamp};
 
 mod builder;
+mod derived;
 pub(crate) mod hot;
 mod people;
 mod sweep;
@@ -40,6 +41,7 @@ pub struct Manager {
     inner: Arc<Inner>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Inner {
     store: Arc<dyn Store>,
     pub(crate) name: Box<str>,
@@ -49,6 +51,8 @@ pub(crate) struct Inner {
     pub(crate) max_replays: u32,
     /// The store keeps nothing, on purpose.
     pub(crate) discards: bool,
+    /// The store lives for one request, and what is in it goes to the client with the response's head.
+    pub(crate) for_request: bool,
     pub(crate) hot: Arc<Hot>,
     clock: Arc<dyn Clock>,
 }

@@ -82,6 +82,15 @@ impl Session {
         self.writing()?.push(Op::Idle(idle))
     }
 
+    /// Makes its idle time-out `longest` where it is longer: what its cookie's own lifetime allows.
+    ///
+    /// # Errors
+    /// As [`set_idle`](Self::set_idle).
+    pub fn idle_at_most(&self, longest: Duration) -> Result<()> {
+        let longer = self.shared.manager.policy.idle(&self.state().view) > longest;
+        if longer { self.set_idle(Some(longest)) } else { Ok(()) }
+    }
+
     /// Its own absolute time-out, in place of the manager's; `None` for the manager's again.
     ///
     /// # Errors

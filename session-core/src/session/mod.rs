@@ -128,7 +128,8 @@ impl Shared {
 }
 
 impl Session {
-    pub(crate) fn new(manager: Arc<Inner>, state: State) -> Self {
+    pub(crate) fn new(manager: Arc<Inner>, mut state: State) -> Self {
+        state.for_request = manager.for_request;
         Self { shared: Arc::new(Shared { manager, state: Mutex::new(state), committing: async_lock::Mutex::new(()) }) }
     }
 

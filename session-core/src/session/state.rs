@@ -78,6 +78,8 @@ pub(crate) struct State {
     pub(crate) gone: bool,
     /// The response's head has left.
     pub(crate) closed: bool,
+    /// What is stored goes to the client with that head.
+    pub(crate) for_request: bool,
     pub(crate) in_doubt: Option<InDoubt>,
     /// Counts changes of `view`, so that `update` can run its closure unlocked and see whether it must run again.
     pub(super) changes: u64,
@@ -107,6 +109,7 @@ impl State {
             ended: false,
             gone: matches!(opened, Opened::Moved | Opened::Ended),
             closed: false,
+            for_request: false,
             in_doubt: None,
             changes: 0,
         }
@@ -134,6 +137,9 @@ impl State {
         }
         if self.closed && self.anchor.is_none() {
             return Err(Error::fixed(ErrorKind::Closed, "a session that is not stored yet needs a cookie"));
+        }
+        if self.closed && self.for_request {
+            return Err(Error::fixed(ErrorKind::Closed, "the session is in the cookie, which has been sent"));
         }
         Ok(())
     }

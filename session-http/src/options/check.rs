@@ -3,10 +3,11 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use session_core::{Error, ErrorKind, Result, SessionId};
+use session_core::{Error, ErrorKind, Result};
 
 use super::{CookieOptions, SameSite};
 use crate::line;
+use crate::value::longest_id;
 
 /// The longest value of an attribute; the browser ignores a longer one (5.6).
 const MAX_ATTRIBUTE_LEN: usize = 1024;
@@ -18,6 +19,7 @@ pub(super) fn check(name: &str, options: &CookieOptions) -> Result<()> {
     lifetime(options.max_age)?;
     secure_attributes(options)?;
     prefix(name, options)?;
+    signing(options)?;
     length(name, options)
 }
 
@@ -127,10 +129,16 @@ fn prefix(name: &str, options: &CookieOptions) -> Result<()> {
     Ok(())
 }
 
+fn signing(options: &CookieOptions) -> Result<()> {
+    if options.accept_unsigned && options.signing.is_none() {
+        return refuse("`accept_unsigned` goes with `signed`: without it no id has a signature");
+    }
+    Ok(())
+}
+
 /// Whether the cookie with an id for its value would fit.
 fn length(name: &str, options: &CookieOptions) -> Result<()> {
-    let value = ['A'; SessionId::ENCODED_LEN].iter().collect::<String>();
-    match line::issue(name, options, &value, Some(CookieOptions::LONGEST)) {
+    match line::issue(name, options, &"A".repeat(longest_id(options)), Some(CookieOptions::LONGEST)) {
         Ok(_) => Ok(()),
         Err(_) => refuse("name, value and attributes of the cookie together exceed 4096 bytes"),
     }

@@ -3,6 +3,8 @@
 mod caching;
 mod cancel;
 mod failures;
+mod kinds;
 mod layers;
+mod pages;
 mod rig;
 mod session;

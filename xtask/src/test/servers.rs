@@ -32,7 +32,7 @@ const REMOVAL: Duration = Duration::from_secs(60);
 pub(super) fn needed(program: &Program) -> &'static [&'static str] {
     match (&*program.package, &*program.target, program.kind) {
         (_, _, Kind::Unit) => &[],
-        ("conformance", "server", _) => &["redis"],
+        ("conformance", "server", _) | ("demo", "three_stores", _) => &["redis"],
         ("demo", "databases", _) | ("store-any", "stopped", _) => ALL,
         (package, ..) => STORES.iter().find(|(store, _)| *store == package).map_or(&[], |(_, servers)| servers),
     }

@@ -11,7 +11,7 @@ fn may_use(user: &str, used: &str) -> bool {
         "session-http" => matches!(used, "session-core" | "session-crypto"),
         "session-tower" => matches!(used, "session-core" | "session-crypto" | "session-http"),
         "store-layers" => matches!(used, "session-core" | "session-crypto" | "store-options" | "store-batch"),
-        "store-any" => used == "session-core" || used.starts_with("store-"),
+        "store-any" => matches!(used, "session-core" | "session-crypto") || used.starts_with("store-"),
         "store-sqlx" => matches!(used, "session-core" | "store-options" | "store-batch"),
         "store-postgres" | "store-mysql" if used == "store-sqlx" => true,
         store if store.starts_with("store-") => matches!(used, "session-core" | "store-options" | "store-batch"),

@@ -1,0 +1,177 @@
+//! The store of one request whose session is in its cookie.
+
+use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use session_core::{
+    Call, Capabilities, Clock as _, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store,
+    StoreKey, SystemClock, Timestamp, Version, async_trait,
+};
+
+use crate::value::sealed_len;
+
+/// Holds the record from the cookie and what becomes of it, with the promises of every store but those between requests.
+#[derive(Debug)]
+pub(crate) struct Jar {
+    /// Seldom more than one: a rotation leaves the record that it replaced.
+    records: Mutex<Vec<(StoreKey, Record)>>,
+    /// How long a cookie's value may get, so that an explicit save hears of it, too. The line that is sent decides in the end.
+    room: usize,
+}
+
+impl Jar {
+    pub(crate) fn new(came: Option<(StoreKey, Record)>, room: usize) -> Self {
+        Self { records: Mutex::new(came.into_iter().collect()), room }
+    }
+
+    /// What is there now, whether it is live or not.
+    pub(crate) fn record(&self, key: &StoreKey) -> Option<Record> {
+        self.lock().iter().find(|(stored, _)| stored == key).map(|(_, record)| record.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(StoreKey, Record)>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fits(&self, record: &Record) -> Result<()> {
+        if sealed_len(record) > self.room {
+            return Err(Error::fixed(
+                ErrorKind::TooLarge,
+                "the session's cookie with its attributes would exceed 4096 bytes",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Does `act` to the live record under `key`.
+    fn with<T>(&self, call: &Call, key: &StoreKey, act: impl FnOnce(Option<&mut Record>) -> T) -> T {
+        let mut records = self.lock();
+        let found = records.iter_mut().find(|(stored, record)| stored == key && record.is_live(call.now));
+        act(found.map(|(_, record)| record))
+    }
+}
+
+#[async_trait]
+impl Store for Jar {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new()
+    }
+
+    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        self.fits(record)?;
+        let mut records = self.lock();
+        match records.iter().find(|(stored, there)| stored == key && there.is_live(call.now)) {
+            Some((_, there)) if there.version == record.version => Ok(Outcome::Done),
+            Some(_) => Ok(Outcome::Exists),
+            None => {
+                records.retain(|(stored, _)| stored != key);
+                records.push((*key, record.clone()));
+                Ok(Outcome::Done)
+            }
+        }
+    }
+
+    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        Ok(self.with(call, key, |there| there.cloned()))
+    }
+
+    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        self.fits(record)?;
+        Ok(self.with(call, key, |there| match there {
+            None => Outcome::Missing,
+            Some(there) if there.version == record.version => Outcome::Done,
+            Some(there) if there.version != expected => Outcome::Conflict,
+            Some(there) => {
+                *there = record.clone();
+                Outcome::Done
+            }
+        }))
+    }
+
+    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        Ok(self.with(call, key, |there| match there {
+            None => Outcome::Missing,
+            Some(there) => {
+                there.expires_at = there.expires_at.max(expires_at);
+                Outcome::Done
+            }
+        }))
+    }
+
+    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
+        let mut records = self.lock();
+        let found = records.iter().position(|(stored, there)| stored == key && there.is_live(call.now));
+        Ok(match found {
+            None => Outcome::Missing,
+            Some(at) if expected.is_some_and(|expected| records[at].1.version != expected) => Outcome::Conflict,
+            Some(at) => {
+                records.swap_remove(at);
+                Outcome::Done
+            }
+        })
+    }
+
+    async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
+        // Of two clocks the one that calls less expired, as every store.
+        let now = call.now.min(SystemClock.now());
+        let mut records = self.lock();
+        let expired = records.iter().filter(|(_, record)| !record.is_live(now)).count();
+        let mut left = expired.min(limit.get() as usize);
+        let removed = left;
+        records.retain(|(_, record)| {
+            let goes = left > 0 && !record.is_live(now);
+            left -= usize::from(goes);
+            !goes
+        });
+        Ok(Purged::new(u32::try_from(removed).unwrap_or(u32::MAX), expired > removed))
+    }
+
+    async fn sessions_of(&self, _: &Call, _: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
+        Err(Error::unsupported("sessions_of"))
+    }
+
+    async fn delete_all(&self, _: &Call, _: &Principal, _: Option<&StoreKey>) -> Result<u64> {
+        Err(Error::unsupported("delete_all"))
+    }
+
+    async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
+        Err(Error::unsupported("scan"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use conformance::{ClauseResult, Harness, Subject, Suite, clauses};
+
+    use super::*;
+
+    struct Jars;
+
+    #[async_trait]
+    impl Harness for Jars {
+        async fn subject(&self) -> Result<Subject> {
+            Ok(Subject::new("jar", env!("CARGO_PKG_VERSION")).without_namespaces())
+        }
+
+        async fn open(&self, _: &str) -> Result<Arc<dyn Store>> {
+            Ok(Arc::new(Jar::new(None, usize::MAX)))
+        }
+    }
+
+    /// A session over it can rely on what it relies on elsewhere, so it needs no second implementation.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn it_keeps_the_promises_of_every_store() {
+        let suite = Suite::new(Jars);
+        let mut passed = 0;
+        for clause in clauses() {
+            match suite.check(clause).await.result {
+                ClauseResult::Passed => passed += 1,
+                ClauseResult::Ignored(_) => {}
+                failed => panic!("{}: {failed:?}", clause.name),
+            }
+        }
+        assert!(passed > 40, "{passed} clauses passed");
+    }
+}

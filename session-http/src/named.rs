@@ -1,0 +1,277 @@
+//! One session of a set: how it is opened by what a client sends, and what the client is told in the end.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use session_core::{Commit, Error, ErrorKind, Manager, Opened, Record, Result, Session, SessionId, StoreKey, Ticket};
+
+use crate::jar::Jar;
+use crate::parse::Candidates;
+use crate::value::{Read, Value};
+use crate::{CookieOptions, CookieStore, SetCookie, line};
+
+/// An empty session takes about 130 bytes; with a principal of the greatest length it just fits.
+const SMALLEST: usize = 512;
+
+pub(crate) struct Named {
+    pub(crate) manager: Manager,
+    pub(crate) cookie: String,
+    pub(crate) options: CookieOptions,
+    value: Value,
+    /// How long the cookie's value may get.
+    room: usize,
+}
+
+/// A session that a request has opened.
+pub(crate) struct Open {
+    pub(crate) session: Session,
+    /// What more there is to know of its cookie. Boxed, for usually there is nothing.
+    came: Option<Box<Came>>,
+}
+
+enum Came {
+    /// By this id, in a value that is to be sent anew under the first key.
+    Stale(String),
+    /// In the cookie itself, or it will go out in one.
+    Within(Within),
+}
+
+struct Within {
+    jar: Arc<Jar>,
+    /// The session in the cookie, if there was one.
+    before: Option<(String, Record)>,
+    /// Whether the ring's first key sealed it.
+    current: bool,
+}
+
+impl Named {
+    pub(crate) fn new(manager: Manager, options: CookieOptions) -> Result<Self> {
+        let name = manager.name();
+        let cookie = options.cookie_name(name);
+        options.check(name)?;
+        if !options.secure {
+            tracing::warn!(
+                cookie,
+                "this session's cookie is sent without TLS too; leave out `insecure()` in production"
+            );
+        }
+        let value = match (CookieStore::of(&**manager.store()), &options.signing) {
+            (Some(_), Some(_)) => {
+                return Err(Error::fixed(ErrorKind::Config, "a cookie session is sealed: leave out `signed`"));
+            }
+            (Some(store), None) => Value::Sealed(store.sealer(name)),
+            (None, Some(ring)) => {
+                Value::Signed { signer: ring.signer("id", name), accept_unsigned: options.accept_unsigned }
+            }
+            (None, None) => Value::Id,
+        };
+        let empty = line::issue(&cookie, &options, "", options.max_age)?;
+        let room = CookieOptions::MAX_LEN - empty.as_str().len();
+        if matches!(value, Value::Sealed(_)) && room < SMALLEST {
+            return Err(Error::fixed(
+                ErrorKind::Config,
+                "name and attributes of the cookie leave less than 512 bytes for the session in it",
+            ));
+        }
+        // A cookie that lives for a given time at most carries a session that lies unused for no longer.
+        let manager = options.max_age.map_or_else(|| manager.clone(), |longest| manager.idle_at_most(longest));
+        Ok(Self { manager, cookie, options, value, room })
+    }
+
+    /// Other options for one response: all may change but what it takes to find the cookie again, its name.
+    pub(crate) fn check_override(&self, options: &CookieOptions) -> Result<()> {
+        let name = self.manager.name();
+        if options.cookie_name(name) != self.cookie {
+            return Err(Error::fixed(ErrorKind::Config, "a response cannot give the session's cookie another name"));
+        }
+        options.check(name)
+    }
+
+    /// What a request's `Cookie` headers say about this session.
+    pub(crate) fn find<'h>(&self, lines: impl IntoIterator<Item = &'h [u8]>) -> Candidates<'h> {
+        Candidates::find(lines, &self.cookie, |value| self.value.is_usable(value))
+    }
+
+    // ---- opening ----
+
+    /// The session that the client means by these values.
+    pub(crate) async fn open(&self, found: Candidates<'_>) -> Result<Open> {
+        match found.usable() {
+            [] => self.open_by(found.has_others().then_some("")).await,
+            [only] => self.open_by(Some(only)).await,
+            several => Box::pin(self.open_one_of(several)).await,
+        }
+    }
+
+    /// Opens by one value; what is no usable one gives a new session.
+    async fn open_by(&self, value: Option<&str>) -> Result<Open> {
+        match &self.value {
+            Value::Id => Ok(Open { session: self.manager.open(value).await?, came: None }),
+            // Boxed, so that these make no future larger where they are not used.
+            Value::Signed { .. } => Box::pin(self.open_signed(value)).await,
+            Value::Sealed(_) => Box::pin(self.open_sealed(value)).await,
+        }
+    }
+
+    async fn open_signed(&self, value: Option<&str>) -> Result<Open> {
+        let Some(Read { id, current, .. }) = value.and_then(|value| self.value.read(value)) else {
+            return Ok(Open { session: self.manager.open(value.map(|_| "")).await?, came: None });
+        };
+        let session = self.manager.open(Some(&id)).await?;
+        let came = (!current).then(|| Box::new(Came::Stale(id.into_owned())));
+        Ok(Open { session, came })
+    }
+
+    async fn open_sealed(&self, value: Option<&str>) -> Result<Open> {
+        let read = value.and_then(|value| self.value.read(value));
+        let current = read.as_ref().is_none_or(|read| read.current);
+        let before = read.and_then(|read| Some((read.id.into_owned(), read.record?)));
+        let kept = before.as_ref().and_then(|(id, record)| Some((self.key(id)?, record.clone())));
+        let jar = Arc::new(Jar::new(kept, self.room));
+        let manager = self.manager.for_request(Arc::clone(&jar));
+        let id = before.as_ref().map(|(id, _)| &**id);
+        let session = manager.open(id.or(value.map(|_| ""))).await?;
+        Ok(Open { session, came: Some(Box::new(Came::Within(Within { jar, before, current }))) })
+    }
+
+    fn key(&self, id: &str) -> Option<StoreKey> {
+        Some(StoreKey::derive(self.manager.name(), &SessionId::parse(id)?))
+    }
+
+    async fn open_one_of(&self, values: &[&str]) -> Result<Open> {
+        let mut opened = try_join_all(values.iter().map(|value| self.open_by(Some(value)))).await?;
+        let live = self.live(&opened);
+        if live > 1 {
+            tracing::warn!(
+                cookie = %self.cookie,
+                "a client sent {live} live sessions under one name: a neighbouring host may be planting cookies; none is used"
+            );
+            return self.open_by(None).await;
+        }
+        // Of several dead ones, that which knows most: where it moved or ended, no new cookie must be set.
+        let best = (0..opened.len()).max_by_key(|&at| (rank(opened[at].session.opened()), Reverse(at)));
+        Ok(opened.swap_remove(best.unwrap_or(0)))
+    }
+
+    /// How many of them are live. One session signed by two keys is one; two cookies that are sessions themselves are two,
+    /// since nobody can tell which is the newer.
+    fn live(&self, opened: &[Open]) -> usize {
+        let live = opened.iter().filter(|open| open.session.opened() == Opened::Resumed);
+        let mut handles: Vec<_> = live.map(|open| open.session.handle()).collect();
+        if !matches!(self.value, Value::Sealed(_)) {
+            handles.sort();
+            handles.dedup();
+        }
+        handles.len()
+    }
+
+    // ---- announcing ----
+
+    /// A lifetime that the cookie has in this response alone becomes the session's own, so that whatever later responses
+    /// say of it agrees with the record.
+    pub(crate) fn keep_in_step(&self, options: &CookieOptions, session: &Session) {
+        let Some(longest) = options.max_age else { return };
+        if options.max_age == self.options.max_age || (session.is_new() && !session.is_modified()) {
+            return;
+        }
+        // Refused where the session moved or ended; then no cookie goes out either.
+        if !session.is_persistent() && session.set_persistent(true).is_err() {
+            return;
+        }
+        let _ = session.idle_at_most(longest);
+    }
+
+    /// The line that tells the client, if it must be told.
+    pub(crate) fn announce(
+        &self,
+        options: impl FnOnce() -> CookieOptions,
+        open: &Open,
+        commit: Commit,
+    ) -> Result<Option<SetCookie>> {
+        if matches!(commit, Commit::Clear) {
+            return line::clear(&self.cookie, &options()).map(Some);
+        }
+        match open.came.as_deref() {
+            Some(Came::Within(within)) => self.announce_sealed(options, &open.session, within, commit),
+            Some(Came::Stale(id)) if matches!(commit, Commit::Unchanged | Commit::Extended(_)) => {
+                self.announce_anew(options, &open.session, id)
+            }
+            _ => self.announce_id(options, commit),
+        }
+    }
+
+    fn announce_id(&self, options: impl FnOnce() -> CookieOptions, commit: Commit) -> Result<Option<SetCookie>> {
+        let (ticket, options) = match commit {
+            Commit::Issue(ticket) => (ticket, options()),
+            Commit::Extended(ticket) => {
+                let options = options();
+                // A cookie that ends with the browser has no time in it that could move.
+                if !ticket.persistent && options.max_age.is_none() {
+                    return Ok(None);
+                }
+                (ticket, options)
+            }
+            Commit::Unchanged | Commit::Clear => return Ok(None),
+        };
+        let Ticket { value, persistent, max_age, .. } = &ticket;
+        self.issue(&options, &self.value.write(value.as_str(), None), *persistent, *max_age).map(Some)
+    }
+
+    /// The same id, written as it would be today.
+    fn announce_anew(
+        &self,
+        options: impl FnOnce() -> CookieOptions,
+        session: &Session,
+        id: &str,
+    ) -> Result<Option<SetCookie>> {
+        if session.is_new() {
+            return Ok(None);
+        }
+        let left = session.expires_at().since(self.manager.now());
+        self.issue(&options(), &self.value.write(id, None), session.is_persistent(), left).map(Some)
+    }
+
+    /// The session itself, if it is another than the client holds.
+    fn announce_sealed(
+        &self,
+        options: impl FnOnce() -> CookieOptions,
+        session: &Session,
+        within: &Within,
+        commit: Commit,
+    ) -> Result<Option<SetCookie>> {
+        let Some(record) = session.handle().and_then(|handle| within.jar.record(handle.key())) else { return Ok(None) };
+        let before = within.before.as_ref();
+        if within.current && before.is_some_and(|(_, before)| *before == record) {
+            return Ok(None);
+        }
+        let id = match &commit {
+            Commit::Issue(ticket) | Commit::Extended(ticket) => ticket.value.as_str(),
+            // Where the id and the expiry are as they were, the client holds it.
+            Commit::Unchanged | Commit::Clear => match before {
+                Some((id, _)) => id,
+                None => return Ok(None),
+            },
+        };
+        let left = record.expires_at.since(self.manager.now());
+        self.issue(&options(), &self.value.write(id, Some(&record)), session.is_persistent(), left).map(Some)
+    }
+
+    /// The line for a value; persistent if the options or the session ask for it.
+    fn issue(&self, options: &CookieOptions, value: &str, persistent: bool, left: Duration) -> Result<SetCookie> {
+        let persistent = persistent || options.max_age.is_some();
+        line::issue(&self.cookie, options, value, persistent.then_some(left))
+    }
+}
+
+fn rank(opened: Opened) -> u8 {
+    match opened {
+        Opened::Resumed => 5,
+        Opened::Moved => 4,
+        Opened::Ended => 3,
+        Opened::Expired => 2,
+        Opened::Undecodable => 1,
+        _ => 0,
+    }
+}

@@ -1,0 +1,188 @@
+//! Ids with a signature: what does not verify is never looked up.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pollster::block_on;
+use session_core::{
+    Call, Capabilities, Cursor, Manager, Opened, Outcome, Page, Principal, Purged, Record, Result, Session, SessionId,
+    Store, StoreKey, Timestamp, Version, async_trait,
+};
+use session_crypto::KeyRing;
+use session_http::{Committed, CookieOptions, SessionSet};
+use store_memory::MemoryStore;
+
+/// A store that counts how often it is asked.
+#[derive(Clone, Debug)]
+struct Counting {
+    store: MemoryStore,
+    loads: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Store for Counting {
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        self.store.create(call, key, record).await
+    }
+
+    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        self.store.load(call, key).await
+    }
+
+    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        self.store.save(call, key, expected, record).await
+    }
+
+    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        self.store.touch(call, key, expires_at).await
+    }
+
+    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
+        self.store.delete(call, key, expected).await
+    }
+
+    async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
+        self.store.purge(call, limit).await
+    }
+
+    async fn sessions_of(&self, call: &Call, who: &Principal, limit: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
+        self.store.sessions_of(call, who, limit).await
+    }
+
+    async fn delete_all(&self, call: &Call, who: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+        self.store.delete_all(call, who, keep).await
+    }
+
+    async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
+        self.store.scan(call, after, limit).await
+    }
+}
+
+/// Applications that differ in their cookies' options over one store.
+struct Rig(Counting);
+
+impl Rig {
+    fn new() -> Self {
+        Self(Counting { store: MemoryStore::new(), loads: Arc::default() })
+    }
+
+    fn request(&self, options: CookieOptions, cookies: &str, act: impl FnOnce(&Session)) -> Committed {
+        let set = SessionSet::new(Manager::new(self.0.clone()), options).unwrap();
+        block_on(async {
+            let exchange = set.begin();
+            act(&exchange.open_first([cookies.as_bytes()]).await.unwrap());
+            exchange.commit().await
+        })
+    }
+
+    fn begun(&self, options: CookieOptions) -> String {
+        pair(&self.request(options, "", |session| session.insert("n", &1).unwrap()))
+    }
+
+    fn loads(&self) -> usize {
+        self.0.loads.swap(0, Ordering::SeqCst)
+    }
+}
+
+fn pair(committed: &Committed) -> String {
+    assert!(committed.error.is_none(), "{:?}", committed.error);
+    committed.set_cookie[0].pair().to_owned()
+}
+
+fn signed(keys: &[u8]) -> CookieOptions {
+    let secret = |n: u8| (n..n + 32).collect::<Vec<u8>>();
+    let ring = KeyRing::new(&secret(keys[0])).unwrap();
+    CookieOptions::new().signed(&keys[1..].iter().fold(ring, |ring, n| ring.and(&secret(*n)).unwrap()))
+}
+
+#[test]
+fn a_signed_id_opens_its_session() {
+    let rig = Rig::new();
+    let cookie = rig.begun(signed(&[1]));
+    let (id, signature) = cookie.strip_prefix("__Host-id=").unwrap().split_once('.').unwrap();
+    assert!(SessionId::parse(id).is_some());
+    assert_eq!(signature.len(), 50);
+    let committed = rig.request(signed(&[1]), &cookie, |session| assert_eq!(session.opened(), Opened::Resumed));
+    assert!(committed.set_cookie.is_empty());
+    assert_eq!(rig.loads(), 1);
+}
+
+#[test]
+fn what_does_not_verify_costs_no_round_trip() {
+    let rig = Rig::new();
+    let cookie = rig.begun(signed(&[1]));
+    let id = cookie.split(['=', '.']).nth(1).unwrap();
+    let strangers = rig.begun(signed(&[9]));
+    let unsigned = format!("__Host-id={id}");
+    let other = format!("__Host-id={}.{}", SessionId::random().encode(), cookie.split_once('.').unwrap().1);
+    rig.loads();
+    for cookie in [&strangers, &unsigned, &other, &format!("{unsigned}."), &cookie[..cookie.len() - 1].to_owned()] {
+        rig.request(signed(&[1]), cookie, |session| {
+            assert_eq!(session.opened(), Opened::Undecodable);
+            assert!(session.is_new());
+        });
+        assert_eq!(rig.loads(), 0);
+    }
+    // Nor does it hide what does.
+    let junk = (0..20).map(|_| format!("{other}; ")).collect::<String>();
+    rig.request(signed(&[1]), &format!("{junk}{strangers}; {cookie}"), |session| {
+        assert_eq!(session.opened(), Opened::Resumed);
+    });
+    assert_eq!(rig.loads(), 1);
+}
+
+#[test]
+fn what_an_older_key_signed_is_signed_anew_by_the_first() {
+    let rig = Rig::new();
+    let old = rig.begun(signed(&[1]));
+    let read = rig.request(signed(&[2, 1]), &old, |session| assert_eq!(session.opened(), Opened::Resumed));
+    let new = pair(&read);
+    assert_eq!(new.split_once('.').unwrap().0, old.split_once('.').unwrap().0, "the id is the same");
+    rig.request(signed(&[2]), &new, |session| assert_eq!(session.opened(), Opened::Resumed));
+    let lost = rig.request(signed(&[2]), &old, |session| assert_eq!(session.opened(), Opened::Undecodable));
+    assert!(lost.error.is_none() && lost.set_cookie.is_empty());
+    // Also when it is written to, and when it gets another id.
+    let written = rig.request(signed(&[2, 1]), &old, |session| session.insert("n", &2).unwrap());
+    assert_eq!(pair(&written), new);
+    let rotated = rig.request(signed(&[2, 1]), &old, |session| session.rotate().unwrap());
+    assert_ne!(pair(&rotated).split_once('.').unwrap().0, old.split_once('.').unwrap().0);
+    let gone = rig.request(signed(&[2, 1]), &old, |session| assert_eq!(session.opened(), Opened::Moved));
+    assert!(gone.set_cookie.is_empty(), "the new id is not overwritten");
+}
+
+#[test]
+fn a_persistent_cookie_that_is_signed_anew_keeps_its_lifetime() {
+    let rig = Rig::new();
+    let old = rig.begun(signed(&[1]).persistent());
+    let read = rig.request(signed(&[2, 1]).persistent(), &old, |_| ());
+    let line = read.set_cookie[0].as_str();
+    let age: u64 = line.rsplit_once("; Max-Age=").unwrap().1.parse().unwrap();
+    assert!((3_590..=3_600).contains(&age), "{line}");
+}
+
+#[test]
+fn unsigned_ids_are_taken_only_on_demand_and_then_signed() {
+    let rig = Rig::new();
+    let unsigned = rig.begun(CookieOptions::new());
+    let moving = || signed(&[1]).accept_unsigned();
+    let read = rig.request(moving(), &unsigned, |session| assert_eq!(session.opened(), Opened::Resumed));
+    let after = pair(&read);
+    assert!(after.starts_with(&format!("{unsigned}.")), "the id is the same");
+    rig.request(signed(&[1]), &after, |session| assert_eq!(session.opened(), Opened::Resumed));
+    // Both at once are one session.
+    let both = format!("{unsigned}; {after}");
+    rig.request(moving(), &both, |session| assert_eq!(session.opened(), Opened::Resumed));
+    rig.request(signed(&[1]), &unsigned, |session| assert_eq!(session.opened(), Opened::Undecodable));
+}
+
+#[test]
+fn accepting_unsigned_ids_needs_signed_ones() {
+    assert!(CookieOptions::new().accept_unsigned().check("id").is_err());
+    assert!(signed(&[1]).accept_unsigned().check("id").is_ok());
+}

@@ -1,0 +1,63 @@
+//! The options by which any store is sealed: `key`, the variable that holds the keys, and `accept_plain`.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use session_core::{Result, Store};
+use store_options::{split, wrong};
+
+/// How a store's records are sealed.
+#[cfg(feature = "sealed")]
+pub(crate) struct Sealing {
+    ring: session_crypto::KeyRing,
+    accept_plain: bool,
+}
+
+/// Not compiled in: there never is one.
+#[cfg(not(feature = "sealed"))]
+pub(crate) enum Sealing {}
+
+/// The URL without these options, as it stood else, and what they ask for.
+pub(crate) fn take(url: &str) -> Result<(Cow<'_, str>, Option<Sealing>)> {
+    let options = url.split_once('?').map_or("", |(_, options)| options);
+    let ours = |pair: &str| matches!(pair.split('=').next(), Some("key" | "accept_plain"));
+    if !options.split('&').any(ours) {
+        return Ok((url.into(), None));
+    }
+    let (place, mut query) = split(url)?;
+    let (variable, accept_plain) = (query.text("key"), query.truth("accept_plain")?.unwrap_or(false));
+    let rest = query.drivers("the store's own", |_| true);
+    let url = if rest.is_empty() { place.to_owned() } else { format!("{place}?{rest}") };
+    let Some(variable) = variable else {
+        return wrong("the option accept_plain goes with `key`, which names the variable with the keys");
+    };
+    Ok((url.into(), Some(sealing(&variable, accept_plain)?)))
+}
+
+#[cfg(feature = "sealed")]
+fn sealing(variable: &str, accept_plain: bool) -> Result<Sealing> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    // What does not look like a name may be the key itself, and is not shown.
+    if variable.is_empty() || variable.len() > 64 || !variable.bytes().all(is_name) {
+        return wrong("the option key is the name of an environment's variable, such as SESSION_KEY, not a key");
+    }
+    Ok(Sealing { ring: session_crypto::KeyRing::from_env_var(variable)?, accept_plain })
+}
+
+#[cfg(not(feature = "sealed"))]
+fn sealing(_: &str, _: bool) -> Result<Sealing> {
+    wrong("the option key takes the cargo feature `sealed`, which is not compiled in")
+}
+
+/// `store`, sealed if that was asked for.
+pub(crate) fn around(store: Arc<dyn Store>, sealing: Option<Sealing>) -> Arc<dyn Store> {
+    match sealing {
+        #[cfg(feature = "sealed")]
+        Some(Sealing { ring, accept_plain }) => {
+            Arc::new(store_layers::Sealed::new(store, &ring).accept_plain(accept_plain))
+        }
+        #[cfg(not(feature = "sealed"))]
+        Some(never) => match never {},
+        None => store,
+    }
+}
