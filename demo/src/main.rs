@@ -22,9 +22,9 @@ struct Arguments {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     listen: String,
 
-    /// Where sessions are kept: sqlite://FILE, file://FOLDER, memory:// for no longer than the program runs, cookie: in the cookies themselves,
-    /// null: nowhere, and, with cargo's `--features postgres` and the like, postgres://USER:PASSWORD@HOST/DATABASE and so on
-    /// for every store there is. Keys for cookies are in SESSION_SECRET.
+    /// Where sessions are kept: sqlite://FILE, file://FOLDER, memory:// for no longer than the program runs, cookie: in the cookies
+    /// themselves, null: nowhere, and, with cargo's `--features postgres` and the like, postgres://USER:PASSWORD@HOST/DATABASE and
+    /// so on for every store there is. Keys for cookies are in SESSION_SECRET.
     #[arg(
         long,
         value_name = "URL",
