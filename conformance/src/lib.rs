@@ -10,6 +10,7 @@ mod runner;
 
 #[cfg(feature = "bench")]
 pub mod bench;
+pub mod fixtures;
 pub mod gate;
 pub mod history;
 pub mod proxy;

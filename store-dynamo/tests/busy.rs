@@ -3,10 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use conformance::fixtures::{key, now};
 use serde_json::{Value, json};
-use session_core::{
-    Bytes, Call, Clock, ErrorKind, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours,
-};
+use session_core::{Bytes, Clock, ErrorKind, Outcome, Principal, Record, Store, SystemClock, Version, hours};
 use store_dynamo::DynamoStore;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -125,14 +124,6 @@ fn cancelled(reasons: &[&str]) -> Answer {
 
 fn done() -> Answer {
     (200, json!({}))
-}
-
-fn now() -> Call {
-    Call::new(SystemClock.now())
-}
-
-fn key(n: u8) -> StoreKey {
-    StoreKey::from_bytes([n; 32])
 }
 
 fn record(principal: Option<&str>) -> Record {

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use common::{Item, Server, bytes, item, number};
+use conformance::fixtures::now;
 use session_core::{
     Bytes, Call, Clock, ErrorKind, Outcome, Principal, Record, Store, StoreKey, SystemClock, Timestamp, Version, days,
     hours, minutes,
@@ -18,10 +19,6 @@ use store_dynamo::aws_sdk_dynamodb::types::{
 use tokio::task::JoinSet;
 
 const BOUND: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
-
-fn now() -> Call {
-    Call::new(SystemClock.now())
-}
 
 fn key(n: u8) -> StoreKey {
     StoreKey::from_bytes([n; 32])

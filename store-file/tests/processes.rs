@@ -10,6 +10,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 
 use common::{MANY, Place, get, key, now, put, record};
+use conformance::fixtures::{count, count_up, put_count};
 use session_core::{Bytes, ErrorKind, Outcome, Principal, Record, Store, Version, seconds};
 use store_file::FileStore;
 
@@ -17,40 +18,6 @@ const PART: &str = "STORE_FILE_TEST_PART";
 const PATH: &str = "STORE_FILE_TEST_PATH";
 const TASKS: u32 = 4;
 const INCREMENTS: u32 = 50;
-
-/// Adds one to the number in session 0, again until nobody else was faster.
-async fn increment(store: &FileStore) {
-    loop {
-        let old = get(store, 0).await.unwrap();
-        let count = u32::from_le_bytes(old.data[..].try_into().unwrap());
-        let new = record(&(count + 1).to_le_bytes());
-        match store.save(&now(), &key(0), old.version, &new).await.unwrap() {
-            Outcome::Done => return,
-            Outcome::Conflict => {}
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-async fn increments(store: &FileStore) {
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                for _ in 0..INCREMENTS {
-                    increment(&store).await;
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
-}
-
-async fn count(store: &FileStore) -> u32 {
-    u32::from_le_bytes(get(store, 0).await.unwrap().data[..].try_into().unwrap())
-}
 
 fn start(part: &str, place: &Place) -> Child {
     Command::new(std::env::current_exe().unwrap())
@@ -126,7 +93,7 @@ async fn part_of_another_process() {
     let durable = part == "writes durably";
     let store = FileStore::builder(&path).durable(durable).open().await.unwrap();
     match part.as_str() {
-        "increments" => increments(&store).await,
+        "increments" => count_up(&store, TASKS, INCREMENTS).await,
         "writes" | "writes durably" => write_for_ever(&store).await,
         "locks" => {
             let place =
@@ -144,27 +111,27 @@ async fn part_of_another_process() {
 async fn processes_lose_no_update_of_one_another() {
     let place = Place::new();
     let store = place.open().await;
-    put(&store, 0, &record(&0u32.to_le_bytes())).await;
+    put_count(&store).await;
     let others: Vec<_> = (0..2).map(|_| start("increments", &place)).collect();
-    increments(&store).await;
+    count_up(&store, TASKS, INCREMENTS).await;
     for other in others {
         let output = other.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
-    assert_eq!(count(&store).await, 3 * TASKS * INCREMENTS);
+    assert_eq!(count(&store).await, u64::from(3 * TASKS * INCREMENTS));
 }
 
 #[tokio::test]
 async fn instances_in_one_process_lose_no_update_of_one_another() {
     let place = Place::new();
     let (one, two) = (place.open().await, place.open().await);
-    put(&one, 0, &record(&0u32.to_le_bytes())).await;
-    tokio::join!(increments(&one), increments(&two));
-    assert_eq!(count(&one).await, 2 * TASKS * INCREMENTS);
+    put_count(&one).await;
+    tokio::join!(count_up(&one, TASKS, INCREMENTS), count_up(&two, TASKS, INCREMENTS));
+    assert_eq!(count(&one).await, u64::from(2 * TASKS * INCREMENTS));
     // What closes with an instance is its own.
     drop(one);
-    increment(&two).await;
-    assert_eq!(count(&two).await, 2 * TASKS * INCREMENTS + 1);
+    count_up(&two, 1, 1).await;
+    assert_eq!(count(&two).await, u64::from(2 * TASKS * INCREMENTS + 1));
 }
 
 /// Reads what a writer says until it has written so often, kills it there, and answers what it tried and what was confirmed last.

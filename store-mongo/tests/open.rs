@@ -6,10 +6,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use common::Server;
+use conformance::fixtures::{key, now, put};
 use session_core::Outcome::Done;
 use session_core::{
-    Bytes, Call, Clock as _, ErrorKind, Principal, Record, Store as _, StoreKey, SystemClock, Timestamp, Version,
-    hours, minutes, seconds,
+    Bytes, Call, Clock as _, ErrorKind, Principal, Record, Store as _, SystemClock, Timestamp, Version, hours, minutes,
+    seconds,
 };
 use store_mongo::MongoStore;
 use store_mongo::mongodb::bson::{Bson, Document, doc};
@@ -22,14 +23,6 @@ use tokio::task::JoinSet;
 
 const LIMIT: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 
-fn now() -> Call {
-    Call::new(SystemClock.now())
-}
-
-fn key(n: u8) -> StoreKey {
-    StoreKey::from_bytes([n; 32])
-}
-
 fn record(who: Option<&str>) -> Record {
     let now = SystemClock.now();
     let principal = who.map(|who| Principal::new(who).unwrap());
@@ -39,10 +32,6 @@ fn record(who: Option<&str>) -> Record {
 /// The server's URL with these options.
 fn url(options: &str) -> String {
     Server::get().url_with(options)
-}
-
-async fn put(store: &MongoStore, n: u8, record: &Record) {
-    assert_eq!(store.create(&now(), &key(n), record).await.unwrap(), Done);
 }
 
 /// A store on an empty namespace.

@@ -5,32 +5,15 @@ mod common;
 use std::num::NonZeroU32;
 
 use common::Server;
-use session_core::{Bytes, Call, Clock, ErrorKind, Outcome, Principal, Record, Store, StoreKey, SystemClock, hours};
-use session_core::{Version, minutes, seconds};
+use conformance::fixtures::{key, now, put, record};
+use session_core::{Call, Clock, ErrorKind, Outcome, Principal, Store, SystemClock, hours, minutes, seconds};
 use sqlx::postgres::PgPoolOptions;
 use store_postgres::PostgresStore;
 use tokio::task::JoinSet;
 
-fn now() -> Call {
-    Call::new(SystemClock.now())
-}
-
-fn key(n: u8) -> StoreKey {
-    StoreKey::from_bytes([n; 32])
-}
-
-fn record(data: &[u8]) -> Record {
-    let now = SystemClock.now();
-    Record::new(Version::random(), now, now.plus(hours(1)), None, Bytes::copy_from_slice(data))
-}
-
 /// The server's URL with these options.
 fn url(options: &str) -> String {
     Server::get().url_with(options)
-}
-
-async fn put(store: &PostgresStore, n: u8, record: &Record) {
-    assert_eq!(store.create(&now(), &key(n), record).await.unwrap(), Outcome::Done);
 }
 
 /// A fresh namespace, and a store on it.

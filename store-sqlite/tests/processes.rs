@@ -7,48 +7,14 @@ mod common;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use common::{Place, get, key, now, put, record};
-use session_core::{Outcome, Store};
+use common::{Place, get, put, record};
+use conformance::fixtures::{count, count_up, put_count};
 use store_sqlite::SqliteStore;
 
 const PART: &str = "STORE_SQLITE_TEST_PART";
 const PATH: &str = "STORE_SQLITE_TEST_PATH";
 const TASKS: u32 = 4;
 const INCREMENTS: u32 = 50;
-
-/// Adds one to the number in session 0, again until nobody else was faster.
-async fn increment(store: &SqliteStore) {
-    loop {
-        let old = get(store, 0).await.unwrap();
-        let count = u32::from_le_bytes(old.data[..].try_into().unwrap());
-        let new = record(&(count + 1).to_le_bytes());
-        match store.save(&now(), &key(0), old.version, &new).await.unwrap() {
-            Outcome::Done => return,
-            Outcome::Conflict => {}
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-async fn increments(store: &SqliteStore) {
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                for _ in 0..INCREMENTS {
-                    increment(&store).await;
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
-}
-
-async fn count(store: &SqliteStore) -> u32 {
-    u32::from_le_bytes(get(store, 0).await.unwrap().data[..].try_into().unwrap())
-}
 
 fn start(part: &str, place: &Place) -> Child {
     Command::new(std::env::current_exe().unwrap())
@@ -66,7 +32,7 @@ async fn part_of_another_process() {
     let Ok(part) = std::env::var(PART) else { return };
     let store = SqliteStore::builder(std::env::var_os(PATH).unwrap()).open().await.unwrap();
     match part.as_str() {
-        "increments" => increments(&store).await,
+        "increments" => count_up(&store, TASKS, INCREMENTS).await,
         "creates" => {
             for n in 0.. {
                 put(&store, n, &record(b"confirmed")).await;
@@ -81,27 +47,27 @@ async fn part_of_another_process() {
 async fn processes_lose_no_update_of_one_another() {
     let place = Place::new();
     let store = place.open().await;
-    put(&store, 0, &record(&0u32.to_le_bytes())).await;
+    put_count(&store).await;
     let others: Vec<_> = (0..2).map(|_| start("increments", &place)).collect();
-    increments(&store).await;
+    count_up(&store, TASKS, INCREMENTS).await;
     for other in others {
         let output = other.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
-    assert_eq!(count(&store).await, 3 * TASKS * INCREMENTS);
+    assert_eq!(count(&store).await, u64::from(3 * TASKS * INCREMENTS));
 }
 
 #[tokio::test]
 async fn instances_in_one_process_lose_no_update_of_one_another() {
     let place = Place::new();
     let (one, two) = (place.open().await, place.open().await);
-    put(&one, 0, &record(&0u32.to_le_bytes())).await;
-    tokio::join!(increments(&one), increments(&two));
-    assert_eq!(count(&one).await, 2 * TASKS * INCREMENTS);
+    put_count(&one).await;
+    tokio::join!(count_up(&one, TASKS, INCREMENTS), count_up(&two, TASKS, INCREMENTS));
+    assert_eq!(count(&one).await, u64::from(2 * TASKS * INCREMENTS));
     // What closes with an instance is its own.
     drop(one);
-    increment(&two).await;
-    assert_eq!(count(&two).await, 2 * TASKS * INCREMENTS + 1);
+    count_up(&two, 1, 1).await;
+    assert_eq!(count(&two).await, u64::from(2 * TASKS * INCREMENTS + 1));
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! What the tests of this store share.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 
 use std::fs::{self, File};
 use std::future::{Future, poll_fn, ready};
@@ -13,6 +13,8 @@ use session_core::{
 };
 use store_file::{FileStore, FileStoreBuilder};
 use tempfile::TempDir;
+
+pub(crate) use conformance::fixtures::{Begun, begin, get, key, now, put, record, record_of};
 
 pub(crate) const MANY: NonZeroU32 = NonZeroU32::MAX;
 
@@ -90,44 +92,4 @@ impl Place {
 
 fn shard_name(n: u32) -> String {
     format!("{:02x}", key(n).as_bytes()[0])
-}
-
-pub(crate) fn now() -> Call {
-    Call::new(SystemClock.now())
-}
-
-pub(crate) fn key(n: u32) -> StoreKey {
-    let mut bytes = [7; 32];
-    bytes[..4].copy_from_slice(&n.to_le_bytes());
-    StoreKey::from_bytes(bytes)
-}
-
-pub(crate) fn record(data: &[u8]) -> Record {
-    let now = SystemClock.now();
-    Record::new(Version::random(), now, now.plus(hours(1)), None, Bytes::copy_from_slice(data))
-}
-
-pub(crate) fn record_of(who: &str) -> Record {
-    let mut record = record(b"{}");
-    record.principal = Some(Principal::new(who).unwrap());
-    record
-}
-
-pub(crate) async fn put(store: &FileStore, n: u32, record: &Record) {
-    assert_eq!(store.create(&now(), &key(n), record).await.unwrap(), Outcome::Done);
-}
-
-pub(crate) async fn get(store: &FileStore, n: u32) -> Option<Record> {
-    store.load(&now(), &key(n)).await.unwrap()
-}
-
-pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// Polls a future once, so that its call is queued, in this order, when this returns.
-pub(crate) async fn begin<'a, T: Send + 'a>(future: impl Future<Output = T> + Send + 'a) -> Pending<'a, T> {
-    let mut future: Pending<'a, T> = Box::pin(future);
-    match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
-        Poll::Ready(answer) => Box::pin(ready(answer)),
-        Poll::Pending => future,
-    }
 }

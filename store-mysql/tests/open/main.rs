@@ -11,6 +11,7 @@ use std::num::NonZeroU32;
 use std::str::FromStr as _;
 
 use common::{KINDS, Kind, Server};
+use conformance::fixtures::{key, now, put, record};
 use futures_util::future::join_all;
 use session_core::{
     Bytes, Call, Clock, ErrorKind, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours, minutes,
@@ -20,23 +21,6 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 use store_mysql::MysqlStore;
 use tokio::task::JoinSet;
-
-fn now() -> Call {
-    Call::new(SystemClock.now())
-}
-
-fn key(n: u8) -> StoreKey {
-    StoreKey::from_bytes([n; 32])
-}
-
-fn record(data: &[u8]) -> Record {
-    let now = SystemClock.now();
-    Record::new(Version::random(), now, now.plus(hours(1)), None, Bytes::copy_from_slice(data))
-}
-
-async fn put(store: &MysqlStore, n: u8, record: &Record) {
-    assert_eq!(store.create(&now(), &key(n), record).await.unwrap(), Outcome::Done);
-}
 
 /// A store on an empty namespace.
 async fn fresh(server: &Server, namespace: &str, options: &str) -> MysqlStore {

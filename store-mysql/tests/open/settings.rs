@@ -72,13 +72,13 @@ async fn no_isolation_level_loses_or_refuses_anything() {
                 }
             });
             let mut writers = JoinSet::new();
-            for n in 2..102 {
+            for n in 2..102_u32 {
                 let store = if n % 2 == 0 { one.clone() } else { two.clone() };
                 writers.spawn(async move {
-                    let first = record(&[n]);
+                    let first = record(&n.to_le_bytes());
                     assert_eq!(store.touch(&now(), &key(n), first.expires_at).await.unwrap(), Outcome::Missing);
                     put(&store, n, &first).await;
-                    let saved = store.save(&now(), &key(n), first.version, &record(&[n])).await.unwrap();
+                    let saved = store.save(&now(), &key(n), first.version, &record(&n.to_le_bytes())).await.unwrap();
                     assert_eq!(saved, Outcome::Done);
                     assert_eq!(store.delete(&now(), &key(n), None).await.unwrap(), Outcome::Done);
                 });
@@ -120,15 +120,15 @@ async fn what_max_allowed_packet_cannot_carry_is_too_large_and_all_else_fits() {
         put(&store, 1, &longest).await;
         assert_eq!(store.load(&now(), &key(1)).await.unwrap(), Some(longest.clone()), "{kind:?}");
         let mut writers = JoinSet::new();
-        for n in 2..=250 {
+        for n in 2..=250_u8 {
             let (store, longest) = (store.clone(), longest.clone());
             writers.spawn(async move {
                 let mut record = record(&vec![n; 20 * usize::from(n)]);
                 record.principal = longest.principal;
-                put(&store, n, &record).await;
-                let saved = store.save(&now(), &key(n), record.version, &record).await.unwrap();
+                put(&store, n.into(), &record).await;
+                let saved = store.save(&now(), &key(n.into()), record.version, &record).await.unwrap();
                 assert_eq!(saved, Outcome::Done);
-                assert_eq!(store.load(&now(), &key(n)).await.unwrap(), Some(record));
+                assert_eq!(store.load(&now(), &key(n.into())).await.unwrap(), Some(record));
             });
         }
         writers.join_all().await;

@@ -1,0 +1,124 @@
+//! What tests of a store are made of, beside the suite: keys, records, and calls made now.
+//!
+//! ```
+//! use conformance::fixtures::{get, put, record};
+//! use store_memory::MemoryStore;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let store = MemoryStore::new();
+//! put(&store, 1, &record(b"here")).await;
+//! assert_eq!(get(&store, 1).await.unwrap().data, "here");
+//! assert_eq!(get(&store, 2).await, None);
+//! # }
+//! ```
+
+use std::future::{poll_fn, ready};
+use std::pin::Pin;
+use std::task::Poll;
+
+use session_core::{Bytes, Call, Clock as _, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours};
+
+/// A call made now, by the system's clock.
+pub fn now() -> Call {
+    Call::new(SystemClock.now())
+}
+
+/// The `n`th of many keys.
+pub const fn key(n: u32) -> StoreKey {
+    let [a, b, c, d] = n.to_le_bytes();
+    let mut bytes = [7; StoreKey::LEN];
+    (bytes[0], bytes[1], bytes[2], bytes[3]) = (a, b, c, d);
+    StoreKey::from_bytes(bytes)
+}
+
+/// A record of a version of its own, nobody's, live for an hour.
+pub fn record(data: &[u8]) -> Record {
+    let now = SystemClock.now();
+    Record::new(Version::random(), now, now.plus(hours(1)), None, Bytes::copy_from_slice(data))
+}
+
+/// The same of somebody's, with the data `{}`.
+///
+/// # Panics
+/// If `principal` is no [`Principal`].
+pub fn record_of(principal: &str) -> Record {
+    let mut record = record(b"{}");
+    record.principal = Some(Principal::new(principal).expect("a principal"));
+    record
+}
+
+/// Creates a session under [`key(n)`](key).
+///
+/// # Panics
+/// If there is one, or the store fails.
+pub async fn put(store: &impl Store, n: u32, record: &Record) {
+    assert_eq!(store.create(&now(), &key(n), record).await.expect("a create"), Outcome::Done);
+}
+
+/// The session under [`key(n)`](key).
+///
+/// # Panics
+/// If the store fails.
+pub async fn get(store: &impl Store, n: u32) -> Option<Record> {
+    store.load(&now(), &key(n)).await.expect("a load")
+}
+
+/// Stores the count 0 under [`key(0)`](key), for [`count_up`].
+///
+/// # Panics
+/// As [`put`].
+pub async fn put_count(store: &impl Store) {
+    put(store, 0, &record(&0_u64.to_le_bytes())).await;
+}
+
+/// Adds one to the count under [`key(0)`](key), `times` times in each of `tasks` tasks, again until nobody else was faster.
+///
+/// # Panics
+/// If the store fails, or the count is gone.
+pub async fn count_up(store: &(impl Store + Clone), tasks: u32, times: u32) {
+    let one_task = |store| async move {
+        for _ in 0..times {
+            one_more(&store).await;
+        }
+    };
+    let tasks: Vec<_> = (0..tasks).map(|_| tokio::spawn(one_task(store.clone()))).collect();
+    for task in tasks {
+        task.await.expect("a task that counts");
+    }
+}
+
+async fn one_more(store: &impl Store) {
+    loop {
+        let old = get(store, 0).await.expect("a count");
+        let new = record(&(number(&old) + 1).to_le_bytes());
+        match store.save(&now(), &key(0), old.version, &new).await.expect("a save") {
+            Outcome::Done => return,
+            Outcome::Conflict => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The count under [`key(0)`](key).
+///
+/// # Panics
+/// If the store fails, or the count is gone.
+pub async fn count(store: &impl Store) -> u64 {
+    number(&get(store, 0).await.expect("a count"))
+}
+
+fn number(record: &Record) -> u64 {
+    u64::from_le_bytes(record.data[..].try_into().expect("eight bytes"))
+}
+
+/// A future that has been begun.
+pub type Begun<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Polls a future once, so that its call is queued, in this order, when this returns.
+pub async fn begin<'a, T: Send + 'a>(future: impl Future<Output = T> + Send + 'a) -> Begun<'a, T> {
+    let mut future: Begun<'a, T> = Box::pin(future);
+    match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+        Poll::Ready(answer) => Box::pin(ready(answer)),
+        Poll::Pending => future,
+    }
+}
