@@ -14,8 +14,8 @@ use common::{KINDS, Kind, Server};
 use conformance::fixtures::{key, now, put, record};
 use futures_util::future::join_all;
 use session_core::{
-    Bytes, Call, Clock, ErrorKind, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours, minutes,
-    seconds,
+    Bytes, Call, Clock, ErrorKind, Handle, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours,
+    minutes, seconds,
 };
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};

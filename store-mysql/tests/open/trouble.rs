@@ -25,8 +25,9 @@ async fn a_row_that_somebody_locks_is_unavailable_in_time_and_holds_up_nobody_el
         put(&store, 1, &locked).await;
         put(&store, 2, &free).await;
         let mut foreign = server.foreign().await;
-        let lock = sqlx::raw_sql("begin; select * from test_locked where `key` = unhex(repeat('01', 32)) for update");
-        lock.execute(&mut foreign).await.unwrap();
+        let hex = Handle::from(key(1));
+        let lock = format!("begin; select * from test_locked where `key` = x'{hex}' for update");
+        sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut foreign).await.unwrap();
         let (call, one, two, newer) = (now(), key(1), key(2), record(b"newer"));
         // The first goes out at once and waits; the others travel together behind it.
         let (first, stuck, done) = tokio::join!(
