@@ -1,8 +1,10 @@
 //! A TCP proxy on loopback that breaks in the ways in which networks break.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::task::Context;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -45,6 +47,8 @@ pub struct Proxy {
     addresses: Vec<SocketAddr>,
     network: Arc<watch::Sender<Network>>,
     listening: Vec<JoinHandle<()>>,
+    /// The listeners' sockets once more, to empty their backlogs when an outage ends.
+    backlogs: Vec<std::net::TcpListener>,
 }
 
 impl Proxy {
@@ -62,10 +66,13 @@ impl Proxy {
     /// If it cannot listen, or there is no server.
     pub async fn before_all(servers: impl IntoIterator<Item = impl Into<String>>) -> io::Result<Self> {
         let network = Arc::new(watch::Sender::new(Network { mode: Mode::Pass, epoch: 0 }));
-        let mut proxy = Self { addresses: Vec::new(), network, listening: Vec::new() };
+        let mut proxy = Self { addresses: Vec::new(), network, listening: Vec::new(), backlogs: Vec::new() };
         for server in servers {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            listener.set_nonblocking(true)?;
             proxy.addresses.push(listener.local_addr()?);
+            proxy.backlogs.push(listener.try_clone()?);
+            let listener = TcpListener::from_std(listener)?;
             proxy.listening.push(tokio::spawn(listen(listener, server.into(), Arc::clone(&proxy.network))));
         }
         if proxy.addresses.is_empty() { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(proxy) }
@@ -85,9 +92,20 @@ impl Proxy {
     /// as by a router that has forgotten them.
     pub fn pass(&self) {
         self.network.send_modify(|network| {
+            if matches!(network.mode, Mode::Cut | Mode::Stall) {
+                self.refuse_backlogs();
+            }
             network.epoch += u64::from(network.mode == Mode::Stall);
             network.mode = Mode::Pass;
         });
+    }
+
+    /// Drops the connections that the kernel has made and nobody has accepted yet.
+    /// Their bytes were sent into the outage: accepted after it, they would arrive all the same.
+    fn refuse_backlogs(&self) {
+        for backlog in &self.backlogs {
+            while backlog.accept().is_ok() {}
+        }
     }
 
     /// Resets every connection, and each new one as soon as it is made.
@@ -125,14 +143,18 @@ impl Drop for Proxy {
 }
 
 async fn listen(listener: TcpListener, server: String, network: Arc<watch::Sender<Network>>) {
-    while let Ok((client, _)) = listener.accept().await {
-        tokio::spawn(serve(client, server.clone(), Arc::clone(&network)));
+    // The network stands still while a connection is accepted: its epoch is the connection's.
+    let accept = |waking: &mut Context<'_>| {
+        let now = network.borrow();
+        listener.poll_accept(waking).map_ok(|(client, _)| (client, now.epoch))
+    };
+    while let Ok((client, epoch)) = poll_fn(accept).await {
+        tokio::spawn(serve(client, epoch, server.clone(), Arc::clone(&network)));
     }
 }
 
-async fn serve(client: TcpStream, server: String, network: Arc<watch::Sender<Network>>) {
+async fn serve(client: TcpStream, epoch: u64, server: String, network: Arc<watch::Sender<Network>>) {
     let mut watching = network.subscribe();
-    let epoch = watching.borrow_and_update().epoch;
     // Dropped with bytes unread or not, the client sees a reset and not an orderly end.
     let _ = client.set_zero_linger();
     let _ = client.set_nodelay(true);

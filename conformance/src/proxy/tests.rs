@@ -85,6 +85,23 @@ async fn a_stall_is_silent_and_its_connections_are_reset_afterwards() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_not_accepted_before_an_outage_ended_is_of_the_outage() {
+    let (server, mut told) = echo().await;
+    let proxy = Proxy::before(&server).await.unwrap();
+    for outage in [Proxy::stall, Proxy::cut] {
+        outage(&proxy);
+        // On this runtime's one thread nobody accepts until this test awaits something.
+        let mut young = std::net::TcpStream::connect(proxy.address()).unwrap();
+        std::io::Write::write_all(&mut young, &[1]).unwrap();
+        proxy.pass();
+        let mut new = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(ask(&mut new, 2).await.unwrap(), 2);
+        assert!(!matches!(std::io::Read::read(&mut young, &mut [0]), Ok(1..)), "its byte was answered");
+        assert_eq!(told.recv().await, Some(2), "its byte arrived");
+    }
+}
+
+#[tokio::test]
 async fn a_lost_reply_was_a_request_that_arrived() {
     let (server, mut told) = echo().await;
     let proxy = Proxy::before(&server).await.unwrap();

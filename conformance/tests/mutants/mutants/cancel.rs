@@ -15,24 +15,13 @@ pub(super) fn mutants() -> Vec<Mutant> {
             TwoSteps,
             ["cancel.save"]
         )
-        .may(&[
-            "cancel.burst",
-            "delete.beats-writers",
-            "history.random",
-            "save.counter",
-            "save.race",
-            "save.twice",
-            "save.waits-for-delete",
-            "principal.delete-all-races",
-            "purge.spares-done",
-        ]),
+        .may(&["save.twice"]),
         mutant!(
             "half-written save",
             "save writes the version first and the data a little later",
             HalfWritten,
             ["cancel.save"]
-        )
-        .may(&["cancel.burst", "history.random", "save.counter"]),
+        ),
         mutant!(
             "load leaks permits",
             "a load that is dropped never gives its permit back",

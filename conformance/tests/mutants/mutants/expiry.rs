@@ -14,15 +14,13 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "expiries are kept in whole seconds",
             Stored(to_seconds),
             ["create.round-trip", "load.boundary", "load.far-expiry", "touch.extends"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "expiry rounded up to seconds",
             "expiries are kept in whole seconds, rounded up",
             Stored(up_to_seconds),
             ["create.round-trip", "load.boundary", "load.far-expiry", "touch.extends"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "expiry ends in 2038",
             "expiries are kept in 31 bits of seconds",
@@ -34,8 +32,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "a record that has expired when it is written never expires",
             ForEver,
             ["create.expires-now", "principal.delete-all", "principal.lists", "save.expires-now", "scan.complete"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "past expiry is refused",
             "a write that has expired already is an error",
@@ -47,8 +44,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "a save that has expired already removes the record and says Missing",
             PastIsMissing,
             ["save.expires-now"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "live at its expiry",
             "a record is live at its expiry too",
@@ -88,8 +84,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "touch.expired",
                 "touch.extends"
             ]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "touch does nothing",
             "touch answers and moves nothing",
@@ -110,8 +105,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             Touching(|_, at| Some(at)),
             ["history.random", "touch.never-shortens"]
         ),
-        mutant!("touch in seconds", "touch moves the expiry to whole seconds", Touching(in_seconds), ["touch.extends"])
-            .may(&["history.random"]),
+        mutant!("touch in seconds", "touch moves the expiry to whole seconds", Touching(in_seconds), ["touch.extends"]),
         mutant!(
             "touch bumps the version",
             "touch draws a new version",
@@ -124,8 +118,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "touch.keeps-record",
                 "touch.never-shortens"
             ]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "touch drops the index entry",
             "touch leaves the index entry to expire",
@@ -137,29 +130,26 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "touch does not tell whether there was a record",
             AlwaysDone,
             ["purge.spares-done", "save.expires-now", "touch.expired", "touch.unknown"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "touch creates",
             "touch makes an empty record where there is none",
             Creating,
             ["delete.beats-writers", "purge.spares-done", "touch.unknown"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "touch revives",
             "touch looks for the key and not at the expiry",
             Reviving,
             ["save.expires-now", "touch.expired"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "touch writes back",
             "touch reads the record and writes it back later",
             WritingBack,
             ["delete.beats-writers"]
         )
-        .may(&["history.random", "touch.never-shortens", "principal.delete-all-races", "purge.spares-done"]),
+        .may(&["touch.never-shortens"]),
         mutant!(
             "server keeps for ever",
             "the server that should expire by itself does not",

@@ -24,15 +24,13 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "an instance that met an outage stays broken",
             Quirk::StaysBroken,
             &["fault.black-hole", "fault.lost-reply", "fault.outage"],
-        )
-        .may(&["history.cuts"]),
+        ),
         wired(
             "pool keeps the dead",
             "a broken connection goes back into the pool",
             Quirk::KeepsDeadConnections,
             &["fault.black-hole", "fault.lost-reply", "fault.outage"],
-        )
-        .may(&["history.cuts"]),
+        ),
         wired(
             "retry as another write",
             "a save whose reply is lost is sent again under a new version",
@@ -51,7 +49,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             Quirk::InCallersFuture,
             &["cancel.load", "fault.black-hole", "fault.outage"],
         )
-        .may(&["cancel.burst", "cancel.save", "fault.lost-reply", "history.cuts"]),
+        .may(&["fault.lost-reply"]),
         wired("password in errors", "an outage's error shows the password", Quirk::TellsPassword, &["redacted"]),
     ]
 }

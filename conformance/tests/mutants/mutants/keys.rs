@@ -89,8 +89,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "loads in flight together get the last one's record",
             Mixing,
             ["cancel.burst", "cancel.load", "cancel.save", "load.burst"]
-        )
-        .may(&["history.random"]),
+        ),
     ]
 }
 

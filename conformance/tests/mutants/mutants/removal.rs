@@ -24,22 +24,19 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "delete does not tell whether there was a record",
             AlwaysDone,
             ["delete.again"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "delete ignores the version",
             "delete removes whatever version is there",
             AnyVersion,
             ["delete.stale", "save.waits-for-delete"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "delete tells versions of the dead",
             "delete compares versions before it looks at the expiry",
             OfTheDead,
             ["delete.again"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "delete does nothing",
             "delete answers and leaves the record",
@@ -66,8 +63,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "save remembers its record and puts it back when it is gone",
             Restoring,
             ["save.waits-for-delete"]
-        )
-        .may(&["delete.beats-writers", "history.random", "principal.delete-all-races"]),
+        ),
         mutant!(
             "purge does nothing",
             "purge finds nothing ever",

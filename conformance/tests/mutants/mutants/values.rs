@@ -31,8 +31,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "created_at is kept in whole seconds",
             Kept(created_in_seconds),
             ["create.round-trip"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "principal without accents",
             "non-ASCII letters of a principal are replaced",
@@ -50,8 +49,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "a save leaves created_at as it was",
             SavedWith(created_sticks),
             ["save.replaces"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "data only grows",
             "a save of shorter data leaves the tail of the longer one",
@@ -63,8 +61,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "a save moves the expiry only out, as a touch does",
             SavedWith(expiry_sticks),
             ["save.expires-now", "save.replaces"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!("no limit in save", "save takes data beyond the limit", Lax, ["limits.too-large", "save.burst"]),
         mutant!("long data is cut", "data beyond the limit is cut and stored", Cutting, ["limits.too-large"]),
         mutant!(

@@ -15,15 +15,13 @@ pub(super) fn mutants() -> Vec<Mutant> {
             UpsertingCreate,
             ["create.exists", "create.race", "create.twice", "history.random"]
         ),
-        mutant!("check-then-insert create", "create looks first and inserts later", CheckThenInsert, ["create.race"])
-            .may(&["history.random"]),
+        mutant!("check-then-insert create", "create looks first and inserts later", CheckThenInsert, ["create.race"]),
         mutant!(
             "create refuses expired",
             "create answers Exists while an expired record lies there",
             RefusesExpired,
             ["create.expires-now", "create.over-expired", "create.race", "principal.follows"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!("create twice is Exists", "create does not know its own earlier write", Forgetful, ["create.twice"]),
         mutant!(
             "create twice writes twice",
@@ -65,30 +63,26 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "session.rotate",
                 "session.replay"
             ]
-        )
-        .may(&["save.counter"]),
+        ),
         mutant!(
             "save revives",
             "save looks at the version and not at the expiry",
             RevivingSave,
             ["create.expires-now", "history.random", "save.expired"]
         ),
-        mutant!("save twice conflicts", "save does not know its own earlier write", ForgetfulSave, ["save.twice"])
-            .may(&["history.random"]),
+        mutant!("save twice conflicts", "save does not know its own earlier write", ForgetfulSave, ["save.twice"]),
         mutant!(
             "save twice writes twice",
             "save writes again what a touch has moved on since",
             SavesTwice,
             ["save.twice"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "check-then-write save",
             "save compares first and writes later",
             CheckThenWrite,
             ["save.race", "save.counter", "history.random"]
-        )
-        .may(&["save.waits-for-delete", "delete.beats-writers", "cancel.burst"]),
+        ),
         mutant!(
             "save counts changed rows",
             "save takes a write that changes no column but the version for none",
@@ -100,15 +94,13 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "save takes its outcome from what it saw before it had to wait",
             Snapshot,
             ["save.waits-for-delete"]
-        )
-        .may(&["history.random"]),
+        ),
         mutant!(
             "save of own version creates",
             "save takes promise 5 for a licence to write without a record",
             OwnVersion,
             ["save.deleted", "save.expired", "save.unknown"]
-        )
-        .may(&["history.random"]),
+        ),
     ]
 }
 
