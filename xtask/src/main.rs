@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod bench;
 mod images;
 mod matrix;
 mod process;
@@ -24,6 +25,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure the stores beside tower-sessions' and the bare drivers, on the servers of the tests.
+    Bench(bench::Options),
+    /// The same in short, for use before and after a change: prints ratios and fails nothing.
+    BenchCheck(bench::Options),
     /// Get the images of the servers that stores are tested against: pulled, or else built.
     Images(images::Options),
     /// Run the suite over every store, and write the table of clauses and stores to docs/ and the README.
@@ -36,6 +41,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::Bench(options) => bench::run(&root(), &options, false),
+        Command::BenchCheck(options) => bench::run(&root(), &options, true),
         Command::Images(options) => images::run(&root(), &options),
         Command::Matrix(options) => matrix::run(&root(), &options),
         Command::Test(options) => test::run(&root(), &options),

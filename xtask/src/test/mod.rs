@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything there is, counted.
 
 mod build;
-mod servers;
+pub(crate) mod servers;
 mod table;
 mod tally;
 

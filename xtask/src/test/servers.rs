@@ -38,6 +38,17 @@ pub(super) fn needed(program: &Program) -> &'static [&'static str] {
     }
 }
 
+/// What tells a program where the servers of `wanted` are; an error if one of them cannot be had. Others than servers are passed by.
+pub(crate) fn variables(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, String)>> {
+    let mut servers = Servers::named(root, ALL.iter().copied().filter(|name| wanted(name)).collect());
+    if let Some((name, why)) = servers.missing.first_key_value() {
+        return Err(format!("{name} cannot be had: {why}").into());
+    }
+    // What the program leaves behind is its own affair.
+    servers.run = None;
+    Ok(std::mem::take(&mut servers.variables).into_iter().collect())
+}
+
 /// Servers to be had in this run.
 #[derive(Debug, Default)]
 pub(super) struct Servers {
@@ -54,6 +65,11 @@ impl Servers {
         let mut names: Vec<&'static str> = programs.iter().flat_map(|program| needed(program)).copied().collect();
         names.sort_unstable();
         names.dedup();
+        Self::named(root, names)
+    }
+
+    /// Gets the images of these servers.
+    fn named(root: &Path, mut names: Vec<&'static str>) -> Self {
         // Whoever says where a server is has seen to it.
         names.retain(|name| {
             let said = |of: &str, what| std::env::var_os(variable(of, what)).is_some();

@@ -1,0 +1,17 @@
+//! The bare drivers, doing the least that keeps the promise: one statement to load a live session, one to replace the
+//! version that was loaded. As many connections as this project's store has.
+
+pub(crate) mod mongo;
+pub(crate) mod mysql;
+pub(crate) mod postgres;
+pub(crate) mod redis;
+pub(crate) mod sqlite;
+
+use session_core::{Clock, SystemClock};
+
+const CONNECTIONS: u32 = 8;
+
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    SystemClock.now().as_millis()
+}

@@ -1,0 +1,46 @@
+//! This project's stores, and beside each the bare driver doing the least that keeps the promise: as contestants.
+
+mod cas;
+mod drivers;
+mod http;
+mod store;
+
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use async_trait::async_trait;
+use axum::Router;
+use work::{Contestant, Subject};
+
+use cas::Filled;
+
+struct OursAndDrivers;
+
+#[async_trait]
+impl Contestant for OursAndDrivers {
+    async fn open(&self, name: &str, url: &str, size: usize) -> Result<Arc<dyn Subject>> {
+        use drivers::{mongo, mysql, postgres, redis, sqlite};
+        Ok(match name.split_once('/') {
+            Some(("ours", _)) => Arc::new(Filled::new(store::Ours::open(url).await?, size).await?),
+            Some(("driver", "sqlite")) => Arc::new(Filled::new(sqlite::Driver::open(url)?, size).await?),
+            Some(("driver", "postgres")) => Arc::new(Filled::new(postgres::Driver::open(url).await?, size).await?),
+            Some(("driver", "mysql" | "mariadb")) => {
+                Arc::new(Filled::new(mysql::Driver::open(url).await?, size).await?)
+            }
+            Some(("driver", "redis" | "valkey")) => Arc::new(Filled::new(redis::Driver::open(url).await?, size).await?),
+            Some(("driver", "mongo")) => Arc::new(Filled::new(mongo::Driver::open(url).await?, size).await?),
+            _ => bail!("nobody is called {name}"),
+        })
+    }
+
+    async fn application(&self, name: &str, url: &str) -> Result<Router> {
+        match name.split_once('/') {
+            Some(("ours", _)) => http::application(url).await,
+            _ => bail!("{name} is not served"),
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    work::contest(&OursAndDrivers)
+}

@@ -1,0 +1,54 @@
+//! This project's stores.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use async_trait::async_trait;
+use session_core::{Call, Clock, Outcome, Record, Store, StoreKey, SystemClock, Version, hours};
+
+use crate::cas::{Cas, Key};
+
+pub(crate) struct Ours(Arc<dyn Store>);
+
+impl Ours {
+    pub(crate) async fn open(url: &str) -> Result<Self> {
+        Ok(Self(store_any::connect(url).await?))
+    }
+}
+
+fn now() -> Call {
+    Call::new(SystemClock.now())
+}
+
+fn record(version: i64, data: Vec<u8>) -> Result<Record> {
+    let now = SystemClock.now();
+    Ok(Record::new(Version::from_i64(version)?, now, now.plus(hours(24)), None, data.into()))
+}
+
+#[async_trait]
+impl Cas for Ours {
+    async fn create(&self, key: &Key, version: i64, data: Vec<u8>) -> Result<()> {
+        let created = self.0.create(&now(), &StoreKey::from_bytes(*key), &record(version, data)?).await?;
+        ensure!(created == Outcome::Done, "a fresh key was taken");
+        Ok(())
+    }
+
+    async fn load(&self, key: &Key) -> Result<Option<(i64, Vec<u8>)>> {
+        let loaded = self.0.load(&now(), &StoreKey::from_bytes(*key)).await?;
+        Ok(loaded.map(|record| (record.version.as_i64(), record.data.into())))
+    }
+
+    async fn save(&self, key: &Key, expected: i64, version: i64, data: Vec<u8>) -> Result<bool> {
+        let (key, expected) = (StoreKey::from_bytes(*key), Version::from_i64(expected)?);
+        let saved = self.0.save(&now(), &key, expected, &record(version, data)?).await?;
+        ensure!(saved != Outcome::Missing, "a session went");
+        Ok(saved == Outcome::Done)
+    }
+
+    async fn touch(&self, key: &Key) -> Result<()> {
+        let call = now();
+        let touched = self.0.touch(&call, &StoreKey::from_bytes(*key), call.now.plus(hours(24))).await?;
+        ensure!(touched == Outcome::Done, "a session went");
+        Ok(())
+    }
+}

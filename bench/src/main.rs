@@ -1,0 +1,101 @@
+//! This project's stores, tower-sessions' and the bare drivers, measured side by side in one run.
+//!
+//! `cargo run --release -- --help` says what can be chosen. Results go to `results/`.
+
+mod contestant;
+mod http;
+mod plan;
+mod plot;
+mod results;
+mod run;
+mod server;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Parser;
+
+use plan::{Kind, Plan};
+use work::Work;
+
+/// Measures session stores side by side.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Stores to measure.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Kind::ALL)]
+    stores: Vec<Kind>,
+    /// Kinds of work: load, load+save, create, touch, hot, "95% reads".
+    #[arg(long, value_parser = work_of_name, value_delimiter = ',', default_value = "load,load+save,create,touch,hot,95% reads")]
+    work: Vec<Work>,
+    /// How many tasks work at once.
+    #[arg(long, value_delimiter = ',', default_value = "1,32,128")]
+    tasks: Vec<u64>,
+    /// Sizes of sessions in bytes.
+    #[arg(long, value_delimiter = ',', default_value = "200,4096")]
+    sizes: Vec<usize>,
+    /// Seconds for each figure, all rounds together.
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// In how many rounds: everybody has a turn in each, so that noise hits all alike.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// A short run: load and load+save of 200 bytes by 1 and 32 tasks. Says whether a change was worth it, no more.
+    #[arg(long)]
+    check: bool,
+    /// Leaves the applications over HTTP out, and so the need for wrk.
+    #[arg(long)]
+    no_http: bool,
+    /// Counts allocations; this slows everybody down, so the speeds of such a run say less.
+    #[arg(long)]
+    allocations: bool,
+    /// Folder for results.json and the plots.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
+    out: PathBuf,
+}
+
+fn work_of_name(name: &str) -> Result<Work, String> {
+    let known = || Work::ALL.map(Work::name).join(", ");
+    Work::ALL.into_iter().find(|work| work.name() == name).ok_or_else(|| format!("known are {}", known()))
+}
+
+impl Arguments {
+    fn plan(&self) -> Plan {
+        let mut plan = Plan {
+            stores: self.stores.clone(),
+            work: self.work.clone(),
+            tasks: self.tasks.clone(),
+            sizes: self.sizes.clone(),
+            seconds: self.seconds,
+            rounds: self.rounds.max(1),
+            http: !self.no_http && !self.check,
+        };
+        if self.check {
+            plan.work = vec![Work::Load, Work::LoadSave];
+            plan.tasks = vec![1, 32];
+            plan.sizes = vec![200];
+            plan.seconds = 1.5;
+            plan.rounds = 3;
+        }
+        plan
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let plan = arguments.plan();
+    eprintln!("building …");
+    let programs = contestant::build(arguments.allocations).await?;
+    let results = run::run(&plan, &programs).await?;
+    println!("{}", table::table(&results));
+    if !results.http.is_empty() {
+        println!("{}", table::http(&results));
+    }
+    results.write(&arguments.out)?;
+    if !arguments.check {
+        plot::plots(&results, &arguments.out)?;
+    }
+    eprintln!("results: {}", arguments.out.display());
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! What was measured, and what follows from it.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use work::{Measured, Work};
+
+use crate::http::Served;
+use crate::plan::Kind;
+
+/// All of a run.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Results {
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) http: Vec<Served>,
+}
+
+/// One subject at one kind of work.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Cell {
+    pub(crate) kind: Kind,
+    pub(crate) subject: String,
+    pub(crate) size: usize,
+    pub(crate) work: Work,
+    pub(crate) tasks: u64,
+    pub(crate) rounds: Vec<Measured>,
+    /// Why it was not measured to the end.
+    pub(crate) failed: Option<String>,
+}
+
+impl Cell {
+    pub(crate) fn new(kind: Kind, subject: &str, size: usize, work: Work, tasks: u64) -> Self {
+        Self { kind, subject: subject.into(), size, work, tasks, rounds: Vec::new(), failed: None }
+    }
+
+    /// Whose it is: `ours`, `tower-sessions`, `driver`; with the store where that is another than the kind.
+    pub(crate) fn who(&self) -> &str {
+        self.subject.strip_suffix(&format!("/{}", self.kind)).unwrap_or(&self.subject)
+    }
+
+    pub(crate) fn same_work(&self, other: &Self) -> bool {
+        (self.kind, self.size, self.work, self.tasks) == (other.kind, other.size, other.work, other.tasks)
+    }
+
+    /// Operations per second: the median of the rounds.
+    pub(crate) fn speed(&self) -> Option<f64> {
+        median(self.rounds.iter().map(rate).collect())
+    }
+
+    /// Half the distance between the slowest and the fastest round, as a part of the median.
+    pub(crate) fn spread(&self) -> Option<f64> {
+        let rates: Vec<f64> = self.rounds.iter().map(rate).collect();
+        let (least, most) = rates.iter().fold((f64::MAX, 0.0), |(l, m), &r| (f64::min(l, r), f64::max(m, r)));
+        Some((most - least) / 2.0 / self.speed()?)
+    }
+
+    /// The median over the rounds of something that each measured.
+    pub(crate) fn median_of(&self, what: impl Fn(&Measured) -> f64) -> Option<f64> {
+        median(self.rounds.iter().map(what).collect())
+    }
+
+    pub(crate) fn lost(&self) -> u64 {
+        self.rounds.iter().map(|round| round.lost).sum()
+    }
+}
+
+fn rate(round: &Measured) -> f64 {
+    round.operations as f64 / round.seconds
+}
+
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(values[middle]),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    }
+}
+
+impl Results {
+    /// What stands beside `cell` in its row.
+    pub(crate) fn ours(&self, cell: &Cell) -> Option<&Cell> {
+        self.cells.iter().find(|other| other.who() == "ours" && other.same_work(cell))
+    }
+
+    /// Writes `results.json`.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        let path = folder.join("results.json");
+        fs::write(&path, serde_json::to_string_pretty(self)?)
+            .with_context(|| format!("{} cannot be written", path.display()))
+    }
+}

@@ -1,0 +1,51 @@
+//! Where the stores' data is: servers as the conformance suite starts them, or a folder.
+
+use anyhow::Result;
+use conformance::server::{self, Server};
+
+use crate::plan::Kind;
+
+/// A place for one kind of store, removed when dropped.
+pub(crate) enum Place {
+    Nowhere,
+    Folder(tempfile::TempDir),
+    Server(Server),
+}
+
+impl Place {
+    pub(crate) async fn of(kind: Kind) -> Result<Self> {
+        Ok(Self::Server(match kind {
+            Kind::Memory => return Ok(Self::Nowhere),
+            Kind::Sqlite => return Ok(Self::Folder(tempfile::tempdir()?)),
+            Kind::Postgres => server::postgres().await?,
+            Kind::Mysql => server::mysql().await?,
+            Kind::Mariadb => server::mariadb().await?,
+            Kind::Redis => server::redis().await?,
+            Kind::Valkey => server::valkey().await?,
+            Kind::Mongo => server::mongo().await?,
+            Kind::Dynamo => server::dynamo().await?,
+        }))
+    }
+
+    /// A URL for one subject: on the same server or disk as the others', apart from their data.
+    pub(crate) fn url(&self, subject: &str) -> String {
+        match self {
+            Self::Nowhere => "memory://".into(),
+            // A file each: SQLite has one writer per file.
+            Self::Folder(folder) => {
+                format!("sqlite://{}", folder.path().join(subject.replace('/', "-")).with_extension("db").display())
+            }
+            Self::Server(server) => as_drivers_write_it(server.url()),
+        }
+    }
+}
+
+/// The schemes that drivers know.
+fn as_drivers_write_it(url: &str) -> String {
+    for (ours, theirs) in [("mariadb://", "mysql://"), ("valkey://", "redis://")] {
+        if let Some(rest) = url.strip_prefix(ours) {
+            return format!("{theirs}{rest}");
+        }
+    }
+    url.into()
+}
