@@ -1,12 +1,15 @@
-//! One session that many requests of two processes write at once: everybody gets through.
+//! One session that many requests write at once: everybody gets through, few saves are needed, and each request answers for itself.
 
 use std::num::NonZeroU32;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use session_core::{
-    Call, Capabilities, Commit, Cursor, Manager, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
-    Timestamp, Version, async_trait,
+    Call, Capabilities, Commit, Cursor, ErrorKind, Limits, Manager, Outcome, Page, Principal, Purged, Record, Result,
+    Session, Store, StoreKey, Timestamp, Version, async_trait,
 };
 use store_memory::MemoryStore;
 use tokio::sync::Mutex;
@@ -19,6 +22,7 @@ use tokio::task::yield_now;
 struct Distant {
     store: MemoryStore,
     row: Mutex<()>,
+    saves: AtomicUsize,
 }
 
 const WAY: usize = 1;
@@ -48,6 +52,7 @@ impl Store for Distant {
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        self.saves.fetch_add(1, Ordering::Relaxed);
         turns(WAY).await;
         let row = self.row.lock().await;
         if self.store.load(call, key).await?.is_some_and(|record| record.version == expected) {
@@ -89,16 +94,149 @@ impl Store for Distant {
     }
 }
 
+/// A session with a count of nothing, by its cookie.
+async fn stored(manager: &Manager) -> String {
+    let first = manager.open(None).await.unwrap();
+    first.insert("count", &0).unwrap();
+    let Commit::Issue(ticket) = manager.close(&first).await.unwrap() else { panic!("no cookie") };
+    ticket.value.as_str().to_owned()
+}
+
+async fn count(manager: &Manager, cookie: &str) -> usize {
+    manager.open(Some(cookie)).await.unwrap().get("count").unwrap().unwrap()
+}
+
+/// As many handles of one session as there are requests at once.
+async fn opened(manager: &Manager, cookie: &str, requests: usize) -> Vec<Session> {
+    join_all((0..requests).map(|_| async { manager.open(Some(cookie)).await.unwrap() })).await
+}
+
+fn count_up(session: &Session) {
+    session.update("count", |n: &mut usize| *n += 1).unwrap();
+}
+
+/// Lets three requests open the queue, and the rest come while one of the three saves: how each of them went.
+async fn close_all(manager: &Manager, sessions: &[Session]) -> Vec<Result<Commit>> {
+    let close = |session| AssertUnwindSafe(manager.close(session)).catch_unwind();
+    let (early, late) = sessions.split_at(3);
+    let late = async {
+        turns(2 * TO_DISK).await;
+        join_all(late.iter().map(close)).await
+    };
+    let (mut early, late) = tokio::join!(join_all(early.iter().map(close)), late);
+    early.extend(late);
+    early.into_iter().map(|closed| closed.unwrap_or(Err(ErrorKind::Other.into()))).collect()
+}
+
+fn kinds(closed: &[Result<Commit>]) -> Vec<ErrorKind> {
+    closed.iter().filter_map(|closed| closed.as_ref().err().map(session_core::Error::kind)).collect()
+}
+
+#[tokio::test]
+async fn requests_that_wait_are_stored_by_the_save_of_one() {
+    let store: Arc<Distant> = Arc::default();
+    let manager = Manager::new(store.clone());
+    let cookie = stored(&manager).await;
+    let sessions = opened(&manager, &cookie, 100).await;
+    sessions.iter().for_each(count_up);
+    assert_eq!(kinds(&close_all(&manager, &sessions).await), []);
+    assert_eq!(count(&manager, &cookie).await, 100);
+    assert!(sessions.iter().all(|session| !session.is_modified() && session.get::<usize>("count").unwrap() > Some(0)));
+    let saves = store.saves.load(Ordering::Relaxed);
+    assert!(saves <= 6, "{saves} saves for 100 requests");
+}
+
+#[tokio::test]
+async fn a_request_that_clashes_with_those_it_waits_with_fails_alone() {
+    let manager = Manager::new(Arc::new(Distant::default()));
+    let cookie = stored(&manager).await;
+    let sessions = opened(&manager, &cookie, 20).await;
+    sessions.iter().for_each(count_up);
+    // Each has seen that nobody has the prize: one gets it.
+    for session in &sessions[10..13] {
+        assert_eq!(session.get::<usize>("prize").unwrap(), None);
+        session.require_unchanged("prize").unwrap();
+    }
+    sessions[5].insert("prize", &5).unwrap();
+    // The identity changes under nobody here, but this one's closure cannot live with what others have written.
+    sessions[15].update("count", |n: &mut usize| assert!(*n < 3, "a closure that panics")).unwrap();
+    let closed = close_all(&manager, &sessions).await;
+    let failed: Vec<usize> = (0..20).filter(|&n| closed[n].is_err()).collect();
+    assert_eq!(kinds(&closed).iter().filter(|kind| **kind == ErrorKind::Conflict).count(), failed.len() - 1);
+    assert!(failed.contains(&15) && failed.iter().all(|n| (10..13).contains(n) || *n == 15), "{failed:?}");
+    assert_eq!(count(&manager, &cookie).await, 20 - failed.len());
+    for session in &sessions {
+        session.discard();
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_waiting_requests_exceed_together_stops_only_who_is_over_it() {
+    let limits = Limits::new().max_keys(10);
+    let manager = Manager::builder(Arc::new(Distant::default())).limits(limits).build().unwrap();
+    let cookie = stored(&manager).await;
+    let sessions = opened(&manager, &cookie, 20).await;
+    for (n, session) in sessions.iter().enumerate() {
+        session.insert(n, &n).unwrap();
+    }
+    let closed = close_all(&manager, &sessions).await;
+    assert_eq!(kinds(&closed), [ErrorKind::TooLarge; 11]);
+    let last = manager.open(Some(&cookie)).await.unwrap();
+    let there: Vec<usize> = (0..20).filter(|n| last.contains(n)).collect();
+    let answered: Vec<usize> = (0..20).filter(|&n| closed[n].is_ok()).collect();
+    assert_eq!(there, answered);
+    for session in &sessions {
+        session.discard();
+    }
+}
+
+#[tokio::test]
+async fn requests_that_are_dropped_while_they_wait_together_lose_nothing_and_do_nothing_twice() {
+    // Dropped at every instant that there is, by turns: the one who saves for the others, and those others.
+    for dropped_after in 0..8 * TO_DISK {
+        let manager = Manager::new(Arc::new(Distant::default()));
+        let cookie = stored(&manager).await;
+        let sessions = opened(&manager, &cookie, 12).await;
+        sessions.iter().for_each(count_up);
+        let closing = sessions.iter().enumerate().map(|(n, session)| {
+            let manager = &manager;
+            async move {
+                if n >= 3 {
+                    turns(2 * TO_DISK).await;
+                }
+                let patience = if n % 3 == 1 { dropped_after } else { usize::MAX };
+                tokio::select! {
+                    biased;
+                    closed = manager.close(session) => closed.map(drop),
+                    () = turns(patience) => Ok(()),
+                }
+            }
+        });
+        for closed in join_all(closing).await {
+            closed.unwrap();
+        }
+        // Whoever was dropped tries again, as a handler may that was given up only halfway.
+        let mut in_doubt = 0;
+        for session in &sessions {
+            if let Err(error) = manager.close(session).await {
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "dropped after {dropped_after} turns: {error}");
+                session.discard();
+                in_doubt += 1;
+            }
+        }
+        let counted = count(&manager, &cookie).await;
+        let possible = 12 - in_doubt..=12;
+        assert!(possible.contains(&counted), "dropped after {dropped_after} turns: {counted}, not {possible:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_queue_of_one_process_does_not_starve_the_others() {
     const REQUESTS: usize = 400;
     let store: Arc<Distant> = Arc::default();
     let processes = [Manager::new(store.clone()), Manager::new(store)];
 
-    let first = processes[0].open(None).await.unwrap();
-    first.insert("count", &0).unwrap();
-    let Commit::Issue(ticket) = processes[0].close(&first).await.unwrap() else { panic!("no cookie") };
-    let cookie = ticket.value.as_str().to_owned();
+    let cookie = stored(&processes[0]).await;
 
     let requests = (0..REQUESTS).map(|n| {
         let (manager, cookie) = (&processes[n % 2], &cookie);

@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use axum::Router;
 use work::{Contestant, Payload, SESSIONS, Subject};
 
-/// A subject over a `SessionStore` of the version of the core that is named.
+/// A subject over a `SessionStore` of the version of the core that is named, and how that stores a new session.
 macro_rules! subject_on {
-    ($module:ident, $core:path) => {
+    ($module:ident, $core:path, |$store:ident, $record:ident| $create:expr) => {
         mod $module {
             use std::collections::HashMap;
 
@@ -50,9 +50,10 @@ macro_rules! subject_on {
                         ("count".to_owned(), payload.count.into()),
                         ("filler".to_owned(), payload.filler.into()),
                     ]);
-                    let mut record = Record { id: Id::default(), data, expiry_date: super::in_a_day() };
-                    self.store.create(&mut record).await?;
-                    Ok(record.id)
+                    let mut fresh = Record { id: Id::default(), data, expiry_date: super::in_a_day() };
+                    let ($store, $record) = (&self.store, &mut fresh);
+                    $create.await?;
+                    Ok(fresh.id)
                 }
 
                 async fn record(&self, n: u64) -> Result<Record> {
@@ -92,8 +93,9 @@ macro_rules! subject_on {
     };
 }
 
-subject_on!(core_0_14, tower_sessions);
-subject_on!(core_0_11, core_0_11);
+subject_on!(core_0_14, tower_sessions, |store, record| store.create(record));
+// It has no create yet.
+subject_on!(core_0_11, core_0_11, |store, record| store.save(record));
 
 fn in_a_day() -> tower_sessions::cookie::time::OffsetDateTime {
     tower_sessions::cookie::time::OffsetDateTime::now_utc() + tower_sessions::cookie::time::Duration::days(1)

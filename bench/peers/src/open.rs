@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use tower_sessions::MemoryStore;
-use tower_sessions_mongodb_store::{MongoDBStore, mongodb};
 use tower_sessions_moka_store::MokaStore;
+use tower_sessions_mongodb_store::{MongoDBStore, mongodb};
 use tower_sessions_redis_store::RedisStore;
 use tower_sessions_redis_store::fred::prelude::{ClientLike, Config, Pool};
 use tower_sessions_sqlx_store::sqlx::mysql::MySqlPoolOptions;
 use tower_sessions_sqlx_store::sqlx::postgres::PgPoolOptions;
-use tower_sessions_sqlx_store::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tower_sessions_sqlx_store::sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use tower_sessions_sqlx_store::{MySqlStore, PostgresStore, SqliteStore};
 use work::Subject;
 

@@ -43,7 +43,7 @@ impl Session {
     }
 
     /// The doubt is over, unless another one has come up since.
-    fn certain(&self, doubt: &InDoubt) {
+    pub(super) fn certain(&self, doubt: &InDoubt) {
         let mut state = self.state();
         if state.in_doubt.as_ref().is_some_and(|current| current.record.version == doubt.record.version) {
             state.in_doubt = None;
@@ -52,7 +52,7 @@ impl Session {
 
     /// Loads once: our version is stored, then it is done; the version before, then the identical write is sent once more.
     /// Anything else stays in doubt, for another's write may rest on ours, and doing ours again could count it twice.
-    async fn find_out(&self, doubt: &InDoubt, error: Error) -> Result<Sent> {
+    pub(super) async fn find_out(&self, doubt: &InDoubt, error: Error) -> Result<Sent> {
         let manager = &*self.shared.manager;
         let Ok(there) = manager.store().load(&manager.call(), &doubt.key).await else { return Err(error) };
         let version = there.map(|record| record.version);

@@ -13,11 +13,13 @@ use crate::{
 
 mod doubt;
 mod end;
+pub(crate) mod ride;
 mod ticket;
 
 pub use ticket::{ClientValue, Commit, Ticket};
 
 use doubt::Sent;
+use ride::{Aboard, Queued};
 
 /// How long a tombstone stands: longer than any request that still bears the old id should take.
 const TOMBSTONE_LIFE: std::time::Duration = seconds(60);
@@ -86,14 +88,14 @@ impl Session {
         }
     }
 
-    fn work(&self) -> Result<Option<Work>> {
+    fn work(&self) -> Result<Option<Arc<Work>>> {
         self.catch_up()?;
         let state = self.state();
         let rotate = state.rotate && state.anchor.is_some();
         if !rotate && !state.log.iter().any(|op| op.writes()) {
             return Ok(None);
         }
-        Ok(Some(Work {
+        Ok(Some(Arc::new(Work {
             ops: state.log.clone(),
             ops_end: state.ops_end(),
             epoch: state.epoch,
@@ -101,7 +103,7 @@ impl Session {
             content: state.view.clone(),
             anchor: state.anchor.clone(),
             rotate,
-        }))
+        })))
     }
 
     /// Brings the view up to date with operations that were logged while a commit was under way.
@@ -163,40 +165,72 @@ impl Session {
 
     // ---- save ----
 
-    async fn save_over(&self, work: &Work, anchor: &Anchor) -> Result<()> {
+    async fn save_over(&self, work: &Arc<Work>, anchor: &Anchor) -> Result<()> {
         let manager = &*self.shared.manager;
-        let mut turn = manager.hot.join_if_hot(&anchor.key).await;
+        let mut turn = match self.queue(work, anchor, false).await? {
+            Queued::Stored => return Ok(()),
+            Queued::Turn(turn) => Some(turn),
+            Queued::Nobody => None,
+        };
         let Some(mut target) = self.first_target(work, anchor, &mut turn).await? else { return self.lose() };
         for _ in 0..=manager.max_replays {
-            let record = manager.record(&target.content)?;
-            let anchor = Anchor { version: record.version, expires_at: record.expires_at, ..anchor.clone() };
-            let after = work.after(anchor.clone(), target.content.clone());
-            let doubt = InDoubt { key: anchor.key, expected: Some(target.over), record, after: after.clone() };
-            match self.send(doubt).await {
-                Ok(Sent::Answered(Outcome::Done)) => {
-                    if let Some(turn) = &mut turn {
-                        turn.stored(anchor.version, &target.content);
-                    }
-                    self.settled(after, false);
-                    return Ok(());
-                }
-                Ok(Sent::Answered(Outcome::Missing)) => return self.lose(),
-                Ok(Sent::Answered(_)) => {}
-                Ok(Sent::Lost(error)) | Err(error) => {
-                    if let Some(turn) = &turn
-                        && error.is_transient()
-                    {
-                        turn.broke();
-                    }
-                    return Err(error);
-                }
+            match self.send_over(work, anchor, &mut target, &mut turn).await? {
+                Outcome::Done => return Ok(()),
+                Outcome::Missing => return self.lose(),
+                _ => {}
             }
-            match self.next_target(work, &anchor.key, target.over, &mut turn).await? {
+            let mut joined = false;
+            if turn.is_none() {
+                match self.queue(work, anchor, true).await? {
+                    Queued::Stored => return Ok(()),
+                    Queued::Turn(ours) => turn = Some(ours),
+                    Queued::Nobody => {}
+                }
+                joined = true;
+            }
+            match self.next_target(work, &anchor.key, target.over, &mut turn, joined).await? {
                 Some(next) => target = next,
                 None => return self.lose(),
             }
         }
         Err(Error::fixed(ErrorKind::Conflict, "other requests were faster too many times in a row"))
+    }
+
+    /// Sends `target`, and with it the work of those who wait behind us.
+    async fn send_over(
+        &self,
+        work: &Work,
+        anchor: &Anchor,
+        target: &mut Target,
+        turn: &mut Option<Turn>,
+    ) -> Result<Outcome> {
+        let (record, aboard) = match turn.as_ref().and_then(|turn| self.take_along(turn, target)) {
+            Some(joint) => joint,
+            None => (self.shared.manager.record(&target.content)?, Aboard::default()),
+        };
+        let anchor = Anchor { version: record.version, expires_at: record.expires_at, ..anchor.clone() };
+        let after = work.after(anchor.clone(), target.content.clone());
+        let doubt = InDoubt { key: anchor.key, expected: Some(target.over), record, after: after.clone() };
+        match self.send(doubt).await {
+            Ok(Sent::Answered(outcome)) => {
+                if outcome == Outcome::Done {
+                    if let Some(turn) = turn {
+                        turn.stored(anchor.version, &target.content);
+                    }
+                    self.settled(after, false);
+                }
+                aboard.tell(outcome);
+                Ok(outcome)
+            }
+            Ok(Sent::Lost(error)) | Err(error) => {
+                if let Some(turn) = turn
+                    && error.is_transient()
+                {
+                    turn.broke();
+                }
+                Err(error)
+            }
+        }
     }
 
     /// What to write before anything is known of a conflict; `None` if nothing of the session is left.
@@ -209,16 +243,16 @@ impl Session {
         Ok(Some(self.taken_over(work, anchor.version, turn).unwrap_or(as_loaded)))
     }
 
-    /// After a conflict: waits for this process's other writers of the session, then takes their record or loads it.
+    /// After a conflict, for who has just `joined` the queue: the record of the one before us in it; else what is stored.
     async fn next_target(
         &self,
         work: &Work,
         key: &StoreKey,
         tried: Version,
         turn: &mut Option<Turn>,
+        joined: bool,
     ) -> Result<Option<Target>> {
-        if turn.is_none() {
-            let turn = turn.insert(self.shared.manager.hot.join(key).await);
+        if joined && let Some(turn) = turn {
             if turn.looks_first() {
                 return self.look_twice(work, key).await;
             }

@@ -2,13 +2,20 @@
 //!
 //! The first conflict opens it; from then on writers go one after the other, each on top of what the one before it
 //! stored, so a hot session costs one lost race per process and not one per request. The last to leave closes it.
+//!
+//! Whoever has the turn stores the work of those who wait behind it together with its own, so that a hundred requests at once
+//! cost two or three saves and not a hundred, one after the other.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use async_lock::{Mutex as AsyncMutex, MutexGuardArc};
 
+use crate::commit::ride::{Rider, Told};
 use crate::content::Content;
 use crate::{StoreKey, Version};
 
@@ -41,6 +48,48 @@ struct Queue {
     writers: AtomicUsize,
     /// The store failed the last one: waiting in line would add up their time-outs.
     broken: AtomicBool,
+    /// Those of them who wait and would let another store their work, in their order.
+    riders: Mutex<Vec<Arc<Rider>>>,
+}
+
+impl Queue {
+    fn riders(&self) -> MutexGuard<'_, Vec<Arc<Rider>>> {
+        self.riders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What came of waiting in a queue.
+pub(crate) enum Joined {
+    Turn(Turn),
+    /// Somebody else sent the work along with their own.
+    Rode(Told),
+}
+
+/// A rider's entry in the queue; leaves it when dropped.
+struct Seat {
+    queue: Arc<Queue>,
+    rider: Arc<Rider>,
+}
+
+impl Seat {
+    fn take(queue: &Arc<Queue>, rider: Rider) -> Self {
+        let seat = Self { queue: queue.clone(), rider: Arc::new(rider) };
+        seat.queue.riders().push(seat.rider.clone());
+        seat
+    }
+
+    /// Whether it was still there. If not, somebody has taken it along.
+    fn leave(&self) -> bool {
+        let mut riders = self.queue.riders();
+        let place = riders.iter().position(|rider| Arc::ptr_eq(rider, &self.rider));
+        place.map(|place| riders.remove(place)).is_some()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.leave();
+    }
 }
 
 /// A writer's place in a queue, and the right to write while it is not [broken](Queue::broken).
@@ -57,19 +106,23 @@ struct Place {
 }
 
 impl Hot {
-    /// Waits for a turn if there is a queue.
-    pub(crate) async fn join_if_hot(self: &Arc<Self>, key: &StoreKey) -> Option<Turn> {
+    /// Waits for a turn, or for somebody who takes the rider along, if there is a queue.
+    pub(crate) async fn join_if_hot(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        rider: impl FnOnce() -> Option<Rider>,
+    ) -> Option<Joined> {
         if self.open.load(Ordering::Acquire) == 0 {
             return None;
         }
         let place = self.place(key, false)?;
-        Some(place.wait().await)
+        Some(place.wait(rider()).await)
     }
 
-    /// Waits for a turn, in a new queue if there is none.
-    pub(crate) async fn join(self: &Arc<Self>, key: &StoreKey) -> Turn {
+    /// The same, in a new queue if there is none.
+    pub(crate) async fn join(self: &Arc<Self>, key: &StoreKey, rider: Option<Rider>) -> Joined {
         match self.place(key, true) {
-            Some(place) => place.wait().await,
+            Some(place) => place.wait(rider).await,
             None => unreachable!("a queue is opened when there is none"),
         }
     }
@@ -90,10 +143,25 @@ impl Hot {
 }
 
 impl Place {
-    async fn wait(self) -> Turn {
-        let latest = self.queue.latest.lock_arc().await;
+    async fn wait(self, rider: Option<Rider>) -> Joined {
+        let seat = rider.map(|rider| Seat::take(&self.queue, rider));
+        let mut turn = pin!(self.queue.latest.lock_arc());
+        let came = poll_fn(|context| match seat.as_ref().and_then(|seat| seat.rider.told(context.waker())) {
+            Some(told) => Poll::Ready(Err(told)),
+            None => turn.as_mut().poll(context).map(Ok),
+        });
+        let latest = match came.await {
+            Ok(latest) => latest,
+            Err(told) => return Joined::Rode(told),
+        };
+        if let Some(seat) = seat
+            && !seat.leave()
+        {
+            // Whoever took it along has told it before the turn was free.
+            return Joined::Rode(seat.rider.told_already());
+        }
         let latest = (!self.queue.broken.load(Ordering::Acquire)).then_some(latest);
-        Turn { latest, place: self }
+        Joined::Turn(Turn { latest, place: self })
     }
 }
 
@@ -133,6 +201,25 @@ impl Turn {
         }
     }
 
+    /// Those who wait behind this writer and could be taken along, in their order.
+    pub(crate) fn waiting(&self) -> Vec<Arc<Rider>> {
+        self.latest.as_ref().map(|_| self.place.queue.riders().clone()).unwrap_or_default()
+    }
+
+    /// Takes `riders` along, all of them, unless one has left meanwhile.
+    ///
+    /// `note` is called for each before it could leave: from then on its session knows of the save that it is part of.
+    pub(crate) fn take_along(&self, riders: &[Arc<Rider>], note: impl FnMut(&Arc<Rider>)) -> bool {
+        let mut waiting = self.place.queue.riders();
+        let is_taken = |rider: &Arc<Rider>| riders.iter().any(|taken| Arc::ptr_eq(taken, rider));
+        if waiting.iter().filter(|rider| is_taken(rider)).count() != riders.len() {
+            return false;
+        }
+        waiting.retain(|rider| !is_taken(rider));
+        riders.iter().for_each(note);
+        true
+    }
+
     /// Lets all who wait go on at once.
     pub(crate) fn broke(&self) {
         self.place.queue.broken.store(true, Ordering::Release);
@@ -158,10 +245,10 @@ mod tests {
     fn the_last_to_leave_closes_the_queue() {
         let hot = Arc::new(Hot::default());
         let key = StoreKey::derive("id", &SessionId::random());
-        assert!(ready(hot.join_if_hot(&key)).flatten().is_none());
-        let first = ready(hot.join(&key)).expect("nobody is before it");
+        assert!(ready(hot.join_if_hot(&key, || None)).flatten().is_none());
+        let first = ready(hot.join(&key, None)).expect("nobody is before it");
         // Dropped while it waits, a writer leaves no trace.
-        assert!(ready(hot.join_if_hot(&key)).is_none());
+        assert!(ready(hot.join_if_hot(&key, || None)).is_none());
         drop(first);
         assert_eq!(hot.open.load(Ordering::SeqCst), 0);
         assert!(hot.queues.lock().unwrap().is_empty());
@@ -171,9 +258,9 @@ mod tests {
     fn nobody_waits_in_line_for_a_store_that_is_down() {
         let hot = Arc::new(Hot::default());
         let key = StoreKey::derive("id", &SessionId::random());
-        let first = ready(hot.join(&key)).expect("nobody is before it");
-        let mut second = pin!(hot.join(&key));
-        let mut third = pin!(hot.join(&key));
+        let Some(Joined::Turn(first)) = ready(hot.join(&key, None)) else { panic!("nobody is before it") };
+        let mut second = pin!(hot.join(&key, None));
+        let mut third = pin!(hot.join(&key, None));
         let mut context = Context::from_waker(Waker::noop());
         assert!(second.as_mut().poll(&mut context).is_pending());
         assert!(third.as_mut().poll(&mut context).is_pending());
