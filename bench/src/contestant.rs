@@ -28,6 +28,12 @@ async fn build_one(folder: &Path, target: &Path, name: &str, allocations: bool) 
     // A build that counts lies elsewhere, so that the next one that does not is not built anew.
     let target = if allocations { target.join("allocations") } else { target.to_owned() };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo told this program of itself would make build scripts run anew that look at it.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
+            cargo.env_remove(name);
+        }
+    }
     cargo.args(["build", "--release", "--locked", "--manifest-path"]).arg(folder.join("Cargo.toml"));
     cargo.arg("--target-dir").arg(&target);
     if allocations {

@@ -69,6 +69,7 @@ impl Arguments {
             seconds: self.seconds,
             rounds: self.rounds.max(1),
             http: !self.no_http && !self.check,
+            out: self.out.clone(),
         };
         if self.check {
             plan.work = vec![Work::Load, Work::LoadSave];
@@ -92,7 +93,6 @@ async fn main() -> Result<()> {
     if !results.http.is_empty() {
         println!("{}", table::http(&results));
     }
-    results.write(&arguments.out)?;
     if !arguments.check {
         plot::plots(&results, &arguments.out)?;
     }

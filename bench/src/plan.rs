@@ -1,5 +1,7 @@
 //! What is measured against what.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use work::Work;
@@ -14,6 +16,8 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     /// Whether applications are served over HTTP, too.
     pub(crate) http: bool,
+    /// Where results go, those of each store as soon as they are there.
+    pub(crate) out: PathBuf,
 }
 
 /// A kind of store.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
+use plotters::style::register_font;
 
 use crate::plan::Kind;
 use crate::results::{Cell, Results};
@@ -13,6 +14,8 @@ const COLOURS: [RGBColor; 3] = [RGBColor(0x1b, 0x6c, 0xa8), RGBColor(0xe0, 0x8e,
 
 /// A picture for every store and size, in both formats.
 pub(crate) fn plots(results: &Results, folder: &Path) -> Result<()> {
+    register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT)
+        .map_err(|_| anyhow!("the font for plots cannot be read"))?;
     let mut drawn: Vec<(Kind, usize)> = results.cells.iter().map(|cell| (cell.kind, cell.size)).collect();
     drawn.dedup();
     for (kind, size) in drawn {

@@ -35,6 +35,11 @@ impl Cell {
         Self { kind, subject: subject.into(), size, work, tasks, rounds: Vec::new(), failed: None }
     }
 
+    /// One that could not be opened, in place of all its work.
+    pub(crate) fn not_opened(kind: Kind, subject: &str, size: usize, error: &anyhow::Error) -> Self {
+        Self { failed: Some(format!("{error:#}")), ..Self::new(kind, subject, size, Work::Load, 0) }
+    }
+
     /// Whose it is: `ours`, `tower-sessions`, `driver`; with the store where that is another than the kind.
     pub(crate) fn who(&self) -> &str {
         self.subject.strip_suffix(&format!("/{}", self.kind)).unwrap_or(&self.subject)

@@ -20,9 +20,13 @@ pub(crate) async fn run(plan: &Plan, programs: &Programs) -> Result<Results> {
         for &size in &plan.sizes {
             // New programs for each size: nobody profits from what another left in memory.
             let mut contestants = Contestants::start(programs)?;
-            let subjects = kind.subjects();
-            for subject in &subjects {
-                contestants.open(subject, &place.url(subject), size).await?;
+            let mut subjects = Vec::new();
+            for subject in kind.subjects() {
+                match contestants.open(&subject, &place.url(&subject), size).await {
+                    Ok(()) => subjects.push(subject),
+                    // The others are measured all the same, and the table says why this one is not.
+                    Err(error) => results.cells.push(Cell::not_opened(kind, &subject, size, &error)),
+                }
             }
             for &work in &plan.work {
                 for &tasks in &plan.tasks {
@@ -35,9 +39,11 @@ pub(crate) async fn run(plan: &Plan, programs: &Programs) -> Result<Results> {
                 contestants.close(subject).await?;
             }
         }
+        results.write(&plan.out)?;
     }
     if plan.http {
         results.http = http::run(plan, programs, &bar).await?;
+        results.write(&plan.out)?;
     }
     bar.finish_and_clear();
     Ok(results)

@@ -8,7 +8,7 @@ use crate::results::{Cell, Results, median};
 /// A row per subject and work. `ratio` is this project's speed over that of the row.
 pub(crate) fn table(results: &Results) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_header([
         "store",
         "bytes",
@@ -65,7 +65,7 @@ fn row(results: &Results, cell: &Cell) -> Vec<String> {
 /// A row per application and load.
 pub(crate) fn http(results: &Results) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table
         .set_header(["store", "request", "sessions", "who", "per s", "ratio", "p50 µs", "p99 µs", "refused", "broken"]);
     for served in &results.http {

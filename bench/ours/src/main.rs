@@ -3,6 +3,7 @@
 mod cas;
 mod drivers;
 mod http;
+mod session;
 mod store;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ impl Contestant for OursAndDrivers {
     async fn open(&self, name: &str, url: &str, size: usize) -> Result<Arc<dyn Subject>> {
         use drivers::{mongo, mysql, postgres, redis, sqlite};
         Ok(match name.split_once('/') {
-            Some(("ours", _)) => Arc::new(Filled::new(store::Ours::open(url).await?, size).await?),
+            Some(("ours", _)) => Arc::new(session::OurSessions::open(url, size).await?),
             Some(("driver", "sqlite")) => Arc::new(Filled::new(sqlite::Driver::open(url)?, size).await?),
             Some(("driver", "postgres")) => Arc::new(Filled::new(postgres::Driver::open(url).await?, size).await?),
             Some(("driver", "mysql" | "mariadb")) => {

@@ -64,7 +64,10 @@ pub(crate) async fn postgres(url: &str) -> Result<PostgresStore> {
 }
 
 async fn mysql(url: &str) -> Result<MySqlStore> {
-    let store = MySqlStore::new(MySqlPoolOptions::new().max_connections(CONNECTIONS).connect(url).await?);
+    let pool = MySqlPoolOptions::new().max_connections(CONNECTIONS).connect(url).await?;
+    // In the database of the URL: its own, which it would create, takes rights that few applications have.
+    let database = url.rsplit('/').next().and_then(|rest| rest.split('?').next()).context("a database in the URL")?;
+    let store = MySqlStore::new(pool).with_schema_name(database).map_err(anyhow::Error::msg)?;
     store.migrate().await?;
     Ok(store)
 }
