@@ -17,6 +17,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use plan::{Kind, Plan};
+use results::Results;
 use work::Work;
 
 /// Measures session stores side by side.
@@ -49,6 +50,9 @@ struct Arguments {
     /// Counts allocations; this slows everybody down, so the speeds of such a run say less.
     #[arg(long)]
     allocations: bool,
+    /// Measures nothing: shows the tables of the last run's results.json, and draws its plots anew.
+    #[arg(long)]
+    redraw: bool,
     /// Folder for results.json and the plots.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
     out: PathBuf,
@@ -86,9 +90,13 @@ impl Arguments {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let plan = arguments.plan();
-    eprintln!("building …");
-    let programs = contestant::build(arguments.allocations).await?;
-    let results = run::run(&plan, &programs).await?;
+    let results = if arguments.redraw {
+        Results::read(&arguments.out)?
+    } else {
+        eprintln!("building …");
+        let programs = contestant::build(arguments.allocations).await?;
+        run::run(&plan, &programs).await?
+    };
     println!("{}", table::table(&results));
     if !results.http.is_empty() {
         println!("{}", table::http(&results));

@@ -57,7 +57,8 @@ where
         )
         .margin(10)
         .x_label_area_size(34)
-        .build_cartesian_2d(0..(groups.len() * width) as i32, 0.0..1.15)
+        // Room above the highest bars for their figures and the legend.
+        .build_cartesian_2d(0..(groups.len() * width) as i32, 0.0..1.4)
         .map_err(wrong)?;
     for (at, who) in who.iter().enumerate() {
         let colour = COLOURS[at % COLOURS.len()];

@@ -91,6 +91,13 @@ impl Results {
         self.cells.iter().find(|other| other.who() == "ours" && other.same_work(cell))
     }
 
+    /// Reads `results.json`.
+    pub(crate) fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("results.json");
+        let text = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("{} is not of this program", path.display()))
+    }
+
     /// Writes `results.json`.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
