@@ -1,16 +1,18 @@
 //! How a store is opened.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
 use redis::{Client, ProtocolVersion};
 use session_core::Result;
 use store_options::{Settings, setters, within, wrong};
 
+use crate::batch::Batches;
 use crate::error::meaning;
 use crate::link::Server;
 use crate::pool::{Pool, Servers};
-use crate::schema::{Keys, Scripts};
+use crate::schema::{Keys, People, Scripts};
 use crate::{Inner, RedisStore, server};
 
 /// Where a cluster is asked for and cannot be had.
@@ -100,10 +102,17 @@ impl RedisStoreBuilder {
             #[cfg(feature = "cluster")]
             Servers::Many(_) => Scripts::apart(),
         };
-        let pool = Pool::new(servers, self.settings.queue, self.settings.timeout);
-        pool.call(server::check(pool.servers(), &namespace)).await?;
+        let pool = Arc::new(Pool::new(servers, self.settings.queue, self.settings.timeout));
+        pool.call(pin!(server::check(pool.servers(), &namespace))).await?;
         let keys = Keys::new(&namespace);
-        Ok(RedisStore(Arc::new(Inner { pool, keys, scripts, namespace })))
+        let batches = match &scripts.people {
+            People::Together(together) => {
+                Some(Batches::new(&pool, &keys, together.save_many.clone(), self.settings.queue))
+            }
+            #[cfg(feature = "cluster")]
+            People::Apart(_) => None,
+        };
+        Ok(RedisStore(Arc::new(Inner { pool, keys, scripts, batches, namespace })))
     }
 
     fn servers(&self) -> Result<Servers> {

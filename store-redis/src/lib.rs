@@ -2,17 +2,20 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::Arc;
 
-use redis::{Client, Cmd, ErrorKind as Driver, ServerErrorKind, Value};
+use redis::{Client, Cmd, Value};
 use session_core::{
     Call, Capabilities, Cursor, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
     Timestamp, Version, async_trait,
 };
+use store_batch::calls::{Load, Save};
 use store_options::fits;
 
 #[cfg(feature = "cluster")]
 mod apart;
+mod batch;
 mod builder;
 #[cfg(feature = "cluster")]
 mod cluster;
@@ -29,8 +32,8 @@ pub use builder::RedisStoreBuilder;
 /// The driver, for [`RedisStore::from_client`].
 pub use redis;
 
+use batch::{Batches, Place};
 use error::STRANGE;
-use link::Failure;
 use pool::Pool;
 use schema::{Keys, OTHER_LAYOUT, People, Script, Scripts};
 
@@ -44,9 +47,11 @@ const MAX_DATA_LEN: usize = 16 << 20;
 pub struct RedisStore(Arc<Inner>);
 
 struct Inner {
-    pool: Pool,
+    pool: Arc<Pool>,
     keys: Keys,
     scripts: Scripts,
+    /// `None` on a cluster.
+    batches: Option<Batches>,
     namespace: Namespace,
 }
 
@@ -109,24 +114,9 @@ impl RedisStore {
         RedisStoreBuilder::at(client)
     }
 
-    async fn call<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        self.0.pool.call(work).await
-    }
-
-    /// Runs a script by its hash, and by its text where the server does not know it: after a restart or a `SCRIPT FLUSH`.
+    /// Runs a script about one key.
     async fn run(&self, script: &Script, key: &[u8], arguments: impl Fn(&mut Cmd)) -> Result<Value> {
-        let command = |eval: &str, what: &str| {
-            let mut command = Cmd::new();
-            command.arg(eval).arg(what).arg(1).arg(key);
-            arguments(&mut command);
-            command
-        };
-        match self.0.pool.send(key, &command("EVALSHA", &script.hash)).await {
-            Err(Failure::Server(error)) if error.kind() == Driver::Server(ServerErrorKind::NoScript) => {
-                Ok(self.0.pool.send(key, &command("EVAL", &script.text)).await?)
-            }
-            answer => Ok(answer?),
-        }
+        self.0.pool.run(script, &[key], arguments).await
     }
 
     /// A write to one record.
@@ -140,18 +130,23 @@ impl RedisStore {
         #[cfg(not(feature = "cluster"))]
         let _ = intent;
         let answer = match &self.0.scripts.people {
-            People::Together(_) => self.call(self.run(script, &self.0.keys.record(key), arguments)).await?,
+            People::Together(_) => self.run(script, &self.0.keys.record(key), arguments).await?,
             #[cfg(feature = "cluster")]
-            People::Apart(apart) => self.call(self.write_apart(apart, script, key, &intent, arguments)).await?,
+            People::Apart(apart) => Box::pin(self.write_apart(apart, script, key, &intent, arguments)).await?,
         };
-        match answer {
-            Value::Int(0) => Ok(Outcome::Done),
-            Value::Int(1) => Ok(Outcome::Exists),
-            Value::Int(2) => Ok(Outcome::Conflict),
-            Value::Int(3) => Ok(Outcome::Missing),
-            Value::Int(4) => Err(OTHER_LAYOUT),
-            _ => Err(STRANGE),
-        }
+        outcome(answer)
+    }
+
+    /// A save that goes alone.
+    async fn save_one(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        let (now, bytes, expiry) = (call.now.as_millis(), schema::encode(record), schema::expiry(record.expires_at));
+        let expected = schema::version(expected);
+        // Most saves are of somebody whose entry stands.
+        let intent = Intent { now: call.now, expires_at: record.expires_at, whose: None };
+        self.write(&self.0.scripts.save, key, intent, |command| {
+            command.arg(now).arg(&bytes).arg(expiry).arg(&expected[..]);
+        })
+        .await
     }
 }
 
@@ -177,48 +172,52 @@ impl Store for RedisStore {
         fits(record, MAX_DATA_LEN)?;
         let (now, bytes, expiry) = (call.now.as_millis(), schema::encode(record), schema::expiry(record.expires_at));
         let intent = Intent { now: call.now, expires_at: record.expires_at, whose: record.principal.as_ref() };
-        self.write(&self.0.scripts.create, key, intent, |command| {
-            command.arg(now).arg(&bytes).arg(expiry);
-        })
-        .await
+        self.0
+            .pool
+            .call(pin!(self.write(&self.0.scripts.create, key, intent, |command| {
+                command.arg(now).arg(&bytes).arg(expiry);
+            })))
+            .await
     }
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
-        let mut get = Cmd::new();
-        let name = self.0.keys.record(key);
-        get.arg("GET").arg(&name);
-        let answer = self.call(async { Ok(self.0.pool.send(&name, &get).await?) }).await?;
-        live(call, answer)
+        let load = Load { now: call.now, key: *key };
+        let place = self.0.batches.as_ref().map(|batches| batches.loads.join());
+        match place.as_ref().and_then(Place::batcher) {
+            Some(loads) => loads.call(load).await,
+            None => self.0.pool.call(pin!(batch::get(&self.0.pool, &self.0.keys, &load))).await,
+        }
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
         fits(record, MAX_DATA_LEN)?;
-        let (now, bytes, expiry) = (call.now.as_millis(), schema::encode(record), schema::expiry(record.expires_at));
-        let expected = schema::version(expected);
-        // Most saves are of somebody whose entry stands.
-        let intent = Intent { now: call.now, expires_at: record.expires_at, whose: None };
-        self.write(&self.0.scripts.save, key, intent, |command| {
-            command.arg(now).arg(&bytes).arg(expiry).arg(&expected[..]);
-        })
-        .await
+        let place = self.0.batches.as_ref().map(|batches| batches.saves.join());
+        match place.as_ref().and_then(Place::batcher) {
+            Some(saves) => saves.call(Save { now: call.now, key: *key, expected, record: record.clone() }).await,
+            None => self.0.pool.call(pin!(self.save_one(call, key, expected, record))).await,
+        }
     }
 
     async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
         let (now, expiry) = (call.now.as_millis(), schema::expiry(expires_at));
         let intent = Intent { now: call.now, expires_at, whose: None };
-        self.write(&self.0.scripts.touch, key, intent, |command| {
-            command.arg(now).arg(&expiry.to_be_bytes()[..]).arg(expiry);
-        })
-        .await
+        self.0
+            .pool
+            .call(pin!(self.write(&self.0.scripts.touch, key, intent, |command| {
+                command.arg(now).arg(&expiry.to_be_bytes()[..]).arg(expiry);
+            })))
+            .await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
         let (now, expected) = (call.now.as_millis(), expected.map(schema::version));
         let intent = Intent { now: call.now, expires_at: call.now, whose: None };
-        self.write(&self.0.scripts.delete, key, intent, |command| {
-            command.arg(now).arg(expected.as_ref().map_or(&[][..], |version| &version[..]));
-        })
-        .await
+        self.0
+            .pool
+            .call(pin!(self.write(&self.0.scripts.delete, key, intent, |command| {
+                command.arg(now).arg(expected.as_ref().map_or(&[][..], |version| &version[..]));
+            })))
+            .await
     }
 
     /// Nothing to do: the server removes what has expired.
@@ -232,15 +231,15 @@ impl Store for RedisStore {
         principal: &Principal,
         limit: NonZeroU32,
     ) -> Result<Vec<(StoreKey, Record)>> {
-        self.call(self.list(call, principal, limit)).await
+        self.0.pool.call(pin!(self.list(call, principal, limit))).await
     }
 
     async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
-        self.call(self.remove_all(call, principal, keep)).await
+        self.0.pool.call(pin!(self.remove_all(call, principal, keep))).await
     }
 
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
-        self.call(self.page(call, after, limit)).await
+        self.0.pool.call(pin!(self.page(call, after, limit))).await
     }
 }
 
@@ -249,6 +248,18 @@ fn live(call: &Call, answer: Value) -> Result<Option<Record>> {
     match answer {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => Ok(Some(schema::decode(bytes)?).filter(|record| record.is_live(call.now))),
+        _ => Err(STRANGE),
+    }
+}
+
+/// What a script about a record answers.
+fn outcome(answer: Value) -> Result<Outcome> {
+    match answer {
+        Value::Int(0) => Ok(Outcome::Done),
+        Value::Int(1) => Ok(Outcome::Exists),
+        Value::Int(2) => Ok(Outcome::Conflict),
+        Value::Int(3) => Ok(Outcome::Missing),
+        Value::Int(4) => Err(OTHER_LAYOUT),
         _ => Err(STRANGE),
     }
 }

@@ -1,8 +1,9 @@
 //! What bounds all calls of a store, and which server a command goes to.
 
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::{Cmd, ErrorKind as Driver, ServerErrorKind, Value};
 use session_core::Result;
 use tokio::sync::Semaphore;
 use tokio::time;
@@ -11,6 +12,7 @@ use tokio::time;
 use crate::cluster::Cluster;
 use crate::error::{GIVEN_UP, TIMED_OUT};
 use crate::link::{Failure, Server};
+use crate::schema::Script;
 
 /// Where the keys are.
 pub(crate) enum Servers {
@@ -37,12 +39,48 @@ impl Pool {
     }
 
     /// Runs a call within the time-out, the wait for its turn included.
-    pub(crate) async fn call<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let bounded = async {
+    ///
+    /// The call is pinned where it is: handed down by value it would be copied at every step, kilobytes for each request.
+    pub(crate) async fn call<T>(&self, work: Pin<&mut impl Future<Output = Result<T>>>) -> Result<T> {
+        self.in_time(pin!(async {
             let _room = self.room.acquire().await.map_err(|_| GIVEN_UP)?;
             work.await
+        }))
+        .await
+    }
+
+    /// Runs what carries several calls, each of which has its own place already.
+    pub(crate) async fn in_time<T>(&self, work: Pin<&mut impl Future<Output = Result<T>>>) -> Result<T> {
+        time::timeout(self.timeout, work).await.unwrap_or(Err(TIMED_OUT))
+    }
+
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Runs a script by its hash, and by its text where the server does not know it: after a restart or a `SCRIPT FLUSH`.
+    pub(crate) async fn run<K: AsRef<[u8]>>(
+        &self,
+        script: &Script,
+        keys: &[K],
+        arguments: impl Fn(&mut Cmd),
+    ) -> Result<Value> {
+        let any = keys.first().map(AsRef::as_ref).unwrap_or_default();
+        let command = |eval: &str, what: &str| {
+            let mut command = Cmd::new();
+            command.arg(eval).arg(what).arg(keys.len());
+            for key in keys {
+                command.arg(key.as_ref());
+            }
+            arguments(&mut command);
+            command
         };
-        time::timeout(self.timeout, bounded).await.unwrap_or(Err(TIMED_OUT))
+        match self.send(any, &command("EVALSHA", &script.hash)).await {
+            Err(Failure::Server(error)) if error.kind() == Driver::Server(ServerErrorKind::NoScript) => {
+                Ok(self.send(any, &command("EVAL", &script.text)).await?)
+            }
+            answer => Ok(answer?),
+        }
     }
 
     /// Sends a command about `key` to where that key is.
@@ -53,7 +91,8 @@ impl Pool {
                 server.send(command).await
             }
             #[cfg(feature = "cluster")]
-            Servers::Many(cluster) => cluster.send(key, command).await,
+            // Boxed, so that it does not make everybody's future larger.
+            Servers::Many(cluster) => Box::pin(cluster.send(key, command)).await,
         }
     }
 }

@@ -123,6 +123,13 @@ pub(crate) const OTHER_LAYOUT: Error = Error::fixed(
 
 const DAMAGED: Error = Error::fixed(ErrorKind::Corrupt, "a stored record is cut short or was changed");
 
+/// What a save is, for one key and for many.
+macro_rules! save {
+    () => {
+        include_str!("scripts/save.lua")
+    };
+}
+
 /// The scripts, with their hashes.
 pub(crate) struct Scripts {
     pub(crate) create: Script,
@@ -145,6 +152,8 @@ pub(crate) struct Together {
     pub(crate) list: Script,
     pub(crate) heal: Script,
     pub(crate) delete_all: Script,
+    /// As many saves as there are keys.
+    pub(crate) save_many: Script,
 }
 
 #[cfg(feature = "cluster")]
@@ -163,6 +172,10 @@ impl Scripts {
                 list: Script::new("", include_str!("scripts/list.lua")),
                 heal: Script::new("", include_str!("scripts/heal.lua")),
                 delete_all: Script::new("", include_str!("scripts/delete_all.lua")),
+                save_many: Script::new(
+                    include_str!("scripts/entry.lua"),
+                    concat!(save!(), include_str!("scripts/save_many.lua")),
+                ),
             }),
         )
     }
@@ -187,7 +200,7 @@ impl Scripts {
     fn with(entries: &str, people: People) -> Self {
         Self {
             create: Script::new(entries, include_str!("scripts/create.lua")),
-            save: Script::new(entries, include_str!("scripts/save.lua")),
+            save: Script::new(entries, concat!(save!(), include_str!("scripts/save_one.lua"))),
             touch: Script::new(entries, include_str!("scripts/touch.lua")),
             delete: Script::new(entries, include_str!("scripts/delete.lua")),
             people,
@@ -196,6 +209,7 @@ impl Scripts {
 }
 
 /// A script and the hash by which the server knows it.
+#[derive(Clone)]
 pub(crate) struct Script {
     pub(crate) text: String,
     pub(crate) hash: String,

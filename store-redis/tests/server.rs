@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use conformance::proxy::Proxy;
 use conformance::server::{self, Server};
+use futures_util::future::join_all;
 use session_core::Outcome::{Done, Exists, Missing};
 use session_core::{
     Bytes, Call, Clock as _, ErrorKind, Principal, Record, SessionId, Store as _, StoreKey, SystemClock, Timestamp,
@@ -155,6 +156,67 @@ async fn more_sessions_than_one_script_removes_all_go() {
     let left = bench.store.sessions_of(&call(), &ann, LIMIT).await.unwrap();
     assert_eq!(left.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [keys[7]]);
     assert_eq!(bench.store.delete_all(&call(), &ann, None).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_one_key_is_not_felt_by_the_others_of_its_batch() {
+    let mut bench = Bench::new().await;
+    let first = record(None);
+    let mut keys: Vec<_> = (0..12).map(|_| key()).collect();
+    for key in &keys {
+        assert_eq!(bench.store.create(&call(), key, &first).await.unwrap(), Done);
+    }
+    let [of_another_layout, no_string, unknown] = [8, 9, 10];
+    let _: i64 = bench.ask(&[b"SETRANGE", &name(&keys[of_another_layout]), b"0", b"\x02"]).await;
+    let _: i64 = bench.ask(&[b"DEL", &name(&keys[no_string])]).await;
+    let _: i64 = bench.ask(&[b"LPUSH", &name(&keys[no_string]), b"x"]).await;
+    keys[unknown] = key();
+
+    // Asked for in one go: the first call goes alone, the next two each for themselves, and all others together.
+    let loads = join_all(keys.iter().map(|key| async { bench.store.load(&call(), key).await })).await;
+    let second = record(None);
+    let saves = join_all(keys.iter().map(|key| async { bench.store.save(&call(), key, first.version, &second).await }));
+    let saves = saves.await;
+
+    for (at, (loaded, saved)) in loads.into_iter().zip(saves).enumerate() {
+        if at == of_another_layout || at == no_string {
+            assert_eq!(loaded.unwrap_err().kind(), ErrorKind::Corrupt, "load {at}");
+            assert_eq!(saved.unwrap_err().kind(), ErrorKind::Corrupt, "save {at}");
+        } else if at == unknown {
+            assert_eq!((loaded.unwrap(), saved.unwrap()), (None, Missing));
+        } else {
+            assert_eq!((loaded.unwrap().as_ref(), saved.unwrap()), (Some(&first), Done), "{at}");
+            assert_eq!(bench.store.load(&call(), &keys[at]).await.unwrap().as_ref(), Some(&second));
+        }
+    }
+    let stats: String = bench.ask(&[b"INFO", b"commandstats"]).await;
+    let calls = |command: &str| {
+        let (_, rest) = stats.split_once(&format!("cmdstat_{command}:calls=")).expect("it was called");
+        rest.split(',').next().unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(calls("mget"), 1);
+    // One for each key to create it, then one alone, two of one key, and one of the nine others.
+    assert_eq!(calls("evalsha"), 12 + 4);
+}
+
+#[tokio::test]
+async fn a_batch_that_meets_a_full_server_is_unavailable_and_stores_nothing() {
+    let mut bench = Bench::new().await;
+    let first = record(None);
+    let keys: Vec<_> = (0..12).map(|_| key()).collect();
+    for key in &keys {
+        assert_eq!(bench.store.create(&call(), key, &first).await.unwrap(), Done);
+    }
+    let _: () = bench.ask(&[b"CONFIG", b"SET", b"maxmemory", b"1"]).await;
+    let second = record(None);
+    let saves = join_all(keys.iter().map(|key| async { bench.store.save(&call(), key, first.version, &second).await }));
+    for saved in saves.await {
+        assert_eq!(saved.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    let _: () = bench.ask(&[b"CONFIG", b"SET", b"maxmemory", b"0"]).await;
+    for key in &keys {
+        assert_eq!(bench.store.load(&call(), key).await.unwrap().as_ref(), Some(&first));
+    }
 }
 
 #[tokio::test]

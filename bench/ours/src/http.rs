@@ -15,6 +15,12 @@ pub(crate) async fn application(url: &str) -> Result<Router> {
         .layer(sessions))
 }
 
+/// The same answers without a session: what no layer can be faster than.
+pub(crate) fn bare() -> Router {
+    let answer = || get(async || "0");
+    Router::new().route("/untouched", answer()).route("/read", answer()).route("/write", answer())
+}
+
 async fn read(session: Session) -> session_tower::Result<String> {
     Ok(session.get::<u64>("count")?.unwrap_or_default().to_string())
 }

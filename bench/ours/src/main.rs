@@ -37,6 +37,7 @@ impl Contestant for OursAndDrivers {
     async fn application(&self, name: &str, url: &str) -> Result<Router> {
         match name.split_once('/') {
             Some(("ours", _)) => http::application(url).await,
+            Some(("bare", _)) => Ok(http::bare()),
             _ => bail!("{name} is not served"),
         }
     }

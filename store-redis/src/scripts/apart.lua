@@ -16,8 +16,8 @@ local function lacking(old, who, at)
   return who
 end
 -- A record that expires at once by this node's clock is gone already, and nothing must be written in its place.
-local function enter(who, _, old)
-  if who ~= '' and redis.call('EXISTS', KEYS[1]) == 1 then
-    redis.call('SETRANGE', KEYS[1], 25, entered and standing or until_of(old))
+local function enter(key, who, _, old)
+  if who ~= '' and call('EXISTS', key) == 1 then
+    call('SETRANGE', key, 25, entered and standing or until_of(old))
   end
 end

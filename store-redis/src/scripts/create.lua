@@ -10,7 +10,7 @@ end
 local was, is = owner(old), owner(ARGV[2])
 local first = lacking(old, is, ARGV[3])
 if first then return first end
-redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
-if was ~= is then leave(was) end
-enter(is, ARGV[3], old)
+call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
+if was ~= is then leave(KEYS[1], was) end
+enter(KEYS[1], is, ARGV[3], old)
 return 0

@@ -4,6 +4,6 @@ if old == '' then return 3 end
 if layout(old) ~= 1 then return 4 end
 if expires(old) <= tonumber(ARGV[1]) then return 3 end
 if ARGV[2] ~= '' and version(old) ~= ARGV[2] then return 2 end
-redis.call('UNLINK', KEYS[1])
-leave(owner(old))
+call('UNLINK', KEYS[1])
+leave(KEYS[1], owner(old))
 return 0

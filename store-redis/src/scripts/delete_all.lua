@@ -1,16 +1,16 @@
 -- KEYS: an index. ARGV: what its records' keys begin with, its principal, now, the key to keep or nothing, how many entries.
 -- Answers how many records were removed, and how many entries were looked at.
 local now, removed = tonumber(ARGV[3]), 0
-local entries = redis.call('ZRANGE', KEYS[1], '(' .. ARGV[3], '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[5])
+local entries = call('ZRANGE', KEYS[1], '(' .. ARGV[3], '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[5])
 for _, member in ipairs(entries) do
   local key = ARGV[1] .. member
   local old = head(key)
   if old ~= '' and layout(old) ~= 1 then return {-1, 0} end
   if owner(old) ~= ARGV[2] then
-    redis.call('ZREM', KEYS[1], member)
+    call('ZREM', KEYS[1], member)
   elseif member ~= ARGV[4] then
-    redis.call('UNLINK', key)
-    redis.call('ZREM', KEYS[1], member)
+    call('UNLINK', key)
+    call('ZREM', KEYS[1], member)
     if expires(old) > now then removed = removed + 1 end
   end
 end

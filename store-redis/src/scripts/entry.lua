@@ -1,14 +1,13 @@
 -- The index of a principal: a sorted set of keys by expiry, that goes with the last of them.
-local member = string.sub(KEYS[1], -32)
-local function index(who) return string.sub(KEYS[1], 1, -35) .. 'p:' .. who end
+local function index(key, who) return sub(key, 1, -35) .. 'p:' .. who end
 local function lacking() return nil end
-local function leave(who)
-  if who ~= '' then redis.call('ZREM', index(who), member) end
+local function leave(key, who)
+  if who ~= '' then call('ZREM', index(key, who), sub(key, -32)) end
 end
-local function enter(who, at)
+local function enter(key, who, at)
   if who == '' then return end
-  local set = index(who)
-  local added = redis.call('ZADD', set, at, member)
-  if redis.call('PEXPIRETIME', set) < tonumber(at) then redis.call('PEXPIREAT', set, at) end
-  if added == 1 then redis.call('ZREMRANGEBYSCORE', set, '-inf', server_now()) end
+  local set = index(key, who)
+  local added = call('ZADD', set, at, sub(key, -32))
+  if call('PEXPIRETIME', set) < tonumber(at) then call('PEXPIREAT', set, at) end
+  if added == 1 then call('ZREMRANGEBYSCORE', set, '-inf', server_now()) end
 end

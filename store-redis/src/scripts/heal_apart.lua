@@ -3,11 +3,11 @@
 local now = server_now()
 for i = 1, #ARGV, 2 do
   local doubt = '?' .. ARGV[i]
-  local since = redis.call('ZSCORE', KEYS[1], doubt)
+  local since = call('ZSCORE', KEYS[1], doubt)
   if ARGV[i + 1] ~= '' then
-    if since == ARGV[i + 1] then redis.call('ZREM', KEYS[1], ARGV[i], doubt) end
-  elseif not since and redis.call('ZSCORE', KEYS[1], ARGV[i]) then
-    redis.call('ZADD', KEYS[1], string.format('-%.0f', now + GRACE), doubt)
+    if since == ARGV[i + 1] then call('ZREM', KEYS[1], ARGV[i], doubt) end
+  elseif not since and call('ZSCORE', KEYS[1], ARGV[i]) then
+    call('ZADD', KEYS[1], string.format('-%.0f', now + GRACE), doubt)
   end
 end
 return 0

@@ -1,3 +1,3 @@
 -- KEYS: an index. ARGV: now. Removes what the server has let expire, and answers the keys that may be live.
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', server_now())
-return redis.call('ZRANGE', KEYS[1], '(' .. ARGV[1], '+inf', 'BYSCORE')
+call('ZREMRANGEBYSCORE', KEYS[1], '-inf', server_now())
+return call('ZRANGE', KEYS[1], '(' .. ARGV[1], '+inf', 'BYSCORE')

@@ -1,16 +1,16 @@
 -- KEYS: an index on a cluster. ARGV: now.
 -- Answers the keys that may be live, and those among them that have been in doubt for long enough, each with its doubt.
 local now = server_now()
-redis.call('ZREMRANGEBYSCORE', KEYS[1], 1, now)
+call('ZREMRANGEBYSCORE', KEYS[1], 1, now)
 local old = {}
-local doubts = redis.call('ZRANGE', KEYS[1], '-inf', '(0', 'BYSCORE', 'WITHSCORES')
+local doubts = call('ZRANGE', KEYS[1], '-inf', '(0', 'BYSCORE', 'WITHSCORES')
 for i = 1, #doubts, 2 do
   local member = string.sub(doubts[i], 2)
-  if not redis.call('ZSCORE', KEYS[1], member) then
-    redis.call('ZREM', KEYS[1], doubts[i])
+  if not call('ZSCORE', KEYS[1], member) then
+    call('ZREM', KEYS[1], doubts[i])
   elseif -tonumber(doubts[i + 1]) <= tonumber(now) then
     old[#old + 1] = member
     old[#old + 1] = doubts[i + 1]
   end
 end
-return {redis.call('ZRANGE', KEYS[1], '(' .. ARGV[1], '+inf', 'BYSCORE'), old}
+return {call('ZRANGE', KEYS[1], '(' .. ARGV[1], '+inf', 'BYSCORE'), old}

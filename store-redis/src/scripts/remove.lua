@@ -4,5 +4,5 @@ if old == '' then return 3 end
 if layout(old) ~= 1 then return 4 end
 if owner(old) ~= ARGV[2] then return 2 end
 if expires(old) <= tonumber(ARGV[1]) then return 3 end
-redis.call('UNLINK', KEYS[1])
+call('UNLINK', KEYS[1])
 return 0

@@ -8,7 +8,7 @@ if at >= tonumber(ARGV[3]) then return 0 end
 local is = owner(old)
 local first = lacking(old, is, ARGV[3])
 if first then return first end
-redis.call('SETRANGE', KEYS[1], 17, ARGV[2] .. ARGV[2])
-redis.call('PEXPIREAT', KEYS[1], ARGV[3])
-enter(is, ARGV[3], old)
+call('SETRANGE', KEYS[1], 17, ARGV[2] .. ARGV[2])
+call('PEXPIREAT', KEYS[1], ARGV[3])
+enter(KEYS[1], is, ARGV[3], old)
 return 0
