@@ -79,12 +79,10 @@ impl<D: Dialect> SqlStore<D> {
     pub fn new(links: Links<D::Database>, dialect: D, bounds: Bounds) -> Self {
         let Bounds { settings: Settings { namespace, timeout, queue, .. }, pool, batch_bytes, max_data_len } = bounds;
         let server = Arc::new(Server { links, dialect, timeout });
-        let limits = Limits::new().bytes(batch_bytes).queue(queue).timeout(timeout);
-        // Several batches of writes commit together, and one forms while another waits for the disk;
-        // loads wait for nothing but the server's processor.
-        let half = limits.in_flight(pool.div_ceil(2));
-        let (loads, writes, alone) = (half.clone().items(LOADS), half.clone().items(WRITES), half.items(1));
-        let alone = alone.in_flight(pool.div_ceil(4));
+        // Few batches at a time are full ones: twice as many of half the size cost both sides more and commit no sooner.
+        // With two of a kind, one forms or is read while another waits for the disk.
+        let limits = Limits::new().in_flight(pool.div_ceil(4)).bytes(batch_bytes).queue(queue).timeout(timeout);
+        let (loads, writes, alone) = (limits.clone().items(LOADS), limits.clone().items(WRITES), limits.items(1));
         Self {
             loads: batcher(&server, &loads),
             creates: batcher(&server, &writes),
