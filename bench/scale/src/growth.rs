@@ -8,7 +8,7 @@ use crate::counted;
 use crate::fill::fill;
 use crate::population::Population;
 use crate::progress;
-use crate::purge::{Purge, purge};
+use crate::purge::{Purge, is_complete, purge};
 use crate::used;
 use crate::work::{Measured, Work, work_for};
 
@@ -59,8 +59,8 @@ pub async fn growth(kind: Kind, sessions: u64, seconds: f64) -> Result<Growth> {
     let bar = progress::bar(population.expired(), format!("{kind}: purging"))?;
     let purge = if one_expired_in > 0 { Some(purge(&*store, &bar).await?) } else { None };
     bar.finish_and_clear();
-    let removed = purge.map_or(0, |purge| purge.removed);
-    ensure!(removed == population.expired(), "{} sessions had expired, {removed} were removed", population.expired());
+    let expired = population.expired();
+    ensure!(purge.is_none_or(|purge| is_complete(&purge, expired)), "{expired} sessions had expired: {purge:?}");
     let bytes = bytes.map(|bytes| bytes as f64 / sessions as f64);
     Ok(Growth { store: kind, sessions, filled, bytes, load, load_save, sessions_of, purge })
 }

@@ -30,10 +30,10 @@ pub async fn idle() -> Result<Vec<Idle>> {
     Ok(all)
 }
 
-/// Each number of requests at once, and the largest with a short queue, too, where a store has queues.
+/// Each number of requests at once, and the largest with a short queue, too: memory alone has none.
 pub async fn requests(kind: Kind, numbers: &[u64]) -> Result<Vec<Requests>> {
     let place = Place::of(kind).await.with_context(|| format!("{kind} has no server"))?;
-    let largest = numbers.iter().copied().max().filter(|_| has_queues(kind));
+    let largest = numbers.iter().copied().max().filter(|_| kind != Kind::Memory);
     let short = largest.map(|largest| (largest, Some(SHORT_QUEUE)));
     let mut all = Vec::new();
     for (requests, queue) in numbers.iter().map(|&requests| (requests, None)).chain(short) {
@@ -42,9 +42,4 @@ pub async fn requests(kind: Kind, numbers: &[u64]) -> Result<Vec<Requests>> {
         spinner.finish_and_clear();
     }
     Ok(all)
-}
-
-/// Whether calls wait in queues of `store-batch`.
-const fn has_queues(kind: Kind) -> bool {
-    !matches!(kind, Kind::Memory | Kind::Redis | Kind::Valkey)
 }

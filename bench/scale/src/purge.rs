@@ -18,6 +18,9 @@ use crate::work::{Measured, Work, work_during, work_for};
 /// Sessions per step, and no pause between steps: as `Manager::purge` does it, and so `Manager::sweep`.
 const STEP: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
 
+/// Steps in which the store may be unavailable before a purge is given up.
+const PATIENCE: u64 = 20;
+
 /// Live sessions that are worked on beside a purge.
 const LIVE: u64 = 10_000;
 
@@ -28,6 +31,9 @@ pub struct Purge {
     pub seconds: f64,
     /// The longest step, in milliseconds.
     pub longest_step: f64,
+    /// Steps that the store answered with `Unavailable`: the next one went on.
+    #[serde(default)]
+    pub unavailable: u64,
 }
 
 /// Work without a purge, and beside one.
@@ -40,20 +46,33 @@ pub struct Beside {
     pub purge: Purge,
 }
 
-/// Purges step by step until nothing is left.
+/// Purges step by step until nothing is left. A step that got no answer is followed by the next, as in a sweep.
 pub async fn purge(store: &dyn Store, bar: &ProgressBar) -> Result<Purge> {
     let begun = Instant::now();
-    let (mut removed, mut longest_step) = (0, 0.0);
+    let mut purge = Purge { removed: 0, seconds: 0.0, longest_step: 0.0, unavailable: 0 };
     loop {
         let step = Instant::now();
-        let purged = store.purge(&Call::new(SystemClock.now()), STEP).await.context("a purge failed")?;
-        longest_step = f64::max(longest_step, step.elapsed().as_secs_f64() * 1e3);
-        removed += u64::from(purged.removed);
+        let purged = store.purge(&Call::new(SystemClock.now()), STEP).await;
+        purge.longest_step = purge.longest_step.max(step.elapsed().as_secs_f64() * 1e3);
+        let purged = match purged {
+            Err(error) if error.is_transient() && purge.unavailable < PATIENCE => {
+                purge.unavailable += 1;
+                continue;
+            }
+            purged => purged.context("a purge failed")?,
+        };
+        purge.removed += u64::from(purged.removed);
         bar.inc(u64::from(purged.removed));
         if !purged.more {
-            return Ok(Purge { removed, seconds: begun.elapsed().as_secs_f64(), longest_step });
+            purge.seconds = begun.elapsed().as_secs_f64();
+            return Ok(purge);
         }
     }
+}
+
+/// Whether `purge` removed all that had expired, as far as it was answered.
+pub fn is_complete(purge: &Purge, expired: u64) -> bool {
+    purge.removed == expired || purge.unavailable > 0 && purge.removed < expired
 }
 
 /// Load and save, for `seconds` without a purge and then for as long as one takes that removes `expired` sessions;
@@ -83,6 +102,6 @@ pub async fn beside(kind: Kind, expired: u64, seconds: f64) -> Result<Option<Bes
     let (with, purged) = work_during(&store, live, Work::LoadSave, purging).await?;
     bar.finish_and_clear();
     let purge = purged??;
-    ensure!(purge.removed == expired, "of {expired} expired sessions {} were removed", purge.removed);
+    ensure!(is_complete(&purge, expired), "of {expired} expired sessions {} were removed", purge.removed);
     Ok(Some(Beside { store: kind, live: LIVE, without, with, purge }))
 }

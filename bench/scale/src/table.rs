@@ -63,7 +63,8 @@ fn growth(all: &[Growth]) -> Table {
         }
         row.push(it.purge.map_or("by itself".into(), |purge| grouped(purge.removed as f64 / purge.seconds)));
         row.push(it.purge.map_or("-".into(), |purge| grouped(purge.longest_step)));
-        row.push(grouped((it.load.unavailable + it.load_save.unavailable + it.sessions_of.unavailable) as f64));
+        let worked = it.load.unavailable + it.load_save.unavailable + it.sessions_of.unavailable;
+        row.push((worked + it.purge.map_or(0, |purge| purge.unavailable)).to_string());
         table.add_row(row);
     }
     table
