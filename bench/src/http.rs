@@ -6,14 +6,14 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
+use place::{Kind, Place};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use tokio::task::spawn_blocking;
 use work::SESSIONS;
 
 use crate::contestant::{Contestants, Programs};
-use crate::plan::{Kind, Plan};
-use crate::server::Place;
+use crate::plan::Plan;
 
 /// The stores that are served.
 pub(crate) const KINDS: [Kind; 4] = [Kind::Memory, Kind::Sqlite, Kind::Postgres, Kind::Redis];

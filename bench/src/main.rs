@@ -8,15 +8,15 @@ mod plan;
 mod plot;
 mod results;
 mod run;
-mod server;
 mod table;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
+use place::Kind;
 
-use plan::{Kind, Plan};
+use plan::Plan;
 use results::Results;
 use work::Work;
 

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
+use place::Kind;
 use plotters::prelude::*;
 use plotters::style::register_font;
 
-use crate::plan::Kind;
 use crate::results::{Cell, Results};
 
 const SIZE: (u32, u32) = (900, 420);

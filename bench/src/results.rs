@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use place::Kind;
 use serde::{Deserialize, Serialize};
 use work::{Measured, Work};
 
 use crate::http::Served;
-use crate::plan::Kind;
 
 /// All of a run.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use place::{Kind, Place};
 use work::Work;
 
 use crate::contestant::{Contestants, Programs};
 use crate::http;
-use crate::plan::{Kind, Plan};
+use crate::plan::{Plan, subjects_of};
 use crate::results::{Cell, Results};
-use crate::server::Place;
 
 /// Measures everything in the plan.
 pub(crate) async fn run(plan: &Plan, programs: &Programs) -> Result<Results> {
@@ -21,7 +21,7 @@ pub(crate) async fn run(plan: &Plan, programs: &Programs) -> Result<Results> {
             // New programs for each size: nobody profits from what another left in memory.
             let mut contestants = Contestants::start(programs)?;
             let mut subjects = Vec::new();
-            for subject in kind.subjects() {
+            for subject in subjects_of(kind) {
                 match contestants.open(&subject, &place.url(&subject), size).await {
                     Ok(()) => subjects.push(subject),
                     // The others are measured all the same, and the table says why this one is not.
@@ -82,7 +82,7 @@ async fn rounds(
 }
 
 fn progress(plan: &Plan) -> Result<ProgressBar> {
-    let subjects: usize = plan.stores.iter().map(|kind| kind.subjects().len()).sum();
+    let subjects: usize = plan.stores.iter().map(|&kind| subjects_of(kind).len()).sum();
     let turns = subjects * plan.sizes.len() * plan.work.len() * plan.tasks.len() * plan.rounds;
     let style = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} {msg}")?;
     Ok(ProgressBar::new(turns as u64).with_style(style))

@@ -29,6 +29,8 @@ enum Command {
     Bench(bench::Options),
     /// The same in short, for use before and after a change: prints ratios and fails nothing.
     BenchCheck(bench::Options),
+    /// Measure how the stores grow, what purging costs those who work beside it, and how much memory is taken.
+    BenchScale(bench::Options),
     /// Get the images of the servers that stores are tested against: pulled, or else built.
     Images(images::Options),
     /// Run the suite over every store, and write the table of clauses and stores to docs/ and the README.
@@ -41,8 +43,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Bench(options) => bench::run(&root(), &options, false),
-        Command::BenchCheck(options) => bench::run(&root(), &options, true),
+        Command::Bench(options) => bench::run(&root(), &options, bench::Program::Comparison),
+        Command::BenchCheck(options) => bench::run(&root(), &options, bench::Program::Check),
+        Command::BenchScale(options) => bench::run(&root(), &options, bench::Program::Scale),
         Command::Images(options) => images::run(&root(), &options),
         Command::Matrix(options) => matrix::run(&root(), &options),
         Command::Test(options) => test::run(&root(), &options),

@@ -1,19 +1,21 @@
-//! Where the stores' data is: servers as the conformance suite starts them, or a folder.
+//! The kinds of stores, and where their data is: on servers as the conformance suite starts them, or in a folder.
+
+mod kind;
 
 use anyhow::Result;
 use conformance::server::{self, Server};
 
-use crate::plan::Kind;
+pub use kind::Kind;
 
 /// A place for one kind of store, removed when dropped.
-pub(crate) enum Place {
+pub enum Place {
     Nowhere,
     Folder(tempfile::TempDir),
     Server(Server),
 }
 
 impl Place {
-    pub(crate) async fn of(kind: Kind) -> Result<Self> {
+    pub async fn of(kind: Kind) -> Result<Self> {
         Ok(Self::Server(match kind {
             Kind::Memory => return Ok(Self::Nowhere),
             Kind::Sqlite => return Ok(Self::Folder(tempfile::tempdir()?)),
@@ -28,7 +30,7 @@ impl Place {
     }
 
     /// A URL for one subject: on the same server or disk as the others', apart from their data.
-    pub(crate) fn url(&self, subject: &str) -> String {
+    pub fn url(&self, subject: &str) -> String {
         match self {
             Self::Nowhere => "memory://".into(),
             // A file each: SQLite has one writer per file.

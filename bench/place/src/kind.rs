@@ -1,0 +1,53 @@
+//! The kinds of stores.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// A kind of store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Memory,
+    Sqlite,
+    Postgres,
+    Mysql,
+    Mariadb,
+    Redis,
+    Valkey,
+    Mongo,
+    Dynamo,
+}
+
+impl Kind {
+    pub const ALL: [Self; 9] = [
+        Self::Memory,
+        Self::Sqlite,
+        Self::Postgres,
+        Self::Mysql,
+        Self::Mariadb,
+        Self::Redis,
+        Self::Valkey,
+        Self::Mongo,
+        Self::Dynamo,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
+            Self::Mariadb => "mariadb",
+            Self::Redis => "redis",
+            Self::Valkey => "valkey",
+            Self::Mongo => "mongo",
+            Self::Dynamo => "dynamo",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,11 @@
+//! Measures memory: a program of its own, as an allocator that counts slows everything down.
+
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static COUNTED: PeakAlloc = PeakAlloc;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    scale::counted::answer(&COUNTED).await
+}

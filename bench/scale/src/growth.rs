@@ -1,0 +1,66 @@
+//! The same work over few sessions and over many.
+
+use anyhow::{Context, Result, ensure};
+use place::{Kind, Place};
+use serde::{Deserialize, Serialize};
+
+use crate::counted;
+use crate::fill::fill;
+use crate::population::Population;
+use crate::progress;
+use crate::purge::{Purge, is_complete, purge};
+use crate::used;
+use crate::work::{Measured, Work, work_for};
+
+/// Sessions of one principal, a tenth of which has expired where expired sessions are kept.
+pub const OF_ONE: u64 = 100;
+
+/// A store of one size.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Growth {
+    pub store: Kind,
+    pub sessions: u64,
+    /// Sessions per second while it was filled.
+    pub filled: f64,
+    /// What a session takes on the server's disk or in its memory, indexes included, where the server tells.
+    pub bytes: Option<f64>,
+    pub load: Measured,
+    pub load_save: Measured,
+    pub sessions_of: Measured,
+    /// The purge of the expired tenth; none where the server removes what expires by itself.
+    pub purge: Option<Purge>,
+}
+
+/// Fills a new store and measures `seconds` of each kind of work.
+pub async fn growth(kind: Kind, sessions: u64, seconds: f64) -> Result<Growth> {
+    let place = Place::of(kind).await.with_context(|| format!("{kind} has no server"))?;
+    let url = place.url("scale");
+    let store = store_any::connect(&url).await?;
+    let one_expired_in = if store.capabilities().expires_itself { 0 } else { 10 };
+    let population = Population { sessions, size: 200, of_one: OF_ONE, one_expired_in, seed: 1 };
+
+    let before = used::bytes(kind, &place).await?;
+    let bar = progress::bar(sessions, format!("{kind}: filling"))?;
+    let filled = fill(&store, population, &bar).await?;
+    bar.finish_and_clear();
+    let after = used::bytes(kind, &place).await?;
+    let bytes = match kind {
+        Kind::Memory => Some(counted::idle(population, false).await?.allocated),
+        _ => before.zip(after).map(|(before, after)| after.saturating_sub(before)),
+    };
+
+    let spinner = progress::spinner(format!("{kind}, {sessions} sessions: load, load+save, sessions_of"));
+    work_for(&store, population, Work::Load, (seconds / 4.0).min(2.0)).await?;
+    let load = work_for(&store, population, Work::Load, seconds).await?;
+    let load_save = work_for(&store, population, Work::LoadSave, seconds).await?;
+    let sessions_of = work_for(&store, population, Work::SessionsOf, seconds).await?;
+    spinner.finish_and_clear();
+
+    let bar = progress::bar(population.expired(), format!("{kind}: purging"))?;
+    let purge = if one_expired_in > 0 { Some(purge(&*store, &bar).await?) } else { None };
+    bar.finish_and_clear();
+    let expired = population.expired();
+    ensure!(purge.is_none_or(|purge| is_complete(&purge, expired)), "{expired} sessions had expired: {purge:?}");
+    let bytes = bytes.map(|bytes| bytes as f64 / sessions as f64);
+    Ok(Growth { store: kind, sessions, filled, bytes, load, load_save, sessions_of, purge })
+}

@@ -1,0 +1,19 @@
+//! How this project's stores grow, what a purge costs those who work beside it, and how much memory sessions and requests take.
+//!
+//! The program `scale` measures, and lets `counted` measure what needs an allocator that counts:
+//! both are built together, by `cargo build --release -p scale`.
+
+pub mod counted;
+pub mod fill;
+pub mod growth;
+pub mod idle;
+pub mod memory;
+pub mod population;
+pub mod progress;
+pub mod purge;
+pub mod requests;
+pub mod resident;
+pub mod results;
+pub mod table;
+pub mod used;
+pub mod work;

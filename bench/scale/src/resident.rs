@@ -1,0 +1,27 @@
+//! How much of the machine's memory this process has, as Linux tells it.
+
+use anyhow::{Context, Result};
+
+/// Bytes that the process holds now.
+pub fn now() -> Result<u64> {
+    field("VmRSS:")
+}
+
+/// The most that it has held since [`forget_peak`].
+pub fn peak() -> Result<u64> {
+    field("VmHWM:")
+}
+
+/// Lets [`peak`] begin anew.
+pub fn forget_peak() -> Result<()> {
+    // 5 resets the peak, says proc_pid_clear_refs(5).
+    std::fs::write("/proc/self/clear_refs", "5").context("the peak of memory cannot be reset")
+}
+
+fn field(name: &str) -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("Linux tells no {name}"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kilobytes * 1024)
+}

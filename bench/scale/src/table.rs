@@ -1,0 +1,253 @@
+//! The results as Markdown.
+
+use comfy_table::{CellAlignment, Table, presets};
+use place::Kind;
+
+use crate::growth::Growth;
+use crate::idle::Idle;
+use crate::purge::Beside;
+use crate::requests::{ROUNDS, Requests};
+use crate::results::Results;
+use crate::work::Measured;
+
+/// All tables, each under its title; those without a row are left out.
+pub fn tables(results: &Results) -> String {
+    let all = [
+        ("Growth", growth(&results.growth)),
+        ("Growth from the smallest to the largest", ratios(&results.growth)),
+        ("Purge beside work", purge(&results.purge)),
+        ("Sessions at rest in store-memory", idle(&results.idle)),
+        ("Requests at once", requests(&results.requests)),
+    ];
+    let filled = all.iter().filter(|(_, table)| table.row_count() > 0);
+    filled.map(|(title, table)| format!("### {title}\n\n{table}\n\n")).collect()
+}
+
+fn table<const N: usize>(words: usize, header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(header);
+    for column in table.column_iter_mut().skip(words) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn growth(all: &[Growth]) -> Table {
+    let mut table = table(
+        1,
+        [
+            "store",
+            "sessions",
+            "filled/s",
+            "bytes each",
+            "load/s",
+            "p50 µs",
+            "p99 µs",
+            "load+save/s",
+            "p50 µs",
+            "p99 µs",
+            "sessions_of/s",
+            "p50 µs",
+            "p99 µs",
+            "purged/s",
+            "longest step ms",
+            "unavailable",
+        ],
+    );
+    for it in all {
+        let mut row = vec![it.store.to_string(), grouped(it.sessions as f64), grouped(it.filled)];
+        row.push(it.bytes.map_or("-".into(), grouped));
+        for work in [&it.load, &it.load_save, &it.sessions_of] {
+            row.extend([grouped(work.per_second), grouped(work.p50), grouped(work.p99)]);
+        }
+        row.push(it.purge.map_or("by itself".into(), |purge| grouped(purge.removed as f64 / purge.seconds)));
+        row.push(it.purge.map_or("-".into(), |purge| grouped(purge.longest_step)));
+        let worked = it.load.unavailable + it.load_save.unavailable + it.sessions_of.unavailable;
+        row.push((worked + it.purge.map_or(0, |purge| purge.unavailable)).to_string());
+        table.add_row(row);
+    }
+    table
+}
+
+/// A row per store of which there are several sizes.
+fn ratios(all: &[Growth]) -> Table {
+    let mut table = table(
+        1,
+        [
+            "store",
+            "sessions",
+            "bytes each",
+            "load/s",
+            "load p99",
+            "load+save/s",
+            "load+save p99",
+            "sessions_of/s",
+            "sessions_of p99",
+            "purged/s",
+            "longest step",
+        ],
+    );
+    for kind in Kind::ALL {
+        let of_kind = || all.iter().filter(|growth| growth.store == kind);
+        let Some((small, large)) = of_kind().next().zip(of_kind().next_back()).filter(|(s, l)| s.sessions < l.sessions)
+        else {
+            continue;
+        };
+        let mut row =
+            vec![kind.to_string(), format!("{} → {}", grouped(small.sessions as f64), grouped(large.sessions as f64))];
+        let ratio = |small: Option<f64>, large: Option<f64>| {
+            small.zip(large).map_or("-".into(), |(small, large)| format!("{:.2}", large / small))
+        };
+        row.push(ratio(small.bytes, large.bytes));
+        let works: [fn(&Growth) -> Measured; 3] = [|it| it.load, |it| it.load_save, |it| it.sessions_of];
+        for work in works {
+            let (small, large) = (work(small), work(large));
+            row.push(ratio(Some(small.per_second), Some(large.per_second)));
+            row.push(ratio(Some(small.p99), Some(large.p99)));
+        }
+        let rate = |it: &Growth| it.purge.map(|purge| purge.removed as f64 / purge.seconds);
+        row.push(ratio(rate(small), rate(large)));
+        row.push(ratio(small.purge.map(|purge| purge.longest_step), large.purge.map(|purge| purge.longest_step)));
+        table.add_row(row);
+    }
+    table
+}
+
+fn purge(all: &[Beside]) -> Table {
+    let mut table = table(
+        2,
+        [
+            "store",
+            "load+save",
+            "per s",
+            "p50 µs",
+            "p99 µs",
+            "p99.9 µs",
+            "longest ms",
+            "unavailable",
+            "purged",
+            "in s",
+            "longest step ms",
+        ],
+    );
+    for it in all {
+        for (name, work) in [("without a purge", &it.without), ("beside a purge", &it.with)] {
+            let mut row = vec![it.store.to_string(), name.to_owned()];
+            row.extend([work.per_second, work.p50, work.p99, work.p999, work.longest / 1e3].map(grouped));
+            row.push(work.unavailable.to_string());
+            table.add_row(row);
+        }
+        let mut row = vec![it.store.to_string(), "ratio".to_owned()];
+        let of = |what: fn(&Measured) -> f64| format!("{:.2}", what(&it.with) / what(&it.without));
+        row.extend([
+            of(|m| m.per_second),
+            of(|m| m.p50),
+            of(|m| m.p99),
+            of(|m| m.p999),
+            of(|m| m.longest),
+            String::new(),
+        ]);
+        row.extend([
+            grouped(it.purge.removed as f64),
+            format!("{:.1}", it.purge.seconds),
+            grouped(it.purge.longest_step),
+        ]);
+        table.add_row(row);
+    }
+    table
+}
+
+fn idle(all: &[Idle]) -> Table {
+    let mut table = table(
+        2,
+        [
+            "session",
+            "loaded since",
+            "sessions",
+            "allocated each",
+            "resident each",
+            "content",
+            "ratio",
+            "key + Record",
+            "ratio",
+        ],
+    );
+    for it in all {
+        let population = it.population;
+        let whose = if population.of_one == 0 { "of nobody" } else { "of a principal" };
+        let each = |bytes: u64| bytes as f64 / population.sessions as f64;
+        let ratio = |of: u64| format!("{:.2}", it.allocated as f64 / of as f64);
+        table.add_row([
+            format!("{} bytes, {whose}", population.size),
+            if it.loaded { "yes" } else { "no" }.to_owned(),
+            grouped(population.sessions as f64),
+            grouped(each(it.allocated)),
+            grouped(each(it.resident)),
+            grouped(each(it.content)),
+            ratio(it.content),
+            grouped(each(it.records)),
+            ratio(it.records),
+        ]);
+    }
+    table
+}
+
+fn requests(all: &[Requests]) -> Table {
+    let mut table = table(
+        1,
+        [
+            "store",
+            "at once",
+            "queue",
+            "allocated MB",
+            "bytes each",
+            "resident MB",
+            "requests/s",
+            "longest ms",
+            "requests",
+            "failed",
+        ],
+    );
+    for it in all {
+        let failed: Vec<String> = it.failed.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        table.add_row([
+            it.store.to_string(),
+            grouped(it.requests as f64),
+            it.queue.map_or("default".into(), |queue| grouped(queue as f64)),
+            format!("{:.1}", it.allocated as f64 / 1e6),
+            grouped(it.allocated as f64 / it.requests as f64),
+            format!("{:.1}", it.resident as f64 / 1e6),
+            grouped((it.requests * ROUNDS) as f64 / it.seconds),
+            grouped(it.longest),
+            grouped((it.requests * ROUNDS) as f64),
+            if failed.is_empty() { "0".into() } else { failed.join(", ") },
+        ]);
+    }
+    table
+}
+
+/// Rounded, with commas between thousands; small ones with a decimal.
+fn grouped(value: f64) -> String {
+    if value < 10.0 && value.fract() != 0.0 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{value:.0}");
+    let first = digits.len() % 3;
+    let mut parts: Vec<&str> = (first..digits.len()).step_by(3).map(|at| &digits[at..at + 3]).collect();
+    if first > 0 {
+        parts.insert(0, &digits[..first]);
+    }
+    parts.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let all = [0.0, 1.25, 7.0, 12.6, 999.0, 1000.0, 1_234_567.0].map(grouped);
+        assert_eq!(all, ["0", "1.2", "7", "13", "999", "1,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,68 @@
+//! How much room a store's data takes where it lies, by what the server itself says.
+
+use anyhow::{Context, Result};
+use place::{Kind, Place};
+use sqlx::Connection as _;
+
+/// Bytes of everything in the database at `place`; `None` where nobody tells.
+///
+/// Indexes count, and so does what the server keeps for itself: the difference before and after filling says what sessions take.
+pub async fn bytes(kind: Kind, place: &Place) -> Result<Option<u64>> {
+    let url = place.url("scale");
+    match kind {
+        // Memory is counted by its allocator, in a program of its own; DynamoDB Local keeps its tables in a virtual machine's memory.
+        Kind::Memory | Kind::Dynamo => Ok(None),
+        Kind::Sqlite => sqlite(&url).map(Some),
+        Kind::Postgres => postgres(&url).await.map(Some),
+        Kind::Mysql | Kind::Mariadb => mysql(&url).await.map(Some),
+        Kind::Redis | Kind::Valkey => redis(&url).await.map(Some),
+        Kind::Mongo => mongo(&url).await.map(Some),
+    }
+}
+
+/// The pages of the database. Its write-ahead log beside it does not count: it is emptied again and again.
+fn sqlite(url: &str) -> Result<u64> {
+    let file = url.strip_prefix("sqlite://").context("not a file")?;
+    let connection = rusqlite::Connection::open(file)?;
+    let sql = "select page_count * page_size from pragma_page_count(), pragma_page_size()";
+    let bytes: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(bytes.try_into()?)
+}
+
+async fn postgres(url: &str) -> Result<u64> {
+    let mut connection = sqlx::PgConnection::connect(url).await?;
+    let bytes: i64 =
+        sqlx::query_scalar("select pg_database_size(current_database())").fetch_one(&mut connection).await?;
+    Ok(bytes.try_into()?)
+}
+
+async fn mysql(url: &str) -> Result<u64> {
+    let mut connection = sqlx::MySqlConnection::connect(url).await?;
+    // MySQL tells what it saw a day ago unless it is told not to; MariaDB knows no such variable, and needs none.
+    let _ = sqlx::query("set session information_schema_stats_expiry = 0").execute(&mut connection).await;
+    sqlx::query("analyze table sessions").fetch_all(&mut connection).await?;
+    let bytes: u64 = sqlx::query_scalar(
+        "select cast(sum(data_length + index_length) as unsigned) from information_schema.tables where table_schema = database()",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    Ok(bytes)
+}
+
+async fn redis(url: &str) -> Result<u64> {
+    let mut connection = ::redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+    let info: String = ::redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
+    used.context("the server does not tell its memory")?.trim().parse().context("its memory is no number")
+}
+
+async fn mongo(url: &str) -> Result<u64> {
+    let client = mongodb::Client::with_uri_str(url).await?;
+    let database = client.default_database().context("the URL names no database")?;
+    let stats = database.run_command(mongodb::bson::doc! { "dbStats": 1 }).await?;
+    let number = |name: &str| {
+        let value = stats.get(name).with_context(|| format!("the server does not tell its {name}"))?;
+        value.as_f64().or(value.as_i64().map(|n| n as f64)).or(value.as_i32().map(f64::from)).context("no number")
+    };
+    Ok((number("storageSize")? + number("indexSize")?) as u64)
+}
