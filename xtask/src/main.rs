@@ -29,6 +29,8 @@ enum Command {
     Bench(bench::Options),
     /// The same in short, for use before and after a change: prints ratios and fails nothing.
     BenchCheck(bench::Options),
+    /// Run clauses of the suite over tower-sessions' stores, and print which of them hold.
+    BenchPeers(bench::PeersOptions),
     /// Get the images of the servers that stores are tested against: pulled, or else built.
     Images(images::Options),
     /// Run the suite over every store, and write the table of clauses and stores to docs/ and the README.
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Bench(options) => bench::run(&root(), &options, false),
         Command::BenchCheck(options) => bench::run(&root(), &options, true),
+        Command::BenchPeers(options) => bench::peers(&root(), &options),
         Command::Images(options) => images::run(&root(), &options),
         Command::Matrix(options) => matrix::run(&root(), &options),
         Command::Test(options) => test::run(&root(), &options),
