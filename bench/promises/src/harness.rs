@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use conformance::server::{self, Server};
 use conformance::{Harness, Subject};
 use peers::tower_sessions::MemoryStore;
-use peers::{MokaStore, mongo, mysql, postgres, redis, sqlite};
+use peers::{MokaStore, TimeOut, mongo, mysql, postgres, redis, sqlite};
 use session_core::{Error, ErrorKind, Result, Store};
 
 use crate::adapter::{Adapter, id};
@@ -17,7 +17,7 @@ use crate::kind::Kind;
 use crate::lives::Lives;
 use crate::peer::{Peer, core_0_11, core_0_14};
 
-/// What the drivers are told, as far as they take it.
+/// What the drivers are told, as far as they take it, and the suite in any case.
 const TIME_OUT: Duration = Duration::from_secs(5);
 
 /// A clause waits for its clock: `create.race` for three minutes.
@@ -35,13 +35,14 @@ enum Place {
 pub(crate) struct Peers {
     kind: Kind,
     place: Place,
+    limit: TimeOut,
     /// By namespace, of which the suite gives each clause one; the peers' stores have none.
     lives: Mutex<HashMap<String, Arc<Lives>>>,
 }
 
 impl Peers {
-    /// Starts what the store needs, and opens it once.
-    pub(crate) async fn start(kind: Kind) -> anyhow::Result<Self> {
+    /// Starts what the store needs, and opens it once. `as_documented`, it is told of no time-out.
+    pub(crate) async fn start(kind: Kind, as_documented: bool) -> anyhow::Result<Self> {
         let place = match kind {
             Kind::Memory => Place::Here(Arc::new(core_0_14::Of(MemoryStore::default()))),
             Kind::Moka => Place::Here(Arc::new(core_0_14::Of(MokaStore::new(None)))),
@@ -53,7 +54,8 @@ impl Peers {
             Kind::Valkey => Place::Server(Box::new(server::valkey().await?)),
             Kind::Mongo => Place::Server(Box::new(server::mongo().await?)),
         };
-        let peers = Self { kind, place, lives: Mutex::default() };
+        let limit = (!as_documented).then_some(TIME_OUT);
+        let peers = Self { kind, place, limit, lives: Mutex::default() };
         peers.peer(None).await?;
         Ok(peers)
     }
@@ -66,7 +68,7 @@ impl Peers {
             Place::Server(server) => proxy.map_or_else(|| server.url().to_owned(), |proxy| server.url_through(proxy)),
         };
         let url = as_drivers_write_it(&url);
-        let limit = Some(TIME_OUT);
+        let limit = self.limit;
         Ok(match self.kind {
             Kind::Memory | Kind::Moka | Kind::Sqlite => Arc::new(core_0_14::Of(sqlite(&url).await?)),
             Kind::Postgres => Arc::new(core_0_14::Of(postgres(&url, limit).await?)),

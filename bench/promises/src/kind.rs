@@ -22,6 +22,18 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Memory,
+        Self::Moka,
+        Self::Sqlite,
+        Self::Postgres,
+        Self::Mysql,
+        Self::Mariadb,
+        Self::Redis,
+        Self::Valkey,
+        Self::Mongo,
+    ];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",

@@ -27,6 +27,8 @@ impl Found {
         match self.of(clause) {
             Some(ClauseResult::Passed) => "pass",
             Some(ClauseResult::Failed(said)) if said.contains(TOO_SLOW) => "?",
+            // An error is at least no secret.
+            Some(ClauseResult::Failed(said)) if said.contains("got the error") => "**FAIL** (error)",
             Some(ClauseResult::Failed(_)) => "**FAIL**",
             Some(ClauseResult::Ignored(_)) => "–",
             None => "",
@@ -61,7 +63,7 @@ fn failures(found: &[Found], chosen: &Chosen) -> String {
     for one in found {
         let Some(ClauseResult::Failed(said)) = one.of(chosen.name) else { continue };
         let why = why(chosen.name, one.store).unwrap_or("not looked into yet");
-        let line = format!("{}. {why}", said.replace('\n', " "));
+        let line = format!("*{}.* {why}", plain(said));
         match groups.iter_mut().find(|(other, _)| *other == line) {
             Some((_, stores)) => stores.push(one.store.name()),
             None => groups.push((line, vec![one.store.name()])),
@@ -74,6 +76,16 @@ fn failures(found: &[Found], chosen: &Chosen) -> String {
     let mut text = format!("\n**`{}`**: {promise} {}\n\n", chosen.name, chosen.why);
     for (line, stores) in groups {
         let _ = writeln!(text, "- {}: {line}", stores.join(", "));
+    }
+    text
+}
+
+/// What was said, on one line and without the record: its version is another each time.
+fn plain(said: &str) -> String {
+    let mut text = said.replace('\n', " ");
+    while let Some(begin) = text.find("Record {") {
+        let end = text[begin..].find('}').map_or(text.len(), |end| begin + end + 1);
+        text.replace_range(begin..end, "the record");
     }
     text
 }
