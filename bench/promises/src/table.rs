@@ -62,7 +62,7 @@ fn failures(found: &[Found], chosen: &Chosen) -> String {
     let mut groups: Vec<(String, Vec<&'static str>)> = Vec::new();
     for one in found {
         let Some(ClauseResult::Failed(said)) = one.of(chosen.name) else { continue };
-        let why = why(chosen.name, one.store).unwrap_or("not looked into yet");
+        let why = why(chosen.name, one.store, said).unwrap_or("not looked into yet");
         let line = format!("*{}.* {why}", plain(said));
         match groups.iter_mut().find(|(other, _)| *other == line) {
             Some((_, stores)) => stores.push(one.store.name()),
