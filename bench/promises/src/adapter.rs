@@ -35,7 +35,8 @@ pub(crate) const TOO_SLOW: &str = "this machine was too slow to ask in time";
 ///
 /// **Keys.** An id has half the bytes of a key. The halves of a key are folded so that keys that differ in one bit have ids that differ
 /// in one or two. A key whose bytes are all of the alphabet in which ids are written is the id that begins as it does: so keys that
-/// differ in the case of their letters have ids that do, in the form in which the peers keep them.
+/// differ in the case of their letters have ids that do, in the form in which the peers keep them. (Such keys that begin alike have
+/// one id; the suite has but two, and a key that is drawn is never one.)
 ///
 /// **Time.** The peers go by the machine's clock, the suite by its own, which is moved and not waited for. So a record's life is moved
 /// on to the machine's clock, by whole seconds and with two to spare for reading and writing. An operation about the end of a record's

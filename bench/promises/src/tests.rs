@@ -87,7 +87,7 @@ async fn a_store_that_does_what_the_trait_says_keeps_all_but_two_promises() {
 
 #[test]
 fn keys_that_differ_in_one_bit_or_in_case_have_ids_that_differ_and_do_so_in_case() {
-    let base = [0x5a_u8; StoreKey::LEN];
+    let base = [0x8f_u8; StoreKey::LEN];
     let flipped = (0..StoreKey::LEN * 8).map(|bit| {
         let mut key = base;
         key[bit / 8] ^= 1 << (bit % 8);
