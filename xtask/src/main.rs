@@ -12,6 +12,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use bench::Program;
+
 /// What may go wrong in a command itself, apart from what it checks: reported as one line.
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
@@ -31,6 +33,8 @@ enum Command {
     BenchCheck(bench::Options),
     /// Measure how the stores grow, what purging costs those who work beside it, and how much memory is taken.
     BenchScale(bench::Options),
+    /// Run clauses of the suite over tower-sessions' stores, and print which of them hold.
+    BenchPeers(bench::Options),
     /// Get the images of the servers that stores are tested against: pulled, or else built.
     Images(images::Options),
     /// Run the suite over every store, and write the table of clauses and stores to docs/ and the README.
@@ -43,9 +47,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Bench(options) => bench::run(&root(), &options, bench::Program::Comparison),
-        Command::BenchCheck(options) => bench::run(&root(), &options, bench::Program::Check),
-        Command::BenchScale(options) => bench::run(&root(), &options, bench::Program::Scale),
+        Command::Bench(options) => bench::run(&root(), &options, Program::Comparison),
+        Command::BenchCheck(options) => bench::run(&root(), &options, Program::Check),
+        Command::BenchScale(options) => bench::run(&root(), &options, Program::Scale),
+        Command::BenchPeers(options) => bench::run(&root(), &options, Program::Promises),
         Command::Images(options) => images::run(&root(), &options),
         Command::Matrix(options) => matrix::run(&root(), &options),
         Command::Test(options) => test::run(&root(), &options),

@@ -6,14 +6,12 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer, SessionStore};
 
-use crate::open;
-
 pub(crate) async fn application(subject: &str, url: &str) -> Result<Router> {
     Ok(match subject.split_once('/') {
         Some((_, "memory")) => over(MemoryStore::default()),
-        Some((_, "sqlite")) => over(open::sqlite(url).await?),
-        Some((_, "postgres")) => over(open::postgres(url).await?),
-        Some((_, "redis")) => over(open::redis(url).await?),
+        Some((_, "sqlite")) => over(peers::sqlite(url).await?),
+        Some((_, "postgres")) => over(peers::postgres(url, None).await?),
+        Some((_, "redis")) => over(peers::redis(url, None).await?),
         _ => bail!("{subject} is not served"),
     })
 }

@@ -1,6 +1,5 @@
 //! The stores of tower-sessions as contestants.
 //!
-//! Each is opened as its own documentation shows, with as many connections as this project's store has.
 //! They have no touch: to move an expiry out is to store the session once more, as their session does it.
 
 mod http;

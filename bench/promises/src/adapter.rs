@@ -1,0 +1,206 @@
+//! A store of tower-sessions as a store of this project.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use peers::tower_sessions::cookie::time::OffsetDateTime;
+use peers::tower_sessions::session::Id;
+use serde_json::Value;
+use session_core::Outcome::{Done, Exists, Missing};
+use session_core::{
+    Bytes, Call, Capabilities, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store,
+    StoreKey, Timestamp, Version,
+};
+
+use crate::lives::{Life, Lives};
+use crate::peer::{Kept, Peer};
+
+/// What an error says when the machine and not the store is to blame.
+pub(crate) const TOO_SLOW: &str = "this machine was too slow to ask in time";
+
+/// A store of tower-sessions, as its own `Session` uses it.
+///
+/// | here | there |
+/// |---|---|
+/// | `create` | `create`; `Exists` if it stored the record under another id, which is how it says that the id is taken. That record is deleted. |
+/// | `save` | `save`, whatever version is expected; `Done` if it answers `Ok`: that is all its applications are told. |
+/// | `load` | `load` |
+/// | `touch` | `load`, then `save` with the later expiry, as its session does it |
+/// | `delete` | `delete`, whatever version is expected; `Done` if it answers `Ok` |
+///
+/// **Records.** Version, creation, principal and data are values in the session's map, next to each other as an application's are. What
+/// is loaded is what the peer kept: nothing is remembered here that could stand in for it. The expiry is the peer's `expiry_date`.
+///
+/// **Keys.** An id has half the bytes of a key. The halves of a key are folded so that keys that differ in one bit have ids that differ
+/// in one or two. A key whose bytes are all of the alphabet in which ids are written is the id that begins as it does: so keys that
+/// differ in the case of their letters have ids that do, in the form in which the peers keep them. (Such keys that begin alike have
+/// one id; the suite has but two, and a key that is drawn is never one.)
+///
+/// **Time.** The peers go by the machine's clock, the suite by its own, which is moved and not waited for. So a record's life is moved
+/// on to the machine's clock, by whole seconds and with two to spare for reading and writing. An operation about the end of a record's
+/// life waits until the machine's clock is where the suite's is: on the same side of that end, at it or 200 ms before it.
+/// This favours the peers: nothing is asked of them within the last 200 ms of a record's life. Where an end is more than 90 s away
+/// a load beyond it is not asked at all, but answered as it should be.
+#[derive(Debug)]
+pub(crate) struct Adapter {
+    peer: Arc<dyn Peer>,
+    lives: Arc<Lives>,
+    durable: bool,
+}
+
+impl Adapter {
+    /// `lives` are those of all adapters around the same records. What is not `durable` is not `shared` either.
+    pub(crate) fn new(peer: Arc<dyn Peer>, lives: Arc<Lives>, durable: bool) -> Self {
+        Self { peer, lives, durable }
+    }
+
+    async fn reach(&self, key: &StoreKey, now: Timestamp) -> Result<()> {
+        let reached = self.lives.reach(key, now).await;
+        reached.then_some(()).ok_or(Error::unsupported("writing at an instant that cannot be waited for"))
+    }
+}
+
+#[async_trait]
+impl Store for Adapter {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new().durable(self.durable).shared(self.durable).expires_itself(true)
+    }
+
+    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        self.reach(key, call.now).await?;
+        let (id, life) = (id(key), Life::begin(call.now, record.expires_at));
+        let stored = self.peer.create(kept(id, record, life)?).await?;
+        if stored != id {
+            self.peer.delete(stored).await?;
+            return Ok(Exists);
+        }
+        self.lives.set(key, life);
+        Ok(Done)
+    }
+
+    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        if !self.lives.reach(key, call.now).await {
+            return Ok(None);
+        }
+        let loaded = self.peer.load(id(key)).await?;
+        let late = |life: Life| call.now < life.expires_at && life.is_over();
+        match loaded {
+            Some(kept) => record(kept).map(Some),
+            None if self.lives.of(key).is_some_and(late) => Err(Error::new(ErrorKind::Other, TOO_SLOW)),
+            None => Ok(None),
+        }
+    }
+
+    async fn save(&self, call: &Call, key: &StoreKey, _: Version, record: &Record) -> Result<Outcome> {
+        self.reach(key, call.now).await?;
+        let life = Life::begin(call.now, record.expires_at);
+        self.peer.save(kept(id(key), record, life)?).await?;
+        self.lives.set(key, life);
+        Ok(Done)
+    }
+
+    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        self.reach(key, call.now).await?;
+        let Some(mut kept) = self.peer.load(id(key)).await? else { return Ok(Missing) };
+        let life = Life { expires_at, clock: number(&kept, CLOCK)? };
+        let later = instant(life.ends())?;
+        if later > kept.expiry_date {
+            kept.expiry_date = later;
+            self.lives.set(key, life);
+        }
+        self.peer.save(kept).await?;
+        Ok(Done)
+    }
+
+    async fn delete(&self, call: &Call, key: &StoreKey, _: Option<Version>) -> Result<Outcome> {
+        self.reach(key, call.now).await?;
+        self.peer.delete(id(key)).await?;
+        Ok(Done)
+    }
+
+    async fn purge(&self, _: &Call, _: NonZeroU32) -> Result<Purged> {
+        Ok(Purged::default())
+    }
+
+    async fn sessions_of(&self, _: &Call, _: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
+        Err(Error::unsupported("sessions_of"))
+    }
+
+    async fn delete_all(&self, _: &Call, _: &Principal, _: Option<&StoreKey>) -> Result<u64> {
+        Err(Error::unsupported("delete_all"))
+    }
+
+    async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
+        Err(Error::unsupported("scan"))
+    }
+}
+
+/// The id that stands for a key.
+pub(crate) fn id(key: &StoreKey) -> i128 {
+    let bytes = key.as_bytes();
+    // Twenty-one characters are 126 bits; `A` is two that are zero.
+    let text = str::from_utf8(&bytes[..21]).ok().filter(|_| bytes.iter().all(|byte| is_written_in_ids(*byte)));
+    if let Some(Ok(Id(id))) = text.map(|text| format!("{text}A").parse()) {
+        return id;
+    }
+    let (low, high) = bytes.split_at(16);
+    let half = |bytes: &[u8]| bytes.iter().fold(0_u128, |half, byte| half << 8 | u128::from(*byte));
+    (half(low) ^ half(high) ^ half(high).rotate_left(1)).cast_signed()
+}
+
+const fn is_written_in_ids(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+const VERSION: &str = "version";
+const CREATED: &str = "created";
+const CLOCK: &str = "clock";
+const PRINCIPAL: &str = "principal";
+const DATA: &str = "data";
+
+fn kept(id: i128, record: &Record, life: Life) -> Result<Kept> {
+    let mut data = HashMap::from([
+        (VERSION.to_owned(), record.version.as_i64().into()),
+        (CREATED.to_owned(), record.created_at.as_millis().into()),
+        (CLOCK.to_owned(), life.clock.into()),
+        // Text as it is; a byte that is none is the character of its number.
+        (DATA.to_owned(), record.data.iter().copied().map(char::from).collect::<String>().into()),
+    ]);
+    if let Some(principal) = &record.principal {
+        data.insert(PRINCIPAL.to_owned(), principal.as_str().into());
+    }
+    Ok(Kept { id, data, expiry_date: instant(life.ends())? })
+}
+
+fn record(mut kept: Kept) -> Result<Record> {
+    let expiry =
+        i64::try_from(kept.expiry_date.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| not_ours())?;
+    let principal = match kept.data.get(PRINCIPAL) {
+        Some(principal) => Some(Principal::new(principal.as_str().ok_or_else(not_ours)?)?),
+        None => None,
+    };
+    let Some(Value::String(text)) = kept.data.remove(DATA) else { return Err(not_ours()) };
+    let data = text.chars().map(u8::try_from).collect::<Result<Bytes, _>>().map_err(|_| not_ours())?;
+    Ok(Record::new(
+        Version::from_i64(number(&kept, VERSION)?)?,
+        Timestamp::from_millis(number(&kept, CREATED)?)?,
+        Timestamp::from_millis(expiry - number(&kept, CLOCK)?)?,
+        principal,
+        data,
+    ))
+}
+
+fn number(kept: &Kept, name: &str) -> Result<i64> {
+    kept.data.get(name).and_then(Value::as_i64).ok_or_else(not_ours)
+}
+
+fn not_ours() -> Error {
+    Error::new(ErrorKind::Corrupt, "the session lacks a value that was stored, or has another")
+}
+
+fn instant(millis: i64) -> Result<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
+        .map_err(|_| Error::new(ErrorKind::Config, "the expiry is none that tower-sessions can write"))
+}

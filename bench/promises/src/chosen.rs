@@ -1,0 +1,70 @@
+//! Which clauses make sense for a store that upserts.
+//!
+//! Left out: what is about the version that a writer expects (`create.twice`, most of `save`, `delete.stale`, `fault.lost-reply`,
+//! `history`), whose clauses would fail by construction and say the same as the two here that are the point; what the
+//! peers' stores do not have (`touch`, `principal`, `scan`, `namespace`, `purge`; `limits`, as none states a length); and what is the session's.
+
+use conformance::Clause;
+
+/// A clause by name, and why it is a fair question.
+pub(crate) struct Chosen {
+    pub(crate) name: &'static str,
+    pub(crate) why: &'static str,
+    /// Whether a store that breaks it may pass by luck.
+    pub(crate) race: bool,
+}
+
+const fn chosen(name: &'static str, why: &'static str) -> Chosen {
+    Chosen { name, why, race: false }
+}
+
+const fn race(name: &'static str, why: &'static str) -> Chosen {
+    Chosen { name, why, race: true }
+}
+
+pub(crate) const CHOSEN: &[Chosen] = &[
+    chosen(
+        "create.round-trip",
+        "A session comes back as it was stored, whatever the write is; without a stated limit, up to 1 MiB.",
+    ),
+    chosen("create.exists", "Their `create` is there so that no two sessions get one id."),
+    race("create.race", "The same of many at once: whoever is told an id takes it for their own."),
+    chosen("load.boundary", "Each of their stores has an expiry to keep, and answers None after it."),
+    chosen("load.exact-key", "Each of the 2^128 ids is a session of its own."),
+    chosen("load.far-expiry", "How far an expiry lies is the application's choice."),
+    chosen(
+        "save.deleted",
+        "A request that was in flight during a logout saves after it: an upsert stores the session again.",
+    ),
+    race(
+        "save.counter",
+        "Requests of one session load, change and save it at once: an upsert replaces what it has not seen.",
+    ),
+    chosen("delete.removes", "A logout holds at once for every instance; no version is needed for it."),
+    race(
+        "delete.beats-writers",
+        "A logout with requests in flight: asked is what is there afterwards, not what the writers were told.",
+    ),
+    chosen("fault.outage", "An outage is not a visitor without a session: an error, and soon."),
+    chosen("fault.black-hole", "The same where nobody resets the connection, as when a server's machine is gone."),
+    chosen("cancel.save", "A client that hangs up drops a request, and its save with it."),
+    chosen("cancel.load", "The same in a load; the next request must not get another's session."),
+    chosen("cancel.burst", "The same of many at once: the pool is whole afterwards."),
+];
+
+/// The clause of this name.
+pub(crate) fn clause(name: &str) -> Option<&'static Clause> {
+    conformance::clauses().find(|clause| clause.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHOSEN, clause};
+
+    #[test]
+    fn the_suite_has_every_clause_that_is_chosen() {
+        for chosen in CHOSEN {
+            assert!(clause(chosen.name).is_some(), "{} is none of the suite's", chosen.name);
+        }
+    }
+}
