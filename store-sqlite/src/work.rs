@@ -14,8 +14,9 @@ use crate::connection::Link;
 use crate::error;
 use crate::schema::Statements;
 
-/// Rows that one purge removes at most, whatever its limit, so that writes behind it wait for milliseconds only.
-const PURGE_ROWS: u32 = 1_000;
+/// Rows that one purge removes at most, whatever its limit, so that writes behind it wait for milliseconds only:
+/// where the expired lie strewn over a file of hundreds of megabytes, a row is a page or two.
+const PURGE_ROWS: u32 = 100;
 
 /// A call to the store.
 pub(crate) struct Op {

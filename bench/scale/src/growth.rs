@@ -8,7 +8,7 @@ use crate::counted;
 use crate::fill::fill;
 use crate::population::Population;
 use crate::progress;
-use crate::purge::{Purge, is_complete, purge};
+use crate::purge::{Pace, Purge, is_complete, purge};
 use crate::used;
 use crate::work::{Measured, Work, work_for};
 
@@ -57,7 +57,7 @@ pub async fn growth(kind: Kind, sessions: u64, seconds: f64) -> Result<Growth> {
     spinner.finish_and_clear();
 
     let bar = progress::bar(population.expired(), format!("{kind}: purging"))?;
-    let purge = if one_expired_in > 0 { Some(purge(&*store, &bar).await?) } else { None };
+    let purge = if one_expired_in > 0 { Some(purge(&*store, Pace::AtOnce, &bar).await?) } else { None };
     bar.finish_and_clear();
     let expired = population.expired();
     ensure!(purge.is_none_or(|purge| is_complete(&purge, expired)), "{expired} sessions had expired: {purge:?}");

@@ -15,7 +15,7 @@ use crate::population::Population;
 use crate::progress;
 use crate::work::{Measured, Work, work_during, work_for};
 
-/// Sessions per step, and no pause between steps: as `Manager::purge` does it, and so `Manager::sweep`.
+/// Sessions per step, as `Manager` asks for.
 const STEP: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
 
 /// Steps in which the store may be unavailable before a purge is given up.
@@ -46,8 +46,17 @@ pub struct Beside {
     pub purge: Purge,
 }
 
+/// How steps follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// At once, as `Manager::purge` has it.
+    AtOnce,
+    /// After a pause as long as the step took, as `Manager::sweep` has it.
+    Sweeping,
+}
+
 /// Purges step by step until nothing is left. A step that got no answer is followed by the next, as in a sweep.
-pub async fn purge(store: &dyn Store, bar: &ProgressBar) -> Result<Purge> {
+pub async fn purge(store: &dyn Store, pace: Pace, bar: &ProgressBar) -> Result<Purge> {
     let begun = Instant::now();
     let mut purge = Purge { removed: 0, seconds: 0.0, longest_step: 0.0, unavailable: 0 };
     loop {
@@ -66,6 +75,9 @@ pub async fn purge(store: &dyn Store, bar: &ProgressBar) -> Result<Purge> {
         if !purged.more {
             purge.seconds = begun.elapsed().as_secs_f64();
             return Ok(purge);
+        }
+        if pace == Pace::Sweeping {
+            tokio::time::sleep(step.elapsed()).await;
         }
     }
 }
@@ -97,7 +109,7 @@ pub async fn beside(kind: Kind, expired: u64, seconds: f64) -> Result<Option<Bes
     // In a task of its own, as a sweep is.
     let purging = tokio::spawn({
         let (store, bar) = (Arc::clone(&store), bar.clone());
-        async move { purge(&*store, &bar).await }
+        async move { purge(&*store, Pace::Sweeping, &bar).await }
     });
     let (with, purged) = work_during(&store, live, Work::LoadSave, purging).await?;
     bar.finish_and_clear();

@@ -1,7 +1,8 @@
 //! The removal of expired sessions, round after round.
 
+use std::future::ready;
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Manager;
 use crate::Result;
@@ -15,20 +16,28 @@ impl Manager {
     /// # Errors
     /// Those of the store. What was removed before stays removed.
     pub async fn purge(&self) -> Result<u64> {
+        self.purge_pausing(&|_| ready(())).await
+    }
+
+    /// Gives others a turn after each step, for as long as the step took: a store with one writer has nothing left for them otherwise.
+    async fn purge_pausing<F: Future<Output = ()>>(&self, pause: &(impl Fn(Duration) -> F + Sync)) -> Result<u64> {
         let mut removed = 0;
         loop {
+            let begun = Instant::now();
             let purged = self.inner.store().purge(&self.inner.call(), STEP).await?;
             removed += u64::from(purged.removed);
             if !purged.more {
                 return Ok(removed);
             }
+            pause(begun.elapsed()).await;
         }
     }
 
     /// Removes what has expired, about once per `every`, for ever: for a task of its own.
     ///
     /// The first round comes after a random part of `every`, and each pause varies by a tenth, so that processes started
-    /// together do not sweep together. An error is logged and the next round tried.
+    /// together do not sweep together. Within a round, each step is followed by a pause as long as the step.
+    /// An error is logged and the next round tried.
     ///
     /// `sleep` is the runtime's, such as `tokio::time::sleep`, since this crate has no runtime.
     ///
@@ -53,7 +62,7 @@ impl Manager {
         async move {
             sleep(every.mul_f64(rand::random::<f64>())).await;
             loop {
-                match manager.purge().await {
+                match manager.purge_pausing(&sleep).await {
                     Ok(removed) => tracing::debug!(name = %manager.name(), removed, "expired sessions removed"),
                     Err(error) => {
                         tracing::error!(name = %manager.name(), %error, "expired sessions could not be removed")
