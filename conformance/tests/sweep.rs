@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use session_core::{
-    Bytes, Call, Clock as _, Manager, Record, SessionId, Store as _, StoreKey, SystemClock, Version, hours, minutes,
-    seconds,
+    Bytes, Call, Clock as _, Manager, Outcome, Record, SessionId, Store as _, StoreKey, SystemClock, Version, hours,
+    minutes, seconds,
 };
 use store_memory::MemoryStore;
 
@@ -23,7 +23,8 @@ fn littered(expired: usize) -> (MemoryStore, StoreKey) {
     let create = |created_at, lives: Duration| {
         let key = StoreKey::derive("id", &SessionId::random());
         let record = Record::new(Version::random(), created_at, created_at.plus(lives), None, Bytes::new());
-        pollster::block_on(store.create(&Call::new(created_at), &key, &record)).unwrap();
+        let created = pollster::block_on(store.create(&Call::new(created_at), &key, &record));
+        assert_eq!(created.unwrap(), Outcome::Done);
         key
     };
     for _ in 0..expired {
