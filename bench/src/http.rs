@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
@@ -56,7 +57,7 @@ impl Load {
 struct Application {
     subject: String,
     address: SocketAddr,
-    cookies: tempfile::TempDir,
+    cookies: Arc<tempfile::TempDir>,
 }
 
 /// Serves and loads everything in the plan.
@@ -70,8 +71,14 @@ pub(crate) async fn run(plan: &Plan, programs: &Programs, bar: &ProgressBar) -> 
         let mut applications = Vec::new();
         for subject in ["ours", "tower-sessions"].map(|who| format!("{who}/{kind}")) {
             let address = contestants.serve(&subject, &place.url(&subject)).await?;
-            let cookies = spawn_blocking(move || cookies(address)).await??;
+            let cookies = Arc::new(spawn_blocking(move || cookies(address)).await??);
             applications.push(Application { subject, address, cookies });
+        }
+        if kind == Kind::Memory {
+            // No store is nearer to none. It is sent the same cookies and looks at none of them.
+            let address = contestants.serve("bare/axum", "").await?;
+            let cookies = Arc::clone(&applications[0].cookies);
+            applications.push(Application { subject: "bare/axum".into(), address, cookies });
         }
         for path in PATHS {
             for sessions in [SESSIONS, 1] {

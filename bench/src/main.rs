@@ -4,6 +4,7 @@
 
 mod contestant;
 mod http;
+mod markdown;
 mod plan;
 mod plot;
 mod results;
@@ -53,6 +54,9 @@ struct Arguments {
     /// Measures nothing: shows the tables of the last run's results.json, and draws its plots anew.
     #[arg(long)]
     redraw: bool,
+    /// Prints the tables as they stand in docs/performance.md.
+    #[arg(long)]
+    markdown: bool,
     /// Folder for results.json and the plots.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
     out: PathBuf,
@@ -97,9 +101,13 @@ async fn main() -> Result<()> {
         let programs = contestant::build(arguments.allocations).await?;
         run::run(&plan, &programs).await?
     };
-    println!("{}", table::table(&results));
-    if !results.http.is_empty() {
-        println!("{}", table::http(&results));
+    if arguments.markdown {
+        println!("{}\n{}", markdown::stores(&results), markdown::http(&results));
+    } else {
+        println!("{}", table::table(&results));
+        if !results.http.is_empty() {
+            println!("{}", table::http(&results));
+        }
     }
     if !arguments.check {
         plot::plots(&results, &arguments.out)?;
