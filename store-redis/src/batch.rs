@@ -20,10 +20,6 @@ use crate::{live, outcome};
 /// Commands of a kind under way at once: while one travels, the next is filled. By measurement; more of them are smaller.
 const IN_FLIGHT: usize = 2;
 
-/// Calls of a kind under way from which on further ones travel together. Below, the driver sends what is there in one go,
-/// and nobody waits for a batch to come back: by measurement that is faster at 32 calls, and slower at 128.
-const APART: usize = 32;
-
 /// Keys in one command. The server does nothing else meanwhile, and a hundred saves take it less than a millisecond.
 const ITEMS: usize = 128;
 
@@ -43,7 +39,7 @@ impl Batches {
     }
 }
 
-/// Calls of one kind. While there are few each goes its own way, without the changes of task that a batch costs.
+/// Calls of one kind. One that is alone goes its own way, without the changes of task that a batch costs.
 pub(crate) struct Company<R: RoundTrip> {
     present: AtomicUsize,
     batcher: Batcher<R>,
@@ -61,7 +57,7 @@ impl<R: RoundTrip> Company<R> {
     }
 
     pub(crate) fn join(&self) -> Place<'_, R> {
-        let alone = self.present.fetch_add(1, Ordering::Relaxed) < APART;
+        let alone = self.present.fetch_add(1, Ordering::Relaxed) == 0;
         Place { company: self, alone }
     }
 }
