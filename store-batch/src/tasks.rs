@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use session_core::Result;
+use tokio::task;
 
 use crate::queue::{Batch, PANICKED, Queue};
 use crate::{Answers, Item, Limits};
@@ -58,13 +59,11 @@ impl<R: RoundTrip> Batcher<R> {
         inner
             .queue
             .call(item, |mut state| {
-                if state.running < inner.queue.limits.in_flight
-                    && let Some(batch) = inner.queue.take(&mut state)
-                {
+                if state.running < inner.queue.limits.in_flight {
                     state.running += 1;
                     drop(state);
                     let runner = Runner { inner: Arc::clone(inner), counted: true };
-                    tokio::spawn(runner.run(batch));
+                    task::spawn(runner.run());
                 }
             })
             .await
@@ -96,8 +95,8 @@ struct Runner<R: RoundTrip> {
 }
 
 impl<R: RoundTrip> Runner<R> {
-    async fn run(mut self, mut batch: Batch<R::Item>) {
-        loop {
+    async fn run(mut self) {
+        while let Some(batch) = self.next().await {
             let answers = self.travel(&batch.items).await;
             if let Some(failed) = batch.answer(answers) {
                 for single in failed.one_by_one() {
@@ -105,18 +104,23 @@ impl<R: RoundTrip> Runner<R> {
                     single.answer(answers);
                 }
             }
-            let mut state = self.inner.queue.lock();
-            match self.inner.queue.take(&mut state) {
-                Some(next) => batch = next,
-                None => {
-                    // Under the same lock: whoever queues an item now must see that nobody is there to take it.
-                    state.running -= 1;
-                    drop(state);
-                    self.counted = false;
-                    return;
-                }
-            }
         }
+    }
+
+    /// What waits by now, or `None` when nothing does any more.
+    ///
+    /// First whoever can run does: the calls that this very moment brings along, and those whose callers have just been answered.
+    /// Without that most batches at 32 tasks would be of one.
+    async fn next(&mut self) -> Option<Batch<R::Item>> {
+        task::yield_now().await;
+        let mut state = self.inner.queue.lock();
+        let batch = self.inner.queue.take(&mut state);
+        if batch.is_none() {
+            // Under the same lock: whoever queues an item now must see that nobody is there to take it.
+            state.running -= 1;
+            self.counted = false;
+        }
+        batch
     }
 
     /// A round trip whose panic is an error like any other: the calls behind it still have their turn.

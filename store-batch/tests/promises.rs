@@ -107,13 +107,55 @@ async fn a_lone_call_goes_out_at_once_and_alone() {
 }
 
 #[tokio::test]
-async fn as_many_round_trips_as_allowed_are_in_flight() {
-    let (batcher, mut trips) = open(Limits::new().in_flight(2));
+async fn calls_of_one_moment_go_together() {
+    let (batcher, mut trips) = open(Limits::new());
     let mut answers = Vec::new();
     for n in 0..4 {
         answers.push(begin(&batcher, call(n)).await);
     }
-    let (first, second) = (trips.recv().await.unwrap(), trips.recv().await.unwrap());
+    let trip = trips.recv().await.unwrap();
+    assert_eq!(trip.numbers(), [0, 1, 2, 3]);
+    trip.succeed();
+    for (n, answer) in answers.into_iter().enumerate() {
+        assert_eq!(answer.await.unwrap() as usize, n);
+    }
+}
+
+#[tokio::test]
+async fn callers_that_were_answered_together_call_together_again() {
+    let (batcher, mut trips) = open(Limits::new().in_flight(1));
+    let callers: Vec<_> = (0..4)
+        .map(|n| {
+            let batcher = batcher.clone();
+            tokio::spawn(async move {
+                for round in 0..3 {
+                    assert_eq!(batcher.call(call(10 * round + n)).await.unwrap(), 10 * round + n);
+                }
+            })
+        })
+        .collect();
+    for round in 0..3 {
+        let trip = trips.recv().await.unwrap();
+        let mut numbers = trip.numbers();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [0, 1, 2, 3].map(|n| 10 * round + n));
+        trip.succeed();
+    }
+    for caller in callers {
+        caller.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn as_many_round_trips_as_allowed_are_in_flight() {
+    let (batcher, mut trips) = open(Limits::new().in_flight(2));
+    let mut answers = vec![begin(&batcher, call(0)).await];
+    let first = trips.recv().await.unwrap();
+    answers.push(begin(&batcher, call(1)).await);
+    let second = trips.recv().await.unwrap();
+    for n in 2..4 {
+        answers.push(begin(&batcher, call(n)).await);
+    }
     assert_eq!((first.numbers(), second.numbers()), (vec![0], vec![1]));
     assert!(trips.try_recv().is_err());
     second.succeed();

@@ -4,13 +4,14 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use futures_util::future::join_all;
-use redis::{Cmd, Value};
-use session_core::{Call, Error, Outcome, Record, Result};
+use redis::{Cmd, RedisWrite, Value};
+use session_core::{Call, Error, Outcome, Record, Result, StoreKey};
 use store_batch::calls::{Load, Save};
-use store_batch::{Answers, Batcher, Limits, RoundTrip};
+use store_batch::{Answers, Batcher, Item, Limits, RoundTrip};
 
 use crate::error::{STRANGE, meaning};
 use crate::pool::Pool;
@@ -40,25 +41,41 @@ impl Batches {
 }
 
 /// Calls of one kind. One that is alone goes its own way, without the changes of task that a batch costs.
+///
+/// The first call of many does not know that it is, so what was the case lately counts: a call is alone if none is under way and
+/// the last one that travelled with others in mind met nobody.
 pub(crate) struct Company<R: RoundTrip> {
     present: AtomicUsize,
+    came: AtomicUsize,
+    lately: AtomicBool,
     batcher: Batcher<R>,
 }
 
 /// A call's place among those of its kind, until it is answered.
 pub(crate) struct Place<'a, R: RoundTrip> {
     company: &'a Company<R>,
+    /// Which of those that came it is.
+    number: usize,
     alone: bool,
 }
 
 impl<R: RoundTrip> Company<R> {
     fn new(round_trip: R, limits: Limits) -> Self {
-        Self { present: AtomicUsize::new(0), batcher: Batcher::new(round_trip, limits) }
+        Self {
+            present: AtomicUsize::new(0),
+            came: AtomicUsize::new(0),
+            lately: AtomicBool::new(false),
+            batcher: Batcher::new(round_trip, limits),
+        }
     }
 
     pub(crate) fn join(&self) -> Place<'_, R> {
-        let alone = self.present.fetch_add(1, Ordering::Relaxed) == 0;
-        Place { company: self, alone }
+        let number = self.came.fetch_add(1, Relaxed) + 1;
+        let first = self.present.fetch_add(1, Relaxed) == 0;
+        if !first {
+            self.lately.store(true, Relaxed);
+        }
+        Place { company: self, number, alone: first && !self.lately.load(Relaxed) }
     }
 }
 
@@ -71,7 +88,10 @@ impl<R: RoundTrip> Place<'_, R> {
 
 impl<R: RoundTrip> Drop for Place<'_, R> {
     fn drop(&mut self) {
-        self.company.present.fetch_sub(1, Ordering::Relaxed);
+        self.company.present.fetch_sub(1, Relaxed);
+        if self.company.came.load(Relaxed) == self.number {
+            self.company.lately.store(false, Relaxed);
+        }
     }
 }
 
@@ -88,21 +108,26 @@ impl Loads {
     /// `MGET` shows what is not a string as if it was not there, and an operator should hear of that:
     /// so where nothing was found `GET` is asked, too.
     async fn get_all(&self, items: &[Load]) -> Result<Vec<Result<Option<Record>>>> {
-        let mut get = redis::cmd("MGET");
-        let mut any = Vec::new();
-        for item in items {
-            any = self.keys.record(&item.key);
-            get.arg(&any);
+        let names = self.keys.names(items.iter().map(|item| &item.key));
+        let mut get = Cmd::with_capacity(1 + items.len(), 4 + names.len());
+        get.arg("MGET");
+        for name in self.keys.each(&names) {
+            get.arg(name);
         }
-        let Value::Array(answers) = self.pool.send(&any, &get).await? else { return Err(STRANGE) };
-        Ok(join_all(items.iter().zip(answers).map(|(item, answer)| self.judge(item, answer))).await)
-    }
-
-    async fn judge(&self, item: &Load, answer: Value) -> Result<Option<Record>> {
-        match answer {
-            Value::Nil => self.get(item).await,
-            answer => live(&Call::new(item.now), answer),
+        let Value::Array(answers) = self.pool.send(&names, &get).await? else { return Err(STRANGE) };
+        let mut records = Vec::with_capacity(items.len());
+        let mut absent = Vec::new();
+        for (item, answer) in items.iter().zip(answers) {
+            if answer == Value::Nil {
+                absent.push((records.len(), item));
+            }
+            records.push(live(&Call::new(item.now), answer));
         }
+        let looks = absent.into_iter().map(async |(at, item)| (at, self.get(item).await));
+        for (at, record) in join_all(looks).await {
+            records[at] = record;
+        }
+        Ok(records)
     }
 }
 
@@ -134,12 +159,32 @@ pub(crate) struct Saves {
     script: Script,
 }
 
+/// A save. The script does one after another, so several of one key may go together.
+pub(crate) struct InTurn(pub(crate) Save);
+
+impl Item for InTurn {
+    type Output = Outcome;
+
+    fn key(&self) -> Option<StoreKey> {
+        None
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl Saves {
-    async fn save_all(&self, items: &[Save]) -> Result<Vec<Result<Outcome>>> {
-        let names: Vec<_> = items.iter().map(|item| self.keys.record(&item.key)).collect();
-        let answers = self.pool.run(&self.script, &names, |command| {
-            for Save { now, expected, record, .. } in items {
-                command.arg(now.as_millis()).arg(schema::encode(record)).arg(schema::expiry(record.expires_at));
+    async fn save_all(&self, items: &[InTurn]) -> Result<Vec<Result<Outcome>>> {
+        let names = self.keys.names(items.iter().map(|InTurn(save)| &save.key));
+        let keys: Vec<_> = self.keys.each(&names).collect();
+        let answers = self.pool.run(&self.script, &keys, |command| {
+            command.reserve_space_for_args(items.iter().flat_map(|save| [save.len(), 0, 0, 0]));
+            let mut encoded = Vec::new();
+            for InTurn(Save { now, expected, record, .. }) in items {
+                encoded.clear();
+                schema::encode_into(&mut encoded, record);
+                command.arg(now.as_millis()).arg(&encoded).arg(schema::expiry(record.expires_at));
                 command.arg(&schema::version(*expected)[..]);
             }
         });
@@ -149,9 +194,9 @@ impl Saves {
 }
 
 impl RoundTrip for Saves {
-    type Item = Save;
+    type Item = InTurn;
 
-    async fn run(&self, items: &[Save]) -> Answers<Save> {
+    async fn run(&self, items: &[InTurn]) -> Answers<InTurn> {
         // Not again: it may have taken effect, and an answer have been lost.
         Ok(self.pool.in_time(pin!(self.save_all(items))).await.unwrap_or_else(|error| failed(items, &error)))
     }

@@ -32,7 +32,7 @@ pub use builder::RedisStoreBuilder;
 /// The driver, for [`RedisStore::from_client`].
 pub use redis;
 
-use batch::{Batches, Place};
+use batch::{Batches, InTurn, Place};
 use error::STRANGE;
 use pool::Pool;
 use schema::{Keys, OTHER_LAYOUT, People, Script, Scripts};
@@ -193,7 +193,10 @@ impl Store for RedisStore {
         fits(record, MAX_DATA_LEN)?;
         let place = self.0.batches.as_ref().map(|batches| batches.saves.join());
         match place.as_ref().and_then(Place::batcher) {
-            Some(saves) => saves.call(Save { now: call.now, key: *key, expected, record: record.clone() }).await,
+            Some(saves) => {
+                let save = Save { now: call.now, key: *key, expected, record: record.clone() };
+                saves.call(InTurn(save)).await
+            }
             None => self.0.pool.call(pin!(self.save_one(call, key, expected, record))).await,
         }
     }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use session_core::{Error, ErrorKind, Namespace, Principal, Record, Result, StoreKey, Timestamp, Version};
 
 /// The first byte of every record. The scripts know it too.
@@ -42,6 +42,21 @@ impl Keys {
         [&*self.records, key.as_bytes()].concat()
     }
 
+    /// Those of several, one behind the other.
+    pub(crate) fn names<'a>(&self, keys: impl ExactSizeIterator<Item = &'a StoreKey>) -> Vec<u8> {
+        let mut names = Vec::with_capacity(keys.len() * (self.records.len() + StoreKey::LEN));
+        for key in keys {
+            names.extend_from_slice(&self.records);
+            names.extend_from_slice(key.as_bytes());
+        }
+        names
+    }
+
+    /// Each of those.
+    pub(crate) fn each<'a>(&self, names: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        names.chunks_exact(self.records.len() + StoreKey::LEN)
+    }
+
     pub(crate) fn index(&self, principal: &Principal) -> Vec<u8> {
         self.index_of(principal.as_str().as_bytes())
     }
@@ -70,8 +85,15 @@ impl fmt::Debug for Keys {
 
 /// The record as the string to store.
 pub(crate) fn encode(record: &Record) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_into(&mut out, record);
+    out
+}
+
+/// The same, behind what is in `out`.
+pub(crate) fn encode_into(out: &mut Vec<u8>, record: &Record) {
     let principal = record.principal.as_ref().map_or("", Principal::as_str);
-    let mut out = Vec::with_capacity(HEADER + principal.len() + record.data.len());
+    out.reserve(HEADER + principal.len() + record.data.len());
     out.push(LAYOUT);
     out.extend(record.version.as_i64().to_be_bytes());
     out.extend(record.created_at.as_millis().to_be_bytes());
@@ -81,12 +103,11 @@ pub(crate) fn encode(record: &Record) -> Vec<u8> {
     out.push(u8::try_from(principal.len()).expect("a principal has at most 255 bytes"));
     out.extend(principal.as_bytes());
     out.extend(&record.data);
-    out
 }
 
 /// The record that is stored as `bytes`; its data is not copied.
 pub(crate) fn decode(bytes: Vec<u8>) -> Result<Record> {
-    let bytes = Bytes::from(bytes);
+    let mut bytes = Bytes::from(bytes);
     if bytes.first().is_some_and(|layout| *layout != LAYOUT) {
         return Err(OTHER_LAYOUT);
     }
@@ -103,7 +124,9 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<Record> {
         Some(text) => Some(Principal::new(std::str::from_utf8(text).map_err(|_| DAMAGED)?).map_err(|_| DAMAGED)?),
     };
     let time = |at| Timestamp::from_millis(number(at)).map_err(|_| DAMAGED);
-    Ok(Record::new(Version::from_i64(number(1))?, time(9)?, time(17)?, principal, bytes.slice(data..)))
+    let (version, created_at, expires_at) = (Version::from_i64(number(1))?, time(9)?, time(17)?);
+    bytes.advance(data);
+    Ok(Record::new(version, created_at, expires_at, principal, bytes))
 }
 
 /// The version as the scripts compare it.
