@@ -10,8 +10,12 @@ use tokio::net::TcpStream;
 
 /// What the server says to these commands, in one connection.
 async fn say(server: &Server, commands: &[&str], answer: usize) -> String {
-    let mut stream = TcpStream::connect(server.address()).await.unwrap();
-    let signed_in = format!("AUTH {}\r\n{}\r\n", server.password(), commands.join("\r\n"));
+    talk(server.address(), server.password(), commands, answer).await
+}
+
+async fn talk(address: &str, password: &str, commands: &[&str], answer: usize) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let signed_in = format!("AUTH {password}\r\n{}\r\n", commands.join("\r\n"));
     stream.write_all(signed_in.as_bytes()).await.unwrap();
     let mut said = vec![0; "+OK\r\n".len() + answer];
     let reading = tokio::time::timeout(Duration::from_secs(10), stream.read_exact(&mut said)).await;
@@ -38,6 +42,21 @@ async fn a_server_answers_at_its_url_and_is_gone_with_its_value() {
     let address = server.address().to_owned();
     drop(server);
     assert!(TcpStream::connect(&address).await.is_err(), "nobody listens at {address} any more");
+}
+
+#[tokio::test]
+async fn the_direct_url_leads_to_the_same_server() {
+    let server = server::redis().await.unwrap();
+    let direct = server.direct_url();
+    let address = direct.rsplit('@').next().unwrap().split('/').next().unwrap();
+    if somebody_elses() {
+        assert_eq!(direct, server.url());
+        return;
+    }
+    assert_eq!(direct, server.url().replace(server.address(), address));
+    say(&server, &["SET k v"], 5).await;
+    let by_itself = talk(address, server.password(), &["GET k"], 7).await;
+    assert_eq!(by_itself, "+OK\r\n$1\r\nv\r\n");
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ impl Place {
             Self::Folder(folder) => {
                 format!("sqlite://{}", folder.path().join(subject.replace('/', "-")).with_extension("db").display())
             }
-            Self::Server(server) => as_drivers_write_it(server.url()),
+            Self::Server(server) => as_drivers_write_it(&server.direct_url()),
         }
     }
 }

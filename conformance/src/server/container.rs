@@ -4,13 +4,14 @@
 //! a test's runtime ends, `main` returns. The container's removal must not depend on it.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use testcontainers::core::{IntoContainerPort as _, WaitFor};
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt as _, TestcontainersError};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::kind::Kind;
@@ -21,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a container may take to start, once its image is there.
 const STARTUP: Duration = Duration::from_secs(120);
 
+/// How long the container's own address may take to let somebody connect.
+const NEAR: Duration = Duration::from_millis(500);
+
 /// How many ports are tried: the one that was free may have been taken when Docker asks for it.
 const PORTS: usize = 5;
 
@@ -29,10 +33,19 @@ const LOG_LINES: usize = 15;
 
 /// A running container of a server that has answered.
 pub(super) struct Container {
-    addresses: Vec<String>,
+    reached: Reached,
     /// Closed by dropping it, which ends the thread.
     orders: Option<mpsc::UnboundedSender<Order>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Where the server listens.
+#[derive(Clone)]
+struct Reached {
+    /// `host:port` of each node.
+    addresses: Vec<String>,
+    /// The address within the container's own network, if this machine is on it.
+    direct: Option<String>,
 }
 
 /// What the thread is to do with the container, and where to say how it went.
@@ -56,13 +69,18 @@ impl Container {
             .name(format!("container {}", kind.name))
             .spawn(move || keep(kind, &image, &password, ready, waiting))
             .map_err(|error| error.to_string())?;
-        let addresses = answer.await.map_err(|_| "the thread that holds it has ended".to_owned())??;
-        Ok(Self { addresses, orders: Some(orders), thread: Some(thread) })
+        let reached = answer.await.map_err(|_| "the thread that holds it has ended".to_owned())??;
+        Ok(Self { reached, orders: Some(orders), thread: Some(thread) })
     }
 
     /// `host:port` of each node.
     pub(super) fn addresses(&self) -> &[String] {
-        &self.addresses
+        &self.reached.addresses
+    }
+
+    /// `host:port` without Docker's forwarding.
+    pub(super) fn direct(&self) -> Option<&str> {
+        self.reached.direct.as_deref()
     }
 
     pub(super) async fn stop(&self) -> Result<(), String> {
@@ -96,7 +114,7 @@ fn keep(
     kind: &'static Kind,
     image: &str,
     password: &str,
-    ready: oneshot::Sender<Result<Vec<String>, String>>,
+    ready: oneshot::Sender<Result<Reached, String>>,
     mut orders: mpsc::UnboundedReceiver<Order>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -112,20 +130,20 @@ fn keep(
             begun = begin(kind, image, password) => begun,
             None = orders.recv() => return,
         };
-        let (container, addresses) = match begun {
+        let (container, reached) = match begun {
             Ok(begun) => begun,
             Err(why) => {
                 let _ = ready.send(Err(why));
                 return;
             }
         };
-        if ready.send(Ok(addresses.clone())).is_err() {
+        if ready.send(Ok(reached.clone())).is_err() {
             return;
         }
         while let Some(Order { what, done }) = orders.recv().await {
             let result = match what {
                 What::Stop => container.stop().await.map_err(|error| words(&error)),
-                What::Resume => resume(kind, &container, &addresses, password).await,
+                What::Resume => resume(kind, &container, &reached.addresses, password).await,
             };
             let _ = done.send(result);
         }
@@ -136,7 +154,7 @@ async fn begin(
     kind: &'static Kind,
     image: &str,
     password: &str,
-) -> Result<(ContainerAsync<GenericImage>, Vec<String>), String> {
+) -> Result<(ContainerAsync<GenericImage>, Reached), String> {
     for attempt in 1.. {
         // Ports of our own choice stay the same when the server is stopped and started.
         let ports = free_ports(kind.nodes)?;
@@ -147,7 +165,8 @@ async fn begin(
                 let host = if host == "localhost" { "127.0.0.1".to_owned() } else { host };
                 let addresses: Vec<_> = ports.iter().map(|port| format!("{host}:{port}")).collect();
                 answered(kind, &container, &addresses, password).await?;
-                return Ok((container, addresses));
+                let direct = if kind.nodes == 1 { direct(kind, &container).await } else { None };
+                return Ok((container, Reached { addresses, direct }));
             }
             Err(error) => {
                 let why = words(&error);
@@ -159,6 +178,13 @@ async fn begin(
         }
     }
     unreachable!("the loop ends by returning")
+}
+
+/// The container's own address, if it is reached: Docker's engine may be on another machine, or in a virtual one.
+async fn direct(kind: &Kind, container: &ContainerAsync<GenericImage>) -> Option<String> {
+    let address = SocketAddr::new(container.get_bridge_ip_address().await.ok()?, kind.port);
+    let connected = tokio::time::timeout(NEAR, TcpStream::connect(address)).await;
+    matches!(connected, Ok(Ok(_))).then(|| address.to_string())
 }
 
 fn request(kind: &Kind, image: &str, password: &str, ports: &[u16]) -> ContainerRequest<GenericImage> {

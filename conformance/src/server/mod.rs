@@ -239,6 +239,22 @@ impl Server {
         self.url.text()
     }
 
+    /// [`url`](Self::url) with the container's own address, where this machine reaches it, and else as it is.
+    /// For measurements: what Docker's forwarding takes of a processor is more than what a fast server takes.
+    /// After a [`stop`](Self::stop) the address may be another's.
+    ///
+    /// ```no_run
+    /// # async fn example() -> session_core::Result<()> {
+    /// let server = conformance::server::redis().await?;
+    /// println!("measure the store on {}", server.direct_url());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn direct_url(&self) -> String {
+        let direct = self.container.as_ref().and_then(Container::direct);
+        direct.map_or_else(|| self.url().to_owned(), |address| self.url.at(address))
+    }
+
     /// [`url`](Self::url) with these options behind whatever options it has.
     ///
     /// ```no_run
