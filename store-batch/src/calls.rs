@@ -271,7 +271,59 @@ pub fn outcomes<W: Write>(items: &[W], found: &Found) -> Vec<Result<Outcome>> {
     items.iter().map(outcome).collect()
 }
 
+/// The outcomes of a batch of saves, from what lay there once those that could be carried out were, and before anybody else
+/// could change that. Of records that all live: of one that had expired when it was saved nobody could tell whose it is.
+pub fn saved(items: &[Save], found: &Found) -> Vec<Result<Outcome>> {
+    let outcome = |item: &Save| match found.get(&item.key) {
+        // A conflict also where it is what was expected: that came when the save had been refused already.
+        Some(Ok((version, expires_at))) if *expires_at > item.now => {
+            Ok(if *version == item.record.version { Outcome::Done } else { Outcome::Conflict })
+        }
+        Some(Err(error)) => Err(error.clone()),
+        _ => Ok(Outcome::Missing),
+    };
+    items.iter().map(outcome).collect()
+}
+
 /// The answers of a batch of loads, from the records that it found.
 pub fn loaded(items: &[Load], found: &HashMap<StoreKey, Result<Record>>) -> Vec<Result<Option<Record>>> {
     items.iter().map(|item| found.get(&item.key).map_or(Ok(None), |found| item.told(found))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use session_core::{Bytes, ErrorKind, SessionId};
+
+    use super::*;
+
+    #[test]
+    fn a_batch_of_saves_is_told_from_what_lies_there_afterwards() {
+        let at = |millis| Timestamp::from_millis(millis).unwrap();
+        let version = |n| Version::from_i64(n).unwrap();
+        let save = || Save {
+            now: at(10),
+            key: StoreKey::derive("id", &SessionId::random()),
+            expected: version(1),
+            record: Record::new(version(2), at(0), at(15), None, Bytes::new()),
+        };
+        let items = [(); 6].map(|()| save());
+        let lies = [
+            Some(Ok((version(2), at(15)))),
+            Some(Ok((version(3), at(20)))),
+            Some(Ok((version(1), at(20)))),
+            Some(Ok((version(1), at(10)))),
+            Some(Err(ErrorKind::Corrupt.into())),
+            None,
+        ];
+        let found = items.iter().zip(lies).filter_map(|(item, lies)| Some((item.key, lies?))).collect();
+        let told = saved(&items, &found).into_iter().map(|outcome| outcome.map_err(|error| error.kind()));
+        let expected = [
+            Ok(Outcome::Done),
+            Ok(Outcome::Conflict),
+            Ok(Outcome::Conflict),
+            Ok(Outcome::Missing),
+            Err(ErrorKind::Corrupt),
+        ];
+        assert!(told.eq(expected.into_iter().chain([Ok(Outcome::Missing)])));
+    }
 }

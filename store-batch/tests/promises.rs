@@ -361,12 +361,15 @@ async fn a_full_queue_makes_calls_wait_and_then_unavailable() {
     trip.answer.send(Ok(vec![Ok(3)])).unwrap();
     assert_eq!(third.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable, "it had timed out too");
     // All the room is there again.
-    let mut answers = vec![begin(&batcher, call(7)).await];
+    let seventh = tokio::spawn(begin(&batcher, call(7)).await);
     let trip = trips.recv().await.unwrap();
+    assert_eq!(trip.numbers(), [7]);
+    let mut answers = Vec::new();
     for n in 8..=9 {
         answers.push(begin(&batcher, call(n)).await);
     }
     trip.succeed();
+    assert_eq!(seventh.await.unwrap().unwrap(), 7);
     let trip = trips.recv().await.unwrap();
     assert_eq!(trip.numbers(), [8, 9]);
 }
@@ -383,8 +386,9 @@ fn a_batcher_outlives_the_runtime_that_it_was_used_in() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let (batcher, mut trips) = open(Limits::new().in_flight(1));
     runtime().block_on(async {
-        drop(begin(&batcher, call(1)).await);
+        let one = begin(&batcher, call(1)).await;
         drop(trips.recv().await.unwrap().calls);
+        drop(one);
     });
     runtime().block_on(async {
         let two = begin(&batcher, call(2)).await;

@@ -1,14 +1,14 @@
 //! What each kind of call does: one alone takes the plain statement, several go together.
 
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
-use sqlx::mysql::{MySqlArguments, MySqlRow};
+use sqlx::mysql::MySqlArguments;
 use sqlx::query::Query;
 use sqlx::{Error as Driver, Executor as _, MySql, MySqlConnection};
 use store_sqlx::calls::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch, Write};
 use store_sqlx::{Answered, Dialect, Failure, Sql, rows};
 
 use crate::error::{self, DUPLICATE};
-use crate::json;
+use crate::json::{self, Row};
 use crate::schema::{Statements, WIDTHS};
 
 type Bound = Query<'static, MySql, MySqlArguments>;
@@ -54,12 +54,10 @@ impl Dialect for Statements {
         if let [item] = items {
             return self.save_one(item, connection).await.map(|outcome| vec![outcome]);
         }
-        let rows = json::rows(items, Write::place, |row, item| {
-            row.number(item.expected.as_i64());
-            row.number(item.now.as_millis());
-            row.record(&item.record);
-        });
-        self.together(items, &self.save_many, rows, connection).await
+        if items.iter().all(|item| item.record.is_live(item.now)) {
+            return transaction(connection, async |connection| self.save_together(items, connection).await).await;
+        }
+        self.together(items, &self.save_many, saved, connection).await
     }
 
     async fn touch(&self, items: &[Touch], connection: &mut MySqlConnection) -> Answered<Outcome> {
@@ -68,22 +66,22 @@ impl Dialect for Statements {
             let touched = query.execute(connection).await?.rows_affected() > 0;
             return Ok(vec![Ok(if touched { Outcome::Done } else { Outcome::Missing })]);
         }
-        let rows = json::rows(items, Write::place, |row, item| {
+        let touched = |row: &mut Row, item: &Touch| {
             row.number(item.now.as_millis());
             row.number(item.expires_at.as_millis());
-        });
-        self.together(items, &self.touch_many, rows, connection).await
+        };
+        self.together(items, &self.touch_many, touched, connection).await
     }
 
     async fn delete(&self, items: &[Delete], connection: &mut MySqlConnection) -> Answered<Outcome> {
         if let [item] = items {
             return self.delete_one(item, connection).await.map(|outcome| vec![outcome]);
         }
-        let rows = json::rows(items, Write::place, |row, item| {
+        let deleted = |row: &mut Row, item: &Delete| {
             row.number(item.now.as_millis());
             row.number(item.expected.map_or(ANY, Version::as_i64));
-        });
-        self.together(items, &self.delete_many, rows, connection).await
+        };
+        self.together(items, &self.delete_many, deleted, connection).await
     }
 
     async fn list(
@@ -184,26 +182,38 @@ impl Statements {
         Ok(query.fetch_all(connection).await?.first().map(|row| rows::version(row, 0)).transpose())
     }
 
+    /// A batch of saves of what lives: changes what it may, and looks only if some were refused, before anybody else can change that.
+    async fn save_together(&self, items: &[Save], connection: &mut MySqlConnection) -> Answered<Outcome> {
+        let rows = json::rows(items, Write::place, saved);
+        let saved = self.save_many.query().bind(rows).execute(&mut *connection).await?.rows_affected();
+        if saved == items.len() as u64 {
+            return Ok(items.iter().map(|_| Ok(Outcome::Done)).collect());
+        }
+        let keys = json::rows(items, Write::place, |_, _| ());
+        let found = self.find_many.query().bind(keys).fetch_all(connection).await?;
+        Ok(calls::saved(items, &rows::found(&found)))
+    }
+
     /// A batch of writes to what is there: locks it, changes it, and tells the outcomes from what was locked.
+    /// What was not there is left out, as it could not be locked either, and may have been created meanwhile.
     async fn together<W: Write>(
         &self,
         items: &[W],
         write: &Sql<MySql>,
-        rows: String,
+        row: impl Fn(&mut Row, &W),
         connection: &mut MySqlConnection,
     ) -> Answered<Outcome> {
         let keys = json::rows(items, Write::place, |_, _| ());
-        connection.execute("start transaction").await?;
-        match within(&self.lock_many, keys, write, rows, connection).await {
-            Ok(found) => Ok(calls::outcomes(items, &rows::found(&found))),
-            Err(error @ Driver::Database(_)) => {
-                // A lock that was not to be had ends the statement and leaves the transaction open.
-                // Where that cannot be ended, the connection has to be.
-                connection.execute("rollback").await.map_err(unknown)?;
-                Err(error)
+        transaction(connection, async |connection| {
+            let found = rows::found(&self.lock_many.query().bind(keys).fetch_all(&mut *connection).await?);
+            let there: Vec<&W> = items.iter().filter(|item| found.contains_key(item.place())).collect();
+            if !there.is_empty() {
+                let rows = json::rows(&there, |item| item.place(), |to, item| row(to, item));
+                write.query().bind(rows).execute(connection).await?;
             }
-            Err(error) => Err(error),
-        }
+            Ok(calls::outcomes(items, &found))
+        })
+        .await
     }
 
     /// Without locks first, by the index; then by the keys in their order, as all writers do.
@@ -221,22 +231,33 @@ impl Statements {
     }
 }
 
-async fn within(
-    lock: &Sql<MySql>,
-    keys: String,
-    write: &Sql<MySql>,
-    rows: String,
+/// What the statement for many saves takes of each.
+fn saved(row: &mut Row, item: &Save) {
+    row.number(item.expected.as_i64());
+    row.number(item.now.as_millis());
+    row.record(&item.record);
+}
+
+/// Does `work` as one.
+async fn transaction<T>(
     connection: &mut MySqlConnection,
-) -> sqlx::Result<Vec<MySqlRow>> {
-    let found = lock.query().bind(keys).fetch_all(&mut *connection).await?;
-    if !found.is_empty() {
-        write.query().bind(rows).execute(&mut *connection).await?;
-    }
-    match connection.execute("commit").await {
-        Err(error) if !matches!(error::in_use(&error), Failure::Again(_)) => Err(unknown(error)),
+    work: impl AsyncFnOnce(&mut MySqlConnection) -> sqlx::Result<T>,
+) -> sqlx::Result<T> {
+    connection.execute("start transaction").await?;
+    let done = match work(connection).await {
+        Ok(answer) => match connection.execute("commit").await {
+            Ok(_) => return Ok(answer),
+            Err(error) if matches!(error::in_use(&error), Failure::Again(_)) => Err(error),
+            Err(error) => return Err(unknown(error)),
+        },
         Err(error) => Err(error),
-        Ok(_) => Ok(found),
+    };
+    if let Err(Driver::Database(_)) = done {
+        // A lock that was not to be had ends the statement and leaves the transaction open.
+        // Where that cannot be ended, the connection has to be.
+        connection.execute("rollback").await.map_err(unknown)?;
     }
+    done
 }
 
 /// An error after which nobody knows how it stands.

@@ -119,6 +119,8 @@ pub(crate) struct Statements {
     pub(crate) save: Sql,
     /// Keys: key, version and expires_at of what is there, which is locked in the order of the keys.
     pub(crate) lock_many: Sql,
+    /// Keys: key, version and expires_at of what is there.
+    pub(crate) find_many: Sql,
     /// key, expected, now, version, created_at, expires_at, principal, data, for many.
     pub(crate) save_many: Sql,
     /// expires_at, key, now.
@@ -197,6 +199,11 @@ impl Statements {
                 "select t.`key`, t.`version`, t.`expires_at` from \
                  (select unhex(k) k from {} j limit 1000000) i \
                  straight_join {table} t force index (primary) on t.`key` = i.k for update",
+                rows(&[KEY])
+            )
+            .into(),
+            find_many: format!(
+                "select t.`key`, t.`version`, t.`expires_at` from {} i {joined}",
                 rows(&[KEY])
             )
             .into(),
