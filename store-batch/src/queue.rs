@@ -37,6 +37,8 @@ pub(crate) struct State<I: Item> {
     pub(crate) running: usize,
     /// Threads that sleep and that nobody has woken yet.
     pub(crate) idle: usize,
+    /// Whether the last batch was of several.
+    pub(crate) in_company: bool,
     pub(crate) closed: bool,
 }
 
@@ -51,7 +53,7 @@ pub(crate) struct Queue<I: Item> {
 
 impl<I: Item> Queue<I> {
     pub(crate) fn new(limits: Limits) -> Self {
-        let state = State { waiting: VecDeque::new(), running: 0, idle: 0, closed: false };
+        let state = State { waiting: VecDeque::new(), running: 0, idle: 0, in_company: false, closed: false };
         let room = Semaphore::new(limits.queue.min(Semaphore::MAX_PERMITS));
         Self { state: Mutex::new(state), room, work: Condvar::new(), limits }
     }
@@ -112,7 +114,11 @@ impl<I: Item> Queue<I> {
             state.waiting.push_front(item);
         }
         self.room.add_permits(left);
-        (!batch.items.is_empty()).then_some(batch)
+        if batch.items.is_empty() {
+            return None;
+        }
+        state.in_company = batch.items.len() > 1;
+        Some(batch)
     }
 }
 

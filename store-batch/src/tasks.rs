@@ -109,10 +109,12 @@ impl<R: RoundTrip> Runner<R> {
 
     /// What waits by now, or `None` when nothing does any more.
     ///
-    /// First whoever can run does: the calls that this very moment brings along, and those whose callers have just been answered.
-    /// Without that most batches at 32 tasks would be of one.
+    /// Where calls come in company, whoever can run does so first: those whose callers have just been answered come along.
+    /// Without that most batches at 32 tasks would be of one. Where they come one by one, nothing is waited for.
     async fn next(&mut self) -> Option<Batch<R::Item>> {
-        task::yield_now().await;
+        if self.inner.queue.lock().in_company {
+            task::yield_now().await;
+        }
         let mut state = self.inner.queue.lock();
         let batch = self.inner.queue.take(&mut state);
         if batch.is_none() {

@@ -122,6 +122,24 @@ async fn calls_of_one_moment_go_together() {
 }
 
 #[tokio::test]
+async fn where_calls_come_one_by_one_none_waits_for_another() {
+    let (batcher, mut trips) = open(Limits::new().in_flight(1));
+    for n in 0..3 {
+        let one = begin(&batcher, call(10 * n)).await;
+        let two = tokio::spawn({
+            let batcher = batcher.clone();
+            async move { batcher.call(call(10 * n + 1)).await }
+        });
+        for number in [10 * n, 10 * n + 1] {
+            let trip = trips.recv().await.unwrap();
+            assert_eq!(trip.numbers(), [number]);
+            trip.succeed();
+        }
+        assert_eq!((one.await.unwrap(), two.await.unwrap().unwrap()), (10 * n, 10 * n + 1));
+    }
+}
+
+#[tokio::test]
 async fn callers_that_were_answered_together_call_together_again() {
     let (batcher, mut trips) = open(Limits::new().in_flight(1));
     let callers: Vec<_> = (0..4)

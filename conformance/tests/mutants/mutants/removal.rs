@@ -59,6 +59,12 @@ pub(super) fn mutants() -> Vec<Mutant> {
             ]
         ),
         mutant!(
+            "delete removes what it did not lock",
+            "delete looks, answers from that, and removes what has been created since",
+            Unlocked,
+            ["history.random"]
+        ),
+        mutant!(
             "save writes back",
             "save remembers its record and puts it back when it is gone",
             Restoring,
@@ -158,6 +164,20 @@ struct Nothing;
 impl Twist for Nothing {
     async fn delete(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Option<Version>) -> Result<Outcome> {
         Ok(at.world.rows().clone().delete(now, key, from))
+    }
+}
+
+struct Unlocked;
+
+#[async_trait]
+impl Twist for Unlocked {
+    async fn delete(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Option<Version>) -> Result<Outcome> {
+        let told = at.world.rows().delete(now, key, from);
+        if told == Missing {
+            at.world.dawdle().await;
+            at.world.rows().delete(now, key, from);
+        }
+        Ok(told)
     }
 }
 
