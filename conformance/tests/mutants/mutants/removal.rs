@@ -175,7 +175,7 @@ impl Twist for Unlocked {
         let told = at.world.rows().delete(now, key, from);
         if told == Missing {
             at.world.dawdle().await;
-            at.world.rows().delete(now, key, from);
+            let _ = at.world.rows().delete(now, key, from);
         }
         Ok(told)
     }
