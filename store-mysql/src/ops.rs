@@ -57,7 +57,7 @@ impl Dialect for Statements {
         if items.iter().all(|item| item.record.is_live(item.now)) {
             return transaction(connection, async |connection| self.save_together(items, connection).await).await;
         }
-        self.together(items, &self.save_many, saved, connection).await
+        self.together(items, &self.save_many, save_row, connection).await
     }
 
     async fn touch(&self, items: &[Touch], connection: &mut MySqlConnection) -> Answered<Outcome> {
@@ -184,7 +184,7 @@ impl Statements {
 
     /// A batch of saves of what lives: changes what it may, and looks only if some were refused, before anybody else can change that.
     async fn save_together(&self, items: &[Save], connection: &mut MySqlConnection) -> Answered<Outcome> {
-        let rows = json::rows(items, Write::place, saved);
+        let rows = json::rows(items, Write::place, save_row);
         let saved = self.save_many.query().bind(rows).execute(&mut *connection).await?.rows_affected();
         if saved == items.len() as u64 {
             return Ok(items.iter().map(|_| Ok(Outcome::Done)).collect());
@@ -232,7 +232,7 @@ impl Statements {
 }
 
 /// What the statement for many saves takes of each.
-fn saved(row: &mut Row, item: &Save) {
+fn save_row(row: &mut Row, item: &Save) {
     row.number(item.expected.as_i64());
     row.number(item.now.as_millis());
     row.record(&item.record);
