@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use session_core::Result;
-use tokio::task;
+use tokio::task::{self, JoinSet};
 
 use crate::queue::{Batch, PANICKED, Queue};
 use crate::{Answers, Item, Limits};
@@ -22,7 +22,7 @@ pub trait RoundTrip: Send + Sync + 'static {
     ///
     /// - A batch of one should take the plain path: most batches of a service that is not busy are of one.
     /// - What concerns one item alone is that item's error; what concerns the connection is the batch's.
-    /// - After an error for a batch of several each item comes again in a batch of its own. So that is an answer for a batch that
+    /// - After an error for a batch of several each item comes again in a batch of its own, all at the same time. So that is an answer for a batch that
     ///   certainly had no effect. Where only the reply may have been lost, answer each write of it `Unavailable`:
     ///   run again, a save that somebody has built on meanwhile would be told `Conflict`, and its caller do it twice.
     /// - It must end by itself, soon after the time-out at the latest: it is never dropped half-way, since few drivers bear that.
@@ -87,6 +87,15 @@ impl<R: RoundTrip> fmt::Debug for Batcher<R> {
     }
 }
 
+impl<R: RoundTrip> Inner<R> {
+    /// A round trip whose panic is an error like any other: the calls behind it still have their turn.
+    async fn travel(&self, items: &[R::Item]) -> Answers<R::Item> {
+        let mut trip = pin!(self.round_trip.run(items));
+        poll_fn(|cx| catch_unwind(AssertUnwindSafe(|| trip.as_mut().poll(cx))).unwrap_or(Poll::Ready(Err(PANICKED))))
+            .await
+    }
+}
+
 /// One of the round trips in flight: runs batches until none waits.
 struct Runner<R: RoundTrip> {
     inner: Arc<Inner<R>>,
@@ -97,14 +106,24 @@ struct Runner<R: RoundTrip> {
 impl<R: RoundTrip> Runner<R> {
     async fn run(mut self) {
         while let Some(batch) = self.next().await {
-            let answers = self.travel(&batch.items).await;
+            let answers = self.inner.travel(&batch.items).await;
             if let Some(failed) = batch.answer(answers) {
-                for single in failed.one_by_one() {
-                    let answers = self.travel(&single.items).await;
-                    single.answer(answers);
-                }
+                self.each_alone(failed).await;
             }
         }
+    }
+
+    /// All at once: one that waits for somebody's lock must not use up the others' time.
+    async fn each_alone(&self, failed: Batch<R::Item>) {
+        let mut alone = JoinSet::new();
+        for single in failed.one_by_one() {
+            let inner = Arc::clone(&self.inner);
+            alone.spawn(async move {
+                let answers = inner.travel(&single.items).await;
+                single.answer(answers);
+            });
+        }
+        while alone.join_next().await.is_some() {}
     }
 
     /// What waits by now, or `None` when nothing does any more.
@@ -123,13 +142,6 @@ impl<R: RoundTrip> Runner<R> {
             self.counted = false;
         }
         batch
-    }
-
-    /// A round trip whose panic is an error like any other: the calls behind it still have their turn.
-    async fn travel(&self, items: &[R::Item]) -> Answers<R::Item> {
-        let mut trip = pin!(self.inner.round_trip.run(items));
-        poll_fn(|cx| catch_unwind(AssertUnwindSafe(|| trip.as_mut().poll(cx))).unwrap_or(Poll::Ready(Err(PANICKED))))
-            .await
     }
 }
 

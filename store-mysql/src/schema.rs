@@ -82,11 +82,11 @@ pub(crate) fn rights(namespace: &Namespace) -> [(&'static str, String); 4] {
 
 /// What is done to each connection of the store's own.
 ///
-/// Waiting for a lock ends before the time-out where seconds allow it, so that one row that somebody holds does not take the
+/// Waiting for a lock, in a batch and then alone, ends before the time-out where seconds allow it, so that one row that somebody holds does not take the
 /// time of all that travel with it. READ COMMITTED locks the rows that are asked for, and no gaps between them.
 /// MariaDB ends by itself what nobody waits for any more; MySQL does so for reads, by a hint.
 pub(crate) fn set_up(timeout: Duration) -> String {
-    let wait = (timeout.as_secs() / 2).max(1);
+    let wait = (timeout.as_secs() / 3).max(1);
     let seconds = timeout.as_secs_f64();
     format!(
         "set session transaction isolation level read committed; \

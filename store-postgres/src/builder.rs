@@ -81,8 +81,9 @@ fn for_sessions(options: PgConnectOptions, timeout: Duration) -> PgConnectOption
     options.disable_statement_logging().options([
         // What nobody waits for any more should not go on for long.
         ("statement_timeout", millis.to_string()),
-        // Shorter, so that one row that somebody holds does not take the time of all that travel with it.
-        ("lock_timeout", (millis / 2).max(1).to_string()),
+        // So short that a call can wait twice, in a batch and then alone, and one row that somebody holds does not take the time
+        // of all that travel with it.
+        ("lock_timeout", (millis / 3).max(1).to_string()),
         // Statements are written for it; under another one they would be right as well, and undone more often.
         ("default_transaction_isolation", "read committed".to_owned()),
         // The same few statements for ever: planning them anew each time costs more than they do.

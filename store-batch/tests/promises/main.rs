@@ -74,6 +74,21 @@ async fn a_failed_batch_is_run_again_one_by_one() {
 }
 
 #[tokio::test]
+async fn one_of_a_failed_batch_that_waits_does_not_use_up_the_others_time() {
+    let (batcher, mut trips, _zero, trip) = busy(Limits::new()).await;
+    let stuck = begin(&batcher, call(1)).await;
+    let free = begin(&batcher, call(2)).await;
+    trip.succeed();
+    trips.recv().await.unwrap().fail();
+    let waiting = trips.recv().await.unwrap();
+    assert_eq!(waiting.numbers(), [1]);
+    trips.recv().await.unwrap().succeed();
+    assert_eq!(free.await.unwrap(), 2);
+    waiting.fail();
+    assert_eq!(stuck.await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
 async fn a_failed_batch_of_one_is_not_run_again() {
     let (_batcher, mut trips, zero, trip) = busy(Limits::new()).await;
     trip.fail();
