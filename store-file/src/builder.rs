@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use session_core::{Error, ErrorKind, Result};
+use session_core::{Error, ErrorKind, Namespace, Result};
 use store_batch::{Batcher, Limits, Workers};
 use store_options::{Settings, setters, within};
 use tokio::sync::{Mutex, Semaphore};
@@ -85,10 +85,15 @@ impl FileStoreBuilder {
     /// # Panics
     /// Outside a tokio runtime with time enabled.
     pub async fn open(self) -> Result<FileStore> {
+        let namespace = self.settings.check()?;
+        within("readers", self.readers, 1..=64)?;
+        if let Some(max) = self.max_len {
+            within("max_len", max, 1..=usize::MAX)?;
+        }
         let timeout = self.settings.timeout;
         // Opening reads and writes files: nothing for a thread that drives futures.
-        let opening =
-            time::timeout(timeout.saturating_add(timeout / 4), task::spawn_blocking(move || self.open_blocking()));
+        let opening = task::spawn_blocking(move || self.open_blocking(namespace));
+        let opening = time::timeout(timeout.saturating_add(timeout / 4), opening);
         match opening.await {
             Ok(Ok(opened)) => opened,
             Ok(Err(failed)) => {
@@ -100,12 +105,7 @@ impl FileStoreBuilder {
         }
     }
 
-    fn open_blocking(self) -> Result<FileStore> {
-        let namespace = self.settings.check()?;
-        within("readers", self.readers, 1..=64)?;
-        if let Some(max) = self.max_len {
-            within("max_len", max, 1..=usize::MAX)?;
-        }
+    fn open_blocking(self, namespace: Namespace) -> Result<FileStore> {
         let Settings { timeout, queue, .. } = self.settings;
         let root = self.path.join(namespace.as_str());
         let folder = Arc::new(Folder { root, durable: self.durable, max_len: self.max_len });

@@ -63,6 +63,19 @@ async fn what_cannot_be_opened_is_config_and_says_why() {
     assert!(!place.path().exists());
 }
 
+/// What a wrong option is called must not depend on whether a thread was free to look at it within the time-out.
+#[test]
+fn wrong_options_are_config_while_no_thread_is_free() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
+    let (free, busy) = std::sync::mpsc::channel::<()>();
+    runtime.spawn_blocking(move || busy.recv());
+    let place = Place::new();
+    runtime.block_on(refused(place.builder().timeout(seconds(0)), "timeout must be"));
+    runtime.block_on(refused(place.builder().readers(0), "readers must be"));
+    runtime.block_on(refused(place.builder().namespace("a b"), "a namespace has"));
+    drop(free);
+}
+
 #[tokio::test]
 async fn hostile_names_are_refused_before_anything_is_made() {
     let place = Place::new();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use session_core::{Error, ErrorKind, Result};
+use session_core::{Error, ErrorKind, Namespace, Result};
 use store_batch::{Limits, Workers};
 use store_options::{Settings, setters, within};
 use tokio::{task, time};
@@ -91,10 +91,12 @@ impl SqliteStoreBuilder {
     /// # Panics
     /// Outside a tokio runtime with time enabled.
     pub async fn open(self) -> Result<SqliteStore> {
+        let namespace = schema::namespace(self.settings.check()?.as_str())?;
+        within("readers", self.readers, 1..=64)?;
         let timeout = self.settings.timeout;
         // Opening reads and writes files: nothing for a thread that drives futures.
-        let opening =
-            time::timeout(timeout.saturating_add(timeout / 4), task::spawn_blocking(move || self.open_blocking()));
+        let opening = task::spawn_blocking(move || self.open_blocking(namespace));
+        let opening = time::timeout(timeout.saturating_add(timeout / 4), opening);
         match opening.await {
             Ok(Ok(opened)) => opened,
             Ok(Err(failed)) => Err(Error::fixed(ErrorKind::Other, "opening the database failed").with_source(&failed)),
@@ -102,9 +104,7 @@ impl SqliteStoreBuilder {
         }
     }
 
-    fn open_blocking(self) -> Result<SqliteStore> {
-        let namespace = schema::namespace(self.settings.check()?.as_str())?;
-        within("readers", self.readers, 1..=64)?;
+    fn open_blocking(self, namespace: Namespace) -> Result<SqliteStore> {
         let config = Arc::new(Config {
             statements: Statements::new(&namespace),
             place: self.place,

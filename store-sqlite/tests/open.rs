@@ -60,6 +60,20 @@ async fn what_cannot_be_opened_is_config_and_says_why() {
     assert!(!place.path().exists());
 }
 
+/// What a wrong option is called must not depend on whether a thread was free to look at it within the time-out.
+#[test]
+fn wrong_options_are_config_while_no_thread_is_free() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
+    let (free, busy) = std::sync::mpsc::channel::<()>();
+    runtime.spawn_blocking(move || busy.recv());
+    let place = Place::new();
+    for builder in [place.builder().timeout(seconds(0)), place.builder().readers(0), place.builder().namespace("a b")] {
+        let error = runtime.block_on(builder.open()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    }
+    drop(free);
+}
+
 #[tokio::test]
 async fn hostile_names_are_refused_before_any_statement() {
     let place = Place::new();
