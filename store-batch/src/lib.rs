@@ -22,6 +22,12 @@ pub trait Item: Send + Sync + 'static {
     /// `None` where several in one batch do no harm: loads, or statements that run one after another.
     fn key(&self) -> Option<StoreKey>;
 
+    /// Whether a batch that begins with this one may hold `other`. If not, the batch ends before it. By default it may.
+    fn goes_with(&self, other: &Self) -> bool {
+        let _ = other;
+        true
+    }
+
     /// About how many bytes it puts on the wire.
     fn len(&self) -> usize;
 
@@ -52,12 +58,20 @@ pub struct Limits {
     bytes: usize,
     queue: usize,
     timeout: Duration,
+    rest: Duration,
 }
 
 impl Limits {
-    /// 4 round trips in flight, 128 items or 1 MiB in a batch, 16,384 items in the queue, 5 s.
+    /// 4 round trips in flight, 128 items or 1 MiB in a batch, 16,384 items in the queue, a time-out of 5 s, a rest of 50 µs.
     pub const fn new() -> Self {
-        Self { in_flight: 4, items: 128, bytes: 1 << 20, queue: 16_384, timeout: Duration::from_secs(5) }
+        Self {
+            in_flight: 4,
+            items: 128,
+            bytes: 1 << 20,
+            queue: 16_384,
+            timeout: Duration::from_secs(5),
+            rest: Duration::from_micros(50),
+        }
     }
 
     /// How many round trips may be under way at once; 0 counts as 1. [`Workers`] have one per thread instead.
@@ -88,6 +102,15 @@ impl Limits {
     /// [`Unavailable`](session_core::ErrorKind::Unavailable).
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// How long one of the threads of [`Workers`] stays awake when there is nothing more to do, 0 for not at all.
+    ///
+    /// A call within that time need not wake it, which on a machine with little to do takes longer than a statement of SQLite.
+    /// Meanwhile it gives its core to whoever wants it. A [`Batcher`] has no use for this.
+    pub const fn rest(mut self, rest: Duration) -> Self {
+        self.rest = rest;
         self
     }
 }

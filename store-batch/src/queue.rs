@@ -19,7 +19,7 @@ pub(crate) const PANICKED: Error = Error::fixed(ErrorKind::Other, "a round trip 
 type Reply<I> = oneshot::Sender<Result<<I as Item>::Output>>;
 
 /// A call that waits.
-struct Waiting<I: Item> {
+pub(crate) struct Waiting<I: Item> {
     item: I,
     reply: Reply<I>,
 }
@@ -32,11 +32,13 @@ pub(crate) struct Batch<I: Item> {
 
 /// The calls that wait, and who works on them.
 pub(crate) struct State<I: Item> {
-    waiting: VecDeque<Waiting<I>>,
-    /// Tasks that have a round trip under way.
+    pub(crate) waiting: VecDeque<Waiting<I>>,
+    /// Tasks that have a round trip under way, or threads that run a batch.
     pub(crate) running: usize,
     /// Threads that sleep and that nobody has woken yet.
     pub(crate) idle: usize,
+    /// Whether a thread that has nothing to do is awake and looks for it.
+    pub(crate) looking: bool,
     /// Whether the last batch was of several.
     pub(crate) in_company: bool,
     pub(crate) closed: bool,
@@ -51,9 +53,18 @@ pub(crate) struct Queue<I: Item> {
     pub(crate) limits: Limits,
 }
 
+impl<I: Item> State<I> {
+    fn push(&mut self, item: I) -> oneshot::Receiver<Result<I::Output>> {
+        let (reply, answer) = oneshot::channel();
+        self.waiting.push_back(Waiting { item, reply });
+        answer
+    }
+}
+
 impl<I: Item> Queue<I> {
     pub(crate) fn new(limits: Limits) -> Self {
-        let state = State { waiting: VecDeque::new(), running: 0, idle: 0, in_company: false, closed: false };
+        let state =
+            State { waiting: VecDeque::new(), running: 0, idle: 0, looking: false, in_company: false, closed: false };
         let room = Semaphore::new(limits.queue.min(Semaphore::MAX_PERMITS));
         Self { state: Mutex::new(state), room, work: Condvar::new(), limits }
     }
@@ -65,20 +76,34 @@ impl<I: Item> Queue<I> {
 
     /// Queues `item`, calls `started` to see to it that somebody works, and waits for the answer: all within the time-out.
     pub(crate) async fn call(&self, item: I, started: impl FnOnce(MutexGuard<'_, State<I>>)) -> Result<I::Output> {
-        let answer = async {
+        self.within_time(async {
             match self.room.acquire().await {
                 Ok(permit) => permit.forget(), // given back by `take`
                 Err(_) => return Err(STOPPED),
             }
             let answer = {
-                let (reply, answer) = oneshot::channel();
                 let mut state = self.lock();
-                state.waiting.push_back(Waiting { item, reply });
+                let answer = state.push(item);
                 started(state);
                 answer
             };
             answer.await.unwrap_or(Err(STOPPED))
-        };
+        })
+        .await
+    }
+
+    /// Queues `item` if a thread looks for work and nothing else waits, or gives it back.
+    pub(crate) fn offer(&self, item: I) -> Result<impl Future<Output = Result<I::Output>>, I> {
+        let mut state = self.lock();
+        match self.room.try_acquire() {
+            Ok(permit) if state.looking && state.waiting.is_empty() => permit.forget(),
+            _ => return Err(item),
+        }
+        let answer = state.push(item);
+        Ok(self.within_time(async { answer.await.unwrap_or(Err(STOPPED)) }))
+    }
+
+    async fn within_time(&self, answer: impl Future<Output = Result<I::Output>>) -> Result<I::Output> {
         time::timeout(self.limits.timeout, answer).await.unwrap_or(Err(TIMED_OUT))
     }
 
@@ -95,6 +120,10 @@ impl<I: Item> Queue<I> {
             if next.reply.is_closed() {
                 left += 1;
                 continue;
+            }
+            if batch.items.first().is_some_and(|first: &I| !first.goes_with(&next.item)) {
+                state.waiting.push_front(next);
+                break;
             }
             let longer = bytes.saturating_add(next.item.len());
             if longer > self.limits.bytes && !batch.items.is_empty() {

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use session_core::{Error, ErrorKind, Result};
 
-use crate::queue::{PANICKED, Queue};
+use crate::queue::{Batch, PANICKED, Queue, State};
 use crate::{Answers, Item, Limits};
 
 /// What a thread of [`Workers`] owns, a connection for instance, and how it runs a batch.
@@ -58,13 +59,29 @@ impl<I: Item> Workers<I> {
         let queue = &self.0;
         queue
             .call(item, |mut state| {
-                if state.idle > 0 {
+                if state.idle > 0 && !state.looking {
                     state.idle -= 1;
                     drop(state);
                     queue.work.notify_one();
                 }
             })
             .await
+    }
+
+    /// Whether a batch is being run or waits to be.
+    pub fn is_busy(&self) -> bool {
+        let state = self.0.lock();
+        state.running > 0 || !state.waiting.is_empty()
+    }
+
+    /// As [`call`](Self::call), if a thread is awake with nothing to do and nobody else waits for it; otherwise gives `item` back.
+    ///
+    /// So the call is begun at once and goes first, whatever comes behind it.
+    ///
+    /// # Errors
+    /// `item`, which was not sent. The future answers what [`call`](Self::call) does.
+    pub fn try_call(&self, item: I) -> Result<impl Future<Output = Result<I::Output>>, I> {
+        self.0.offer(item)
     }
 }
 
@@ -82,21 +99,10 @@ impl<I: Item> fmt::Debug for Workers<I> {
 }
 
 fn work<W: Worker>(queue: &Queue<W::Item>, mut worker: W) {
-    loop {
-        let batch = {
-            let mut state = queue.lock();
-            loop {
-                if let Some(batch) = queue.take(&mut state) {
-                    break batch;
-                }
-                if state.closed {
-                    return;
-                }
-                state.idle += 1;
-                state = queue.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-        };
+    while let Some(batch) = next(queue) {
         let answers = run(&mut worker, &batch.items);
+        // Before the callers are answered: who calls again at once must not find it busy with what it was told is done.
+        queue.lock().running -= 1;
         if let Some(failed) = batch.answer(answers) {
             for single in failed.one_by_one() {
                 let answers = run(&mut worker, &single.items);
@@ -104,6 +110,46 @@ fn work<W: Worker>(queue: &Queue<W::Item>, mut worker: W) {
             }
         }
     }
+}
+
+/// What waits, once something does; `None` when nobody will call any more.
+fn next<I: Item>(queue: &Queue<I>) -> Option<Batch<I>> {
+    let mut state = queue.lock();
+    loop {
+        state = look(queue, state);
+        if let Some(batch) = queue.take(&mut state) {
+            state.running += 1;
+            // Those who left it to this thread, which looked for work, and did not get into its batch.
+            if state.idle > 0 && !state.waiting.is_empty() {
+                state.idle -= 1;
+                queue.work.notify_one();
+            }
+            return Some(batch);
+        }
+        if state.closed {
+            return None;
+        }
+        state.idle += 1;
+        state = queue.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// Stays awake for a while where nothing is to be done: to be woken would take longer than most statements do.
+/// One does so for all; several would only take turns.
+fn look<'a, I: Item>(queue: &'a Queue<I>, mut state: MutexGuard<'a, State<I>>) -> MutexGuard<'a, State<I>> {
+    if state.looking || !state.waiting.is_empty() {
+        return state;
+    }
+    let until = Instant::now() + queue.limits.rest;
+    state.looking = true;
+    while state.waiting.is_empty() && !state.closed && Instant::now() < until {
+        drop(state);
+        // Whoever else wants this core has it.
+        thread::yield_now();
+        state = queue.lock();
+    }
+    state.looking = false;
+    state
 }
 
 /// A panic is an error like any other: the calls behind it still have their turn.

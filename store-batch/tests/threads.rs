@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::mpsc;
 use std::task::Poll;
+use std::time::Duration;
 
 use session_core::{ErrorKind, Result, StoreKey, seconds};
 use store_batch::{Answers, Item, Limits, Worker, Workers};
@@ -17,6 +18,11 @@ impl Item for Call {
 
     fn key(&self) -> Option<StoreKey> {
         None
+    }
+
+    /// Numbers from 100 on go by themselves.
+    fn goes_with(&self, other: &Self) -> bool {
+        (self.0 < 100) == (other.0 < 100)
     }
 
     fn len(&self) -> usize {
@@ -61,6 +67,16 @@ async fn begin(workers: &Workers<Call>, n: u32) -> Answer<'_> {
     answer
 }
 
+/// Calls once a thread looks for work.
+async fn offer(workers: &Workers<Call>, n: u32) -> Answer<'_> {
+    loop {
+        if let Ok(answer) = workers.try_call(Call(n)) {
+            return Box::pin(answer);
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn what_arrives_while_the_thread_is_busy_forms_the_next_batch() {
     let (workers, mut batches, go) = start(Limits::new());
@@ -72,6 +88,45 @@ async fn what_arrives_while_the_thread_is_busy_forms_the_next_batch() {
     assert_eq!(batches.recv().await.unwrap(), [1, 2]);
     go.send(()).unwrap();
     assert_eq!((zero.await.unwrap(), one.await.unwrap(), two.await.unwrap()), (0, 1, 2));
+}
+
+#[tokio::test]
+async fn a_batch_ends_before_what_does_not_go_with_it() {
+    let (workers, mut batches, go) = start(Limits::new());
+    let mut calls = vec![begin(&workers, 0).await];
+    assert_eq!(batches.recv().await.unwrap(), [0]);
+    for n in [1, 2, 100, 101, 3] {
+        calls.push(begin(&workers, n).await);
+    }
+    for expected in [vec![1, 2], vec![100, 101], vec![3]] {
+        go.send(()).unwrap();
+        assert_eq!(batches.recv().await.unwrap(), expected);
+    }
+    go.send(()).unwrap();
+    for (call, n) in calls.into_iter().zip([0, 1, 2, 100, 101, 3]) {
+        assert_eq!(call.await.unwrap(), n);
+    }
+}
+
+#[tokio::test]
+async fn a_thread_that_rests_takes_the_next_call_and_ends_with_its_handle() {
+    let (workers, mut batches, go) = start(Limits::new().rest(Duration::from_secs(3600)));
+    for n in 1..=3 {
+        let call = offer(&workers, n).await;
+        assert_eq!(batches.recv().await.unwrap(), [n]);
+        assert!(workers.is_busy());
+        assert_eq!(workers.try_call(Call(9)).map(drop).unwrap_err().0, 9, "nobody looks");
+        go.send(()).unwrap();
+        assert_eq!(call.await.unwrap(), n);
+        assert!(!workers.is_busy());
+    }
+    let four = offer(&workers, 4).await;
+    assert!(workers.try_call(Call(9)).is_err(), "somebody is before it");
+    go.send(()).unwrap();
+    assert_eq!(four.await.unwrap(), 4);
+    assert_eq!(batches.recv().await.unwrap(), [4]);
+    drop(workers);
+    assert_eq!(batches.recv().await, None, "the worker was dropped with its thread");
 }
 
 #[tokio::test]

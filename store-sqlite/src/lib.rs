@@ -97,7 +97,20 @@ impl SqliteStore {
     }
 
     async fn read(&self, call: &Call, what: What) -> Result<Answer> {
-        self.0.readers.as_ref().unwrap_or(&self.0.writer).call(self.op(call, what)).await
+        let Inner { writer, readers, .. } = &*self.0;
+        let loads = matches!(what, What::Load(_));
+        let op = self.op(call, what);
+        let Some(readers) = readers else { return writer.call(op).await };
+        // Where calls come one by one, a load that follows a save is the writer's: its thread is awake, and it alone has the
+        // pages as they are now, while every reader has to read anew what a commit has changed.
+        let op = match loads && !readers.is_busy() {
+            true => match writer.try_call(op) {
+                Ok(answer) => return answer.await,
+                Err(op) => op,
+            },
+            false => op,
+        };
+        readers.call(op).await
     }
 
     fn op(&self, call: &Call, what: What) -> Op {

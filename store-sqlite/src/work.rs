@@ -38,6 +38,12 @@ pub(crate) enum What {
     Scan(Option<StoreKey>, u32),
 }
 
+impl What {
+    const fn only_reads(&self) -> bool {
+        matches!(self, Self::Load(_) | Self::SessionsOf(..) | Self::Scan(..))
+    }
+}
+
 /// What a call answers.
 pub(crate) enum Answer {
     Outcome(Outcome),
@@ -55,6 +61,11 @@ impl Item for Op {
         None
     }
 
+    /// What only reads waits neither for the lock nor for the commit of those who write.
+    fn goes_with(&self, other: &Self) -> bool {
+        self.what.only_reads() == other.what.only_reads()
+    }
+
     fn len(&self) -> usize {
         match &self.what {
             What::Create(_, record) | What::Save(_, _, record) => record.data.len() + 128,
@@ -63,7 +74,7 @@ impl Item for Op {
     }
 }
 
-/// The one thread that writes. In a database in memory it reads, too.
+/// The one thread that writes. In a database in memory it does all the reading, too, and in a file some.
 pub(crate) struct Writer(pub(crate) Link);
 
 impl Worker for Writer {
@@ -71,6 +82,9 @@ impl Worker for Writer {
 
     fn run(&mut self, ops: &[Op]) -> Answers<Op> {
         let (connection, config) = self.0.ready()?;
+        if ops.iter().all(|op| op.what.only_reads()) {
+            return read(connection, &config.statements, ops).map_err(|error| self.0.failed(&error));
+        }
         match write(connection, &config.statements, ops) {
             Ok(answers) => {
                 self.0.in_place()?;
