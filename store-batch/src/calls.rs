@@ -20,8 +20,11 @@ use session_core::{Cursor, Error, Outcome, Page, Principal, Record, Result, Stor
 
 use crate::Item;
 
-/// What a call puts on the wire besides its data, about.
-const OVERHEAD: usize = 128;
+/// What a call puts on the wire besides its data, about: a key; a key and a few numbers; all of a record, and its key once for each
+/// column where the statement wants it so.
+const ASK: usize = 64;
+const CHANGE: usize = 128;
+const WRITE: usize = 384;
 
 /// [`Store::load`](session_core::Store::load).
 #[derive(Clone, Debug)]
@@ -129,21 +132,21 @@ macro_rules! items {
 
             fn len(&self) -> usize {
                 let len: fn(&$call) -> usize = $len;
-                OVERHEAD + len(self)
+                len(self)
             }
         }
     )*};
 }
 
 items! {
-    Load -> Option<Record>, |_| None, |_| 0;
-    Create -> Outcome, |call| Some(call.key), |call| call.record.data.len();
-    Save -> Outcome, |call| Some(call.key), |call| call.record.data.len();
-    Touch -> Outcome, |call| Some(call.key), |_| 0;
-    Delete -> Outcome, |call| Some(call.key), |_| 0;
-    List -> Vec<(StoreKey, Record)>, |_| None, |_| 0;
+    Load -> Option<Record>, |_| None, |_| ASK;
+    Create -> Outcome, |call| Some(call.key), |call| WRITE + call.record.data.len();
+    Save -> Outcome, |call| Some(call.key), |call| WRITE + call.record.data.len();
+    Touch -> Outcome, |call| Some(call.key), |_| CHANGE;
+    Delete -> Outcome, |call| Some(call.key), |_| CHANGE;
+    List -> Vec<(StoreKey, Record)>, |_| None, |_| CHANGE;
     // How many were removed, and of the expired whether there may be more.
-    Sweep -> (u64, bool), |_| None, |_| 0;
+    Sweep -> (u64, bool), |_| None, |_| CHANGE;
 }
 
 /// A write to a record that is there: its outcome follows from what lay under its key when the batch locked it.

@@ -7,7 +7,7 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, MySqlConnection};
 use store_options::check_layout;
 use store_sqlx::rows::Columns as _;
-use store_sqlx::{Failure, Links, MAX_DATA_LEN, TIMED_OUT};
+use store_sqlx::{Failure, Links, MAX_DATA_LEN, TIMED_OUT, TLS_BATCH_BYTES};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{self, DENIED};
@@ -17,6 +17,8 @@ use crate::schema;
 pub(crate) struct Server {
     /// `max_allowed_packet`: bytes in a message, to the server or from it.
     packet: usize,
+    /// Whether TLS is between it and the store.
+    encrypted: bool,
 }
 
 impl Server {
@@ -33,7 +35,8 @@ impl Server {
 
     /// Bytes of calls that go together: as JSON a row is no more than eight times what its call counts for.
     pub(crate) fn batch_bytes(&self) -> usize {
-        (1 << 20).min(self.packet / 8)
+        let most = if self.encrypted { TLS_BATCH_BYTES } else { 1 << 20 };
+        most.min(self.packet / 8)
     }
 
     /// Rows that one purge removes at most, whatever its limit, so that its transaction is short; a key is 70 bytes of JSON.
@@ -120,7 +123,9 @@ async fn look(connection: &mut MySqlConnection) -> Result<Server> {
     if !autocommit {
         return Err(config("autocommit is off on the pool's connections; the store needs it on"));
     }
-    Ok(Server { packet })
+    let cipher = connection.fetch_optional(schema::CIPHER).await.map_err(driver)?;
+    let cipher = cipher.map(|row| text(&row, 1)).transpose()?.flatten();
+    Ok(Server { packet, encrypted: cipher.is_some_and(|cipher| !cipher.is_empty()) })
 }
 
 fn is_too_old(version: &str) -> bool {
@@ -229,11 +234,12 @@ mod tests {
 
     #[test]
     fn what_is_sent_at_once_fits_into_a_message() {
-        let server = Server { packet: 16 << 20 };
+        let server = Server { packet: 16 << 20, encrypted: false };
         assert_eq!(server.max_data_len(), (16 << 20) - 1024);
         assert_eq!((server.batch_bytes(), server.purge_rows()), (1 << 20, 1_000));
-        let small = Server { packet: Server::LEAST_PACKET };
+        let small = Server { packet: Server::LEAST_PACKET, encrypted: false };
         assert_eq!((small.max_data_len(), small.batch_bytes(), small.purge_rows()), (15 << 10, 2 << 10, 128));
-        assert_eq!(Server { packet: 64 << 20 }.max_data_len(), MAX_DATA_LEN);
+        assert_eq!(Server { packet: 64 << 20, encrypted: false }.max_data_len(), MAX_DATA_LEN);
+        assert_eq!(Server { packet: 64 << 20, encrypted: true }.batch_bytes(), TLS_BATCH_BYTES);
     }
 }

@@ -1,10 +1,12 @@
 //! What each kind of call does: one alone takes the plain statement, several go together.
 
+use std::borrow::Borrow;
+
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
 use sqlx::mysql::MySqlArguments;
 use sqlx::query::Query;
 use sqlx::{Error as Driver, Executor as _, MySql, MySqlConnection};
-use store_sqlx::calls::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch, Write};
+use store_sqlx::calls::{self, Create, Delete, Found, List, Listed, Load, Save, Sweep, Swept, Touch, Write};
 use store_sqlx::{Answered, Dialect, Failure, Sql, rows};
 
 use crate::error::{self, DUPLICATE};
@@ -29,12 +31,9 @@ impl Dialect for Statements {
             let row = query.fetch_all(connection).await?.pop();
             return Ok(vec![row.map(|row| rows::record(&row, 0)).transpose()]);
         }
-        let at = WIDTHS.iter().position(|width| *width >= items.len()).unwrap_or(WIDTHS.len() - 1);
         let mut found = Vec::with_capacity(items.len());
-        for items in items.chunks(WIDTHS[at]) {
-            let last = &items[items.len() - 1];
-            let padded = items.iter().chain(std::iter::repeat(last)).take(WIDTHS[at]);
-            let query = padded.fold(self.load_many[at].query(), |query, item| query.bind(&item.key.as_bytes()[..]));
+        for (at, items, missing) in in_widths(items) {
+            let query = keys(self.load_many[at].query(), items.iter().map(|item| &item.key), missing);
             found.extend(query.fetch_all(&mut *connection).await?);
         }
         Ok(calls::loaded(items, &rows::by_key(&found)))
@@ -57,7 +56,13 @@ impl Dialect for Statements {
         if items.iter().all(|item| item.record.is_live(item.now)) {
             return transaction(connection, async |connection| self.save_together(items, connection).await).await;
         }
-        self.together(items, &self.save_many, save_row, connection).await
+        transaction(connection, async |connection| {
+            let found = self.lock(items, connection).await?;
+            let there: Vec<&Save> = items.iter().filter(|item| found.contains_key(&item.key)).collect();
+            self.save_rows(&there, connection).await?;
+            Ok(calls::outcomes(items, &found))
+        })
+        .await
     }
 
     async fn touch(&self, items: &[Touch], connection: &mut MySqlConnection) -> Answered<Outcome> {
@@ -184,14 +189,38 @@ impl Statements {
 
     /// A batch of saves of what lives: changes what it may, and looks only if some were refused, before anybody else can change that.
     async fn save_together(&self, items: &[Save], connection: &mut MySqlConnection) -> Answered<Outcome> {
-        let rows = json::rows(items, Write::place, save_row);
-        let saved = self.save_many.query().bind(rows).execute(&mut *connection).await?.rows_affected();
+        let saved = self.save_rows(items, &mut *connection).await?;
         if saved == items.len() as u64 {
             return Ok(items.iter().map(|_| Ok(Outcome::Done)).collect());
         }
         let keys = json::rows(items, Write::place, |_, _| ());
         let found = self.find_many.query().bind(keys).fetch_all(connection).await?;
         Ok(calls::saved(items, &rows::found(&found)))
+    }
+
+    /// Changes of these what is live in the version expected, and tells how many that are.
+    async fn save_rows<S: Borrow<Save>>(&self, items: &[S], connection: &mut MySqlConnection) -> sqlx::Result<u64> {
+        let mut saved = 0;
+        for (at, saves, missing) in in_widths(items) {
+            let rows = Rows { saves, missing };
+            let query = self.save_many[at].query();
+            let query = rows.numbers(query, |save| save.record.version.as_i64());
+            let query = rows.numbers(query, |save| save.record.created_at.as_millis());
+            let query = rows.numbers(query, |save| save.record.expires_at.as_millis());
+            let query = rows.bytes(query, |save| rows::name(&save.record).map(str::as_bytes));
+            let query = rows.bytes(query, |save| Some(&save.record.data[..]));
+            let query = keys(query, saves.iter().map(|save| &save.borrow().key), missing);
+            let query = rows.numbers(query, |save| save.expected.as_i64());
+            let query = rows.numbers(query, |save| save.now.as_millis());
+            saved += query.execute(&mut *connection).await?.rows_affected();
+        }
+        Ok(saved)
+    }
+
+    /// What is there, which stays as it is until the transaction ends.
+    async fn lock<W: Write>(&self, items: &[W], connection: &mut MySqlConnection) -> sqlx::Result<Found> {
+        let keys = json::rows(items, Write::place, |_, _| ());
+        Ok(rows::found(&self.lock_many.query().bind(keys).fetch_all(connection).await?))
     }
 
     /// A batch of writes to what is there: locks it, changes it, and tells the outcomes from what was locked.
@@ -203,9 +232,8 @@ impl Statements {
         row: impl Fn(&mut Row, &W),
         connection: &mut MySqlConnection,
     ) -> Answered<Outcome> {
-        let keys = json::rows(items, Write::place, |_, _| ());
         transaction(connection, async |connection| {
-            let found = rows::found(&self.lock_many.query().bind(keys).fetch_all(&mut *connection).await?);
+            let found = self.lock(items, connection).await?;
             let there: Vec<&W> = items.iter().filter(|item| found.contains_key(item.place())).collect();
             if !there.is_empty() {
                 let rows = json::rows(&there, |item| item.place(), |to, item| row(to, item));
@@ -231,11 +259,39 @@ impl Statements {
     }
 }
 
-/// What the statement for many saves takes of each.
-fn save_row(row: &mut Row, item: &Save) {
-    row.number(item.expected.as_i64());
-    row.number(item.now.as_millis());
-    row.record(&item.record);
+/// Parts of `items`, each with the position of the width for it among [`WIDTHS`], and how many there are to be filled up to that.
+fn in_widths<T>(items: &[T]) -> impl Iterator<Item = (usize, &[T], usize)> {
+    let at = WIDTHS.iter().position(|width| *width >= items.len()).unwrap_or(WIDTHS.len() - 1);
+    items.chunks(WIDTHS[at]).map(move |part| (at, part, WIDTHS[at] - part.len()))
+}
+
+/// Binds the keys, and null for those that are not there.
+fn keys<'a>(query: Bound, keys: impl Iterator<Item = &'a StoreKey>, missing: usize) -> Bound {
+    let query = keys.fold(query, |query, key| query.bind(&key.as_bytes()[..]));
+    (0..missing).fold(query, |query, _| query.bind(None::<&[u8]>))
+}
+
+/// Rows to be saved together.
+struct Rows<'a, S> {
+    saves: &'a [S],
+    /// How many the statement has room for beyond them.
+    missing: usize,
+}
+
+impl<S: Borrow<Save>> Rows<'_, S> {
+    /// Binds pairs of a key and a number.
+    fn numbers(&self, query: Bound, number: impl Fn(&Save) -> i64) -> Bound {
+        let pair = |query: Bound, save: &Save| query.bind(&save.key.as_bytes()[..]).bind(number(save));
+        let query = self.saves.iter().map(Borrow::borrow).fold(query, pair);
+        (0..self.missing).fold(query, |query, _| query.bind(None::<&[u8]>).bind(None::<i64>))
+    }
+
+    /// Binds pairs of a key and bytes.
+    fn bytes(&self, query: Bound, bytes: impl Fn(&Save) -> Option<&[u8]>) -> Bound {
+        let pair = |query: Bound, save: &Save| query.bind(&save.key.as_bytes()[..]).bind(bytes(save));
+        let query = self.saves.iter().map(Borrow::borrow).fold(query, pair);
+        (0..self.missing).fold(query, |query, _| query.bind(None::<&[u8]>).bind(None::<&[u8]>))
+    }
 }
 
 /// Does `work` as one.

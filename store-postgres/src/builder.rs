@@ -69,9 +69,9 @@ impl PostgresStoreBuilder {
             Place::Pool(pool) => Source::Pool(pool),
         };
         let links = Links::new(source, self.pool, self.settings.timeout);
-        open::prepare(&links, &namespace, self.create, self.settings.timeout).await?;
-        let statements = Statements::new(&namespace);
-        Ok(PostgresStore(Arc::new(SqlStore::new(links, statements, Bounds::new(self.settings, self.pool)))))
+        let batch_bytes = open::prepare(&links, &namespace, self.create, self.settings.timeout).await?;
+        let bounds = Bounds::new(self.settings, self.pool).batch_bytes(batch_bytes);
+        Ok(PostgresStore(Arc::new(SqlStore::new(links, Statements::new(&namespace), bounds))))
     }
 }
 

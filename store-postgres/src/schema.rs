@@ -60,6 +60,8 @@ pub(crate) const SURROUNDINGS: &str = r#"
     select current_setting('server_encoding'), coalesce(current_schema()::text, ''),
            to_regclass('"session.layouts"') is not null,
            coalesce(has_table_privilege(to_regclass('"session.layouts"'), 'select'), false)"#;
+/// Whether this connection is encrypted. Everybody may ask that of their own.
+pub(crate) const ENCRYPTED: &str = "select exists(select from pg_stat_ssl where pid = pg_backend_pid() and ssl)";
 /// Table in quotes: its columns and their types.
 pub(crate) const COLUMNS_OF: &str = "
     select attname::text, format_type(atttypid, null) from pg_attribute

@@ -23,6 +23,11 @@ const WRITES: usize = 64;
 /// The longest data that a store on sqlx takes, 16 MiB. The databases' own limits are higher,
 /// but a row like that would keep everybody else's batch waiting.
 pub const MAX_DATA_LEN: usize = 16 << 20;
+/// Bytes of calls in one batch over a connection with TLS: as many as go into one of its records, of 16 KiB (RFC 8446, 5.1).
+///
+/// What needs two is written in two parts. As sqlx 0.9.0 leaves Nagle's algorithm on (its issue 4335), the second waits until the
+/// first is acknowledged, which servers put off for 40 ms.
+pub const TLS_BATCH_BYTES: usize = 16_000;
 
 /// The bounds of a store.
 #[derive(Clone, Debug)]
