@@ -140,9 +140,9 @@ fn look<'a, I: Item>(queue: &'a Queue<I>, mut state: MutexGuard<'a, State<I>>) -
     if state.looking || !state.waiting.is_empty() {
         return state;
     }
-    let until = Instant::now() + queue.limits.rest;
+    let start = Instant::now();
     state.looking = true;
-    while state.waiting.is_empty() && !state.closed && Instant::now() < until {
+    while state.waiting.is_empty() && !state.closed && start.elapsed() < queue.limits.rest {
         drop(state);
         // Whoever else wants this core has it.
         thread::yield_now();

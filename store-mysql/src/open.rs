@@ -33,7 +33,7 @@ impl Server {
         MAX_DATA_LEN.min(self.packet - Self::ENVELOPE)
     }
 
-    /// Bytes of calls that go together: as JSON a row is no more than eight times what its call counts for.
+    /// Bytes of calls that go together: as JSON, or with its share of a statement, a row is no more than eight times what its call counts for.
     pub(crate) fn batch_bytes(&self) -> usize {
         let most = if self.encrypted { TLS_BATCH_BYTES } else { 1 << 20 };
         most.min(self.packet / 8)
