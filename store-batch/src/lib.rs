@@ -54,6 +54,7 @@ pub type Answers<I> = Result<Vec<Result<<I as Item>::Output>>>;
 #[must_use]
 pub struct Limits {
     in_flight: usize,
+    full: usize,
     items: usize,
     bytes: usize,
     queue: usize,
@@ -66,6 +67,7 @@ impl Limits {
     pub const fn new() -> Self {
         Self {
             in_flight: 4,
+            full: 0,
             items: 128,
             bytes: 1 << 20,
             queue: 16_384,
@@ -77,6 +79,14 @@ impl Limits {
     /// How many round trips may be under way at once; 0 counts as 1. [`Workers`] have one per thread instead.
     pub const fn in_flight(mut self, n: usize) -> Self {
         self.in_flight = at_least_one(n);
+        self
+    }
+
+    /// How many round trips may be under way at once while a full batch waits, if more than [`in_flight`](Self::in_flight). Default: no more.
+    ///
+    /// Few batches at a time are large ones, which is cheaper as long as they can become larger.
+    pub const fn full(mut self, n: usize) -> Self {
+        self.full = n;
         self
     }
 

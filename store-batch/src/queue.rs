@@ -33,6 +33,8 @@ pub(crate) struct Batch<I: Item> {
 /// The calls that wait, and who works on them.
 pub(crate) struct State<I: Item> {
     pub(crate) waiting: VecDeque<Waiting<I>>,
+    /// Bytes of those.
+    bytes: usize,
     /// Tasks that have a round trip under way, or threads that run a batch.
     pub(crate) running: usize,
     /// Threads that sleep and that nobody has woken yet.
@@ -56,15 +58,34 @@ pub(crate) struct Queue<I: Item> {
 impl<I: Item> State<I> {
     fn push(&mut self, item: I) -> oneshot::Receiver<Result<I::Output>> {
         let (reply, answer) = oneshot::channel();
+        self.bytes = self.bytes.saturating_add(item.len());
         self.waiting.push_back(Waiting { item, reply });
         answer
+    }
+
+    fn pop(&mut self) -> Option<Waiting<I>> {
+        let next = self.waiting.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(next.item.len());
+        Some(next)
+    }
+
+    fn put_back(&mut self, next: Waiting<I>) {
+        self.bytes = self.bytes.saturating_add(next.item.len());
+        self.waiting.push_front(next);
     }
 }
 
 impl<I: Item> Queue<I> {
     pub(crate) fn new(limits: Limits) -> Self {
-        let state =
-            State { waiting: VecDeque::new(), running: 0, idle: 0, looking: false, in_company: false, closed: false };
+        let state = State {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            running: 0,
+            idle: 0,
+            looking: false,
+            in_company: false,
+            closed: false,
+        };
         let room = Semaphore::new(limits.queue.min(Semaphore::MAX_PERMITS));
         Self { state: Mutex::new(state), room, work: Condvar::new(), limits }
     }
@@ -107,6 +128,13 @@ impl<I: Item> Queue<I> {
         time::timeout(self.limits.timeout, answer).await.unwrap_or(Err(TIMED_OUT))
     }
 
+    /// How many round trips may be under way with what waits now.
+    pub(crate) fn in_flight(&self, state: &State<I>) -> usize {
+        let Limits { in_flight, full, items, bytes, .. } = self.limits;
+        let is_full = state.waiting.len() >= items || state.bytes >= bytes;
+        if is_full { full.max(in_flight) } else { in_flight }
+    }
+
     /// The next batch, or `None` if nothing waits. Calls that nobody waits for any more are left out.
     pub(crate) fn take(&self, state: &mut State<I>) -> Option<Batch<I>> {
         let mut batch = Batch { items: Vec::new(), replies: Vec::new() };
@@ -116,18 +144,18 @@ impl<I: Item> Queue<I> {
         let mut left = 0;
         // The second condition keeps a long queue for one hot key from being walked through for each of its items.
         while batch.items.len() < self.limits.items && passed_over.len() < 4 * self.limits.items {
-            let Some(next) = state.waiting.pop_front() else { break };
+            let Some(next) = state.pop() else { break };
             if next.reply.is_closed() {
                 left += 1;
                 continue;
             }
             if batch.items.first().is_some_and(|first: &I| !first.goes_with(&next.item)) {
-                state.waiting.push_front(next);
+                state.put_back(next);
                 break;
             }
             let longer = bytes.saturating_add(next.item.len());
             if longer > self.limits.bytes && !batch.items.is_empty() {
-                state.waiting.push_front(next);
+                state.put_back(next);
                 break;
             }
             if next.item.key().is_some_and(|key| !keys.insert(key)) {
@@ -140,7 +168,7 @@ impl<I: Item> Queue<I> {
             batch.replies.push(next.reply);
         }
         for item in passed_over.into_iter().rev() {
-            state.waiting.push_front(item);
+            state.put_back(item);
         }
         self.room.add_permits(left);
         if batch.items.is_empty() {

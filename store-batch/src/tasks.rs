@@ -59,7 +59,7 @@ impl<R: RoundTrip> Batcher<R> {
         inner
             .queue
             .call(item, |mut state| {
-                if state.running < inner.queue.limits.in_flight {
+                if state.running < inner.queue.in_flight(&state) {
                     state.running += 1;
                     drop(state);
                     let runner = Runner { inner: Arc::clone(inner), counted: true };
@@ -134,8 +134,11 @@ impl<R: RoundTrip> Runner<R> {
         if self.inner.queue.lock().in_company {
             task::yield_now().await;
         }
-        let mut state = self.inner.queue.lock();
-        let batch = self.inner.queue.take(&mut state);
+        let queue = &self.inner.queue;
+        let mut state = queue.lock();
+        // One more than there should be by now leaves what waits to the others.
+        let one_too_many = state.running > queue.in_flight(&state);
+        let batch = if one_too_many { None } else { queue.take(&mut state) };
         if batch.is_none() {
             // Under the same lock: whoever queues an item now must see that nobody is there to take it.
             state.running -= 1;

@@ -78,7 +78,7 @@ impl MysqlStoreBuilder {
         let links = Links::new(source, self.pool, timeout);
         let server = open::prepare(&links, &namespace, self.create, timeout).await?;
         let statements = Statements::new(&namespace, timeout, server.purge_rows());
-        let bounds = Bounds::new(self.settings, self.pool);
+        let bounds = Bounds::new(self.settings, self.pool).encrypted(server.encrypted);
         let bounds = bounds.batch_bytes(server.batch_bytes()).max_data_len(server.max_data_len());
         Ok(MysqlStore(Arc::new(SqlStore::new(links, statements, bounds))))
     }

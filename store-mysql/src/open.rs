@@ -7,7 +7,7 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, MySqlConnection};
 use store_options::check_layout;
 use store_sqlx::rows::Columns as _;
-use store_sqlx::{Failure, Links, MAX_DATA_LEN, TIMED_OUT, TLS_BATCH_BYTES};
+use store_sqlx::{Failure, Links, MAX_DATA_LEN, TIMED_OUT};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{self, DENIED};
@@ -18,7 +18,7 @@ pub(crate) struct Server {
     /// `max_allowed_packet`: bytes in a message, to the server or from it.
     packet: usize,
     /// Whether TLS is between it and the store.
-    encrypted: bool,
+    pub(crate) encrypted: bool,
 }
 
 impl Server {
@@ -35,8 +35,7 @@ impl Server {
 
     /// Bytes of calls that go together: as JSON, or with its share of a statement, a row is no more than eight times what its call counts for.
     pub(crate) fn batch_bytes(&self) -> usize {
-        let most = if self.encrypted { TLS_BATCH_BYTES } else { 1 << 20 };
-        most.min(self.packet / 8)
+        (1 << 20).min(self.packet / 8)
     }
 
     /// Rows that one purge removes at most, whatever its limit, so that its transaction is short; a key is 70 bytes of JSON.
@@ -240,6 +239,5 @@ mod tests {
         let small = Server { packet: Server::LEAST_PACKET, encrypted: false };
         assert_eq!((small.max_data_len(), small.batch_bytes(), small.purge_rows()), (15 << 10, 2 << 10, 128));
         assert_eq!(Server { packet: 64 << 20, encrypted: false }.max_data_len(), MAX_DATA_LEN);
-        assert_eq!(Server { packet: 64 << 20, encrypted: true }.batch_bytes(), TLS_BATCH_BYTES);
     }
 }

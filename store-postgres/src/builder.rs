@@ -69,8 +69,8 @@ impl PostgresStoreBuilder {
             Place::Pool(pool) => Source::Pool(pool),
         };
         let links = Links::new(source, self.pool, self.settings.timeout);
-        let batch_bytes = open::prepare(&links, &namespace, self.create, self.settings.timeout).await?;
-        let bounds = Bounds::new(self.settings, self.pool).batch_bytes(batch_bytes);
+        let encrypted = open::prepare(&links, &namespace, self.create, self.settings.timeout).await?;
+        let bounds = Bounds::new(self.settings, self.pool).encrypted(encrypted);
         Ok(PostgresStore(Arc::new(SqlStore::new(links, Statements::new(&namespace), bounds))))
     }
 }

@@ -5,19 +5,19 @@ use std::time::Duration;
 use session_core::{Error, ErrorKind, Namespace, Result};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _};
 use store_options::check_layout;
-use store_sqlx::{Links, TIMED_OUT, TLS_BATCH_BYTES};
+use store_sqlx::{Links, TIMED_OUT};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error;
 use crate::schema;
 
-/// Sees to it that what `namespace` needs is there, and tells how many bytes of calls may go together.
+/// Sees to it that what `namespace` needs is there, and tells whether the connection is encrypted.
 pub(crate) async fn prepare(
     links: &Links<Postgres>,
     namespace: &Namespace,
     create: bool,
     timeout: Duration,
-) -> Result<usize> {
+) -> Result<bool> {
     let deadline = Instant::now() + timeout;
     let mut link = links.take(deadline).await.map_err(|error| error::at_open(&error))?;
     let opening = async {
@@ -34,12 +34,11 @@ pub(crate) async fn prepare(
             Tables::Absent { schema } => return Err(absent(namespace, &schema)),
         }
         let encrypted = sqlx::query(schema::ENCRYPTED).fetch_one(connection).await;
-        let encrypted: bool = encrypted.map_err(|error| error::at_open(&error))?.get(0);
-        Ok(if encrypted { TLS_BATCH_BYTES } else { 1 << 20 })
+        Ok(encrypted.map_err(|error| error::at_open(&error))?.get(0))
     };
-    let batch_bytes = timeout_at(deadline, opening).await.map_err(|_| TIMED_OUT)??;
+    let encrypted = timeout_at(deadline, opening).await.map_err(|_| TIMED_OUT)??;
     links.keep(link);
-    Ok(batch_bytes)
+    Ok(encrypted)
 }
 
 enum Tables {

@@ -12,7 +12,7 @@ pub use failure::{Failure, TIMED_OUT};
 pub use links::{Link, Links, SetUp, Source};
 pub use server::{Answered, Connection, Dialect};
 pub use sql::Sql;
-pub use store::{Bounds, MAX_DATA_LEN, SqlStore, TLS_BATCH_BYTES};
+pub use store::{Bounds, MAX_DATA_LEN, SqlStore};
 /// What calls carry, and their outcomes once it is known what lay under their keys.
 pub use store_batch::calls;
 pub use url::{Told, UrlForm};

@@ -19,15 +19,16 @@ use crate::server::{Dialect, Op, Server, Trip};
 /// Calls in one statement.
 const LOADS: usize = 128;
 const WRITES: usize = 64;
+/// The same over TLS: as many as go into one of its records, of 16 KiB (RFC 8446, 5.1), where sessions have a few hundred bytes.
+///
+/// What needs two is written in two parts. As sqlx 0.9.0 leaves Nagle's algorithm on (its issue 4335), the second waits until the
+/// first is acknowledged, which servers put off for up to 40 ms. Where sessions are of some KiB that is still the lesser evil:
+/// three of them in a batch would pay for a commit each.
+const TLS_WRITES: usize = 24;
 
 /// The longest data that a store on sqlx takes, 16 MiB. The databases' own limits are higher,
 /// but a row like that would keep everybody else's batch waiting.
 pub const MAX_DATA_LEN: usize = 16 << 20;
-/// Bytes of calls in one batch over a connection with TLS: as many as go into one of its records, of 16 KiB (RFC 8446, 5.1).
-///
-/// What needs two is written in two parts. As sqlx 0.9.0 leaves Nagle's algorithm on (its issue 4335), the second waits until the
-/// first is acknowledged, which servers put off for 40 ms.
-pub const TLS_BATCH_BYTES: usize = 16_000;
 
 /// The bounds of a store.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct Bounds {
     pub pool: usize,
     /// Bytes of calls in one batch.
     pub batch_bytes: usize,
+    /// Whether TLS is between the store and its server.
+    pub encrypted: bool,
     /// The longest data.
     pub max_data_len: usize,
 }
@@ -46,13 +49,20 @@ pub struct Bounds {
 impl Bounds {
     /// With batches of 1 MiB and data of up to [`MAX_DATA_LEN`].
     pub const fn new(settings: Settings, pool: usize) -> Self {
-        Self { settings, pool, batch_bytes: 1 << 20, max_data_len: MAX_DATA_LEN }
+        Self { settings, pool, batch_bytes: 1 << 20, encrypted: false, max_data_len: MAX_DATA_LEN }
     }
 
     /// Sets [`batch_bytes`](#structfield.batch_bytes).
     #[must_use]
     pub const fn batch_bytes(mut self, bytes: usize) -> Self {
         self.batch_bytes = bytes;
+        self
+    }
+
+    /// Sets [`encrypted`](#structfield.encrypted).
+    #[must_use]
+    pub const fn encrypted(mut self, encrypted: bool) -> Self {
+        self.encrypted = encrypted;
         self
     }
 
@@ -82,12 +92,22 @@ pub struct SqlStore<D: Dialect> {
 impl<D: Dialect> SqlStore<D> {
     /// A store that speaks `dialect` over `links`.
     pub fn new(links: Links<D::Database>, dialect: D, bounds: Bounds) -> Self {
-        let Bounds { settings: Settings { namespace, timeout, queue, .. }, pool, batch_bytes, max_data_len } = bounds;
+        let Bounds { settings: Settings { namespace, timeout, queue, .. }, pool, batch_bytes, encrypted, max_data_len } =
+            bounds;
         let server = Arc::new(Server { links, dialect, timeout });
         // Few batches at a time are full ones: twice as many of half the size cost both sides more and commit no sooner.
-        // With two of a kind, one forms or is read while another waits for the disk.
-        let limits = Limits::new().in_flight(pool.div_ceil(4)).bytes(batch_bytes).queue(queue).timeout(timeout);
-        let (loads, writes, alone) = (limits.clone().items(LOADS), limits.clone().items(WRITES), limits.items(1));
+        // With two of a kind, one forms or is read while another waits for the disk. What cannot become larger need not wait.
+        let limits = Limits::new()
+            .in_flight(pool.div_ceil(4))
+            .full(pool.div_ceil(2))
+            .bytes(batch_bytes)
+            .queue(queue)
+            .timeout(timeout);
+        let (loads, writes, alone) = (
+            limits.clone().items(LOADS),
+            limits.clone().items(if encrypted { TLS_WRITES } else { WRITES }),
+            limits.items(1),
+        );
         Self {
             loads: batcher(&server, &loads),
             creates: batcher(&server, &writes),

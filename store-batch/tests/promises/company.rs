@@ -95,6 +95,38 @@ async fn as_many_round_trips_as_allowed_are_in_flight() {
 }
 
 #[tokio::test]
+async fn a_full_batch_waits_for_none_of_those_in_flight() {
+    let (batcher, mut trips) = open(Limits::new().in_flight(1).full(2).bytes(3));
+    let mut answers = vec![begin(&batcher, call(0)).await];
+    let first = trips.recv().await.unwrap();
+    for n in 1..=2 {
+        answers.push(begin(&batcher, call(n)).await);
+    }
+    tokio::task::yield_now().await;
+    assert!(trips.try_recv().is_err(), "there is room for a third");
+    answers.push(begin(&batcher, call(3)).await);
+    let second = trips.recv().await.unwrap();
+    assert_eq!(second.numbers(), [1, 2, 3]);
+    for n in 4..=7 {
+        answers.push(begin(&batcher, call(n)).await);
+    }
+    tokio::task::yield_now().await;
+    assert!(trips.try_recv().is_err(), "two are under way");
+    second.succeed();
+    let third = trips.recv().await.unwrap();
+    assert_eq!(third.numbers(), [4, 5, 6]);
+    third.succeed();
+    // What waits by now is no full batch: it is left to the one that is under way.
+    for n in 1..=6 {
+        assert_eq!(answers.remove(1).await.unwrap(), n);
+    }
+    assert!(trips.try_recv().is_err());
+    first.succeed();
+    trips.recv().await.unwrap().succeed();
+    assert_eq!((answers.remove(0).await.unwrap(), answers.remove(0).await.unwrap()), (0, 7));
+}
+
+#[tokio::test]
 async fn what_arrives_meanwhile_forms_the_next_batch() {
     let (batcher, mut trips, zero, trip) = busy(Limits::new()).await;
     let mut answers = vec![zero];
