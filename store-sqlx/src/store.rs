@@ -106,7 +106,8 @@ impl<D: Dialect> SqlStore<D> {
         let (loads, writes, alone) = (
             limits.clone().items(LOADS),
             limits.clone().items(if encrypted { TLS_WRITES } else { WRITES }),
-            limits.items(1),
+            // Each of these is a full batch by itself: two at a time leave connections to the others.
+            limits.full(0).items(1),
         );
         Self {
             loads: batcher(&server, &loads),
