@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::num::NonZeroU32;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -291,57 +292,43 @@ pub trait Store: Any + Debug + Send + Sync {
 }
 
 /// Passes every method on; written once for both pointers.
+///
+/// What `async_trait` would make of `(**self).load(call, key).await` is a second boxed future around the store's own,
+/// for every call of whoever has their store as `Arc<dyn Store>`. Written out as it expands, the store's own is handed on.
 macro_rules! store_by_pointer {
-    ($pointer:ident) => {
-        #[async_trait]
+    ($pointer:ident: $($method:ident[$($life:lifetime),+]($($arg:ident: $type:ty),+) -> $answer:ty;)+) => {
         impl<S: Store + ?Sized> Store for $pointer<S> {
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
             }
 
-            async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
-                (**self).create(call, key, record).await
-            }
-
-            async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
-                (**self).load(call, key).await
-            }
-
-            async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
-                (**self).save(call, key, expected, record).await
-            }
-
-            async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-                (**self).touch(call, key, expires_at).await
-            }
-
-            async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
-                (**self).delete(call, key, expected).await
-            }
-
-            async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
-                (**self).purge(call, limit).await
-            }
-
-            async fn sessions_of(
-                &self,
-                call: &Call,
-                principal: &Principal,
-                limit: NonZeroU32,
-            ) -> Result<Vec<(StoreKey, Record)>> {
-                (**self).sessions_of(call, principal, limit).await
-            }
-
-            async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
-                (**self).delete_all(call, principal, keep).await
-            }
-
-            async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
-                (**self).scan(call, after, limit).await
-            }
+            $(fn $method<'s, $($life,)+ 'f>(
+                &'s self,
+                $($arg: $type,)+
+            ) -> Pin<Box<dyn Future<Output = Result<$answer>> + Send + 'f>>
+            where
+                's: 'f,
+                $($life: 'f,)+
+                Self: 'f,
+            {
+                (**self).$method($($arg),+)
+            })+
         }
+    };
+    ($($pointer:ident),+) => {
+        $(store_by_pointer! {
+            $pointer:
+            create['c, 'k, 'r](call: &'c Call, key: &'k StoreKey, record: &'r Record) -> Outcome;
+            load['c, 'k](call: &'c Call, key: &'k StoreKey) -> Option<Record>;
+            save['c, 'k, 'r](call: &'c Call, key: &'k StoreKey, expected: Version, record: &'r Record) -> Outcome;
+            touch['c, 'k](call: &'c Call, key: &'k StoreKey, expires_at: Timestamp) -> Outcome;
+            delete['c, 'k](call: &'c Call, key: &'k StoreKey, expected: Option<Version>) -> Outcome;
+            purge['c](call: &'c Call, limit: NonZeroU32) -> Purged;
+            sessions_of['c, 'p](call: &'c Call, principal: &'p Principal, limit: NonZeroU32) -> Vec<(StoreKey, Record)>;
+            delete_all['c, 'p, 'k](call: &'c Call, principal: &'p Principal, keep: Option<&'k StoreKey>) -> u64;
+            scan['c](call: &'c Call, after: Option<Cursor>, limit: NonZeroU32) -> Page;
+        })+
     };
 }
 
-store_by_pointer!(Arc);
-store_by_pointer!(Box);
+store_by_pointer!(Arc, Box);

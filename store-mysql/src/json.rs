@@ -1,19 +1,18 @@
-//! Rows as the statements for many take them: one parameter, an array of arrays in JSON, bytes in hexadecimal digits.
+//! Rows as the statements for many take them: one parameter, an array of arrays in JSON, keys in hexadecimal digits.
 //!
 //! So a statement is the same for any number of rows, and is prepared once. No value is in its text, where a log would show it.
 
 use std::fmt::Write as _;
 
-use session_core::{Record, StoreKey};
-use store_sqlx::rows;
+use session_core::StoreKey;
+
+use crate::ops::sorted;
 
 /// A row for each of `items`, their keys first and in order: the server locks rows as they come, and two batches that lock
 /// in one order do not wait for each other in a circle.
 pub(crate) fn rows<T>(items: &[T], key: impl Fn(&T) -> &StoreKey, others: impl Fn(&mut Row, &T)) -> String {
-    let mut sorted: Vec<&T> = items.iter().collect();
-    sorted.sort_unstable_by_key(|item| *key(item));
     let mut row = Row(String::from("["));
-    for item in sorted {
+    for item in sorted(items, &key) {
         row.0.push_str(if row.0.len() == 1 { "[" } else { ",[" });
         row.hex(key(item).as_bytes());
         others(&mut row, item);
@@ -32,23 +31,6 @@ impl Row {
         let _ = write!(self.0, ",{number}");
     }
 
-    /// The columns of a record, as the statements name them.
-    pub(crate) fn record(&mut self, record: &Record) {
-        self.number(record.version.as_i64());
-        self.number(record.created_at.as_millis());
-        self.number(record.expires_at.as_millis());
-        match rows::name(record) {
-            Some(name) => self.bytes(name.as_bytes()),
-            None => self.0.push_str(",null"),
-        }
-        self.bytes(&record.data);
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.push(',');
-        self.hex(bytes);
-    }
-
     fn hex(&mut self, bytes: &[u8]) {
         const DIGITS: [u8; 16] = *b"0123456789abcdef";
         self.0.reserve(2 * bytes.len() + 2);
@@ -63,29 +45,14 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
-    use session_core::{Bytes, Principal, Timestamp, Version};
-
     use super::*;
 
     #[test]
     fn rows_are_in_the_order_of_their_keys() {
-        let at = |millis| Timestamp::from_millis(millis).unwrap();
-        let record = |principal| {
-            let version = Version::from_i64(i64::MAX).unwrap();
-            Record::new(version, at(1), at(2), principal, Bytes::from_static(&[0, 0xff]))
-        };
-        let items = [
-            (StoreKey::from_bytes([0xb0; 32]), record(None)),
-            (StoreKey::from_bytes([0x0a; 32]), record(Some(Principal::new("\"").unwrap()))),
-        ];
-        let text = rows(&items, |item| &item.0, |row, item| row.record(&item.1));
+        let items = [(StoreKey::from_bytes([0xb0; 32]), i64::MAX), (StoreKey::from_bytes([0x0a; 32]), -1)];
+        let text = rows(&items, |item| &item.0, |row, item| row.number(item.1));
         let (first, second) = ("0a".repeat(32), "b0".repeat(32));
-        assert_eq!(
-            text,
-            format!(
-                "[[\"{first}\",9223372036854775807,1,2,\"22\",\"00ff\"],[\"{second}\",9223372036854775807,1,2,null,\"00ff\"]]"
-            )
-        );
+        assert_eq!(text, format!("[[\"{first}\",-1],[\"{second}\",9223372036854775807]]"));
         assert_eq!(rows(&items[..0], |item| &item.0, |_, _| ()), "[]");
     }
 }

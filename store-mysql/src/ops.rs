@@ -5,13 +5,13 @@ use std::borrow::Borrow;
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
 use sqlx::mysql::MySqlArguments;
 use sqlx::query::Query;
-use sqlx::{Error as Driver, Executor as _, MySql, MySqlConnection};
+use sqlx::{Encode, Error as Driver, Executor as _, MySql, MySqlConnection, Type};
 use store_sqlx::calls::{self, Create, Delete, Found, List, Listed, Load, Save, Sweep, Swept, Touch, Write};
 use store_sqlx::{Answered, Dialect, Failure, Sql, rows};
 
 use crate::error::{self, DUPLICATE};
 use crate::json::{self, Row};
-use crate::schema::{Statements, WIDTHS};
+use crate::schema::{CREATES, SAVES, Statements, WIDTHS};
 
 type Bound = Query<'static, MySql, MySqlArguments>;
 
@@ -32,7 +32,7 @@ impl Dialect for Statements {
             return Ok(vec![row.map(|row| rows::record(&row, 0)).transpose()]);
         }
         let mut found = Vec::with_capacity(items.len());
-        for (at, items, missing) in in_widths(items) {
+        for (at, items, missing) in in_widths(items, &WIDTHS) {
             let query = keys(self.load_many[at].query(), items.iter().map(|item| &item.key), missing);
             found.extend(query.fetch_all(&mut *connection).await?);
         }
@@ -43,9 +43,12 @@ impl Dialect for Statements {
         if let [item] = items {
             return self.create_one(item, connection).await.map(|outcome| vec![outcome]);
         }
-        // All of them, or none where a key is there already: then each comes alone.
-        let rows = json::rows(items, |item| &item.key, |row, item| row.record(&item.record));
-        self.insert_many.query().bind(rows).execute(connection).await?;
+        // All of a part, or none where a key is there already: then each comes alone, and finds itself where it is stored.
+        for part in sorted(items, |item| &item.key).chunks(CREATES) {
+            let insert = if let [_] = part { &self.insert } else { &self.insert_many[part.len() - 2] };
+            let row = |query: Bound, item: &&Create| bind(query.bind(&item.key.as_bytes()[..]), &item.record);
+            part.iter().fold(insert.query(), row).execute(&mut *connection).await?;
+        }
         Ok(items.iter().map(|_| Ok(Outcome::Done)).collect())
     }
 
@@ -193,25 +196,28 @@ impl Statements {
         if saved == items.len() as u64 {
             return Ok(items.iter().map(|_| Ok(Outcome::Done)).collect());
         }
-        let keys = json::rows(items, Write::place, |_, _| ());
-        let found = self.find_many.query().bind(keys).fetch_all(connection).await?;
+        let mut found = Vec::with_capacity(items.len());
+        for (at, items, missing) in in_widths(items, &WIDTHS[..SAVES]) {
+            let query = keys(self.find_many[at].query(), items.iter().map(Write::place), missing);
+            found.extend(query.fetch_all(&mut *connection).await?);
+        }
         Ok(calls::saved(items, &rows::found(&found)))
     }
 
     /// Changes of these what is live in the version expected, and tells how many that are.
     async fn save_rows<S: Borrow<Save>>(&self, items: &[S], connection: &mut MySqlConnection) -> sqlx::Result<u64> {
         let mut saved = 0;
-        for (at, saves, missing) in in_widths(items) {
+        for (at, saves, missing) in in_widths(items, &WIDTHS[..SAVES]) {
             let rows = Rows { saves, missing };
             let query = self.save_many[at].query();
-            let query = rows.numbers(query, |save| save.record.version.as_i64());
-            let query = rows.numbers(query, |save| save.record.created_at.as_millis());
-            let query = rows.numbers(query, |save| save.record.expires_at.as_millis());
-            let query = rows.bytes(query, |save| rows::name(&save.record).map(str::as_bytes));
-            let query = rows.bytes(query, |save| Some(&save.record.data[..]));
+            let query = rows.pairs(query, |save| Some(save.record.version.as_i64()));
+            let query = rows.pairs(query, |save| Some(save.record.created_at.as_millis()));
+            let query = rows.pairs(query, |save| Some(save.record.expires_at.as_millis()));
+            let query = rows.pairs(query, |save| rows::name(&save.record).map(str::as_bytes));
+            let query = rows.pairs(query, |save| Some(&save.record.data[..]));
             let query = keys(query, saves.iter().map(|save| &save.borrow().key), missing);
-            let query = rows.numbers(query, |save| save.expected.as_i64());
-            let query = rows.numbers(query, |save| save.now.as_millis());
+            let query = rows.pairs(query, |save| Some(save.expected.as_i64()));
+            let query = rows.pairs(query, |save| Some(save.now.as_millis()));
             saved += query.execute(&mut *connection).await?.rows_affected();
         }
         Ok(saved)
@@ -259,10 +265,18 @@ impl Statements {
     }
 }
 
-/// Parts of `items`, each with the position of the width for it among [`WIDTHS`], and how many there are to be filled up to that.
-fn in_widths<T>(items: &[T]) -> impl Iterator<Item = (usize, &[T], usize)> {
-    let at = WIDTHS.iter().position(|width| *width >= items.len()).unwrap_or(WIDTHS.len() - 1);
-    items.chunks(WIDTHS[at]).map(move |part| (at, part, WIDTHS[at] - part.len()))
+/// In the order of their keys, in which all writers lock: two batches that do do not wait for each other in a circle.
+pub(crate) fn sorted<T>(items: &[T], key: impl Fn(&T) -> &StoreKey) -> Vec<&T> {
+    let mut sorted: Vec<&T> = items.iter().collect();
+    sorted.sort_unstable_by_key(|item| *key(item));
+    sorted
+}
+
+/// Parts of `items`, each with the position of the width for it among `widths`, and how many there are to be filled up to that.
+fn in_widths<'i, T>(items: &'i [T], widths: &[usize]) -> impl Iterator<Item = (usize, &'i [T], usize)> {
+    let at = widths.iter().position(|width| *width >= items.len()).unwrap_or(widths.len() - 1);
+    let width = widths[at];
+    items.chunks(width).map(move |part| (at, part, width - part.len()))
 }
 
 /// Binds the keys, and null for those that are not there.
@@ -278,19 +292,15 @@ struct Rows<'a, S> {
     missing: usize,
 }
 
-impl<S: Borrow<Save>> Rows<'_, S> {
-    /// Binds pairs of a key and a number.
-    fn numbers(&self, query: Bound, number: impl Fn(&Save) -> i64) -> Bound {
-        let pair = |query: Bound, save: &Save| query.bind(&save.key.as_bytes()[..]).bind(number(save));
+impl<'a, S: Borrow<Save>> Rows<'a, S> {
+    /// Binds pairs of a key and a value.
+    fn pairs<T>(&self, query: Bound, value: impl Fn(&'a Save) -> Option<T>) -> Bound
+    where
+        T: Encode<'a, MySql> + Type<MySql> + 'a,
+    {
+        let pair = |query: Bound, save: &'a Save| query.bind(&save.key.as_bytes()[..]).bind(value(save));
         let query = self.saves.iter().map(Borrow::borrow).fold(query, pair);
-        (0..self.missing).fold(query, |query, _| query.bind(None::<&[u8]>).bind(None::<i64>))
-    }
-
-    /// Binds pairs of a key and bytes.
-    fn bytes(&self, query: Bound, bytes: impl Fn(&Save) -> Option<&[u8]>) -> Bound {
-        let pair = |query: Bound, save: &Save| query.bind(&save.key.as_bytes()[..]).bind(bytes(save));
-        let query = self.saves.iter().map(Borrow::borrow).fold(query, pair);
-        (0..self.missing).fold(query, |query, _| query.bind(None::<&[u8]>).bind(None::<&[u8]>))
+        (0..self.missing).fold(query, |query, _| query.bind(None::<&[u8]>).bind(None::<T>))
     }
 }
 

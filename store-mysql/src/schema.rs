@@ -102,8 +102,13 @@ type Sql = store_sqlx::Sql<MySql>;
 /// So many keys go into one statement of loads or saves: the next of these, the rest of them null.
 /// A few widths, so that each is prepared once.
 pub(crate) const WIDTHS: [usize; 5] = [4, 16, 32, 64, 128];
+/// Of these the saves need so many, as no batch of them is larger.
+pub(crate) const SAVES: usize = 4;
+/// So many rows go into one statement of creates at most. It has a statement for each number up to that, since a row
+/// that is not there cannot be filled up with null; a server keeps about half a kilobyte for each parameter.
+pub(crate) const CREATES: usize = 32;
 
-/// The statements of one namespace. Those for many keys that are not in `WIDTHS` take rows as JSON, bytes in hexadecimal digits; see [`crate::json`].
+/// The statements of one namespace. Touches, deletes and the purge take many keys as rows of JSON, bytes in hexadecimal digits; see [`crate::json`].
 pub(crate) struct Statements {
     /// key, now: version, created_at, expires_at, principal, data.
     pub(crate) load: Sql,
@@ -113,19 +118,19 @@ pub(crate) struct Statements {
     pub(crate) version: Sql,
     /// key, version, created_at, expires_at, principal, data: refused where the key is.
     pub(crate) insert: Sql,
-    /// The same, for many: all or none.
-    pub(crate) insert_many: Sql,
+    /// The same for two rows, three, and so on up to `CREATES`: all or none.
+    pub(crate) insert_many: Vec<Sql>,
     /// version, created_at, expires_at, principal, data, key, now: changes an expired row.
     pub(crate) replace: Sql,
     /// version, created_at, expires_at, principal, data, key, expected, now: changes a row if it was live in that version.
     pub(crate) save: Sql,
     /// Keys: key, version and expires_at of what is there, which is locked in the order of the keys.
     pub(crate) lock_many: Sql,
-    /// Keys: key, version and expires_at of what is there.
-    pub(crate) find_many: Sql,
+    /// As many keys as `WIDTHS` says: key, version and expires_at of what is there.
+    pub(crate) find_many: [Sql; SAVES],
     /// For as many keys as `WIDTHS` says, a pair of key and value for each column of each row that is set or compared:
     /// version, created_at, expires_at, principal, data; then the keys; then such pairs for expected and now.
-    pub(crate) save_many: [Sql; WIDTHS.len()],
+    pub(crate) save_many: [Sql; SAVES],
     /// expires_at, key, now.
     pub(crate) touch: Sql,
     /// key, now, expires_at, for many.
@@ -163,13 +168,6 @@ fn rows(columns: &[(&str, &str)]) -> String {
 const KEY: (&str, &str) = ("k", "varchar(64)");
 const EXPECTED: (&str, &str) = ("expected", "bigint");
 const NOW: (&str, &str) = ("now", "bigint");
-const RECORD: [(&str, &str); 5] = [
-    ("version", "bigint"),
-    ("created_at", "bigint"),
-    ("expires_at", "bigint"),
-    ("principal", "varchar(510)"),
-    ("data", "longtext"),
-];
 
 /// An update of as many rows as `width` says, each of which has its own values.
 ///
@@ -193,22 +191,21 @@ impl Statements {
         // In this order, whatever the optimizer thinks of small tables: rows are locked in the order in which they are given,
         // and none besides.
         let joined = format!("straight_join {table} t force index (primary) on t.`key` = unhex(i.k)");
-        let load_many = |width: usize| {
+        let read_many = |columns: &str, width: usize| {
             let marks = vec!["?"; width].join(", ");
-            Sql::from(format!("select `key`, {COLUMN_LIST} from {table} where `key` in ({marks})"))
+            Sql::from(format!("select `key`, {columns} from {table} where `key` in ({marks})"))
         };
-        let record = [&[KEY][..], &RECORD].concat();
+        let insert = |rows: usize| {
+            let rows = vec!["(?, ?, ?, ?, ?, ?)"; rows].join(", ");
+            Sql::from(format!("insert into {table} (`key`, {COLUMN_LIST}) values {rows}"))
+        };
+        let saves: [usize; SAVES] = std::array::from_fn(|at| WIDTHS[at]);
         Self {
             load: format!("select {COLUMN_LIST} from {table} where `key` = ? and `expires_at` > ?").into(),
-            load_many: WIDTHS.map(load_many),
+            load_many: WIDTHS.map(|width| read_many(COLUMN_LIST, width)),
             version: format!("select `version` from {table} where `key` = ? and `expires_at` > ?").into(),
-            insert: format!("insert into {table} (`key`, {COLUMN_LIST}) values (?, ?, ?, ?, ?, ?)").into(),
-            insert_many: format!(
-                "insert into {table} (`key`, {COLUMN_LIST}) select unhex(i.k), i.version, i.created_at, i.expires_at, \
-                 unhex(i.principal), unhex(i.data) from {} i",
-                rows(&record)
-            )
-            .into(),
+            insert: insert(1),
+            insert_many: (2..=CREATES).map(insert).collect(),
             replace: format!("update {table} set {ASSIGNED} where `key` = ? and `expires_at` <= ?").into(),
             save: format!("update {table} set {ASSIGNED} where `key` = ? and `version` = ? and `expires_at` > ?").into(),
             // The limit, which is above any batch, keeps the rows a table of their own: MySQL locks no JSON.
@@ -219,12 +216,8 @@ impl Statements {
                 rows(&[KEY])
             )
             .into(),
-            find_many: format!(
-                "select t.`key`, t.`version`, t.`expires_at` from {} i {joined}",
-                rows(&[KEY])
-            )
-            .into(),
-            save_many: WIDTHS.map(|width| save_many(&table, width).into()),
+            find_many: saves.map(|width| read_many("`version`, `expires_at`", width)),
+            save_many: saves.map(|width| save_many(&table, width).into()),
             touch: format!(
                 "update {table} set `expires_at` = greatest(`expires_at`, ?) where `key` = ? and `expires_at` > ?"
             )

@@ -96,7 +96,8 @@ impl<D: Dialect> SqlStore<D> {
             bounds;
         let server = Arc::new(Server { links, dialect, timeout });
         // Few batches at a time are full ones: twice as many of half the size cost both sides more and commit no sooner.
-        // With two of a kind, one forms or is read while another waits for the disk. What cannot become larger need not wait.
+        // Of loads one is read while another forms; a write that waits for the commit before it finds the more company.
+        // What cannot become larger need not wait.
         let limits = Limits::new()
             .in_flight(pool.div_ceil(4))
             .full(pool.div_ceil(2))
@@ -105,7 +106,7 @@ impl<D: Dialect> SqlStore<D> {
             .timeout(timeout);
         let (loads, writes, alone) = (
             limits.clone().items(LOADS),
-            limits.clone().items(if encrypted { TLS_WRITES } else { WRITES }),
+            limits.clone().in_flight(pool.div_ceil(8)).items(if encrypted { TLS_WRITES } else { WRITES }),
             // Each of these is a full batch by itself: two at a time leave connections to the others.
             limits.full(0).items(1),
         );

@@ -11,17 +11,19 @@ pub(crate) type Key = [u8; 32];
 pub(crate) const LIFE: i64 = 24 * 60 * 60 * 1000;
 
 /// Records with a version, and compare-and-set.
-#[async_trait]
 pub(crate) trait Cas: Send + Sync {
-    async fn create(&self, key: &Key, version: i64, data: Vec<u8>) -> Result<()>;
+    /// What it is read into.
+    type Data: AsRef<[u8]> + Send;
+
+    fn create(&self, key: &Key, version: i64, data: Vec<u8>) -> impl Future<Output = Result<()>> + Send;
 
     /// The version and the data, if the session lives.
-    async fn load(&self, key: &Key) -> Result<Option<(i64, Vec<u8>)>>;
+    fn load(&self, key: &Key) -> impl Future<Output = Result<Option<(i64, Self::Data)>>> + Send;
 
     /// Whether `expected` was there and is replaced.
-    async fn save(&self, key: &Key, expected: i64, version: i64, data: Vec<u8>) -> Result<bool>;
+    fn save(&self, key: &Key, expected: i64, version: i64, data: Vec<u8>) -> impl Future<Output = Result<bool>> + Send;
 
-    async fn touch(&self, key: &Key) -> Result<()>;
+    fn touch(&self, key: &Key) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// [`SESSIONS`] sessions.
@@ -47,7 +49,7 @@ impl<C: Cas> Filled<C> {
 
     async fn payload(&self, n: u64) -> Result<(i64, Payload)> {
         let (version, data) = self.cas.load(&self.keys[n as usize]).await?.context("a session went")?;
-        Ok((version, Payload::decode(&data)?))
+        Ok((version, Payload::decode(data.as_ref())?))
     }
 }
 

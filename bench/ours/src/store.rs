@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use async_trait::async_trait;
-use session_core::{Call, Clock, Outcome, Record, Store, StoreKey, SystemClock, Version, hours};
+use session_core::{Bytes, Call, Clock, Outcome, Record, Store, StoreKey, SystemClock, Version, hours};
 
 use crate::cas::{Cas, Key};
 
@@ -20,27 +19,28 @@ fn now() -> Call {
     Call::new(SystemClock.now())
 }
 
-fn record(version: i64, data: Vec<u8>) -> Result<Record> {
-    let now = SystemClock.now();
-    Ok(Record::new(Version::from_i64(version)?, now, now.plus(hours(24)), None, data.into()))
+fn record(Call { now, .. }: &Call, version: i64, data: Vec<u8>) -> Result<Record> {
+    Ok(Record::new(Version::from_i64(version)?, *now, now.plus(hours(24)), None, data.into()))
 }
 
-#[async_trait]
 impl Cas for Ours {
+    type Data = Bytes;
+
     async fn create(&self, key: &Key, version: i64, data: Vec<u8>) -> Result<()> {
-        let created = self.0.create(&now(), &StoreKey::from_bytes(*key), &record(version, data)?).await?;
+        let call = now();
+        let created = self.0.create(&call, &StoreKey::from_bytes(*key), &record(&call, version, data)?).await?;
         ensure!(created == Outcome::Done, "a fresh key was taken");
         Ok(())
     }
 
-    async fn load(&self, key: &Key) -> Result<Option<(i64, Vec<u8>)>> {
+    async fn load(&self, key: &Key) -> Result<Option<(i64, Bytes)>> {
         let loaded = self.0.load(&now(), &StoreKey::from_bytes(*key)).await?;
-        Ok(loaded.map(|record| (record.version.as_i64(), record.data.into())))
+        Ok(loaded.map(|record| (record.version.as_i64(), record.data)))
     }
 
     async fn save(&self, key: &Key, expected: i64, version: i64, data: Vec<u8>) -> Result<bool> {
-        let (key, expected) = (StoreKey::from_bytes(*key), Version::from_i64(expected)?);
-        let saved = self.0.save(&now(), &key, expected, &record(version, data)?).await?;
+        let (call, key, expected) = (now(), StoreKey::from_bytes(*key), Version::from_i64(expected)?);
+        let saved = self.0.save(&call, &key, expected, &record(&call, version, data)?).await?;
         ensure!(saved != Outcome::Missing, "a session went");
         Ok(saved == Outcome::Done)
     }

@@ -21,7 +21,9 @@ impl Payload {
 
     /// As JSON, which is what this project's sessions are stored as.
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a number and a text")
+        let mut data = Vec::with_capacity(self.filler.len() + 64);
+        serde_json::to_writer(&mut data, self).expect("a number and a text");
+        data
     }
 
     /// From JSON.

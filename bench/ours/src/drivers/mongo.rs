@@ -1,5 +1,4 @@
 use anyhow::{Context, Result, ensure};
-use async_trait::async_trait;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, DateTime, Document, doc};
 use mongodb::options::{ReadConcern, WriteConcern};
@@ -34,8 +33,9 @@ fn after(milliseconds: i64) -> DateTime {
     DateTime::from_millis(now() + milliseconds)
 }
 
-#[async_trait]
 impl Cas for Driver {
+    type Data = Vec<u8>;
+
     async fn create(&self, key: &Key, version: i64, data: Vec<u8>) -> Result<()> {
         let session = doc! { "_id": id(key), "version": version, "expires_at": after(LIFE), "data": binary(data) };
         self.0.insert_one(session).await?;

@@ -1,5 +1,4 @@
 use anyhow::{Result, ensure};
-use async_trait::async_trait;
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
 
 use super::{CONNECTIONS, now};
@@ -18,8 +17,9 @@ impl Driver {
     }
 }
 
-#[async_trait]
 impl Cas for Driver {
+    type Data = Vec<u8>;
+
     async fn create(&self, key: &Key, version: i64, data: Vec<u8>) -> Result<()> {
         let query = sqlx::query("insert into bare (`key`, version, expires_at, data) values (?, ?, ?, ?)");
         query.bind(&key[..]).bind(version).bind(now() + LIFE).bind(data).execute(&self.0).await?;

@@ -1,5 +1,4 @@
 use anyhow::{Result, ensure};
-use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::{Script, cmd};
 
@@ -30,8 +29,9 @@ fn value(version: i64, data: &[u8]) -> Vec<u8> {
     [&version.to_be_bytes(), data].concat()
 }
 
-#[async_trait]
 impl Cas for Driver {
+    type Data = Vec<u8>;
+
     async fn create(&self, key: &Key, version: i64, data: Vec<u8>) -> Result<()> {
         let mut set = cmd("SET");
         set.arg(name(key)).arg(value(version, &data)).arg("NX").arg("PXAT").arg(now() + LIFE);

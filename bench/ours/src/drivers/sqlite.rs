@@ -4,7 +4,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
-use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::now;
@@ -36,8 +35,9 @@ impl Driver {
     }
 }
 
-#[async_trait]
 impl Cas for Driver {
+    type Data = Vec<u8>;
+
     async fn create(&self, key: &Key, version: i64, data: Vec<u8>) -> Result<()> {
         let key = *key;
         self.on(move |connection| {
