@@ -19,18 +19,19 @@ impl Session {
     /// Sends a write, and after a lost answer finds out what became of it.
     ///
     /// The doubt is noted before the write is sent, so that dropping this future loses nothing either.
-    pub(super) async fn send(&self, doubt: InDoubt) -> Result<Sent> {
+    pub(super) async fn send(&self, doubt: &InDoubt) -> Result<Sent> {
         self.state().in_doubt = Some(doubt.clone());
-        match self.write(&doubt).await {
+        match self.write(doubt).await {
             Ok(outcome) => {
-                self.certain(&doubt);
+                self.certain(doubt);
                 Ok(Sent::Answered(outcome))
             }
             Err(error) if is_definite(&error) => {
-                self.certain(&doubt);
+                self.certain(doubt);
                 Err(error)
             }
-            Err(error) => self.find_out(&doubt, error).await,
+            // Boxed, here and where else it is seldom: the future of every commit would be larger for it, past what an allocator has at hand.
+            Err(error) => Box::pin(self.find_out(doubt, error)).await,
         }
     }
 
@@ -84,7 +85,7 @@ impl Session {
     pub(super) async fn settle_doubt(&self) -> Result<()> {
         let Some(doubt) = self.state().in_doubt.clone() else { return Ok(()) };
         let lost = Error::fixed(ErrorKind::Unavailable, "an earlier write is still without an answer");
-        if let Sent::Answered(Outcome::Done) = self.find_out(&doubt, lost).await? {
+        if let Sent::Answered(Outcome::Done) = Box::pin(self.find_out(&doubt, lost)).await? {
             let rotated = doubt.expected.is_none() || doubt.key != doubt.after.anchor.key;
             self.state().orphans.retain(|key| *key != doubt.after.anchor.key);
             self.settled(doubt.after, rotated);

@@ -83,7 +83,7 @@ impl Session {
         let Some(work) = self.work()? else { return Ok(()) };
         match &work.anchor {
             None => self.create(&work, work.content.clone()).await,
-            Some(anchor) if work.rotate => self.move_on(&work, anchor).await,
+            Some(anchor) if work.rotate => Box::pin(self.move_on(&work, anchor)).await,
             Some(anchor) => self.save_over(&work, anchor).await,
         }
     }
@@ -141,9 +141,10 @@ impl Session {
         // what somebody has revoked meanwhile.
         for _ in 0..2 {
             let (key, record, after) = self.newborn(work, &content)?;
-            match self.send(InDoubt { key, expected: None, record, after: after.clone() }).await? {
+            let doubt = InDoubt { key, expected: None, record, after };
+            match self.send(&doubt).await? {
                 Sent::Answered(Outcome::Done) => {
-                    self.settled(after, true);
+                    self.settled(doubt.after, true);
                     return Ok(());
                 }
                 Sent::Answered(_) => {}
@@ -181,7 +182,7 @@ impl Session {
             }
             let mut joined = false;
             if turn.is_none() {
-                match self.queue(work, anchor, true).await? {
+                match Box::pin(self.queue(work, anchor, true)).await? {
                     Queued::Stored => return Ok(()),
                     Queued::Turn(ours) => turn = Some(ours),
                     Queued::Nobody => {}
@@ -208,16 +209,17 @@ impl Session {
             Some(joint) => joint,
             None => (self.shared.manager.record(&target.content)?, Aboard::default()),
         };
+        let key = anchor.key;
         let anchor = Anchor { version: record.version, expires_at: record.expires_at, ..anchor.clone() };
-        let after = work.after(anchor.clone(), target.content.clone());
-        let doubt = InDoubt { key: anchor.key, expected: Some(target.over), record, after: after.clone() };
-        match self.send(doubt).await {
+        let after = work.after(anchor, target.content.clone());
+        let doubt = InDoubt { key, expected: Some(target.over), record, after };
+        match self.send(&doubt).await {
             Ok(Sent::Answered(outcome)) => {
                 if outcome == Outcome::Done {
                     if let Some(turn) = turn {
-                        turn.stored(anchor.version, &target.content);
+                        turn.stored(doubt.record.version, &target.content);
                     }
-                    self.settled(after, false);
+                    self.settled(doubt.after, false);
                 }
                 aboard.tell(outcome);
                 Ok(outcome)
@@ -324,15 +326,15 @@ impl Session {
             let new = after.anchor.key;
             let now = manager.now();
             let record = tombstone(Some(&new), target.content.created_at, now.plus(TOMBSTONE_LIFE));
-            let doubt = InDoubt { key: old.key, expected: Some(target.over), record, after: after.clone() };
-            let outcome = match self.send(doubt).await {
+            let doubt = InDoubt { key: old.key, expected: Some(target.over), record, after };
+            let outcome = match self.send(&doubt).await {
                 Ok(Sent::Answered(outcome)) => outcome,
                 // Should the tombstone stand, the new record is the session; the next commit finds out.
                 Ok(Sent::Lost(error)) | Err(error) => return Err(error),
             };
             if outcome == Outcome::Done {
                 self.state().orphans.retain(|key| *key != new);
-                self.settled(after, true);
+                self.settled(doubt.after, true);
                 return Ok(());
             }
             self.remove_orphans().await;

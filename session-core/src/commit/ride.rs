@@ -161,7 +161,7 @@ impl Session {
             Told::Unknown => {
                 let lost = Error::fixed(ErrorKind::Unavailable, "a write that this one was part of has no answer");
                 let Some(doubt) = self.state().in_doubt.clone() else { return Err(lost) };
-                let sent = self.find_out(&doubt, lost).await?;
+                let sent = Box::pin(self.find_out(&doubt, lost)).await?;
                 (doubt, sent)
             }
         };
