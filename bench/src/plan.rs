@@ -23,7 +23,7 @@ pub(crate) struct Plan {
 pub(crate) fn subjects_of(kind: Kind) -> Vec<String> {
     let who: &[&str] = match kind {
         Kind::Memory => &["ours/memory", "tower-sessions/memory", "tower-sessions/moka"],
-        Kind::Dynamo => &["ours/dynamo"],
+        Kind::Dynamo => &["ours/dynamo", "driver/dynamo"],
         _ => &["ours/", "tower-sessions/", "driver/"],
     };
     who.iter().map(|who| if who.ends_with('/') { format!("{who}{}", kind.name()) } else { (*who).into() }).collect()

@@ -105,7 +105,7 @@ pub(crate) const WIDTHS: [usize; 5] = [4, 16, 32, 64, 128];
 /// Of these the saves need so many, as no batch of them is larger.
 pub(crate) const SAVES: usize = 4;
 /// So many rows go into one statement of creates at most. It has a statement for each number up to that, since a row
-/// that is not there cannot be filled up with null; a server keeps about half a kilobyte for each parameter.
+/// that is not there cannot be filled up with null; the server keeps each statement for each connection.
 pub(crate) const CREATES: usize = 32;
 
 /// The statements of one namespace. Touches, deletes and the purge take many keys as rows of JSON, bytes in hexadecimal digits; see [`crate::json`].
@@ -191,9 +191,9 @@ impl Statements {
         // In this order, whatever the optimizer thinks of small tables: rows are locked in the order in which they are given,
         // and none besides.
         let joined = format!("straight_join {table} t force index (primary) on t.`key` = unhex(i.k)");
-        let read_many = |columns: &str, width: usize| {
+        let read_many = |columns: &str, how: &str, width: usize| {
             let marks = vec!["?"; width].join(", ");
-            Sql::from(format!("select `key`, {columns} from {table} where `key` in ({marks})"))
+            Sql::from(format!("select `key`, {columns} from {table} {how} where `key` in ({marks})"))
         };
         let insert = |rows: usize| {
             let rows = vec!["(?, ?, ?, ?, ?, ?)"; rows].join(", ");
@@ -202,7 +202,7 @@ impl Statements {
         let saves: [usize; SAVES] = std::array::from_fn(|at| WIDTHS[at]);
         Self {
             load: format!("select {COLUMN_LIST} from {table} where `key` = ? and `expires_at` > ?").into(),
-            load_many: WIDTHS.map(|width| read_many(COLUMN_LIST, width)),
+            load_many: WIDTHS.map(|width| read_many(COLUMN_LIST, "", width)),
             version: format!("select `version` from {table} where `key` = ? and `expires_at` > ?").into(),
             insert: insert(1),
             insert_many: (2..=CREATES).map(insert).collect(),
@@ -216,7 +216,8 @@ impl Statements {
                 rows(&[KEY])
             )
             .into(),
-            find_many: saves.map(|width| read_many("`version`, `expires_at`", width)),
+            // In a transaction, where SERIALIZABLE makes a lock of each row that is read.
+            find_many: saves.map(|width| read_many("`version`, `expires_at`", "force index (primary)", width)),
             save_many: saves.map(|width| save_many(&table, width).into()),
             touch: format!(
                 "update {table} set `expires_at` = greatest(`expires_at`, ?) where `key` = ? and `expires_at` > ?"

@@ -20,7 +20,7 @@ struct OursAndDrivers;
 #[async_trait]
 impl Contestant for OursAndDrivers {
     async fn open(&self, name: &str, url: &str, size: usize) -> Result<Arc<dyn Subject>> {
-        use drivers::{mongo, mysql, postgres, redis, sqlite};
+        use drivers::{dynamo, mongo, mysql, postgres, redis, sqlite};
         Ok(match name.split_once('/') {
             Some(("ours", _)) => Arc::new(session::OurSessions::open(url, size).await?),
             Some(("driver", "sqlite")) => Arc::new(Filled::new(sqlite::Driver::open(url)?, size).await?),
@@ -29,6 +29,7 @@ impl Contestant for OursAndDrivers {
                 Arc::new(Filled::new(mysql::Driver::open(url).await?, size).await?)
             }
             Some(("driver", "redis" | "valkey")) => Arc::new(Filled::new(redis::Driver::open(url).await?, size).await?),
+            Some(("driver", "dynamo")) => Arc::new(Filled::new(dynamo::Driver::open(url).await?, size).await?),
             Some(("driver", "mongo")) => Arc::new(Filled::new(mongo::Driver::open(url).await?, size).await?),
             _ => bail!("nobody is called {name}"),
         })

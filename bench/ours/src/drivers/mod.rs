@@ -1,6 +1,7 @@
 //! The bare drivers, doing the least that keeps the promise: one statement to load a live session, one to replace the
 //! version that was loaded. As many connections as this project's store has.
 
+pub(crate) mod dynamo;
 pub(crate) mod mongo;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
