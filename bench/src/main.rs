@@ -11,7 +11,7 @@ mod results;
 mod run;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Parser;
@@ -57,9 +57,9 @@ struct Arguments {
     /// Prints the tables as they stand in docs/performance.md.
     #[arg(long)]
     markdown: bool,
-    /// Folder for results.json and the plots.
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
-    out: PathBuf,
+    /// Folder for results.json and the plots: `results` unless said otherwise, and for a short run `target/check`.
+    #[arg(long)]
+    out: Option<PathBuf>,
 }
 
 fn work_of_name(name: &str) -> Result<Work, String> {
@@ -68,6 +68,12 @@ fn work_of_name(name: &str) -> Result<Work, String> {
 }
 
 impl Arguments {
+    /// A short run is not to take the place of the results that are published.
+    fn out(&self) -> PathBuf {
+        let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join(if self.check { "target/check" } else { "results" });
+        self.out.clone().unwrap_or_else(usual)
+    }
+
     fn plan(&self) -> Plan {
         let mut plan = Plan {
             stores: self.stores.clone(),
@@ -77,7 +83,7 @@ impl Arguments {
             seconds: self.seconds,
             rounds: self.rounds.max(1),
             http: !self.no_http && !self.check,
-            out: self.out.clone(),
+            out: self.out(),
         };
         if self.check {
             plan.work = vec![Work::Load, Work::LoadSave];
@@ -95,7 +101,7 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let plan = arguments.plan();
     let results = if arguments.redraw {
-        Results::read(&arguments.out)?
+        Results::read(&plan.out)?
     } else {
         eprintln!("building …");
         let programs = contestant::build(arguments.allocations).await?;
@@ -110,8 +116,8 @@ async fn main() -> Result<()> {
         }
     }
     if !arguments.check {
-        plot::plots(&results, &arguments.out)?;
+        plot::plots(&results, &plan.out)?;
     }
-    eprintln!("results: {}", arguments.out.display());
+    eprintln!("results: {}", plan.out.display());
     Ok(())
 }
