@@ -63,11 +63,12 @@ impl Alone for Save {
     async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
         let Self { now, key, expected, record } = self;
         let condition = Condition::live(*now).version(*expected);
-        let same_hands = match &record.principal {
-            None => condition.clone().nobodys(),
-            Some(principal) => condition.clone().of(principal).entered_until(record.expires_at),
+        let (what, same_hands) = match &record.principal {
+            // Nothing of what is there stays, and to put an item takes DynamoDB Local two thirds of the time of an update.
+            None => (What::Put(record, None), condition.clone().nobodys()),
+            Some(principal) => (What::Save(record), condition.clone().of(principal).entered_until(record.expires_at)),
         };
-        let write = Write { key, what: What::Save(record), condition: same_hands, entries: Vec::new(), tell: true };
+        let write = Write { key, what, condition: same_hands, entries: Vec::new(), tell: true };
         let mut stored = match told(self, server.write(until, &write).await?)? {
             Ok(outcome) => return Ok(outcome),
             Err(stored) => stored,

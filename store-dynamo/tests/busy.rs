@@ -177,7 +177,7 @@ async fn a_write_whose_fate_is_unknown_is_not_sent_again_and_a_read_is() {
     let store = fake.store("").await;
     let session = record(None);
     assert_eq!(store.create(&now(), &key(1), &session).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    let save = store.save(&now(), &key(1), session.version, &record(None)).await;
+    let save = store.save(&now(), &key(1), session.version, &record(Some("ann"))).await;
     assert_eq!(save.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(store.delete(&now(), &key(1), None).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(store.load(&now(), &key(1)).await.unwrap(), None);
