@@ -133,6 +133,23 @@ fn record(principal: Option<&str>) -> Record {
 }
 
 #[tokio::test]
+async fn in_the_usual_case_each_call_is_one_request_and_the_cheapest_that_will_do() {
+    let fake = Fake::start(|_, _, _| done()).await;
+    let store = fake.store("").await;
+    let (nobodys, anns) = (record(None), record(Some("ann")));
+    for session in [&nobodys, &anns] {
+        assert_eq!(store.create(&now(), &key(1), session).await.unwrap(), Outcome::Done);
+        assert_eq!(store.load(&now(), &key(1)).await.unwrap(), None);
+        assert_eq!(store.save(&now(), &key(1), Version::random(), session).await.unwrap(), Outcome::Done);
+    }
+    assert_eq!(store.touch(&now(), &key(1), SystemClock.now()).await.unwrap(), Outcome::Done);
+    assert_eq!(store.delete(&now(), &key(1), None).await.unwrap(), Outcome::Done);
+    let without = ["PutItem", "GetItem", "PutItem"];
+    let with = ["TransactWriteItems", "GetItem", "UpdateItem"];
+    assert_eq!(fake.asked(), [&without[..], &with, &["UpdateItem", "DeleteItem"]].concat());
+}
+
+#[tokio::test]
 async fn what_is_throttled_is_sent_again_until_it_is_done() {
     for code in ["ProvisionedThroughputExceededException", "ThrottlingException", "TransactionConflictException"] {
         let fake = Fake::start(move |_, before, _| if before < 3 { error(code) } else { done() }).await;

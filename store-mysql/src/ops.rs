@@ -45,9 +45,8 @@ impl Dialect for Statements {
         }
         // All of a part, or none where a key is there already: then each comes alone, and finds itself where it is stored.
         for part in sorted(items, |item| &item.key).chunks(CREATES) {
-            let insert = if let [_] = part { &self.insert } else { &self.insert_many[part.len() - 2] };
             let row = |query: Bound, item: &&Create| bind(query.bind(&item.key.as_bytes()[..]), &item.record);
-            part.iter().fold(insert.query(), row).execute(&mut *connection).await?;
+            part.iter().fold(self.insert[part.len() - 1].query(), row).execute(&mut *connection).await?;
         }
         Ok(items.iter().map(|_| Ok(Outcome::Done)).collect())
     }
@@ -123,7 +122,7 @@ impl Statements {
     async fn create_one(&self, item: &Create, connection: &mut MySqlConnection) -> sqlx::Result<Result<Outcome>> {
         let Create { now, key, record } = item;
         loop {
-            let query = bind(self.insert.query().bind(&key.as_bytes()[..]), record);
+            let query = bind(self.insert[0].query().bind(&key.as_bytes()[..]), record);
             match query.execute(&mut *connection).await {
                 Ok(_) => return Ok(Ok(Outcome::Done)),
                 Err(error) if error::number(&error) == Some(DUPLICATE) => {}

@@ -116,10 +116,8 @@ pub(crate) struct Statements {
     pub(crate) load_many: [Sql; WIDTHS.len()],
     /// key, now: version.
     pub(crate) version: Sql,
-    /// key, version, created_at, expires_at, principal, data: refused where the key is.
-    pub(crate) insert: Sql,
-    /// The same for two rows, three, and so on up to `CREATES`: all or none.
-    pub(crate) insert_many: Vec<Sql>,
+    /// key, version, created_at, expires_at, principal, data, of one row, of two, and so on: all, or none where one of the keys is.
+    pub(crate) insert: [Sql; CREATES],
     /// version, created_at, expires_at, principal, data, key, now: changes an expired row.
     pub(crate) replace: Sql,
     /// version, created_at, expires_at, principal, data, key, expected, now: changes a row if it was live in that version.
@@ -191,10 +189,11 @@ impl Statements {
         // In this order, whatever the optimizer thinks of small tables: rows are locked in the order in which they are given,
         // and none besides.
         let joined = format!("straight_join {table} t force index (primary) on t.`key` = unhex(i.k)");
-        let read_many = |columns: &str, how: &str, width: usize| {
+        let read_many = |from: &str, columns: &str, width: usize| {
             let marks = vec!["?"; width].join(", ");
-            Sql::from(format!("select `key`, {columns} from {table} {how} where `key` in ({marks})"))
+            Sql::from(format!("select `key`, {columns} from {from} where `key` in ({marks})"))
         };
+        let by_key = format!("{table} force index (primary)");
         let insert = |rows: usize| {
             let rows = vec!["(?, ?, ?, ?, ?, ?)"; rows].join(", ");
             Sql::from(format!("insert into {table} (`key`, {COLUMN_LIST}) values {rows}"))
@@ -202,10 +201,9 @@ impl Statements {
         let saves: [usize; SAVES] = std::array::from_fn(|at| WIDTHS[at]);
         Self {
             load: format!("select {COLUMN_LIST} from {table} where `key` = ? and `expires_at` > ?").into(),
-            load_many: WIDTHS.map(|width| read_many(COLUMN_LIST, "", width)),
+            load_many: WIDTHS.map(|width| read_many(&table, COLUMN_LIST, width)),
             version: format!("select `version` from {table} where `key` = ? and `expires_at` > ?").into(),
-            insert: insert(1),
-            insert_many: (2..=CREATES).map(insert).collect(),
+            insert: std::array::from_fn(|at| insert(at + 1)),
             replace: format!("update {table} set {ASSIGNED} where `key` = ? and `expires_at` <= ?").into(),
             save: format!("update {table} set {ASSIGNED} where `key` = ? and `version` = ? and `expires_at` > ?").into(),
             // The limit, which is above any batch, keeps the rows a table of their own: MySQL locks no JSON.
@@ -217,7 +215,7 @@ impl Statements {
             )
             .into(),
             // In a transaction, where SERIALIZABLE makes a lock of each row that is read.
-            find_many: saves.map(|width| read_many("`version`, `expires_at`", "force index (primary)", width)),
+            find_many: saves.map(|width| read_many(&by_key, "`version`, `expires_at`", width)),
             save_many: saves.map(|width| save_many(&table, width).into()),
             touch: format!(
                 "update {table} set `expires_at` = greatest(`expires_at`, ?) where `key` = ? and `expires_at` > ?"

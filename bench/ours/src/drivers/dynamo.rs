@@ -1,6 +1,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -11,7 +12,6 @@ use super::now;
 use crate::cas::{Cas, Key, LIFE};
 
 const TABLE: &str = "bare";
-const AS_LOADED: &str = "version = :expected and expires_at > :now";
 
 pub(crate) struct Driver(Client);
 
@@ -42,6 +42,13 @@ impl Driver {
         }
         Ok(Self(client))
     }
+
+    /// A whole item, still without a condition.
+    fn put(&self, key: &Key, version: i64, data: Vec<u8>) -> PutItemFluentBuilder {
+        let put = self.0.put_item().table_name(TABLE).item("id", binary(key.to_vec()));
+        let put = put.item("version", number(version)).item("expires_at", number(now() + LIFE));
+        put.item("data", binary(data))
+    }
 }
 
 fn binary(bytes: Vec<u8>) -> AttributeValue {
@@ -56,9 +63,7 @@ impl Cas for Driver {
     type Data = Vec<u8>;
 
     async fn create(&self, key: &Key, version: i64, data: Vec<u8>) -> Result<()> {
-        let put = self.0.put_item().table_name(TABLE).item("id", binary(key.to_vec()));
-        let put = put.item("version", number(version)).item("expires_at", number(now() + LIFE));
-        put.item("data", binary(data)).condition_expression("attribute_not_exists(id)").send().await?;
+        self.put(key, version, data).condition_expression("attribute_not_exists(id)").send().await?;
         Ok(())
     }
 
@@ -75,9 +80,7 @@ impl Cas for Driver {
     }
 
     async fn save(&self, key: &Key, expected: i64, version: i64, data: Vec<u8>) -> Result<bool> {
-        let put = self.0.put_item().table_name(TABLE).item("id", binary(key.to_vec()));
-        let put = put.item("version", number(version)).item("expires_at", number(now() + LIFE));
-        let put = put.item("data", binary(data)).condition_expression(AS_LOADED);
+        let put = self.put(key, version, data).condition_expression("version = :expected and expires_at > :now");
         let put = put.expression_attribute_values(":expected", number(expected));
         match put.expression_attribute_values(":now", number(now())).send().await {
             Ok(_) => Ok(true),
