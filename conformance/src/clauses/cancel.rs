@@ -1,4 +1,5 @@
-//! Futures that are dropped before they are ready, as a client that hangs up drops a request's.
+//! Futures that are dropped before they are ready, as a client that hangs up drops a request's,
+//! and such as their caller keeps and does not poll.
 
 use std::future::Future;
 use std::pin::pin;
@@ -32,12 +33,18 @@ pub(super) const CLAUSES: &[Clause] = &[
         burst,
         "When half of a burst is dropped the others get their answers, and as many calls at once as before still work."
     ),
+    clause!(
+        "cancel.stalled",
+        [],
+        stalled,
+        "A load and a save that their caller has begun and does not go on with hold up nobody else, and are answered when it does."
+    ),
 ];
 
 /// More await points than any store's future has of its own.
 const MOST_POLLS: usize = 40;
 
-/// Polls the future so many times and drops it: its answer if it was ready by then.
+/// Polls the future, or what it is a pointer to, so many times and drops it: its answer if it was ready by then.
 async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut polled = 0;
@@ -54,6 +61,14 @@ async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> 
         }
     })
     .await
+}
+
+/// The answer that there was already, or that the rest of the call gives.
+async fn answer<F: Future>(early: Option<F::Output>, rest: F) -> F::Output {
+    match early {
+        Some(answer) => answer,
+        None => rest.await,
+    }
 }
 
 async fn save(cx: Context) -> Verdict {
@@ -163,22 +178,64 @@ async fn burst(cx: Context) -> Verdict {
     capacity(&cx, [&a, &b], "after bursts that were half dropped").await
 }
 
+async fn stalled(cx: Context) -> Verdict {
+    let (a, b) = cx.pair().await?;
+    let mut whole = 0;
+    for polls in 1..MOST_POLLS {
+        let (key, first) = (key(), cx.record());
+        is(a.create(&cx.call(), &key, &first).await, Done, "creating a record")?;
+        let second = next(&first);
+        let call = cx.call();
+        let mut load = a.load(&call, &key);
+        let mut save = a.save(&call, &key, first.version, &second);
+        let begun = async { (dropped_after(polls, &mut load).await, dropped_after(polls, &mut save).await) };
+        let (loaded, saved) = within(cx.patience(), "a load and a save that are begun", begun).await?;
+        let ready = loaded.is_some() && saved.is_some();
+
+        let when = format!("while a load and a save of one session stand still at their await point {polls}");
+        let others = async {
+            for store in [&a, &b] {
+                old_or_new(&cx, store, &key, [&first, &second], &when).await?;
+                life(&cx, store).await.map_err(|failure| Failure::new(format!("{when}: {failure}")))?;
+            }
+            Ok(())
+        };
+        within(cx.patience(), format!("the calls of others {when}"), others).await??;
+
+        let late = format!("that stood still at its await point {polls}");
+        let ends = async { (answer(loaded, load).await, answer(saved, save).await) };
+        let (loaded, saved) = within(cx.patience(), format!("a call {late}"), ends).await?;
+        let seen = ok(loaded, format!("a load {late}"))?;
+        ensure!(seen.is_some_and(|seen| seen == first || seen == second), "a load {late} shows neither record");
+        is(saved, Done, format!("a save {late}"))?;
+        shows(&*b, &cx.call(), &key, Some(&second), format!("after a save {late}")).await?;
+        whole += u32::from(ready);
+        if whole == 3 {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// As many calls at once as ever work still: nothing that the dropped ones held is lost.
 async fn capacity(cx: &Context, stores: [&Shared; 2], when: &str) -> Verdict {
     let calls = (0..128).map(|n| {
-        let (store, call, key) = (stores[n % 2].clone(), cx.call(), key());
-        let record = cx.record();
-        async move {
-            is(store.create(&call, &key, &record).await, Done, "create")?;
-            let newer = next(&record);
-            is(store.save(&call, &key, record.version, &newer).await, Done, "save")?;
-            shows(&*store, &call, &key, Some(&newer), "load").await?;
-            is(store.delete(&call, &key, Some(newer.version)).await, Done, "delete")
-        }
+        let (cx, store) = (cx.clone(), stores[n % 2].clone());
+        async move { life(&cx, &store).await }
     });
     let what = format!("128 tasks at once {when}");
     for ended in within(4 * cx.patience(), &what, at_once(calls)).await? {
         ended.map_err(|failure| Failure::new(format!("one of {what}: {failure}")))?;
     }
     Ok(())
+}
+
+/// A session from its creation to its end.
+async fn life(cx: &Context, store: &Shared) -> Verdict {
+    let (call, key, record) = (cx.call(), key(), cx.record());
+    is(store.create(&call, &key, &record).await, Done, "create")?;
+    let newer = next(&record);
+    is(store.save(&call, &key, record.version, &newer).await, Done, "save")?;
+    shows(&**store, &call, &key, Some(&newer), "load").await?;
+    is(store.delete(&call, &key, Some(newer.version)).await, Done, "delete")
 }

@@ -99,10 +99,11 @@ fn honest(name: String, subject: Subject) -> Trial {
 
 /// Clauses that race operations: whether they meet a bug that is not about races is up to the scheduler.
 /// A mutant that is listed with one fails it always; one that is not listed may fail it.
-const RACES: [&str; 14] = [
+const RACES: [&str; 15] = [
     "cancel.burst",
     "cancel.load",
     "cancel.save",
+    "cancel.stalled",
     "create.race",
     "delete.beats-writers",
     "history.cuts",

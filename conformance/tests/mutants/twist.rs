@@ -42,6 +42,7 @@ pub(crate) struct Instance {
     pub(crate) world: Arc<World>,
     pub(crate) memo: Mutex<Memo>,
     pub(crate) permits: tokio::sync::Semaphore,
+    pub(crate) turn: tokio::sync::Mutex<()>,
     flavour: Flavour,
     twist: Arc<dyn Twist>,
 }
@@ -272,6 +273,7 @@ impl Harness for Bench {
             world,
             memo: Mutex::default(),
             permits,
+            turn: tokio::sync::Mutex::new(()),
             flavour: self.flavour,
             twist: Arc::clone(&self.twist),
         }))

@@ -1,4 +1,4 @@
-//! Bursts and dropped futures.
+//! Bursts, and futures that are dropped or left alone.
 
 use session_core::Outcome::{Done, Missing};
 use session_core::{Error, ErrorKind, Outcome, Record, Result, StoreKey, Timestamp, Version, async_trait};
@@ -44,7 +44,13 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "a burst dies with its leader",
             "when the save that leads a batch is dropped the others hang",
             DiesWithLeader,
-            ["cancel.burst", "cancel.save"]
+            ["cancel.burst", "cancel.save", "cancel.stalled"]
+        ),
+        mutant!(
+            "one at a time",
+            "a save takes its turn with its first poll and ends it with its last",
+            OneAtATime,
+            ["cancel.stalled"]
         ),
     ]
 }
@@ -139,6 +145,25 @@ impl Twist for LeakingSave {
     ) -> Result<Outcome> {
         fits(record)?;
         with_permit(at, || at.world.rows().save(now, key, from, record)).await
+    }
+}
+
+struct OneAtATime;
+
+#[async_trait]
+impl Twist for OneAtATime {
+    async fn save(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        record: &Record,
+    ) -> Result<Outcome> {
+        fits(record)?;
+        let _turn = at.turn.lock().await;
+        a_little().await;
+        Ok(at.world.rows().save(now, key, from, record))
     }
 }
 
