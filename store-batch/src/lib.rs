@@ -5,6 +5,7 @@ use std::time::Duration;
 use session_core::{Result, StoreKey};
 
 pub mod calls;
+mod carried;
 mod queue;
 mod tasks;
 mod threads;
@@ -60,6 +61,7 @@ pub struct Limits {
     queue: usize,
     timeout: Duration,
     rest: Duration,
+    carried: bool,
 }
 
 impl Limits {
@@ -73,6 +75,7 @@ impl Limits {
             queue: 16_384,
             timeout: Duration::from_secs(5),
             rest: Duration::from_micros(50),
+            carried: false,
         }
     }
 
@@ -121,6 +124,17 @@ impl Limits {
     /// Meanwhile it gives its core to whoever wants it. A [`Batcher`] has no use for this.
     pub const fn rest(mut self, rest: Duration) -> Self {
         self.rest = rest;
+        self
+    }
+
+    /// Whether the caller's own task carries out a call while there is no other, instead of a task spawned for it. Default: no.
+    ///
+    /// That spares two changes of task, of which one wakes a second thread where several requests follow each other.
+    /// When another call comes, or the caller drops its future, the round trip goes to a task of its own, so it always ends and is never dropped half-way.
+    /// Until then a caller that does not poll its future keeps what the round trip has in hands.
+    /// So this is for drivers with which nobody else needs that: neither a lock nor the last connection. [`Workers`] have no use for it.
+    pub const fn carried(mut self, carried: bool) -> Self {
+        self.carried = carried;
         self
     }
 }

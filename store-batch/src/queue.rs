@@ -1,12 +1,17 @@
 //! The calls that wait, and the batches made of them. Shared by both drivers.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use session_core::{Error, ErrorKind, Result};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time;
 
+use crate::carried::{Carried, Carrier};
 use crate::{Answers, Item, Limits};
 
 const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
@@ -43,6 +48,8 @@ pub(crate) struct State<I: Item> {
     pub(crate) looking: bool,
     /// Whether the last batch was of several.
     pub(crate) in_company: bool,
+    /// The work that a caller last carried itself. It may long be done.
+    pub(crate) carried: Option<Arc<Carried>>,
     pub(crate) closed: bool,
 }
 
@@ -84,6 +91,7 @@ impl<I: Item> Queue<I> {
             idle: 0,
             looking: false,
             in_company: false,
+            carried: None,
             closed: false,
         };
         let room = Semaphore::new(limits.queue.min(Semaphore::MAX_PERMITS));
@@ -95,20 +103,35 @@ impl<I: Item> Queue<I> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues `item`, calls `started` to see to it that somebody works, and waits for the answer: all within the time-out.
-    pub(crate) async fn call(&self, item: I, started: impl FnOnce(MutexGuard<'_, State<I>>)) -> Result<I::Output> {
+    /// Queues `item`, calls `started` to see to it that somebody works, if need be this call itself,
+    /// and waits for the answer: all within the time-out.
+    pub(crate) async fn call<S>(&self, item: I, started: S) -> Result<I::Output>
+    where
+        S: FnOnce(MutexGuard<'_, State<I>>) -> Option<Carrier>,
+    {
         self.within_time(async {
             match self.room.acquire().await {
                 Ok(permit) => permit.forget(), // given back by `take`
                 Err(_) => return Err(STOPPED),
             }
-            let answer = {
+            let (carrier, mut answer) = {
                 let mut state = self.lock();
                 let answer = state.push(item);
-                started(state);
-                answer
+                (started(state), answer)
             };
-            answer.await.unwrap_or(Err(STOPPED))
+            let Some(carrier) = carrier else { return answer.await.unwrap_or(Err(STOPPED)) };
+            poll_fn(|cx| {
+                if !carrier.poll(cx) {
+                    return Pin::new(&mut answer).poll(cx).map(|answer| answer.unwrap_or(Err(STOPPED)));
+                }
+                // Not polled: the work done here would wake the task that does it.
+                match answer.try_recv() {
+                    Ok(answer) => Poll::Ready(answer),
+                    Err(TryRecvError::Closed) => Poll::Ready(Err(STOPPED)),
+                    Err(TryRecvError::Empty) => Poll::Pending,
+                }
+            })
+            .await
         })
         .await
     }

@@ -4,13 +4,14 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::Poll;
 
 use session_core::Result;
 use tokio::task::{self, JoinSet};
 
-use crate::queue::{Batch, PANICKED, Queue};
+use crate::carried::{Carried, Carrier};
+use crate::queue::{Batch, PANICKED, Queue, State};
 use crate::{Answers, Item, Limits};
 
 /// How a batch travels: one statement, one pipeline, one request.
@@ -55,18 +56,7 @@ impl<R: RoundTrip> Batcher<R> {
     /// # Panics
     /// Outside a tokio runtime with time enabled.
     pub async fn call(&self, item: R::Item) -> Result<<R::Item as Item>::Output> {
-        let inner = &self.0;
-        inner
-            .queue
-            .call(item, |mut state| {
-                if state.running < inner.queue.in_flight(&state) {
-                    state.running += 1;
-                    drop(state);
-                    let runner = Runner { inner: Arc::clone(inner), counted: true };
-                    task::spawn(runner.run());
-                }
-            })
-            .await
+        self.0.queue.call(item, |state| Inner::work(&self.0, state)).await
     }
 
     /// What the batches are run by.
@@ -88,6 +78,29 @@ impl<R: RoundTrip> fmt::Debug for Batcher<R> {
 }
 
 impl<R: RoundTrip> Inner<R> {
+    /// Sees to it that somebody works, now that an item waits. The caller itself does if the answer says so.
+    fn work(this: &Arc<Self>, mut state: MutexGuard<'_, State<R::Item>>) -> Option<Carrier> {
+        // Two are company.
+        let earlier = state.carried.take();
+        let may_run = state.running < this.queue.in_flight(&state);
+        let alone = state.running == 0 && !state.in_company;
+        state.running += usize::from(may_run);
+        let run = || Runner { inner: Arc::clone(this), counted: true }.run();
+        if alone && this.queue.limits.carried {
+            let carried = Carried::new(run());
+            state.carried = Some(Arc::clone(&carried));
+            return Some(Carrier(carried));
+        }
+        drop(state);
+        if let Some(earlier) = earlier {
+            earlier.hand_over();
+        }
+        if may_run {
+            task::spawn(run());
+        }
+        None
+    }
+
     /// A round trip whose panic is an error like any other: the calls behind it still have their turn.
     async fn travel(&self, items: &[R::Item]) -> Answers<R::Item> {
         let mut trip = pin!(self.round_trip.run(items));

@@ -64,6 +64,7 @@ impl<I: Item> Workers<I> {
                     drop(state);
                     queue.work.notify_one();
                 }
+                None
             })
             .await
     }

@@ -16,6 +16,9 @@ use crate::reads::MOST_KEYS;
 use crate::server::{Op, Server, Trip};
 use crate::{DynamoStore, Inner, open, schema};
 
+/// Kinds of calls, each with a batcher of its own.
+const KINDS: usize = 8;
+
 /// How a [`DynamoStore`] is opened; from [`DynamoStore::builder`] or [`DynamoStore::from_client`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until the store is opened"]
@@ -114,11 +117,14 @@ impl DynamoStoreBuilder {
         server.moment = Moment::InUse;
         let server = Arc::new(server);
         let limits = Limits::new().bytes(usize::MAX).queue(self.settings.queue).timeout(timeout);
+        // One call of each kind may be in the hands of a caller that does not go on, with one of the requests that may be under way.
+        let limits = limits.carried(self.pool > KINDS);
         // Loads travel by the hundred, so a part of the requests carries more of them than all the rest of the writes.
         let loads = limits.clone().items(MOST_KEYS).in_flight(self.pool.div_ceil(4));
         let writes = limits.clone().items(1).in_flight(self.pool);
         let lists = limits.items(1).in_flight(self.pool.div_ceil(8));
         Ok(DynamoStore(Arc::new(Inner {
+            // As many as `KINDS`.
             loads: batcher(&server, &loads),
             creates: batcher(&server, &writes),
             saves: batcher(&server, &writes),

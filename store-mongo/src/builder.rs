@@ -17,6 +17,9 @@ use crate::{Inner, MongoStore, error, open};
 /// Loads in one command.
 const LOADS: usize = 128;
 
+/// Kinds of calls, each with a batcher of its own.
+const KINDS: usize = 4;
+
 /// The database of a URL that names none.
 const DATABASE: &str = "sessions";
 
@@ -89,8 +92,11 @@ impl MongoStoreBuilder {
         let server = Arc::new(Server { sessions, timeout });
         open::prepare(&server, &concerns, &namespace, self.create).await?;
         let limits = Limits::new().queue(self.settings.queue).timeout(timeout).items(1);
+        // One call of each kind may be in the hands of a caller that does not go on, with one of the connections.
+        let limits = limits.carried(self.pool > KINDS);
         let share = |of: usize| limits.clone().in_flight(self.pool.div_ceil(of));
         Ok(MongoStore(Arc::new(Inner {
+            // As many as `KINDS`.
             loads: batcher(&server, share(4).items(LOADS)),
             writes: batcher(&server, share(2)),
             lists: batcher(&server, share(8)),

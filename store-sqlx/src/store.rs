@@ -105,7 +105,8 @@ impl<D: Dialect> SqlStore<D> {
             .queue(queue)
             .timeout(timeout);
         let (loads, writes, alone) = (
-            limits.clone().items(LOADS),
+            // They lock nothing, and a caller that does not go on keeps one connection.
+            limits.clone().items(LOADS).carried(pool > 1),
             limits.clone().in_flight(pool.div_ceil(8)).items(if encrypted { TLS_WRITES } else { WRITES }),
             // Each of these is a full batch by itself: two at a time leave connections to the others.
             limits.full(0).items(1),

@@ -1,5 +1,6 @@
 //! Each promise of the README, ordered by channels.
 
+mod carried;
 mod company;
 mod wire;
 
@@ -222,17 +223,20 @@ async fn a_wrong_number_of_answers_is_an_error_for_all() {
 #[test]
 fn a_batcher_outlives_the_runtime_that_it_was_used_in() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let (batcher, mut trips) = open(Limits::new().in_flight(1));
-    runtime().block_on(async {
-        let one = begin(&batcher, call(1)).await;
-        drop(trips.recv().await.unwrap().calls);
+    for carried in [false, true] {
+        let (batcher, mut trips) = open(Limits::new().in_flight(1).carried(carried));
+        let mut one = None;
+        runtime().block_on(async {
+            one = Some(begin(&batcher, call(1)).await);
+            drop(trips.recv().await.unwrap().calls);
+        });
         drop(one);
-    });
-    runtime().block_on(async {
-        let two = begin(&batcher, call(2)).await;
-        trips.recv().await.unwrap().succeed();
-        assert_eq!(two.await.unwrap(), 2);
-    });
+        runtime().block_on(async {
+            let two = begin(&batcher, call(2)).await;
+            trips.recv().await.unwrap().succeed();
+            assert_eq!(two.await.unwrap(), 2);
+        });
+    }
 }
 
 /// Panics for odd numbers.
@@ -250,9 +254,12 @@ impl RoundTrip for Fragile {
 
 #[tokio::test]
 async fn a_panic_fails_nobody_else() {
-    let batcher = Batcher::new(Fragile, Limits::new().in_flight(1));
-    let (zero, one, two) = tokio::join!(batcher.call(call(0)), batcher.call(call(1)), batcher.call(call(2)));
-    assert_eq!((zero.unwrap(), two.unwrap()), (0, 2));
-    assert_eq!(one.unwrap_err().kind(), ErrorKind::Other);
-    assert_eq!(batcher.call(call(4)).await.unwrap(), 4);
+    for carried in [false, true] {
+        let batcher = Batcher::new(Fragile, Limits::new().in_flight(1).carried(carried));
+        let (zero, one, two) = tokio::join!(batcher.call(call(0)), batcher.call(call(1)), batcher.call(call(2)));
+        assert_eq!((zero.unwrap(), two.unwrap()), (0, 2));
+        assert_eq!(one.unwrap_err().kind(), ErrorKind::Other);
+        assert_eq!(batcher.call(call(3)).await.unwrap_err().kind(), ErrorKind::Other, "alone");
+        assert_eq!(batcher.call(call(4)).await.unwrap(), 4);
+    }
 }

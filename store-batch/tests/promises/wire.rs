@@ -77,7 +77,7 @@ pub(crate) fn open(limits: Limits) -> (Batcher<Wire>, mpsc::UnboundedReceiver<Tr
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<u32>> + Send>>;
 
 /// Polls a call once, so that it is queued or under way, in this order, when this returns.
-pub(crate) async fn begin(batcher: &Batcher<Wire>, call: Call) -> Answer {
+pub(crate) async fn begin<R: RoundTrip<Item = Call>>(batcher: &Batcher<R>, call: Call) -> Answer {
     let batcher = batcher.clone();
     let mut answer: Answer = Box::pin(async move { batcher.call(call).await });
     poll_fn(|cx| {
