@@ -10,6 +10,7 @@ mod null;
 mod record;
 mod session;
 mod store;
+mod sync;
 mod time;
 
 pub use commit::{ClientValue, Commit, Ticket};

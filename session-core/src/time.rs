@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::sync::atomic::{AtomicI64, Ordering};
 use crate::{Error, ErrorKind, Result};
 
 /// An instant: whole milliseconds since 1970-01-01T00:00:00Z.

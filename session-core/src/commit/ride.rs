@@ -1,8 +1,7 @@
 //! Work that goes to the store along with another's: what several requests of this process write to one session at once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
 use super::doubt::Sent;
@@ -11,6 +10,8 @@ use crate::content::Content;
 use crate::manager::hot::{Joined, Turn};
 use crate::session::ops::replay;
 use crate::session::state::{Anchor, InDoubt};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{ConflictPolicy, Error, ErrorKind, Outcome, Record, Result, Session};
 
 /// How many are taken along at most: the one who takes them does their work while its own client waits.

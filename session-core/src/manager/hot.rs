@@ -9,14 +9,13 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Poll;
-
-use async_lock::{Mutex as AsyncMutex, MutexGuardArc};
 
 use crate::commit::ride::{Rider, Told};
 use crate::content::Content;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{AsyncMutex, Mutex, MutexGuard, OwnedGuard};
 use crate::{StoreKey, Version};
 
 /// How many writers in a row take over the record of the one before them, until one looks first.
@@ -43,7 +42,10 @@ pub(crate) struct Hot {
 
 #[derive(Default)]
 struct Queue {
-    latest: Arc<AsyncMutex<Latest>>,
+    /// The right to write.
+    turn: Arc<AsyncMutex>,
+    /// Used by the writer that holds `turn` only.
+    latest: Mutex<Latest>,
     /// How many writers hold or await a turn; changed only under `Hot::queues`.
     writers: AtomicUsize,
     /// The store failed the last one: waiting in line would add up their time-outs.
@@ -55,6 +57,10 @@ struct Queue {
 impl Queue {
     fn riders(&self) -> MutexGuard<'_, Vec<Arc<Rider>>> {
         self.riders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,7 +100,7 @@ impl Drop for Seat {
 
 /// A writer's place in a queue, and the right to write while it is not [broken](Queue::broken).
 pub(crate) struct Turn {
-    latest: Option<MutexGuardArc<Latest>>,
+    guard: Option<OwnedGuard>,
     place: Place,
 }
 
@@ -145,13 +151,13 @@ impl Hot {
 impl Place {
     async fn wait(self, rider: Option<Rider>) -> Joined {
         let seat = rider.map(|rider| Seat::take(&self.queue, rider));
-        let mut turn = pin!(self.queue.latest.lock_arc());
+        let mut turn = pin!(self.queue.turn.clone().lock_owned());
         let came = poll_fn(|context| match seat.as_ref().and_then(|seat| seat.rider.told(context.waker())) {
             Some(told) => Poll::Ready(Err(told)),
             None => turn.as_mut().poll(context).map(Ok),
         });
-        let latest = match came.await {
-            Ok(latest) => latest,
+        let guard = match came.await {
+            Ok(guard) => guard,
             Err(told) => return Joined::Rode(told),
         };
         if let Some(seat) = seat
@@ -160,8 +166,8 @@ impl Place {
             // Whoever took it along has told it before the turn was free.
             return Joined::Rode(seat.rider.told_already());
         }
-        let latest = (!self.queue.broken.load(Ordering::Acquire)).then_some(latest);
-        Joined::Turn(Turn { latest, place: self })
+        let guard = (!self.queue.broken.load(Ordering::Acquire)).then_some(guard);
+        Joined::Turn(Turn { guard, place: self })
     }
 }
 
@@ -176,14 +182,18 @@ impl Drop for Place {
 }
 
 impl Turn {
+    fn latest(&self) -> Option<MutexGuard<'_, Latest>> {
+        self.guard.as_ref().map(|_| self.place.queue.latest())
+    }
+
     /// What the writer before this one stored, if that is another version than `known`.
     pub(crate) fn newer_than(&self, known: Version) -> Option<(Version, Arc<Content>)> {
-        self.latest.as_ref()?.stored.as_ref().filter(|(version, _)| *version != known).cloned()
+        self.latest()?.stored.as_ref().filter(|(version, _)| *version != known).cloned()
     }
 
     /// Whether this writer is to look what is stored before it writes, so that other processes get a chance.
     pub(crate) fn looks_first(&mut self) -> bool {
-        self.latest.as_mut().is_some_and(|latest| {
+        self.latest().is_some_and(|mut latest| {
             let looks = latest.in_a_row >= IN_A_ROW;
             if looks {
                 latest.in_a_row = 0;
@@ -195,7 +205,7 @@ impl Turn {
     /// Hands `content` on to the next.
     pub(crate) fn stored(&mut self, version: Version, content: &Arc<Content>) {
         self.place.queue.broken.store(false, Ordering::Release);
-        if let Some(latest) = self.latest.as_deref_mut() {
+        if let Some(mut latest) = self.latest() {
             latest.stored = Some((version, content.clone()));
             latest.in_a_row += 1;
         }
@@ -203,7 +213,7 @@ impl Turn {
 
     /// Those who wait behind this writer and could be taken along, in their order.
     pub(crate) fn waiting(&self) -> Vec<Arc<Rider>> {
-        self.latest.as_ref().map(|_| self.place.queue.riders().clone()).unwrap_or_default()
+        self.guard.as_ref().map(|_| self.place.queue.riders().clone()).unwrap_or_default()
     }
 
     /// Takes `riders` along, all of them, unless one has left meanwhile.

@@ -1,10 +1,11 @@
 //! A session as one request sees it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crate::Result;
 use crate::manager::Inner;
+use crate::sync::{AsyncMutex, Mutex, MutexGuard};
 
 mod about;
 mod flashes;
@@ -117,7 +118,7 @@ pub(crate) struct Shared {
     pub(crate) manager: Arc<Inner>,
     state: Mutex<State>,
     /// Commits go one at a time.
-    pub(crate) committing: async_lock::Mutex<()>,
+    pub(crate) committing: AsyncMutex,
 }
 
 impl Shared {
@@ -130,7 +131,7 @@ impl Shared {
 impl Session {
     pub(crate) fn new(manager: Arc<Inner>, mut state: State) -> Self {
         state.for_request = manager.for_request;
-        Self { shared: Arc::new(Shared { manager, state: Mutex::new(state), committing: async_lock::Mutex::new(()) }) }
+        Self { shared: Arc::new(Shared { manager, state: Mutex::new(state), committing: AsyncMutex::default() }) }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -1,10 +1,11 @@
 //! What was done to a session, in a form that can be done again on a newer record.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::content::{Content, Flash, OwnPolicy, Value};
+use crate::sync::Mutex;
 use crate::{Error, Principal, Result, Timestamp};
 
 /// A value as this request has seen it, or its absence.

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
 use super::{Session, Shared};
+use crate::sync::thread_local;
 use crate::{Error, ErrorKind, Result};
 
 thread_local! {
@@ -17,12 +18,12 @@ struct Entry;
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        RUNNING.with_borrow_mut(Vec::pop);
+        RUNNING.with(|running| running.borrow_mut().pop());
     }
 }
 
 fn mark<R>(session: *const Shared, run: impl FnOnce() -> R) -> R {
-    RUNNING.with_borrow_mut(|running| running.push(session));
+    RUNNING.with(|running| running.borrow_mut().push(session));
     let _entry = Entry;
     run()
 }
@@ -37,7 +38,7 @@ pub(super) fn during_weak<R>(session: &Weak<Shared>, run: impl FnOnce() -> R) ->
 }
 
 pub(super) fn refuse(session: &Session) -> Result<()> {
-    if RUNNING.with_borrow(|running| running.contains(&Arc::as_ptr(&session.shared))) {
+    if RUNNING.with(|running| running.borrow().contains(&Arc::as_ptr(&session.shared))) {
         return Err(Error::fixed(ErrorKind::Other, "an update's closure writes to its own session"));
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Reading and writing values.
 
 use std::fmt::Display;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,6 +10,7 @@ use super::key::Key;
 use super::ops::Op;
 use super::{Session, running};
 use crate::content::Value;
+use crate::sync::Mutex;
 use crate::{Error, ErrorKind, Result};
 
 impl Session {

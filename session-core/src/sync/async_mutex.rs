@@ -1,0 +1,315 @@
+//! A fair lock that may be held across an await.
+
+use std::collections::VecDeque;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::{Mutex, MutexGuard};
+
+/// A lock that is handed on strictly in the order of arrival.
+///
+/// Wakers are foreign code: they are woken and dropped outside the critical sections.
+/// It protects no value of its own. Its order depends on no clock, so a run with the same schedule goes the same way.
+#[derive(Debug, Default)]
+pub(crate) struct AsyncMutex {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether a guard exists or is due to the waiter in `handed_to`.
+    locked: bool,
+    /// Number of the waiter that owns the lock but has not been polled since.
+    handed_to: Option<u64>,
+    /// Waiters in order of arrival, so their numbers ascend.
+    waiters: VecDeque<Waiter>,
+    /// Number of the next waiter.
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    number: u64,
+    waker: Waker,
+}
+
+impl State {
+    /// Locks it if it is free.
+    fn acquire(&mut self) -> bool {
+        !std::mem::replace(&mut self.locked, true)
+    }
+
+    /// Hands the lock to the first waiter and returns its waker, or unlocks.
+    fn release(&mut self) -> Option<Waker> {
+        let first = self.waiters.pop_front();
+        self.locked = first.is_some();
+        self.handed_to = first.as_ref().map(|waiter| waiter.number);
+        first.map(|waiter| waiter.waker)
+    }
+
+    /// Adds a waiter and returns its number.
+    fn wait(&mut self, waker: &Waker) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.waiters.push_back(Waiter { number, waker: waker.clone() });
+        number
+    }
+
+    /// Makes `waker` the one that is woken for `number`, and returns the one before it.
+    fn rewait(&mut self, number: u64, waker: &Waker) -> Option<Waker> {
+        let place = self.place(number)?;
+        let current = &mut self.waiters[place].waker;
+        (!current.will_wake(waker)).then(|| std::mem::replace(current, waker.clone()))
+    }
+
+    /// Removes the waiter with `number`, or releases the lock if it was handed to it.
+    ///
+    /// Returns the waker of the next owner, and the removed waiter.
+    fn leave(&mut self, number: u64) -> (Option<Waker>, Option<Waiter>) {
+        if self.handed_to == Some(number) {
+            return (self.release(), None);
+        }
+        let place = self.place(number);
+        (None, place.and_then(|place| self.waiters.remove(place)))
+    }
+
+    /// Index of the waiter with `number` in `waiters`.
+    fn place(&self, number: u64) -> Option<usize> {
+        self.waiters.binary_search_by_key(&number, |waiter| waiter.number).ok()
+    }
+}
+
+impl AsyncMutex {
+    /// Waits for the lock.
+    pub(crate) fn lock(&self) -> Lock<&Self> {
+        Lock { mutex: self, number: None }
+    }
+
+    /// Like [`lock`](Self::lock), with a guard that owns its share of the mutex.
+    pub(crate) fn lock_owned(self: Arc<Self>) -> Lock<Arc<Self>> {
+        Lock { mutex: self, number: None }
+    }
+
+    /// Locks it if it is free. Waiters are never overtaken, because the lock is not free while there is one.
+    pub(crate) fn try_lock(&self) -> Option<Guard<&Self>> {
+        self.state().acquire().then(|| Guard { mutex: self })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn release(&self) {
+        let waker = self.state().release();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Future of a [`Guard`]. Dropping it leaves the queue, and passes the lock on if it was handed over already.
+#[must_use = "the lock is taken when this is polled"]
+#[derive(Debug)]
+pub(crate) struct Lock<P: Deref<Target = AsyncMutex>> {
+    mutex: P,
+    /// Number in the queue, from the first unsuccessful poll to the last poll.
+    number: Option<u64>,
+}
+
+impl<P: Deref<Target = AsyncMutex> + Clone + Unpin> Future for Lock<P> {
+    type Output = Guard<P>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Guard<P>> {
+        let lock = &mut *self;
+        let mut state = lock.mutex.state();
+        match lock.number {
+            None if state.acquire() => {}
+            None => {
+                lock.number = Some(state.wait(context.waker()));
+                return Poll::Pending;
+            }
+            Some(number) if state.handed_to == Some(number) => {
+                state.handed_to = None;
+                lock.number = None;
+            }
+            Some(number) => {
+                let replaced = state.rewait(number, context.waker());
+                drop(state);
+                drop(replaced);
+                return Poll::Pending;
+            }
+        }
+        drop(state);
+        Poll::Ready(Guard { mutex: lock.mutex.clone() })
+    }
+}
+
+impl<P: Deref<Target = AsyncMutex>> Drop for Lock<P> {
+    fn drop(&mut self) {
+        let Some(number) = self.number else { return };
+        let (next, _left) = self.mutex.state().leave(number);
+        if let Some(waker) = next {
+            waker.wake();
+        }
+    }
+}
+
+/// Holds the lock until it is dropped.
+#[must_use = "the lock is free as soon as this is dropped"]
+#[derive(Debug)]
+pub(crate) struct Guard<P: Deref<Target = AsyncMutex>> {
+    mutex: P,
+}
+
+/// A [`Guard`] that owns its share of the mutex.
+pub(crate) type OwnedGuard = Guard<Arc<AsyncMutex>>;
+
+impl<P: Deref<Target = AsyncMutex>> Drop for Guard<P> {
+    fn drop(&mut self) {
+        self.mutex.release();
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// A future that is polled by hand.
+    struct Task<F: Future> {
+        future: Pin<Box<F>>,
+        bell: Arc<Bell>,
+    }
+
+    impl<F: Future> Task<F> {
+        fn new(future: F) -> Self {
+            Self { future: Box::pin(future), bell: Arc::default() }
+        }
+
+        fn poll(&mut self) -> Option<F::Output> {
+            match self.future.as_mut().poll(&mut Context::from_waker(&self.bell.clone().into())) {
+                Poll::Ready(output) => Some(output),
+                Poll::Pending => None,
+            }
+        }
+
+        fn rings(&self) -> usize {
+            self.bell.0.load(Ordering::SeqCst)
+        }
+    }
+
+    #[test]
+    fn the_lock_excludes_every_other_caller() {
+        let mutex = AsyncMutex::default();
+        let first = mutex.try_lock().unwrap();
+        assert!(mutex.try_lock().is_none());
+        let mut second = Task::new(mutex.lock());
+        assert!(second.poll().is_none());
+        drop(first);
+        let second = second.poll().unwrap();
+        assert!(mutex.try_lock().is_none());
+        drop(second);
+        assert!(mutex.try_lock().is_some());
+    }
+
+    #[test]
+    fn waiters_are_served_in_order_of_arrival() {
+        let mutex = AsyncMutex::default();
+        let mut held = mutex.try_lock();
+        let mut waiting: Vec<_> = (0..5).map(|_| Task::new(mutex.lock())).collect();
+        assert!(waiting.iter_mut().all(|task| task.poll().is_none()));
+        for turn in 0..waiting.len() {
+            drop(held.take());
+            // Polled from the last to the first, yet only the first in the queue gets it.
+            for place in (turn + 1..waiting.len()).rev() {
+                assert!(waiting[place].poll().is_none(), "{place} overtook {turn}");
+                assert_eq!(waiting[place].rings(), 0);
+            }
+            assert_eq!(waiting[turn].rings(), 1);
+            held = waiting[turn].poll();
+            assert!(held.is_some());
+        }
+    }
+
+    #[test]
+    fn a_caller_that_tries_never_overtakes_a_waiter() {
+        let mutex = AsyncMutex::default();
+        let held = mutex.try_lock();
+        let mut waiter = Task::new(mutex.lock());
+        assert!(waiter.poll().is_none());
+        drop(held);
+        assert!(mutex.try_lock().is_none(), "the lock is the waiter's already");
+        let mut late = Task::new(mutex.lock());
+        assert!(late.poll().is_none());
+        assert!(waiter.poll().is_some());
+    }
+
+    #[test]
+    fn a_dropped_waiter_leaves_the_queue() {
+        let mutex = AsyncMutex::default();
+        let held = mutex.try_lock();
+        let mut tasks: Vec<_> = (0..3).map(|_| Task::new(mutex.lock())).collect();
+        assert!(tasks.iter_mut().all(|task| task.poll().is_none()));
+        let dropped = tasks.remove(1);
+        let bell = dropped.bell.clone();
+        drop(dropped);
+        drop(held);
+        drop(tasks[0].poll().unwrap());
+        drop(tasks[1].poll().unwrap());
+        assert_eq!(bell.0.load(Ordering::SeqCst), 0);
+        assert!(mutex.try_lock().is_some());
+    }
+
+    #[test]
+    fn a_waiter_that_is_dropped_after_the_hand_over_passes_the_lock_on() {
+        let mutex = AsyncMutex::default();
+        let held = mutex.try_lock();
+        let (mut first, mut second) = (Task::new(mutex.lock()), Task::new(mutex.lock()));
+        assert!(first.poll().is_none() && second.poll().is_none());
+        drop(held);
+        drop(first);
+        assert_eq!(second.rings(), 1);
+        drop(second);
+        assert!(mutex.try_lock().is_some(), "the last waiter is gone, so the lock is free");
+    }
+
+    #[test]
+    fn a_waiter_that_moved_to_another_task_is_woken_there() {
+        let mutex = AsyncMutex::default();
+        let held = mutex.try_lock();
+        let mut lock = mutex.lock();
+        let (before, after) = (Arc::<Bell>::default(), Arc::<Bell>::default());
+        for bell in [&before, &after] {
+            let waker = bell.clone().into();
+            assert!(pin!(&mut lock).poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        drop(held);
+        assert_eq!(before.0.load(Ordering::SeqCst), 0);
+        assert_eq!(after.0.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn an_owned_guard_keeps_the_mutex_alive() {
+        let mutex = Arc::new(AsyncMutex::default());
+        let weak = Arc::downgrade(&mutex);
+        let guard = Task::new(mutex.lock_owned()).poll().unwrap();
+        assert!(weak.upgrade().unwrap().try_lock().is_none());
+        drop(guard);
+        assert!(weak.upgrade().is_none());
+    }
+}
