@@ -33,6 +33,11 @@ pub(super) enum Kind {
 }
 
 impl Program {
+    /// Whether it runs nothing unless it is built with `--cfg shuttle`.
+    pub(super) fn needs_shuttle(&self) -> bool {
+        (&*self.package, &*self.target) == ("conformance", "threads")
+    }
+
     /// As `cargo test` names it to people.
     pub(super) fn name(&self) -> String {
         match self.kind {

@@ -27,6 +27,9 @@ const REPORTS: &str = "conformance";
 /// A file beside the reports that says that none is missing.
 const WHOLE: &str = "whole";
 
+/// Begins a line of a test program's output that is repeated at the end of the run.
+const SUMMARY: &str = "summary: ";
+
 /// How often a test program that runs for long is said to be running.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -94,14 +97,18 @@ pub(crate) fn last(root: &Path) -> Result<Tables> {
 fn everything(place: &Place, options: &Options) -> Result<Tally> {
     println!("building …");
     let built = build::build(place)?;
+    let programs = built.programs.iter().filter(|program| !program.needs_shuttle());
     let (programs, left_out): (Vec<_>, Vec<_>) =
-        built.programs.iter().partition(|program| !options.embedded || servers::needed(program).is_empty());
+        programs.partition(|program| !options.embedded || servers::needed(program).is_empty());
     let mut run = Run::begin(place, &built, &programs, options.verbose)?;
     for program in programs {
         run.program(program)?;
     }
     for program in left_out {
         println!("{} left out: it needs a server", program.name());
+    }
+    if built.programs.iter().any(Program::needs_shuttle) {
+        run.threads()?;
     }
     // What it says without its features is promised too, and a build of everything has them all.
     if place.root.join("session-core").is_dir() {
@@ -123,6 +130,8 @@ struct Run<'a> {
     total: Tally,
     /// The table of mutants, as their program prints it.
     mutants: Option<Vec<String>>,
+    /// Lines to repeat at the end.
+    summary: Vec<String>,
     /// What went wrong, one line each.
     failures: Vec<String>,
     /// Programs that should have left a report and did not.
@@ -138,6 +147,7 @@ impl<'a> Run<'a> {
             servers: Servers::of(&place.root, programs),
             total: Tally::default(),
             mutants: None,
+            summary: Vec::new(),
             failures: Vec::new(),
             missing: Vec::new(),
         };
@@ -194,7 +204,25 @@ impl<'a> Run<'a> {
 
     /// What cargo runs by itself.
     fn cargo_test(&mut self, name: &str, what: &[&str]) -> Result<()> {
-        let mut command = self.place.cargo();
+        let command = self.place.cargo();
+        self.cargo_test_by(command, name, what)
+    }
+
+    /// Runs the programs and tests that are built for `shuttle`.
+    fn threads(&mut self) -> Result<()> {
+        let lock = ["-p", "session-core", "--all-features", "--lib", "interleavings"];
+        let programs = ["-p", "conformance", "--test", "threads"];
+        for (name, what) in [("session-core's lock on threads", &lock[..]), ("conformance::threads", &programs)] {
+            let mut command = self.place.cargo();
+            let (variable, flags) = with_shuttle(|variable| std::env::var(variable).ok());
+            // A folder of its own, because the flag would invalidate everything in the usual one.
+            command.env(variable, flags).env("CARGO_TARGET_DIR", self.place.target.join("shuttle"));
+            self.cargo_test_by(command, name, what)?;
+        }
+        Ok(())
+    }
+
+    fn cargo_test_by(&mut self, mut command: Command, name: &str, what: &[&str]) -> Result<()> {
         command.args(["test", "--no-fail-fast"]).args(what);
         let (ended, took) = announced(name, &mut command)?;
         self.count(name, Tally::of_programs(&ended.output, ended.well), &ended, took);
@@ -208,6 +236,7 @@ impl<'a> Run<'a> {
         let state = if failed == 0 { "ok" } else { "FAILED" };
         println!("{state}: {passed} passed, {failed} failed{left_out} in {:.1} s", took.as_secs_f64());
         self.total += tally;
+        self.summary.extend(ended.output.iter().filter_map(|line| line.strip_prefix(SUMMARY)).map(str::to_owned));
         if failed > 0 {
             self.failures.push(format!("{name}: {failed} failed"));
         }
@@ -230,6 +259,9 @@ impl<'a> Run<'a> {
             self.fail("the mutants' program prints no table when asked with --table".into());
         }
         tables.print();
+        if !self.summary.is_empty() {
+            println!("\n{}", self.summary.join("\n"));
+        }
         if let Some(problem) = tables.problem() {
             self.fail(problem);
         }
@@ -245,6 +277,18 @@ impl<'a> Run<'a> {
         println!("{passed} passed, {failed} failed");
         Ok(self.total)
     }
+}
+
+/// Adds `--cfg shuttle` to the compiler flags of the environment. Returns the variable to set and its value.
+fn with_shuttle(environment: impl Fn(&str) -> Option<String>) -> (&'static str, String) {
+    // Cargo prefers this variable, whose flags are separated by a control character.
+    let encoded = "CARGO_ENCODED_RUSTFLAGS";
+    if let Some(flags) = environment(encoded) {
+        let flags = if flags.is_empty() { flags } else { flags + "\u{1f}" };
+        return (encoded, flags + "--cfg\u{1f}shuttle");
+    }
+    let flags = environment("RUSTFLAGS").unwrap_or_default();
+    ("RUSTFLAGS", format!("{flags} --cfg shuttle").trim_start().to_owned())
 }
 
 /// Whether a test program is the suite over a store: `tests/conformance.rs`, or one named for its server or for a cluster of it.
@@ -296,7 +340,7 @@ impl Reports {
 
 #[cfg(test)]
 mod tests {
-    use super::{Options, Place, Tally, everything};
+    use super::{Options, Place, Tally, everything, with_shuttle};
 
     /// What a run of a small workspace comes to: one library with these tests, in files of their own.
     fn total(library: &str, tests: &[(&str, &str)]) -> Tally {
@@ -336,6 +380,15 @@ mod tests {
         assert_eq!(total("", &[]), Tally { passed: 0, failed: 1, ignored: 0 });
         let nothing = ("nothing", "fn nothing() {}\n");
         assert_eq!(total("#[test]\nfn unit() {}\n", &[nothing]), Tally { passed: 1, failed: 1, ignored: 0 });
+    }
+
+    #[test]
+    fn compiler_flags_of_the_environment_are_kept() {
+        assert_eq!(with_shuttle(|_| None), ("RUSTFLAGS", "--cfg shuttle".to_owned()));
+        let plain = |name: &str| (name == "RUSTFLAGS").then(|| "-D warnings".to_owned());
+        assert_eq!(with_shuttle(plain), ("RUSTFLAGS", "-D warnings --cfg shuttle".to_owned()));
+        let (variable, flags) = with_shuttle(|_| Some("-D\u{1f}warnings".to_owned()));
+        assert_eq!((variable, &*flags), ("CARGO_ENCODED_RUSTFLAGS", "-D\u{1f}warnings\u{1f}--cfg\u{1f}shuttle"));
     }
 
     #[test]

@@ -1,0 +1,36 @@
+//! Small programs on interleavings of threads that `shuttle` makes, each checked for the promises of `session-core`.
+//!
+//! `RUSTFLAGS="--cfg shuttle" cargo test -p conformance --test threads --target-dir target/shuttle` runs them, and so does `cargo xtask test`.
+//! `THREADS_REPLAY="program:schedule"` in the environment makes one run and prints its steps.
+
+#[cfg(shuttle)]
+mod explore;
+#[cfg(shuttle)]
+mod programs;
+#[cfg(shuttle)]
+mod schedule;
+#[cfg(shuttle)]
+mod store;
+#[cfg(shuttle)]
+mod trace;
+
+/// Violations of today's core: program, promise, and a schedule that shows it.
+///
+/// The tests pass only if exactly these are found.
+#[cfg(shuttle)]
+const KNOWN: &[(&str, &str, &str)] = &[
+    ("save_and_updates_of_clones", "every confirmed update is stored exactly once", "17>2,20>3,68>2,72>1"),
+    ("close_after_a_write_and_login", "a login is stored and told to the client, or refused", "29>1"),
+    ("close_after_a_read_and_login", "a login is stored and told to the client, or refused", "14>1"),
+    ("two_readers_of_a_flash", "a flash message is shown once", "2>1"),
+];
+
+#[cfg(shuttle)]
+fn main() -> std::process::ExitCode {
+    explore::main(KNOWN)
+}
+
+#[cfg(not(shuttle))]
+fn main() {
+    println!("not run: build with RUSTFLAGS=\"--cfg shuttle\", or use `cargo xtask test`");
+}

@@ -1,0 +1,133 @@
+//! A store in memory whose every call is a step of the schedule.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroU32;
+
+use session_core::{
+    Call, Capabilities, Cursor, Error, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey, Timestamp,
+    Version, async_trait,
+};
+use shuttle::sync::Mutex;
+
+use crate::trace;
+
+/// Records by key. Locking them is the only point at which a call can be overtaken.
+#[derive(Default)]
+pub(crate) struct Model {
+    records: Mutex<BTreeMap<StoreKey, Record>>,
+}
+
+impl Model {
+    /// Runs `run` on the live record under `key`, in one step.
+    fn with<R: fmt::Debug>(
+        &self,
+        what: impl FnOnce() -> String,
+        call: &Call,
+        key: &StoreKey,
+        run: impl FnOnce(&mut Option<Record>) -> R,
+    ) -> R {
+        let mut records = self.records.lock().unwrap();
+        let mut slot = records.remove(key).filter(|record| record.is_live(call.now));
+        let answer = run(&mut slot);
+        trace::step(|| {
+            let left = slot.as_ref().map_or("nothing".to_owned(), |record| trace::version(record.version));
+            format!("store: {}: {answer:?}, {left} is stored", what())
+        });
+        records.extend(slot.map(|record| (*key, record)));
+        answer
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Model")
+    }
+}
+
+#[async_trait]
+impl Store for Model {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new()
+    }
+
+    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        Ok(self.with(
+            || format!("create {}", trace::version(record.version)),
+            call,
+            key,
+            |slot| match slot {
+                Some(there) if there.version == record.version => Outcome::Done,
+                Some(_) => Outcome::Exists,
+                None => {
+                    *slot = Some(record.clone());
+                    Outcome::Done
+                }
+            },
+        ))
+    }
+
+    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        Ok(self.with(|| "load".to_owned(), call, key, |slot| slot.clone()))
+    }
+
+    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        let what = || format!("save {} over {}", trace::version(record.version), trace::version(expected));
+        Ok(self.with(what, call, key, |slot| match slot {
+            None => Outcome::Missing,
+            Some(there) if there.version == record.version => Outcome::Done,
+            Some(there) if there.version == expected => {
+                *there = record.clone();
+                Outcome::Done
+            }
+            Some(_) => Outcome::Conflict,
+        }))
+    }
+
+    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        Ok(self.with(
+            || "touch".to_owned(),
+            call,
+            key,
+            |slot| match slot {
+                None => Outcome::Missing,
+                Some(there) => {
+                    there.expires_at = there.expires_at.max(expires_at);
+                    Outcome::Done
+                }
+            },
+        ))
+    }
+
+    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
+        Ok(self.with(
+            || "delete".to_owned(),
+            call,
+            key,
+            |slot| match (&slot, expected) {
+                (None, _) => Outcome::Missing,
+                (Some(there), Some(expected)) if there.version != expected => Outcome::Conflict,
+                (Some(_), _) => {
+                    *slot = None;
+                    Outcome::Done
+                }
+            },
+        ))
+    }
+
+    async fn purge(&self, _: &Call, _: NonZeroU32) -> Result<Purged> {
+        Ok(Purged::default())
+    }
+
+    async fn sessions_of(&self, _: &Call, _: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
+        Err(Error::unsupported("sessions_of"))
+    }
+
+    async fn delete_all(&self, _: &Call, _: &Principal, _: Option<&StoreKey>) -> Result<u64> {
+        Err(Error::unsupported("delete_all"))
+    }
+
+    async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
+        Err(Error::unsupported("scan"))
+    }
+}
