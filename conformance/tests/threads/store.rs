@@ -20,23 +20,33 @@ pub(crate) struct Model {
 
 impl Model {
     /// Runs `run` on the live record under `key`, in one step.
-    fn with<R: fmt::Debug>(
+    fn with<R>(&self, call: &Call, key: &StoreKey, run: impl FnOnce(&mut Option<Record>) -> R) -> R {
+        let mut records = self.records.lock().unwrap();
+        let mut slot = records.remove(key).filter(|record| record.is_live(call.now));
+        let answer = run(&mut slot);
+        records.extend(slot.map(|record| (*key, record)));
+        answer
+    }
+
+    /// Runs a write in one step, and traces it as `what`.
+    fn write(
         &self,
         what: impl FnOnce() -> String,
         call: &Call,
         key: &StoreKey,
-        run: impl FnOnce(&mut Option<Record>) -> R,
-    ) -> R {
-        let mut records = self.records.lock().unwrap();
-        let mut slot = records.remove(key).filter(|record| record.is_live(call.now));
-        let answer = run(&mut slot);
-        trace::step(|| {
-            let left = slot.as_ref().map_or("nothing".to_owned(), |record| trace::version(record.version));
-            format!("store: {}: {answer:?}, {left} is stored", what())
-        });
-        records.extend(slot.map(|record| (*key, record)));
-        answer
+        run: impl FnOnce(&mut Option<Record>) -> Outcome,
+    ) -> Result<Outcome> {
+        Ok(self.with(call, key, |slot| {
+            let outcome = run(slot);
+            trace::step(|| format!("store: {}: {outcome:?}, now {}", what(), named(slot)));
+            outcome
+        }))
     }
+}
+
+/// Short name of the stored version.
+fn named(slot: &Option<Record>) -> String {
+    slot.as_ref().map_or("nothing".to_owned(), |record| trace::version(record.version))
 }
 
 impl fmt::Debug for Model {
@@ -52,7 +62,7 @@ impl Store for Model {
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
-        Ok(self.with(
+        self.write(
             || format!("create {}", trace::version(record.version)),
             call,
             key,
@@ -64,16 +74,19 @@ impl Store for Model {
                     Outcome::Done
                 }
             },
-        ))
+        )
     }
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
-        Ok(self.with(|| "load".to_owned(), call, key, |slot| slot.clone()))
+        Ok(self.with(call, key, |slot| {
+            trace::step(|| format!("store: load: {}", named(slot)));
+            slot.clone()
+        }))
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
         let what = || format!("save {} over {}", trace::version(record.version), trace::version(expected));
-        Ok(self.with(what, call, key, |slot| match slot {
+        self.write(what, call, key, |slot| match slot {
             None => Outcome::Missing,
             Some(there) if there.version == record.version => Outcome::Done,
             Some(there) if there.version == expected => {
@@ -81,11 +94,11 @@ impl Store for Model {
                 Outcome::Done
             }
             Some(_) => Outcome::Conflict,
-        }))
+        })
     }
 
     async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        Ok(self.with(
+        self.write(
             || "touch".to_owned(),
             call,
             key,
@@ -96,11 +109,11 @@ impl Store for Model {
                     Outcome::Done
                 }
             },
-        ))
+        )
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
-        Ok(self.with(
+        self.write(
             || "delete".to_owned(),
             call,
             key,
@@ -112,7 +125,7 @@ impl Store for Model {
                     Outcome::Done
                 }
             },
-        ))
+        )
     }
 
     async fn purge(&self, _: &Call, _: NonZeroU32) -> Result<Purged> {

@@ -344,17 +344,20 @@ mod tests {
 
     /// What a run of a small workspace comes to: one library with these tests, in files of their own.
     fn total(library: &str, tests: &[(&str, &str)]) -> Tally {
+        let manifest = "[package]\nname = 'sample'\nedition = '2024'\n[workspace]\n";
+        let mut files = vec![("Cargo.toml".to_owned(), manifest), ("src/lib.rs".to_owned(), library)];
+        files.extend(tests.iter().map(|(name, text)| (format!("tests/{name}.rs"), *text)));
+        total_of(&files)
+    }
+
+    /// Result of a run over a workspace of these files.
+    fn total_of(files: &[(String, &str)]) -> Tally {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        let write = |path: &str, text: &str| {
+        for (path, text) in files {
             let path = root.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
-        };
-        write("Cargo.toml", "[package]\nname = 'sample'\nedition = '2024'\n[workspace]\n");
-        write("src/lib.rs", library);
-        for (name, text) in tests {
-            write(&format!("tests/{name}.rs"), text);
         }
         everything(&Place { root: root.to_owned(), target: root.join("target") }, &Options::default()).unwrap()
     }
@@ -380,6 +383,23 @@ mod tests {
         assert_eq!(total("", &[]), Tally { passed: 0, failed: 1, ignored: 0 });
         let nothing = ("nothing", "fn nothing() {}\n");
         assert_eq!(total("#[test]\nfn unit() {}\n", &[nothing]), Tally { passed: 1, failed: 1, ignored: 0 });
+    }
+
+    #[test]
+    fn programs_on_threads_are_built_for_shuttle_and_counted() {
+        let test = "#[cfg(shuttle)]\n#[test]\nfn interleavings() {}\n";
+        let files = [
+            (
+                "Cargo.toml",
+                "[package]\nname = 'conformance'\nedition = '2024'\n[workspace]\nmembers = ['session-core']\n",
+            ),
+            ("src/lib.rs", ""),
+            ("tests/threads.rs", test),
+            ("session-core/Cargo.toml", "[package]\nname = 'session-core'\nedition = '2024'\n"),
+            ("session-core/src/lib.rs", test),
+        ];
+        let total = total_of(&files.map(|(path, text)| (path.to_owned(), text)));
+        assert_eq!(total, Tally { passed: 2, failed: 0, ignored: 0 });
     }
 
     #[test]
