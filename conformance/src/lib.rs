@@ -10,6 +10,8 @@ mod runner;
 
 #[cfg(feature = "bench")]
 pub mod bench;
+#[cfg(feature = "explore")]
+pub mod explore;
 pub mod fixtures;
 pub mod gate;
 pub mod history;

@@ -23,6 +23,9 @@ pub use null::NullStore;
 pub use record::{Principal, Record, Version};
 pub use session::{Opened, Session};
 pub use store::{Call, Capabilities, Cursor, Outcome, Page, Purged, Store};
+#[cfg(all(feature = "observe", not(shuttle)))]
+#[doc(hidden)]
+pub use sync::observed as observe;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, days, hours, minutes, seconds};
 
 /// What a store's crate needs beside this one, re-exported so that versions agree.

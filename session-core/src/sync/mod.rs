@@ -1,19 +1,23 @@
 //! Locks, atomics and thread-locals of this crate.
 //!
 //! Built with `--cfg shuttle` they are those of the crate `shuttle`, which chooses the order in which threads run.
-//! Nothing else in this crate may synchronise threads, because `shuttle` would not see it.
+//! With the feature `observe` they say when they are used, see [`observed`].
+//! Nothing else in this crate may synchronise threads, because neither would see it.
 
 mod async_mutex;
+#[cfg(all(feature = "observe", not(shuttle)))]
+pub mod observed;
 
+#[cfg(all(feature = "observe", not(shuttle)))]
+pub(crate) use observed::{Mutex, atomic};
 #[cfg(shuttle)]
 pub(crate) use shuttle::{
     sync::{Mutex, MutexGuard, atomic},
     thread_local,
 };
+#[cfg(all(not(feature = "observe"), not(shuttle)))]
+pub(crate) use std::sync::{Mutex, atomic};
 #[cfg(not(shuttle))]
-pub(crate) use std::{
-    sync::{Mutex, MutexGuard, atomic},
-    thread_local,
-};
+pub(crate) use std::{sync::MutexGuard, thread_local};
 
 pub(crate) use async_mutex::{AsyncMutex, OwnedGuard};

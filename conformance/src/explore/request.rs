@@ -1,0 +1,233 @@
+//! Requests of a program: handles that keep account of what was confirmed.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use session_core::{Commit, Error, ErrorKind, Manager, Result, Session, StoreKey};
+
+use super::world::{TaskContext, World};
+
+/// Attempts after which a commit that is still [`Unavailable`](ErrorKind::Unavailable) counts as never succeeding.
+const TRIES: usize = 4;
+
+/// The tokens that a run's requests pushed to the list `tokens`, and those that were confirmed.
+#[derive(Clone, Default)]
+pub struct Commits(Rc<RefCell<BTreeSet<u32>>>);
+
+impl Commits {
+    /// Notes tokens as confirmed.
+    pub fn confirm(&self, tokens: impl IntoIterator<Item = u32>) {
+        self.0.borrow_mut().extend(tokens);
+    }
+
+    /// Checks the session that `key` leads to: `updates.kept` and `updates.once`.
+    pub fn check(&self, world: &World, key: StoreKey) {
+        match world.session_at(key) {
+            Some((_, record)) => self.check_data(world, &record.data),
+            None => world.violated("updates.kept", "nothing ended the session, and it is gone"),
+        }
+    }
+
+    /// The same, where the session may have ended.
+    pub fn check_if_live(&self, world: &World, key: StoreKey) {
+        if world.session_at(key).is_some() {
+            self.check(world, key);
+        }
+    }
+
+    fn check_data(&self, world: &World, data: &[u8]) {
+        let stored = tokens(data);
+        let show = || format!("stored {stored:?}, confirmed {:?}", self.0.borrow());
+        if self.0.borrow().iter().any(|token| !stored.contains(token)) {
+            world.violated("updates.kept", show());
+        }
+        let distinct: BTreeSet<_> = stored.iter().collect();
+        if distinct.len() < stored.len() {
+            world.violated("updates.once", show());
+        }
+    }
+}
+
+/// The list `tokens` of a stored session.
+fn tokens(data: &[u8]) -> Vec<u32> {
+    let content: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
+    let list = content["v"]["tokens"].as_array().cloned().unwrap_or_default();
+    list.iter().filter_map(|token| u32::try_from(token.as_u64()?).ok()).collect()
+}
+
+/// How a commit ended.
+#[derive(Debug)]
+pub enum Answer {
+    /// It was confirmed.
+    Done(Commit),
+    /// It answered an error.
+    Failed(Error),
+    /// Its future was dropped.
+    Dropped,
+}
+
+impl Answer {
+    /// Whether it was confirmed.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+
+    /// Whether it answered an error of this kind.
+    pub fn is(&self, kind: ErrorKind) -> bool {
+        matches!(self, Self::Failed(error) if error.kind() == kind)
+    }
+}
+
+/// One request's handle. Clones are clones of the handle.
+#[derive(Clone)]
+pub struct Request {
+    /// The session.
+    pub session: Session,
+    manager: Manager,
+    commits: Commits,
+    /// Pushed, and neither confirmed nor lost so far.
+    pending: Rc<RefCell<BTreeSet<u32>>>,
+    may_fail: &'static [ErrorKind],
+    may_stay_unknown: bool,
+}
+
+impl Request {
+    /// A request on a session that is open already.
+    pub fn on(session: Session, manager: &Manager, commits: &Commits) -> Self {
+        let (manager, commits) = (manager.clone(), commits.clone());
+        Self { session, manager, commits, pending: Rc::default(), may_fail: &[], may_stay_unknown: false }
+    }
+
+    /// A request whose session is opened in the set-up by the value `id`.
+    pub fn opened(world: &World, manager: &Manager, commits: &Commits, id: Option<&str>) -> Self {
+        Self::on(world.at_once(manager.open(id)).expect("nothing fails at once"), manager, commits)
+    }
+
+    /// A request that opens its session by the value `id`, and again if it gets no answer.
+    pub async fn open(task: &TaskContext, commits: &Commits, id: Option<&str>) -> Option<Self> {
+        for _ in 0..TRIES {
+            match task.manager.open(id).await {
+                Ok(session) => {
+                    task.show(|| format!("opened: {:?}", session.opened()));
+                    return Some(Self::on(session, &task.manager, commits));
+                }
+                Err(error) => task.show(|| format!("open: {error}")),
+            }
+        }
+        task.world.violated("retry.succeeds", format!("{}: the session cannot be opened", task.name()));
+        None
+    }
+
+    /// Errors that its commits may answer without any fault, by the documentation.
+    #[must_use]
+    pub fn may_fail(mut self, kinds: &'static [ErrorKind]) -> Self {
+        self.may_fail = kinds;
+        self
+    }
+
+    /// After a lost answer another's write may rest on its own, so that it stays unknown whether it was stored.
+    #[must_use]
+    pub fn may_stay_unknown(mut self) -> Self {
+        self.may_stay_unknown = true;
+        self
+    }
+
+    /// Pushes `token` to the list `tokens`.
+    pub fn push(&self, task: &TaskContext, token: u32) {
+        let pushed = self.session.update("tokens", move |tokens: &mut Vec<u32>| tokens.push(token));
+        task.show(|| format!("push {token}: {pushed:?}"));
+        if pushed.is_ok() {
+            self.pending.borrow_mut().insert(token);
+        }
+    }
+
+    /// Logs out, and forgets what was not confirmed.
+    pub fn logout(&self, task: &TaskContext) {
+        self.session.logout();
+        self.pending.borrow_mut().clear();
+        task.show(|| "logout".to_owned());
+    }
+
+    /// Forgets what was not confirmed.
+    pub fn discard(&self, task: &TaskContext) {
+        self.session.discard();
+        self.pending.borrow_mut().clear();
+        task.show(|| "discard".to_owned());
+    }
+
+    /// Saves; the future may be dropped.
+    pub async fn save(&self, task: &TaskContext) -> Answer {
+        self.commit(task, "save", self.session.save()).await
+    }
+
+    /// Closes and gives the answer to the browser; the future may be dropped.
+    pub async fn close(&self, task: &TaskContext) -> Answer {
+        let answer = self.commit(task, "close", self.manager.close(&self.session)).await;
+        if let Answer::Done(commit) = &answer {
+            match commit {
+                Commit::Issue(ticket) => task.world.set_cookie(Some(ticket.value.as_str().to_owned())),
+                Commit::Extended(ticket) if ticket.persistent => {
+                    task.world.set_cookie(Some(ticket.value.as_str().to_owned()));
+                }
+                Commit::Clear => task.world.set_cookie(None),
+                Commit::Extended(_) | Commit::Unchanged => {}
+            }
+        }
+        answer
+    }
+
+    /// Saves until it is confirmed or refused.
+    pub async fn save_until_answered(&self, task: &TaskContext) -> Answer {
+        for _ in 0..TRIES {
+            let answer = self.save(task).await;
+            if answer.is_done() || !(answer.is(ErrorKind::Unavailable) || matches!(answer, Answer::Dropped)) {
+                return answer;
+            }
+        }
+        self.gave_up(task)
+    }
+
+    /// Closes until it is confirmed or refused.
+    pub async fn close_until_answered(&self, task: &TaskContext) -> Answer {
+        for _ in 0..TRIES {
+            let answer = self.close(task).await;
+            if answer.is_done() || !(answer.is(ErrorKind::Unavailable) || matches!(answer, Answer::Dropped)) {
+                return answer;
+            }
+        }
+        self.gave_up(task)
+    }
+
+    fn gave_up(&self, task: &TaskContext) -> Answer {
+        if !self.may_stay_unknown {
+            task.world.violated("retry.succeeds", format!("{}: {TRIES} attempts, none answered", task.name()));
+        }
+        Answer::Failed(ErrorKind::Unavailable.into())
+    }
+
+    async fn commit(&self, task: &TaskContext, what: &str, commit: impl Future<Output = Result<Commit>>) -> Answer {
+        // What is pushed while the commit is under way is not its to confirm.
+        let logged = self.pending.borrow().clone();
+        let Some(ended) = task.droppable(commit).await else { return Answer::Dropped };
+        task.show(|| format!("{what}: {ended:?}"));
+        match ended {
+            Ok(commit) => {
+                self.pending.borrow_mut().retain(|token| !logged.contains(token));
+                self.commits.confirm(logged);
+                Answer::Done(commit)
+            }
+            Err(error) => {
+                let kind = error.kind();
+                if kind == ErrorKind::Gone {
+                    self.pending.borrow_mut().clear();
+                }
+                let lost = task.world.had_faults() && kind == ErrorKind::Unavailable;
+                if !lost && !self.may_fail.contains(&kind) {
+                    task.world.violated("errors.documented", format!("{}: {what}: {error}", task.name()));
+                }
+                Answer::Failed(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,526 @@
+//! The model store: a map in which every call waits until the explorer lets it happen.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use session_core::{
+    Call, Capabilities, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
+    Timestamp, Version, async_trait,
+};
+
+/// A call to the store, with its operands.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    Create(StoreKey, Record),
+    Load(StoreKey),
+    Save(StoreKey, Version, Record),
+    Touch(StoreKey, Timestamp),
+    Delete(StoreKey, Option<Version>),
+    SessionsOf(Principal),
+    DeleteAll(Principal, Option<StoreKey>),
+}
+
+impl Action {
+    /// Whether it may change what is stored.
+    pub(super) fn writes(&self) -> bool {
+        !matches!(self, Self::Load(_) | Self::SessionsOf(_))
+    }
+
+    fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Create(_, record) | Self::Save(_, _, record) => Some(record),
+            _ => None,
+        }
+    }
+
+    fn key(&self) -> Option<&StoreKey> {
+        match self {
+            Self::Create(key, _) | Self::Load(key) | Self::Save(key, ..) | Self::Touch(key, _) => Some(key),
+            Self::Delete(key, _) => Some(key),
+            Self::SessionsOf(_) | Self::DeleteAll(..) => None,
+        }
+    }
+}
+
+/// What a call answers.
+#[derive(Clone, Debug)]
+pub(super) enum Reply {
+    Outcome(Outcome),
+    Loaded(Option<Record>),
+    Listed(Vec<(StoreKey, Record)>),
+    Removed(u64),
+}
+
+/// A call that a task waits for.
+pub(super) struct Pending {
+    id: u64,
+    pub(super) task: usize,
+    pub(super) now: Timestamp,
+    pub(super) action: Action,
+    /// Identifies the call in every run that reaches the same state.
+    pub(super) name: u64,
+    pub(super) answer: Option<Result<Reply>>,
+    waker: Waker,
+}
+
+/// A write whose caller got an error or went away, and that may still happen.
+pub(super) struct Late {
+    id: u64,
+    pub(super) now: Timestamp,
+    pub(super) action: Action,
+    pub(super) name: u64,
+}
+
+/// What the store holds, and the calls under way.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// Expired records included, until a purge.
+    pub(super) records: BTreeMap<StoreKey, Record>,
+    pub(super) pending: Vec<Pending>,
+    pub(super) late: Vec<Late>,
+    /// Calls happen at once and are not seen by the explorer: for set-up and final checks.
+    pub(super) at_once: bool,
+    pub(super) current_task: usize,
+    /// What the current poll has sent, to be named when it is over.
+    unnamed: Vec<Unnamed>,
+    named: u64,
+    next_id: u64,
+    names: Names,
+    /// Longest data that the store takes.
+    pub(super) max_data_len: Option<usize>,
+}
+
+/// Names of versions and keys that are equal in every run that reaches the same state, though the values are random.
+#[derive(Default)]
+struct Names {
+    versions: HashMap<Version, u64>,
+    keys: HashMap<StoreKey, u64>,
+    /// Short names for people, in the order of appearance.
+    shown_versions: HashMap<Version, usize>,
+    shown_keys: HashMap<StoreKey, usize>,
+}
+
+/// What gets its name when the poll that brought it is over.
+#[derive(Clone, Copy, Debug)]
+enum Unnamed {
+    Version(Version),
+    Key(StoreKey),
+    Call(u64),
+}
+
+pub(super) fn hash_of(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Shared {
+    /// Notes the versions and keys of a call that are new.
+    fn note_call(&mut self, action: &Action) {
+        if let Some(record) = action.record() {
+            let next = self.names.shown_versions.len() + 1;
+            self.names.shown_versions.entry(record.version).or_insert(next);
+            if !self.names.versions.contains_key(&record.version) {
+                self.unnamed.push(Unnamed::Version(record.version));
+            }
+        }
+        if let Some(key) = action.key() {
+            let next = self.names.shown_keys.len() + 1;
+            self.names.shown_keys.entry(*key).or_insert(next);
+            if !self.names.keys.contains_key(key) {
+                self.unnamed.push(Unnamed::Key(*key));
+            }
+        }
+    }
+
+    /// Names what the poll that `poll` identifies has sent: by that, so that it is named alike in every equal run.
+    pub(super) fn end_poll(&mut self, poll: u64) {
+        for unnamed in std::mem::take(&mut self.unnamed) {
+            self.named += 1;
+            let name = hash_of((poll, self.named));
+            match unnamed {
+                Unnamed::Version(version) => {
+                    self.names.versions.entry(version).or_insert(name);
+                }
+                Unnamed::Key(key) => {
+                    self.names.keys.entry(key).or_insert(name);
+                }
+                Unnamed::Call(id) => {
+                    let call = self.pending.iter_mut().find(|call| call.id == id);
+                    if let Some(call) = call {
+                        call.name = name;
+                    }
+                    if let Some(late) = self.late.iter_mut().find(|late| late.id == id) {
+                        late.name = name;
+                    }
+                }
+            }
+        }
+        self.named = 0;
+    }
+
+    fn hash_record(&self, record: &Record) -> u64 {
+        hash_of((self.names.versions.get(&record.version), record.expires_at))
+    }
+
+    /// A hash of the records and of the calls under way: equal in runs whose stores are in the same state.
+    pub(super) fn hash(&self) -> u64 {
+        let mut records: Vec<_> =
+            self.records.iter().map(|(key, record)| (self.names.keys.get(key), self.hash_record(record))).collect();
+        records.sort_unstable();
+        let mut late: Vec<_> = self.late.iter().map(|late| late.name).collect();
+        late.sort_unstable();
+        let mut pending: Vec<_> = self
+            .pending
+            .iter()
+            .map(|call| (call.name, call.answer.as_ref().map(|answer| self.hash_answer(answer))))
+            .collect();
+        pending.sort_unstable();
+        hash_of((records, late, pending))
+    }
+
+    pub(super) fn hash_answer(&self, answer: &Result<Reply>) -> u64 {
+        match answer {
+            Ok(Reply::Outcome(outcome)) => hash_of((1, outcome)),
+            Ok(Reply::Loaded(found)) => hash_of((2, found.as_ref().map(|record| self.hash_record(record)))),
+            Ok(Reply::Listed(list)) => {
+                let list: Vec<_> =
+                    list.iter().map(|(key, record)| (self.names.keys.get(key), self.hash_record(record))).collect();
+                hash_of((3, list))
+            }
+            Ok(Reply::Removed(removed)) => hash_of((4, removed)),
+            Err(error) => hash_of((5, error.kind())),
+        }
+    }
+
+    /// Carries `action` out by the contract of [`Store`].
+    pub(super) fn carry_out(&mut self, now: Timestamp, action: &Action) -> Result<Reply> {
+        if let (Some(longest), Some(record)) = (self.max_data_len, action.record())
+            && record.data.len() > longest
+        {
+            return Err(Error::fixed(ErrorKind::TooLarge, "over the store's limit"));
+        }
+        let live = action.key().and_then(|key| self.records.get(key)).filter(|record| record.is_live(now));
+        let outcome = match action {
+            Action::Load(_) => return Ok(Reply::Loaded(live.cloned())),
+            Action::SessionsOf(principal) => {
+                let of = |record: &Record| record.is_live(now) && record.principal.as_ref() == Some(principal);
+                let mut found: Vec<_> = self
+                    .records
+                    .iter()
+                    .filter(|(_, record)| of(record))
+                    .map(|(key, record)| (*key, record.clone()))
+                    .collect();
+                // Keys are random: in their order two equal runs would differ.
+                found.sort_by_key(|(key, _)| self.names.keys.get(key).copied());
+                return Ok(Reply::Listed(found));
+            }
+            Action::DeleteAll(principal, keep) => {
+                let before = self.records.len();
+                self.records.retain(|key, record| {
+                    let of = record.is_live(now) && record.principal.as_ref() == Some(principal);
+                    !of || keep.as_ref() == Some(key)
+                });
+                return Ok(Reply::Removed((before - self.records.len()) as u64));
+            }
+            Action::Create(key, record) => match live {
+                Some(live) if live.version == record.version => Outcome::Done,
+                Some(_) => Outcome::Exists,
+                None => {
+                    self.records.insert(*key, record.clone());
+                    Outcome::Done
+                }
+            },
+            Action::Save(key, expected, record) => match live {
+                None => Outcome::Missing,
+                Some(live) if live.version == record.version => Outcome::Done,
+                Some(live) if live.version != *expected => Outcome::Conflict,
+                Some(_) => {
+                    self.records.insert(*key, record.clone());
+                    Outcome::Done
+                }
+            },
+            Action::Touch(key, expires_at) => match live {
+                None => Outcome::Missing,
+                Some(live) => {
+                    let later = live.expires_at.max(*expires_at);
+                    if let Some(record) = self.records.get_mut(key) {
+                        record.expires_at = later;
+                    }
+                    Outcome::Done
+                }
+            },
+            Action::Delete(key, expected) => match live {
+                None => Outcome::Missing,
+                Some(live) if expected.is_some_and(|expected| expected != live.version) => Outcome::Conflict,
+                Some(_) => {
+                    self.records.remove(key);
+                    Outcome::Done
+                }
+            },
+        };
+        Ok(Reply::Outcome(outcome))
+    }
+
+    /// Lets the call at `index` happen; its task is woken to take the answer.
+    pub(super) fn answer(&mut self, index: usize) {
+        let (now, action) = (self.pending[index].now, self.pending[index].action.clone());
+        let answer = self.carry_out(now, &action);
+        self.pending[index].answer = Some(answer);
+        self.pending[index].waker.wake_by_ref();
+    }
+
+    /// Answers the call at `index` with an error; what it asked for may still happen, at any later step.
+    pub(super) fn lose(&mut self, index: usize) {
+        let call = &mut self.pending[index];
+        call.answer = Some(Err(Error::fixed(ErrorKind::Unavailable, "no answer")));
+        call.waker.wake_by_ref();
+        if call.action.writes() {
+            let late = Late { id: call.id, now: call.now, action: call.action.clone(), name: call.name };
+            self.late.push(late);
+        }
+    }
+
+    /// Lets a late write happen.
+    pub(super) fn arrive(&mut self, index: usize) -> Result<Reply> {
+        let late = self.late.remove(index);
+        self.carry_out(late.now, &late.action)
+    }
+
+    /// Forgets late writes that cannot change anything any more, as versions never come back.
+    pub(super) fn forget_dead_writes(&mut self) {
+        if self.late.is_empty() {
+            return;
+        }
+        let records = &self.records;
+        self.late.retain(|late| match &late.action {
+            Action::Save(key, expected, _) | Action::Delete(key, Some(expected)) => {
+                records.get(key).is_some_and(|record| record.version == *expected)
+            }
+            Action::Touch(key, expires_at) => records.get(key).is_some_and(|record| record.expires_at < *expires_at),
+            Action::Delete(key, None) => records.contains_key(key),
+            _ => true,
+        });
+    }
+
+    /// Removes what has expired at `now`.
+    pub(super) fn purge(&mut self, now: Timestamp) {
+        self.records.retain(|_, record| record.is_live(now));
+    }
+
+    // ---- for people ----
+
+    fn show_version(&self, version: Version) -> String {
+        match self.names.shown_versions.get(&version) {
+            Some(nth) => format!("v{nth}"),
+            None => "v?".to_owned(),
+        }
+    }
+
+    pub(super) fn show_key(&self, key: &StoreKey) -> String {
+        match self.names.shown_keys.get(key) {
+            Some(nth) => format!("k{nth}"),
+            None => "k?".to_owned(),
+        }
+    }
+
+    fn show_data(&self, record: &Record) -> String {
+        match record.data.first() {
+            Some(0) if record.data.len() == 1 => "ended".to_owned(),
+            Some(0) => match StoreKey::from_slice(&record.data[1..]) {
+                Ok(next) => format!("moved to {}", self.show_key(&next)),
+                Err(_) => "moved".to_owned(),
+            },
+            _ => {
+                let content: serde_json::Value = serde_json::from_slice(&record.data).unwrap_or_default();
+                let principal = record.principal.as_ref().map_or(String::new(), |who| format!(" of {}", who.as_str()));
+                let values = content["v"].to_string();
+                format!("{}{principal}", values.chars().take(120).collect::<String>())
+            }
+        }
+    }
+
+    fn show_record(&self, record: &Record) -> String {
+        format!("{} = {}", self.show_version(record.version), self.show_data(record))
+    }
+
+    pub(super) fn show(&self, action: &Action) -> String {
+        match action {
+            Action::Create(key, record) => format!("create {} {}", self.show_key(key), self.show_record(record)),
+            Action::Load(key) => format!("load {}", self.show_key(key)),
+            Action::Save(key, expected, record) => format!(
+                "save {} over {}: {}",
+                self.show_key(key),
+                self.show_version(*expected),
+                self.show_record(record)
+            ),
+            Action::Touch(key, expires_at) => format!("touch {} to {expires_at:?}", self.show_key(key)),
+            Action::Delete(key, expected) => {
+                let expected = expected.map_or(String::new(), |version| format!(" at {}", self.show_version(version)));
+                format!("delete {}{expected}", self.show_key(key))
+            }
+            Action::SessionsOf(principal) => format!("sessions of {}", principal.as_str()),
+            Action::DeleteAll(principal, _) => format!("delete all of {}", principal.as_str()),
+        }
+    }
+
+    pub(super) fn show_answer(&self, answer: &Result<Reply>) -> String {
+        match answer {
+            Ok(Reply::Outcome(outcome)) => format!("{outcome:?}"),
+            Ok(Reply::Loaded(None)) => "nothing".to_owned(),
+            Ok(Reply::Loaded(Some(record))) => self.show_record(record),
+            Ok(Reply::Listed(list)) => format!("{} sessions", list.len()),
+            Ok(Reply::Removed(removed)) => format!("{removed} removed"),
+            Err(error) => format!("{error}"),
+        }
+    }
+}
+
+/// The store as one process sees it.
+#[derive(Clone)]
+pub(super) struct ModelStore(pub(super) Arc<Mutex<Shared>>);
+
+impl ModelStore {
+    pub(super) fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn call(&self, call: &Call, action: Action) -> Calling {
+        Calling { store: self.clone(), now: call.now, state: State::Unsent(action) }
+    }
+
+    async fn outcome(&self, call: &Call, action: Action) -> Result<Outcome> {
+        match self.call(call, action).await? {
+            Reply::Outcome(outcome) => Ok(outcome),
+            _ => unreachable!("a write answers an outcome"),
+        }
+    }
+}
+
+impl fmt::Debug for ModelStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ModelStore")
+    }
+}
+
+enum State {
+    Unsent(Action),
+    Sent(u64),
+    Over,
+}
+
+/// A call, sent by its first poll. If it is dropped before it happened, it may still happen later.
+struct Calling {
+    store: ModelStore,
+    now: Timestamp,
+    state: State,
+}
+
+impl Future for Calling {
+    type Output = Result<Reply>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let mut shared = this.store.shared();
+        match std::mem::replace(&mut this.state, State::Over) {
+            State::Unsent(action) => {
+                shared.note_call(&action);
+                if shared.at_once {
+                    return Poll::Ready(shared.carry_out(this.now, &action));
+                }
+                let id = shared.next_id;
+                shared.next_id += 1;
+                let (task, now, waker) = (shared.current_task, this.now, context.waker().clone());
+                shared.unnamed.push(Unnamed::Call(id));
+                shared.pending.push(Pending { id, task, now, action, name: 0, answer: None, waker });
+                this.state = State::Sent(id);
+                Poll::Pending
+            }
+            State::Sent(id) => {
+                let index =
+                    shared.pending.iter().position(|call| call.id == id).expect("it is pending until it is over");
+                match shared.pending[index].answer.is_some() {
+                    true => Poll::Ready(shared.pending.remove(index).answer.expect("it is there")),
+                    false => {
+                        shared.pending[index].waker = context.waker().clone();
+                        this.state = State::Sent(id);
+                        Poll::Pending
+                    }
+                }
+            }
+            State::Over => panic!("polled after it was ready"),
+        }
+    }
+}
+
+impl Drop for Calling {
+    fn drop(&mut self) {
+        let State::Sent(id) = self.state else { return };
+        let mut shared = self.store.shared();
+        let Some(index) = shared.pending.iter().position(|call| call.id == id) else { return };
+        let call = shared.pending.remove(index);
+        if call.answer.is_none() && call.action.writes() {
+            shared.late.push(Late { id: call.id, now: call.now, action: call.action, name: call.name });
+        }
+    }
+}
+
+#[async_trait]
+impl Store for ModelStore {
+    fn capabilities(&self) -> Capabilities {
+        let longest = self.shared().max_data_len;
+        Capabilities::new().durable(true).shared(true).by_principal(true).max_data_len(longest)
+    }
+
+    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        self.outcome(call, Action::Create(*key, record.clone())).await
+    }
+
+    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        match self.call(call, Action::Load(*key)).await? {
+            Reply::Loaded(found) => Ok(found),
+            _ => unreachable!("a load answers a record or none"),
+        }
+    }
+
+    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        self.outcome(call, Action::Save(*key, expected, record.clone())).await
+    }
+
+    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+        self.outcome(call, Action::Touch(*key, expires_at)).await
+    }
+
+    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
+        self.outcome(call, Action::Delete(*key, expected)).await
+    }
+
+    async fn purge(&self, call: &Call, _: NonZeroU32) -> Result<Purged> {
+        self.shared().purge(call.now);
+        Ok(Purged::default())
+    }
+
+    async fn sessions_of(&self, call: &Call, principal: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
+        match self.call(call, Action::SessionsOf(principal.clone())).await? {
+            Reply::Listed(list) => Ok(list),
+            _ => unreachable!("a list answers a list"),
+        }
+    }
+
+    async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+        match self.call(call, Action::DeleteAll(principal.clone(), keep.copied())).await? {
+            Reply::Removed(removed) => Ok(removed),
+            _ => unreachable!("a removal answers a number"),
+        }
+    }
+
+    async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
+        Err(Error::unsupported("scan"))
+    }
+}

@@ -1,0 +1,265 @@
+//! What a program acts on: processes with their managers, a browser, tasks, and what has been found wrong.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use session_core::{Clock as _, Manager, ManagerBuilder, ManualClock, Record, StoreKey, Timestamp, hours};
+
+use super::store::{ModelStore, Shared, hash_of};
+
+/// When every run begins, so that equal states of two runs have equal times: in 2027.
+const START: Duration = Duration::from_secs(1_800_000_000);
+
+/// How many faults and dropped futures a run may have, and which faults.
+#[derive(Clone, Copy, Debug)]
+pub struct Faults {
+    /// Calls whose answer is an error though they may have been, or may still be, carried out; and steps of the clock.
+    pub lost: u8,
+    /// Futures of operations that are dropped.
+    pub dropped: u8,
+    /// Steps that the clock may take, one in a run.
+    pub clock: &'static [Duration],
+}
+
+impl Faults {
+    /// Nothing goes wrong.
+    pub const NONE: Self = Self { lost: 0, dropped: 0, clock: &[] };
+    /// At most one lost answer and one dropped future.
+    pub const ANY: Self = Self { lost: 1, dropped: 1, clock: &[] };
+}
+
+/// One run's processes, browser and tasks. Clones are the same world.
+#[derive(Clone)]
+pub struct World(pub(super) Rc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) store: ModelStore,
+    pub(super) clock: ManualClock,
+    pub(super) tasks: RefCell<Vec<Task>>,
+    /// What was found wrong: promise and details.
+    pub(super) violations: RefCell<BTreeMap<&'static str, String>>,
+    /// Lines for people, if this run is shown.
+    pub(super) trace: Option<RefCell<Vec<String>>>,
+    /// Identifies what programs have noted, in its order: state that the explorer could not see otherwise.
+    pub(super) noted: Cell<u64>,
+    /// What the current poll has noted.
+    notes: RefCell<Vec<u64>>,
+    /// Faults that have been given so far, drops included.
+    pub(super) faults: Cell<u8>,
+    browser: RefCell<Option<String>>,
+}
+
+/// A task of a program, as the executor has it.
+pub(super) struct Task {
+    pub(super) name: &'static str,
+    pub(super) future: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    pub(super) control: Rc<Control>,
+}
+
+/// What executor and task tell each other.
+#[derive(Default)]
+pub(super) struct Control {
+    /// A droppable operation has been polled and waits.
+    pub(super) waits_in_op: Cell<bool>,
+    /// The operation is to be dropped instead of polled.
+    pub(super) drop_op: Cell<bool>,
+}
+
+impl World {
+    pub(super) fn new(shown: bool) -> Self {
+        Self(Rc::new(Inner {
+            store: ModelStore(Arc::new(Mutex::new(Shared::default()))),
+            clock: ManualClock::new(Timestamp::MIN.plus(START)),
+            tasks: RefCell::default(),
+            violations: RefCell::default(),
+            trace: shown.then(RefCell::default),
+            noted: Cell::new(0),
+            notes: RefCell::default(),
+            faults: Cell::new(0),
+            browser: RefCell::default(),
+        }))
+    }
+
+    /// Starts a process: a manager of its own over the common store, configured by `configure`. Idle time-out: 1 hour.
+    pub fn process(&self, configure: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Manager {
+        let builder = Manager::builder(self.0.store.clone()).clock(self.0.clock.clone()).idle(hours(1));
+        configure(builder).build().expect("the program's configuration is right")
+    }
+
+    /// The longest data that the store takes from here on.
+    pub fn set_max_data_len(&self, longest: usize) {
+        self.0.store.shared().max_data_len = Some(longest);
+    }
+
+    /// Runs `future` to its end without choices: for set-up and final checks.
+    pub fn at_once<T>(&self, future: impl Future<Output = T>) -> T {
+        self.0.store.shared().at_once = true;
+        let done = pin!(future).poll(&mut Context::from_waker(Waker::noop()));
+        self.0.store.shared().at_once = false;
+        match done {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("what runs at once waits for nothing"),
+        }
+    }
+
+    /// Adds a task of `manager`'s process, which runs `work`.
+    pub fn task<F: Future<Output = ()> + 'static>(
+        &self,
+        name: &'static str,
+        manager: &Manager,
+        work: impl FnOnce(TaskContext) -> F,
+    ) {
+        let control = Rc::<Control>::default();
+        let context = TaskContext { world: self.clone(), name, manager: manager.clone(), control: control.clone() };
+        let future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(work(context));
+        self.0.tasks.borrow_mut().push(Task { name, future: Some(future), control });
+    }
+
+    /// The present by the processes' clock.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Moves the clock on, as a part of the set-up.
+    pub fn advance(&self, by: Duration) {
+        self.0.clock.advance(by);
+    }
+
+    /// Whether an answer was lost, a future dropped or the clock moved so far.
+    pub fn had_faults(&self) -> bool {
+        self.0.faults.get() > 0
+    }
+
+    /// Says that a promise is broken.
+    pub fn violated(&self, promise: &'static str, details: impl Into<String>) {
+        let details = details.into();
+        self.show(|_| format!("VIOLATED {promise}: {details}"));
+        self.0.violations.borrow_mut().entry(promise).or_insert(details);
+    }
+
+    /// Tells the explorer of state that programs keep outside of sessions, where its order counts: runs that differ in it
+    /// are not the same.
+    pub fn note(&self, what: impl std::hash::Hash) {
+        self.0.notes.borrow_mut().push(hash_of(what));
+    }
+
+    /// Takes in what a poll has noted.
+    pub(super) fn end_poll(&self, poll: u64) {
+        for note in self.0.notes.borrow_mut().drain(..) {
+            self.0.noted.set(hash_of((self.0.noted.get(), poll, note)));
+        }
+        self.0.store.shared().end_poll(poll);
+    }
+
+    // ---- the browser ----
+
+    /// The browser's cookie.
+    pub fn cookie(&self) -> Option<String> {
+        self.0.browser.borrow().clone()
+    }
+
+    /// The browser's cookie from here on.
+    pub fn set_cookie(&self, cookie: Option<String>) {
+        self.note(("cookie", cookie.is_some()));
+        *self.0.browser.borrow_mut() = cookie;
+    }
+
+    // ---- what is stored ----
+
+    /// Sessions that live in the store now, tombstones left out.
+    pub fn live_sessions(&self) -> Vec<(StoreKey, Record)> {
+        let now = self.now();
+        let shared = self.0.store.shared();
+        let live = |record: &Record| record.is_live(now) && record.data.first() != Some(&0);
+        shared.records.iter().filter(|(_, record)| live(record)).map(|(key, record)| (*key, record.clone())).collect()
+    }
+
+    /// The session that `key` leads to, over the tombstones of rotations.
+    pub fn session_at(&self, mut key: StoreKey) -> Option<(StoreKey, Record)> {
+        let (now, shared) = (self.now(), self.0.store.shared());
+        loop {
+            let record = shared.records.get(&key).filter(|record| record.is_live(now))?;
+            match record.data.first() {
+                Some(0) => key = StoreKey::from_slice(record.data.get(1..)?).ok()?,
+                _ => return Some((key, record.clone())),
+            }
+        }
+    }
+
+    // ---- for people ----
+
+    /// Adds a line to the trace, if this run is shown.
+    pub(super) fn show(&self, line: impl FnOnce(&Shared) -> String) {
+        if let Some(trace) = &self.0.trace {
+            let line = line(&self.0.store.shared());
+            trace.borrow_mut().push(line);
+        }
+    }
+}
+
+/// What a task's work is done with.
+#[derive(Clone)]
+pub struct TaskContext {
+    /// The run's world.
+    pub world: World,
+    /// The manager of the task's process.
+    pub manager: Manager,
+    name: &'static str,
+    control: Rc<Control>,
+}
+
+impl TaskContext {
+    /// The task's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Lets other tasks run: between two operations without a store call, where another task shares the session.
+    pub async fn step(&self) {
+        let mut polled = false;
+        poll_fn(|context| match std::mem::replace(&mut polled, true) {
+            true => Poll::Ready(()),
+            false => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Runs an operation whose future may be dropped while it waits; `None` if it was.
+    pub async fn droppable<T>(&self, operation: impl Future<Output = T>) -> Option<T> {
+        let mut operation = Some(Box::pin(operation));
+        let ended = poll_fn(|context| {
+            let Some(running) = operation.as_mut() else { return Poll::Ready(None) };
+            self.control.waits_in_op.set(false);
+            if self.control.drop_op.take() {
+                operation = None;
+                // What follows is a step of its own.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let polled = running.as_mut().poll(context);
+            self.control.waits_in_op.set(polled.is_pending());
+            polled.map(Some)
+        })
+        .await;
+        self.show(|| if ended.is_none() { "the future was dropped".to_owned() } else { String::new() });
+        ended
+    }
+
+    /// Adds a line to the trace, if this run is shown and the line is not empty.
+    pub fn show(&self, line: impl FnOnce() -> String) {
+        let Some(trace) = &self.world.0.trace else { return };
+        let line = line();
+        if !line.is_empty() {
+            trace.borrow_mut().push(format!("    {}: {line}", self.name));
+        }
+    }
+}

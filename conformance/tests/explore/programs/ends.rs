@@ -1,0 +1,213 @@
+//! Logouts, revocations and what is in flight beside them.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use conformance::explore::{Answer, Check, Commits, Faults, Program, Request, World};
+use session_core::{Commit, ErrorKind};
+
+use super::{GONE, check_no_ghosts, check_signed_in, key_of, principal, push_at_once, stored};
+
+pub(super) fn all() -> Vec<Program> {
+    vec![
+        Program {
+            name: "logout beside a save",
+            about: "one clone saves, the other logs out and closes until it is confirmed, and another process writes",
+            faults: Faults::ANY,
+            start: logout_beside_a_save,
+        },
+        Program {
+            name: "login beside a lost save",
+            about: "the session is revoked while one clone saves and the other logs in",
+            faults: Faults::NONE,
+            start: |world| login_beside_a_lost_save(world, Login::Plain),
+        },
+        Program {
+            name: "logout and login beside a lost save",
+            about: "the session is revoked while one clone saves and the other logs out and in",
+            faults: Faults::NONE,
+            start: |world| login_beside_a_lost_save(world, Login::AfterLogout),
+        },
+        Program {
+            name: "guarded login beside a revocation",
+            about: "the session is revoked while a request logs in and writes a value that it has read",
+            faults: Faults::NONE,
+            start: |world| login_beside_a_lost_save(world, Login::Guarded),
+        },
+        Program {
+            name: "late create",
+            about: "a first create is answered by an error and turns up later, and all sessions are revoked",
+            faults: Faults { lost: 1, dropped: 0, clock: &[] },
+            start: late_create,
+        },
+        Program {
+            name: "login beside a logout",
+            about: "two requests of one browser, one signs in and one signs out, with one lost answer",
+            faults: Faults { lost: 1, dropped: 0, clock: &[] },
+            start: login_beside_a_logout,
+        },
+        Program {
+            name: "logout, then discard",
+            about: "what a logout began is discarded",
+            faults: Faults::NONE,
+            start: |world| logout_taken_back(world, false),
+        },
+        Program {
+            name: "logout, then reload",
+            about: "after a logout the session is read again",
+            faults: Faults::NONE,
+            start: |world| logout_taken_back(world, true),
+        },
+    ]
+}
+
+fn logout_beside_a_save(world: &World) -> Check {
+    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
+    let commits = Commits::default();
+    let stored = stored(world, &here, |_| ());
+    let request = Request::opened(world, &here, &commits, Some(&stored.id)).may_fail(GONE);
+    let clone = request.clone();
+    let saver = request.may_stay_unknown();
+    push_at_once(world, &elsewhere, &commits, &stored, 100);
+    world.task("saves", &here, async move |task| {
+        saver.push(&task, 1);
+        saver.save(&task).await;
+    });
+    let ended = Rc::<Cell<bool>>::default();
+    let confirmed = ended.clone();
+    world.task("logs out", &here, async move |task| {
+        task.step().await;
+        clone.logout(&task);
+        confirmed.set(clone.close_until_answered(&task).await.is_done());
+    });
+    let (id, theirs) = (stored.id.clone(), commits.clone());
+    world.task("other process", &elsewhere, async move |task| {
+        let Some(request) = Request::open(&task, &theirs, Some(&id)).await else { return };
+        if request.session.opened() == session_core::Opened::Resumed {
+            request.push(&task, 2);
+            request.may_fail(GONE).may_stay_unknown().save(&task).await;
+        }
+    });
+    Box::new(move |world| {
+        if ended.get() && world.session_at(stored.key).is_some() {
+            world.violated("ends.stay", "after a confirmed logout the session is open");
+        }
+    })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Login {
+    Plain,
+    AfterLogout,
+    Guarded,
+}
+
+fn login_beside_a_lost_save(world: &World, how: Login) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |session| session.login("ann").expect("it is open"));
+    let request = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let (clone, last) = (request.clone(), request.clone());
+    if how != Login::Guarded {
+        let request = request.may_fail(GONE);
+        world.task("saves", &manager, async move |task| {
+            request.push(&task, 1);
+            request.save(&task).await;
+        });
+    }
+    let signed_in = Rc::<Cell<bool>>::default();
+    let confirmed = signed_in.clone();
+    world.task("logs in", &manager, async move |task| {
+        task.step().await;
+        if how == Login::AfterLogout {
+            clone.logout(&task);
+        }
+        let who = if how == Login::Guarded { "ann" } else { "bob" };
+        clone.session.login(who).expect("it is open");
+        if how == Login::Guarded {
+            let _: Option<Vec<u32>> = clone.session.get("tokens").expect("it is a list");
+            clone.session.insert("tokens", &[9]).expect("it is small");
+        }
+        confirmed.set(clone.close_until_answered(&task).await.is_done());
+    });
+    world.task("revokes", &manager, async move |task| {
+        let _ = task.manager.revoke_all(&principal("ann"), None).await;
+    });
+    Box::new(move |world| {
+        // A revocation that came after the login ends it if it is of the same principal.
+        if signed_in.get() && how != Login::Guarded {
+            check_signed_in(world, &last, "bob");
+        }
+    })
+}
+
+fn late_create(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let request = Request::opened(world, &manager, &commits, None);
+    let last = request.clone();
+    let revoked = Rc::<Cell<bool>>::default();
+    let confirmed = revoked.clone();
+    world.task("signs in", &manager, async move |task| {
+        request.session.login("ann").expect("it is open");
+        if !request.close_until_answered(&task).await.is_done() {
+            return;
+        }
+        confirmed.set(task.manager.revoke_all(&principal("ann"), None).await.is_ok());
+    });
+    Box::new(move |world| {
+        let held = if revoked.get() { None } else { key_of(&last) };
+        check_no_ghosts(world, held.as_slice());
+    })
+}
+
+fn login_beside_a_logout(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    let login = Request::opened(world, &manager, &commits, Some(&stored.id)).may_fail(GONE);
+    let logout = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let (signed_in, ended) = (login.clone(), Rc::<Cell<bool>>::default());
+    let unclear = Rc::<Cell<bool>>::default();
+    let (confirmed, unknown) = (ended.clone(), unclear.clone());
+    world.task("signs in", &manager, async move |task| {
+        login.session.login("ann").expect("it is open");
+        let answer = login.close_until_answered(&task).await;
+        unknown.set(!answer.is_done() && !answer.is(ErrorKind::Gone));
+    });
+    world.task("signs out", &manager, async move |task| {
+        logout.logout(&task);
+        confirmed.set(logout.close_until_answered(&task).await.is_done());
+    });
+    Box::new(move |world| {
+        if unclear.get() {
+            return;
+        }
+        let held = if ended.get() { None } else { key_of(&signed_in) };
+        let held: Vec<_> = held.into_iter().chain((!ended.get()).then_some(stored.key)).collect();
+        check_no_ghosts(world, &held);
+    })
+}
+
+fn logout_taken_back(world: &World, reloads: bool) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    let request = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let told = Rc::<Cell<bool>>::default();
+    let cleared = told.clone();
+    world.task("logs out", &manager, async move |task| {
+        request.logout(&task);
+        if reloads {
+            let _ = request.session.reload().await;
+        } else {
+            request.discard(&task);
+        }
+        cleared.set(matches!(request.close(&task).await, Answer::Done(Commit::Clear)));
+    });
+    Box::new(move |world| {
+        if told.get() && world.session_at(stored.key).is_some() {
+            world.violated("browser.follows", "the client is told to forget a session that is open");
+        }
+    })
+}

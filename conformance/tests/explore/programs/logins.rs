@@ -1,0 +1,157 @@
+//! Logins beside other requests of the same browser.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use conformance::explore::{Check, Commits, Faults, Program, Request, World};
+use session_core::{ErrorKind, Session};
+
+use super::{GONE, TOUCH_DUE, check_no_ghosts, check_signed_in, key_of, principal, stored};
+
+pub(super) fn all() -> Vec<Program> {
+    vec![
+        Program {
+            name: "read beside a login",
+            about: "a page that only reads closes at any moment around a login, and both answer the browser",
+            faults: Faults::NONE,
+            start: |world| beside_a_login(world, false),
+        },
+        Program {
+            name: "save, then close, beside a login",
+            about: "a page saves by hand and closes later, at any moment around a login",
+            faults: Faults::NONE,
+            start: |world| beside_a_login(world, true),
+        },
+        Program {
+            name: "login while closing",
+            about: "one clone logs in while another closes the handle",
+            faults: Faults::NONE,
+            start: login_while_closing,
+        },
+        Program {
+            name: "take and login, twice",
+            about: "two requests take a one-time value and sign in",
+            faults: Faults::NONE,
+            start: take_and_login,
+        },
+        Program {
+            name: "login with a lost answer",
+            about: "a login with one lost answer and one dropped future, tried until it is answered",
+            faults: Faults::ANY,
+            start: login_with_faults,
+        },
+    ]
+}
+
+fn beside_a_login(world: &World, saves: bool) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |session| session.set_persistent(true).expect("it is open"));
+    world.advance(TOUCH_DUE);
+    let page = Request::opened(world, &manager, &commits, Some(&stored.id)).may_fail(GONE);
+    let login = Request::opened(world, &manager, &commits, Some(&stored.id));
+    world.task("page", &manager, async move |task| {
+        let _: Option<Vec<u32>> = page.session.get("tokens").expect("it is a list");
+        if saves {
+            page.push(&task, 1);
+            page.save_until_answered(&task).await;
+            task.step().await;
+        }
+        page.close_until_answered(&task).await;
+    });
+    let signed_in = login.clone();
+    world.task("login", &manager, async move |task| {
+        login.session.login("ann").expect("it is open");
+        login.close_until_answered(&task).await;
+    });
+    Box::new(move |world| {
+        check_signed_in(world, &signed_in, "ann");
+        check_browser_is(world, "ann");
+    })
+}
+
+/// Checks that the browser's cookie opens a session of `who`: `browser.follows`.
+fn check_browser_is(world: &World, who: &str) {
+    let manager = world.process(|builder| builder);
+    let cookie = world.cookie();
+    let opened: Session = world.at_once(manager.open(cookie.as_deref())).expect("nothing fails at once");
+    if opened.principal() != Some(principal(who)) {
+        world.violated(
+            "browser.follows",
+            format!("after a confirmed login the browser's session is {:?}", opened.opened()),
+        );
+    }
+}
+
+fn login_while_closing(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    world.advance(TOUCH_DUE);
+    let request = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let (clone, accepted) = (request.clone(), Rc::<RefCell<bool>>::default());
+    let (login, last) = (accepted.clone(), request.clone());
+    world.task("closes", &manager, async move |task| {
+        request.close_until_answered(&task).await;
+    });
+    world.task("logs in", &manager, async move |task| {
+        task.step().await;
+        *login.borrow_mut() = clone.session.login("ann").is_ok();
+        task.show(|| format!("login: {}", login.borrow()));
+    });
+    Box::new(move |world| {
+        if *accepted.borrow() {
+            check_signed_in(world, &last, "ann");
+        }
+    })
+}
+
+fn take_and_login(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |session| session.insert("ticket", &7).expect("it is small"));
+    let got = Rc::<RefCell<u32>>::default();
+    for (name, who) in [("ann", "ann"), ("bob", "bob")] {
+        let request = Request::opened(world, &manager, &commits, Some(&stored.id));
+        let request = request.may_fail(&[ErrorKind::Gone, ErrorKind::Conflict]);
+        let got = got.clone();
+        world.task(name, &manager, async move |task| {
+            let ticket: Option<u32> = request.session.take("ticket").expect("it is a number");
+            request.session.login(who).expect("it is open");
+            if request.close_until_answered(&task).await.is_done() && ticket.is_some() {
+                *got.borrow_mut() += 1;
+            }
+        });
+    }
+    Box::new(move |world| {
+        let got = *got.borrow();
+        if got > 1 {
+            world.violated("take.once", format!("{got} confirmed requests took one value"));
+        }
+    })
+}
+
+fn login_with_faults(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    let request = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let signed_in = request.clone();
+    let answered = Rc::<RefCell<bool>>::default();
+    let done = answered.clone();
+    world.task("login", &manager, async move |task| {
+        request.session.login("ann").expect("it is open");
+        request.push(&task, 1);
+        *done.borrow_mut() = request.close_until_answered(&task).await.is_done();
+    });
+    Box::new(move |world| {
+        if !*answered.borrow() {
+            return;
+        }
+        check_signed_in(world, &signed_in, "ann");
+        check_browser_is(world, "ann");
+        commits.check(world, stored.key);
+        let held = key_of(&signed_in);
+        check_no_ghosts(world, held.as_slice());
+    })
+}

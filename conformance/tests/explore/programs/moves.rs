@@ -1,0 +1,128 @@
+//! Rotations: at once, in doubt, and settled late.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use conformance::explore::{Check, Commits, Faults, Program, Request, World};
+use session_core::{ErrorKind, minutes, seconds};
+
+use super::{GONE, TOUCH_DUE, check_no_ghosts, key_of, push_at_once, stored};
+
+/// Half a tombstone's life as a proof, just over it, and over its life as a record.
+const LATE: &[Duration] = &[seconds(30), seconds(61), minutes(11)];
+/// Just before the stored expiry, and just after it.
+const EXPIRY: &[Duration] = &[minutes(49), minutes(51)];
+
+pub(super) fn all() -> Vec<Program> {
+    vec![
+        Program {
+            name: "rotation settled late",
+            about: "a rotation loses its answer, and is tried again after 30 s, 61 s or 11 min",
+            faults: Faults { lost: 1, dropped: 1, clock: LATE },
+            start: settled_late,
+        },
+        Program {
+            name: "two rotations",
+            about: "two requests rotate one session and push a token each",
+            faults: Faults::ANY,
+            start: two_rotations,
+        },
+        Program {
+            name: "touch beside a save at the expiry",
+            about: "one request reads, another writes, while the session expires and is purged",
+            faults: Faults { lost: 1, dropped: 0, clock: EXPIRY },
+            start: touch_at_the_expiry,
+        },
+    ]
+}
+
+fn settled_late(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    push_at_once(world, &manager, &commits, &stored, 100);
+    let request = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let began = world.now();
+    let last = request.clone();
+    let answered = Rc::<Cell<bool>>::default();
+    let confirmed = answered.clone();
+    world.task("rotates", &manager, async move |task| {
+        request.session.rotate().expect("it is open");
+        // After eleven minutes nothing proves any more what became of it.
+        let request = request.may_fail(GONE);
+        let answer = request.close_until_answered(&task).await;
+        let late = task.world.now().since(began) > minutes(10);
+        if answer.is(ErrorKind::Gone) && !late {
+            task.world.violated("updates.kept", "a rotation whose answer was lost ended the session");
+        }
+        confirmed.set(answer.is_done());
+    });
+    Box::new(move |world| {
+        if answered.get() {
+            match key_of(&last) {
+                Some(key) => {
+                    commits.check(world, key);
+                    check_no_ghosts(world, &[key]);
+                }
+                None => world.violated("updates.kept", "a confirmed rotation left no session"),
+            }
+        }
+    })
+}
+
+fn two_rotations(world: &World) -> Check {
+    let processes = [world.process(|builder| builder), world.process(|builder| builder)];
+    let commits = Commits::default();
+    let stored = stored(world, &processes[0], |_| ());
+    let unclear = Rc::<Cell<bool>>::default();
+    let mut requests = Vec::new();
+    for (manager, (name, token)) in processes.iter().zip([("one", 1), ("other", 2)]) {
+        let request = Request::opened(world, manager, &commits, Some(&stored.id)).may_fail(GONE).may_stay_unknown();
+        requests.push(request.clone());
+        let unclear = unclear.clone();
+        world.task(name, manager, async move |task| {
+            request.push(&task, token);
+            request.session.rotate().expect("it is open");
+            let answer = request.close_until_answered(&task).await;
+            unclear.set(unclear.get() || answer.is(ErrorKind::Unavailable));
+        });
+    }
+    Box::new(move |world| {
+        if unclear.get() {
+            return;
+        }
+        commits.check(world, stored.key);
+        let held: Vec<_> = requests.iter().filter_map(key_of).collect();
+        if held.len() != 1 {
+            world.violated("rotation.one-id", format!("of two rotations {} are confirmed", held.len()));
+        }
+        check_no_ghosts(world, &held);
+    })
+}
+
+fn touch_at_the_expiry(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    world.advance(TOUCH_DUE);
+    let reads = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let writes = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let expires = world.session_at(stored.key).expect("it is stored").1.expires_at;
+    world.task("reads", &manager, async move |task| {
+        reads.close_until_answered(&task).await;
+    });
+    let writes = writes.may_fail(GONE);
+    world.task("writes", &manager, async move |task| {
+        writes.push(&task, 1);
+        writes.save_until_answered(&task).await;
+    });
+    Box::new(move |world| {
+        // Unless it expired, what was confirmed is there.
+        if world.now() < expires {
+            commits.check(world, stored.key);
+        } else {
+            commits.check_if_live(world, stored.key);
+        }
+    })
+}

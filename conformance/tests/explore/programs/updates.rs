@@ -1,0 +1,220 @@
+//! Updates by clones, by requests that are merged, and by other processes.
+
+use conformance::explore::{Check, Commits, Faults, Program, Request, World, quietly};
+use session_core::{ErrorKind, Limits};
+
+use super::{GONE, push_at_once, stored};
+
+pub(super) fn all() -> Vec<Program> {
+    vec![
+        Program {
+            name: "save and update on clones",
+            about: "one clone saves while another updates and closes, after a foreign commit",
+            faults: Faults::ANY,
+            start: save_and_update,
+        },
+        Program {
+            name: "merged and dropped",
+            about: "a write that is merged into another's save is dropped and saved again, beside a second process",
+            faults: Faults { lost: 0, dropped: 1, clock: &[] },
+            start: merged_and_dropped,
+        },
+        Program {
+            name: "merged with faults",
+            about: "two writes are merged, with one lost answer and one dropped future",
+            faults: Faults::ANY,
+            start: merged_with_faults,
+        },
+        Program {
+            name: "too large together",
+            about: "three writes of which each fits into the store alone",
+            faults: Faults::NONE,
+            start: too_large_together,
+        },
+        Program {
+            name: "merged with a clash",
+            about: "one of three merged writes clashes with a value that it has read",
+            faults: Faults::NONE,
+            start: merged_with_a_clash,
+        },
+        Program {
+            name: "merged with a panic",
+            about: "the closure of one of three merged writes panics on a value that it has not seen",
+            faults: Faults::NONE,
+            start: merged_with_a_panic,
+        },
+        Program {
+            name: "two processes",
+            about: "two processes update one session, with one lost answer and one dropped future",
+            faults: Faults::ANY,
+            start: two_processes,
+        },
+    ]
+}
+
+fn save_and_update(world: &World) -> Check {
+    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
+    let commits = Commits::default();
+    let stored = stored(world, &here, |_| ());
+    let request = Request::opened(world, &here, &commits, Some(&stored.id)).may_stay_unknown();
+    push_at_once(world, &elsewhere, &commits, &stored, 100);
+    let clone = request.clone();
+    world.task("saves", &here, async move |task| {
+        request.push(&task, 1);
+        request.save(&task).await;
+        request.save_until_answered(&task).await;
+    });
+    world.task("updates", &here, async move |task| {
+        task.step().await;
+        clone.push(&task, 2);
+        task.step().await;
+        clone.close_until_answered(&task).await;
+    });
+    Box::new(move |world| commits.check(world, stored.key))
+}
+
+fn merged_and_dropped(world: &World) -> Check {
+    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
+    let commits = Commits::default();
+    let stored = stored(world, &here, |_| ());
+    let [leader, follower] =
+        [1, 2].map(|_| Request::opened(world, &here, &commits, Some(&stored.id)).may_stay_unknown());
+    push_at_once(world, &elsewhere, &commits, &stored, 100);
+    world.task("leader", &here, async move |task| {
+        leader.push(&task, 1);
+        leader.save_until_answered(&task).await;
+    });
+    world.task("follower", &here, async move |task| {
+        follower.push(&task, 2);
+        follower.save_until_answered(&task).await;
+    });
+    let (id, theirs) = (stored.id.clone(), commits.clone());
+    world.task("other process", &elsewhere, async move |task| {
+        let Some(request) = Request::open(&task, &theirs, Some(&id)).await else { return };
+        request.push(&task, 200);
+        request.may_stay_unknown().save_until_answered(&task).await;
+    });
+    Box::new(move |world| commits.check(world, stored.key))
+}
+
+fn merged_with_faults(world: &World) -> Check {
+    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
+    let commits = Commits::default();
+    let stored = stored(world, &here, |_| ());
+    let requests = [1, 2].map(|_| Request::opened(world, &here, &commits, Some(&stored.id)).may_stay_unknown());
+    push_at_once(world, &elsewhere, &commits, &stored, 100);
+    for (request, (name, token)) in requests.into_iter().zip([("one", 1), ("other", 2)]) {
+        world.task(name, &here, async move |task| {
+            request.push(&task, token);
+            request.save_until_answered(&task).await;
+        });
+    }
+    Box::new(move |world| commits.check(world, stored.key))
+}
+
+fn too_large_together(world: &World) -> Check {
+    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
+    let commits = Commits::default();
+    let stored = stored(world, &here, |_| ());
+    let requests = [1, 2, 3].map(|_| Request::opened(world, &here, &commits, Some(&stored.id)));
+    push_at_once(world, &elsewhere, &commits, &stored, 100);
+    // Room for one long value and the tokens.
+    world.set_max_data_len(400);
+    let [one, other, small] = requests;
+    for (request, (name, key)) in [one, other].into_iter().zip([("long one", "a"), ("other long one", "b")]) {
+        let request = request.may_fail(&[ErrorKind::TooLarge]);
+        world.task(name, &here, async move |task| {
+            request.session.insert(key, &"x".repeat(200)).expect("the manager's limit is higher");
+            let stored = request.save_until_answered(&task).await.is_done();
+            task.world.note((name, stored));
+        });
+    }
+    world.task("short one", &here, async move |task| {
+        small.push(&task, 1);
+        small.save_until_answered(&task).await;
+    });
+    Box::new(move |world| {
+        commits.check(world, stored.key);
+        let content = world.session_at(stored.key).map(|(_, record)| record.data).unwrap_or_default();
+        let long = content.windows(200).filter(|window| window.iter().all(|byte| *byte == b'x')).count();
+        if long != 1 {
+            world.violated(
+                "errors.documented",
+                format!("{long} of two long values are stored, and there is room for one"),
+            );
+        }
+    })
+}
+
+fn merged_with_a_clash(world: &World) -> Check {
+    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
+    let commits = Commits::default();
+    let stored = stored(world, &here, |session| session.insert("color", "red").expect("it is small"));
+    let [one, clashes, other] = [1, 2, 3].map(|_| Request::opened(world, &here, &commits, Some(&stored.id)));
+    push_at_once(world, &elsewhere, &commits, &stored, 100);
+    let foreign = world.at_once(elsewhere.open(Some(&stored.id))).expect("nothing fails at once");
+    foreign.insert("color", "blue").expect("it is small");
+    let _told = world.at_once(foreign.save()).expect("nothing fails at once");
+    for (request, (name, token)) in [one, other].into_iter().zip([("one", 1), ("other", 2)]) {
+        world.task(name, &here, async move |task| {
+            request.push(&task, token);
+            request.save_until_answered(&task).await;
+        });
+    }
+    let clashes = clashes.may_fail(&[ErrorKind::Conflict]);
+    world.task("clashes", &here, async move |task| {
+        let read: Option<String> = clashes.session.get("color").expect("it is a string");
+        clashes.session.insert("color", &format!("dark {}", read.unwrap_or_default())).expect("it is small");
+        clashes.push(&task, 3);
+        if clashes.save_until_answered(&task).await.is_done() {
+            task.world.violated("clash.told", "a value that was read here and changed elsewhere is overwritten");
+        }
+        clashes.discard(&task);
+    });
+    Box::new(move |world| commits.check(world, stored.key))
+}
+
+fn merged_with_a_panic(world: &World) -> Check {
+    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
+    let commits = Commits::default();
+    let stored = stored(world, &here, |_| ());
+    let [one, panics, other] = [1, 2, 3].map(|_| Request::opened(world, &here, &commits, Some(&stored.id)));
+    push_at_once(world, &elsewhere, &commits, &stored, 100);
+    for (request, (name, token)) in [one, other].into_iter().zip([("one", 1), ("other", 2)]) {
+        world.task(name, &here, async move |task| {
+            request.push(&task, token);
+            request.save_until_answered(&task).await;
+        });
+    }
+    world.task("panics", &here, async move |task| {
+        let update = |tokens: &mut Vec<u32>| {
+            assert!(tokens.is_empty(), "it counts on an empty list");
+            tokens.push(3);
+        };
+        panics.session.update("tokens", update).expect("the list is empty here");
+        // Its own save may panic: that is its own doing, and ends its own task only.
+        let mut saving = Box::pin(panics.save(&task));
+        std::future::poll_fn(|context| match quietly(|| saving.as_mut().poll(context)) {
+            Ok(polled) => polled.map(|_| ()),
+            Err(_) => std::task::Poll::Ready(()),
+        })
+        .await;
+        let _ = quietly(move || drop(saving));
+        panics.discard(&task);
+    });
+    Box::new(move |world| commits.check(world, stored.key))
+}
+
+fn two_processes(world: &World) -> Check {
+    let processes = [world.process(|builder| builder), world.process(|builder| builder.limits(Limits::new()))];
+    let commits = Commits::default();
+    let stored = stored(world, &processes[0], |_| ());
+    for (manager, (name, token)) in processes.iter().zip([("one", 1), ("other", 2)]) {
+        let request = Request::opened(world, manager, &commits, Some(&stored.id)).may_stay_unknown().may_fail(GONE);
+        world.task(name, manager, async move |task| {
+            request.push(&task, token);
+            request.save_until_answered(&task).await;
+        });
+    }
+    Box::new(move |world| commits.check(world, stored.key))
+}
