@@ -13,6 +13,7 @@ pub mod bench;
 pub mod fixtures;
 pub mod gate;
 pub mod history;
+pub mod model;
 pub mod proxy;
 #[cfg(feature = "containers")]
 pub mod server;
