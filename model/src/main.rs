@@ -18,9 +18,11 @@ fn main() -> ExitCode {
     } else {
         tokio::runtime::Builder::new_current_thread()
     };
-    let done = runtime.enable_all().build().map_err(|error| error.to_string()).and_then(|runtime| {
-        runtime.block_on(play(&options)).map_err(|error| error.to_string())
-    });
+    let done = runtime
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(play(&options)).map_err(|error| error.to_string()));
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -132,11 +132,7 @@ impl Handle {
         let held = |last_call: &u64| *last_call >= pending.began;
         match pending.what {
             What::Logout(_) => !past.dropped.iter().any(during),
-            _ => {
-                !past.dropped.iter().any(during)
-                    && !past.identity.iter().any(another)
-                    && !past.gone.iter().any(held)
-            }
+            _ => !past.dropped.iter().any(during) && !past.identity.iter().any(another) && !past.gone.iter().any(held),
         }
     }
 }
@@ -161,7 +157,9 @@ impl Actor {
         let stage = self.play.stage.clone();
         stage.operations.fetch_add(1, Ordering::Relaxed);
         super::faults::turns(step.pause).await;
-        stage.note(|_| format!("{:?}", step.act));
+        if step.act != Act::Save {
+            stage.note(|_| format!("{:?}", step.act));
+        }
         let began = stage.tick();
         let done = match step.act {
             Act::Save => {
@@ -318,7 +316,7 @@ impl Actor {
     /// Notes that what is not stored is thrown away while a commit is without an answer.
     fn note_doubt(&self) {
         if self.handle.in_doubt.load(Ordering::SeqCst) {
-            locked(&self.play.ledger).discarded_in_doubt = true;
+            locked(&self.play.ledger).discarded_in_doubt(self.handle.index);
         }
     }
 
@@ -465,6 +463,13 @@ impl Actor {
         }
     }
 
+    /// Whether a login of this actor is accepted and not stored, though the handle is closed.
+    pub(super) fn login_waits(&self) -> bool {
+        let waits =
+            |pending: &Pending| matches!(pending.what, What::Login(..)) && self.handle.stands(pending, u64::MAX);
+        self.handle.session.is_modified() && self.pending.iter().any(waits)
+    }
+
     /// Commits until there is a definite answer, when no more faults happen.
     pub(super) async fn finish(&mut self) {
         const TRIES: usize = 5;
@@ -485,9 +490,10 @@ impl Actor {
         }
         // Under the fresh id that follows a logout no other request can have written.
         let logout = self.handle.session.is_new()
-            && self.pending.iter().any(|pending| {
-                matches!(pending.what, What::Logout(_)) && self.handle.stands(pending, u64::MAX)
-            });
+            && self
+                .pending
+                .iter()
+                .any(|pending| matches!(pending.what, What::Logout(_)) && self.handle.stands(pending, u64::MAX));
         let alone = !self.play.stage.truth().others_wrote(self.handle.index, self.handle.opened_at);
         if logout {
             ledger.breaks(&self.play.stage, Promise::LogoutStuck, "a logout is not committed in five tries");

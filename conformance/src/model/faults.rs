@@ -98,7 +98,11 @@ impl Faulty {
     async fn run(&self, call: &Call, op: Op) -> Result<Answer> {
         let part = &self.0;
         let caller = CALLER.with(Arc::clone);
-        caller.last_call.store(part.stage.tick(), Ordering::SeqCst);
+        let began = part.stage.tick();
+        caller.last_call.store(began, Ordering::SeqCst);
+        if op.writes() {
+            part.stage.truth().sends(began, caller.handle);
+        }
         let fault = part.next_fault(&op);
         part.stage.note(|trace| format!("  store: {}{}", describe(trace, &op), say(fault)));
         part.pause().await;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use session_core::{Principal, Record, StoreKey, seconds};
+use session_core::{Principal, Record, StoreKey, minutes, seconds};
 
 use super::promise::Promise;
 use super::scene::{Kind, Scene};
@@ -41,10 +41,10 @@ pub(super) struct Ledger {
     replaced: Vec<StoreKey>,
     /// Principals whose sessions were all revoked, and when that began.
     revoked: Vec<(usize, u64)>,
-    /// All handles ended with a definite answer.
+    /// Some handle ended without a definite answer.
     pub(super) unsettled: bool,
-    /// A session was discarded or reloaded after a commit without an answer.
-    pub(super) discarded_in_doubt: bool,
+    /// Handles that discarded or reloaded after a commit without an answer.
+    discarded_in_doubt: BTreeSet<usize>,
     violations: Vec<(Promise, String)>,
 }
 
@@ -122,6 +122,10 @@ impl Ledger {
         self.replaced.extend(keys);
     }
 
+    pub(super) fn discarded_in_doubt(&mut self, handle: usize) {
+        self.discarded_in_doubt.insert(handle);
+    }
+
     pub(super) fn revoked_all(&mut self, principal: usize, began: u64) {
         self.revoked.push((principal, began));
     }
@@ -162,7 +166,7 @@ impl Ledger {
         self.check_ends(stage, scene, &truth, &|key| live.contains_key(key));
         self.check_ghosts(stage, scene, &truth, first, live.keys());
         if scene.kind.one_identity() {
-            self.check_session(stage, &truth, first, &live);
+            self.check_session(stage, scene, &truth, first, &live);
         } else if scene.kind != Kind::Expiry {
             self.check_tokens(stage, &truth, &live);
         }
@@ -184,9 +188,12 @@ impl Ledger {
         if self.replaced.iter().any(live) {
             self.breaks(stage, Promise::OldIdOpens, "the id of before a login or rotation is live");
         }
+        if truth.keys().any(|(_, known)| known.changed_hands) {
+            self.breaks(stage, Promise::LoginKeepsId, "another principal signed in under the same id");
+        }
         let survivor = self.revoked.iter().any(|(who, began)| {
             let owned = |known: &super::stage::Known| {
-                known.created < *began && known.principal.as_ref() == Some(&principal(*who))
+                known.created < *began && !known.changed_hands && known.principal.as_ref() == Some(&principal(*who))
             };
             truth.keys().any(|(key, known)| owned(known) && live(key))
         });
@@ -206,12 +213,13 @@ impl Ledger {
         if self.unsettled || scene.kind == Kind::Expiry {
             return;
         }
-        let held: BTreeSet<StoreKey> =
-            self.held.iter().chain([&first]).flat_map(|key| truth.chain(*key)).collect();
-        let ghosts = live.filter(|key| !held.contains(key)).count();
-        if ghosts > 0 {
-            let promise = if self.discarded_in_doubt { Promise::DiscardGhost } else { Promise::Ghost };
-            self.breaks(stage, promise, format!("{ghosts} live records belong to no handle"));
+        let held: BTreeSet<StoreKey> = self.held.iter().chain([&first]).flat_map(|key| truth.chain(*key)).collect();
+        for ghost in live.filter(|key| !held.contains(key)) {
+            let creator = truth.known(ghost).map(|known| known.creator);
+            let discarded = creator.is_some_and(|handle| self.discarded_in_doubt.contains(&handle));
+            let promise = if discarded { Promise::DiscardGhost } else { Promise::Ghost };
+            let name = stage.name(ghost);
+            self.breaks(stage, promise, format!("the live record {name} belongs to no handle"));
         }
     }
 
@@ -219,14 +227,19 @@ impl Ledger {
     fn check_session(
         &mut self,
         stage: &Stage,
+        scene: &Scene,
         truth: &Truth,
         first: StoreKey,
         live: &BTreeMap<StoreKey, (&Record, Stored)>,
     ) {
         let last = *truth.chain(first).last().unwrap_or(&first);
         let Some((_, stored)) = live.get(&last) else {
-            let promise =
-                if self.discarded_in_doubt { Promise::DiscardDestroyed } else { Promise::SessionDestroyed };
+            // A rotation in doubt is not settled after its tombstone, which lives 10 minutes at most.
+            if scene.clock_total() >= minutes(10) && !scene.is_calm() {
+                return;
+            }
+            let discarded = !self.discarded_in_doubt.is_empty();
+            let promise = if discarded { Promise::DiscardDestroyed } else { Promise::SessionDestroyed };
             self.breaks(stage, promise, "the session is gone, though no request ended it");
             return;
         };
@@ -266,16 +279,13 @@ impl Ledger {
         }
     }
 
-    /// Tokens where logins and logouts come in between: each stays as long as its session goes on under the same principal.
+    /// Tokens where logins and logouts come in between: each stays as long as the session has the id under which it was stored.
     fn check_tokens(&mut self, stage: &Stage, truth: &Truth, live: &BTreeMap<StoreKey, (&Record, Stored)>) {
-        let owner = |key: &StoreKey| truth.known(key).and_then(|known| known.principal.clone());
         let mut lost = Vec::new();
         for (change, key) in &self.confirmed {
             let Change::Token(token) = change else { continue };
-            let chain = truth.chain(*key);
-            let keeps = |pair: &[StoreKey]| owner(&pair[0]).is_none() || owner(&pair[0]) == owner(&pair[1]);
-            if chain.windows(2).all(keeps)
-                && let Some((_, stored)) = chain.last().and_then(|last| live.get(last))
+            if let Some((_, stored)) = live.get(key)
+                && truth.known(key).is_some_and(|known| !known.changed_hands)
                 && !stored.v.tokens.contains(token)
             {
                 lost.push(*token);

@@ -44,12 +44,19 @@ pub(super) struct Manner {
 struct Cast {
     play: Arc<Play>,
     managers: Vec<Manager>,
-    /// The manager without faults.
-    plain: Manager,
     clock: ManualClock,
     first: String,
     handles: Arc<Mutex<Vec<Arc<Handle>>>>,
     actors: Arc<AtomicUsize>,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closed {
+    Answered,
+    Failed,
+    /// The client has hung up.
+    GivenUp,
 }
 
 /// Plays the scene of `seed`.
@@ -125,13 +132,7 @@ async fn scan(store: &Arc<dyn Store>, call: &Call) -> Result<Vec<(StoreKey, Reco
 }
 
 fn manager(store: Faulty, clock: &ManualClock) -> Result<Manager> {
-    Manager::builder(store)
-        .name(NAME)
-        .idle(hours(1))
-        .max_idle(hours(2))
-        .absolute(days(7))
-        .clock(clock.clone())
-        .build()
+    Manager::builder(store).name(NAME).idle(hours(1)).max_idle(hours(2)).absolute(days(7)).clock(clock.clone()).build()
 }
 
 impl Cast {
@@ -166,7 +167,7 @@ impl Cast {
         let calm = scene.is_calm();
         let (ledger, browser) = (Mutex::new(ledger), Mutex::new(browser));
         let play = Arc::new(Play { scene: scene.clone(), stage: stage.clone(), ledger, browser, calm });
-        Ok(Self { play, managers, plain, clock, first, handles: Arc::default(), actors: Arc::default() })
+        Ok(Self { play, managers, clock, first, handles: Arc::default(), actors: Arc::default() })
     }
 
     /// A request from its cookie to its answer. Its actors are to be finished when the faults have ended.
@@ -210,12 +211,16 @@ impl Cast {
             }
             self.close(&mut first, &request).await
         };
-        let gave_up = CALLER.scope(caller.clone(), close).await;
+        let closed = CALLER.scope(caller.clone(), close).await;
         let mut finished = vec![(caller, first)];
         for other in others {
             finished.extend(other.await.ok());
         }
-        if gave_up {
+        if closed == Closed::Answered && finished.iter().skip(1).any(|(_, actor)| actor.login_waits()) {
+            let why = "a login was accepted, and `close` has neither stored nor refused it";
+            locked(&self.play.ledger).breaks(stage, Promise::LoginUnanswered, why);
+        }
+        if closed == Closed::GivenUp {
             locked(&self.play.ledger).unsettled = true;
             finished.clear();
         }
@@ -247,8 +252,8 @@ impl Cast {
         None
     }
 
-    /// Closes, again after an outage, and answers the client. Whether the request is given up.
-    async fn close(&self, actor: &mut Actor, request: &Request) -> bool {
+    /// Closes, again after an outage, and answers the client.
+    async fn close(&self, actor: &mut Actor, request: &Request) -> Closed {
         const TRIES: usize = 3;
         let mut dropped_after = request.close_dropped_after;
         for _ in 0..TRIES {
@@ -257,15 +262,15 @@ impl Cast {
                 Some(Ok(commit)) => {
                     let mut ledger = locked(&self.play.ledger);
                     locked(&self.play.browser).take(&self.play.stage, &mut ledger, began, &commit);
-                    return false;
+                    return Closed::Answered;
                 }
                 Some(Err(error)) if error.is_transient() => {}
-                Some(Err(_)) => return false,
-                None if request.gives_up => return true,
+                Some(Err(_)) => return Closed::Failed,
+                None if request.gives_up => return Closed::GivenUp,
                 None => {}
             }
         }
-        false
+        Closed::Failed
     }
 
     /// The orders, one after the other.

@@ -19,7 +19,7 @@ pub enum Promise {
     FlashTwice,
     /// A session that no request ended is still there.
     SessionDestroyed,
-    /// As [`SessionDestroyed`](Self::SessionDestroyed), in a scene that discarded or reloaded after a commit without an answer.
+    /// As [`SessionDestroyed`](Self::SessionDestroyed), where a handle discarded or reloaded after a commit without an answer.
     DiscardDestroyed,
     /// What a logout or `revoke` ended does not open.
     EndUndone,
@@ -29,14 +29,18 @@ pub enum Promise {
     ClearWhileOpen,
     /// The id of before a login or a rotation does not open.
     OldIdOpens,
+    /// A login gives the session a new id.
+    LoginKeepsId,
     /// Every live record belongs to a handle or a client.
     Ghost,
-    /// As [`Ghost`](Self::Ghost), in a scene that discarded or reloaded after a commit without an answer.
+    /// As [`Ghost`](Self::Ghost), where the handle discarded or reloaded after a commit without an answer.
     DiscardGhost,
     /// A session holds nothing of another principal's.
     Foreign,
     /// A confirmed login is in effect.
     LoginLost,
+    /// A login that was accepted before a `close` ended is stored by it.
+    LoginUnanswered,
     /// An answer does not set an id that was dead when its `close` began over one that lives.
     CookieBack,
     /// A commit succeeds when the faults have ended, unless another request wrote to the session.
@@ -49,7 +53,7 @@ pub enum Promise {
 
 impl Promise {
     /// All promises.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::UpdateLost,
         Self::UpdateTwice,
         Self::TakeTwice,
@@ -61,10 +65,12 @@ impl Promise {
         Self::RevokeUndone,
         Self::ClearWhileOpen,
         Self::OldIdOpens,
+        Self::LoginKeepsId,
         Self::Ghost,
         Self::DiscardGhost,
         Self::Foreign,
         Self::LoginLost,
+        Self::LoginUnanswered,
         Self::CookieBack,
         Self::Stuck,
         Self::LogoutStuck,
@@ -85,10 +91,12 @@ impl Promise {
             Self::RevokeUndone => "revoke-undone",
             Self::ClearWhileOpen => "clear-while-open",
             Self::OldIdOpens => "old-id-opens",
+            Self::LoginKeepsId => "login-keeps-id",
             Self::Ghost => "ghost",
             Self::DiscardGhost => "discard-ghost",
             Self::Foreign => "foreign",
             Self::LoginLost => "login-lost",
+            Self::LoginUnanswered => "login-unanswered",
             Self::CookieBack => "cookie-back",
             Self::Stuck => "stuck",
             Self::LogoutStuck => "logout-stuck",

@@ -36,12 +36,14 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What is known of one key.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    /// For the trace.
-    name: usize,
     version: Version,
     pub(super) principal: Option<Principal>,
+    /// Another principal signed in under the same key.
+    pub(super) changed_hands: bool,
     /// When its create took effect.
     pub(super) created: u64,
+    /// The handle that created it.
+    pub(super) creator: usize,
     /// When it stopped to be a live session.
     pub(super) dead: Option<u64>,
     /// Where its tombstone points.
@@ -52,8 +54,8 @@ pub(super) struct Known {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Truth {
     keys: HashMap<StoreKey, Known>,
-    /// Writes that took effect: when, and by which handle.
-    writes: Vec<(u64, usize)>,
+    /// Writes that were sent or took effect: when, and by which handle.
+    sent: Vec<(u64, usize)>,
 }
 
 impl Truth {
@@ -65,9 +67,9 @@ impl Truth {
         self.keys.iter()
     }
 
-    /// Whether another handle than `handle` has written since `since`.
+    /// Whether another handle than `handle` has sent a write since `since`.
     pub(super) fn others_wrote(&self, handle: usize, since: u64) -> bool {
-        self.writes.iter().any(|(at, by)| *at > since && *by != handle)
+        self.sent.iter().any(|(at, by)| *at > since && *by != handle)
     }
 
     /// The keys from `key` on, along the tombstones.
@@ -87,14 +89,18 @@ impl Truth {
         self.keys.get(key).and_then(|known| known.dead).is_some_and(|dead| dead < at)
     }
 
+    pub(super) fn sends(&mut self, at: u64, by: usize) {
+        self.sent.push((at, by));
+    }
+
     fn wrote(&mut self, at: u64, by: usize, key: StoreKey, record: &Record) {
-        let name = self.keys.len() + 1;
         let tombstone = record.data.first() == Some(&0);
         let known = self.keys.entry(key).or_insert_with(|| Known {
-            name,
             version: record.version,
             principal: record.principal.clone(),
+            changed_hands: false,
             created: at,
+            creator: by,
             dead: None,
             moved: None,
         });
@@ -106,20 +112,19 @@ impl Truth {
         if tombstone {
             known.dead.get_or_insert(at);
             known.moved = StoreKey::from_slice(&record.data[1..]).ok();
+        } else if known.principal != record.principal {
+            known.changed_hands = true;
         }
-        self.writes.push((at, by));
     }
 
-    fn deleted(&mut self, at: u64, by: usize, key: &StoreKey) {
+    fn deleted(&mut self, at: u64, key: &StoreKey) {
         if let Some(known) = self.keys.get_mut(key) {
             known.dead.get_or_insert(at);
-            self.writes.push((at, by));
         }
     }
 
     /// Those that were there when the call began are gone now.
-    fn deleted_all(&mut self, began: u64, at: u64, by: usize, principal: &Principal, keep: Option<&StoreKey>) {
-        self.writes.push((at, by));
+    fn deleted_all(&mut self, began: u64, at: u64, principal: &Principal, keep: Option<&StoreKey>) {
         for (key, known) in &mut self.keys {
             if known.created < began && known.principal.as_ref() == Some(principal) && Some(key) != keep {
                 known.dead.get_or_insert(at);
@@ -170,7 +175,7 @@ impl Trace {
 #[derive(Debug)]
 pub(super) struct Stage {
     clock: AtomicU64,
-    pub(super) truth: Mutex<Truth>,
+    truth: Mutex<Truth>,
     trace: Option<Mutex<Trace>>,
     /// Planned faults happen.
     pub(super) faulty: AtomicBool,
@@ -217,10 +222,11 @@ impl Stage {
     pub(super) fn took_effect(&self, by: usize, effect: &Effect<'_>) {
         let mut truth = self.truth();
         let at = self.tick();
+        truth.sends(at, by);
         match effect {
             Effect::Wrote(key, record) => truth.wrote(at, by, *key, record),
-            Effect::Deleted(key) => truth.deleted(at, by, key),
-            Effect::DeletedAll(began, principal, keep) => truth.deleted_all(*began, at, by, principal, *keep),
+            Effect::Deleted(key) => truth.deleted(at, key),
+            Effect::DeletedAll(began, principal, keep) => truth.deleted_all(*began, at, principal, *keep),
         }
     }
 
@@ -232,6 +238,11 @@ impl Stage {
             let line = line(&mut trace);
             trace.lines.push(format!("{who:>8}  {line}"));
         }
+    }
+
+    /// The key's name in the trace.
+    pub(super) fn name(&self, key: &StoreKey) -> String {
+        self.trace.as_ref().map(|trace| locked(trace).key(key)).unwrap_or_default()
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
