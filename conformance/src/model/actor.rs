@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use session_core::{Commit, ErrorKind, Manager, Result, Session, StoreKey, minutes};
 
 use super::browser::Browser;
-use super::ledger::{Change, Ledger, PRINCIPALS, own_key};
+use super::ledger::{Change, Ledger, PRINCIPALS, own_key, principal};
 use super::polls::polls;
 use super::promise::Promise;
 use super::scene::{Act, Scene, Step};
@@ -465,8 +465,11 @@ impl Actor {
 
     /// Whether a login of this actor is accepted and not stored, though the handle is closed.
     pub(super) fn login_waits(&self) -> bool {
-        let waits =
-            |pending: &Pending| matches!(pending.what, What::Login(..)) && self.handle.stands(pending, u64::MAX);
+        let stored = self.handle.key().and_then(|key| self.play.stage.truth().known(&key)?.principal.clone());
+        let waits = |pending: &Pending| match pending.what {
+            What::Login(who, _) => stored != Some(principal(who)) && self.handle.stands(pending, u64::MAX),
+            _ => false,
+        };
         self.handle.session.is_modified() && self.pending.iter().any(waits)
     }
 

@@ -185,7 +185,8 @@ impl Ledger {
         if reopened(&self.cleared) {
             self.breaks(stage, Promise::ClearWhileOpen, "a client was told to clear its cookie of a live session");
         }
-        if self.replaced.iter().any(live) {
+        let same_owner = |key: &&StoreKey| truth.known(key).is_some_and(|known| !known.changed_hands);
+        if self.replaced.iter().filter(same_owner).any(live) {
             self.breaks(stage, Promise::OldIdOpens, "the id of before a login or rotation is live");
         }
         if truth.keys().any(|(_, known)| known.changed_hands) {

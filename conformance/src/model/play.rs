@@ -67,6 +67,7 @@ pub(super) async fn play(store: &Arc<dyn Store>, seed: u64, manner: Manner) -> R
     let scene = Scene::draw(seed);
     let stage = Stage::new(manner.traced);
     let cast = Cast::new(store, &scene, &stage, manner).await?;
+    let begin = cast.clock.now();
     stage.note(|_| format!("{:?}, managers {}, turns {}", scene.kind, scene.managers, scene.turns));
     stage.note(|_| format!("faults {:?}", scene.faults));
     let mut tasks = Vec::new();
@@ -93,9 +94,7 @@ pub(super) async fn play(store: &Arc<dyn Store>, seed: u64, manner: Manner) -> R
     let first = key_of(&cast.first).unwrap_or_else(|| unreachable!("an id that was issued"));
     locked(&cast.play.ledger).check(&stage, &scene, first, &records);
     if !manner.in_memory {
-        for (key, _) in &records {
-            let _gone = store.delete(&Call::new(cast.clock.now()), key, None).await?;
-        }
+        empty(store, &Call::new(begin)).await?;
     }
     let broken = locked(&cast.play.ledger).broken();
     Ok(Played {
@@ -129,6 +128,14 @@ async fn scan(store: &Arc<dyn Store>, call: &Call) -> Result<Vec<(StoreKey, Reco
             return Ok(records);
         }
     }
+}
+
+/// Removes what the scene left. At its beginning all of that is live, for the next scene too.
+async fn empty(store: &Arc<dyn Store>, call: &Call) -> Result<()> {
+    for (key, _) in scan(store, call).await? {
+        let _gone = store.delete(call, &key, None).await?;
+    }
+    Ok(())
 }
 
 fn manager(store: Faulty, clock: &ManualClock) -> Result<Manager> {
