@@ -3,6 +3,7 @@
 mod bench;
 mod images;
 mod matrix;
+mod model;
 mod process;
 mod test;
 mod tidy;
@@ -39,6 +40,8 @@ enum Command {
     Images(images::Options),
     /// Run the suite over every store, and write the table of clauses and stores to docs/ and the README.
     Matrix(matrix::Options),
+    /// Play random scenes over a store, and check what the core promises.
+    Model(model::Options),
     /// Run everything there is, and end with one line of totals.
     Test(test::Options),
     /// Check what the compiler does not.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::BenchPeers(options) => bench::run(&root(), &options, Program::Promises),
         Command::Images(options) => images::run(&root(), &options),
         Command::Matrix(options) => matrix::run(&root(), &options),
+        Command::Model(options) => model::run(&root(), &options),
         Command::Test(options) => test::run(&root(), &options),
         Command::Tidy(options) => tidy::run(&root(), &options),
     };

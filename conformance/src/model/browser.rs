@@ -1,0 +1,53 @@
+//! The client: one cookie, as the answers set it.
+
+use session_core::{Commit, SessionId, StoreKey};
+
+use super::ledger::Ledger;
+use super::promise::Promise;
+use super::stage::Stage;
+
+/// The logical name of the sessions.
+pub(super) const NAME: &str = "id";
+
+#[derive(Debug, Default)]
+pub(super) struct Browser {
+    cookie: Option<String>,
+}
+
+/// The key under which the store keeps what `value` opens.
+pub(super) fn key_of(value: &str) -> Option<StoreKey> {
+    SessionId::parse(value).map(|id| StoreKey::derive(NAME, &id))
+}
+
+impl Browser {
+    pub(super) fn cookie(&self) -> Option<String> {
+        self.cookie.clone()
+    }
+
+    /// Takes an answer whose `close` began at `began`.
+    pub(super) fn take(&mut self, stage: &Stage, ledger: &mut Ledger, began: u64, commit: &Commit) {
+        let ticket = match commit {
+            Commit::Unchanged => return,
+            // A cookie that ends with the browser has no time in it that could move.
+            Commit::Extended(ticket) if !ticket.persistent => return,
+            Commit::Extended(ticket) | Commit::Issue(ticket) => ticket,
+            Commit::Clear => {
+                self.cookie = None;
+                return;
+            }
+        };
+        let value = ticket.value.as_str();
+        let keys = self.cookie.as_deref().and_then(key_of).zip(key_of(value));
+        if let Some((had, gets)) = keys.filter(|(had, gets)| had != gets) {
+            let back = {
+                let truth = stage.truth();
+                let lives = truth.known(&had).is_some_and(|known| known.dead.is_none());
+                lives && truth.dead_before(&gets, began)
+            };
+            if back {
+                ledger.breaks(stage, Promise::CookieBack, "an answer sets a dead id over one that lives");
+            }
+        }
+        self.cookie = Some(value.to_owned());
+    }
+}

@@ -1,0 +1,358 @@
+//! Plays one scene over a store.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use session_core::{
+    Call, Clock as _, Commit, Handle as Listed, Manager, ManualClock, Opened, Record, Result, Store, StoreKey, days,
+    hours,
+};
+
+use super::actor::{Actor, Handle, How, Play};
+use super::browser::{Browser, NAME, key_of};
+use super::faults::{Faulty, Setting, turns};
+use super::ledger::{Change, Ledger, PRINCIPALS, principal};
+use super::promise::Promise;
+use super::scene::{Kind, Order, Request, Scene};
+use super::stage::{CALLER, Caller, Stage, locked};
+
+/// The handle of those who have none.
+const NO_HANDLE: usize = usize::MAX;
+
+/// What came of a scene.
+#[derive(Debug, Default)]
+pub(super) struct Played {
+    pub(super) broken: BTreeSet<Promise>,
+    pub(super) operations: u64,
+    pub(super) commits: u64,
+    pub(super) faults: u64,
+    pub(super) trace: Vec<String>,
+}
+
+/// How scenes are played, whichever they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Manner {
+    pub(super) traced: bool,
+    /// The store is a fresh one in this process, whose calls end at once.
+    pub(super) in_memory: bool,
+}
+
+/// Everything that the tasks of a scene use.
+#[derive(Clone)]
+struct Cast {
+    play: Arc<Play>,
+    managers: Vec<Manager>,
+    clock: ManualClock,
+    first: String,
+    handles: Arc<Mutex<Vec<Arc<Handle>>>>,
+    actors: Arc<AtomicUsize>,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closed {
+    Answered,
+    Failed,
+    /// The client has hung up.
+    GivenUp,
+}
+
+/// Plays the scene of `seed`.
+///
+/// # Errors
+/// If the store fails where no fault is planned: before the scene or after it.
+pub(super) async fn play(store: &Arc<dyn Store>, seed: u64, manner: Manner) -> Result<Played> {
+    let scene = Scene::draw(seed);
+    let stage = Stage::new(manner.traced);
+    let cast = Cast::new(store, &scene, &stage, manner).await?;
+    let begin = cast.clock.now();
+    stage.note(|_| format!("{:?}, managers {}, turns {}", scene.kind, scene.managers, scene.turns));
+    stage.note(|_| format!("faults {:?}", scene.faults));
+    let mut tasks = Vec::new();
+    for (n, request) in scene.requests.iter().enumerate() {
+        tasks.push(tokio::spawn(cast.clone().request(n, request.clone())));
+    }
+    tokio::spawn(cast.clone().operator()).await.map_err(panicked)??;
+    let mut finished = Vec::new();
+    for task in tasks {
+        finished.extend(task.await.map_err(panicked)?);
+    }
+    stage.faulty.store(false, Ordering::SeqCst);
+    stage.note(|_| "the faults have ended".into());
+    for (caller, mut actor) in finished.into_iter().rev() {
+        CALLER.scope(caller, async { actor.finish().await }).await;
+    }
+    stage.quiet().await;
+    let records = scan(store, &Call::new(cast.clock.now())).await?;
+    stage.note(|trace| {
+        let each = records.iter().map(|(key, record)| format!("{}: {}", trace.key(key), trace.record(record)));
+        let all: Vec<String> = each.collect();
+        format!("in the end: {}", all.join("; "))
+    });
+    let first = key_of(&cast.first).unwrap_or_else(|| unreachable!("an id that was issued"));
+    locked(&cast.play.ledger).check(&stage, &scene, first, &records);
+    if !manner.in_memory {
+        empty(store, &Call::new(begin)).await?;
+    }
+    let broken = locked(&cast.play.ledger).broken();
+    Ok(Played {
+        broken,
+        operations: stage.operations.load(Ordering::Relaxed),
+        commits: stage.commits.load(Ordering::Relaxed),
+        faults: stage.faults.load(Ordering::Relaxed),
+        trace: stage.lines(),
+    })
+}
+
+fn panicked(error: tokio::task::JoinError) -> session_core::Error {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => session_core::Error::new(session_core::ErrorKind::Other, error.to_string()),
+    }
+}
+
+/// All live records.
+async fn scan(store: &Arc<dyn Store>, call: &Call) -> Result<Vec<(StoreKey, Record)>> {
+    const PAGE: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
+    let (mut records, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.scan(call, after, PAGE).await?;
+        records.extend(page.records);
+        after = page.next;
+        if after.is_none() {
+            // A page may repeat a record.
+            let mut seen = BTreeSet::new();
+            records.retain(|(key, _)| seen.insert(*key));
+            return Ok(records);
+        }
+    }
+}
+
+/// Removes what the scene left. At its beginning all of that is live, for the next scene too.
+async fn empty(store: &Arc<dyn Store>, call: &Call) -> Result<()> {
+    for (key, _) in scan(store, call).await? {
+        let _gone = store.delete(call, &key, None).await?;
+    }
+    Ok(())
+}
+
+fn manager(store: Faulty, clock: &ManualClock) -> Result<Manager> {
+    Manager::builder(store).name(NAME).idle(hours(1)).max_idle(hours(2)).absolute(days(7)).clock(clock.clone()).build()
+}
+
+impl Cast {
+    async fn new(store: &Arc<dyn Store>, scene: &Scene, stage: &Arc<Stage>, manner: Manner) -> Result<Self> {
+        let now = session_core::SystemClock.now();
+        // In the past, so that `purge` finds expired records; a server that expires by its own clock must not.
+        let now = if store.capabilities().expires_itself { now } else { now.minus(days(1)) };
+        let clock = ManualClock::new(now);
+        let longest = (scene.kind == Kind::Limits).then_some(420);
+        let part = |n: usize| {
+            let plan = scene.faults.iter().filter(|(at, ..)| *at == n).map(|(_, call, fault)| (*call, *fault));
+            Setting {
+                plan: plan.collect(),
+                turns: scene.turns,
+                seed: scene.turns_seed.wrapping_add(n as u64),
+                longest,
+                apart: !manner.in_memory,
+            }
+        };
+        let apart = !manner.in_memory;
+        let plain = Faulty::around(store.clone(), stage.clone(), Setting { apart, ..Setting::default() });
+        let plain = manager(plain, &clock)?;
+        let managers = (0..scene.managers)
+            .map(|n| manager(Faulty::around(store.clone(), stage.clone(), part(n)), &clock))
+            .collect::<Result<Vec<_>>>()?;
+        let mut ledger = Ledger::default();
+        let caller = Caller::new("set-up".into(), NO_HANDLE);
+        let first = CALLER.scope(caller, first(&plain, scene, &mut ledger)).await?;
+        let mut browser = Browser::default();
+        browser.take(stage, &mut ledger, 0, &first);
+        let first = browser.cookie().unwrap_or_default();
+        let calm = scene.is_calm();
+        let (ledger, browser) = (Mutex::new(ledger), Mutex::new(browser));
+        let play = Arc::new(Play { scene: scene.clone(), stage: stage.clone(), ledger, browser, calm });
+        Ok(Self { play, managers, clock, first, handles: Arc::default(), actors: Arc::default() })
+    }
+
+    /// A request from its cookie to its answer. Its actors are to be finished when the faults have ended.
+    async fn request(self, n: usize, request: Request) -> Vec<(Arc<Caller>, Actor)> {
+        turns(request.start).await;
+        let stage = &self.play.stage;
+        let caller = Caller::new(format!("r{n}"), n);
+        let manager = &self.managers[request.manager];
+        let cookie = if request.by_cookie { locked(&self.play.browser).cookie() } else { Some(self.first.clone()) };
+        let began = stage.tick();
+        let open = CALLER.scope(caller.clone(), self.open(manager, cookie.as_deref())).await;
+        let Some(session) = open else { return Vec::new() };
+        let kind = self.play.scene.kind;
+        if kind.one_identity() && session.opened() != Opened::Resumed {
+            return Vec::new();
+        }
+        let client = cookie.as_deref().and_then(key_of);
+        let clones = request.actors.len() > 1;
+        let handle = Arc::new(Handle::new(n, session, manager.clone(), client, began, clones));
+        locked(&self.handles).push(handle.clone());
+        let mut actors = request.actors.iter().enumerate().map(|(clone, steps)| {
+            let name = if clone == 0 { format!("r{n}") } else { format!("r{n}.{clone}") };
+            let caller = Caller::new(name, n);
+            let number = self.actors.fetch_add(1, Ordering::SeqCst) + 1;
+            (Actor::new(&self.play, &handle, number, &caller), caller, steps.clone())
+        });
+        let Some((mut first, caller, steps)) = actors.next() else { return Vec::new() };
+        let others: Vec<_> = actors
+            .map(|(mut actor, caller, steps)| {
+                tokio::spawn(CALLER.scope(caller.clone(), async move {
+                    for step in steps {
+                        actor.step(step).await;
+                    }
+                    (caller, actor)
+                }))
+            })
+            .collect();
+        let close = async {
+            for step in steps {
+                first.step(step).await;
+            }
+            self.close(&mut first, &request).await
+        };
+        let closed = CALLER.scope(caller.clone(), close).await;
+        let mut finished = vec![(caller, first)];
+        for other in others {
+            finished.extend(other.await.ok());
+        }
+        if closed == Closed::Answered && finished.iter().skip(1).any(|(_, actor)| actor.login_waits()) {
+            let why = "a login was accepted, and `close` has neither stored nor refused it";
+            locked(&self.play.ledger).breaks(stage, Promise::LoginUnanswered, why);
+        }
+        if closed == Closed::GivenUp {
+            locked(&self.play.ledger).unsettled = true;
+            finished.clear();
+        }
+        finished
+    }
+
+    async fn open(&self, manager: &Manager, cookie: Option<&str>) -> Option<session_core::Session> {
+        const TRIES: usize = 3;
+        for _ in 0..TRIES {
+            let opened = manager.open(cookie).await;
+            let stage = &self.play.stage;
+            match opened {
+                Ok(session) => {
+                    stage.note(|trace| {
+                        let key = cookie.and_then(key_of).map(|key| trace.key(&key)).unwrap_or_default();
+                        format!("open {key} -> {:?}", session.opened())
+                    });
+                    return Some(session);
+                }
+                Err(error) => {
+                    stage.note(|_| format!("open -> {error}"));
+                    if self.play.calm && !stage.outage.load(Ordering::SeqCst) {
+                        let why = format!("open: {error}");
+                        locked(&self.play.ledger).breaks(stage, Promise::Undocumented, why);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Closes, again after an outage, and answers the client.
+    async fn close(&self, actor: &mut Actor, request: &Request) -> Closed {
+        const TRIES: usize = 3;
+        let mut dropped_after = request.close_dropped_after;
+        for _ in 0..TRIES {
+            let began = self.play.stage.tick();
+            match actor.commit(How::Close, dropped_after.take()).await {
+                Some(Ok(commit)) => {
+                    let mut ledger = locked(&self.play.ledger);
+                    locked(&self.play.browser).take(&self.play.stage, &mut ledger, began, &commit);
+                    return Closed::Answered;
+                }
+                Some(Err(error)) if error.is_transient() => {}
+                Some(Err(_)) => return Closed::Failed,
+                None if request.gives_up => return Closed::GivenUp,
+                None => {}
+            }
+        }
+        Closed::Failed
+    }
+
+    /// The orders, one after the other.
+    async fn operator(self) -> Result<()> {
+        let caller = Caller::new("operator".into(), NO_HANDLE);
+        for (wait, order) in self.play.scene.orders.clone() {
+            turns(wait).await;
+            CALLER.scope(caller.clone(), self.carry_out(order)).await?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, order: Order) -> Result<()> {
+        let (stage, manager) = (&self.play.stage, &self.managers[0]);
+        stage.note(|_| format!("{order:?}"));
+        let began = stage.tick();
+        let done = match order {
+            Order::Clock(by) => {
+                self.clock.advance(by);
+                Ok(())
+            }
+            Order::Purge => manager.purge().await.map(|_| ()),
+            Order::List(who) => manager.sessions_of(&principal(who), None).await.map(|_| ()),
+            Order::RevokeAll(who) => {
+                let done = manager.revoke_all(&principal(who), None).await;
+                if done.is_ok() {
+                    locked(&self.play.ledger).revoked_all(who, began);
+                }
+                done.map(|_| ())
+            }
+            Order::Revoke(of) => {
+                let handle = of.and_then(|of| locked(&self.handles).get(of)?.session.handle());
+                let Some(handle) = handle.or_else(|| key_of(&self.first).map(Listed::from)) else { return Ok(()) };
+                let mut done = Ok(());
+                for who in 0..PRINCIPALS.len() {
+                    match manager.revoke(&principal(who), &handle).await {
+                        Ok(true) => locked(&self.play.ledger).ended([*handle.key()]),
+                        Ok(false) => {}
+                        Err(error) => done = Err(error),
+                    }
+                }
+                done
+            }
+        };
+        if let Err(error) = done {
+            stage.note(|_| format!("  -> {error}"));
+            if self.play.calm && !stage.outage.load(Ordering::SeqCst) {
+                locked(&self.play.ledger).breaks(stage, Promise::Undocumented, format!("operator: {error}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The session that the scene is about, and the answer that issues it.
+async fn first(plain: &Manager, scene: &Scene, ledger: &mut Ledger) -> Result<Commit> {
+    let session = plain.open(None).await?;
+    if let Some(who) = scene.principal {
+        session.login(PRINCIPALS[who])?;
+    }
+    let tokens: Vec<u64> = (1..=scene.tokens as u64).collect();
+    session.insert("tokens", &tokens)?;
+    session.insert("once", &1)?;
+    let flashes: Vec<u64> = (11..11 + scene.flashes as u64).collect();
+    flashes.iter().try_for_each(|message| session.flash("f", message))?;
+    if scene.persistent {
+        session.set_persistent(true)?;
+    }
+    let commit = plain.close(&session).await?;
+    if let Some(handle) = session.handle() {
+        for token in tokens {
+            ledger.pushed(token, scene.principal);
+            ledger.confirm(Change::Token(token), *handle.key());
+        }
+        flashes.into_iter().for_each(|message| ledger.confirm(Change::Flash(message), *handle.key()));
+    }
+    Ok(commit)
+}

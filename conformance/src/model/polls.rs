@@ -1,0 +1,23 @@
+//! Futures that are dropped.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+/// Polls `future` at most so many times, and drops it then. `None` if that was too few.
+pub(super) async fn polls<F: Future>(most: Option<usize>, future: F) -> Option<F::Output> {
+    let Some(mut left) = most else { return Some(future.await) };
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}

@@ -1,0 +1,258 @@
+//! What the parts of one scene share: the order of events, and what took effect in the store.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use session_core::{Principal, Record, StoreKey, Version};
+
+tokio::task_local! {
+    /// The actor on whose behalf the store is called.
+    pub(super) static CALLER: Arc<Caller>;
+}
+
+/// An actor as the store wrapper knows it.
+#[derive(Debug)]
+pub(super) struct Caller {
+    /// For the trace.
+    pub(super) name: String,
+    /// The handle that it works on; `usize::MAX` for operators.
+    pub(super) handle: usize,
+    /// When its last store call began.
+    pub(super) last_call: AtomicU64,
+}
+
+impl Caller {
+    pub(super) fn new(name: String, handle: usize) -> Arc<Self> {
+        Arc::new(Self { name, handle, last_call: AtomicU64::new(0) })
+    }
+}
+
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is known of one key.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    version: Version,
+    pub(super) principal: Option<Principal>,
+    /// Another principal signed in under the same key.
+    pub(super) changed_hands: bool,
+    /// When its create took effect.
+    pub(super) created: u64,
+    /// The handle that created it.
+    pub(super) creator: usize,
+    /// When it stopped to be a live session.
+    pub(super) dead: Option<u64>,
+    /// Where its tombstone points.
+    pub(super) moved: Option<StoreKey>,
+}
+
+/// The effects in the store, in the order in which they were seen.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Truth {
+    keys: HashMap<StoreKey, Known>,
+    /// Writes that were sent or took effect: when, and by which handle.
+    sent: Vec<(u64, usize)>,
+}
+
+impl Truth {
+    pub(super) fn known(&self, key: &StoreKey) -> Option<&Known> {
+        self.keys.get(key)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&StoreKey, &Known)> {
+        self.keys.iter()
+    }
+
+    /// Whether another handle than `handle` has sent a write since `since`.
+    pub(super) fn others_wrote(&self, handle: usize, since: u64) -> bool {
+        self.sent.iter().any(|(at, by)| *at > since && *by != handle)
+    }
+
+    /// The keys from `key` on, along the tombstones.
+    pub(super) fn chain(&self, key: StoreKey) -> Vec<StoreKey> {
+        let mut chain = vec![key];
+        while let Some(next) = chain.last().and_then(|key| self.keys.get(key)?.moved) {
+            if chain.contains(&next) {
+                break;
+            }
+            chain.push(next);
+        }
+        chain
+    }
+
+    /// Whether the key was dead before `at`.
+    pub(super) fn dead_before(&self, key: &StoreKey, at: u64) -> bool {
+        self.keys.get(key).and_then(|known| known.dead).is_some_and(|dead| dead < at)
+    }
+
+    pub(super) fn sends(&mut self, at: u64, by: usize) {
+        self.sent.push((at, by));
+    }
+
+    fn wrote(&mut self, at: u64, by: usize, key: StoreKey, record: &Record) {
+        let tombstone = record.data.first() == Some(&0);
+        let known = self.keys.entry(key).or_insert_with(|| Known {
+            version: record.version,
+            principal: record.principal.clone(),
+            changed_hands: false,
+            created: at,
+            creator: by,
+            dead: None,
+            moved: None,
+        });
+        // The same call twice is one write.
+        if known.version == record.version && known.created != at {
+            return;
+        }
+        known.version = record.version;
+        if tombstone {
+            known.dead.get_or_insert(at);
+            known.moved = StoreKey::from_slice(&record.data[1..]).ok();
+        } else if known.principal != record.principal {
+            known.changed_hands = true;
+        }
+    }
+
+    fn deleted(&mut self, at: u64, key: &StoreKey) {
+        if let Some(known) = self.keys.get_mut(key) {
+            known.dead.get_or_insert(at);
+        }
+    }
+
+    /// Those that were there when the call began are gone now.
+    fn deleted_all(&mut self, began: u64, at: u64, principal: &Principal, keep: Option<&StoreKey>) {
+        for (key, known) in &mut self.keys {
+            if known.created < began && known.principal.as_ref() == Some(principal) && Some(key) != keep {
+                known.dead.get_or_insert(at);
+            }
+        }
+    }
+}
+
+/// One line for each event, with short names for keys and versions.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    lines: Vec<String>,
+    keys: HashMap<StoreKey, usize>,
+    versions: HashMap<Version, usize>,
+}
+
+impl Trace {
+    pub(super) fn key(&mut self, key: &StoreKey) -> String {
+        let next = self.keys.len() + 1;
+        format!("k{}", self.keys.entry(*key).or_insert(next))
+    }
+
+    pub(super) fn version(&mut self, version: Version) -> String {
+        let next = self.versions.len() + 1;
+        format!("v{}", self.versions.entry(version).or_insert(next))
+    }
+
+    pub(super) fn record(&mut self, record: &Record) -> String {
+        let mut text = self.version(record.version);
+        match record.data.first() {
+            Some(0) if record.data.len() == 33 => {
+                let next = StoreKey::from_slice(&record.data[1..]).map(|next| self.key(&next));
+                let _ = write!(text, " moved to {}", next.unwrap_or_default());
+            }
+            Some(0) => text.push_str(" ended"),
+            _ => {
+                let _ = write!(text, " {}", String::from_utf8_lossy(&record.data));
+                if let Some(principal) = &record.principal {
+                    let _ = write!(text, " of {}", principal.as_str());
+                }
+            }
+        }
+        text
+    }
+}
+
+/// Shared by all parts of a scene.
+#[derive(Debug)]
+pub(super) struct Stage {
+    clock: AtomicU64,
+    truth: Mutex<Truth>,
+    trace: Option<Mutex<Trace>>,
+    /// Planned faults happen.
+    pub(super) faulty: AtomicBool,
+    /// Effects that are still to come, and calls under way in tasks of their own.
+    pub(super) under_way: AtomicUsize,
+    /// The real store failed by itself.
+    pub(super) outage: AtomicBool,
+    pub(super) faults: AtomicU64,
+    pub(super) operations: AtomicU64,
+    pub(super) commits: AtomicU64,
+}
+
+/// An effect on the store.
+pub(super) enum Effect<'a> {
+    Wrote(StoreKey, &'a Record),
+    Deleted(StoreKey),
+    DeletedAll(u64, &'a Principal, Option<&'a StoreKey>),
+}
+
+impl Stage {
+    pub(super) fn new(traced: bool) -> Arc<Self> {
+        Arc::new(Self {
+            clock: AtomicU64::new(1),
+            truth: Mutex::default(),
+            trace: traced.then(Mutex::default),
+            faulty: AtomicBool::new(true),
+            under_way: AtomicUsize::new(0),
+            outage: AtomicBool::new(false),
+            faults: AtomicU64::new(0),
+            operations: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
+        })
+    }
+
+    /// The number of the next event.
+    pub(super) fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::SeqCst)
+    }
+
+    pub(super) fn truth(&self) -> MutexGuard<'_, Truth> {
+        locked(&self.truth)
+    }
+
+    pub(super) fn took_effect(&self, by: usize, effect: &Effect<'_>) {
+        let mut truth = self.truth();
+        let at = self.tick();
+        truth.sends(at, by);
+        match effect {
+            Effect::Wrote(key, record) => truth.wrote(at, by, *key, record),
+            Effect::Deleted(key) => truth.deleted(at, key),
+            Effect::DeletedAll(began, principal, keep) => truth.deleted_all(*began, at, principal, *keep),
+        }
+    }
+
+    /// Adds a line to the trace, if there is one.
+    pub(super) fn note(&self, line: impl FnOnce(&mut Trace) -> String) {
+        if let Some(trace) = &self.trace {
+            let mut trace = locked(trace);
+            let who = CALLER.try_with(|caller| caller.name.clone()).unwrap_or_default();
+            let line = line(&mut trace);
+            trace.lines.push(format!("{who:>8}  {line}"));
+        }
+    }
+
+    /// The key's name in the trace.
+    pub(super) fn name(&self, key: &StoreKey) -> String {
+        self.trace.as_ref().map(|trace| locked(trace).key(key)).unwrap_or_default()
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.trace.as_ref().map(|trace| std::mem::take(&mut locked(trace).lines)).unwrap_or_default()
+    }
+
+    /// Waits until every effect has come.
+    pub(super) async fn quiet(&self) {
+        while self.under_way.load(Ordering::SeqCst) > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
