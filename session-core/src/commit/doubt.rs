@@ -1,14 +1,22 @@
 //! Writes whose answer was lost: what became of them is asked, never guessed.
 
-use crate::session::state::InDoubt;
+use super::GONE;
+use crate::session::state::{After, InDoubt, Orphan};
 use crate::{Error, ErrorKind, Outcome, Result, Session};
 
 /// How a write went.
 pub(super) enum Sent {
     Answered(Outcome),
+    /// An attempt before it is what was stored.
+    Earlier(After),
+    /// It is not stored so far, and may still be: the work may be sent again over the same version.
+    Open,
     /// A create whose answer was lost and which is not there: another may be tried, under a fresh id.
     Lost(Error),
 }
+
+const UNKNOWN: Error =
+    Error::fixed(ErrorKind::Unavailable, "an answer was lost, and it cannot be told whether the write was done");
 
 /// Whether `error` says that nothing was changed.
 pub(super) fn is_definite(error: &Error) -> bool {
@@ -20,8 +28,16 @@ impl Session {
     ///
     /// The doubt is noted before the write is sent, so that dropping this future loses nothing either.
     pub(super) async fn send(&self, doubt: &InDoubt) -> Result<Sent> {
-        self.state().in_doubt = Some(doubt.clone());
+        let noted = {
+            let mut state = self.state();
+            if !state.note(doubt.clone()) {
+                return Err(GONE);
+            }
+            state.in_doubt.as_ref().is_some_and(|doubt| !doubt.earlier.is_empty())
+        };
         match self.write(doubt).await {
+            // One of the earlier attempts may be what it conflicts with.
+            Ok(Outcome::Conflict) if noted => Box::pin(self.find_out(doubt, UNKNOWN)).await,
             Ok(outcome) => {
                 self.certain(doubt);
                 Ok(Sent::Answered(outcome))
@@ -31,7 +47,10 @@ impl Session {
                 Err(error)
             }
             // Boxed, here and where else it is seldom: the future of every commit would be larger for it, past what an allocator has at hand.
-            Err(error) => Box::pin(self.find_out(doubt, error)).await,
+            Err(error) => match Box::pin(self.find_out(doubt, error.clone())).await? {
+                Sent::Open => Err(error),
+                sent => Ok(sent),
+            },
         }
     }
 
@@ -55,41 +74,52 @@ impl Session {
     /// Anything else stays in doubt, for another's write may rest on ours, and doing ours again could count it twice.
     pub(super) async fn find_out(&self, doubt: &InDoubt, error: Error) -> Result<Sent> {
         let manager = &*self.shared.manager;
+        let noted = self.state().in_doubt.clone().filter(|noted| noted.record.version == doubt.record.version);
+        let earlier = noted.map(|noted| noted.earlier).unwrap_or_default();
         let Ok(there) = manager.store().load(&manager.call(), &doubt.key).await else { return Err(error) };
         let version = there.map(|record| record.version);
         let sent = match (version, doubt.expected) {
             (Some(version), _) if version == doubt.record.version => Sent::Answered(Outcome::Done),
+            (Some(version), _) if earlier.iter().any(|(sent, _)| *sent == version) => {
+                let after = earlier.into_iter().find(|(sent, _)| *sent == version).map(|(_, after)| after);
+                after.map_or(Sent::Answered(Outcome::Conflict), Sent::Earlier)
+            }
             // Under a fresh id nothing else can be there.
             (_, None) => Sent::Lost(error),
             // Nothing comes back to life under a key, so however it went, the session is gone.
             (None, Some(_)) => Sent::Answered(Outcome::Missing),
+            // Whoever sends a joint write is asked for it, too: sent twice, it would make a lie of the other's conflict.
+            (Some(version), Some(expected)) if version == expected && (doubt.joint || !earlier.is_empty()) => {
+                return Ok(Sent::Open);
+            }
             (Some(version), Some(expected)) if version == expected => match self.write(doubt).await {
                 Ok(Outcome::Conflict) | Err(_) => return Err(error),
                 Ok(outcome) => Sent::Answered(outcome),
             },
-            (Some(_), Some(_)) => {
-                return Err(Error::fixed(
-                    ErrorKind::Unavailable,
-                    "an answer was lost, and it cannot be told whether the write was done",
-                ));
-            }
+            // Nothing replaces a tombstone, so it was never there; and what it was to replace is gone.
+            (Some(_), Some(_)) if doubt.is_rotation() && earlier.is_empty() => Sent::Answered(Outcome::Conflict),
+            (Some(_), Some(_)) => return Err(UNKNOWN),
         };
         self.certain(doubt);
         if let Sent::Lost(_) = sent {
-            self.state().orphans.push(doubt.key); // it may still be on its way
+            let orphan = Orphan { key: doubt.key, version: doubt.record.version, landed: false };
+            self.state().orphans.push(orphan);
         }
         Ok(sent)
     }
 
     /// Before a commit does anything: what became of the last write?
-    pub(super) async fn settle_doubt(&self) -> Result<()> {
+    pub(crate) async fn settle_doubt(&self) -> Result<()> {
         let Some(doubt) = self.state().in_doubt.clone() else { return Ok(()) };
         let lost = Error::fixed(ErrorKind::Unavailable, "an earlier write is still without an answer");
-        if let Sent::Answered(Outcome::Done) = Box::pin(self.find_out(&doubt, lost)).await? {
-            let rotated = doubt.expected.is_none() || doubt.key != doubt.after.anchor.key;
-            self.state().orphans.retain(|key| *key != doubt.after.anchor.key);
-            self.settled(doubt.after, rotated);
-        }
+        let after = match Box::pin(self.find_out(&doubt, lost)).await? {
+            Sent::Answered(Outcome::Done) => doubt.after,
+            Sent::Earlier(after) => after,
+            Sent::Answered(_) | Sent::Open | Sent::Lost(_) => return Ok(()),
+        };
+        let rotated = doubt.expected.is_none() || doubt.key != after.anchor.key;
+        self.state().orphans.retain(|orphan| orphan.key != after.anchor.key);
+        self.settled(after, rotated);
         Ok(())
     }
 }

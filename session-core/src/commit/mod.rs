@@ -1,14 +1,16 @@
 //! From a session's log to the store: create, save or move, and what to do when somebody was faster.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::content::{Content, Stored, tombstone};
 use crate::manager::Inner;
 use crate::manager::hot::Turn;
-use crate::session::ops::{Op, replay};
-use crate::session::state::{After, Anchor, InDoubt};
+use crate::session::ops::{self, Op, replay};
+use crate::session::state::{After, Anchor, InDoubt, Orphan};
 use crate::{
-    Call, ConflictPolicy, Error, ErrorKind, Outcome, Record, Result, Session, SessionId, StoreKey, Version, seconds,
+    Call, ConflictPolicy, Error, ErrorKind, Outcome, Record, Result, Session, SessionId, StoreKey, Timestamp, Version,
+    minutes, seconds,
 };
 
 mod doubt;
@@ -21,8 +23,21 @@ pub use ticket::{ClientValue, Commit, Ticket};
 use doubt::Sent;
 use ride::{Aboard, Queued};
 
-/// How long a tombstone stands: longer than any request that still bears the old id should take.
-const TOMBSTONE_LIFE: std::time::Duration = seconds(60);
+/// How long a tombstone is kept: it proves what became of a write whose answer was lost.
+const TOMBSTONE_LIFE: Duration = minutes(10);
+
+/// How long a tombstone says of its id that the session has moved or ended: longer than any request that still bears it should take.
+const TOMBSTONE_TELLS: Duration = seconds(60);
+
+const GONE: Error = Error::fixed(ErrorKind::Gone, "it ended, moved or changed hands meanwhile");
+
+const TOO_MANY_CONFLICTS: Error =
+    Error::fixed(ErrorKind::Conflict, "other requests were faster too many times in a row");
+
+/// Whether the tombstone `record` still says what became of its session.
+pub(crate) fn tombstone_tells(record: &Record, now: Timestamp) -> bool {
+    record.expires_at.since(now) > TOMBSTONE_LIFE - TOMBSTONE_TELLS
+}
 
 /// What one commit has to store, as it was when the commit began.
 struct Work {
@@ -77,15 +92,35 @@ impl Session {
             self.state().discard_to_view();
             return Ok(());
         }
-        self.settle_doubt().await?;
-        self.end_old().await?;
-        self.remove_orphans().await;
-        let Some(work) = self.work()? else { return Ok(()) };
-        match &work.anchor {
-            None => self.create(&work, work.content.clone()).await,
-            Some(anchor) if work.rotate => Box::pin(self.move_on(&work, anchor)).await,
-            Some(anchor) => self.save_over(&work, anchor).await,
+        for _ in 0..=manager.max_replays {
+            // First of all, so that nothing keeps a logout from being carried out.
+            self.end_old().await?;
+            self.settle_doubt().await?;
+            self.remove_orphans().await;
+            self.refuse_what_is_gone()?;
+            let Some(work) = self.work()? else { return Ok(()) };
+            let over = match &work.anchor {
+                None => self.create(&work, work.content.clone()).await?,
+                Some(anchor) if work.rotate => Box::pin(self.move_on(&work, anchor)).await?,
+                Some(anchor) => self.save_over(&work, anchor).await?,
+            };
+            if over {
+                // What was abandoned on the way may still be on its way.
+                self.remove_orphans().await;
+                return Ok(());
+            }
         }
+        Err(TOO_MANY_CONFLICTS)
+    }
+
+    /// What was logged while another clone's commit lost the session is not stored, and its commit says so.
+    fn refuse_what_is_gone(&self) -> Result<()> {
+        let mut state = self.state();
+        if state.gone && !state.log.is_empty() {
+            state.discard();
+            return Err(GONE);
+        }
+        Ok(())
     }
 
     fn work(&self) -> Result<Option<Arc<Work>>> {
@@ -120,7 +155,7 @@ impl Session {
             let view = replay(&log, &base)?;
             let mut state = self.state();
             if state.changes() == changes {
-                state.view = view;
+                state.set_view(view);
                 state.stale = false;
             }
         }
@@ -134,20 +169,20 @@ impl Session {
 
     // ---- create ----
 
-    /// Stores `content` under an id that nobody has.
-    async fn create(&self, work: &Work, content: Arc<Content>) -> Result<()> {
+    /// Stores `content` under an id that nobody has. Like every step of a commit it answers `false` where the commit must begin again.
+    async fn create(&self, work: &Work, content: Arc<Content>) -> Result<bool> {
         let mut lost = Error::from(ErrorKind::Unavailable);
         // Should the first answer be lost, the second try goes under a fresh id: sending the first again could revive
         // what somebody has revoked meanwhile.
         for _ in 0..2 {
             let (key, record, after) = self.newborn(work, &content)?;
-            let doubt = InDoubt { key, expected: None, record, after };
+            let doubt = InDoubt { key, expected: None, record, after, joint: false, earlier: Vec::new() };
             match self.send(&doubt).await? {
                 Sent::Answered(Outcome::Done) => {
                     self.settled(doubt.after, true);
-                    return Ok(());
+                    return Ok(true);
                 }
-                Sent::Answered(_) => {}
+                Sent::Answered(_) | Sent::Earlier(_) | Sent::Open => {}
                 Sent::Lost(error) => lost = error,
             }
         }
@@ -166,24 +201,39 @@ impl Session {
 
     // ---- save ----
 
-    async fn save_over(&self, work: &Arc<Work>, anchor: &Anchor) -> Result<()> {
+    async fn save_over(&self, work: &Arc<Work>, anchor: &Anchor) -> Result<bool> {
         let manager = &*self.shared.manager;
-        let mut turn = match self.queue(work, anchor, false).await? {
-            Queued::Stored => return Ok(()),
-            Queued::Turn(turn) => Some(turn),
-            Queued::Nobody => None,
+        let undecided = self.state().in_doubt.as_ref().map(|doubt| doubt.expected);
+        let (mut turn, target) = match undecided {
+            // What is in doubt may still replace the version that it expects. Until another one has, the work goes over that one only.
+            Some(expected) => match Box::pin(self.look(work, &anchor.key)).await? {
+                Some(target) if Some(target.over) == expected => (None, Some(target)),
+                _ => return Ok(false),
+            },
+            None => {
+                let mut turn = match self.queue(work, anchor, false).await? {
+                    Queued::Stored => return Ok(true),
+                    Queued::Again => return Ok(false),
+                    Queued::Turn(turn) => Some(turn),
+                    Queued::Nobody => None,
+                };
+                let target = self.first_target(work, anchor, &mut turn).await?;
+                (turn, target)
+            }
         };
-        let Some(mut target) = self.first_target(work, anchor, &mut turn).await? else { return self.lose() };
+        let Some(mut target) = target else { return self.lose(work) };
         for _ in 0..=manager.max_replays {
             match self.send_over(work, anchor, &mut target, &mut turn).await? {
-                Outcome::Done => return Ok(()),
-                Outcome::Missing => return self.lose(),
-                _ => {}
+                Some(Outcome::Done) => return Ok(true),
+                Some(Outcome::Missing) => return self.lose(work),
+                Some(_) => {}
+                None => return Ok(false),
             }
             let mut joined = false;
             if turn.is_none() {
                 match Box::pin(self.queue(work, anchor, true)).await? {
-                    Queued::Stored => return Ok(()),
+                    Queued::Stored => return Ok(true),
+                    Queued::Again => return Ok(false),
                     Queued::Turn(ours) => turn = Some(ours),
                     Queued::Nobody => {}
                 }
@@ -191,28 +241,45 @@ impl Session {
             }
             match self.next_target(work, &anchor.key, target.over, &mut turn, joined).await? {
                 Some(next) => target = next,
-                None => return self.lose(),
+                None => return self.lose(work),
             }
         }
-        Err(Error::fixed(ErrorKind::Conflict, "other requests were faster too many times in a row"))
+        Err(TOO_MANY_CONFLICTS)
     }
 
-    /// Sends `target`, and with it the work of those who wait behind us.
+    /// Sends `target`, and with it the work of those who wait behind us. `None` if an earlier attempt turned out to be stored.
     async fn send_over(
         &self,
         work: &Work,
         anchor: &Anchor,
         target: &mut Target,
         turn: &mut Option<Turn>,
-    ) -> Result<Outcome> {
-        let (record, aboard) = match turn.as_ref().and_then(|turn| self.take_along(turn, target)) {
-            Some(joint) => joint,
-            None => (self.shared.manager.record(&target.content)?, Aboard::default()),
-        };
+    ) -> Result<Option<Outcome>> {
+        let own = Target { over: target.over, content: target.content.clone() };
+        if let Some((record, aboard)) = turn.as_ref().and_then(|turn| self.take_along(turn, target)) {
+            match self.send_record(work, anchor, target, turn, record, aboard).await {
+                // Refused for what they are together: each goes alone.
+                Err(error) if doubt::is_definite(&error) => *target = own,
+                sent => return sent,
+            }
+        }
+        let record = self.shared.manager.record(&target.content)?;
+        self.send_record(work, anchor, target, turn, record, Aboard::default()).await
+    }
+
+    async fn send_record(
+        &self,
+        work: &Work,
+        anchor: &Anchor,
+        target: &Target,
+        turn: &mut Option<Turn>,
+        record: Record,
+        aboard: Aboard,
+    ) -> Result<Option<Outcome>> {
         let key = anchor.key;
         let anchor = Anchor { version: record.version, expires_at: record.expires_at, ..anchor.clone() };
         let after = work.after(anchor, target.content.clone());
-        let doubt = InDoubt { key, expected: Some(target.over), record, after };
+        let doubt = InDoubt { key, expected: Some(target.over), record, after, joint: false, earlier: Vec::new() };
         match self.send(&doubt).await {
             Ok(Sent::Answered(outcome)) => {
                 if outcome == Outcome::Done {
@@ -222,7 +289,16 @@ impl Session {
                     self.settled(doubt.after, false);
                 }
                 aboard.tell(outcome);
-                Ok(outcome)
+                Ok(Some(outcome))
+            }
+            Ok(Sent::Earlier(after)) => {
+                self.settled(after, false);
+                Ok(None)
+            }
+            Ok(Sent::Open) => Ok(None),
+            Err(error) if doubt::is_definite(&error) => {
+                aboard.refuse();
+                Err(error)
             }
             Ok(Sent::Lost(error)) | Err(error) => {
                 if let Some(turn) = turn
@@ -306,10 +382,12 @@ impl Session {
         })
     }
 
-    /// Nothing of the session is left to write to.
-    fn lose(&self) -> Result<()> {
-        self.state().lose(self.shared.manager.now());
-        Err(Error::fixed(ErrorKind::Gone, "it ended, moved or changed hands meanwhile"))
+    /// Nothing of the session is left for `work` to be written to.
+    fn lose(&self, work: &Work) -> Result<bool> {
+        self.state().lose(work.epoch, work.ops_end, self.shared.manager.now());
+        // A login that was logged since begins from nothing; a clash in it is the next commit's to report.
+        let _later = self.catch_up();
+        Err(GONE)
     }
 
     // ---- move ----
@@ -318,7 +396,7 @@ impl Session {
     ///
     /// Until the second step succeeds nobody has the new id, and after it the old one opens nothing:
     /// at no instant are both of use, or neither.
-    async fn move_on(&self, work: &Work, old: &Anchor) -> Result<()> {
+    async fn move_on(&self, work: &Work, old: &Anchor) -> Result<bool> {
         let manager = &*self.shared.manager;
         let mut target = Target { over: old.version, content: work.content.clone() };
         for _ in 0..=manager.max_replays {
@@ -326,16 +404,22 @@ impl Session {
             let new = after.anchor.key;
             let now = manager.now();
             let record = tombstone(Some(&new), target.content.created_at, now.plus(TOMBSTONE_LIFE));
-            let doubt = InDoubt { key: old.key, expected: Some(target.over), record, after };
+            let expected = Some(target.over);
+            let doubt = InDoubt { key: old.key, expected, record, after, joint: false, earlier: Vec::new() };
             let outcome = match self.send(&doubt).await {
                 Ok(Sent::Answered(outcome)) => outcome,
+                Ok(Sent::Earlier(after)) => {
+                    self.settled(after, false);
+                    return Ok(false);
+                }
+                Ok(Sent::Open) => return Ok(false),
                 // Should the tombstone stand, the new record is the session; the next commit finds out.
                 Ok(Sent::Lost(error)) | Err(error) => return Err(error),
             };
             if outcome == Outcome::Done {
-                self.state().orphans.retain(|key| *key != new);
+                self.state().orphans.retain(|orphan| orphan.key != new);
                 self.settled(doubt.after, true);
-                return Ok(());
+                return Ok(true);
             }
             self.remove_orphans().await;
             let newer = match outcome {
@@ -347,7 +431,7 @@ impl Session {
                 None => return self.start_over(work).await,
             }
         }
-        Err(Error::fixed(ErrorKind::Conflict, "other requests were faster too many times in a row"))
+        Err(TOO_MANY_CONFLICTS)
     }
 
     /// What to move after somebody else was faster; `None` if there is nothing to move any more.
@@ -355,7 +439,7 @@ impl Session {
         match newer {
             Newer::Live(version, content) => self.rebased(work, version, content),
             // A logout beats a login that was in flight.
-            Newer::Ended => self.lose().map(|()| None),
+            Newer::Ended => self.lose(work).map(|_| None),
             Newer::Moved | Newer::Missing => Ok(None),
         }
     }
@@ -366,32 +450,59 @@ impl Session {
         let mut lost = Error::from(ErrorKind::Unavailable);
         for _ in 0..2 {
             let (key, record, after) = self.newborn(work, content)?;
-            self.state().orphans.push(key);
-            match manager.store().create(&manager.call(), &key, &record).await {
-                Ok(Outcome::Done) => return Ok(after),
-                Ok(_) => self.state().orphans.retain(|orphan| *orphan != key),
-                Err(error) if doubt::is_definite(&error) => return Err(error),
+            self.state().orphans.push(Orphan { key, version: record.version, landed: false });
+            let created = manager.store().create(&manager.call(), &key, &record).await;
+            let mut state = self.state();
+            match created {
+                Ok(Outcome::Done) => {
+                    state.orphans.iter_mut().filter(|orphan| orphan.key == key).for_each(|orphan| orphan.landed = true);
+                    return Ok(after);
+                }
+                Ok(_) => state.orphans.retain(|orphan| orphan.key != key),
+                Err(error) if doubt::is_definite(&error) => {
+                    state.orphans.retain(|orphan| orphan.key != key);
+                    return Err(error);
+                }
                 Err(error) => lost = error,
             }
         }
         Err(lost)
     }
 
-    /// Removes records that nobody ever got the id of. What fails now is tried again by the next commit.
+    /// Removes records under ids that no client has. What fails twice is tried again by the next commit.
     async fn remove_orphans(&self) {
-        let manager = &*self.shared.manager;
         let orphans = self.state().orphans.clone();
-        for key in orphans {
-            match manager.store().delete(&manager.call(), &key, None).await {
-                Ok(_) => self.state().orphans.retain(|orphan| *orphan != key),
+        for orphan in orphans {
+            let mut removed = Box::pin(self.remove_orphan(&orphan)).await;
+            if removed.as_ref().is_err_and(Error::is_transient) {
+                removed = Box::pin(self.remove_orphan(&orphan)).await;
+            }
+            match removed {
+                Ok(()) => self.state().orphans.retain(|left| left.key != orphan.key),
                 Err(error) => tracing::warn!(%error, "a record under an id that nobody has could not be removed"),
             }
         }
     }
 
-    /// A login whose old session is gone begins from nothing; anything else is gone with it.
-    async fn start_over(&self, work: &Work) -> Result<()> {
-        let Some(login) = work.ops.iter().rposition(|op| op.is_login()) else { return self.lose() };
+    /// Removes one. Where its create may still be on its way, a tombstone takes its place, so that the create finds it and does nothing.
+    async fn remove_orphan(&self, orphan: &Orphan) -> Result<()> {
+        let manager = &*self.shared.manager;
+        if !orphan.landed {
+            let now = manager.now();
+            let grave = tombstone(None, now, now.plus(TOMBSTONE_LIFE));
+            if manager.store().create(&manager.call(), &orphan.key, &grave).await? == Outcome::Done {
+                return Ok(());
+            }
+        }
+        // Whatever it answers, the version is not there any more, and none comes back.
+        let _ = manager.store().delete(&manager.call(), &orphan.key, Some(orphan.version)).await?;
+        Ok(())
+    }
+
+    /// A login whose old session is gone begins from nothing; anything else is gone with it, and so is a login that rests on a value of it.
+    async fn start_over(&self, work: &Work) -> Result<bool> {
+        let login = work.ops.iter().rposition(|op| op.is_login()).filter(|_| !ops::is_guarded(&work.ops));
+        let Some(login) = login else { return self.lose(work) };
         let empty = Content::empty(self.shared.manager.now());
         let content = replay(&work.ops[login..], &empty)?;
         self.create(work, content).await

@@ -83,7 +83,8 @@ impl Rider {
     fn doubt(&self, target: &Target, record: &Record) -> InDoubt {
         let anchor = Anchor { version: record.version, expires_at: record.expires_at, ..self.anchor.clone() };
         let after = self.work.after(anchor, target.content.clone());
-        InDoubt { key: self.anchor.key, expected: Some(target.over), record: record.clone(), after }
+        let (key, expected) = (self.anchor.key, Some(target.over));
+        InDoubt { key, expected, record: record.clone(), after, joint: true, earlier: Vec::new() }
     }
 }
 
@@ -92,6 +93,12 @@ impl Rider {
 pub(super) struct Aboard(Vec<(Arc<Rider>, InDoubt)>);
 
 impl Aboard {
+    /// The store refused what they are together: nothing was stored, and each goes alone.
+    pub(super) fn refuse(self) {
+        self.0.iter().for_each(|(rider, _)| rider.alone.store(true, Ordering::Relaxed));
+        self.tell(Outcome::Conflict);
+    }
+
     pub(super) fn tell(mut self, outcome: Outcome) {
         for (rider, doubt) in self.0.drain(..) {
             rider.tell(Told::Answered(Box::new(doubt), outcome));
@@ -107,6 +114,14 @@ impl Drop for Aboard {
     }
 }
 
+/// How the save went that a session's work was part of.
+enum Rode {
+    Stored,
+    NotStored,
+    /// Not known yet.
+    Open,
+}
+
 /// What came of waiting in the queue.
 pub(super) enum Queued {
     /// There is none.
@@ -114,6 +129,8 @@ pub(super) enum Queued {
     Turn(Turn),
     /// Somebody else has stored the work along with their own.
     Stored,
+    /// The save that it was part of is in doubt: the commit begins again.
+    Again,
 }
 
 impl Session {
@@ -131,14 +148,14 @@ impl Session {
             };
             match joined {
                 Joined::Turn(turn) => return Ok(Queued::Turn(turn)),
-                Joined::Rode(told) => {
-                    if self.rode(told).await? {
-                        return Ok(Queued::Stored);
-                    }
-                }
+                Joined::Rode(told) => match self.rode(told, work).await? {
+                    Rode::Stored => return Ok(Queued::Stored),
+                    Rode::NotStored => {}
+                    Rode::Open => return Ok(Queued::Again),
+                },
             }
         }
-        Err(Error::fixed(ErrorKind::Conflict, "other requests were faster too many times in a row"))
+        Err(super::TOO_MANY_CONFLICTS)
     }
 
     fn rider(&self, work: &Arc<Work>, anchor: &Anchor) -> Option<Rider> {
@@ -152,8 +169,8 @@ impl Session {
         })
     }
 
-    /// Takes in how the save went that this session's work was part of: whether it is stored. After a conflict it is not.
-    async fn rode(&self, told: Told) -> Result<bool> {
+    /// Takes in how the save went that this session's work was part of. After a conflict it is not stored.
+    async fn rode(&self, told: Told, work: &Work) -> Result<Rode> {
         let (doubt, sent) = match told {
             Told::Answered(doubt, outcome) => {
                 self.certain(&doubt);
@@ -169,10 +186,15 @@ impl Session {
         match sent {
             Sent::Answered(Outcome::Done) => {
                 self.settled(doubt.after, false);
-                Ok(true)
+                Ok(Rode::Stored)
             }
-            Sent::Answered(Outcome::Missing) => self.lose().map(|()| true),
-            Sent::Answered(_) => Ok(false),
+            Sent::Earlier(after) => {
+                self.settled(after, false);
+                Ok(Rode::Open)
+            }
+            Sent::Answered(Outcome::Missing) => self.lose(work).map(|_| Rode::Stored),
+            Sent::Answered(_) => Ok(Rode::NotStored),
+            Sent::Open => Ok(Rode::Open),
             Sent::Lost(error) => Err(error),
         }
     }
@@ -211,7 +233,8 @@ impl Session {
             let mut aboard = Aboard::default();
             let taken = turn.take_along(&riders, |rider| {
                 let doubt = rider.doubt(&joint, &record);
-                rider.session.state().in_doubt = Some(doubt.clone());
+                // If its session ended meanwhile, so does what is stored here.
+                let _ended = rider.session.state().note(doubt.clone());
                 aboard.0.push((rider.clone(), doubt));
             });
             if taken {

@@ -238,14 +238,18 @@ impl ManagerBuilder {
         if policy.max_idle < policy.idle || policy.max_absolute < policy.absolute {
             return Err(Error::fixed(ErrorKind::Config, "a time-out exceeds the maximum set beside it"));
         }
+        let can = self.store.capabilities();
+        let mut rules = self.rules;
+        rules.limits.max_data_len =
+            can.max_data_len.map_or(rules.limits.max_data_len, |most| most.min(rules.limits.max_data_len));
         Ok(Manager {
             inner: Arc::new(Inner {
-                discards: self.store.capabilities().discards,
+                discards: can.discards,
                 for_request: false,
                 store: self.store,
                 name: self.name.into(),
                 policy,
-                rules: self.rules,
+                rules,
                 conflicts: self.conflicts,
                 max_replays: self.max_replays,
                 hot: Arc::default(),

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::commit::tombstone_tells;
 use crate::content::{Content, Rules, Stored};
-use crate::session::state::{Anchor, Held, State};
-use crate::{Clock, Commit, Opened, Outcome, Result, Session, SessionId, Store, StoreKey, Timestamp};
+
+use crate::session::state::{Anchor, Held, InDoubt, State};
+use crate::{Clock, Commit, Error, ErrorKind, Opened, Outcome, Result, Session, SessionId, Store, StoreKey, Timestamp};
 
 mod builder;
 mod derived;
@@ -123,6 +125,7 @@ impl Manager {
             Err(error) => return Err(error),
         };
         Ok(match Stored::read(&record) {
+            Ok(Stored::Tombstone(_)) if !tombstone_tells(&record, call.now) => blank(Opened::Unknown, id),
             Ok(Stored::Tombstone(Some(_))) => blank(Opened::Moved, id),
             Ok(Stored::Tombstone(None)) => blank(Opened::Ended, id),
             Ok(Stored::Content(content)) if inner.policy.outlived(&content, call.now) => blank(Opened::Expired, id),
@@ -146,13 +149,21 @@ impl Manager {
     /// # Errors
     /// As [`Session::save`]. The handle then stays open.
     pub async fn close(&self, session: &Session) -> Result<Commit> {
-        let written = session.is_modified();
-        session.commit().await?;
-        if !written {
-            session.touch_if_due().await;
+        for _ in 0..=self.inner.max_replays {
+            let written = session.is_modified();
+            session.commit().await?;
+            if !written {
+                session.touch_if_due().await;
+            }
+            // Another task may have written since: what it was not refused is stored as well.
+            let mut state = session.shared.state();
+            if !state.has_changes() {
+                state.closed = true;
+                drop(state);
+                return Ok(session.difference());
+            }
         }
-        session.shared.state().closed = true;
-        Ok(session.difference())
+        Err(Error::fixed(ErrorKind::Conflict, "other tasks wrote to the session while it was closed, again and again"))
     }
 
     /// [`close`](Self::close), at once, where it needs nothing of the store; `None` if it does, and then nothing was done.
@@ -248,27 +259,35 @@ impl Session {
     /// Reads what is stored now, in place of everything that was not saved.
     pub(crate) async fn reload_now(&self) -> Result<()> {
         let manager = Manager { inner: self.shared.manager.clone() };
-        let id = {
+        // Under which id to read, a rotation in doubt has to be asked first.
+        if self.shared.state().in_doubt.as_ref().is_some_and(InDoubt::is_rotation) {
+            self.settle_doubt().await?;
+        }
+        let (id, epoch) = {
             let mut state = self.shared.state();
             let Some(anchor) = &state.anchor else {
                 state.discard();
                 return Ok(());
             };
-            anchor.id.clone()
+            (anchor.id.clone(), state.epoch)
         };
         let fresh = manager.resume(id).await?;
         let mut state = self.shared.state();
+        if state.epoch != epoch {
+            return Err(Error::fixed(ErrorKind::Gone, "it ended while it was read"));
+        }
         match fresh.anchor {
             Some(anchor) => {
                 state.discard();
                 state.anchor = Some(anchor);
-                state.view = fresh.view;
                 state.base = fresh.base;
+                state.set_view(fresh.view);
                 Ok(())
             }
             None => {
-                state.lose(manager.now());
-                Err(crate::Error::fixed(crate::ErrorKind::Gone, "it ended, moved or was revoked"))
+                let logged = state.ops_end();
+                state.lose(epoch, logged, manager.now());
+                Err(Error::fixed(ErrorKind::Gone, "it ended, moved or was revoked"))
             }
         }
     }

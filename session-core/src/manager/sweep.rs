@@ -10,6 +10,9 @@ use crate::Result;
 /// Records removed in one transaction: short enough that requests do not notice.
 const STEP: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
 
+/// A longer pause is the same as none at all.
+const LONGEST_PAUSE: Duration = crate::days(365);
+
 impl Manager {
     /// Removes what has expired, in short steps, and answers how much.
     ///
@@ -59,6 +62,8 @@ impl Manager {
         F: Future<Output = ()> + Send,
     {
         let manager = self.clone();
+        // What is multiplied below must not exceed what a duration holds.
+        let every = every.min(LONGEST_PAUSE);
         async move {
             sleep(every.mul_f64(rand::random::<f64>())).await;
             loop {

@@ -30,19 +30,28 @@ impl Session {
 
     /// Takes the messages under `key`, oldest first. They are gone only once this session has been stored.
     ///
-    /// Two requests may show the same message; one that is added meanwhile stays. Never clashes.
+    /// Two requests may show the same message, two tasks of one request do not; one that is added meanwhile stays. Never clashes.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] if one of them is not a `T`: then all stay. In a session that moved or ended there are none.
     pub fn flashes<T: DeserializeOwned>(&self, key: impl Display) -> Result<Vec<T>> {
         let key = &*Key::new(key)?;
-        let messages = match self.state().view.flashes.get(key) {
-            Some(messages) => messages.clone(),
-            None => return Ok(Vec::new()),
-        };
-        let shown = messages.iter().map(|flash| flash.value.decode()).collect::<Result<Vec<T>>>()?;
-        let ids: BTreeSet<u64> = messages.iter().map(|flash| flash.id).collect();
-        self.writing()?.push(Op::TakeFlashes { key: key.into(), ids })?;
-        Ok(shown)
+        loop {
+            let messages = match self.state().view.flashes.get(key) {
+                Some(messages) => messages.clone(),
+                None => return Ok(Vec::new()),
+            };
+            // Foreign code decodes, so the lock is let go.
+            let shown = messages.iter().map(|flash| flash.value.decode()).collect::<Result<Vec<T>>>()?;
+            let mut state = self.writing()?;
+            let ids = |messages: &[Flash]| messages.iter().map(|flash| flash.id).collect::<BTreeSet<u64>>();
+            let ids_shown = ids(&messages);
+            // Another task of the request may have shown them meanwhile.
+            if state.view.flashes.get(key).is_none_or(|now| ids(now) != ids_shown) {
+                continue;
+            }
+            state.push(Op::TakeFlashes { key: key.into(), ids: ids_shown })?;
+            return Ok(shown);
+        }
     }
 }

@@ -87,7 +87,9 @@ impl Session {
         // The key that the client sent counts too: it may have been moved on a moment ago, and its owner wants out.
         let sent = state.client.as_ref().and_then(|held| held.id.as_ref());
         let sent = sent.map(|id| crate::StoreKey::derive(&self.shared.manager.name, id));
-        let in_doubt = state.in_doubt.as_ref().map(|doubt| doubt.after.anchor.key);
+        // Of a create in doubt `forget` takes care.
+        let in_doubt = state.in_doubt.as_ref().filter(|doubt| doubt.expected.is_some());
+        let in_doubt = in_doubt.map(|doubt| doubt.after.anchor.key);
         for key in [old, sent, in_doubt].into_iter().flatten() {
             if !state.ending.contains(&key) {
                 state.ending.push(key);

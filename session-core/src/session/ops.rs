@@ -46,6 +46,15 @@ impl Op {
         !matches!(self, Self::Require { .. })
     }
 
+    /// Whether it rests on a value that was read: it must not be done where that value is not.
+    fn is_guarded(&self) -> bool {
+        match self {
+            Self::Insert { seen, .. } | Self::Remove { seen, .. } => matches!(seen, Some(Some(_))),
+            Self::Require { seen, .. } => seen.is_some(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn is_login(&self) -> bool {
         matches!(self, Self::Login { .. })
     }
@@ -119,6 +128,11 @@ fn login(content: &mut Content, principal: &Principal, at: Timestamp, keep: &Kee
     content.principal = Some(principal.clone());
     content.auth_time = Some(at);
     content.created_at = at;
+}
+
+/// Whether an operation of `log` rests on a value that was read.
+pub(crate) fn is_guarded(log: &[Arc<Op>]) -> bool {
+    log.iter().any(|op| op.is_guarded())
 }
 
 /// Does `log` to a copy of `content`, in order.

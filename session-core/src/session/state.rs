@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::content::Content;
-use crate::session::ops::{Op, Seen};
+use crate::session::ops::{self, Op, Seen};
 use crate::{Error, ErrorKind, Opened, Record, Result, SessionId, StoreKey, Timestamp, Version};
 
 /// The live record that a session stands on.
@@ -36,6 +36,26 @@ pub(crate) struct InDoubt {
     pub(crate) expected: Option<Version>,
     pub(crate) record: Record,
     pub(crate) after: After,
+    /// The record holds the work of other requests too, and one of them sends it.
+    pub(crate) joint: bool,
+    /// Attempts before this one that are undecided as well. All of them expect the same version, so at most one is ever stored.
+    pub(crate) earlier: Vec<(Version, After)>,
+}
+
+impl InDoubt {
+    /// Whether it is the last step of a rotation: a tombstone in the old record's place.
+    pub(crate) fn is_rotation(&self) -> bool {
+        self.expected.is_some() && self.key != self.after.anchor.key
+    }
+}
+
+/// A record under an id that no client has.
+#[derive(Clone, Debug)]
+pub(crate) struct Orphan {
+    pub(crate) key: StoreKey,
+    pub(crate) version: Version,
+    /// It is known to be stored; otherwise its create may still be on its way.
+    pub(crate) landed: bool,
 }
 
 /// What becomes of the session when a write is done.
@@ -70,8 +90,8 @@ pub(crate) struct State {
     pub(crate) rotate: bool,
     /// Records that the next commit ends before all else, by logout.
     pub(crate) ending: Vec<StoreKey>,
-    /// Records under ids that nobody ever got, left by a rotation that failed; the next commit removes them.
-    pub(crate) orphans: Vec<StoreKey>,
+    /// Left by creates and rotations that failed; the next commit removes them.
+    pub(crate) orphans: Vec<Orphan>,
     /// Ended by logout: without anything new the client's cookie is cleared.
     pub(crate) ended: bool,
     /// Moved, ended or revoked: nothing can be written but a login.
@@ -126,8 +146,12 @@ impl State {
 
     /// Whether there is anything for a commit to do.
     pub(crate) fn is_modified(&self) -> bool {
-        let rotates = self.rotate && self.anchor.is_some();
-        rotates || !self.ending.is_empty() || self.in_doubt.is_some() || self.log.iter().any(|op| op.writes())
+        self.has_changes() || !self.orphans.is_empty() || self.in_doubt.is_some()
+    }
+
+    /// Whether something was written that no commit has stored.
+    pub(crate) fn has_changes(&self) -> bool {
+        (self.rotate && self.anchor.is_some()) || !self.ending.is_empty() || self.log.iter().any(|op| op.writes())
     }
 
     /// Refuses a write that could never be stored.
@@ -182,26 +206,81 @@ impl State {
         }
     }
 
-    /// Forgets everything that was not stored.
+    /// Forgets the changes that were not stored. A logout is not taken back.
     pub(crate) fn discard(&mut self) {
-        self.ending.clear();
-        self.in_doubt = None;
+        // What became of a rotation must be known: one of the two ids is the session's. Whether a save was stored is of no interest any more.
+        if !self.in_doubt.as_ref().is_some_and(InDoubt::is_rotation) {
+            self.forget_doubt();
+        }
         self.drop_changes();
+    }
+
+    /// Forgets the write in doubt. A create may still turn up, and no client would have its id.
+    fn forget_doubt(&mut self) {
+        if let Some(doubt) = self.in_doubt.take()
+            && doubt.expected.is_none()
+        {
+            self.orphans.push(Orphan { key: doubt.key, version: doubt.record.version, landed: false });
+        }
+    }
+
+    /// Notes a write before it is sent. `false` if the session began from nothing since its work was taken: then it must not be sent.
+    pub(crate) fn note(&mut self, mut doubt: InDoubt) -> bool {
+        if self.epoch != doubt.after.epoch {
+            return false;
+        }
+        if let Some(before) = self.in_doubt.take()
+            && before.expected.is_some()
+            && (before.key, before.expected) == (doubt.key, doubt.expected)
+        {
+            doubt.earlier = before.earlier;
+            if before.record.version != doubt.record.version {
+                doubt.earlier.push((before.record.version, before.after));
+            }
+        }
+        self.in_doubt = Some(doubt);
+        true
     }
 
     /// Starts from nothing, as a session that nobody has stored.
     pub(crate) fn forget(&mut self, now: Timestamp) {
         self.anchor = None;
         self.base = Arc::new(Content::empty(now));
-        self.in_doubt = None;
+        self.forget_doubt();
         self.epoch += 1;
         self.drop_changes();
     }
 
-    /// The record is gone, and with it what was to be written.
-    pub(crate) fn lose(&mut self, now: Timestamp) {
+    /// The record is gone, and with it the operations before `ops_end` that work of `epoch` held.
+    ///
+    /// A login that was logged since begins a session from nothing. What else was logged since is kept for a commit that refuses it.
+    pub(crate) fn lose(&mut self, epoch: u64, ops_end: u64, now: Timestamp) {
+        if self.epoch != epoch {
+            return;
+        }
+        let held = self.held(ops_end);
+        let mut since = self.log.split_off(held);
         self.forget(now);
-        self.gone = true;
+        let login = since.iter().rposition(|op| op.is_login()).filter(|_| !ops::is_guarded(&since));
+        self.gone = login.is_none();
+        if let Some(login) = login {
+            since.drain(..login);
+            self.stored_ops += login as u64;
+            self.stale = true;
+        }
+        self.log = since;
+    }
+
+    /// How many operations of the log are before `ops_end`.
+    fn held(&self, ops_end: u64) -> usize {
+        let held = ops_end.saturating_sub(self.stored_ops).min(self.log.len() as u64);
+        usize::try_from(held).unwrap_or(usize::MAX)
+    }
+
+    /// Puts a new view in place. Counted, so that an `update` that has read the one before runs its closure again.
+    pub(crate) fn set_view(&mut self, view: Arc<Content>) {
+        self.view = view;
+        self.changes += 1;
     }
 
     fn drop_changes(&mut self) {
@@ -210,8 +289,7 @@ impl State {
         self.reads.clear();
         self.rotate = false;
         self.stale = false;
-        self.view = self.base.clone();
-        self.changes += 1;
+        self.set_view(self.base.clone());
     }
 
     /// For a store that keeps nothing: the view stays, and nothing is left to do.
@@ -238,17 +316,16 @@ impl State {
             }
             return;
         }
-        let done = after.ops_end.saturating_sub(self.stored_ops).min(self.log.len() as u64);
-        self.log.drain(..usize::try_from(done).unwrap_or(usize::MAX));
-        self.stored_ops += done;
+        let done = self.held(after.ops_end);
+        self.log.drain(..done);
+        self.stored_ops += done as u64;
         self.in_doubt = None;
         self.anchor = Some(after.anchor);
         self.base = after.content;
         self.rotate &= !rotated;
         self.stale = !self.log.is_empty();
         if !self.stale {
-            self.view = self.base.clone();
+            self.set_view(self.base.clone());
         }
-        self.changes += 1;
     }
 }
