@@ -53,3 +53,22 @@ fn number(text: &str) -> Result<u64, String> {
     };
     number.map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::Options;
+
+    #[test]
+    fn a_scene_is_named_as_the_report_prints_it() {
+        let options = Options::parse_from(["model", "--scene", "0x1f", "--expect", "ghost,update-lost"]);
+        assert_eq!(options.scene, Some(31));
+        assert_eq!(options.expect.len(), 2);
+    }
+
+    #[test]
+    fn an_unknown_promise_is_refused() {
+        assert!(Options::try_parse_from(["model", "--expect", "no-such-promise"]).is_err());
+    }
+}

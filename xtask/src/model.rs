@@ -8,13 +8,11 @@ use crate::Result;
 /// Stores that the program has without its feature `all`.
 const EMBEDDED: [&str; 3] = ["memory", "file", "sqlite"];
 
-/// What is passed on, but for the store.
+/// What is passed on.
 #[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
 pub(crate) struct Options {
-    /// The store: memory, file, sqlite, or the name of a server that the suite starts.
-    #[arg(long, default_value = "memory")]
-    store: String,
-    /// Options of the program; `-- --help` lists them.
+    /// Options of the program; `--help` lists them.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     more: Vec<String>,
 }
@@ -23,10 +21,43 @@ pub(crate) struct Options {
 pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["run", "--release", "--quiet", "--locked", "--package", "model"]);
-    let embedded = EMBEDDED.contains(&&*options.store) && !options.more.iter().any(|word| word.starts_with("--url"));
-    if !embedded {
+    if needs_all(&options.more) {
         cargo.args(["--features", "all"]);
     }
-    cargo.args(["--", "--store", &options.store]).args(&options.more);
-    Ok(cargo.status()?.success())
+    Ok(cargo.arg("--").args(&options.more).status()?.success())
+}
+
+/// Whether the store that is named is not an embedded one.
+fn needs_all(words: &[String]) -> bool {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (&**word, None),
+        };
+        match name {
+            "--url" => return true,
+            "--store" => {
+                let store = value.or_else(|| words.next().map(String::as_str));
+                return store.is_some_and(|store| !EMBEDDED.contains(&store));
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::needs_all;
+
+    #[test]
+    fn a_server_takes_the_feature_and_an_embedded_store_does_not() {
+        let needs = |line: &str| needs_all(&line.split(' ').map(String::from).collect::<Vec<_>>());
+        assert!(needs("--seed 7 --store redis"));
+        assert!(needs("--store=postgres"));
+        assert!(needs("--url redis://localhost"));
+        assert!(!needs("--seconds 60 --store sqlite"));
+        assert!(!needs("--seconds 60"));
+    }
 }

@@ -1,12 +1,13 @@
 //! One actor of a scene: a clone of a handle, and what it does with it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use session_core::{Commit, ErrorKind, Manager, Result, Session, StoreKey, minutes};
+use session_core::{Commit, ErrorKind, Result};
 
 use super::browser::Browser;
-use super::ledger::{Change, Ledger, PRINCIPALS, own_key, principal};
+use super::handle::{Handle, Pending, What};
+use super::ledger::{Change, Ledger, principal};
 use super::polls::polls;
 use super::promise::Promise;
 use super::scene::{Act, Scene, Step};
@@ -23,66 +24,15 @@ pub(super) struct Play {
     pub(super) calm: bool,
 }
 
-/// What happened to a handle that its actors must know of each other.
-#[derive(Debug, Default)]
-struct Past {
-    /// `discard` and `reload`: from when to when.
-    dropped: Vec<(u64, u64)>,
-    /// `login` and `logout`: from when to when.
-    identity: Vec<(u64, u64)>,
-    /// Commits that ended in `Gone`: when the last store call of each began.
-    gone: Vec<u64>,
-    shown: Vec<u64>,
-}
-
-/// One handle, with its clones.
-#[derive(Debug)]
-pub(super) struct Handle {
-    pub(super) index: usize,
-    pub(super) session: Session,
-    pub(super) manager: Manager,
-    /// The key of the cookie that opened it.
-    pub(super) client: Option<StoreKey>,
-    pub(super) opened_at: u64,
-    past: Mutex<Past>,
-    /// It has read what it wrote then.
-    guarded: AtomicBool,
-    /// The last commit had no answer, or was dropped.
-    in_doubt: AtomicBool,
-    /// Any commit was.
-    doubted: AtomicBool,
-    /// The actors after the first have nothing to tell the client.
-    pub(super) clones: bool,
-}
-
-/// Something that the next commit confirms.
-#[derive(Debug)]
-struct Pending {
-    what: What,
-    began: u64,
-    ended: u64,
-}
-
-#[derive(Debug)]
-enum What {
-    Change(Change),
-    /// Signs the principal in, and replaces the key.
-    Login(usize, Option<StoreKey>),
-    /// Replaces the key.
-    Rotation(Option<StoreKey>),
-    /// Ends the keys.
-    Logout(Vec<StoreKey>),
-}
-
 #[derive(Debug)]
 pub(super) struct Actor {
     pub(super) play: Arc<Play>,
     pub(super) handle: Arc<Handle>,
     /// Its number among all actors of the scene.
-    number: usize,
+    pub(super) number: usize,
     caller: Arc<Caller>,
-    pending: Vec<Pending>,
-    tokens: u64,
+    pub(super) pending: Vec<Pending>,
+    pub(super) tokens: u64,
 }
 
 /// How an actor commits.
@@ -92,63 +42,13 @@ pub(super) enum How {
     Close,
 }
 
-impl Handle {
-    pub(super) fn new(
-        index: usize,
-        session: Session,
-        manager: Manager,
-        client: Option<StoreKey>,
-        opened_at: u64,
-        clones: bool,
-    ) -> Self {
-        Self {
-            index,
-            session,
-            manager,
-            client,
-            opened_at,
-            past: Mutex::default(),
-            guarded: AtomicBool::new(false),
-            in_doubt: AtomicBool::new(false),
-            doubted: AtomicBool::new(false),
-            clones,
-        }
-    }
-
-    pub(super) fn key(&self) -> Option<StoreKey> {
-        self.session.handle().map(|handle| *handle.key())
-    }
-
-    fn owner(&self) -> Option<usize> {
-        self.session.principal().map(|who| usize::from(who.as_str() == PRINCIPALS[1]))
-    }
-
-    /// Whether what was done between `began` and `ended` is still to be stored at `now`, or was by then.
-    fn stands(&self, pending: &Pending, now: u64) -> bool {
-        let past = locked(&self.past);
-        let during = |(from, to): &(u64, u64)| *to >= pending.began && *from <= now;
-        let another = |(from, to): &(u64, u64)| during(&(*from, *to)) && *from != pending.began;
-        // What a commit that ended in `Gone` held is gone with it. It did not hold what came after its last call.
-        let held = |last_call: &u64| *last_call >= pending.began;
-        match pending.what {
-            What::Logout(_) => !past.dropped.iter().any(during),
-            _ => !past.dropped.iter().any(during) && !past.identity.iter().any(another) && !past.gone.iter().any(held),
-        }
-    }
-}
-
 impl Actor {
     pub(super) fn new(play: &Arc<Play>, handle: &Arc<Handle>, number: usize, caller: &Arc<Caller>) -> Self {
         let (play, handle, caller) = (play.clone(), handle.clone(), caller.clone());
         Self { play, handle, number, caller, pending: Vec::new(), tokens: 0 }
     }
 
-    fn token(&mut self) -> u64 {
-        self.tokens += 1;
-        self.number as u64 * 100 + self.tokens
-    }
-
-    fn breaks(&self, promise: Promise, why: impl Into<String>) {
+    pub(super) fn breaks(&self, promise: Promise, why: impl Into<String>) {
         locked(&self.play.ledger).breaks(&self.play.stage, promise, why);
     }
 
@@ -176,171 +76,6 @@ impl Actor {
         if let Err(error) = done {
             stage.note(|_| format!("  -> {error}"));
             self.judge(&error);
-        }
-    }
-
-    async fn reload(&mut self, dropped_after: Option<usize>, began: u64) -> Result<()> {
-        // What is pending may be dropped from now on.
-        locked(&self.handle.past).dropped.push((began, u64::MAX));
-        self.note_doubt();
-        let done = polls(dropped_after, self.handle.session.reload()).await;
-        let ended = self.play.stage.tick();
-        if let Some(last) = locked(&self.handle.past).dropped.last_mut() {
-            last.1 = ended;
-        }
-        self.pending.clear();
-        done.unwrap_or(Ok(()))
-    }
-
-    /// An operation without a store call.
-    fn act(&mut self, act: Act, began: u64) -> Result<()> {
-        let session = self.handle.session.clone();
-        let what = match act {
-            Act::Push => {
-                let token = self.token();
-                let before = self.handle.owner();
-                session.update("tokens", move |tokens: &mut Vec<u64>| tokens.push(token))?;
-                if before == self.handle.owner() {
-                    locked(&self.play.ledger).pushed(token, before);
-                }
-                self.play.stage.note(|_| format!("  token {token}"));
-                What::Change(Change::Token(token))
-            }
-            Act::PushGuarded => {
-                let token = self.token();
-                self.guarded();
-                let mut tokens: Vec<u64> = session.get("guarded")?.unwrap_or_default();
-                tokens.push(token);
-                session.insert("guarded", &tokens)?;
-                self.play.stage.note(|_| format!("  guarded token {token}"));
-                What::Change(Change::Guarded(token))
-            }
-            Act::Insert => {
-                let value = self.token();
-                locked(&self.play.ledger).wrote_own(self.number, Some(value));
-                session.insert(own_key(self.number), &value)?;
-                What::Change(Change::Own(self.number, Some(value)))
-            }
-            Act::Remove => {
-                locked(&self.play.ledger).wrote_own(self.number, None);
-                session.remove(own_key(self.number))?;
-                What::Change(Change::Own(self.number, None))
-            }
-            Act::InsertLong => return session.insert("long", &"x".repeat(60 + self.number * 40)),
-            Act::Take => {
-                self.guarded();
-                match session.take::<u64>("once")? {
-                    Some(_) => What::Change(Change::Took),
-                    None => return Ok(()),
-                }
-            }
-            Act::Flash => {
-                let message = self.token();
-                session.flash("f", &message)?;
-                What::Change(Change::Flash(message))
-            }
-            Act::Flashes => {
-                let shown: Vec<u64> = session.flashes("f")?;
-                self.show(&shown);
-                What::Change(Change::Showed(shown))
-            }
-            Act::Require => {
-                self.guarded();
-                return session.require_unchanged("once");
-            }
-            Act::Label => return session.set_label("a label"),
-            Act::Idle => return session.set_idle(Some(minutes(60 + self.tokens))),
-            Act::Persistent => return session.set_persistent(!session.is_persistent()),
-            Act::Clear => return session.clear(),
-            Act::Look => {
-                self.look();
-                return Ok(());
-            }
-            Act::Rotate => {
-                let key = self.handle.key();
-                session.rotate()?;
-                What::Rotation(key)
-            }
-            Act::Reauthenticate => {
-                let key = self.handle.key();
-                session.reauthenticate()?;
-                What::Rotation(key)
-            }
-            Act::Login(who) => {
-                let key = self.handle.key();
-                // What was done before may begin from nothing with this.
-                self.pending.retain(|pending| matches!(pending.what, What::Logout(_)));
-                locked(&self.handle.past).identity.push((began, u64::MAX));
-                let done = session.login(PRINCIPALS[who]);
-                self.identity_changed(began);
-                done?;
-                What::Login(who, key)
-            }
-            Act::Logout => {
-                let keys = self.handle.key().into_iter().chain(self.handle.client).collect();
-                self.pending.clear();
-                locked(&self.handle.past).identity.push((began, u64::MAX));
-                session.logout();
-                self.identity_changed(began);
-                What::Logout(keys)
-            }
-            Act::Discard => {
-                self.note_doubt();
-                locked(&self.handle.past).dropped.push((began, u64::MAX));
-                session.discard();
-                let ended = self.play.stage.tick();
-                if let Some(last) = locked(&self.handle.past).dropped.iter_mut().find(|(from, _)| *from == began) {
-                    last.1 = ended;
-                }
-                self.pending.clear();
-                return Ok(());
-            }
-            Act::Touch | Act::Save | Act::Reload => unreachable!("these call the store"),
-        };
-        let ended = self.play.stage.tick();
-        self.pending.push(Pending { what, began, ended });
-        Ok(())
-    }
-
-    fn identity_changed(&self, began: u64) {
-        let ended = self.play.stage.tick();
-        if let Some(last) = locked(&self.handle.past).identity.iter_mut().find(|(from, _)| *from == began) {
-            last.1 = ended;
-        }
-    }
-
-    fn guarded(&self) {
-        self.handle.guarded.store(true, Ordering::SeqCst);
-    }
-
-    /// Notes that what is not stored is thrown away while a commit is without an answer.
-    fn note_doubt(&self) {
-        if self.handle.in_doubt.load(Ordering::SeqCst) {
-            locked(&self.play.ledger).discarded_in_doubt(self.handle.index);
-        }
-    }
-
-    fn show(&self, shown: &[u64]) {
-        locked(&self.play.ledger).read(shown);
-        let twice = {
-            let mut past = locked(&self.handle.past);
-            let twice = shown.iter().find(|message| past.shown.contains(message)).copied();
-            past.shown.extend(shown);
-            let undisturbed = past.dropped.is_empty() && past.identity.is_empty() && past.gone.is_empty();
-            twice.filter(|_| undisturbed)
-        };
-        if let Some(twice) = twice {
-            self.breaks(Promise::FlashTwice, format!("one request showed message {twice} twice"));
-        }
-    }
-
-    fn look(&self) {
-        let session = &self.handle.session;
-        let before = self.handle.owner();
-        let tokens: Vec<u64> = session.peek("tokens").ok().flatten().unwrap_or_default();
-        session.keys();
-        if before == self.handle.owner() {
-            locked(&self.play.ledger).look(&self.play.stage, before, &tokens);
         }
     }
 

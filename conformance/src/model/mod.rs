@@ -22,9 +22,11 @@
 //! ```
 
 mod actor;
+mod acts;
 mod browser;
 mod dice;
 mod faults;
+mod handle;
 mod ledger;
 mod play;
 mod polls;

@@ -10,9 +10,10 @@ use session_core::{
     hours,
 };
 
-use super::actor::{Actor, Handle, How, Play};
+use super::actor::{Actor, How, Play};
 use super::browser::{Browser, NAME, key_of};
 use super::faults::{Faulty, Setting, turns};
+use super::handle::Handle;
 use super::ledger::{Change, Ledger, PRINCIPALS, principal};
 use super::promise::Promise;
 use super::scene::{Kind, Order, Request, Scene};
