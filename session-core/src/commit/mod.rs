@@ -49,11 +49,13 @@ struct Work {
     content: Arc<Content>,
     anchor: Option<Anchor>,
     rotate: bool,
+    /// [`State::new_ids_wanted`](crate::session::state::State::new_ids_wanted) when the commit began.
+    new_ids: u64,
 }
 
 impl Work {
     fn after(&self, anchor: Anchor, content: Arc<Content>) -> After {
-        After { anchor, content, ops_end: self.ops_end, epoch: self.epoch }
+        After { anchor, content, ops_end: self.ops_end, epoch: self.epoch, new_ids: self.new_ids }
     }
 }
 
@@ -126,7 +128,7 @@ impl Session {
     fn work(&self) -> Result<Option<Arc<Work>>> {
         self.catch_up()?;
         let state = self.state();
-        let rotate = state.rotate && state.anchor.is_some();
+        let rotate = state.wants_new_id();
         if !rotate && !state.log.iter().any(|op| op.writes()) {
             return Ok(None);
         }
@@ -138,6 +140,7 @@ impl Session {
             content: state.view.clone(),
             anchor: state.anchor.clone(),
             rotate,
+            new_ids: state.new_ids_wanted,
         })))
     }
 

@@ -42,7 +42,7 @@ impl Session {
         }
         let at = self.shared.manager.now();
         state.push(Op::Login { principal, at, keep })?;
-        state.rotate = true;
+        state.new_ids_wanted += 1;
         // Values may have been dropped, so what was read before says nothing about them.
         state.reads.clear();
         Ok(())
@@ -60,7 +60,7 @@ impl Session {
         }
         let at = self.shared.manager.now();
         state.push(Op::Reauthenticate { at })?;
-        state.rotate = true;
+        state.new_ids_wanted += 1;
         Ok(())
     }
 
@@ -73,7 +73,7 @@ impl Session {
     pub fn rotate(&self) -> Result<()> {
         let mut state = self.writing()?;
         state.cookie_possible()?;
-        state.rotate = true;
+        state.new_ids_wanted += 1;
         Ok(())
     }
 

@@ -67,6 +67,8 @@ pub(crate) struct After {
     pub(crate) ops_end: u64,
     /// [`State::epoch`] when it was sent.
     pub(crate) epoch: u64,
+    /// [`State::new_ids_wanted`] when it was sent.
+    pub(crate) new_ids: u64,
 }
 
 pub(crate) struct State {
@@ -86,8 +88,10 @@ pub(crate) struct State {
     pub(crate) stale: bool,
     /// What has been read under each key, or is known since it was written after having been read.
     pub(super) reads: BTreeMap<Arc<str>, Seen>,
-    /// The next commit gives it a new id.
-    pub(crate) rotate: bool,
+    /// How often a new id was asked for, by a login or a rotation.
+    pub(crate) new_ids_wanted: u64,
+    /// How many of those a stored id has answered. What was asked for while it was stored has to get another one.
+    new_ids_given: u64,
     /// Records that the next commit ends before all else, by logout.
     pub(crate) ending: Vec<StoreKey>,
     /// Left by creates and rotations that failed; the next commit removes them.
@@ -123,7 +127,8 @@ impl State {
             epoch: 0,
             stale: false,
             reads: BTreeMap::new(),
-            rotate: false,
+            new_ids_wanted: 0,
+            new_ids_given: 0,
             ending: Vec::new(),
             orphans: Vec::new(),
             ended: false,
@@ -149,9 +154,14 @@ impl State {
         self.has_changes() || !self.orphans.is_empty() || self.in_doubt.is_some()
     }
 
+    /// Whether the next commit stores the session under a new id.
+    pub(crate) fn wants_new_id(&self) -> bool {
+        self.new_ids_given < self.new_ids_wanted && self.anchor.is_some()
+    }
+
     /// Whether something was written that no commit has stored.
     pub(crate) fn has_changes(&self) -> bool {
-        (self.rotate && self.anchor.is_some()) || !self.ending.is_empty() || self.log.iter().any(|op| op.writes())
+        self.wants_new_id() || !self.ending.is_empty() || self.log.iter().any(|op| op.writes())
     }
 
     /// Refuses a write that could never be stored.
@@ -287,7 +297,7 @@ impl State {
         self.stored_ops += self.log.len() as u64;
         self.log.clear();
         self.reads.clear();
-        self.rotate = false;
+        self.new_ids_given = self.new_ids_wanted;
         self.stale = false;
         self.set_view(self.base.clone());
     }
@@ -322,7 +332,9 @@ impl State {
         self.in_doubt = None;
         self.anchor = Some(after.anchor);
         self.base = after.content;
-        self.rotate &= !rotated;
+        if rotated {
+            self.new_ids_given = self.new_ids_given.max(after.new_ids);
+        }
         self.stale = !self.log.is_empty();
         if !self.stale {
             self.set_view(self.base.clone());

@@ -29,6 +29,12 @@ pub(super) fn all() -> Vec<Program> {
             start: login_while_closing,
         },
         Program {
+            name: "login beside a rotation",
+            about: "one clone logs in while another rotates, with one dropped future",
+            faults: Faults { lost: 0, dropped: 1, clock: &[] },
+            start: login_beside_a_rotation,
+        },
+        Program {
             name: "take and login, twice",
             about: "two requests take a one-time value and sign in",
             faults: Faults::NONE,
@@ -103,6 +109,38 @@ fn login_while_closing(world: &World) -> Check {
         if *accepted.borrow() {
             check_signed_in(world, &last, "ann");
         }
+    })
+}
+
+fn login_beside_a_rotation(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    let request = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let (clone, last) = (request.clone(), request.clone());
+    // The keys under which the session was stored without the login.
+    let before = Rc::<RefCell<Vec<_>>>::default();
+    let rotated = before.clone();
+    world.task("rotates", &manager, async move |task| {
+        if request.session.rotate().is_err() {
+            return; // the other clone has closed the handle
+        }
+        request.save(&task).await;
+        let anonymous = task.world.live_sessions().into_iter().filter(|(_, record)| record.principal.is_none());
+        rotated.borrow_mut().extend(anonymous.map(|(key, _)| key));
+    });
+    world.task("logs in", &manager, async move |task| {
+        task.step().await;
+        clone.session.login("ann").expect("it is open");
+        clone.close_until_answered(&task).await;
+    });
+    Box::new(move |world| {
+        check_signed_in(world, &last, "ann");
+        let key = key_of(&last);
+        if before.borrow().iter().any(|before| Some(*before) == key) {
+            world.violated("login.new-id", "the id of the session that is signed in is one of before the login");
+        }
+        check_no_ghosts(world, key.as_slice());
     })
 }
 
