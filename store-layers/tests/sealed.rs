@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use session_core::{
-    Bytes, Call, ErrorKind, Outcome, Principal, Record, Result, Store, StoreKey, Timestamp, Version, hours,
+    Bytes, Call, Commit, ErrorKind, Manager, Opened, Outcome, Principal, Record, Result, Store, StoreKey, Timestamp,
+    Version, hours,
 };
 use session_crypto::{KeyRing, Sealer};
 use store_layers::Sealed;
@@ -126,4 +127,21 @@ fn debug_shows_no_key() {
     let (_, store, _) = sealed();
     assert_eq!(format!("{store:?}").matches("Sealed").count(), 1);
     assert!(!format!("{store:?}").contains("Sealer"));
+}
+
+/// A key was taken out of the ring too early: the session cannot be read, but its owner can still end it.
+#[test]
+fn a_session_that_does_not_unseal_is_ended_by_a_logout() {
+    let plain = MemoryStore::new();
+    let manager = Manager::new(Sealed::new(plain.clone(), &ring(1)));
+    let session = run(manager.open(None));
+    session.login("ann").unwrap();
+    let Commit::Issue(ticket) = run(manager.close(&session)) else { panic!("a new session is issued") };
+
+    let manager = Manager::new(Sealed::new(plain.clone(), &ring(2)));
+    let session = run(manager.open(Some(ticket.value.as_str())));
+    assert_eq!(session.opened(), Opened::Undecodable);
+    session.logout();
+    assert_eq!(run(manager.close(&session)), Commit::Clear);
+    assert!(plain.is_empty(), "the record is still there");
 }

@@ -1,6 +1,6 @@
 //! Requests of a program: handles that keep account of what was confirmed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -89,14 +89,32 @@ pub struct Request {
     /// Pushed, and neither confirmed nor lost so far.
     pending: Rc<RefCell<BTreeSet<u32>>>,
     may_fail: &'static [ErrorKind],
-    may_stay_unknown: bool,
+    may_stay_unknown: Unknown,
+    /// One of its commits was dropped.
+    was_dropped: Rc<Cell<bool>>,
+}
+
+/// When a commit may stay without an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    Never,
+    IfDropped,
+    Always,
 }
 
 impl Request {
     /// A request on a session that is open already.
     pub fn on(session: Session, manager: &Manager, commits: &Commits) -> Self {
         let (manager, commits) = (manager.clone(), commits.clone());
-        Self { session, manager, commits, pending: Rc::default(), may_fail: &[], may_stay_unknown: false }
+        Self {
+            session,
+            manager,
+            commits,
+            pending: Rc::default(),
+            may_fail: &[],
+            may_stay_unknown: Unknown::Never,
+            was_dropped: Rc::default(),
+        }
     }
 
     /// A request whose session is opened in the set-up by the value `id`.
@@ -129,7 +147,14 @@ impl Request {
     /// After a lost answer another's write may rest on its own, so that it stays unknown whether it was stored.
     #[must_use]
     pub fn may_stay_unknown(mut self) -> Self {
-        self.may_stay_unknown = true;
+        self.may_stay_unknown = Unknown::Always;
+        self
+    }
+
+    /// As [`may_stay_unknown`](Self::may_stay_unknown), but only once one of its own commits was dropped.
+    #[must_use]
+    pub fn may_stay_unknown_if_dropped(mut self) -> Self {
+        self.may_stay_unknown = Unknown::IfDropped;
         self
     }
 
@@ -200,7 +225,12 @@ impl Request {
     }
 
     fn gave_up(&self, task: &TaskContext) -> Answer {
-        if !self.may_stay_unknown {
+        let may = match self.may_stay_unknown {
+            Unknown::Never => false,
+            Unknown::IfDropped => self.was_dropped.get(),
+            Unknown::Always => true,
+        };
+        if !may {
             task.world.violated("retry.succeeds", format!("{}: {TRIES} attempts, none answered", task.name()));
         }
         Answer::Failed(ErrorKind::Unavailable.into())
@@ -209,7 +239,10 @@ impl Request {
     async fn commit(&self, task: &TaskContext, what: &str, commit: impl Future<Output = Result<Commit>>) -> Answer {
         // What is pushed while the commit is under way is not its to confirm.
         let logged = self.pending.borrow().clone();
-        let Some(ended) = task.droppable(commit).await else { return Answer::Dropped };
+        let Some(ended) = task.droppable(commit).await else {
+            self.was_dropped.set(true);
+            return Answer::Dropped;
+        };
         task.show(|| format!("{what}: {ended:?}"));
         match ended {
             Ok(commit) => {

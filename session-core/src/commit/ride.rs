@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
-use super::doubt::Sent;
-use super::{Target, Work};
+use super::recovery::Sent;
+use super::work::{Target, Work};
 use crate::content::Content;
 use crate::manager::hot::{Joined, Turn};
 use crate::session::ops::replay;
@@ -178,7 +178,12 @@ impl Session {
             }
             Told::Unknown => {
                 let lost = Error::fixed(ErrorKind::Unavailable, "a write that this one was part of has no answer");
-                let Some(doubt) = self.state().in_doubt.clone() else { return Err(lost) };
+                // The request that sent it does not wait for its answer any more, so this one may send it again.
+                let doubt = self.state().in_doubt.as_mut().map(|doubt| {
+                    doubt.joint = false;
+                    doubt.clone()
+                });
+                let Some(doubt) = doubt else { return Err(lost) };
                 let sent = Box::pin(self.find_out(&doubt, lost)).await?;
                 (doubt, sent)
             }

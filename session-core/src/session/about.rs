@@ -109,7 +109,7 @@ impl Session {
         self.writing()?.push(Op::Persistent(persistent))
     }
 
-    /// Forgets everything that has not been saved.
+    /// Drops the changes that have not been saved. A [`logout`](Session::logout) is kept: the next commit carries it out.
     pub fn discard(&self) {
         self.state().discard();
     }

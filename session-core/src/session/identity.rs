@@ -15,6 +15,8 @@ impl Session {
     /// (OWASP ASVS 5.0, 7.2.4).
     ///
     /// If the session was revoked or moved on meanwhile, the login begins a fresh one with what is written after it, rather than fail.
+    /// It does fail, with [`ErrorKind::Gone`], if this request took a value ([`take`](Session::take)), or read one and then wrote it:
+    /// that value is gone, and two requests must not both have had it.
     ///
     /// # Errors
     /// As [`Principal::new`]; [`ErrorKind::Closed`] after the response's head, since it needs a cookie.

@@ -36,7 +36,7 @@ pub(crate) struct InDoubt {
     pub(crate) expected: Option<Version>,
     pub(crate) record: Record,
     pub(crate) after: After,
-    /// The record holds the work of other requests too, and one of them sends it.
+    /// The record holds the work of several requests, and another one of them sends it and may still wait for the answer.
     pub(crate) joint: bool,
     /// Attempts before this one that are undecided as well. All of them expect the same version, so at most one is ever stored.
     pub(crate) earlier: Vec<(Version, After)>,

@@ -23,7 +23,8 @@ impl Session {
         Ok(self.difference())
     }
 
-    /// Throws away what was not saved and reads what is stored now.
+    /// Drops the changes that have not been saved and reads what is stored now. After a [`logout`](Session::logout) there is
+    /// nothing to read; the logout is kept, and the next commit carries it out.
     ///
     /// # Errors
     /// [`ErrorKind::Gone`] if it is no longer there, [`ErrorKind::Unavailable`].

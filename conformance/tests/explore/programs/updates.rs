@@ -23,7 +23,13 @@ pub(super) fn all() -> Vec<Program> {
             name: "merged with faults",
             about: "two writes are merged, with one lost answer and one dropped future",
             faults: Faults::ANY,
-            start: merged_with_faults,
+            start: |world| merged_pair(world, false),
+        },
+        Program {
+            name: "merged, and one hangs up",
+            about: "two writes are merged and one of them is dropped and saved again; the other must not notice",
+            faults: Faults { lost: 0, dropped: 1, clock: &[] },
+            start: |world| merged_pair(world, true),
         },
         Program {
             name: "too large together",
@@ -97,11 +103,14 @@ fn merged_and_dropped(world: &World) -> Check {
     Box::new(move |world| commits.check(world, stored.key))
 }
 
-fn merged_with_faults(world: &World) -> Check {
+fn merged_pair(world: &World, must_be_answered: bool) -> Check {
     let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
     let commits = Commits::default();
     let stored = stored(world, &here, |_| ());
-    let requests = [1, 2].map(|_| Request::opened(world, &here, &commits, Some(&stored.id)).may_stay_unknown());
+    let requests = [1, 2].map(|_| {
+        let request = Request::opened(world, &here, &commits, Some(&stored.id));
+        if must_be_answered { request.may_stay_unknown_if_dropped() } else { request.may_stay_unknown() }
+    });
     push_at_once(world, &elsewhere, &commits, &stored, 100);
     for (request, (name, token)) in requests.into_iter().zip([("one", 1), ("other", 2)]) {
         world.task(name, &here, async move |task| {

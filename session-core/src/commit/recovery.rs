@@ -7,9 +7,9 @@ use crate::{Error, ErrorKind, Outcome, Result, Session};
 /// How a write went.
 pub(super) enum Sent {
     Answered(Outcome),
-    /// An attempt before it is what was stored.
+    /// An earlier attempt of the same work is stored.
     Earlier(After),
-    /// It is not stored so far, and may still be: the work may be sent again over the same version.
+    /// Not stored so far, but it may still arrive. The work may be sent again over the same version.
     Open,
     /// A create whose answer was lost and which is not there: another may be tried, under a fresh id.
     Lost(Error),
@@ -88,7 +88,8 @@ impl Session {
             (_, None) => Sent::Lost(error),
             // Nothing comes back to life under a key, so however it went, the session is gone.
             (None, Some(_)) => Sent::Answered(Outcome::Missing),
-            // Whoever sends a joint write is asked for it, too: sent twice, it would make a lie of the other's conflict.
+            // A joint write is sent by one of its members only. If another member sent it again and a third request built on it,
+            // the sender would be told `Conflict` and repeat work that was stored.
             (Some(version), Some(expected)) if version == expected && (doubt.joint || !earlier.is_empty()) => {
                 return Ok(Sent::Open);
             }
@@ -96,7 +97,7 @@ impl Session {
                 Ok(Outcome::Conflict) | Err(_) => return Err(error),
                 Ok(outcome) => Sent::Answered(outcome),
             },
-            // Nothing replaces a tombstone, so it was never there; and what it was to replace is gone.
+            // Nothing replaces a tombstone, so ours was never stored; and the version that it expects is gone.
             (Some(_), Some(_)) if doubt.is_rotation() && earlier.is_empty() => Sent::Answered(Outcome::Conflict),
             (Some(_), Some(_)) => return Err(UNKNOWN),
         };

@@ -23,7 +23,16 @@ impl Session {
         let manager = &*self.shared.manager;
         let mut failed = false;
         for _ in 0..MAX_STEPS {
-            let Some(record) = manager.store().load(&manager.call(), &key).await? else { return Ok(()) };
+            let record = match manager.store().load(&manager.call(), &key).await {
+                Ok(Some(record)) => record,
+                Ok(None) => return Ok(()),
+                // The store cannot read it: a torn row, or sealed by a key that was taken away. It ends all the same.
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    let _ = manager.store().delete(&manager.call(), &key, None).await?;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
             match Stored::read(&record) {
                 Ok(Stored::Tombstone(None)) => return Ok(()),
                 Ok(Stored::Tombstone(Some(next))) => {
