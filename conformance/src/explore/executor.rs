@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use session_core::{Clock as _, observe};
 
+use super::names::hash_of;
 use super::past::Past;
-use super::store::hash_of;
 use super::world::World;
 use super::{Check, Program, quietly};
 
@@ -212,11 +212,12 @@ impl<'p> Run<'p> {
             Step::Arrive(index) => {
                 let line = self.world.0.trace.is_some().then(|| {
                     let shared = store.shared();
-                    shared.show(&shared.late[index].action)
+                    shared.names.show(&shared.late[index].action)
                 });
                 let answer = store.shared().arrive(index);
-                self.world
-                    .show(|shared| format!("late: {} -> {}", line.unwrap_or_default(), shared.show_answer(&answer)));
+                self.world.show(|shared| {
+                    format!("late: {} -> {}", line.unwrap_or_default(), shared.names.show_answer(&answer))
+                });
             }
             Step::Drop(task) => {
                 self.dropped -= 1;
@@ -247,8 +248,8 @@ impl<'p> Run<'p> {
         let tasks = self.world.0.tasks.borrow();
         self.world.show(|shared| {
             let call = &shared.pending[index];
-            let answer = call.answer.as_ref().map(|answer| shared.show_answer(answer)).unwrap_or_default();
-            format!("{}: {}{more} -> {answer}", tasks[call.task].name, shared.show(&call.action))
+            let answer = call.answer.as_ref().map(|answer| shared.names.show_answer(answer)).unwrap_or_default();
+            format!("{}: {}{more} -> {answer}", tasks[call.task].name, shared.names.show(&call.action))
         });
     }
 
@@ -265,7 +266,7 @@ impl<'p> Run<'p> {
             let mut shared = self.world.0.store.shared();
             shared.current_task = task;
             let own = shared.pending.iter().filter(|call| call.task == task);
-            own.map(|call| (call.name, call.answer.as_ref().map(|answer| shared.hash_answer(answer)))).collect()
+            own.map(|call| (call.name, call.answer.as_ref().map(|answer| shared.names.hash_answer(answer)))).collect()
         };
         let before = hash_of((answers, dropped, self.world.0.clock.now()));
         let polled = quietly(|| future.as_mut().poll(&mut Context::from_waker(&self.wakers[task])));

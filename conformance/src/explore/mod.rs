@@ -47,7 +47,9 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
+mod action;
 mod executor;
+mod names;
 mod past;
 mod request;
 mod search;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use session_core::observe::{self, Access};
 
-use super::store::hash_of;
+use super::names::hash_of;
 
 /// Hashes that are equal in runs whose tasks have been told the same and have used the same locks in the same order.
 ///

@@ -1,61 +1,19 @@
 //! The model store: a map in which every call waits until the explorer lets it happen.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::action::{Action, Reply};
+use super::names::{Names, hash_of};
 use session_core::{
     Call, Capabilities, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
     Timestamp, Version, async_trait,
 };
-
-/// A call to the store, with its operands.
-#[derive(Clone, Debug)]
-pub(super) enum Action {
-    Create(StoreKey, Record),
-    Load(StoreKey),
-    Save(StoreKey, Version, Record),
-    Touch(StoreKey, Timestamp),
-    Delete(StoreKey, Option<Version>),
-    SessionsOf(Principal),
-    DeleteAll(Principal, Option<StoreKey>),
-}
-
-impl Action {
-    /// Whether it may change what is stored.
-    pub(super) fn writes(&self) -> bool {
-        !matches!(self, Self::Load(_) | Self::SessionsOf(_))
-    }
-
-    fn record(&self) -> Option<&Record> {
-        match self {
-            Self::Create(_, record) | Self::Save(_, _, record) => Some(record),
-            _ => None,
-        }
-    }
-
-    fn key(&self) -> Option<&StoreKey> {
-        match self {
-            Self::Create(key, _) | Self::Load(key) | Self::Save(key, ..) | Self::Touch(key, _) => Some(key),
-            Self::Delete(key, _) => Some(key),
-            Self::SessionsOf(_) | Self::DeleteAll(..) => None,
-        }
-    }
-}
-
-/// What a call answers.
-#[derive(Clone, Debug)]
-pub(super) enum Reply {
-    Outcome(Outcome),
-    Loaded(Option<Record>),
-    Listed(Vec<(StoreKey, Record)>),
-    Removed(u64),
-}
 
 /// A call that a task waits for.
 pub(super) struct Pending {
@@ -91,19 +49,9 @@ pub(super) struct Shared {
     unnamed: Vec<Unnamed>,
     named: u64,
     next_id: u64,
-    names: Names,
+    pub(super) names: Names,
     /// Longest data that the store takes.
     pub(super) max_data_len: Option<usize>,
-}
-
-/// Names of versions and keys that are equal in every run that reaches the same state, though the values are random.
-#[derive(Default)]
-struct Names {
-    versions: HashMap<Version, u64>,
-    keys: HashMap<StoreKey, u64>,
-    /// Short names for people, in the order of appearance.
-    shown_versions: HashMap<Version, usize>,
-    shown_keys: HashMap<StoreKey, usize>,
 }
 
 /// What gets its name when the poll that brought it is over.
@@ -114,25 +62,16 @@ enum Unnamed {
     Call(u64),
 }
 
-pub(super) fn hash_of(value: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Shared {
     /// Notes the versions and keys of a call that are new.
     fn note_call(&mut self, action: &Action) {
+        self.names.see(action);
         if let Some(record) = action.record() {
-            let next = self.names.shown_versions.len() + 1;
-            self.names.shown_versions.entry(record.version).or_insert(next);
             if !self.names.versions.contains_key(&record.version) {
                 self.unnamed.push(Unnamed::Version(record.version));
             }
         }
         if let Some(key) = action.key() {
-            let next = self.names.shown_keys.len() + 1;
-            self.names.shown_keys.entry(*key).or_insert(next);
             if !self.names.keys.contains_key(key) {
                 self.unnamed.push(Unnamed::Key(*key));
             }
@@ -165,38 +104,23 @@ impl Shared {
         self.named = 0;
     }
 
-    fn hash_record(&self, record: &Record) -> u64 {
-        hash_of((self.names.versions.get(&record.version), record.expires_at))
-    }
-
     /// A hash of the records and of the calls under way: equal in runs whose stores are in the same state.
     pub(super) fn hash(&self) -> u64 {
-        let mut records: Vec<_> =
-            self.records.iter().map(|(key, record)| (self.names.keys.get(key), self.hash_record(record))).collect();
+        let mut records: Vec<_> = self
+            .records
+            .iter()
+            .map(|(key, record)| (self.names.keys.get(key), self.names.hash_record(record)))
+            .collect();
         records.sort_unstable();
         let mut late: Vec<_> = self.late.iter().map(|late| late.name).collect();
         late.sort_unstable();
         let mut pending: Vec<_> = self
             .pending
             .iter()
-            .map(|call| (call.name, call.answer.as_ref().map(|answer| self.hash_answer(answer))))
+            .map(|call| (call.name, call.answer.as_ref().map(|answer| self.names.hash_answer(answer))))
             .collect();
         pending.sort_unstable();
         hash_of((records, late, pending))
-    }
-
-    pub(super) fn hash_answer(&self, answer: &Result<Reply>) -> u64 {
-        match answer {
-            Ok(Reply::Outcome(outcome)) => hash_of((1, outcome)),
-            Ok(Reply::Loaded(found)) => hash_of((2, found.as_ref().map(|record| self.hash_record(record)))),
-            Ok(Reply::Listed(list)) => {
-                let list: Vec<_> =
-                    list.iter().map(|(key, record)| (self.names.keys.get(key), self.hash_record(record))).collect();
-                hash_of((3, list))
-            }
-            Ok(Reply::Removed(removed)) => hash_of((4, removed)),
-            Err(error) => hash_of((5, error.kind())),
-        }
     }
 
     /// Carries `action` out by the contract of [`Store`].
@@ -312,73 +236,6 @@ impl Shared {
     /// Removes what has expired at `now`.
     pub(super) fn purge(&mut self, now: Timestamp) {
         self.records.retain(|_, record| record.is_live(now));
-    }
-
-    // ---- for people ----
-
-    fn show_version(&self, version: Version) -> String {
-        match self.names.shown_versions.get(&version) {
-            Some(nth) => format!("v{nth}"),
-            None => "v?".to_owned(),
-        }
-    }
-
-    pub(super) fn show_key(&self, key: &StoreKey) -> String {
-        match self.names.shown_keys.get(key) {
-            Some(nth) => format!("k{nth}"),
-            None => "k?".to_owned(),
-        }
-    }
-
-    fn show_data(&self, record: &Record) -> String {
-        match record.data.first() {
-            Some(0) if record.data.len() == 1 => "ended".to_owned(),
-            Some(0) => match StoreKey::from_slice(&record.data[1..]) {
-                Ok(next) => format!("moved to {}", self.show_key(&next)),
-                Err(_) => "moved".to_owned(),
-            },
-            _ => {
-                let content: serde_json::Value = serde_json::from_slice(&record.data).unwrap_or_default();
-                let principal = record.principal.as_ref().map_or(String::new(), |who| format!(" of {}", who.as_str()));
-                let values = content["v"].to_string();
-                format!("{}{principal}", values.chars().take(120).collect::<String>())
-            }
-        }
-    }
-
-    fn show_record(&self, record: &Record) -> String {
-        format!("{} = {}", self.show_version(record.version), self.show_data(record))
-    }
-
-    pub(super) fn show(&self, action: &Action) -> String {
-        match action {
-            Action::Create(key, record) => format!("create {} {}", self.show_key(key), self.show_record(record)),
-            Action::Load(key) => format!("load {}", self.show_key(key)),
-            Action::Save(key, expected, record) => format!(
-                "save {} over {}: {}",
-                self.show_key(key),
-                self.show_version(*expected),
-                self.show_record(record)
-            ),
-            Action::Touch(key, expires_at) => format!("touch {} to {expires_at:?}", self.show_key(key)),
-            Action::Delete(key, expected) => {
-                let expected = expected.map_or(String::new(), |version| format!(" at {}", self.show_version(version)));
-                format!("delete {}{expected}", self.show_key(key))
-            }
-            Action::SessionsOf(principal) => format!("sessions of {}", principal.as_str()),
-            Action::DeleteAll(principal, _) => format!("delete all of {}", principal.as_str()),
-        }
-    }
-
-    pub(super) fn show_answer(&self, answer: &Result<Reply>) -> String {
-        match answer {
-            Ok(Reply::Outcome(outcome)) => format!("{outcome:?}"),
-            Ok(Reply::Loaded(None)) => "nothing".to_owned(),
-            Ok(Reply::Loaded(Some(record))) => self.show_record(record),
-            Ok(Reply::Listed(list)) => format!("{} sessions", list.len()),
-            Ok(Reply::Removed(removed)) => format!("{removed} removed"),
-            Err(error) => format!("{error}"),
-        }
     }
 }
 

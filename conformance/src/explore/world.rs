@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use session_core::{Clock as _, Manager, ManagerBuilder, ManualClock, Record, StoreKey, Timestamp, hours};
 
-use super::store::{ModelStore, Shared, hash_of};
+use super::names::hash_of;
+use super::store::{ModelStore, Shared};
 
 /// When every run begins, so that equal states of two runs have equal times: in 2027.
 const START: Duration = Duration::from_secs(1_800_000_000);

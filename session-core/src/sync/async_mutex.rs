@@ -12,7 +12,7 @@ use super::{Mutex, MutexGuard};
 ///
 /// A lock that is always handed on stands idle until the waiter's task runs: with 128 tasks on one session that cost a third
 /// of the updates per second.
-const OVERTAKERS: u32 = 16;
+const OVERTAKERS: u32 = 64;
 
 /// A lock that waiters get in the order of arrival. A caller that comes while it is free takes it at once,
 /// but at most [`OVERTAKERS`] callers overtake a waiter.

@@ -1,0 +1,46 @@
+//! Calls of a store as values.
+
+use session_core::{Outcome, Principal, Record, StoreKey, Timestamp, Version};
+
+/// A call to the store, with its operands.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    Create(StoreKey, Record),
+    Load(StoreKey),
+    Save(StoreKey, Version, Record),
+    Touch(StoreKey, Timestamp),
+    Delete(StoreKey, Option<Version>),
+    SessionsOf(Principal),
+    DeleteAll(Principal, Option<StoreKey>),
+}
+
+impl Action {
+    /// Whether it may change what is stored.
+    pub(super) fn writes(&self) -> bool {
+        !matches!(self, Self::Load(_) | Self::SessionsOf(_))
+    }
+
+    pub(super) fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Create(_, record) | Self::Save(_, _, record) => Some(record),
+            _ => None,
+        }
+    }
+
+    pub(super) fn key(&self) -> Option<&StoreKey> {
+        match self {
+            Self::Create(key, _) | Self::Load(key) | Self::Save(key, ..) | Self::Touch(key, _) => Some(key),
+            Self::Delete(key, _) => Some(key),
+            Self::SessionsOf(_) | Self::DeleteAll(..) => None,
+        }
+    }
+}
+
+/// What a call answers.
+#[derive(Clone, Debug)]
+pub(super) enum Reply {
+    Outcome(Outcome),
+    Loaded(Option<Record>),
+    Listed(Vec<(StoreKey, Record)>),
+    Removed(u64),
+}

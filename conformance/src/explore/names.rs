@@ -1,0 +1,121 @@
+//! Names of what is random, for comparing runs and for people.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use session_core::{Record, Result, StoreKey, Version};
+
+use super::action::{Action, Reply};
+
+/// Names of versions and keys that are equal in every run that reaches the same state, though the values are random.
+#[derive(Default)]
+pub(super) struct Names {
+    pub(super) versions: HashMap<Version, u64>,
+    pub(super) keys: HashMap<StoreKey, u64>,
+    /// Short names for people, in the order of appearance.
+    shown_versions: HashMap<Version, usize>,
+    shown_keys: HashMap<StoreKey, usize>,
+}
+
+pub(super) fn hash_of(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Names {
+    /// Gives the version and the key of a call their short names.
+    pub(super) fn see(&mut self, action: &Action) {
+        if let Some(record) = action.record() {
+            let next = self.shown_versions.len() + 1;
+            self.shown_versions.entry(record.version).or_insert(next);
+        }
+        if let Some(key) = action.key() {
+            let next = self.shown_keys.len() + 1;
+            self.shown_keys.entry(*key).or_insert(next);
+        }
+    }
+
+    pub(super) fn hash_record(&self, record: &Record) -> u64 {
+        hash_of((self.versions.get(&record.version), record.expires_at))
+    }
+
+    pub(super) fn hash_answer(&self, answer: &Result<Reply>) -> u64 {
+        match answer {
+            Ok(Reply::Outcome(outcome)) => hash_of((1, outcome)),
+            Ok(Reply::Loaded(found)) => hash_of((2, found.as_ref().map(|record| self.hash_record(record)))),
+            Ok(Reply::Listed(list)) => {
+                let list: Vec<_> =
+                    list.iter().map(|(key, record)| (self.keys.get(key), self.hash_record(record))).collect();
+                hash_of((3, list))
+            }
+            Ok(Reply::Removed(removed)) => hash_of((4, removed)),
+            Err(error) => hash_of((5, error.kind())),
+        }
+    }
+
+    fn show_version(&self, version: Version) -> String {
+        match self.shown_versions.get(&version) {
+            Some(nth) => format!("v{nth}"),
+            None => "v?".to_owned(),
+        }
+    }
+
+    pub(super) fn show_key(&self, key: &StoreKey) -> String {
+        match self.shown_keys.get(key) {
+            Some(nth) => format!("k{nth}"),
+            None => "k?".to_owned(),
+        }
+    }
+
+    fn show_data(&self, record: &Record) -> String {
+        match record.data.first() {
+            Some(0) if record.data.len() == 1 => "ended".to_owned(),
+            Some(0) => match StoreKey::from_slice(&record.data[1..]) {
+                Ok(next) => format!("moved to {}", self.show_key(&next)),
+                Err(_) => "moved".to_owned(),
+            },
+            _ => {
+                let content: serde_json::Value = serde_json::from_slice(&record.data).unwrap_or_default();
+                let principal = record.principal.as_ref().map_or(String::new(), |who| format!(" of {}", who.as_str()));
+                let values = content["v"].to_string();
+                format!("{}{principal}", values.chars().take(120).collect::<String>())
+            }
+        }
+    }
+
+    fn show_record(&self, record: &Record) -> String {
+        format!("{} = {}", self.show_version(record.version), self.show_data(record))
+    }
+
+    pub(super) fn show(&self, action: &Action) -> String {
+        match action {
+            Action::Create(key, record) => format!("create {} {}", self.show_key(key), self.show_record(record)),
+            Action::Load(key) => format!("load {}", self.show_key(key)),
+            Action::Save(key, expected, record) => format!(
+                "save {} over {}: {}",
+                self.show_key(key),
+                self.show_version(*expected),
+                self.show_record(record)
+            ),
+            Action::Touch(key, expires_at) => format!("touch {} to {expires_at:?}", self.show_key(key)),
+            Action::Delete(key, expected) => {
+                let expected = expected.map_or(String::new(), |version| format!(" at {}", self.show_version(version)));
+                format!("delete {}{expected}", self.show_key(key))
+            }
+            Action::SessionsOf(principal) => format!("sessions of {}", principal.as_str()),
+            Action::DeleteAll(principal, _) => format!("delete all of {}", principal.as_str()),
+        }
+    }
+
+    pub(super) fn show_answer(&self, answer: &Result<Reply>) -> String {
+        match answer {
+            Ok(Reply::Outcome(outcome)) => format!("{outcome:?}"),
+            Ok(Reply::Loaded(None)) => "nothing".to_owned(),
+            Ok(Reply::Loaded(Some(record))) => self.show_record(record),
+            Ok(Reply::Listed(list)) => format!("{} sessions", list.len()),
+            Ok(Reply::Removed(removed)) => format!("{removed} removed"),
+            Err(error) => format!("{error}"),
+        }
+    }
+}
