@@ -84,6 +84,8 @@ impl Answer {
 pub struct Request {
     /// The session.
     pub session: Session,
+    /// Where it was stored when it was opened.
+    key: Option<StoreKey>,
     manager: Manager,
     commits: Commits,
     /// Pushed, and neither confirmed nor lost so far.
@@ -106,8 +108,10 @@ impl Request {
     /// A request on a session that is open already.
     pub fn on(session: Session, manager: &Manager, commits: &Commits) -> Self {
         let (manager, commits) = (manager.clone(), commits.clone());
+        let key = session.handle().map(|handle| *handle.key());
         Self {
             session,
+            key,
             manager,
             commits,
             pending: Rc::default(),
@@ -246,6 +250,10 @@ impl Request {
         task.show(|| format!("{what}: {ended:?}"));
         match ended {
             Ok(commit) => {
+                let live = self.key.and_then(|key| task.world.session_at(key));
+                if commit == Commit::Clear && live.is_some() {
+                    task.world.violated("browser.follows", "the client is told to forget a session that is open");
+                }
                 self.pending.borrow_mut().retain(|token| !logged.contains(token));
                 self.commits.confirm(logged);
                 Answer::Done(commit)

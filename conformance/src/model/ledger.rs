@@ -189,7 +189,7 @@ impl Ledger {
         if self.replaced.iter().filter(same_owner).any(live) {
             self.breaks(stage, Promise::OldIdOpens, "the id of before a login or rotation is live");
         }
-        if truth.keys().any(|(_, known)| known.changed_hands) {
+        if truth.keys().any(|(_, known)| known.changed_hands) && !outlives_tombstones(scene) {
             self.breaks(stage, Promise::LoginKeepsId, "another principal signed in under the same id");
         }
         let survivor = self.revoked.iter().any(|(who, began)| {
@@ -211,7 +211,7 @@ impl Ledger {
         first: StoreKey,
         live: impl Iterator<Item = &'a StoreKey>,
     ) {
-        if self.unsettled || scene.kind == Kind::Expiry {
+        if self.unsettled || scene.kind == Kind::Expiry || outlives_tombstones(scene) {
             return;
         }
         let held: BTreeSet<StoreKey> = self.held.iter().chain([&first]).flat_map(|key| truth.chain(*key)).collect();
@@ -236,7 +236,7 @@ impl Ledger {
         let last = *truth.chain(first).last().unwrap_or(&first);
         let Some((_, stored)) = live.get(&last) else {
             // A rotation in doubt is not settled after its tombstone, which lives 10 minutes at most.
-            if scene.clock_total() >= minutes(10) && !scene.is_calm() {
+            if outlives_tombstones(scene) {
                 return;
             }
             let discarded = !self.discarded_in_doubt.is_empty();
@@ -306,4 +306,9 @@ pub(super) fn own_key(actor: usize) -> String {
 fn repeated(tokens: &[u64]) -> Option<u64> {
     let mut seen = BTreeSet::new();
     tokens.iter().copied().find(|token| !seen.insert(*token))
+}
+
+/// Whether a late create may find the tombstone gone that was to keep it off, or a doubt its proof.
+fn outlives_tombstones(scene: &Scene) -> bool {
+    scene.clock_total() >= minutes(10) && !scene.is_calm()
 }

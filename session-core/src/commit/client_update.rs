@@ -67,7 +67,9 @@ impl Session {
         let now = self.shared.manager.now();
         let state = self.state();
         let Some(anchor) = &state.anchor else {
-            return if state.ended && state.client.is_some() { Commit::Clear } else { Commit::Unchanged };
+            // A logout that a clone has not committed yet has ended nothing.
+            let ended = state.ended && state.ending.is_empty() && state.client.is_some();
+            return if ended { Commit::Clear } else { Commit::Unchanged };
         };
         let held = state.client.as_ref();
         let persistent = state.base.own.persistent;

@@ -28,7 +28,9 @@ pub(super) enum Refused {
     Identity,
     Error(Error),
 }
+
 impl Session {
+    /// Saves `work` over the record of `anchor`. After a conflict it joins the session's queue and replays `work` on what is stored.
     pub(super) async fn save_over(&self, work: &Arc<Work>, anchor: &Anchor) -> Result<bool> {
         let manager = &*self.shared.manager;
         let undecided = self.state().in_doubt.as_ref().map(|doubt| doubt.expected);

@@ -34,7 +34,8 @@ const MESSAGEPACK: u8 = 0xde;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Encoded size of everything in bytes; 64 KiB unless set.
+    /// Encoded size of everything in bytes; 64 KiB unless set, and never more than the store takes
+    /// ([`Capabilities::max_data_len`](crate::Capabilities::max_data_len)).
     pub max_data_len: usize,
     /// Number of values; 1,000 unless set.
     pub max_keys: usize,
