@@ -66,15 +66,15 @@ impl Shared {
     /// Notes the versions and keys of a call that are new.
     fn note_call(&mut self, action: &Action) {
         self.names.see(action);
-        if let Some(record) = action.record() {
-            if !self.names.versions.contains_key(&record.version) {
-                self.unnamed.push(Unnamed::Version(record.version));
-            }
+        if let Some(record) = action.record()
+            && !self.names.versions.contains_key(&record.version)
+        {
+            self.unnamed.push(Unnamed::Version(record.version));
         }
-        if let Some(key) = action.key() {
-            if !self.names.keys.contains_key(key) {
-                self.unnamed.push(Unnamed::Key(*key));
-            }
+        if let Some(key) = action.key()
+            && !self.names.keys.contains_key(key)
+        {
+            self.unnamed.push(Unnamed::Key(*key));
         }
     }
 
