@@ -1,6 +1,7 @@
 //! Writes whose answer was lost: what became of them is asked, never guessed.
 
 use super::GONE;
+use crate::content::Stored;
 use crate::session::state::{After, InDoubt, Orphan};
 use crate::{Error, ErrorKind, Outcome, Result, Session};
 
@@ -77,6 +78,7 @@ impl Session {
         let noted = self.state().in_doubt.clone().filter(|noted| noted.record.version == doubt.record.version);
         let earlier = noted.map(|noted| noted.earlier).unwrap_or_default();
         let Ok(there) = manager.store().load(&manager.call(), &doubt.key).await else { return Err(error) };
+        let over = there.as_ref().is_some_and(|record| matches!(Stored::read(record), Ok(Stored::Tombstone(_))));
         let version = there.map(|record| record.version);
         let sent = match (version, doubt.expected) {
             (Some(version), _) if version == doubt.record.version => Sent::Answered(Outcome::Done),
@@ -94,11 +96,20 @@ impl Session {
                 return Ok(Sent::Open);
             }
             (Some(version), Some(expected)) if version == expected => match self.write(doubt).await {
+                // Refused now, the same record was refused before.
+                Err(refused) if is_definite(&refused) => {
+                    self.certain(doubt);
+                    return Err(refused);
+                }
                 Ok(Outcome::Conflict) | Err(_) => return Err(error),
                 Ok(outcome) => Sent::Answered(outcome),
             },
             // Nothing replaces a tombstone, so ours was never stored; and the version that it expects is gone.
-            (Some(_), Some(_)) if doubt.is_rotation() && earlier.is_empty() => Sent::Answered(Outcome::Conflict),
+            (Some(_), Some(_)) if doubt.is_rotation() && (over || earlier.is_empty()) => {
+                Sent::Answered(Outcome::Conflict)
+            }
+            // The session ended or moved, and with it what was to be written.
+            (Some(_), Some(_)) if over => Sent::Answered(Outcome::Missing),
             (Some(_), Some(_)) => return Err(UNKNOWN),
         };
         self.certain(doubt);
