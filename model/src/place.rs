@@ -59,7 +59,7 @@ async fn on_server(name: &str) -> Result<Opened> {
         return Err(Error::new(ErrorKind::Config, format!("there is no server `{name}`")));
     };
     let server = start().await?;
-    let mut opened = over(&server.url(), None).await?;
+    let mut opened = over(server.url(), None).await?;
     opened._server = Some(server);
     Ok(opened)
 }
