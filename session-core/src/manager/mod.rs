@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::commit::tombstone_tells;
 use crate::content::{Content, Rules, Stored};
-
 use crate::session::state::{Anchor, Held, InDoubt, State};
 use crate::{Clock, Commit, Error, ErrorKind, Opened, Outcome, Result, Session, SessionId, Store, StoreKey, Timestamp};
 
