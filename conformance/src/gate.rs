@@ -210,8 +210,8 @@ impl Store for Gate {
         self.pass(Operation::Save, self.inner.save(call, key, expected, record)).await
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        self.pass(Operation::Touch, self.inner.touch(call, key, expires_at)).await
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        self.pass(Operation::Touch, self.inner.touch(call, key, expected, expires_at)).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
@@ -272,8 +272,8 @@ mod tests {
     async fn a_lost_reply_is_an_outage() {
         let gate = Gate::around(NullStore);
         gate.fail(Operation::Touch, Fault::LostReply);
-        let lost = gate.touch(&CALL, &key(), Timestamp::MAX).await.unwrap_err();
+        let lost = gate.touch(&CALL, &key(), Version::random(), Timestamp::MAX).await.unwrap_err();
         assert_eq!(lost.kind(), ErrorKind::Unavailable);
-        assert_eq!(gate.touch(&CALL, &key(), Timestamp::MAX).await.unwrap(), Outcome::Missing);
+        assert_eq!(gate.touch(&CALL, &key(), Version::random(), Timestamp::MAX).await.unwrap(), Outcome::Missing);
     }
 }

@@ -64,8 +64,8 @@ impl Store for Distant {
         outcome
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        self.store.touch(call, key, expires_at).await
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        self.store.touch(call, key, expected, expires_at).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {

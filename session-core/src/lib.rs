@@ -2,6 +2,7 @@
 
 mod commit;
 mod content;
+mod delegate;
 mod error;
 mod id;
 mod manager;
@@ -20,7 +21,7 @@ pub use id::{Handle, SessionId, StoreKey};
 pub use manager::{ConflictPolicy, Manager, ManagerBuilder, SessionInfo};
 pub use namespace::Namespace;
 pub use null::NullStore;
-pub use record::{Principal, Record, Version};
+pub use record::{Live, Principal, Record, Version};
 pub use session::{Opened, Session};
 pub use store::{Call, Capabilities, Cursor, Outcome, Page, Purged, Store};
 #[cfg(all(feature = "observe", not(shuttle)))]

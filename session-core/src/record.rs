@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Error, ErrorKind, Result, Timestamp};
+use crate::{Error, ErrorKind, Outcome, Result, Timestamp};
 
 /// The mark of one write: 63 random bits, drawn anew each time.
 ///
@@ -123,6 +123,88 @@ impl Record {
     /// Whether it is live at `now`: whether `expires_at` lies after it.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expires_at > now
+    }
+
+    /// The version under a key that holds `stored`, for the decision about a write.
+    pub fn live(stored: Option<&Self>, now: Timestamp) -> Live {
+        Live::at(now, stored.map(|record| (record.version, record.expires_at)))
+    }
+}
+
+/// The version of the live record under a key, if there is one. It decides every write of a [`Store`](crate::Store).
+///
+/// Each method answers the outcome of a write that changes nothing. `None` means that the write is to be carried out,
+/// and is [`Outcome::Done`] once it has been.
+///
+/// The answer holds for as long as nothing else can change what is stored: under a lock, or within a transaction.
+///
+/// ```
+/// use session_core::{Live, Outcome, Timestamp, Version};
+///
+/// let [old, new, other] = [(); 3].map(|()| Version::random());
+/// let live = Live::from(Some(old));
+///
+/// assert_eq!(live.save(old, new), None);
+/// assert_eq!(live.save(new, old), Some(Outcome::Done)); // sent a second time
+/// assert_eq!(live.save(other, new), Some(Outcome::Conflict));
+/// assert_eq!(live.touch(other), Some(Outcome::Conflict));
+/// assert_eq!(live.delete(None), None);
+///
+/// // A record that has expired counts as none.
+/// let dead = Live::at(Timestamp::MAX, Some((old, Timestamp::MAX)));
+/// assert_eq!(dead.save(old, new), Some(Outcome::Missing));
+/// assert_eq!(dead.create(new), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Live(Option<Version>);
+
+impl Live {
+    /// The version at `now`, of a stored version and its expiry.
+    pub fn at(now: Timestamp, stored: Option<(Version, Timestamp)>) -> Self {
+        Self(stored.filter(|(_, expires_at)| *expires_at > now).map(|(version, _)| version))
+    }
+
+    /// Decides a [`create`](crate::Store::create) of a record with the version `new`.
+    pub fn create(self, new: Version) -> Option<Outcome> {
+        match self.0 {
+            None => None,
+            Some(stored) if stored == new => Some(Outcome::Done),
+            Some(_) => Some(Outcome::Exists),
+        }
+    }
+
+    /// Decides a [`save`](crate::Store::save) of a record with the version `new`.
+    pub fn save(self, expected: Version, new: Version) -> Option<Outcome> {
+        match self.0 {
+            Some(stored) if stored == new => Some(Outcome::Done),
+            _ => self.is(Some(expected)),
+        }
+    }
+
+    /// Decides a [`touch`](crate::Store::touch). One that is carried out leaves the later of the two expiries.
+    pub fn touch(self, expected: Version) -> Option<Outcome> {
+        self.is(Some(expected))
+    }
+
+    /// Decides a [`delete`](crate::Store::delete), of any version or of the one expected.
+    pub fn delete(self, expected: Option<Version>) -> Option<Outcome> {
+        self.is(expected)
+    }
+
+    /// Compares with a version that is expected, or with any.
+    fn is(self, expected: Option<Version>) -> Option<Outcome> {
+        match (self.0, expected) {
+            (None, _) => Some(Outcome::Missing),
+            (Some(stored), Some(expected)) if stored != expected => Some(Outcome::Conflict),
+            _ => None,
+        }
+    }
+}
+
+/// A version that is known to be live.
+impl From<Option<Version>> for Live {
+    fn from(live: Option<Version>) -> Self {
+        Self(live)
     }
 }
 

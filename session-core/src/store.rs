@@ -3,13 +3,11 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::num::NonZeroU32;
-use std::pin::Pin;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Principal, Record, Result, StoreKey, Timestamp, Version};
+use crate::{Error, Principal, Record, Result, StoreKey, Timestamp, Version};
 
 /// What a call to a store carries beside its operands.
 #[derive(Clone, Debug)]
@@ -34,7 +32,7 @@ pub enum Outcome {
     Done,
     /// `create`: a live record has the key already.
     Exists,
-    /// `save`, `delete`: the live record has another version than the one expected.
+    /// `save`, `touch`, `delete`: the live record has another version than the one expected.
     Conflict,
     /// `save`, `touch`, `delete`: there is no live record.
     Missing,
@@ -197,7 +195,7 @@ impl Page {
 ///    Removal is the one exception, see [`purge`](Store::purge).
 /// 2. **Every write is a compare-and-set** ([`create`](Store::create), [`save`](Store::save)): of several from the same state exactly one wins.
 /// 3. **The same call twice is one call.** A create or save whose `record.version` is what is stored already answers [`Outcome::Done`]
-///    and changes nothing, so sending it again after a lost reply does no harm.
+///    and changes nothing, so sending it again after a lost reply does no harm. A touch sent again is `Done` again.
 /// 4. **An outage is an error** of kind [`Unavailable`](crate::ErrorKind::Unavailable), never `None` or [`Outcome::Missing`].
 ///    It comes within the configured time-out, time spent waiting for a connection included.
 ///    When the outage passes the store works again without being opened anew.
@@ -211,14 +209,18 @@ impl Page {
 /// - Many drivers are not safe to cancel: run statements in tasks of the store's own, never in the caller's future.
 /// - Times are exact to the millisecond. A server that counts in seconds keeps the milliseconds beside.
 /// - Build the server's compare-and-set on `version`; a check followed by a write is no compare-and-set.
-/// - Operations beyond the capabilities answer [`Error::unsupported`](crate::Error::unsupported), and there are no default methods:
-///   a wrapper that forgets one does not compile.
+/// - [`Live`](crate::Live) decides every write from the version that is stored, for stores that read before they write.
+/// - Six methods are enough. The others have defaults for a store without the capability: `sessions_of`, `delete_all` and `scan`
+///   answer [`Error::unsupported`](crate::Error::unsupported), `purge` removes nothing.
 /// - The crate `conformance` checks every sentence here; `docs/writing-a-store.md` walks through it.
 ///
 /// # For those who wrap a store
 ///
 /// A wrapper keeps the promises or takes the capability away. It passes `call` on unchanged and never retries a write
 /// under another version: only the identical call is safe to send again.
+///
+/// A wrapper passes every method on, those with defaults too. [`delegate_store!`](crate::delegate_store) does so for a newtype.
+/// The suite finds a wrapper that states a capability and leaves a default in its place.
 ///
 /// A store is [`Any`], so whoever is handed one behind a pointer can find out which it is: `session-http` serves
 /// cookie sessions by that.
@@ -249,12 +251,14 @@ pub trait Store: Any + Debug + Send + Sync {
     /// If the live record has `record.version` already, this call was carried out before: `Done`.
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome>;
 
-    /// Moves a live record's expiry out to `expires_at`, never nearer: [`Outcome::Done`] or [`Outcome::Missing`].
+    /// Moves the expiry of the live record whose version is `expected` out to `expires_at`, never nearer:
+    /// [`Outcome::Done`], [`Outcome::Conflict`] (live, with another version) or [`Outcome::Missing`] (not live).
     ///
-    /// Afterwards the expiry is the later of the two; a store may not keep the record for longer than somebody asked for.
-    /// Version, data, principal and index stay: a save made from the version before still succeeds.
+    /// After `Done` the expiry is the later of the two. A refused touch changes nothing, so a late request cannot extend
+    /// the record that has taken the place of the one that it read.
+    /// Version, data, principal and index stay: a save made from `expected` still succeeds, and so does the same touch again.
     /// No data crosses the wire.
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome>;
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome>;
 
     /// Removes a live record, with `expected` only that version: [`Outcome::Done`], [`Outcome::Conflict`] or [`Outcome::Missing`].
     ///
@@ -266,69 +270,42 @@ pub trait Store: Any + Debug + Send + Sync {
     ///
     /// Only what both `call.now` and the server's own clock call expired goes, so that one node with a wrong clock deletes nothing.
     /// What a save or touch answered `Done` for survives.
-    /// A store whose server [expires by itself](Capabilities::expires_itself) may have nothing to do.
-    async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged>;
+    /// The default removes nothing. It suits a store whose server [expires by itself](Capabilities::expires_itself), or that keeps nothing.
+    async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
+        let _ = (call, limit);
+        Ok(Purged::default())
+    }
 
     /// Live records of `principal`, at most `limit`, in no order. Expired ones that still lie there do not count.
     ///
-    /// Needs [`Capabilities::by_principal`]. Misses no record whose create or save returned before this call began.
+    /// Needs [`Capabilities::by_principal`]; the default is [`Error::unsupported`](crate::Error::unsupported).
+    /// Misses no record whose create or save returned before this call began.
     async fn sessions_of(
         &self,
         call: &Call,
         principal: &Principal,
         limit: NonZeroU32,
-    ) -> Result<Vec<(StoreKey, Record)>>;
+    ) -> Result<Vec<(StoreKey, Record)>> {
+        let _ = (call, principal, limit);
+        Err(Error::unsupported("sessions_of"))
+    }
 
     /// Removes every live record of `principal` except `keep`, and answers how many.
     ///
-    /// Needs [`Capabilities::by_principal`]. Misses no record whose create or save returned before this call began,
+    /// Needs [`Capabilities::by_principal`]; the default is [`Error::unsupported`](crate::Error::unsupported).
+    /// Misses no record whose create or save returned before this call began,
     /// and touches no other principal's, not even as `keep`.
-    async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64>;
+    async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+        let _ = (call, principal, keep);
+        Err(Error::unsupported("delete_all"))
+    }
 
     /// Live records from `after` on, at most `limit`, each at least once over the whole walk.
     ///
-    /// Needs [`Capabilities::scan`]. A record that is live throughout the walk is visited; one that comes or goes may be.
-    async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page>;
+    /// Needs [`Capabilities::scan`]; the default is [`Error::unsupported`](crate::Error::unsupported).
+    /// A record that is live throughout the walk is visited; one that comes or goes may be.
+    async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
+        let _ = (call, after, limit);
+        Err(Error::unsupported("scan"))
+    }
 }
-
-/// Passes every method on; written once for both pointers.
-///
-/// What `async_trait` would make of `(**self).load(call, key).await` is a second boxed future around the store's own,
-/// for every call of whoever has their store as `Arc<dyn Store>`. Written out as it expands, the store's own is handed on.
-macro_rules! store_by_pointer {
-    ($pointer:ident: $($method:ident[$($life:lifetime),+]($($arg:ident: $type:ty),+) -> $answer:ty;)+) => {
-        impl<S: Store + ?Sized> Store for $pointer<S> {
-            fn capabilities(&self) -> Capabilities {
-                (**self).capabilities()
-            }
-
-            $(fn $method<'s, $($life,)+ 'f>(
-                &'s self,
-                $($arg: $type,)+
-            ) -> Pin<Box<dyn Future<Output = Result<$answer>> + Send + 'f>>
-            where
-                's: 'f,
-                $($life: 'f,)+
-                Self: 'f,
-            {
-                (**self).$method($($arg),+)
-            })+
-        }
-    };
-    ($($pointer:ident),+) => {
-        $(store_by_pointer! {
-            $pointer:
-            create['c, 'k, 'r](call: &'c Call, key: &'k StoreKey, record: &'r Record) -> Outcome;
-            load['c, 'k](call: &'c Call, key: &'k StoreKey) -> Option<Record>;
-            save['c, 'k, 'r](call: &'c Call, key: &'k StoreKey, expected: Version, record: &'r Record) -> Outcome;
-            touch['c, 'k](call: &'c Call, key: &'k StoreKey, expires_at: Timestamp) -> Outcome;
-            delete['c, 'k](call: &'c Call, key: &'k StoreKey, expected: Option<Version>) -> Outcome;
-            purge['c](call: &'c Call, limit: NonZeroU32) -> Purged;
-            sessions_of['c, 'p](call: &'c Call, principal: &'p Principal, limit: NonZeroU32) -> Vec<(StoreKey, Record)>;
-            delete_all['c, 'p, 'k](call: &'c Call, principal: &'p Principal, keep: Option<&'k StoreKey>) -> u64;
-            scan['c](call: &'c Call, after: Option<Cursor>, limit: NonZeroU32) -> Page;
-        })+
-    };
-}
-
-store_by_pointer!(Arc, Box);

@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 
 use session_core::{
-    Call, Capabilities, Cursor, Error, Handle, Manager, Opened, Outcome, Page, Principal, Purged, Record, Result,
-    SessionId, Store, StoreKey, SystemClock, Timestamp, Version, async_trait, hours,
+    Call, Capabilities, Error, Handle, Manager, Opened, Outcome, Principal, Record, Result, SessionId, Store, StoreKey,
+    SystemClock, Timestamp, Version, async_trait, hours,
 };
 
 /// A store that holds one record, under every key.
@@ -37,7 +37,7 @@ impl Store for Holds {
         Err(Error::unsupported("save"))
     }
 
-    async fn touch(&self, _: &Call, _: &StoreKey, _: Timestamp) -> Result<Outcome> {
+    async fn touch(&self, _: &Call, _: &StoreKey, _: Version, _: Timestamp) -> Result<Outcome> {
         Ok(Outcome::Done)
     }
 
@@ -45,20 +45,8 @@ impl Store for Holds {
         Ok(Outcome::Done)
     }
 
-    async fn purge(&self, _: &Call, _: NonZeroU32) -> Result<Purged> {
-        Err(Error::unsupported("purge"))
-    }
-
     async fn sessions_of(&self, _: &Call, _: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
         Ok(vec![(StoreKey::derive("id", &SessionId::random()), self.0.clone())])
-    }
-
-    async fn delete_all(&self, _: &Call, _: &Principal, _: Option<&StoreKey>) -> Result<u64> {
-        Err(Error::unsupported("delete_all"))
-    }
-
-    async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
-        Err(Error::unsupported("scan"))
     }
 }
 

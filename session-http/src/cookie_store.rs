@@ -2,12 +2,10 @@
 
 use std::any::Any;
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use session_core::{
-    Call, Capabilities, Cursor, Error, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey, Timestamp,
-    Version, async_trait,
+    Call, Capabilities, Error, Outcome, Record, Result, Store, StoreKey, Timestamp, Version, async_trait,
 };
 use session_crypto::{KeyRing, Sealer};
 
@@ -107,27 +105,11 @@ impl Store for CookieStore {
         Err(NO_REQUEST)
     }
 
-    async fn touch(&self, _: &Call, _: &StoreKey, _: Timestamp) -> Result<Outcome> {
+    async fn touch(&self, _: &Call, _: &StoreKey, _: Version, _: Timestamp) -> Result<Outcome> {
         Err(NO_REQUEST)
     }
 
     async fn delete(&self, _: &Call, _: &StoreKey, _: Option<Version>) -> Result<Outcome> {
         Err(NO_REQUEST)
-    }
-
-    async fn purge(&self, _: &Call, _: NonZeroU32) -> Result<Purged> {
-        Ok(Purged::default())
-    }
-
-    async fn sessions_of(&self, _: &Call, _: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
-        Err(Error::unsupported("sessions_of"))
-    }
-
-    async fn delete_all(&self, _: &Call, _: &Principal, _: Option<&StoreKey>) -> Result<u64> {
-        Err(Error::unsupported("delete_all"))
-    }
-
-    async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
-        Err(Error::unsupported("scan"))
     }
 }

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use session_core::{
-    Call, Capabilities, Clock as _, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store,
-    StoreKey, SystemClock, Timestamp, Version, async_trait,
+    Call, Capabilities, Clock as _, Error, ErrorKind, Live, Outcome, Purged, Record, Result, Store, StoreKey,
+    SystemClock, Timestamp, Version, async_trait,
 };
 
 use crate::value::sealed_len;
@@ -43,12 +43,28 @@ impl Jar {
         Ok(())
     }
 
-    /// Does `act` to the live record under `key`.
-    fn with<T>(&self, call: &Call, key: &StoreKey, act: impl FnOnce(Option<&mut Record>) -> T) -> T {
+    /// Changes the record under `key`, unless `decide` finds an outcome without that.
+    fn change(
+        &self,
+        call: &Call,
+        key: &StoreKey,
+        decide: impl FnOnce(Live) -> Option<Outcome>,
+        change: impl FnOnce(&mut Record),
+    ) -> Outcome {
         let mut records = self.lock();
-        let found = records.iter_mut().find(|(stored, record)| stored == key && record.is_live(call.now));
-        act(found.map(|(_, record)| record))
+        if let Some(outcome) = decide(live(&records, call, key)) {
+            return outcome;
+        }
+        if let Some((_, record)) = records.iter_mut().find(|(stored, _)| stored == key) {
+            change(record);
+        }
+        Outcome::Done
     }
+}
+
+/// The live version under `key`.
+fn live(records: &[(StoreKey, Record)], call: &Call, key: &StoreKey) -> Live {
+    Record::live(records.iter().find(|(stored, _)| stored == key).map(|(_, record)| record), call.now)
 }
 
 #[async_trait]
@@ -60,55 +76,35 @@ impl Store for Jar {
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
         self.fits(record)?;
         let mut records = self.lock();
-        match records.iter().find(|(stored, there)| stored == key && there.is_live(call.now)) {
-            Some((_, there)) if there.version == record.version => Ok(Outcome::Done),
-            Some(_) => Ok(Outcome::Exists),
-            None => {
-                records.retain(|(stored, _)| stored != key);
-                records.push((*key, record.clone()));
-                Ok(Outcome::Done)
-            }
+        if let Some(outcome) = live(&records, call, key).create(record.version) {
+            return Ok(outcome);
         }
+        records.retain(|(stored, _)| stored != key);
+        records.push((*key, record.clone()));
+        Ok(Outcome::Done)
     }
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
-        Ok(self.with(call, key, |there| there.cloned()))
+        Ok(self.record(key).filter(|record| record.is_live(call.now)))
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
         self.fits(record)?;
-        Ok(self.with(call, key, |there| match there {
-            None => Outcome::Missing,
-            Some(there) if there.version == record.version => Outcome::Done,
-            Some(there) if there.version != expected => Outcome::Conflict,
-            Some(there) => {
-                *there = record.clone();
-                Outcome::Done
-            }
-        }))
+        Ok(self.change(call, key, |live| live.save(expected, record.version), |there| *there = record.clone()))
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        Ok(self.with(call, key, |there| match there {
-            None => Outcome::Missing,
-            Some(there) => {
-                there.expires_at = there.expires_at.max(expires_at);
-                Outcome::Done
-            }
-        }))
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        let extend = |there: &mut Record| there.expires_at = there.expires_at.max(expires_at);
+        Ok(self.change(call, key, |live| live.touch(expected), extend))
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
         let mut records = self.lock();
-        let found = records.iter().position(|(stored, there)| stored == key && there.is_live(call.now));
-        Ok(match found {
-            None => Outcome::Missing,
-            Some(at) if expected.is_some_and(|expected| records[at].1.version != expected) => Outcome::Conflict,
-            Some(at) => {
-                records.swap_remove(at);
-                Outcome::Done
-            }
-        })
+        if let Some(outcome) = live(&records, call, key).delete(expected) {
+            return Ok(outcome);
+        }
+        records.retain(|(stored, _)| stored != key);
+        Ok(Outcome::Done)
     }
 
     async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
@@ -124,18 +120,6 @@ impl Store for Jar {
             !goes
         });
         Ok(Purged::new(u32::try_from(removed).unwrap_or(u32::MAX), expired > removed))
-    }
-
-    async fn sessions_of(&self, _: &Call, _: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
-        Err(Error::unsupported("sessions_of"))
-    }
-
-    async fn delete_all(&self, _: &Call, _: &Principal, _: Option<&StoreKey>) -> Result<u64> {
-        Err(Error::unsupported("delete_all"))
-    }
-
-    async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
-        Err(Error::unsupported("scan"))
     }
 }
 

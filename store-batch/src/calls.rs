@@ -16,7 +16,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 
-use session_core::{Cursor, Error, Outcome, Page, Principal, Record, Result, StoreKey, Timestamp, Version};
+use session_core::{Cursor, Error, Live, Outcome, Page, Principal, Record, Result, StoreKey, Timestamp, Version};
 
 use crate::Item;
 
@@ -66,6 +66,8 @@ pub struct Touch {
     pub now: Timestamp,
     /// Where.
     pub key: StoreKey,
+    /// What has to be there.
+    pub expected: Version,
     /// The expiry at least.
     pub expires_at: Timestamp,
 }
@@ -171,7 +173,7 @@ impl Write for Save {
     }
 
     fn told(&self, stored: Version) -> Outcome {
-        if stored == self.expected || stored == self.record.version { Outcome::Done } else { Outcome::Conflict }
+        self.refused(Some(stored)).unwrap_or(Outcome::Done)
     }
 }
 
@@ -184,8 +186,8 @@ impl Write for Touch {
         &self.key
     }
 
-    fn told(&self, _stored: Version) -> Outcome {
-        Outcome::Done
+    fn told(&self, stored: Version) -> Outcome {
+        self.refused(Some(stored)).unwrap_or(Outcome::Done)
     }
 }
 
@@ -199,10 +201,7 @@ impl Write for Delete {
     }
 
     fn told(&self, stored: Version) -> Outcome {
-        match self.expected {
-            Some(expected) if expected != stored => Outcome::Conflict,
-            _ => Outcome::Done,
-        }
+        self.refused(Some(stored)).unwrap_or(Outcome::Done)
     }
 }
 
@@ -219,30 +218,31 @@ impl Load {
 impl Create {
     /// The outcome where a live record of `stored` lies: this very call may have been carried out before.
     pub fn told(&self, stored: Version) -> Outcome {
-        if stored == self.record.version { Outcome::Done } else { Outcome::Exists }
+        Live::from(Some(stored)).create(self.record.version).unwrap_or(Outcome::Exists)
     }
 }
 
 impl Save {
-    /// What it means that the plain statement changed nothing, when what is live is this.
-    /// `None`: it came to be what was expected between the two statements, and the first one may have another try.
+    /// The outcome of a save whose statement changed nothing, from the version that is live now.
+    /// `None`: that is the version expected, which was stored after the statement, so the save may be tried again.
     pub fn refused(&self, live: Option<Version>) -> Option<Outcome> {
-        match live {
-            None => Some(Outcome::Missing),
-            Some(version) if version == self.record.version => Some(Outcome::Done),
-            Some(version) if version == self.expected => None,
-            Some(_) => Some(Outcome::Conflict),
-        }
+        Live::from(live).save(self.expected, self.record.version)
+    }
+}
+
+impl Touch {
+    /// The outcome of a touch whose statement changed nothing, from the version that is live now.
+    /// `None`: that is the version expected, which was stored after the statement, so the touch may be tried again.
+    pub fn refused(&self, live: Option<Version>) -> Option<Outcome> {
+        Live::from(live).touch(self.expected)
     }
 }
 
 impl Delete {
-    /// As [`Save::refused`].
+    /// The outcome of a delete whose statement changed nothing, from the version that is live now.
+    /// `None`: that is a version that it removes, which was stored after the statement, so the delete may be tried again.
     pub fn refused(&self, live: Option<Version>) -> Option<Outcome> {
-        match (self.expected, live) {
-            (None, _) | (_, None) => Some(Outcome::Missing),
-            (Some(expected), Some(version)) => (version != expected).then_some(Outcome::Conflict),
-        }
+        Live::from(live).delete(self.expected)
     }
 }
 

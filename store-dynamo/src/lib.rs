@@ -121,8 +121,8 @@ impl Store for DynamoStore {
         self.0.saves.call(Save { now: call.now, key: *key, expected, record: record.clone() }).await
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        self.0.touches.call(Touch { now: call.now, key: *key, expires_at }).await
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        self.0.touches.call(Touch { now: call.now, key: *key, expected, expires_at }).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {

@@ -102,8 +102,8 @@ fn told(save: &Save, written: Written) -> Result<Result<Outcome, Stored>> {
 
 impl Alone for Touch {
     async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
-        let Self { now, key, expires_at } = self;
-        let farther = Condition::live(*now).before(*expires_at);
+        let Self { now, key, expected, expires_at } = self;
+        let farther = Condition::live(*now).version(*expected).before(*expires_at);
         loop {
             let write = Write {
                 key,
@@ -116,9 +116,11 @@ impl Alone for Touch {
             if let Written::Done = server.write(until, &write).await? {
                 return Ok(Outcome::Done);
             }
-            let Some(stored) = server.head(key, until).await? else { return Ok(Outcome::Missing) };
-            if !stored.is_live(*now) {
+            let Some(stored) = server.head(key, until).await?.filter(|stored| stored.is_live(*now)) else {
                 return Ok(Outcome::Missing);
+            };
+            if let Some(outcome) = self.refused(Some(stored.version)) {
+                return Ok(outcome);
             }
             if stored.expires_at >= *expires_at {
                 return Ok(Outcome::Done);

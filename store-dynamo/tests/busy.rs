@@ -142,7 +142,7 @@ async fn in_the_usual_case_each_call_is_one_request_and_the_cheapest_that_will_d
         assert_eq!(store.load(&now(), &key(1)).await.unwrap(), None);
         assert_eq!(store.save(&now(), &key(1), Version::random(), session).await.unwrap(), Outcome::Done);
     }
-    assert_eq!(store.touch(&now(), &key(1), SystemClock.now()).await.unwrap(), Outcome::Done);
+    assert_eq!(store.touch(&now(), &key(1), Version::random(), SystemClock.now()).await.unwrap(), Outcome::Done);
     assert_eq!(store.delete(&now(), &key(1), None).await.unwrap(), Outcome::Done);
     let without = ["PutItem", "GetItem", "PutItem"];
     let with = ["TransactWriteItems", "GetItem", "UpdateItem"];
@@ -177,7 +177,7 @@ async fn what_is_throttled_for_ever_is_unavailable_within_the_time_out() {
     let begun = Instant::now();
     for answer in [
         store.load(&now(), &key(1)).await.map(drop),
-        store.touch(&now(), &key(1), SystemClock.now()).await.map(drop),
+        store.touch(&now(), &key(1), Version::random(), SystemClock.now()).await.map(drop),
         store.sessions_of(&now(), &Principal::new("ann").unwrap(), std::num::NonZeroU32::MIN).await.map(drop),
         store.scan(&now(), None, std::num::NonZeroU32::MIN).await.map(drop),
     ] {

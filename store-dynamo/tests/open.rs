@@ -253,7 +253,7 @@ async fn an_entry_outlives_its_session_after_many_touches_and_is_rarely_written(
             assert_eq!(store.save(&call, &key(1), record.version, &newer).await.unwrap(), Outcome::Done);
             record = newer;
         } else {
-            assert_eq!(store.touch(&call, &key(1), expires_at).await.unwrap(), Outcome::Done);
+            assert_eq!(store.touch(&call, &key(1), record.version, expires_at).await.unwrap(), Outcome::Done);
         }
         // Looked at each time at first, as the renewal comes after a day.
         if n % 10 != 0 && n > 30 {
@@ -278,15 +278,16 @@ async fn an_entry_outlives_its_session_after_many_touches_and_is_rarely_written(
 async fn a_touch_that_is_due_to_renew_the_entry_of_a_session_far_ahead_does_so() {
     let server = Server::get();
     let store = server.fresh("test_renewal", "").await;
-    put(&store, &key(1), &record(Some("ann"), b"x")).await;
+    let record = record(Some("ann"), b"x");
+    put(&store, &key(1), &record).await;
     let far = SystemClock.now().plus(days(30));
-    assert_eq!(store.touch(&now(), &key(1), far).await.unwrap(), Outcome::Done);
+    assert_eq!(store.touch(&now(), &key(1), record.version, far).await.unwrap(), Outcome::Done);
     let entry = server.item("test_renewal", common::entry(&who("ann"), &key(1))).await.unwrap();
     assert!(
         Duration::from_secs(stored(&entry, "ttl").unsigned_abs()).as_millis() >= far.as_millis().unsigned_abs().into()
     );
     // No farther: it is done already, and nothing is written.
-    assert_eq!(store.touch(&now(), &key(1), far.minus(days(1))).await.unwrap(), Outcome::Done);
+    assert_eq!(store.touch(&now(), &key(1), record.version, far.minus(days(1))).await.unwrap(), Outcome::Done);
     let session = server.item("test_renewal", common::session(&key(1))).await.unwrap();
     assert_eq!(stored(&session, "expires_at"), far.as_millis());
 }

@@ -231,8 +231,8 @@ impl Store for FileStore {
         self.write(call, key, What::Save(expected, record.clone())).await
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        self.write(call, key, What::Touch(expires_at)).await
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        self.write(call, key, What::Touch(expected, expires_at)).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {

@@ -12,7 +12,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Instant;
 
-use session_core::{ErrorKind, Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
+use session_core::{ErrorKind, Live, Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
 use store_batch::Item;
 
 use crate::error::{self, TIMED_OUT};
@@ -34,7 +34,7 @@ pub(crate) struct Op {
 pub(crate) enum What {
     Create(Record),
     Save(Version, Record),
-    Touch(Timestamp),
+    Touch(Version, Timestamp),
     Delete(Option<Version>),
     /// Removes the record if it is live and this principal's, and an entry of theirs that has no such record.
     Revoke(Principal),
@@ -110,7 +110,7 @@ impl Writer<'_> {
         match &op.what {
             What::Create(record) => self.create(key, now, record),
             What::Save(expected, record) => self.save(key, now, *expected, record),
-            What::Touch(expires_at) => self.touch(key, now, *expires_at),
+            What::Touch(expected, expires_at) => self.touch(key, now, *expected, *expires_at),
             What::Delete(expected) => self.delete(key, now, *expected),
             What::Revoke(principal) => self.revoke(key, now, principal),
             What::Expire(cutoff) => self.expire(key, *cutoff),
@@ -124,42 +124,39 @@ impl Writer<'_> {
 
     fn create(&mut self, key: &StoreKey, now: Timestamp, record: &Record) -> Result<Outcome> {
         let found = self.folder.head(key)?;
-        if let Some(live) = found.as_ref().filter(|head| head.is_live(now)) {
-            return Ok(if live.version == record.version { Outcome::Done } else { Outcome::Exists });
+        match live(found.as_ref(), now).create(record.version) {
+            Some(outcome) => Ok(outcome),
+            None => self.put(key, found.as_ref(), record),
         }
-        self.put(key, found.as_ref(), record)
     }
 
     fn save(&mut self, key: &StoreKey, now: Timestamp, expected: Version, record: &Record) -> Result<Outcome> {
-        match self.folder.head(key)?.filter(|head| head.is_live(now)) {
-            None => Ok(Outcome::Missing),
-            Some(live) if live.version == record.version => Ok(Outcome::Done),
-            Some(live) if live.version != expected => Ok(Outcome::Conflict),
-            Some(live) => self.put(key, Some(&live), record),
+        let found = self.folder.head(key)?;
+        match live(found.as_ref(), now).save(expected, record.version) {
+            Some(outcome) => Ok(outcome),
+            None => self.put(key, found.as_ref(), record),
         }
     }
 
-    fn touch(&mut self, key: &StoreKey, now: Timestamp, expires_at: Timestamp) -> Result<Outcome> {
-        match self.folder.head(key)?.filter(|head| head.is_live(now)) {
-            None => Ok(Outcome::Missing),
-            Some(live) if live.expires_at >= expires_at => Ok(Outcome::Done),
-            Some(live) => {
-                let Some(mut record) = self.folder.whole(key)? else { return Ok(Outcome::Missing) };
-                record.expires_at = expires_at;
-                self.put(key, Some(&live), &record)
-            }
+    fn touch(&mut self, key: &StoreKey, now: Timestamp, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        let found = self.folder.head(key)?;
+        if let Some(outcome) = live(found.as_ref(), now).touch(expected) {
+            return Ok(outcome);
         }
+        if found.as_ref().is_some_and(|head| head.expires_at >= expires_at) {
+            return Ok(Outcome::Done);
+        }
+        let Some(mut record) = self.folder.whole(key)? else { return Ok(Outcome::Missing) };
+        record.expires_at = expires_at;
+        self.put(key, found.as_ref(), &record)
     }
 
     fn delete(&mut self, key: &StoreKey, now: Timestamp, expected: Option<Version>) -> Result<Outcome> {
         match self.folder.head(key) {
-            Ok(Some(live)) if live.is_live(now) => {
-                if expected.is_some_and(|expected| expected != live.version) {
-                    return Ok(Outcome::Conflict);
-                }
-                self.remove(key, &live)
-            }
-            Ok(_) => Ok(Outcome::Missing),
+            Ok(found) => match (live(found.as_ref(), now).delete(expected), &found) {
+                (None, Some(head)) => self.remove(key, head),
+                (outcome, _) => Ok(outcome.unwrap_or(Outcome::Missing)),
+            },
             // Nobody can say whether it is live, or whose; whoever deletes a session regardless wants it gone.
             Err(error) if error.kind() == ErrorKind::Corrupt && expected.is_none() => self.unlink(key),
             Err(error) => Err(error),
@@ -266,6 +263,11 @@ impl Writer<'_> {
             tracing::debug!(%error, "an entry without its session stays for now");
         }
     }
+}
+
+/// The live version in a file.
+fn live(head: Option<&Head>, now: Timestamp) -> Live {
+    Live::at(now, head.map(|head| (head.version, head.expires_at)))
 }
 
 const fn done_or_missing(done: bool) -> Outcome {

@@ -32,7 +32,7 @@ async fn a_lock_that_outlasts_the_time_out_is_unavailable_and_nothing_was_writte
     let (call, k, new, ann) = (now(), key(1), record(b"new"), Principal::new("ann").unwrap());
     let later = old.expires_at.plus(seconds(60));
     let waiting = [
-        begin(store.touch(&call, &k, later)).await,
+        begin(store.touch(&call, &k, old.version, later)).await,
         begin(store.save(&call, &k, old.version, &new)).await,
         begin(store.delete(&call, &k, None)).await,
     ];
@@ -78,7 +78,7 @@ async fn all_unavailable(store: &FileStore, known: &Record) {
         store.load(&call, &k).await.map(drop).unwrap_err(),
         store.create(&call, &key(9), &fresh).await.map(drop).unwrap_err(),
         store.save(&call, &k, known.version, &fresh).await.map(drop).unwrap_err(),
-        store.touch(&call, &k, call.now).await.map(drop).unwrap_err(),
+        store.touch(&call, &k, known.version, call.now).await.map(drop).unwrap_err(),
         store.delete(&call, &k, None).await.map(drop).unwrap_err(),
         store.purge(&call, MANY).await.map(drop).unwrap_err(),
         store.sessions_of(&call, &ann, MANY).await.map(drop).unwrap_err(),
@@ -252,7 +252,7 @@ mod elsewhere {
         for error in [
             store.save(&now(), &key(1), known.version, &newer).await.unwrap_err(),
             store.delete(&now(), &key(1), None).await.unwrap_err(),
-            store.touch(&now(), &key(1), known.expires_at.plus(seconds(9))).await.unwrap_err(),
+            store.touch(&now(), &key(1), known.version, known.expires_at.plus(seconds(9))).await.unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         }

@@ -174,7 +174,8 @@ async fn the_index_has_an_entry_for_each_session_of_somebody_and_no_other() {
         let mut next = record(b"");
         next.principal = who.map(|who| Principal::new(who).unwrap());
         assert_eq!(store.save(&now(), &key(1), last.version, &next).await.unwrap(), Outcome::Done);
-        assert_eq!(store.touch(&now(), &key(1), next.expires_at.plus(minutes(1))).await.unwrap(), Outcome::Done);
+        let touched = store.touch(&now(), &key(1), next.version, next.expires_at.plus(minutes(1))).await;
+        assert_eq!(touched.unwrap(), Outcome::Done);
         assert_eq!(place.entries().len(), entries, "{who:?}");
         last = next;
     }

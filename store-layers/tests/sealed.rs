@@ -94,7 +94,7 @@ fn what_is_changed_moved_or_given_to_somebody_else_is_corrupt() {
 fn a_touch_needs_no_key_and_breaks_no_seal() {
     let (_, store, mut record) = sealed();
     record.expires_at = record.expires_at.plus(hours(1));
-    assert_eq!(run(store.touch(&call(), &KEY, record.expires_at)), Outcome::Done);
+    assert_eq!(run(store.touch(&call(), &KEY, record.version, record.expires_at)), Outcome::Done);
     assert_eq!(run(store.load(&call(), &KEY)), Some(record));
 }
 

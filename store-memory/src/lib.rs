@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use session_core::{
-    Call, Capabilities, Clock as _, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store,
-    StoreKey, SystemClock, Timestamp, Version, async_trait,
+    Call, Capabilities, Clock as _, Cursor, Error, ErrorKind, Live, Outcome, Page, Principal, Purged, Record, Result,
+    Store, StoreKey, SystemClock, Timestamp, Version, async_trait,
 };
 
 mod bound;
@@ -214,11 +214,11 @@ impl Store for MemoryStore {
         let own = shard::compact(record);
         let mut shard = self.0.lock(at);
         // What is replaced is dropped after the lock: freeing memory is nothing to wait for.
-        let (slot, _expired) = match shard.find(hash, key) {
-            Some(slot) if shard.record(slot).is_live(call.now) => {
-                let same = shard.record(slot).version == record.version;
-                return Ok(if same { Outcome::Done } else { Outcome::Exists });
-            }
+        let found = shard.find(hash, key);
+        if let Some(outcome) = live(&shard, found, call).create(record.version) {
+            return Ok(outcome);
+        }
+        let (slot, _expired) = match found {
             Some(slot) => (slot, Some(self.0.replace(&mut shard, at, slot, own))),
             None => (self.0.insert(&mut shard, at, hash, key, own), None),
         };
@@ -244,32 +244,24 @@ impl Store for MemoryStore {
         let own = shard::compact(record);
         let mut shard = self.0.lock(at);
         let Some(slot) = shard.find(hash, key) else { return Ok(Outcome::Missing) };
-        let stored = shard.record(slot);
-        if !stored.is_live(call.now) {
-            return Ok(Outcome::Missing);
-        }
-        if stored.version == record.version {
-            return Ok(Outcome::Done);
-        }
-        if stored.version != expected {
-            return Ok(Outcome::Conflict);
+        if let Some(outcome) = live(&shard, Some(slot), call).save(expected, record.version) {
+            return Ok(outcome);
         }
         let _old = self.0.replace(&mut shard, at, slot, own);
         self.0.keep_bounds(at, shard, slot);
         Ok(Outcome::Done)
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
         let hash = shard::hash(key);
         let mut shard = self.0.lock(self.0.shard_of(hash));
-        match shard.find(hash, key) {
-            Some(slot) if shard.record(slot).is_live(call.now) => {
-                shard.extend(slot, expires_at);
-                shard.mark_used(slot);
-                Ok(Outcome::Done)
-            }
-            _ => Ok(Outcome::Missing),
+        let Some(slot) = shard.find(hash, key) else { return Ok(Outcome::Missing) };
+        if let Some(outcome) = live(&shard, Some(slot), call).touch(expected) {
+            return Ok(outcome);
         }
+        shard.extend(slot, expires_at);
+        shard.mark_used(slot);
+        Ok(Outcome::Done)
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
@@ -277,12 +269,8 @@ impl Store for MemoryStore {
         let at = self.0.shard_of(hash);
         let mut shard = self.0.lock(at);
         let Some(slot) = shard.find(hash, key) else { return Ok(Outcome::Missing) };
-        let stored = shard.record(slot);
-        if !stored.is_live(call.now) {
-            return Ok(Outcome::Missing);
-        }
-        if expected.is_some_and(|expected| expected != stored.version) {
-            return Ok(Outcome::Conflict);
+        if let Some(outcome) = live(&shard, Some(slot), call).delete(expected) {
+            return Ok(outcome);
         }
         let removed = self.0.remove(&mut shard, Place { shard: at as u32, slot });
         drop(shard);
@@ -374,6 +362,11 @@ impl Store for MemoryStore {
         }
         Ok(Page::new(records, None))
     }
+}
+
+/// The live version in a slot.
+fn live(shard: &Shard, slot: Option<u32>, call: &Call) -> Live {
+    Record::live(slot.map(|slot| shard.record(slot)), call.now)
 }
 
 fn theirs(entry: &Entry, principal: &Principal, call: &Call) -> bool {

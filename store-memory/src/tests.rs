@@ -77,8 +77,15 @@ proptest! {
                         }
                     }
                     Op::Touch(k, expires) => {
-                        let expected = if live(&model, k).is_some() { Outcome::Done } else { Outcome::Missing };
-                        prop_assert_eq!(store.touch(&call, &key(k), at(expires)).await.unwrap(), expected);
+                        let old = live(&model, k);
+                        let [expected, refused] = match &old {
+                            Some(_) => [Outcome::Done, Outcome::Conflict],
+                            None => [Outcome::Missing; 2],
+                        };
+                        let version = old.map_or_else(Version::random, |old| old.version);
+                        let touch = async |version| store.touch(&call, &key(k), version, at(expires)).await.unwrap();
+                        prop_assert_eq!(touch(Version::random()).await, refused);
+                        prop_assert_eq!(touch(version).await, expected);
                         if expected == Outcome::Done {
                             let record = model.get_mut(&k).unwrap();
                             record.expires_at = record.expires_at.max(at(expires));

@@ -37,12 +37,12 @@ fn the_entry_used_longest_ago_goes_first() {
         let call = Call::new(NOW);
         let first = put(&store, 1, 1).await;
         put(&store, 2, 1).await;
-        put(&store, 3, 1).await;
+        let third = put(&store, 3, 1).await;
         assert!(store.load(&call, &key(1)).await.unwrap().is_some());
         put(&store, 4, 1).await;
         assert!(has(&store, 1).await && !has(&store, 2).await && has(&store, 3).await && has(&store, 4).await);
 
-        assert_eq!(store.touch(&call, &key(3), Timestamp::MAX).await.unwrap(), Outcome::Done);
+        assert_eq!(store.touch(&call, &key(3), third.version, Timestamp::MAX).await.unwrap(), Outcome::Done);
         assert_eq!(store.save(&call, &key(1), first.version, &record(5, None)).await.unwrap(), Outcome::Done);
         put(&store, 5, 1).await;
         assert!(has(&store, 1).await && has(&store, 3).await && !has(&store, 4).await && has(&store, 5).await);

@@ -122,8 +122,8 @@ impl Store for MongoStore {
         self.0.writes.call(Write::Save(save)).await
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        self.0.writes.call(Write::Touch(Touch { now: call.now, key: *key, expires_at })).await
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        self.0.writes.call(Write::Touch(Touch { now: call.now, key: *key, expected, expires_at })).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {

@@ -125,9 +125,9 @@ impl Write {
                 // Matched and not modified: the same once more changes nothing.
                 Ok(saved.matched_count > 0)
             }
-            Self::Touch(Touch { now, key, expires_at }) => {
+            Self::Touch(Touch { now, key, expected, expires_at }) => {
                 let farther = doc! { "$max": { "expires_at": rows::instant(*expires_at) } };
-                Ok(sessions.update_one(live(key, *now), farther).await?.matched_count > 0)
+                Ok(sessions.update_one(of(key, *now, Some(*expected)), farther).await?.matched_count > 0)
             }
             Self::Delete(Delete { now, key, expected }) => {
                 Ok(sessions.delete_one(of(key, *now, *expected)).await?.deleted_count > 0)
@@ -158,10 +158,8 @@ impl Write {
             // With nothing there any more the way is free.
             Self::Create(call) => stored.map(|version| call.told(version)),
             Self::Save(call) => call.refused(stored),
-            // A server may pass by a record that was being written at the time: then it is there, and there is another try.
-            Self::Touch(_) | Self::Delete(Delete { expected: None, .. }) => {
-                stored.is_none().then_some(Outcome::Missing)
-            }
+            // A server may miss a record that is being written. If the look finds it in the version expected, there is another try.
+            Self::Touch(call) => call.refused(stored),
             Self::Delete(call) => call.refused(stored),
         }
     }

@@ -190,7 +190,7 @@ async fn sent(mut options: ClientOptions, namespace: &str) -> Vec<(String, Docum
         assert!(loaded.unwrap().is_some());
     }
     assert_eq!(store.save(&call, &key(1), first.version, &second).await.unwrap(), Done);
-    assert_eq!(store.touch(&call, &key(1), second.expires_at).await.unwrap(), Done);
+    assert_eq!(store.touch(&call, &key(1), second.version, second.expires_at).await.unwrap(), Done);
     assert_eq!(store.sessions_of(&call, &ann, LIMIT).await.unwrap().len(), 1);
     assert_eq!(store.scan(&call, None, LIMIT).await.unwrap().records.len(), 1);
     assert_eq!(store.delete(&call, &key(1), Some(second.version)).await.unwrap(), Done);

@@ -68,13 +68,12 @@ impl Dialect for Statements {
     }
 
     async fn touch(&self, items: &[Touch], connection: &mut MySqlConnection) -> Answered<Outcome> {
-        if let [Touch { now, key, expires_at }] = items {
-            let query = self.touch.query().bind(expires_at.as_millis()).bind(&key.as_bytes()[..]).bind(now.as_millis());
-            let touched = query.execute(connection).await?.rows_affected() > 0;
-            return Ok(vec![Ok(if touched { Outcome::Done } else { Outcome::Missing })]);
+        if let [item] = items {
+            return self.touch_one(item, connection).await.map(|outcome| vec![outcome]);
         }
         let touched = |row: &mut Row, item: &Touch| {
             row.number(item.now.as_millis());
+            row.number(item.expected.as_i64());
             row.number(item.expires_at.as_millis());
         };
         self.together(items, &self.touch_many, touched, connection).await
@@ -148,6 +147,23 @@ impl Statements {
             let query = bind(self.save.query(), record).bind(&key.as_bytes()[..]);
             let query = query.bind(expected.as_i64()).bind(now.as_millis());
             // Matched rows, as the driver asks for: also one that holds these very values already.
+            if query.execute(&mut *connection).await?.rows_affected() > 0 {
+                return Ok(Ok(Outcome::Done));
+            }
+            match self.stored(key, *now, connection).await?.map(|live| item.refused(live)) {
+                Ok(Some(outcome)) => return Ok(Ok(outcome)),
+                Ok(None) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    async fn touch_one(&self, item: &Touch, connection: &mut MySqlConnection) -> sqlx::Result<Result<Outcome>> {
+        let Touch { now, key, expected, expires_at } = item;
+        loop {
+            let query = self.touch.query().bind(expires_at.as_millis()).bind(&key.as_bytes()[..]);
+            let query = query.bind(expected.as_i64()).bind(now.as_millis());
+            // Matched rows, as the driver asks for: also one that expires as late already.
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
                 return Ok(Ok(Outcome::Done));
             }

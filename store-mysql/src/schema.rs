@@ -129,9 +129,9 @@ pub(crate) struct Statements {
     /// For as many keys as `WIDTHS` says, a pair of key and value for each column of each row that is set or compared:
     /// version, created_at, expires_at, principal, data; then the keys; then such pairs for expected and now.
     pub(crate) save_many: [Sql; SAVES],
-    /// expires_at, key, now.
+    /// expires_at, key, expected, now: matches a row if it was live in that version.
     pub(crate) touch: Sql,
-    /// key, now, expires_at, for many.
+    /// key, now, expected, expires_at, for many.
     pub(crate) touch_many: Sql,
     /// key, now, version or -1 for any, the same again.
     pub(crate) delete: Sql,
@@ -218,13 +218,14 @@ impl Statements {
             find_many: saves.map(|width| read_many(&by_key, "`version`, `expires_at`", width)),
             save_many: saves.map(|width| save_many(&table, width).into()),
             touch: format!(
-                "update {table} set `expires_at` = greatest(`expires_at`, ?) where `key` = ? and `expires_at` > ?"
+                "update {table} set `expires_at` = greatest(`expires_at`, ?) \
+                 where `key` = ? and `version` = ? and `expires_at` > ?"
             )
             .into(),
             touch_many: format!(
                 "update {} i {joined} set t.`expires_at` = i.expires_at \
-                 where t.`expires_at` > i.now and t.`expires_at` < i.expires_at",
-                rows(&[KEY, NOW, ("expires_at", "bigint")])
+                 where t.`version` = i.expected and t.`expires_at` > i.now and t.`expires_at` < i.expires_at",
+                rows(&[KEY, NOW, EXPECTED, ("expires_at", "bigint")])
             )
             .into(),
             delete: format!("delete from {table} where `key` = ? and `expires_at` > ? and (`version` = ? or ? < 0)").into(),

@@ -71,12 +71,11 @@ impl Dialect for Statements {
     }
 
     async fn touch(&self, items: &[Touch], connection: &mut PgConnection) -> Answered<Outcome> {
-        if let [Touch { now, key, expires_at }] = items {
-            let query = self.touch.query().bind(&key.as_bytes()[..]).bind(now.as_millis()).bind(expires_at.as_millis());
-            let touched = query.execute(connection).await?.rows_affected() > 0;
-            return Ok(vec![Ok(if touched { Outcome::Done } else { Outcome::Missing })]);
+        if let [item] = items {
+            return self.touch_one(item, connection).await.map(|outcome| vec![outcome]);
         }
         let query = self.touch_many.query().bind(column(items, |item| &item.key.as_bytes()[..]));
+        let query = query.bind(column(items, |item| item.expected.as_i64()));
         let query = query.bind(column(items, |item| item.now.as_millis()));
         let query = query.bind(column(items, |item| item.expires_at.as_millis()));
         Ok(calls::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
@@ -128,6 +127,22 @@ impl Statements {
             let query = self.save.query().bind(&key.as_bytes()[..]).bind(expected.as_i64()).bind(now.as_millis());
             let query = query.bind(record.version.as_i64()).bind(record.created_at.as_millis());
             let query = query.bind(record.expires_at.as_millis()).bind(rows::name(record)).bind(&record.data[..]);
+            if query.execute(&mut *connection).await?.rows_affected() > 0 {
+                return Ok(Ok(Outcome::Done));
+            }
+            match self.stored(key, *now, connection).await?.map(|live| item.refused(live)) {
+                Ok(Some(outcome)) => return Ok(Ok(outcome)),
+                Ok(None) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    async fn touch_one(&self, item: &Touch, connection: &mut PgConnection) -> sqlx::Result<Result<Outcome>> {
+        let Touch { now, key, expected, expires_at } = item;
+        loop {
+            let query = self.touch.query().bind(&key.as_bytes()[..]).bind(expected.as_i64());
+            let query = query.bind(now.as_millis()).bind(expires_at.as_millis());
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
                 return Ok(Ok(Outcome::Done));
             }

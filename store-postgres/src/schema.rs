@@ -91,7 +91,7 @@ pub(crate) struct Statements {
     pub(crate) save: Sql,
     /// The same, for many: key, version and expires_at of what was there.
     pub(crate) save_many: Sql,
-    /// key, now, expires_at.
+    /// key, expected, now, expires_at: matches a row if it was live in that version.
     pub(crate) touch: Sql,
     /// The same, for many: key, version and expires_at of what was there.
     pub(crate) touch_many: Sql,
@@ -142,13 +142,15 @@ impl Statements {
             )
             .into(),
             touch: format!(
-                "update {table} set expires_at = greatest(expires_at, $3) where key = $1 and expires_at > $2"
+                "update {table} set expires_at = greatest(expires_at, $4) \
+                 where key = $1 and version = $2 and expires_at > $3"
             )
             .into(),
             touch_many: format!(
                 "with {locked}, done as (update {table} t set expires_at = i.expires_at \
-                 from unnest($1::bytea[], $2::bigint[], $3::bigint[]) i (key, now, expires_at) join cur on cur.key = i.key \
-                 where t.key = cur.key and cur.expires_at > i.now and cur.expires_at < i.expires_at) \
+                 from unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[]) i (key, expected, now, expires_at) join cur on cur.key = i.key \
+                 where t.key = cur.key and cur.version = i.expected \
+                 and cur.expires_at > i.now and cur.expires_at < i.expires_at) \
                  select key, version, expires_at from cur"
             )
             .into(),

@@ -129,7 +129,7 @@ async fn a_role_that_may_create_nothing_is_told_what_is_missing() {
         let record = record(b"x");
         put(&store, 1, &record).await;
         assert_eq!(store.save(&now(), &key(1), record.version, &record).await.unwrap(), Outcome::Done);
-        assert_eq!(store.touch(&now(), &key(1), record.expires_at).await.unwrap(), Outcome::Done);
+        assert_eq!(store.touch(&now(), &key(1), record.version, record.expires_at).await.unwrap(), Outcome::Done);
         assert_eq!(store.purge(&now(), NonZeroU32::MIN).await.unwrap().removed, 0);
         assert_eq!(store.delete_all(&now(), &Principal::new("nobody").unwrap(), None).await.unwrap(), 0);
         assert_eq!(store.delete(&now(), &key(1), None).await.unwrap(), Outcome::Done);
@@ -218,10 +218,12 @@ async fn connections_that_the_server_ended_are_replaced() {
     let _server = Server::get();
     let store = fresh("test_ended", "&application_name=test_ended").await;
     let kept = record(b"x");
+    let version = kept.version;
     put(&store, 1, &kept).await;
     let mut foreign = Server::get().foreign().await;
     let ended = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'test_ended'";
     assert!(sqlx::query(ended).execute(&mut foreign).await.unwrap().rows_affected() > 0);
     assert_eq!(store.load(&now(), &key(1)).await.unwrap(), Some(kept), "a read takes another connection by itself");
-    assert_eq!(store.touch(&now(), &key(1), SystemClock.now().plus(seconds(1))).await.unwrap(), Outcome::Done);
+    let touched = store.touch(&now(), &key(1), version, SystemClock.now().plus(seconds(1))).await;
+    assert_eq!(touched.unwrap(), Outcome::Done);
 }

@@ -201,13 +201,14 @@ impl Store for RedisStore {
         }
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
         let (now, expiry) = (call.now.as_millis(), schema::expiry(expires_at));
+        let expected = schema::version(expected);
         let intent = Intent { now: call.now, expires_at, whose: None };
         self.0
             .pool
             .call(pin!(self.write(&self.0.scripts.touch, key, intent, |command| {
-                command.arg(now).arg(&expiry.to_be_bytes()[..]).arg(expiry);
+                command.arg(now).arg(&expected[..]).arg(&expiry.to_be_bytes()[..]).arg(expiry);
             })))
             .await
     }

@@ -79,7 +79,8 @@ async fn a_flushed_script_is_sent_again() {
     for _ in 0..2 {
         let _: String = bench.ask(&[b"SCRIPT", b"FLUSH"]).await;
         assert_eq!(bench.store.create(&call(), &key, &record(None)).await.unwrap(), Exists);
-        assert_eq!(bench.store.touch(&call(), &key, first.expires_at.plus(minutes(1))).await.unwrap(), Done);
+        let farther = first.expires_at.plus(minutes(1));
+        assert_eq!(bench.store.touch(&call(), &key, first.version, farther).await.unwrap(), Done);
     }
     let _: String = bench.ask(&[b"SCRIPT", b"FLUSH"]).await;
     assert_eq!(bench.store.delete(&call(), &key, Some(first.version)).await.unwrap(), Done);
@@ -94,7 +95,7 @@ async fn the_server_knows_every_expiry() {
     assert_eq!(bench.ask::<i64>(&[b"PEXPIRETIME", &name(&key)]).await, stored.expires_at.as_millis());
 
     let farther = stored.expires_at.plus(minutes(7));
-    assert_eq!(bench.store.touch(&call(), &key, farther).await.unwrap(), Done);
+    assert_eq!(bench.store.touch(&call(), &key, stored.version, farther).await.unwrap(), Done);
     assert_eq!(bench.ask::<i64>(&[b"PEXPIRETIME", &name(&key)]).await, farther.as_millis());
 
     let before = stored.version;
@@ -115,7 +116,7 @@ async fn an_index_follows_its_records_and_goes_with_the_last_one() {
     let (key, mut stored) = (key(), record(Some(&ann)));
     assert_eq!(bench.store.create(&call(), &key, &stored).await.unwrap(), Done);
     let farther = stored.expires_at.plus(minutes(7));
-    assert_eq!(bench.store.touch(&call(), &key, farther).await.unwrap(), Done);
+    assert_eq!(bench.store.touch(&call(), &key, stored.version, farther).await.unwrap(), Done);
     let score: i64 = bench.ask(&[b"ZSCORE", &index(&ann), &key.as_bytes()[..]]).await;
     assert_eq!(score, farther.as_millis(), "a touch renews the entry");
     assert_eq!(bench.ask::<i64>(&[b"PEXPIRETIME", &index(&ann)]).await, farther.as_millis());
@@ -229,7 +230,7 @@ async fn a_record_of_another_layout_is_left_alone() {
         bench.store.load(&call(), &key).await.map(|_| ()),
         bench.store.create(&call(), &key, &record(None)).await.map(|_| ()),
         bench.store.save(&call(), &key, first.version, &record(None)).await.map(|_| ()),
-        bench.store.touch(&call(), &key, Timestamp::MAX).await.map(|_| ()),
+        bench.store.touch(&call(), &key, first.version, Timestamp::MAX).await.map(|_| ()),
         bench.store.delete(&call(), &key, None).await.map(|_| ()),
     ];
     for answer in answers {

@@ -148,8 +148,8 @@ impl Store for SqliteStore {
         self.write(call, What::Save(*key, expected, record.clone())).await?.outcome()
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        self.write(call, What::Touch(*key, expires_at)).await?.outcome()
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        self.write(call, What::Touch(*key, expected, expires_at)).await?.outcome()
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {

@@ -68,7 +68,7 @@ pub(crate) struct Statements {
     pub(crate) save_plain: String,
     /// The same whatever its principal and `purge_at`.
     pub(crate) save: String,
-    /// key, now, expires_at.
+    /// key, expected, now, expires_at: matches a row if it was live in that version.
     pub(crate) touch: String,
     /// key, now, version or null for any.
     pub(crate) delete: String,
@@ -110,7 +110,9 @@ impl Statements {
                  set version = ?4, created_at = ?5, expires_at = ?6, principal = ?7, data = ?8, purge_at = ?6 \
                  where key = ?1 and version = ?2 and expires_at > ?3"
             ),
-            touch: format!("update {table} set expires_at = max(expires_at, ?3) where key = ?1 and expires_at > ?2"),
+            touch: format!(
+                "update {table} set expires_at = max(expires_at, ?4) where key = ?1 and version = ?2 and expires_at > ?3"
+            ),
             delete: format!("delete from {table} where key = ?1 and expires_at > ?2 and (?3 is null or version = ?3)"),
             due: format!("select rowid, expires_at <= ?1 from {table} where purge_at <= ?1 order by purge_at limit ?2"),
             purge: format!("delete from {table} where rowid = ?1"),

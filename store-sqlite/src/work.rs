@@ -5,8 +5,8 @@ use std::time::Instant;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 use session_core::{
-    Bytes, Clock as _, Error, ErrorKind, Outcome, Principal, Purged, Record, Result, StoreKey, SystemClock, Timestamp,
-    Version,
+    Bytes, Clock as _, Error, ErrorKind, Live, Outcome, Principal, Purged, Record, Result, StoreKey, SystemClock,
+    Timestamp, Version,
 };
 use store_batch::{Answers, Item, Worker};
 
@@ -30,7 +30,7 @@ pub(crate) enum What {
     Create(StoreKey, Record),
     Load(StoreKey),
     Save(StoreKey, Version, Record),
-    Touch(StoreKey, Timestamp),
+    Touch(StoreKey, Version, Timestamp),
     Delete(StoreKey, Option<Version>),
     Purge(u32),
     SessionsOf(Principal, u32),
@@ -142,9 +142,7 @@ fn execute(connection: &Connection, sql: &Statements, op: &Op) -> rusqlite::Resu
             let (version, created_at, expires_at, principal, data) = fields(record);
             let row = params![key.as_bytes(), version, created_at, expires_at, principal, data, now];
             match change(&sql.insert, row)? {
-                0 => outcome(connection, sql, op.now, key, |stored| {
-                    if stored == record.version { Outcome::Done } else { Outcome::Exists }
-                }),
+                0 => outcome(connection, sql, op.now, key, |live| live.create(record.version)),
                 _ => done(),
             }
         }
@@ -161,19 +159,19 @@ fn execute(connection: &Connection, sql: &Statements, op: &Op) -> rusqlite::Resu
                 rows => rows,
             };
             match saved {
-                0 => outcome(connection, sql, op.now, key, |stored| {
-                    if stored == record.version { Outcome::Done } else { Outcome::Conflict }
-                }),
+                0 => outcome(connection, sql, op.now, key, |live| live.save(*expected, record.version)),
                 _ => done(),
             }
         }
-        What::Touch(key, expires_at) => {
-            let touched = change(&sql.touch, params![key.as_bytes(), now, expires_at.as_millis()])?;
-            Ok(Ok(Answer::Outcome(if touched == 0 { Outcome::Missing } else { Outcome::Done })))
+        What::Touch(key, expected, expires_at) => {
+            match change(&sql.touch, params![key.as_bytes(), expected.as_i64(), now, expires_at.as_millis()])? {
+                0 => outcome(connection, sql, op.now, key, |live| live.touch(*expected)),
+                _ => done(),
+            }
         }
         What::Delete(key, expected) => {
             match change(&sql.delete, params![key.as_bytes(), now, expected.map(Version::as_i64)])? {
-                0 => outcome(connection, sql, op.now, key, |_| Outcome::Conflict),
+                0 => outcome(connection, sql, op.now, key, |live| live.delete(*expected)),
                 _ => done(),
             }
         }
@@ -219,20 +217,19 @@ fn done() -> rusqlite::Result<Result<Answer>> {
     Ok(Ok(Answer::Outcome(Outcome::Done)))
 }
 
-/// Why a statement changed no row: nothing live is there, or `told` from the version that is.
+/// Outcome of a statement that changed no row, as `decide` finds it from the live version. That is the version which the
+/// statement met, because both are in one transaction.
 fn outcome(
     connection: &Connection,
     sql: &Statements,
     now: Timestamp,
     key: &StoreKey,
-    told: impl FnOnce(Version) -> Outcome,
+    decide: impl FnOnce(Live) -> Option<Outcome>,
 ) -> rusqlite::Result<Result<Answer>> {
     let mut version = connection.prepare_cached(&sql.version)?;
     let stored = version.query_row(params![key.as_bytes(), now.as_millis()], |row| Ok(integer(row, 0))).optional()?;
-    Ok(match stored {
-        None => Ok(Answer::Outcome(Outcome::Missing)),
-        Some(stored) => stored.and_then(Version::from_i64).map(|stored| Answer::Outcome(told(stored))),
-    })
+    let live = stored.map(|stored| stored.and_then(Version::from_i64)).transpose().map(Live::from);
+    Ok(live.and_then(|live| decide(live).map(Answer::Outcome).ok_or(CHANGED)))
 }
 
 fn records(
@@ -266,6 +263,8 @@ fn record(row: &Row<'_>, at: usize) -> Result<Record> {
     ))
 }
 
+const CHANGED: Error =
+    Error::fixed(ErrorKind::Other, "a row changed within a transaction that had locked the database");
 const WRONG_TYPE: Error = Error::fixed(ErrorKind::Corrupt, "a column holds a value of another type");
 const NOT_TEXT: Error = Error::fixed(ErrorKind::Corrupt, "a stored principal is not 1 to 255 bytes of UTF-8");
 

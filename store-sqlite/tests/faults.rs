@@ -43,7 +43,7 @@ async fn on_a_full_disk_nothing_confirmed_is_lost_and_room_ends_the_outage() {
     let delete = begin(store.delete(&call, &first, None)).await;
     let refused = begin(store.create(&call, &fresh, &large)).await;
     let delete_too = begin(store.delete(&call, &second, None)).await;
-    let missing = begin(store.touch(&call, &unknown, call.now)).await;
+    let missing = begin(store.touch(&call, &unknown, large.version, call.now)).await;
     foreign.execute_batch("commit").unwrap();
     assert_eq!(delete.await.unwrap(), Outcome::Done);
     assert_eq!(refused.await.unwrap_err().kind(), ErrorKind::Unavailable);
@@ -82,7 +82,7 @@ async fn a_lock_that_outlasts_the_time_out_is_unavailable_and_nothing_was_writte
     foreign.execute_batch("begin immediate").unwrap();
     let (call, k, new) = (now(), key(1), record(b"new"));
     let waiting = [
-        begin(store.touch(&call, &k, old.expires_at)).await,
+        begin(store.touch(&call, &k, old.version, old.expires_at)).await,
         begin(store.save(&call, &k, old.version, &new)).await,
         begin(store.delete(&call, &k, None)).await,
     ];
@@ -93,7 +93,7 @@ async fn a_lock_that_outlasts_the_time_out_is_unavailable_and_nothing_was_writte
     }
     foreign.execute_batch("commit").unwrap();
     // Behind them in the writer's queue: whatever they did is done before this.
-    assert_eq!(store.touch(&now(), &key(2), call.now).await.unwrap(), Outcome::Missing);
+    assert_eq!(store.touch(&now(), &key(2), old.version, call.now).await.unwrap(), Outcome::Missing);
     assert_eq!(get(&store, 1).await.as_ref(), Some(&old));
     assert_eq!(store.save(&now(), &key(1), old.version, &record(b"newer")).await.unwrap(), Outcome::Done);
 }
@@ -114,7 +114,7 @@ async fn all_unavailable(store: &SqliteStore, known: &Record) {
         store.load(&call, &k).await.map(drop).unwrap_err(),
         store.create(&call, &key(9), &fresh).await.map(drop).unwrap_err(),
         store.save(&call, &k, known.version, &fresh).await.map(drop).unwrap_err(),
-        store.touch(&call, &k, call.now).await.map(drop).unwrap_err(),
+        store.touch(&call, &k, known.version, call.now).await.map(drop).unwrap_err(),
         store.delete(&call, &k, None).await.map(drop).unwrap_err(),
         store.purge(&call, common::MANY).await.map(drop).unwrap_err(),
         store.scan(&call, None, common::MANY).await.map(drop).unwrap_err(),

@@ -25,11 +25,12 @@ async fn calls_of_one_transaction_see_one_another_and_each_gets_its_own_answer()
         (begin(store.save(&call, &k, first.version, &second)).await, Outcome::Done),
         (begin(store.save(&call, &k, first.version, &second)).await, Outcome::Done),
         (begin(store.save(&call, &k, first.version, &third)).await, Outcome::Conflict),
-        (begin(store.touch(&call, &k, call.now)).await, Outcome::Done),
+        (begin(store.touch(&call, &k, first.version, second.expires_at)).await, Outcome::Conflict),
+        (begin(store.touch(&call, &k, second.version, call.now)).await, Outcome::Done),
         (begin(store.delete(&call, &k, Some(first.version))).await, Outcome::Conflict),
         (begin(store.delete(&call, &k, Some(second.version))).await, Outcome::Done),
         (begin(store.save(&call, &k, second.version, &third)).await, Outcome::Missing),
-        (begin(store.touch(&call, &k, call.now)).await, Outcome::Missing),
+        (begin(store.touch(&call, &k, second.version, call.now)).await, Outcome::Missing),
         (begin(store.delete(&call, &k, None)).await, Outcome::Missing),
         (begin(store.create(&call, &k, &third)).await, Outcome::Done),
     ];
@@ -68,7 +69,7 @@ async fn dropped_calls_leave_old_or_new_and_cost_nobody_else() {
         let (call, k, other) = (now(), key(1), key(2));
         let dropped = begin(store.save(&call, &k, old.version, &new)).await;
         let kept = begin(store.load(&call, &k)).await;
-        let unknown = begin(store.touch(&call, &other, call.now)).await;
+        let unknown = begin(store.touch(&call, &other, old.version, call.now)).await;
         drop(dropped);
         let found = kept.await.unwrap().unwrap();
         assert!(found == old || found == new);
@@ -132,7 +133,7 @@ async fn a_purge_finds_sessions_whose_expiry_has_moved_since() {
     }
     // One by a save, one by a touch: both are live now, though a purge would have been due at their first expiry.
     assert_eq!(store.save(&past, &key(1), first.version, &second).await.unwrap(), Outcome::Done);
-    assert_eq!(store.touch(&past, &key(2), second.expires_at).await.unwrap(), Outcome::Done);
+    assert_eq!(store.touch(&past, &key(2), first.version, second.expires_at).await.unwrap(), Outcome::Done);
     let due = |at: Timestamp| -> i64 {
         let count = "select count(*) from sessions where purge_at <= ?1";
         place.foreign().query_row(count, [at.as_millis()], |row| row.get(0)).unwrap()

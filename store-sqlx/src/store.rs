@@ -169,8 +169,8 @@ impl<D: Dialect> Store for SqlStore<D> {
         self.saves.call(Save { now: call.now, key: *key, expected, record: record.clone() }).await
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        self.touches.call(Touch { now: call.now, key: *key, expires_at }).await
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        self.touches.call(Touch { now: call.now, key: *key, expected, expires_at }).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
@@ -212,91 +212,6 @@ macro_rules! store {
             }
         }
 
-        #[::session_core::async_trait]
-        impl ::session_core::Store for $store {
-            fn capabilities(&self) -> ::session_core::Capabilities {
-                self.0.capabilities()
-            }
-
-            async fn create(
-                &self,
-                call: &::session_core::Call,
-                key: &::session_core::StoreKey,
-                record: &::session_core::Record,
-            ) -> ::session_core::Result<::session_core::Outcome> {
-                self.0.create(call, key, record).await
-            }
-
-            async fn load(
-                &self,
-                call: &::session_core::Call,
-                key: &::session_core::StoreKey,
-            ) -> ::session_core::Result<Option<::session_core::Record>> {
-                self.0.load(call, key).await
-            }
-
-            async fn save(
-                &self,
-                call: &::session_core::Call,
-                key: &::session_core::StoreKey,
-                expected: ::session_core::Version,
-                record: &::session_core::Record,
-            ) -> ::session_core::Result<::session_core::Outcome> {
-                self.0.save(call, key, expected, record).await
-            }
-
-            async fn touch(
-                &self,
-                call: &::session_core::Call,
-                key: &::session_core::StoreKey,
-                expires_at: ::session_core::Timestamp,
-            ) -> ::session_core::Result<::session_core::Outcome> {
-                self.0.touch(call, key, expires_at).await
-            }
-
-            async fn delete(
-                &self,
-                call: &::session_core::Call,
-                key: &::session_core::StoreKey,
-                expected: Option<::session_core::Version>,
-            ) -> ::session_core::Result<::session_core::Outcome> {
-                self.0.delete(call, key, expected).await
-            }
-
-            async fn purge(
-                &self,
-                call: &::session_core::Call,
-                limit: ::std::num::NonZeroU32,
-            ) -> ::session_core::Result<::session_core::Purged> {
-                self.0.purge(call, limit).await
-            }
-
-            async fn sessions_of(
-                &self,
-                call: &::session_core::Call,
-                principal: &::session_core::Principal,
-                limit: ::std::num::NonZeroU32,
-            ) -> ::session_core::Result<Vec<(::session_core::StoreKey, ::session_core::Record)>> {
-                self.0.sessions_of(call, principal, limit).await
-            }
-
-            async fn delete_all(
-                &self,
-                call: &::session_core::Call,
-                principal: &::session_core::Principal,
-                keep: Option<&::session_core::StoreKey>,
-            ) -> ::session_core::Result<u64> {
-                self.0.delete_all(call, principal, keep).await
-            }
-
-            async fn scan(
-                &self,
-                call: &::session_core::Call,
-                after: Option<::session_core::Cursor>,
-                limit: ::std::num::NonZeroU32,
-            ) -> ::session_core::Result<::session_core::Page> {
-                self.0.scan(call, after, limit).await
-            }
-        }
+        ::session_core::delegate_store!($store, store => &*store.0);
     };
 }

@@ -1,5 +1,8 @@
 //! What keeps sessions by compare-and-set, as a subject.
 
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use work::{Payload, SESSIONS, Subject};
@@ -23,7 +26,8 @@ pub(crate) trait Cas: Send + Sync {
     /// Whether `expected` was there and is replaced.
     fn save(&self, key: &Key, expected: i64, version: i64, data: Vec<u8>) -> impl Future<Output = Result<bool>> + Send;
 
-    fn touch(&self, key: &Key) -> impl Future<Output = Result<()>> + Send;
+    /// Whether `expected` is there. Its expiry is then moved out.
+    fn touch(&self, key: &Key, expected: i64) -> impl Future<Output = Result<bool>> + Send;
 }
 
 /// [`SESSIONS`] sessions.
@@ -31,20 +35,26 @@ pub(crate) struct Filled<C> {
     cas: C,
     size: usize,
     keys: Vec<Key>,
+    /// The version last stored under each of them, as a request that touches knows it from its load.
+    versions: Vec<AtomicI64>,
 }
 
 impl<C: Cas> Filled<C> {
     pub(crate) async fn new(cas: C, size: usize) -> Result<Self> {
         let keys = (0..SESSIONS).map(|_| rand::random()).collect();
-        let filled = Self { cas, size, keys };
-        for key in &filled.keys {
-            filled.store_new(key).await?;
+        let versions = (0..SESSIONS).map(|_| AtomicI64::default()).collect();
+        let filled = Self { cas, size, keys, versions };
+        for (key, version) in filled.keys.iter().zip(&filled.versions) {
+            version.store(filled.store_new(key).await?, Relaxed);
         }
         Ok(filled)
     }
 
-    async fn store_new(&self, key: &Key) -> Result<()> {
-        self.cas.create(key, rand::random_range(1..i64::MAX), Payload::of_size(self.size).encode()).await
+    /// The version of the session that it stores.
+    async fn store_new(&self, key: &Key) -> Result<i64> {
+        let version = rand::random_range(1..i64::MAX);
+        self.cas.create(key, version, Payload::of_size(self.size).encode()).await?;
+        Ok(version)
     }
 
     async fn payload(&self, n: u64) -> Result<(i64, Payload)> {
@@ -56,7 +66,7 @@ impl<C: Cas> Filled<C> {
 #[async_trait]
 impl<C: Cas> Subject for Filled<C> {
     async fn create(&self) -> Result<()> {
-        self.store_new(&rand::random()).await
+        self.store_new(&rand::random()).await.map(drop)
     }
 
     async fn load(&self, n: u64) -> Result<u64> {
@@ -66,14 +76,20 @@ impl<C: Cas> Subject for Filled<C> {
     async fn add(&self, n: u64) -> Result<()> {
         loop {
             let (version, payload) = self.payload(n).await?;
-            let data = payload.plus_one().encode();
-            if self.cas.save(&self.keys[n as usize], version, rand::random_range(1..i64::MAX), data).await? {
+            let (data, newer) = (payload.plus_one().encode(), rand::random_range(1..i64::MAX));
+            if self.cas.save(&self.keys[n as usize], version, newer, data).await? {
+                self.versions[n as usize].store(newer, Relaxed);
                 return Ok(());
             }
         }
     }
 
     async fn touch(&self, n: u64) -> Result<()> {
-        self.cas.touch(&self.keys[n as usize]).await
+        let version = &self.versions[n as usize];
+        // Two saves at once may note their versions in the other order.
+        while !self.cas.touch(&self.keys[n as usize], version.load(Relaxed)).await? {
+            version.store(self.payload(n).await?.0, Relaxed);
+        }
+        Ok(())
     }
 }

@@ -45,10 +45,10 @@ impl Cas for Ours {
         Ok(saved == Outcome::Done)
     }
 
-    async fn touch(&self, key: &Key) -> Result<()> {
-        let call = now();
-        let touched = self.0.touch(&call, &StoreKey::from_bytes(*key), call.now.plus(hours(24))).await?;
-        ensure!(touched == Outcome::Done, "a session went");
-        Ok(())
+    async fn touch(&self, key: &Key, expected: i64) -> Result<bool> {
+        let (call, key, expected) = (now(), StoreKey::from_bytes(*key), Version::from_i64(expected)?);
+        let touched = self.0.touch(&call, &key, expected, call.now.plus(hours(24))).await?;
+        ensure!(touched != Outcome::Missing, "a session went");
+        Ok(touched == Outcome::Done)
     }
 }

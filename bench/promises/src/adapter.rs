@@ -1,7 +1,6 @@
 //! A store of tower-sessions as a store of this project.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,8 +9,8 @@ use peers::tower_sessions::session::Id;
 use serde_json::Value;
 use session_core::Outcome::{Done, Exists, Missing};
 use session_core::{
-    Bytes, Call, Capabilities, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store,
-    StoreKey, Timestamp, Version,
+    Bytes, Call, Capabilities, Error, ErrorKind, Outcome, Principal, Record, Result, Store, StoreKey, Timestamp,
+    Version,
 };
 
 use crate::lives::{Life, Lives};
@@ -27,7 +26,7 @@ pub(crate) const TOO_SLOW: &str = "this machine was too slow to ask in time";
 /// | `create` | `create`; `Exists` if it stored the record under another id, which is how it says that the id is taken. That record is deleted. |
 /// | `save` | `save`, whatever version is expected; `Done` if it answers `Ok`: that is all its applications are told. |
 /// | `load` | `load` |
-/// | `touch` | `load`, then `save` with the later expiry, as its session does it |
+/// | `touch` | `load`, then `save` with the later expiry, as its session does it, whatever version is expected |
 /// | `delete` | `delete`, whatever version is expected; `Done` if it answers `Ok` |
 ///
 /// **Records.** Version, creation, principal and data are values in the session's map, next to each other as an application's are. What
@@ -101,7 +100,7 @@ impl Store for Adapter {
         Ok(Done)
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+    async fn touch(&self, call: &Call, key: &StoreKey, _: Version, expires_at: Timestamp) -> Result<Outcome> {
         self.reach(key, call.now).await?;
         let Some(mut kept) = self.peer.load(id(key)).await? else { return Ok(Missing) };
         let life = Life { expires_at, clock: number(&kept, CLOCK)? };
@@ -118,22 +117,6 @@ impl Store for Adapter {
         self.reach(key, call.now).await?;
         self.peer.delete(id(key)).await?;
         Ok(Done)
-    }
-
-    async fn purge(&self, _: &Call, _: NonZeroU32) -> Result<Purged> {
-        Ok(Purged::default())
-    }
-
-    async fn sessions_of(&self, _: &Call, _: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
-        Err(Error::unsupported("sessions_of"))
-    }
-
-    async fn delete_all(&self, _: &Call, _: &Principal, _: Option<&StoreKey>) -> Result<u64> {
-        Err(Error::unsupported("delete_all"))
-    }
-
-    async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
-        Err(Error::unsupported("scan"))
     }
 }
 

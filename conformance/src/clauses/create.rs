@@ -166,7 +166,7 @@ async fn twice(cx: Context) -> Verdict {
     shows(&*a, &cx.call(), &key, Some(&record), "after the identical create").await?;
 
     let farther = record.expires_at.plus(minutes(10));
-    is(a.touch(&cx.call(), &key, farther).await, Done, "a touch")?;
+    is(a.touch(&cx.call(), &key, record.version, farther).await, Done, "a touch")?;
     is(b.create(&cx.call(), &key, &record).await, Done, "the identical create after a touch")?;
     let mut touched = record.clone();
     touched.expires_at = farther;

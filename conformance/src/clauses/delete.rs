@@ -82,7 +82,7 @@ async fn beats_writers(cx: Context) -> Verdict {
         let (key, first) = (key(), cx.record());
         is(a.create(&cx.call(), &key, &first).await, Done, "creating a record")?;
         let farther = first.expires_at.plus(minutes(round));
-        // Saves follow each other's versions as a request's would; touches repeat; number 12 is the delete.
+        // Saves and touches follow each other's versions as a request's would; number 12 is the delete.
         let writers = (0..13_u64).map(|n| {
             let (store, call) = (if n % 2 == 0 { a.clone() } else { b.clone() }, cx.call());
             let first = first.clone();
@@ -92,13 +92,11 @@ async fn beats_writers(cx: Context) -> Verdict {
                 }
                 let mut last = Done;
                 for _ in 0..4 {
+                    let seen = store.load(&call, &key).await?.unwrap_or_else(|| first.clone());
                     last = if n % 3 == 0 {
-                        store.touch(&call, &key, farther).await?
+                        store.touch(&call, &key, seen.version, farther).await?
                     } else {
-                        match store.load(&call, &key).await? {
-                            Some(seen) => store.save(&call, &key, seen.version, &next(&seen)).await?,
-                            None => store.save(&call, &key, first.version, &next(&first)).await?,
-                        }
+                        store.save(&call, &key, seen.version, &next(&seen)).await?
                     };
                 }
                 Ok::<Outcome, session_core::Error>(last)

@@ -118,7 +118,10 @@ impl Fixed {
                 "save",
                 said(store, &call, move |store, call| async move { store.save(&call, key, version, &newer).await }),
             ),
-            ("touch", said(store, &call, move |store, call| async move { store.touch(&call, key, farther).await })),
+            (
+                "touch",
+                said(store, &call, move |store, call| async move { store.touch(&call, key, version, farther).await }),
+            ),
             ("delete", said(store, &call, move |store, call| async move { store.delete(&call, key, None).await })),
         ];
         if !cx.can().expires_itself {

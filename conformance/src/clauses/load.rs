@@ -120,7 +120,7 @@ async fn far_expiry(cx: Context) -> Verdict {
         let before = Call::new(at.minus(Duration::from_millis(1)));
         all_show([&a, &b], &before, &key, Some(&record), format!("1 ms before an expiry {name}")).await?;
         shows(&*b, &Call::new(at), &key, None, format!("at an expiry {name}")).await?;
-        is(a.touch(&cx.call(), &key, Timestamp::MAX).await, Done, "a touch out to the year 9999")?;
+        is(a.touch(&cx.call(), &key, record.version, Timestamp::MAX).await, Done, "a touch out to the year 9999")?;
         record.expires_at = Timestamp::MAX;
         let newer = next(&record);
         is(b.save(&cx.call(), &key, record.version, &newer).await, Done, "a save that expires in the year 9999")?;

@@ -187,7 +187,7 @@ async fn follows(cx: Context) -> Verdict {
         }
     }
     record.expires_at = record.expires_at.plus(hours(1));
-    is(b.touch(&cx.call(), &key, record.expires_at).await, Done, "a touch")?;
+    is(b.touch(&cx.call(), &key, record.version, record.expires_at).await, Done, "a touch")?;
     lists(&*a, &cx.later(hours(1)), &ann, &[&key], "after a touch, past the old expiry").await?;
     let expired = Call::new(record.expires_at);
     lists(&*a, &expired, &ann, &[], "at the expiry").await?;
@@ -280,8 +280,8 @@ async fn keep_writing(store: &Shared, call: &Call, key: &StoreKey, mut record: R
             other => return Err(Failure::new(format!("the only writer's save beside delete_all answered {other:?}"))),
         }
         let farther = record.expires_at.plus(minutes(n));
-        let touched: Outcome = ok(store.touch(call, key, farther).await, "a touch beside delete_all")?;
-        ensure!(touched != Conflict, "a touch answered Conflict");
+        let touched: Outcome = ok(store.touch(call, key, record.version, farther).await, "a touch beside delete_all")?;
+        ensure!(touched != Conflict, "the only writer's touch beside delete_all answered Conflict");
     }
     Ok(())
 }

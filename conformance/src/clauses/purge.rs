@@ -177,7 +177,7 @@ async fn spares_done(cx: Context) -> Verdict {
             let store = if n % 2 == 0 { a.clone() } else { b.clone() };
             async move {
                 if n % 3 == 0 {
-                    return store.touch(&back_then(), &key, future).await;
+                    return store.touch(&back_then(), &key, record.version, future).await;
                 }
                 let mut newer = next(&record);
                 newer.expires_at = future;

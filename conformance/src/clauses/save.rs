@@ -163,7 +163,7 @@ async fn twice(cx: Context) -> Verdict {
     all_show([&a, &b], &cx.call(), &key, Some(&second), "after the identical save").await?;
 
     let farther = second.expires_at.plus(minutes(10));
-    is(a.touch(&cx.call(), &key, farther).await, Done, "a touch")?;
+    is(a.touch(&cx.call(), &key, second.version, farther).await, Done, "a touch")?;
     is(b.save(&cx.call(), &key, first.version, &second).await, Done, "the identical save after a touch")?;
     let mut touched = second.clone();
     touched.expires_at = farther;
@@ -185,7 +185,7 @@ async fn expires_now(cx: Context) -> Verdict {
         last.expires_at = expires_at;
         is(b.save(&cx.call(), &key, record.version, &last).await, Done, format!("a save that expires {name}"))?;
         all_show([&a, &b], &cx.call(), &key, None, format!("after a save that expires {name}")).await?;
-        let touch = a.touch(&cx.call(), &key, cx.now().plus(hours(2))).await;
+        let touch = a.touch(&cx.call(), &key, last.version, cx.now().plus(hours(2))).await;
         is(touch, Missing, format!("a touch after a save that expired {name}"))?;
         if cx.can().by_principal {
             lists(&*b, &cx.call(), &principal("ann")?, &[], format!("after a save that expires {name}")).await?;

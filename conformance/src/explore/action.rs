@@ -8,7 +8,7 @@ pub(super) enum Action {
     Create(StoreKey, Record),
     Load(StoreKey),
     Save(StoreKey, Version, Record),
-    Touch(StoreKey, Timestamp),
+    Touch(StoreKey, Version, Timestamp),
     Delete(StoreKey, Option<Version>),
     SessionsOf(Principal),
     DeleteAll(Principal, Option<StoreKey>),
@@ -29,7 +29,7 @@ impl Action {
 
     pub(super) fn key(&self) -> Option<&StoreKey> {
         match self {
-            Self::Create(key, _) | Self::Load(key) | Self::Save(key, ..) | Self::Touch(key, _) => Some(key),
+            Self::Create(key, _) | Self::Load(key) | Self::Save(key, ..) | Self::Touch(key, ..) => Some(key),
             Self::Delete(key, _) => Some(key),
             Self::SessionsOf(_) | Self::DeleteAll(..) => None,
         }

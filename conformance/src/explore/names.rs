@@ -98,7 +98,9 @@ impl Names {
                 self.show_version(*expected),
                 self.show_record(record)
             ),
-            Action::Touch(key, expires_at) => format!("touch {} to {expires_at:?}", self.show_key(key)),
+            Action::Touch(key, expected, expires_at) => {
+                format!("touch {} over {} to {expires_at:?}", self.show_key(key), self.show_version(*expected))
+            }
             Action::Delete(key, expected) => {
                 let expected = expected.map_or(String::new(), |version| format!(" at {}", self.show_version(version)));
                 format!("delete {}{expected}", self.show_key(key))

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Waker};
 use super::action::{Action, Reply};
 use super::names::{Names, hash_of};
 use session_core::{
-    Call, Capabilities, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
-    Timestamp, Version, async_trait,
+    Call, Capabilities, Error, ErrorKind, Outcome, Principal, Purged, Record, Result, Store, StoreKey, Timestamp,
+    Version, async_trait,
 };
 
 /// A call that a task waits for.
@@ -170,8 +170,9 @@ impl Shared {
                     Outcome::Done
                 }
             },
-            Action::Touch(key, expires_at) => match live {
+            Action::Touch(key, expected, expires_at) => match live {
                 None => Outcome::Missing,
+                Some(live) if live.version != *expected => Outcome::Conflict,
                 Some(live) => {
                     let later = live.expires_at.max(*expires_at);
                     if let Some(record) = self.records.get_mut(key) {
@@ -227,7 +228,9 @@ impl Shared {
             Action::Save(key, expected, _) | Action::Delete(key, Some(expected)) => {
                 records.get(key).is_some_and(|record| record.version == *expected)
             }
-            Action::Touch(key, expires_at) => records.get(key).is_some_and(|record| record.expires_at < *expires_at),
+            Action::Touch(key, expected, expires_at) => {
+                records.get(key).is_some_and(|record| record.version == *expected && record.expires_at < *expires_at)
+            }
             Action::Delete(key, None) => records.contains_key(key),
             _ => true,
         });
@@ -350,8 +353,8 @@ impl Store for ModelStore {
         self.outcome(call, Action::Save(*key, expected, record.clone())).await
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        self.outcome(call, Action::Touch(*key, expires_at)).await
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        self.outcome(call, Action::Touch(*key, expected, expires_at)).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
@@ -375,9 +378,5 @@ impl Store for ModelStore {
             Reply::Removed(removed) => Ok(removed),
             _ => unreachable!("a removal answers a number"),
         }
-    }
-
-    async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
-        Err(Error::unsupported("scan"))
     }
 }

@@ -15,8 +15,8 @@ pub enum Action {
     Load,
     /// `save`, expecting the first version, of a record of the second and this expiry.
     Save(Version, Version, Timestamp),
-    /// `touch` out to this instant.
-    Touch(Timestamp),
+    /// `touch`, expecting this version, out to this instant.
+    Touch(Version, Timestamp),
     /// `delete`, perhaps of this version only.
     Delete(Option<Version>),
 }
@@ -80,12 +80,15 @@ impl Event {
                 (Some((version, expires_at)), Done)
             }
             (Action::Save(..), Some(_)) => (state, Conflict),
-            (Action::Touch(at), Some((stored, expires_at))) => (Some((stored, expires_at.max(at))), Done),
+            (Action::Touch(expected, at), Some((stored, expires_at))) if stored == expected => {
+                (Some((stored, expires_at.max(at))), Done)
+            }
+            (Action::Touch(..), Some(_)) => (state, Conflict),
             (Action::Delete(expected), Some((stored, _))) if expected.is_some_and(|version| version != stored) => {
                 (state, Conflict)
             }
             (Action::Delete(_), Some(_)) => (None, Done),
-            (Action::Save(..) | Action::Touch(_) | Action::Delete(_), None) => (state, Missing),
+            (Action::Save(..) | Action::Touch(..) | Action::Delete(_), None) => (state, Missing),
         };
         (after, self.answer == Answer::Ended(outcome) || self.answer == Answer::Unknown)
     }

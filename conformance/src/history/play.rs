@@ -241,7 +241,7 @@ async fn step(store: &dyn Store, table: &Table, task: usize, now: Timestamp, dic
         },
         Action::Create(..) => ended(store.create(&call, &key, &record).await)?,
         Action::Save(expected, ..) => ended(store.save(&call, &key, expected, &record).await)?,
-        Action::Touch(at) => ended(store.touch(&call, &key, at).await)?,
+        Action::Touch(expected, at) => ended(store.touch(&call, &key, expected, at).await)?,
         Action::Delete(expected) => ended(store.delete(&call, &key, expected).await)?,
     };
     let answered = table.tick();
@@ -259,7 +259,7 @@ fn note_success(table: &Table, action: Action, answer: Answer) {
         (Action::Load, Answer::Showed(Some(_))) => 1,
         (Action::Create(..), Answer::Ended(Outcome::Done)) => 0,
         (Action::Save(..), Answer::Ended(Outcome::Done)) => 2,
-        (Action::Touch(_), Answer::Ended(Outcome::Done)) => 3,
+        (Action::Touch(..), Answer::Ended(Outcome::Done)) => 3,
         (Action::Delete(_), Answer::Ended(Outcome::Done)) => 4,
         _ => return,
     };
@@ -290,7 +290,7 @@ fn choose(seat: &mut Seat, now: Timestamp, dice: &mut StdRng) -> (StoreKey, Acti
             }
             None => Action::Load,
         },
-        80..90 => Action::Touch(expires_at),
+        80..90 => Action::Touch(known, expires_at),
         90..95 => Action::Delete(None),
         _ => Action::Delete(Some(known)),
     };

@@ -44,11 +44,12 @@ fn operations_one_after_the_other_are_explained() {
         (8, 9, Save(v(1), v(3), at(100)), Ended(Done)),
         (10, 11, Save(v(1), v(4), at(100)), Ended(Conflict)),
         (12, 13, Save(v(1), v(3), at(100)), Ended(Done)),
-        (14, 15, Touch(at(50)), Ended(Done)),
+        (14, 15, Touch(v(3), at(50)), Ended(Done)),
+        (14, 15, Touch(v(1), at(500)), Ended(Conflict)),
         (16, 17, Load, Showed(stored(3))),
         (18, 19, Delete(Some(v(1))), Ended(Conflict)),
         (20, 21, Delete(Some(v(3))), Ended(Done)),
-        (22, 23, Touch(at(900)), Ended(Missing)),
+        (22, 23, Touch(v(3), at(900)), Ended(Missing)),
         (24, 25, Save(v(3), v(5), at(100)), Ended(Missing)),
         (26, 27, Load, Showed(None)),
     ]));
@@ -120,8 +121,25 @@ fn a_conflict_that_nobody_caused_is_an_anomaly() {
 
 #[test]
 fn a_touch_that_shortens_or_is_lost_is_an_anomaly() {
-    assert!(!explains(&[created(), (2, 3, Touch(at(50)), Ended(Done)), (4, 5, Load, Showed(Some((v(1), at(50)))))]));
-    assert!(!explains(&[created(), (2, 3, Touch(at(500)), Ended(Done)), (4, 5, Load, Showed(stored(1)))]));
+    assert!(!explains(&[
+        created(),
+        (2, 3, Touch(v(1), at(50)), Ended(Done)),
+        (4, 5, Load, Showed(Some((v(1), at(50)))))
+    ]));
+    assert!(!explains(&[created(), (2, 3, Touch(v(1), at(500)), Ended(Done)), (4, 5, Load, Showed(stored(1)))]));
+}
+
+#[test]
+fn a_touch_that_ignores_the_version_is_an_anomaly() {
+    let moved = Some((v(2), at(500)));
+    let saved = (2, 5, Save(v(1), v(2), at(100)), Ended(Done));
+    // Beside the save, before it.
+    assert!(explains(&[created(), saved, (3, 4, Touch(v(1), at(500)), Ended(Done)), (6, 7, Load, Showed(stored(2)))]));
+    assert!(!explains(&[created(), saved, (3, 4, Touch(v(1), at(500)), Ended(Done)), (6, 7, Load, Showed(moved))]));
+    // After it.
+    assert!(!explains(&[created(), saved, (6, 7, Touch(v(1), at(500)), Ended(Done))]));
+    assert!(explains(&[created(), saved, (6, 7, Touch(v(1), at(500)), Ended(Conflict))]));
+    assert!(!explains(&[created(), saved, (6, 7, Touch(v(2), at(500)), Ended(Conflict))]));
 }
 
 #[test]
@@ -165,7 +183,7 @@ fn a_crowded_window_is_checked_quickly() {
     let operations: Vec<_> = (0..60)
         .map(|n| match n {
             0 => (0, 1, Create(v(1), at(100)), Ended(Done)),
-            _ if n % 3 == 0 => (2 + n / 8, 4 + n / 8, Touch(at(90)), Ended(Done)),
+            _ if n % 3 == 0 => (2 + n / 8, 4 + n / 8, Touch(v(1), at(90)), Ended(Done)),
             _ => (2 + n / 8, 4 + n / 8, Load, Showed(stored(1))),
         })
         .collect();

@@ -48,7 +48,7 @@ enum Op {
     Create(StoreKey, Record),
     Load(StoreKey),
     Save(StoreKey, Version, Record),
-    Touch(StoreKey, Timestamp),
+    Touch(StoreKey, Version, Timestamp),
     Delete(StoreKey, Option<Version>),
     DeleteAll(Principal, Option<StoreKey>),
     List(Principal, NonZeroU32),
@@ -143,7 +143,9 @@ fn describe(trace: &mut super::stage::Trace, op: &Op) -> String {
         Op::Save(key, expected, record) => {
             format!("save {} over {}: {}", trace.key(key), trace.version(*expected), trace.record(record))
         }
-        Op::Touch(key, at) => format!("touch {} to {at:?}", trace.key(key)),
+        Op::Touch(key, expected, at) => {
+            format!("touch {} over {} to {at:?}", trace.key(key), trace.version(*expected))
+        }
         Op::Delete(key, expected) => {
             format!("delete {} {}", trace.key(key), expected.map(|at| trace.version(at)).unwrap_or_default())
         }
@@ -195,7 +197,7 @@ impl Part {
             Op::Create(key, record) => inner.create(call, key, record).await.map(Answer::Outcome),
             Op::Load(key) => inner.load(call, key).await.map(Answer::Record),
             Op::Save(key, expected, record) => inner.save(call, key, *expected, record).await.map(Answer::Outcome),
-            Op::Touch(key, at) => inner.touch(call, key, *at).await.map(Answer::Outcome),
+            Op::Touch(key, expected, at) => inner.touch(call, key, *expected, *at).await.map(Answer::Outcome),
             Op::Delete(key, expected) => inner.delete(call, key, *expected).await.map(Answer::Outcome),
             Op::DeleteAll(principal, keep) => inner.delete_all(call, principal, keep.as_ref()).await.map(Answer::Count),
             Op::List(principal, limit) => inner.sessions_of(call, principal, *limit).await.map(Answer::List),
@@ -262,8 +264,8 @@ impl Store for Faulty {
         self.run(call, Op::Save(*key, expected, record.clone())).await.map(Answer::outcome)
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        self.run(call, Op::Touch(*key, expires_at)).await.map(Answer::outcome)
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        self.run(call, Op::Touch(*key, expected, expires_at)).await.map(Answer::outcome)
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {

@@ -13,7 +13,7 @@ const fn known(program: &'static str, promise: &'static str, choices: &'static s
 
 /// The tests pass only if exactly these are found.
 pub(crate) const KNOWN: &[Known] = &[
-    // The touch of a page that only reads moves the tombstone, and its answer sets the old id over the login's.
+    // The touch of a page that only reads comes before a login, and its answer after the login's sets the old id over the new one.
     known("read beside a login", "browser.follows", "0.0.1"),
     // A close after an explicit save announces the old id after a login has replaced it.
     known("save, then close, beside a login", "browser.follows", "0.0.0.1"),

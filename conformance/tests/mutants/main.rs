@@ -99,7 +99,7 @@ fn honest(name: String, subject: Subject) -> Trial {
 
 /// Clauses that race operations: whether they meet a bug that is not about races is up to the scheduler.
 /// A mutant that is listed with one fails it always; one that is not listed may fail it.
-const RACES: [&str; 15] = [
+const RACES: [&str; 16] = [
     "cancel.burst",
     "cancel.load",
     "cancel.save",
@@ -115,6 +115,7 @@ const RACES: [&str; 15] = [
     "save.counter",
     "save.race",
     "save.waits-for-delete",
+    "touch.race",
 ];
 
 /// Each clause about a store that fails is listed or a race, and each that is listed fails.

@@ -110,9 +110,16 @@ impl Rows {
         }
     }
 
-    pub(crate) fn touch(&mut self, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Outcome {
+    pub(crate) fn touch(
+        &mut self,
+        now: Timestamp,
+        key: &StoreKey,
+        expected: Version,
+        expires_at: Timestamp,
+    ) -> Outcome {
         match self.records.get_mut(key).filter(|record| record.is_live(now)) {
             None => Outcome::Missing,
+            Some(record) if record.version != expected => Outcome::Conflict,
             Some(record) => {
                 record.expires_at = record.expires_at.max(expires_at);
                 Outcome::Done

@@ -87,8 +87,15 @@ pub(crate) trait Twist: Send + Sync + 'static {
         Ok(at.world.rows().save(now, key, from, record))
     }
 
-    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        Ok(at.world.rows().touch(now, key, expires_at))
+    async fn touch(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        expires_at: Timestamp,
+    ) -> Result<Outcome> {
+        Ok(at.world.rows().touch(now, key, from, expires_at))
     }
 
     async fn delete(&self, at: &Instance, now: Timestamp, key: &StoreKey, from: Option<Version>) -> Result<Outcome> {
@@ -178,8 +185,8 @@ impl Store for Instance {
         self.twist.save(self, call.now, key, expected, record).await
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        self.twist.touch(self, call.now, key, expires_at).await
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        self.twist.touch(self, call.now, key, expected, expires_at).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {

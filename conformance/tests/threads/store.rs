@@ -2,12 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::num::NonZeroU32;
 
-use session_core::{
-    Call, Capabilities, Cursor, Error, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey, Timestamp,
-    Version, async_trait,
-};
+use session_core::{Call, Capabilities, Outcome, Record, Result, Store, StoreKey, Timestamp, Version, async_trait};
 use shuttle::sync::Mutex;
 
 use crate::trace;
@@ -97,13 +93,14 @@ impl Store for Model {
         })
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
         self.write(
-            || "touch".to_owned(),
+            || format!("touch over {}", trace::version(expected)),
             call,
             key,
             |slot| match slot {
                 None => Outcome::Missing,
+                Some(there) if there.version != expected => Outcome::Conflict,
                 Some(there) => {
                     there.expires_at = there.expires_at.max(expires_at);
                     Outcome::Done
@@ -126,21 +123,5 @@ impl Store for Model {
                 }
             },
         )
-    }
-
-    async fn purge(&self, _: &Call, _: NonZeroU32) -> Result<Purged> {
-        Ok(Purged::default())
-    }
-
-    async fn sessions_of(&self, _: &Call, _: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
-        Err(Error::unsupported("sessions_of"))
-    }
-
-    async fn delete_all(&self, _: &Call, _: &Principal, _: Option<&StoreKey>) -> Result<u64> {
-        Err(Error::unsupported("delete_all"))
-    }
-
-    async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
-        Err(Error::unsupported("scan"))
     }
 }

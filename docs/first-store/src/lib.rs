@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use session_core::{
-    Call, Capabilities, Clock as _, Cursor, Error, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
-    SystemClock, Timestamp, Version, async_trait,
+    Call, Capabilities, Clock as _, Outcome, Purged, Record, Result, Store, StoreKey, SystemClock, Timestamp, Version,
+    async_trait,
 };
 
 /// Sessions in a map.
@@ -34,15 +34,11 @@ impl Store for MapStore {
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
         let mut rows = self.rows();
-        match rows.get(key).filter(|stored| stored.is_live(call.now)) {
-            // The same call twice is one call.
-            Some(stored) if stored.version == record.version => Ok(Outcome::Done),
-            Some(_) => Ok(Outcome::Exists),
-            None => {
-                rows.insert(*key, record.clone());
-                Ok(Outcome::Done)
-            }
+        if let Some(outcome) = Record::live(rows.get(key), call.now).create(record.version) {
+            return Ok(outcome);
         }
+        rows.insert(*key, record.clone());
+        Ok(Outcome::Done)
     }
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
@@ -52,35 +48,27 @@ impl Store for MapStore {
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
         let mut rows = self.rows();
-        let Some(stored) = rows.get_mut(key).filter(|stored| stored.is_live(call.now)) else {
-            return Ok(Outcome::Missing);
-        };
-        if stored.version == record.version {
-            return Ok(Outcome::Done);
+        if let Some(outcome) = Record::live(rows.get(key), call.now).save(expected, record.version) {
+            return Ok(outcome);
         }
-        if stored.version != expected {
-            return Ok(Outcome::Conflict);
-        }
-        *stored = record.clone();
+        rows.insert(*key, record.clone());
         Ok(Outcome::Done)
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
         let mut rows = self.rows();
-        let Some(stored) = rows.get_mut(key).filter(|stored| stored.is_live(call.now)) else {
-            return Ok(Outcome::Missing);
-        };
-        stored.expires_at = stored.expires_at.max(expires_at);
+        if let Some(outcome) = Record::live(rows.get(key), call.now).touch(expected) {
+            return Ok(outcome);
+        }
+        // Never nearer.
+        rows.entry(*key).and_modify(|stored| stored.expires_at = stored.expires_at.max(expires_at));
         Ok(Outcome::Done)
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
         let mut rows = self.rows();
-        let Some(stored) = rows.get(key).filter(|stored| stored.is_live(call.now)) else {
-            return Ok(Outcome::Missing);
-        };
-        if expected.is_some_and(|version| version != stored.version) {
-            return Ok(Outcome::Conflict);
+        if let Some(outcome) = Record::live(rows.get(key), call.now).delete(expected) {
+            return Ok(outcome);
         }
         rows.remove(key);
         Ok(Outcome::Done)
@@ -98,18 +86,6 @@ impl Store for MapStore {
             rows.remove(key);
         }
         Ok(Purged::new(expired.len() as u32, more))
-    }
-
-    async fn sessions_of(&self, _: &Call, _: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
-        Err(Error::unsupported("sessions_of"))
-    }
-
-    async fn delete_all(&self, _: &Call, _: &Principal, _: Option<&StoreKey>) -> Result<u64> {
-        Err(Error::unsupported("delete_all"))
-    }
-
-    async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
-        Err(Error::unsupported("scan"))
     }
 }
 

@@ -235,16 +235,17 @@ impl Session {
         !gained.is_zero() && gained >= manager.policy.idle(&state.base) / 10
     }
 
-    /// Moves the stored expiry out; `None` if there is nothing stored.
+    /// Moves the stored expiry out; `None` if there is nothing stored. After a `Conflict`, as after `Missing`, nothing has moved:
+    /// the record that was read is not the one that is stored.
     pub(crate) async fn touch_now(&self) -> Result<Option<Outcome>> {
         let manager = &*self.shared.manager;
         let now = manager.now();
-        let (key, epoch, expires_at) = {
+        let (key, version, epoch, expires_at) = {
             let state = self.shared.state();
             let Some(anchor) = &state.anchor else { return Ok(None) };
-            (anchor.key, state.epoch, manager.expiry(&state.base, now))
+            (anchor.key, anchor.version, state.epoch, manager.expiry(&state.base, now))
         };
-        let outcome = manager.store().touch(&manager.call(), &key, expires_at).await?;
+        let outcome = manager.store().touch(&manager.call(), &key, version, expires_at).await?;
         let mut state = self.shared.state();
         if outcome == Outcome::Done
             && state.epoch == epoch

@@ -35,7 +35,7 @@ impl Session {
 
     /// Moves the expiry out to an idle time-out from now, without waiting for the tenth of it to pass.
     ///
-    /// Of a session that is not stored, or was revoked meanwhile, there is nothing to move: no error.
+    /// Does nothing if the session is not stored, has been revoked, or has been saved by another request since it was read.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`].

@@ -128,8 +128,8 @@ impl Store for TestStore {
         self.write(self.0.memory.save(call, key, expected, record)).await
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        self.write(self.0.memory.touch(call, key, expires_at)).await
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        self.write(self.0.memory.touch(call, key, expected, expires_at)).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {

@@ -78,7 +78,8 @@ async fn everything(store: &MysqlStore, when: &str) {
         assert_eq!(store.save(&call, key, record.version, record).await.unwrap(), Outcome::Conflict, "{when}");
         assert_eq!(store.save(&call, key, newer.version, record).await.unwrap(), Outcome::Done, "{when}");
         let later = record.expires_at.plus(seconds(1));
-        assert_eq!(store.touch(&call, key, later).await.unwrap(), Outcome::Done, "{when}");
+        assert_eq!(store.touch(&call, key, newer.version, later).await.unwrap(), Outcome::Conflict, "{when}");
+        assert_eq!(store.touch(&call, key, record.version, later).await.unwrap(), Outcome::Done, "{when}");
         assert_eq!(store.load(&call, key).await.unwrap().unwrap().expires_at, later, "{when}");
     })
     .await;

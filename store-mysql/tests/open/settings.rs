@@ -76,7 +76,8 @@ async fn no_isolation_level_loses_or_refuses_anything() {
                 let store = if n % 2 == 0 { one.clone() } else { two.clone() };
                 writers.spawn(async move {
                     let first = record(&n.to_le_bytes());
-                    assert_eq!(store.touch(&now(), &key(n), first.expires_at).await.unwrap(), Outcome::Missing);
+                    let touched = store.touch(&now(), &key(n), first.version, first.expires_at).await;
+                    assert_eq!(touched.unwrap(), Outcome::Missing);
                     put(&store, n, &first).await;
                     let saved = store.save(&now(), &key(n), first.version, &record(&n.to_le_bytes())).await.unwrap();
                     assert_eq!(saved, Outcome::Done);

@@ -60,6 +60,7 @@ async fn connections_that_the_server_ended_are_replaced() {
             .await;
         let store = MysqlStore::connect(&server.url_of("test_ended", "namespace=test_ended")).await.unwrap();
         let kept = record(b"x");
+        let version = kept.version;
         put(&store, 1, &kept).await;
         let mut root = sqlx::MySqlConnection::connect(&server.url_of("root", "")).await.unwrap();
         let find = "select cast(id as signed) from information_schema.processlist where user = 'test_ended'";
@@ -70,7 +71,7 @@ async fn connections_that_the_server_ended_are_replaced() {
             root.execute(sqlx::raw_sql(AssertSqlSafe(format!("kill {id}")))).await.unwrap();
         }
         assert_eq!(store.load(&now(), &key(1)).await.unwrap(), Some(kept), "a read takes another connection by itself");
-        let touched = store.touch(&now(), &key(1), SystemClock.now().plus(seconds(1))).await.unwrap();
+        let touched = store.touch(&now(), &key(1), version, SystemClock.now().plus(seconds(1))).await.unwrap();
         assert_eq!(touched, Outcome::Done);
         drop(store);
         server.as_root("drop user test_ended").await;

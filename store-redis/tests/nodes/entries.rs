@@ -51,7 +51,7 @@ async fn a_touch_that_renews_an_entry_wins_over_a_healer_who_had_judged_it() {
     // A healer has seen this doubt, and has not removed the entry yet.
     bench.ask::<i64>(&[b"ZADD", &index(&ann), b"-1", &doubt(&key)]).await;
     let farther = stored.expires_at.plus(hours(48));
-    assert_eq!(bench.store.touch(&call(), &key, farther).await.unwrap(), Done);
+    assert_eq!(bench.store.touch(&call(), &key, stored.version, farther).await.unwrap(), Done);
     assert_eq!(bench.doubt(&ann, &key).await, None, "who writes an entry ends the doubt");
     let script = [COMMON, TIMES, include_str!("../../src/scripts/heal_apart.lua")].concat();
     let member = &key.as_bytes()[..];
@@ -72,7 +72,7 @@ async fn an_entry_outlives_its_record_and_is_written_again_only_when_it_is_due()
 
     // Within its time the entry is left alone: a touch and a save.
     let nearer = stored.expires_at.plus(hours(1));
-    assert_eq!(bench.store.touch(&call(), &key, nearer).await.unwrap(), Done);
+    assert_eq!(bench.store.touch(&call(), &key, stored.version, nearer).await.unwrap(), Done);
     assert_eq!(bench.entry(&ann, &key).await, Some(first));
     let before = stored.version;
     (stored.version, stored.expires_at) = (Version::random(), nearer);
@@ -84,7 +84,7 @@ async fn an_entry_outlives_its_record_and_is_written_again_only_when_it_is_due()
 
     // Beyond it, the entry comes first and the header follows.
     let farther = stored.expires_at.plus(hours(30));
-    assert_eq!(bench.store.touch(&call(), &key, farther).await.unwrap(), Done);
+    assert_eq!(bench.store.touch(&call(), &key, stored.version, farther).await.unwrap(), Done);
     let second = bench.entry(&ann, &key).await.unwrap();
     assert!(second >= farther.as_millis() + MARGIN);
     let bytes: Vec<u8> = bench.ask(&[b"GETRANGE", &name(&key), b"25", b"32"]).await;

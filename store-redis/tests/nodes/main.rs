@@ -166,7 +166,8 @@ async fn scripts_that_one_node_has_lost_are_sent_again() {
             let first = record(Some(&ann));
             assert_eq!(bench.store.create(&call(), key, &first).await.unwrap(), Done);
             assert_eq!(bench.store.create(&call(), key, &record(Some(&ann))).await.unwrap(), Exists);
-            assert_eq!(bench.store.touch(&call(), key, first.expires_at.plus(hours(100))).await.unwrap(), Done);
+            let farther = first.expires_at.plus(hours(100));
+            assert_eq!(bench.store.touch(&call(), key, first.version, farther).await.unwrap(), Done);
         }
         assert_eq!(bench.listed(&ann).await.len(), keys.len());
     }

@@ -92,11 +92,19 @@ impl Cas for Driver {
         }
     }
 
-    async fn touch(&self, key: &Key) -> Result<()> {
+    async fn touch(&self, key: &Key, expected: i64) -> Result<bool> {
         let update = self.0.update_item().table_name(TABLE).key("id", binary(key.to_vec()));
-        let update = update.update_expression("set expires_at = :later").condition_expression("expires_at > :now");
+        let update = update.update_expression("set expires_at = :later");
+        let update = update.condition_expression("version = :expected and expires_at > :now");
         let update = update.expression_attribute_values(":later", number(now() + LIFE));
-        update.expression_attribute_values(":now", number(now())).send().await?;
-        Ok(())
+        let update = update.expression_attribute_values(":expected", number(expected));
+        match update.expression_attribute_values(":now", number(now())).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let refused =
+                    error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception());
+                if refused { Ok(false) } else { Err(error.into()) }
+            }
+        }
     }
 }

@@ -54,10 +54,9 @@ impl Cas for Driver {
         Ok(self.0.update_one(filter, update).await?.matched_count == 1)
     }
 
-    async fn touch(&self, key: &Key) -> Result<()> {
-        let filter = doc! { "_id": id(key), "expires_at": { "$gt": after(0) } };
+    async fn touch(&self, key: &Key, expected: i64) -> Result<bool> {
+        let filter = doc! { "_id": id(key), "version": expected, "expires_at": { "$gt": after(0) } };
         let touched = self.0.update_one(filter, doc! { "$max": { "expires_at": after(LIFE) } }).await?;
-        ensure!(touched.matched_count == 1, "a session went");
-        Ok(())
+        Ok(touched.matched_count == 1)
     }
 }

@@ -1,4 +1,4 @@
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
 
 use super::{CONNECTIONS, now};
@@ -39,11 +39,11 @@ impl Cas for Driver {
         Ok(query.execute(&self.0).await?.rows_affected() == 1)
     }
 
-    async fn touch(&self, key: &Key) -> Result<()> {
-        let query =
-            sqlx::query("update bare set expires_at = greatest(expires_at, ?) where `key` = ? and expires_at > ?");
-        let touched = query.bind(now() + LIFE).bind(&key[..]).bind(now()).execute(&self.0).await?;
-        ensure!(touched.rows_affected() == 1, "a session went");
-        Ok(())
+    async fn touch(&self, key: &Key, expected: i64) -> Result<bool> {
+        let query = sqlx::query(
+            "update bare set expires_at = greatest(expires_at, ?) where `key` = ? and version = ? and expires_at > ?",
+        );
+        let touched = query.bind(now() + LIFE).bind(&key[..]).bind(expected).bind(now()).execute(&self.0).await?;
+        Ok(touched.rows_affected() == 1)
     }
 }

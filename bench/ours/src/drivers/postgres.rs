@@ -1,4 +1,4 @@
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
 use super::{CONNECTIONS, now};
@@ -38,11 +38,11 @@ impl Cas for Driver {
         Ok(query.execute(&self.0).await?.rows_affected() == 1)
     }
 
-    async fn touch(&self, key: &Key) -> Result<()> {
-        let query =
-            sqlx::query("update bare set expires_at = greatest(expires_at, $2) where key = $1 and expires_at > $3");
-        let touched = query.bind(&key[..]).bind(now() + LIFE).bind(now()).execute(&self.0).await?;
-        ensure!(touched.rows_affected() == 1, "a session went");
-        Ok(())
+    async fn touch(&self, key: &Key, expected: i64) -> Result<bool> {
+        let query = sqlx::query(
+            "update bare set expires_at = greatest(expires_at, $2) where key = $1 and version = $3 and expires_at > $4",
+        );
+        let touched = query.bind(&key[..]).bind(now() + LIFE).bind(expected).bind(now()).execute(&self.0).await?;
+        Ok(touched.rows_affected() == 1)
     }
 }

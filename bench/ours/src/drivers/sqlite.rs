@@ -68,13 +68,13 @@ impl Cas for Driver {
         .await
     }
 
-    async fn touch(&self, key: &Key) -> Result<()> {
+    async fn touch(&self, key: &Key, expected: i64) -> Result<bool> {
         let key = *key;
-        let touched = self.on(move |connection| {
-            let sql = "update bare set expires_at = max(expires_at, ?) where key = ? and expires_at > ?";
-            connection.prepare_cached(sql)?.execute(params![now() + LIFE, key, now()])
-        });
-        ensure!(touched.await? == 1, "a session went");
-        Ok(())
+        self.on(move |connection| {
+            let sql =
+                "update bare set expires_at = max(expires_at, ?) where key = ? and version = ? and expires_at > ?";
+            Ok(connection.prepare_cached(sql)?.execute(params![now() + LIFE, key, expected, now()])? == 1)
+        })
+        .await
     }
 }

@@ -1,4 +1,4 @@
-//! Liveness and touches done wrong.
+//! Liveness done wrong.
 
 use session_core::Outcome::{Done, Missing};
 use session_core::{Error, ErrorKind, Outcome, Record, Result, StoreKey, Timestamp, Version, async_trait};
@@ -31,7 +31,14 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "zero means for ever",
             "a record that has expired when it is written never expires",
             ForEver,
-            ["create.expires-now", "principal.delete-all", "principal.lists", "save.expires-now", "scan.complete"]
+            [
+                "create.expires-now",
+                "principal.delete-all",
+                "principal.lists",
+                "save.expires-now",
+                "scan.complete",
+                "touch.burst"
+            ]
         ),
         mutant!(
             "past expiry is refused",
@@ -58,6 +65,8 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "save.expired",
                 "save.expires-now",
                 "save.replaces",
+                "touch.burst",
+                "touch.conflict",
                 "touch.expired",
                 "touch.extends",
                 "session.expiry"
@@ -81,75 +90,12 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "save.expired",
                 "save.expires-now",
                 "save.replaces",
+                "touch.burst",
+                "touch.conflict",
                 "touch.expired",
                 "touch.extends"
             ]
         ),
-        mutant!(
-            "touch does nothing",
-            "touch answers and moves nothing",
-            Touching(|_, _| None),
-            [
-                "create.twice",
-                "history.random",
-                "principal.follows",
-                "save.twice",
-                "touch.extends",
-                "touch.keeps-record",
-                "touch.never-shortens"
-            ]
-        ),
-        mutant!(
-            "touch sets",
-            "touch sets the expiry, nearer too",
-            Touching(|_, at| Some(at)),
-            ["history.random", "touch.never-shortens"]
-        ),
-        mutant!("touch in seconds", "touch moves the expiry to whole seconds", Touching(in_seconds), ["touch.extends"]),
-        mutant!(
-            "touch bumps the version",
-            "touch draws a new version",
-            Bumping,
-            [
-                "create.twice",
-                "load.far-expiry",
-                "save.twice",
-                "touch.extends",
-                "touch.keeps-record",
-                "touch.never-shortens"
-            ]
-        ),
-        mutant!(
-            "touch drops the index entry",
-            "touch leaves the index entry to expire",
-            Unlisting,
-            ["principal.follows", "touch.keeps-record"]
-        ),
-        mutant!(
-            "touch is always done",
-            "touch does not tell whether there was a record",
-            AlwaysDone,
-            ["purge.spares-done", "save.expires-now", "touch.expired", "touch.unknown"]
-        ),
-        mutant!(
-            "touch creates",
-            "touch makes an empty record where there is none",
-            Creating,
-            ["delete.beats-writers", "purge.spares-done", "touch.unknown"]
-        ),
-        mutant!(
-            "touch revives",
-            "touch looks for the key and not at the expiry",
-            Reviving,
-            ["save.expires-now", "touch.expired"]
-        ),
-        mutant!(
-            "touch writes back",
-            "touch reads the record and writes it back later",
-            WritingBack,
-            ["delete.beats-writers"]
-        )
-        .may(&["touch.never-shortens"]),
         mutant!(
             "server keeps for ever",
             "the server that should expire by itself does not",
@@ -167,7 +113,7 @@ fn millis(at: i64) -> Timestamp {
     Timestamp::from_millis(at).unwrap_or(Timestamp::MAX)
 }
 
-fn to_seconds(at: Timestamp) -> Timestamp {
+pub(super) fn to_seconds(at: Timestamp) -> Timestamp {
     millis(at.as_millis() / 1000 * 1000)
 }
 
@@ -202,8 +148,15 @@ impl Twist for Stored {
         Ok(at.world.rows().save(now, key, from, &kept))
     }
 
-    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        Ok(at.world.rows().touch(now, key, (self.0)(expires_at)))
+    async fn touch(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        key: &StoreKey,
+        from: Version,
+        expires_at: Timestamp,
+    ) -> Result<Outcome> {
+        Ok(at.world.rows().touch(now, key, from, (self.0)(expires_at)))
     }
 }
 
@@ -284,99 +237,6 @@ impl Twist for ServersClock {
     async fn load(&self, at: &Instance, _: Timestamp, key: &StoreKey) -> Result<Option<Record>> {
         use session_core::Clock as _;
         Ok(at.world.rows().live(session_core::SystemClock.now(), key).cloned())
-    }
-}
-
-/// The expiry after a touch, from the one before and the one asked for.
-struct Touching(fn(Timestamp, Timestamp) -> Option<Timestamp>);
-
-fn in_seconds(before: Timestamp, at: Timestamp) -> Option<Timestamp> {
-    Some(before.max(to_seconds(at)))
-}
-
-#[async_trait]
-impl Twist for Touching {
-    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        let mut rows = at.world.rows();
-        let Some(before) = rows.live(now, key).cloned() else { return Ok(Missing) };
-        if let Some(expires_at) = (self.0)(before.expires_at, expires_at) {
-            let mut after = before;
-            after.expires_at = expires_at;
-            rows.put(key, &after);
-        }
-        Ok(Done)
-    }
-}
-
-struct Bumping;
-
-#[async_trait]
-impl Twist for Bumping {
-    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        let mut rows = at.world.rows();
-        let outcome = rows.touch(now, key, expires_at);
-        if let (Done, Some(record)) = (outcome, rows.records.get_mut(key)) {
-            record.version = Version::random();
-        }
-        Ok(outcome)
-    }
-}
-
-struct Unlisting;
-
-#[async_trait]
-impl Twist for Unlisting {
-    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        let mut rows = at.world.rows();
-        let outcome = rows.touch(now, key, expires_at);
-        rows.index.retain(|(_, listed)| listed != key);
-        Ok(outcome)
-    }
-}
-
-struct AlwaysDone;
-
-#[async_trait]
-impl Twist for AlwaysDone {
-    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        let _ = at.world.rows().touch(now, key, expires_at);
-        Ok(Done)
-    }
-}
-
-struct Creating;
-
-#[async_trait]
-impl Twist for Creating {
-    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        let mut rows = at.world.rows();
-        let outcome = rows.touch(now, key, expires_at);
-        if !rows.records.contains_key(key) {
-            rows.put(key, &Record::new(Version::random(), now, expires_at, None, "{}".into()));
-        }
-        Ok(outcome)
-    }
-}
-
-struct Reviving;
-
-#[async_trait]
-impl Twist for Reviving {
-    async fn touch(&self, at: &Instance, _: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        Ok(at.world.rows().touch(Timestamp::MIN, key, expires_at))
-    }
-}
-
-struct WritingBack;
-
-#[async_trait]
-impl Twist for WritingBack {
-    async fn touch(&self, at: &Instance, now: Timestamp, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        let Some(mut record) = at.world.rows().live(now, key).cloned() else { return Ok(Missing) };
-        at.world.dawdle().await;
-        record.expires_at = record.expires_at.max(expires_at);
-        at.world.rows().put(key, &record);
-        Ok(Done)
     }
 }
 

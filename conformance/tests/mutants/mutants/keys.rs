@@ -44,6 +44,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "save.deleted",
                 "save.unknown",
                 "save.waits-for-delete",
+                "touch.burst",
                 "touch.unknown",
                 "session.lazy"
             ]
@@ -52,7 +53,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "load deletes expired",
             "a load that finds an expired record removes it",
             DeletingLoad,
-            ["load.burst", "load.far-expiry", "load.reads-only", "save.replaces", "touch.extends"]
+            ["load.burst", "load.far-expiry", "load.reads-only", "save.replaces", "touch.conflict", "touch.extends"]
         ),
         mutant!(
             "reads are cached",
@@ -73,6 +74,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "save.replaces",
                 "save.same-bytes",
                 "save.twice",
+                "touch.conflict",
                 "touch.extends",
                 "touch.keeps-record",
                 "touch.never-shortens"

@@ -15,6 +15,7 @@ mod principal;
 mod removal;
 mod scan;
 mod shown;
+mod touch;
 mod values;
 mod writes;
 
@@ -44,7 +45,7 @@ impl Subject {
         match self {
             Self::Twisted(..) => true,
             Self::Wired(Quirk::None) => {
-                !["history.random", "save.counter", "load.burst", "save.burst"].contains(&clause.name)
+                !["history.random", "save.counter", "load.burst", "save.burst", "touch.burst"].contains(&clause.name)
             }
             Self::Wired(_) => {
                 ["fault", "cancel", "open", "redacted"].contains(&clause.topic()) || clause.name == "history.cuts"
@@ -90,6 +91,7 @@ pub(crate) fn all() -> Vec<Mutant> {
         values::mutants(),
         keys::mutants(),
         expiry::mutants(),
+        touch::mutants(),
         removal::mutants(),
         principal::mutants(),
         scan::mutants(),

@@ -66,7 +66,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "index entries stay",
             "a save adds to the index and takes nothing away",
             StaleEntries,
-            ["principal.follows"]
+            ["principal.follows", "touch.conflict"]
         ),
         mutant!(
             "index trimmed by the caller's clock",

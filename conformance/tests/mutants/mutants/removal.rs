@@ -52,6 +52,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "principal.heals",
                 "save.deleted",
                 "save.waits-for-delete",
+                "touch.conflict",
                 "touch.unknown",
                 "session.list",
                 "session.logout-races",

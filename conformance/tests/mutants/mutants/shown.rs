@@ -11,7 +11,7 @@ use session_core::{
 
 use super::{Mutant, mutant};
 use crate::reference::{LONGEST, World};
-use crate::twist::{Instance, Twist, Worlds};
+use crate::twist::{Honest, Instance, Twist, Worlds};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![
@@ -34,6 +34,50 @@ pub(super) fn mutants() -> Vec<Mutant> {
         mutant!("loud Debug", "the store's Debug shows the keys it holds", LoudDebug, ["redacted"]),
         mutant!("password in Debug", "the store's Debug shows its URL", PasswordInDebug, ["redacted"]),
         mutant!("data in errors", "an error shows the data that was refused", LoudError, ["redacted"]),
+        mutant!(
+            "wrapper without sessions_of",
+            "a wrapper states its store's capabilities and leaves sessions_of at its default",
+            Forgets("sessions_of"),
+            [
+                "create.over-expired",
+                "delete.removes",
+                "namespace.apart",
+                "open.again",
+                "principal.delete-all",
+                "principal.delete-all-races",
+                "principal.exact",
+                "principal.follows",
+                "principal.heals",
+                "principal.lists",
+                "principal.own-clock",
+                "purge.only-expired",
+                "save.deleted",
+                "save.expires-now",
+                "save.unknown",
+                "touch.conflict",
+                "touch.keeps-record",
+                "session.list"
+            ]
+        ),
+        mutant!(
+            "wrapper without delete_all",
+            "a wrapper states its store's capabilities and leaves delete_all at its default",
+            Forgets("delete_all"),
+            [
+                "namespace.apart",
+                "principal.delete-all",
+                "principal.delete-all-races",
+                "principal.exact",
+                "principal.heals",
+                "principal.own-clock"
+            ]
+        ),
+        mutant!(
+            "wrapper without scan",
+            "a wrapper states its store's capabilities and leaves scan at its default",
+            Forgets("scan"),
+            ["namespace.apart", "scan.complete", "scan.moving"]
+        ),
         mutant!(
             "nobody instead of unsupported",
             "sessions_of without the capability finds nobody",
@@ -109,6 +153,39 @@ impl Twist for Forgetting {
             Some(world) if Arc::strong_count(&world) > 2 => world,
             _ => worlds.make(name),
         }
+    }
+}
+
+/// The operation that a wrapper does not pass on.
+struct Forgets(&'static str);
+
+impl Forgets {
+    fn passes(&self, operation: &'static str) -> Result<()> {
+        if self.0 == operation { Err(Error::unsupported(operation)) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Twist for Forgets {
+    async fn sessions_of(
+        &self,
+        at: &Instance,
+        now: Timestamp,
+        who: &Principal,
+        limit: NonZeroU32,
+    ) -> Result<Vec<(StoreKey, Record)>> {
+        self.passes("sessions_of")?;
+        Honest.sessions_of(at, now, who, limit).await
+    }
+
+    async fn delete_all(&self, at: &Instance, now: Timestamp, who: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+        self.passes("delete_all")?;
+        Honest.delete_all(at, now, who, keep).await
+    }
+
+    async fn scan(&self, at: &Instance, now: Timestamp, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
+        self.passes("scan")?;
+        Honest.scan(at, now, after, limit).await
     }
 }
 

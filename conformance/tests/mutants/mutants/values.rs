@@ -42,7 +42,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "principal sticks",
             "a save without a principal leaves the one before",
             SavedWith(principal_sticks),
-            ["principal.follows", "save.replaces"]
+            ["principal.follows", "save.replaces", "touch.conflict"]
         ),
         mutant!(
             "created_at sticks",
@@ -54,13 +54,13 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "data only grows",
             "a save of shorter data leaves the tail of the longer one",
             SavedWith(tail_stays),
-            ["save.replaces"]
+            ["save.replaces", "touch.conflict"]
         ),
         mutant!(
             "save never shortens",
             "a save moves the expiry only out, as a touch does",
             SavedWith(expiry_sticks),
-            ["save.expires-now", "save.replaces"]
+            ["save.expires-now", "save.replaces", "touch.conflict"]
         ),
         mutant!("no limit in save", "save takes data beyond the limit", Lax, ["limits.too-large", "save.burst"]),
         mutant!("long data is cut", "data beyond the limit is cut and stored", Cutting, ["limits.too-large"]),

@@ -230,8 +230,8 @@ impl Store for Client {
         self.outcome(call, key, ask(stored.version, &again)).await
     }
 
-    async fn touch(&self, call: &Call, key: &StoreKey, expires_at: Timestamp) -> Result<Outcome> {
-        self.outcome(call, key, Ask::Touch(expires_at.as_millis())).await
+    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        self.outcome(call, key, Ask::Touch(expected.as_i64(), expires_at.as_millis())).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {

@@ -48,7 +48,7 @@ enum Ask {
     Create(Row),
     Load,
     Save(i64, Row),
-    Touch(i64),
+    Touch(i64, i64),
     Delete(Option<i64>),
     Purge(NonZeroU32),
     SessionsOf(String, NonZeroU32),
@@ -93,7 +93,7 @@ fn answer(world: &World, now: Timestamp, key: &StoreKey, ask: Ask) -> Result<ser
         Ask::Create(row) => number(rows.create(now, key, &from_row(row)?)),
         Ask::Load => serde_json::json!(rows.live(now, key).map(to_row)),
         Ask::Save(from, row) => number(rows.save(now, key, Version::from_i64(from)?, &from_row(row)?)),
-        Ask::Touch(at) => number(rows.touch(now, key, Timestamp::from_millis(at)?)),
+        Ask::Touch(from, at) => number(rows.touch(now, key, Version::from_i64(from)?, Timestamp::from_millis(at)?)),
         Ask::Delete(from) => number(rows.delete(now, key, from.map(Version::from_i64).transpose()?)),
         Ask::Purge(limit) => {
             let purged = rows.purge(now, limit);
