@@ -7,6 +7,7 @@ mod context;
 mod harness;
 mod report;
 mod runner;
+mod tombstone;
 
 #[cfg(feature = "bench")]
 pub mod bench;

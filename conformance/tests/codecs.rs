@@ -1,4 +1,4 @@
-//! What a session promises holds in every codec, and between two processes that write different ones.
+//! Session clauses in every codec, and with two processes that are set to different codecs.
 
 use std::process::ExitCode;
 use std::sync::Arc;

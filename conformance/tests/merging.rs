@@ -36,7 +36,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The codec of either request's process: the two need not be of one.
+/// Codecs that the two processes are set to. The session has that of the process that creates it.
 fn any_codecs() -> impl Strategy<Value = [Codec; 2]> {
     let any = proptest::sample::select(&[Codec::Json, Codec::MessagePack][..]);
     [any.clone(), any]
@@ -186,7 +186,7 @@ proptest! {
     }
 }
 
-/// Two requests have read `before`, in processes of two codecs. One writes `then`; what is told to the other, that wrote too?
+/// Result of a request that has read and written `before`, while one of a process that is set to another codec writes `then`.
 fn told<T: serde::Serialize + serde::de::DeserializeOwned>(
     codecs: [Codec; 2],
     before: &T,
@@ -201,7 +201,7 @@ fn told<T: serde::Serialize + serde::de::DeserializeOwned>(
     let _read: Option<T> = late.get("it").unwrap();
     late.insert("it", before).unwrap();
     late.insert("also", &1).unwrap();
-    // There is something else in between, so that the same value comes anew and in the other codec.
+    // Another value in between, so that the same value is encoded again.
     early.insert("it", &0).unwrap();
     pollster::block_on(early.save()).map(drop).unwrap();
     early.insert("it", then).unwrap();
@@ -215,7 +215,7 @@ fn told<T: serde::Serialize + serde::de::DeserializeOwned>(
 }
 
 #[test]
-fn the_same_value_in_two_codecs_is_no_clash_and_another_one_is() {
+fn the_same_value_from_a_process_set_to_another_codec_is_no_clash_and_another_one_is() {
     for codecs in [[Codec::Json, Codec::MessagePack], [Codec::MessagePack, Codec::Json]] {
         assert_eq!(told(codecs, &1, &1), None);
         assert_eq!(told(codecs, &"x".to_owned(), &"x".to_owned()), None);
@@ -232,7 +232,7 @@ fn the_same_value_in_two_codecs_is_no_clash_and_another_one_is() {
 }
 
 #[test]
-fn what_is_written_as_it_was_clashes_with_nobody_whatever_its_type_looks_like_in_either_codec() {
+fn a_value_that_is_written_again_is_no_clash_though_its_type_differs_between_codecs() {
     // A text in JSON and four bytes in MessagePack.
     let address: std::net::IpAddr = "192.0.2.1".parse().unwrap();
     for codecs in [[Codec::Json, Codec::MessagePack], [Codec::MessagePack, Codec::Json]] {

@@ -133,8 +133,8 @@ impl Store for Bad {
         let tombstone = record.data.first() == Some(&0);
         let lost = match self.wrong {
             Wrong::LosesSave => !tombstone && record.version.as_i64() % 4 == 0,
-            Wrong::KeepsEnded => tombstone && record.data.len() == 1,
-            Wrong::KeepsMoved => tombstone && record.data.len() > 1,
+            Wrong::KeepsEnded => tombstone && record.data.get(1) == Some(&0),
+            Wrong::KeepsMoved => tombstone && record.data.get(1) == Some(&1),
             _ => false,
         };
         if lost {

@@ -45,7 +45,7 @@ fn sweep(store: &MemoryStore, pauses: usize) -> Vec<Duration> {
             if asked.len() < pauses { ready(()).left_future() } else { pending().right_future() }
         }
     };
-    let mut sweeping = Box::pin(Manager::new(store.clone()).sweep(EVERY, sleep));
+    let mut sweeping = Box::pin(Manager::new(store.clone()).purge_every(EVERY, sleep));
     // The store gives way between its parts, too.
     while asked.lock().unwrap().len() < pauses {
         let ended: Poll<Infallible> = sweeping.as_mut().poll(&mut Context::from_waker(Waker::noop()));

@@ -48,7 +48,7 @@ pub(crate) async fn run(listen: &str, store_url: &str) -> Result<(), Wrong> {
     let manager = manager(&place).map_err(|error| wrong(&error))?;
     let cookie = cookie(address, &place, keys.as_ref());
     let app = app(Served { manager: manager.clone(), place }, cookie).map_err(|error| wrong(&error))?;
-    tokio::spawn(manager.sweep(SWEEP, tokio::time::sleep));
+    tokio::spawn(manager.purge_every(SWEEP, tokio::time::sleep));
     println!("listening on http://{address}");
 
     let (told, stop) = watch::channel(false);

@@ -1,29 +1,33 @@
 #![doc = include_str!("../README.md")]
 
+mod codec;
 mod commit;
-mod content;
-mod delegate;
 mod error;
 mod id;
 mod manager;
+#[cfg(feature = "mutants")]
+#[doc(hidden)]
+pub mod mutant;
+#[cfg(not(feature = "mutants"))]
+mod mutant;
 mod namespace;
-mod null;
+mod random;
 mod record;
 mod session;
 mod store;
 mod sync;
 mod time;
+mod trail;
 
-pub use commit::{ClientValue, Commit, Ticket};
-pub use content::{Codec, Limits};
+pub use codec::{Codec, Limits};
+pub use commit::{ClientValue, Commit, CookieUpdate};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Handle, SessionId, StoreKey};
 pub use manager::{ConflictPolicy, Manager, ManagerBuilder, SessionInfo};
 pub use namespace::Namespace;
-pub use null::NullStore;
 pub use record::{Live, Principal, Record, Version};
 pub use session::{Opened, Session};
-pub use store::{Call, Capabilities, Cursor, Outcome, Page, Purged, Store};
+pub use store::{Call, Capabilities, Cursor, NullStore, Outcome, Page, Purged, Store};
 #[cfg(all(feature = "observe", not(shuttle)))]
 #[doc(hidden)]
 pub use sync::observed as observe;

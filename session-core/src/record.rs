@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Error, ErrorKind, Outcome, Result, Timestamp};
+use crate::{Error, ErrorKind, Outcome, Result, Timestamp, random};
 
-/// The mark of one write: 63 random bits, drawn anew each time.
+/// The mark of one write: 63 random bits from the operating system's generator.
 ///
 /// Not a counter: a writer whose reply was lost can tell its own write from another's,
 /// and a key that was deleted and made again never matches an old version.
@@ -15,8 +15,16 @@ use crate::{Error, ErrorKind, Outcome, Result, Timestamp};
 pub struct Version(i64);
 
 impl Version {
-    /// A version that nobody else has.
+    /// A version that no other write has, in this process or in a fork of it.
+    ///
+    /// # Panics
+    /// If the operating system has no randomness to give.
     pub fn random() -> Self {
+        Self((random::bits() >> 1).cast_signed())
+    }
+
+    /// A version that no other write of this process has. Ten times faster than [`random`](Self::random), but a forked process draws the same.
+    pub(crate) fn of_this_process() -> Self {
         Self((rand::random::<u64>() >> 1).cast_signed())
     }
 

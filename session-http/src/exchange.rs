@@ -139,8 +139,9 @@ impl Exchange {
     /// Changes how this response sends the cookie of the session `name`, if it sends it.
     ///
     /// All may change but the cookie's name. A cookie on another path or domain is a second one beside the usual.
-    /// What [`max_age`](CookieOptions::max_age) or [`persistent`](CookieOptions::persistent) asks for, the session takes over:
-    /// it stays persistent and lies unused for no longer, so that later responses agree with this one.
+    /// The session takes over what [`max_age`](CookieOptions::max_age) or [`persistent`](CookieOptions::persistent) asks for:
+    /// it stays persistent and lies unused for no longer. The cookie itself lives for `max_age` from this response on,
+    /// because later responses that only read send none.
     /// Whether ids are [`signed`](CookieOptions::signed) is decided for all responses; it does not change here.
     ///
     /// # Errors

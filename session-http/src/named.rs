@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use session_core::{Commit, Error, ErrorKind, Manager, Opened, Record, Result, Session, SessionId, StoreKey, Ticket};
+use session_core::{
+    Commit, CookieUpdate, Error, ErrorKind, Manager, Opened, Record, Result, Session, SessionId, StoreKey,
+};
 
 use crate::jar::Jar;
 use crate::parse::Candidates;
@@ -27,15 +29,8 @@ pub(crate) struct Named {
 /// A session that a request has opened.
 pub(crate) struct Open {
     pub(crate) session: Session,
-    /// What more there is to know of its cookie. Boxed, for usually there is nothing.
-    came: Option<Box<Came>>,
-}
-
-enum Came {
-    /// By this id, in a value that is to be sent anew under the first key.
-    Stale(String),
-    /// In the cookie itself, or it will go out in one.
-    Within(Within),
+    /// The cookie that holds the session itself. Boxed because it is rare and would enlarge every request.
+    within: Option<Box<Within>>,
 }
 
 struct Within {
@@ -76,7 +71,7 @@ impl Named {
             ));
         }
         // A cookie that lives for a given time at most carries a session that lies unused for no longer.
-        let manager = options.max_age.map_or_else(|| manager.clone(), |longest| manager.idle_at_most(longest));
+        let manager = ending(&options).map_or_else(|| manager.clone(), |longest| manager.idle_at_most(longest));
         Ok(Self { manager, cookie, options, value, room })
     }
 
@@ -108,7 +103,7 @@ impl Named {
     /// Opens by one value; what is no usable one gives a new session.
     async fn open_by(&self, value: Option<&str>) -> Result<Open> {
         match &self.value {
-            Value::Id => Ok(Open { session: self.manager.open(value).await?, came: None }),
+            Value::Id => Ok(Open { session: self.manager.open(value).await?, within: None }),
             // Boxed, so that these make no future larger where they are not used.
             Value::Signed { .. } => Box::pin(self.open_signed(value)).await,
             Value::Sealed(_) => Box::pin(self.open_sealed(value)).await,
@@ -117,11 +112,13 @@ impl Named {
 
     async fn open_signed(&self, value: Option<&str>) -> Result<Open> {
         let Some(Read { id, current, .. }) = value.and_then(|value| self.value.read(value)) else {
-            return Ok(Open { session: self.manager.open(value.map(|_| "")).await?, came: None });
+            return Ok(Open { session: self.manager.open(value.map(|_| "")).await?, within: None });
         };
         let session = self.manager.open(Some(&id)).await?;
-        let came = (!current).then(|| Box::new(Came::Stale(id.into_owned())));
-        Ok(Open { session, came })
+        if !current {
+            session.renew_cookie();
+        }
+        Ok(Open { session, within: None })
     }
 
     async fn open_sealed(&self, value: Option<&str>) -> Result<Open> {
@@ -133,7 +130,7 @@ impl Named {
         let manager = self.manager.for_request(Arc::clone(&jar));
         let id = before.as_ref().map(|(id, _)| &**id);
         let session = manager.open(id.or(value.map(|_| ""))).await?;
-        Ok(Open { session, came: Some(Box::new(Came::Within(Within { jar, before, current }))) })
+        Ok(Open { session, within: Some(Box::new(Within { jar, before, current })) })
     }
 
     fn key(&self, id: &str) -> Option<StoreKey> {
@@ -193,12 +190,9 @@ impl Named {
         if matches!(commit, Commit::Clear) {
             return line::clear(&self.cookie, &options()).map(Some);
         }
-        match open.came.as_deref() {
-            Some(Came::Within(within)) => self.announce_sealed(options, &open.session, within, commit),
-            Some(Came::Stale(id)) if matches!(commit, Commit::Unchanged | Commit::Extended(_)) => {
-                self.announce_anew(options, &open.session, id)
-            }
-            _ => self.announce_id(options, commit),
+        match open.within.as_deref() {
+            Some(within) => self.announce_sealed(options, &open.session, within, commit),
+            None => self.announce_id(options, commit),
         }
     }
 
@@ -207,30 +201,16 @@ impl Named {
             Commit::Issue(ticket) => (ticket, options()),
             Commit::Extended(ticket) => {
                 let options = options();
-                // A cookie that ends with the browser has no time in it that could move.
-                if !ticket.persistent && options.max_age.is_none() {
+                // Any other cookie ends with the browser or with the absolute time-out, and neither has moved.
+                if ending(&options).is_none() {
                     return Ok(None);
                 }
                 (ticket, options)
             }
             Commit::Unchanged | Commit::Clear => return Ok(None),
         };
-        let Ticket { value, persistent, max_age, .. } = &ticket;
+        let CookieUpdate { value, persistent, max_age, .. } = &ticket;
         self.issue(&options, &self.value.write(value.as_str(), None), *persistent, *max_age).map(Some)
-    }
-
-    /// The same id, written as it would be today.
-    fn announce_anew(
-        &self,
-        options: impl FnOnce() -> CookieOptions,
-        session: &Session,
-        id: &str,
-    ) -> Result<Option<SetCookie>> {
-        if session.is_new() {
-            return Ok(None);
-        }
-        let left = session.expires_at().since(self.manager.now());
-        self.issue(&options(), &self.value.write(id, None), session.is_persistent(), left).map(Some)
     }
 
     /// The session itself, if it is another than the client holds.
@@ -263,6 +243,11 @@ impl Named {
         let persistent = persistent || options.max_age.is_some();
         line::issue(&self.cookie, options, value, persistent.then_some(left))
     }
+}
+
+/// Lifetime of a cookie that may end before the session's absolute time-out does.
+fn ending(options: &CookieOptions) -> Option<Duration> {
+    options.max_age.filter(|age| *age < CookieOptions::LONGEST)
 }
 
 fn rank(opened: Opened) -> u8 {

@@ -148,8 +148,8 @@ impl CookieOptions {
         self
     }
 
-    /// Keeps the cookie when the browser closes, for as long as the session lives: `Max-Age` is the session's own remaining
-    /// time, rounded up to a second, and the cookie is sent anew whenever that moves. At most [`LONGEST`](Self::LONGEST).
+    /// Keeps the cookie when the browser closes. `Max-Age` is the time to the session's absolute time-out, rounded up to a second
+    /// and at most [`LONGEST`](Self::LONGEST). Reading the session sends no cookie: the store decides when it expires from disuse.
     ///
     /// For one session only ("remember me") leave this alone and use
     /// [`Session::set_persistent`](session_core::Session::set_persistent).
@@ -157,9 +157,10 @@ impl CookieOptions {
         self.max_age(Self::LONGEST)
     }
 
-    /// As [`persistent`](Self::persistent), but the browser keeps the cookie for at most `at_most`: 1 second to 400 days.
+    /// Keeps the cookie when the browser closes, for at most `at_most`: 1 second to 400 days.
     ///
-    /// The session lies unused for no longer than that either, so that `Max-Age` and the record's expiry say the same.
+    /// The session lies unused for no longer than that either, and the cookie is sent again whenever the session's expiry moves.
+    /// Prefer [`persistent`](Self::persistent), whose cookie is sent once.
     pub fn max_age(mut self, at_most: Duration) -> Self {
         self.max_age = Some(at_most);
         self

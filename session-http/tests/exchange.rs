@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pollster::block_on;
-use session_core::{ErrorKind, Manager, ManualClock, NullStore, Opened, Session, SessionId, Timestamp, hours, minutes};
+use session_core::{ErrorKind, Manager, ManualClock, NullStore, Opened, Session, SessionId, Timestamp, minutes};
 use session_http::{Caching, Committed, CookieOptions, Exchange, SameSite, SessionSet};
 use store_memory::MemoryStore;
 
@@ -70,30 +70,62 @@ fn a_cookie_is_sent_once() {
 }
 
 #[test]
-fn a_persistent_cookie_is_sent_again_when_the_expiry_moves_and_agrees_with_it() {
+fn a_persistent_cookie_lives_to_the_absolute_time_out_and_no_read_sends_it_again() {
     let rig = Rig::new(CookieOptions::new().persistent());
     let first = rig.request("", |session| session.insert("n", &1).unwrap());
-    assert!(first.set_cookie[0].as_str().ends_with("; Max-Age=3600"));
+    assert!(first.set_cookie[0].as_str().ends_with("; Max-Age=86400"));
     let cookie = pair(&first);
-
-    rig.clock.advance(minutes(1));
-    let read = rig.request(&cookie, |_| ());
-    assert!(read.set_cookie.is_empty(), "within a tenth of the idle time nothing moves");
-
-    rig.clock.advance(minutes(10));
-    let touched = rig.request(&cookie, |_| ());
-    assert_eq!(pair(&touched), cookie);
-    assert!(touched.set_cookie[0].as_str().ends_with("; Max-Age=3600"));
-
-    // Near the absolute limit less is left than the idle time, and the cookie must not outlive the session.
-    for _ in 0..27 {
+    for _ in 0..28 {
         rig.clock.advance(minutes(50));
-        assert_eq!(rig.request(&cookie, |session| assert_eq!(session.opened(), Opened::Resumed)).set_cookie.len(), 1);
+        let read = rig.request(&cookie, |session| assert_eq!(session.opened(), Opened::Resumed));
+        assert!(read.set_cookie.is_empty());
+        let written = rig.request(&cookie, |session| session.insert("n", &2).unwrap());
+        assert!(written.set_cookie.is_empty());
     }
-    rig.clock.advance(minutes(50));
-    let last = rig.request(&cookie, |session| session.insert("n", &2).unwrap());
-    let left = hours(24) - minutes(11) - minutes(28 * 50);
-    assert!(last.set_cookie[0].as_str().ends_with(&format!("; Max-Age={}", left.as_secs())), "{:?}", last.set_cookie);
+
+    // A session that lives for another time from now on has its cookie sent again, for what is left of it.
+    let until = minutes(28 * 50 + 10);
+    let other = rig.request(&cookie, |session| session.set_absolute(Some(until)).unwrap());
+    assert!(other.set_cookie[0].as_str().ends_with("; Max-Age=600"), "{other:?}");
+    assert_eq!(pair(&other), cookie);
+}
+
+#[test]
+fn an_explicit_save_is_no_reason_to_send_the_id_after_a_login_elsewhere() {
+    // Each of these sends the id again, so the close asks the store whether it still stands.
+    let short = || CookieOptions::new().max_age(minutes(10));
+    for is_short in [true, false] {
+        let rig = Rig::new(if is_short { short() } else { CookieOptions::new() });
+        let cookie = rig.stored();
+        let (page, signed_in) = block_on(async {
+            let (page, session) = rig.open(&cookie).await;
+            if is_short {
+                session.insert("n", &2).unwrap();
+            } else {
+                session.set_persistent(true).unwrap();
+            }
+            let _explicit = session.save().await.unwrap();
+            let signed_in = rig.request(&cookie, |session| session.login("ann").unwrap());
+            (page.commit().await, signed_in)
+        });
+        assert_eq!(signed_in.set_cookie.len(), 1);
+        assert!(page.set_cookie.is_empty(), "{:?} would go over the login's", page.set_cookie);
+    }
+}
+
+#[test]
+fn a_cookie_that_an_explicit_save_made_persistent_is_sent_with_the_response() {
+    let rig = Rig::new(CookieOptions::new());
+    let cookie = rig.stored();
+    let page = block_on(async {
+        let (page, session) = rig.open(&cookie).await;
+        session.set_persistent(true).unwrap();
+        let _explicit = session.save().await.unwrap();
+        // Another request saves meanwhile: the session is still the same.
+        rig.request(&cookie, |session| session.insert("n", &3).unwrap());
+        page.commit().await
+    });
+    assert!(page.set_cookie[0].as_str().ends_with("; Max-Age=86400"), "{page:?}");
 }
 
 #[test]
@@ -103,7 +135,7 @@ fn a_session_asks_to_be_remembered() {
         session.login("ann").unwrap();
         session.set_persistent(true).unwrap();
     });
-    assert!(committed.set_cookie[0].as_str().ends_with("; Max-Age=3600"));
+    assert!(committed.set_cookie[0].as_str().ends_with("; Max-Age=86400"));
 }
 
 #[test]
@@ -261,7 +293,7 @@ fn one_response_may_change_every_attribute() {
         &rig,
         &pair(&committed),
         |cookie| cookie.path("/app").domain("example.com").partitioned(true),
-        Session::destroy,
+        Session::logout,
     );
     let line = cleared.set_cookie[0].as_str();
     assert!(
@@ -272,20 +304,20 @@ fn one_response_may_change_every_attribute() {
 }
 
 #[test]
-fn a_lifetime_of_one_response_is_the_records_too_and_stays_so() {
+fn a_lifetime_of_one_response_bounds_the_session_from_then_on() {
     let rig = Rig::new(CookieOptions::new());
     let cookie = rig.stored();
     let committed = with_options(&rig, &cookie, |cookie| cookie.max_age(minutes(10)), |_| ());
     assert!(committed.set_cookie[0].as_str().ends_with("; Max-Age=600"), "{:?}", committed.set_cookie);
     let until = |session: &Session| session.expires_at().since(rig.set.manager("id").unwrap().now());
-    // Later responses have the usual options, and cookie and record still move together.
+    // Later responses have the usual options, and send no cookie for a read.
     rig.clock.advance(minutes(5));
     let mut left = Duration::ZERO;
     let read = rig.request(&cookie, |session| left = until(session));
     assert_eq!(left, minutes(5));
-    assert!(read.set_cookie[0].as_str().ends_with("; Max-Age=600"));
+    assert!(read.set_cookie.is_empty());
     rig.clock.advance(minutes(10));
-    rig.request(&cookie, |session| assert!(session.is_new(), "both end at the same time"));
+    rig.request(&cookie, |session| assert!(session.is_new()));
 }
 
 #[test]

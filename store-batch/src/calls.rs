@@ -161,6 +161,11 @@ pub trait Write: Item<Output = Outcome> {
 
     /// Its outcome where a live record of `stored` lay.
     fn told(&self, stored: Version) -> Outcome;
+
+    /// Its outcome where a record lay whose version cannot be read, if the version does not matter. By default it does.
+    fn told_unread(&self) -> Option<Outcome> {
+        None
+    }
 }
 
 impl Write for Save {
@@ -202,6 +207,10 @@ impl Write for Delete {
 
     fn told(&self, stored: Version) -> Outcome {
         self.refused(Some(stored)).unwrap_or(Outcome::Done)
+    }
+
+    fn told_unread(&self) -> Option<Outcome> {
+        self.expected.is_none().then_some(Outcome::Done)
     }
 }
 
@@ -261,6 +270,31 @@ pub fn page(records: Vec<(StoreKey, Record)>, limit: NonZeroU32) -> Page {
     Page::new(records, next)
 }
 
+/// At most `limit` of the `found` records, without those that cannot be read. Those are reported by an event.
+///
+/// `None` if they took the place of others: then `asked`, the number of records that the store was asked for, is larger,
+/// and the store has to be asked again.
+pub fn readable<T>(found: Vec<Result<T>>, limit: u32, asked: &mut u32) -> Option<Vec<T>> {
+    let count = u32::try_from(found.len()).unwrap_or(u32::MAX);
+    let (mut records, mut unread) = (Vec::with_capacity(found.len()), None);
+    for record in found {
+        match record {
+            Ok(record) => records.push(record),
+            Err(error) => unread = Some(error),
+        }
+    }
+    let Some(error) = unread else { return Some(records) };
+    let left_out = count - u32::try_from(records.len()).unwrap_or(u32::MAX);
+    let enough = limit.saturating_add(left_out);
+    if count >= *asked && enough > *asked {
+        *asked = enough;
+        return None;
+    }
+    tracing::warn!(%error, left_out, "sessions cannot be read, and are left out of a list");
+    records.truncate(limit as usize);
+    Some(records)
+}
+
 /// What a batch of writes found, and locked, before it changed it.
 pub type Found = HashMap<StoreKey, Result<(Version, Timestamp), Error>>;
 
@@ -268,7 +302,7 @@ pub type Found = HashMap<StoreKey, Result<(Version, Timestamp), Error>>;
 pub fn outcomes<W: Write>(items: &[W], found: &Found) -> Vec<Result<Outcome>> {
     let outcome = |item: &W| match found.get(item.place()) {
         Some(Ok((version, expires_at))) if *expires_at > item.now() => Ok(item.told(*version)),
-        Some(Err(error)) => Err(error.clone()),
+        Some(Err(error)) => item.told_unread().ok_or_else(|| error.clone()),
         _ => Ok(Outcome::Missing),
     };
     items.iter().map(outcome).collect()
@@ -298,6 +332,36 @@ mod tests {
     use session_core::{Bytes, ErrorKind, SessionId};
 
     use super::*;
+
+    #[test]
+    fn what_cannot_be_read_takes_nobody_elses_place() {
+        let rows = |asked: u32| {
+            let row = |n| if n % 2 == 0 { Err(ErrorKind::Corrupt.into()) } else { Ok(n) };
+            (0..7).take(asked as usize).map(row).collect()
+        };
+        let list = |limit| {
+            let mut asked = limit;
+            loop {
+                if let Some(records) = readable(rows(asked), limit, &mut asked) {
+                    return records;
+                }
+            }
+        };
+        assert_eq!(list(1), [1]);
+        assert_eq!(list(2), [1, 3]);
+        assert_eq!(list(3), [1, 3, 5]);
+        assert_eq!(list(9), [1, 3, 5]);
+    }
+
+    #[test]
+    fn a_delete_of_any_version_needs_none_that_can_be_read() {
+        let key = StoreKey::derive("id", &SessionId::random());
+        let delete = |expected| Delete { now: Timestamp::MIN, key, expected };
+        let items = [delete(None), delete(Some(Version::random()))];
+        let found = Found::from([(key, Err(ErrorKind::Corrupt.into()))]);
+        let told = outcomes(&items, &found).into_iter().map(|outcome| outcome.map_err(|error| error.kind()));
+        assert!(told.eq([Ok(Outcome::Done), Err(ErrorKind::Corrupt)]));
+    }
 
     #[test]
     fn a_batch_of_saves_is_told_from_what_lies_there_afterwards() {

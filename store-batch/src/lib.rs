@@ -7,9 +7,11 @@ use session_core::{Result, StoreKey};
 pub mod calls;
 mod carried;
 mod queue;
+mod runtimes;
 mod tasks;
 mod threads;
 
+pub use runtimes::PerRuntime;
 pub use tasks::{Batcher, RoundTrip};
 pub use threads::{Worker, Workers};
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use session_core::{Error, ErrorKind, Result};
-use tokio::sync::Semaphore;
 use tokio::sync::oneshot::{self, error::TryRecvError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time;
 
 use crate::carried::{Carried, Carrier};
@@ -27,6 +27,8 @@ type Reply<I> = oneshot::Sender<Result<<I as Item>::Output>>;
 pub(crate) struct Waiting<I: Item> {
     item: I,
     reply: Reply<I>,
+    /// Its place in the queue.
+    _room: OwnedSemaphorePermit,
 }
 
 /// What one round trip carries; item and reply of a call have the same position.
@@ -53,20 +55,18 @@ pub(crate) struct State<I: Item> {
     pub(crate) closed: bool,
 }
 
-/// The queue of one batcher.
+/// The queue of one batcher on one runtime, or of all workers.
 pub(crate) struct Queue<I: Item> {
     state: Mutex<State<I>>,
-    /// One permit for each item that may still be queued.
-    room: Semaphore,
     pub(crate) work: Condvar,
     pub(crate) limits: Limits,
 }
 
 impl<I: Item> State<I> {
-    fn push(&mut self, item: I) -> oneshot::Receiver<Result<I::Output>> {
+    fn push(&mut self, item: I, room: OwnedSemaphorePermit) -> oneshot::Receiver<Result<I::Output>> {
         let (reply, answer) = oneshot::channel();
         self.bytes = self.bytes.saturating_add(item.len());
-        self.waiting.push_back(Waiting { item, reply });
+        self.waiting.push_back(Waiting { item, reply, _room: room });
         answer
     }
 
@@ -94,8 +94,7 @@ impl<I: Item> Queue<I> {
             carried: None,
             closed: false,
         };
-        let room = Semaphore::new(limits.queue.min(Semaphore::MAX_PERMITS));
-        Self { state: Mutex::new(state), room, work: Condvar::new(), limits }
+        Self { state: Mutex::new(state), work: Condvar::new(), limits }
     }
 
     /// Only pushes and pops happen under this lock, so a poisoned one guards nothing half done.
@@ -104,19 +103,17 @@ impl<I: Item> Queue<I> {
     }
 
     /// Queues `item`, calls `started` to see to it that somebody works, if need be this call itself,
-    /// and waits for the answer: all within the time-out.
-    pub(crate) async fn call<S>(&self, item: I, started: S) -> Result<I::Output>
+    /// and waits for the answer: all within the time-out. `room` bounds the queue, of which each runtime has its own part:
+    /// a permit may be given to a task that is not polled any more, and that task must not hold up another runtime.
+    pub(crate) async fn call<S>(&self, room: Arc<Semaphore>, item: I, started: S) -> Result<I::Output>
     where
         S: FnOnce(MutexGuard<'_, State<I>>) -> Option<Carrier>,
     {
         self.within_time(async {
-            match self.room.acquire().await {
-                Ok(permit) => permit.forget(), // given back by `take`
-                Err(_) => return Err(STOPPED),
-            }
+            let room = room.acquire_owned().await.map_err(|_| STOPPED)?;
             let (carrier, mut answer) = {
                 let mut state = self.lock();
-                let answer = state.push(item);
+                let answer = state.push(item, room);
                 (started(state), answer)
             };
             let Some(carrier) = carrier else { return answer.await.unwrap_or(Err(STOPPED)) };
@@ -137,13 +134,12 @@ impl<I: Item> Queue<I> {
     }
 
     /// Queues `item` if a thread looks for work and nothing else waits, or gives it back.
-    pub(crate) fn offer(&self, item: I) -> Result<impl Future<Output = Result<I::Output>>, I> {
+    pub(crate) fn offer(&self, room: Arc<Semaphore>, item: I) -> Result<impl Future<Output = Result<I::Output>>, I> {
         let mut state = self.lock();
-        match self.room.try_acquire() {
-            Ok(permit) if state.looking && state.waiting.is_empty() => permit.forget(),
+        let answer = match room.try_acquire_owned() {
+            Ok(room) if state.looking && state.waiting.is_empty() => state.push(item, room),
             _ => return Err(item),
-        }
-        let answer = state.push(item);
+        };
         Ok(self.within_time(async { answer.await.unwrap_or(Err(STOPPED)) }))
     }
 
@@ -164,12 +160,10 @@ impl<I: Item> Queue<I> {
         let mut keys = HashSet::new();
         let mut passed_over = Vec::new();
         let mut bytes = 0usize;
-        let mut left = 0;
         // The second condition keeps a long queue for one hot key from being walked through for each of its items.
         while batch.items.len() < self.limits.items && passed_over.len() < 4 * self.limits.items {
             let Some(next) = state.pop() else { break };
             if next.reply.is_closed() {
-                left += 1;
                 continue;
             }
             if batch.items.first().is_some_and(|first: &I| !first.goes_with(&next.item)) {
@@ -186,20 +180,23 @@ impl<I: Item> Queue<I> {
                 continue;
             }
             bytes = longer;
-            left += 1;
             batch.items.push(next.item);
             batch.replies.push(next.reply);
         }
         for item in passed_over.into_iter().rev() {
             state.put_back(item);
         }
-        self.room.add_permits(left);
         if batch.items.is_empty() {
             return None;
         }
         state.in_company = batch.items.len() > 1;
         Some(batch)
     }
+}
+
+/// Permits for the items that may be queued.
+pub(crate) fn room(limits: &Limits) -> Semaphore {
+    Semaphore::new(limits.queue.min(Semaphore::MAX_PERMITS))
 }
 
 impl<I: Item> Batch<I> {

@@ -8,11 +8,12 @@ use std::sync::{Arc, MutexGuard};
 use std::task::Poll;
 
 use session_core::Result;
+use tokio::sync::Semaphore;
 use tokio::task::{self, JoinSet};
 
 use crate::carried::{Carried, Carrier};
-use crate::queue::{Batch, PANICKED, Queue, State};
-use crate::{Answers, Item, Limits};
+use crate::queue::{self, Batch, PANICKED, Queue, State};
+use crate::{Answers, Item, Limits, PerRuntime};
 
 /// How a batch travels: one statement, one pipeline, one request.
 pub trait RoundTrip: Send + Sync + 'static {
@@ -32,17 +33,31 @@ pub trait RoundTrip: Send + Sync + 'static {
 }
 
 /// Concurrent calls in, batches out. See the [crate's documentation](crate).
+///
+/// Each tokio runtime that calls has a queue of its own, and its batches run there: the limits hold for each runtime by itself.
+/// So calls never wait for a runtime that is idle. Connections should be kept by runtime too, see [`PerRuntime`].
 pub struct Batcher<R: RoundTrip>(Arc<Inner<R>>);
 
 struct Inner<R: RoundTrip> {
     round_trip: R,
-    queue: Queue<R::Item>,
+    limits: Limits,
+    queues: PerRuntime<Own<R::Item>>,
+}
+
+/// One runtime's part.
+struct Own<I: Item> {
+    queue: Queue<I>,
+    room: Arc<Semaphore>,
 }
 
 impl<R: RoundTrip> Batcher<R> {
     /// Batches calls into `round_trip`s.
     pub fn new(round_trip: R, limits: Limits) -> Self {
-        Self(Arc::new(Inner { round_trip, queue: Queue::new(limits) }))
+        let for_each = limits.clone();
+        let queues = PerRuntime::new(move || {
+            Ok(Own { queue: Queue::new(for_each.clone()), room: Arc::new(queue::room(&for_each)) })
+        });
+        Self(Arc::new(Inner { round_trip, limits, queues }))
     }
 
     /// Sends `item` with the next batch and waits for its answer.
@@ -56,7 +71,8 @@ impl<R: RoundTrip> Batcher<R> {
     /// # Panics
     /// Outside a tokio runtime with time enabled.
     pub async fn call(&self, item: R::Item) -> Result<<R::Item as Item>::Output> {
-        self.0.queue.call(item, |state| Inner::work(&self.0, state)).await
+        let own = self.0.queues.get()?;
+        own.queue.call(Arc::clone(&own.room), item, |state| Inner::work(&self.0, &own, state)).await
     }
 
     /// What the batches are run by.
@@ -73,20 +89,20 @@ impl<R: RoundTrip> Clone for Batcher<R> {
 
 impl<R: RoundTrip> fmt::Debug for Batcher<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batcher").field("limits", &self.0.queue.limits).finish_non_exhaustive()
+        f.debug_struct("Batcher").field("limits", &self.0.limits).finish_non_exhaustive()
     }
 }
 
 impl<R: RoundTrip> Inner<R> {
     /// Sees to it that somebody works, now that an item waits. The caller itself does if the answer says so.
-    fn work(this: &Arc<Self>, mut state: MutexGuard<'_, State<R::Item>>) -> Option<Carrier> {
+    fn work(this: &Arc<Self>, own: &Arc<Own<R::Item>>, mut state: MutexGuard<'_, State<R::Item>>) -> Option<Carrier> {
         // Two are company.
         let earlier = state.carried.take();
-        let may_run = state.running < this.queue.in_flight(&state);
+        let may_run = state.running < own.queue.in_flight(&state);
         let alone = state.running == 0 && !state.in_company;
         state.running += usize::from(may_run);
-        let run = || Runner { inner: Arc::clone(this), counted: true }.run();
-        if alone && this.queue.limits.carried {
+        let run = || Runner { inner: Arc::clone(this), own: Arc::clone(own), counted: true }.run();
+        if alone && this.limits.carried {
             let carried = Carried::new(run());
             state.carried = Some(Arc::clone(&carried));
             return Some(Carrier(carried));
@@ -112,6 +128,7 @@ impl<R: RoundTrip> Inner<R> {
 /// One of the round trips in flight: runs batches until none waits.
 struct Runner<R: RoundTrip> {
     inner: Arc<Inner<R>>,
+    own: Arc<Own<R::Item>>,
     /// Whether it is among `State::running`.
     counted: bool,
 }
@@ -144,10 +161,10 @@ impl<R: RoundTrip> Runner<R> {
     /// Where calls come in company, whoever can run does so first: those whose callers have just been answered come along.
     /// Without that most batches at 32 tasks would be of one. Where they come one by one, nothing is waited for.
     async fn next(&mut self) -> Option<Batch<R::Item>> {
-        if self.inner.queue.lock().in_company {
+        if self.own.queue.lock().in_company {
             task::yield_now().await;
         }
-        let queue = &self.inner.queue;
+        let queue = &self.own.queue;
         let mut state = queue.lock();
         // One more than there should be by now leaves what waits to the others.
         let one_too_many = state.running > queue.in_flight(&state);
@@ -165,7 +182,7 @@ impl<R: RoundTrip> Drop for Runner<R> {
     /// When the runtime shuts down under it. A batcher that outlives one runtime works in the next.
     fn drop(&mut self) {
         if self.counted {
-            self.inner.queue.lock().running -= 1;
+            self.own.queue.lock().running -= 1;
         }
     }
 }

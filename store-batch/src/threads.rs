@@ -7,9 +7,10 @@ use std::thread;
 use std::time::Instant;
 
 use session_core::{Error, ErrorKind, Result};
+use tokio::sync::Semaphore;
 
-use crate::queue::{Batch, PANICKED, Queue, State};
-use crate::{Answers, Item, Limits};
+use crate::queue::{self, Batch, PANICKED, Queue, State};
+use crate::{Answers, Item, Limits, PerRuntime};
 
 /// What a thread of [`Workers`] owns, a connection for instance, and how it runs a batch.
 pub trait Worker: Send + 'static {
@@ -22,8 +23,12 @@ pub trait Worker: Send + 'static {
 
 /// Concurrent calls in, batches out, on threads of their own. See the [crate's documentation](crate).
 ///
+/// Tokio runtimes share the threads, and each has its own part of the queue.
 /// When it is dropped the threads run what waits already, and end.
-pub struct Workers<I: Item>(Arc<Queue<I>>);
+pub struct Workers<I: Item> {
+    queue: Arc<Queue<I>>,
+    room: PerRuntime<Semaphore>,
+}
 
 impl<I: Item> Workers<I> {
     /// Starts a thread named `name` for each of `workers`.
@@ -34,9 +39,10 @@ impl<I: Item> Workers<I> {
     where
         W: Worker<Item = I>,
     {
-        let this = Self(Arc::new(Queue::new(limits)));
+        let queue = Arc::new(Queue::new(limits.clone()));
+        let this = Self { queue, room: PerRuntime::new(move || Ok(queue::room(&limits))) };
         for worker in workers {
-            let queue = Arc::clone(&this.0);
+            let queue = Arc::clone(&this.queue);
             thread::Builder::new()
                 .name(name.to_owned())
                 .spawn(move || work(&queue, worker))
@@ -56,9 +62,9 @@ impl<I: Item> Workers<I> {
     /// # Panics
     /// Outside a tokio runtime with time enabled.
     pub async fn call(&self, item: I) -> Result<I::Output> {
-        let queue = &self.0;
+        let (queue, room) = (&self.queue, self.room.get()?);
         queue
-            .call(item, |mut state| {
+            .call(room, item, |mut state| {
                 if state.idle > 0 && !state.looking {
                     state.idle -= 1;
                     drop(state);
@@ -71,7 +77,7 @@ impl<I: Item> Workers<I> {
 
     /// Whether a batch is being run or waits to be.
     pub fn is_busy(&self) -> bool {
-        let state = self.0.lock();
+        let state = self.queue.lock();
         state.running > 0 || !state.waiting.is_empty()
     }
 
@@ -82,20 +88,23 @@ impl<I: Item> Workers<I> {
     /// # Errors
     /// `item`, which was not sent. The future answers what [`call`](Self::call) does.
     pub fn try_call(&self, item: I) -> Result<impl Future<Output = Result<I::Output>>, I> {
-        self.0.offer(item)
+        match self.room.get() {
+            Ok(room) => self.queue.offer(room, item),
+            Err(_) => Err(item),
+        }
     }
 }
 
 impl<I: Item> Drop for Workers<I> {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
-        self.0.work.notify_all();
+        self.queue.lock().closed = true;
+        self.queue.work.notify_all();
     }
 }
 
 impl<I: Item> fmt::Debug for Workers<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Workers").field("limits", &self.0.limits).finish_non_exhaustive()
+        f.debug_struct("Workers").field("limits", &self.queue.limits).finish_non_exhaustive()
     }
 }
 

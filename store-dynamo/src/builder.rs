@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use session_core::Result;
-use store_batch::{Batcher, Limits};
+use store_batch::{Batcher, Limits, PerRuntime};
 use store_options::{Settings, setters, within};
 use tokio::sync::Semaphore;
 
-use crate::client::{Address, Clients};
+use crate::client::{Address, Clients, http_client};
 use crate::error::Moment;
 use crate::reads::MOST_KEYS;
 use crate::server::{Op, Server, Trip};
@@ -102,20 +102,30 @@ impl DynamoStoreBuilder {
         let namespace = schema::namespace(self.settings.check()?.as_str())?;
         within("pool", self.pool, 1..=1000)?;
         let timeout = self.settings.timeout;
-        let clients = match self.place {
-            Place::Address(address) => address.clients(timeout).await?,
-            Place::Client(client) => Clients::of(client.config(), timeout),
+        let (config, own) = match self.place {
+            Place::Address(address) => (address.clone().config(timeout).await?, Some(address)),
+            Place::Client(client) => (client.config().clone(), None),
         };
-        let mut server = Server {
-            clients,
-            table: namespace.to_string(),
-            timeout,
-            room: Semaphore::new(self.pool),
-            moment: Moment::Opening,
+        let (table, pool) = (namespace.to_string(), self.pool);
+        let connect = move || {
+            // Connections work on the runtime that made them, so each runtime has an HTTP client.
+            let config = match &own {
+                Some(address) => &config.to_builder().http_client(http_client(address)?).build(),
+                None => &config,
+            };
+            Ok(Server {
+                clients: Clients::of(config, timeout),
+                table: table.clone(),
+                timeout,
+                room: Semaphore::new(pool),
+                moment: Moment::InUse,
+            })
         };
+        let mut server = connect()?;
+        server.moment = Moment::Opening;
         open::prepare(&server, &namespace, self.create).await?;
         server.moment = Moment::InUse;
-        let server = Arc::new(server);
+        let servers = PerRuntime::with(server, connect);
         let limits = Limits::new().bytes(usize::MAX).queue(self.settings.queue).timeout(timeout);
         // One call of each kind may be in the hands of a caller that does not go on, with one of the requests that may be under way.
         let limits = limits.carried(self.pool > KINDS);
@@ -125,21 +135,21 @@ impl DynamoStoreBuilder {
         let lists = limits.items(1).in_flight(self.pool.div_ceil(8));
         Ok(DynamoStore(Arc::new(Inner {
             // As many as `KINDS`.
-            loads: batcher(&server, &loads),
-            creates: batcher(&server, &writes),
-            saves: batcher(&server, &writes),
-            touches: batcher(&server, &writes),
-            deletes: batcher(&server, &writes),
-            lists: batcher(&server, &lists),
-            removals: batcher(&server, &lists),
-            scans: batcher(&server, &lists),
+            loads: batcher(&servers, &loads),
+            creates: batcher(&servers, &writes),
+            saves: batcher(&servers, &writes),
+            touches: batcher(&servers, &writes),
+            deletes: batcher(&servers, &writes),
+            lists: batcher(&servers, &lists),
+            removals: batcher(&servers, &lists),
+            scans: batcher(&servers, &lists),
             namespace,
         })))
     }
 }
 
-fn batcher<O: Op>(server: &Arc<Server>, limits: &Limits) -> Batcher<Trip<O>> {
-    Batcher::new(Trip { server: Arc::clone(server), of: PhantomData }, limits.clone())
+fn batcher<O: Op>(servers: &PerRuntime<Server>, limits: &Limits) -> Batcher<Trip<O>> {
+    Batcher::new(Trip { servers: servers.clone(), of: PhantomData }, limits.clone())
 }
 
 impl fmt::Debug for DynamoStoreBuilder {
@@ -171,6 +181,9 @@ impl DynamoStore {
 
     /// A store that uses a client which the application has already: its credentials, region, endpoint and HTTP client.
     /// Time-outs and retries are this store's.
+    ///
+    /// The tokio runtimes that use the store share the client's connections. A connection works only while the runtime that made it runs:
+    /// calls from another runtime can time out when that one is idle or gone.
     ///
     /// ```no_run
     /// use store_dynamo::DynamoStore;

@@ -31,7 +31,7 @@ pub(crate) struct Address {
 
 impl Address {
     /// The clients for it. What the address leaves open is looked for in the environment.
-    pub(crate) async fn clients(self, timeout: Duration) -> Result<Clients> {
+    pub(crate) async fn config(self, timeout: Duration) -> Result<Config> {
         let http = http_client(&self)?;
         let Self { endpoint, region, keys } = self;
         let config = match (region, keys) {
@@ -43,8 +43,7 @@ impl Address {
         };
         let mut config = config.http_client(http);
         config.set_endpoint_url(endpoint);
-        let config = config.stalled_stream_protection(StalledStreamProtectionConfig::disabled()).build();
-        Ok(Clients::of(&config, timeout))
+        Ok(config.stalled_stream_protection(StalledStreamProtectionConfig::disabled()).build())
     }
 }
 
@@ -69,7 +68,7 @@ impl Clients {
     }
 }
 
-fn http_client(address: &Address) -> Result<SharedHttpClient> {
+pub(crate) fn http_client(address: &Address) -> Result<SharedHttpClient> {
     let builder = Builder::new().pool_idle_timeout(IDLE);
     let plain = address.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
     // Where credentials come from may be reached by TLS only.

@@ -79,9 +79,15 @@ impl Server {
             query.set_exclusive_start_key(after.clone()).send()
         };
         let answer = self.read(until, request).await?;
-        let keys = answer.items.unwrap_or_default().iter().map(|item| items::key(item, SK)).collect::<Result<_>>()?;
+        // An entry with a key that is none leads to no session.
+        let keys = answer.items.unwrap_or_default().iter().filter_map(|item| items::key(item, SK).ok()).collect();
         Ok((keys, answer.last_evaluated_key))
     }
+}
+
+/// Nothing for what cannot be read: it must not keep a list from showing the others.
+fn readable<T>(record: Result<T>) -> Option<T> {
+    record.inspect_err(|error| tracing::warn!(%error, "a session cannot be read, and is left out of a list")).ok()
 }
 
 fn page(limit: usize) -> i32 {
@@ -100,7 +106,7 @@ impl Alone for SessionsOf {
             let mut found = iter(chunks).map(get).buffered(AT_ONCE);
             while let Some(found) = found.try_next().await? {
                 for (key, record) in found {
-                    let record = record?;
+                    let Some(record) = readable(record) else { continue };
                     // An entry whose session is gone, or somebody else's by now, is of no meaning.
                     if record.is_live(*now) && record.principal.as_ref() == Some(principal) {
                         sessions.push((key, record));
@@ -163,7 +169,8 @@ impl Alone for Scan {
         };
         let answer = server.read(until, request).await?;
         let keyed = |item: Item| Ok((items::key(&item, PK)?, items::record(item)?));
-        let records = answer.items.unwrap_or_default().into_iter().map(keyed).collect::<Result<_>>()?;
+        let items = answer.items.unwrap_or_default().into_iter();
+        let records = items.filter_map(|item| readable(keyed(item))).collect();
         Ok(Page::new(records, answer.last_evaluated_key.as_ref().map(cursor).transpose()?))
     }
 }

@@ -3,7 +3,7 @@
 //! A write first takes the plain request that is right in the usual case. Its refusal tells what is there,
 //! and by that what is to be answered or which transaction is needed instead; nothing is read before a write.
 
-use session_core::{Outcome, Principal, Result, Timestamp};
+use session_core::{ErrorKind, Outcome, Principal, Result, StoreKey, Timestamp};
 use store_batch::calls::{Create, Delete, Save, Touch};
 use tokio::time::Instant;
 
@@ -159,14 +159,27 @@ impl Alone for Delete {
             let write = Write { key, what: What::Delete, condition, entries, tell: true };
             match server.write(until, &write).await? {
                 Written::Done => return Ok(Outcome::Done),
-                Written::Refused(item) => match met(item, *now)? {
-                    Met::Nothing | Met::Expired(_) => return Ok(Outcome::Missing),
-                    Met::Live(stored) if expected.is_some_and(|version| version != stored.version) => {
+                Written::Refused(item) => match met(item, *now) {
+                    Err(error) if error.kind() == ErrorKind::Corrupt && expected.is_none() => {
+                        return remove_unread(key, server, until).await;
+                    }
+                    Err(error) => return Err(error),
+                    Ok(Met::Nothing | Met::Expired(_)) => return Ok(Outcome::Missing),
+                    Ok(Met::Live(stored)) if expected.is_some_and(|version| version != stored.version) => {
                         return Ok(Outcome::Conflict);
                     }
-                    Met::Live(stored) => principal = stored.principal,
+                    Ok(Met::Live(stored)) => principal = stored.principal,
                 },
             }
         }
     }
+}
+
+/// Removes an item that cannot be read. Its entry, if it has one, leads nowhere then and expires.
+async fn remove_unread(key: &StoreKey, server: &Server, until: Instant) -> Result<Outcome> {
+    let write = Write { key, what: What::Delete, condition: Condition::present(), entries: Vec::new(), tell: false };
+    Ok(match server.write(until, &write).await? {
+        Written::Done => Outcome::Done,
+        Written::Refused(_) => Outcome::Missing,
+    })
 }

@@ -2,13 +2,12 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use session_core::Result;
-use store_batch::{Answers, Item, RoundTrip};
+use store_batch::{Answers, Item, PerRuntime, RoundTrip};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -55,7 +54,7 @@ pub(crate) struct Server {
 
 /// The way of one kind of call.
 pub(crate) struct Trip<O> {
-    pub(crate) server: Arc<Server>,
+    pub(crate) servers: PerRuntime<Server>,
     pub(crate) of: PhantomData<fn(O)>,
 }
 
@@ -63,7 +62,8 @@ impl<O: Op> RoundTrip for Trip<O> {
     type Item = O;
 
     async fn run(&self, items: &[O]) -> Answers<O> {
-        O::run(items, &self.server, Instant::now() + self.server.timeout).await
+        let server = self.servers.get()?;
+        O::run(items, &server, Instant::now() + server.timeout).await
     }
 }
 

@@ -25,6 +25,11 @@ impl Condition {
         Self { text: "attribute_not_exists(pk)".to_owned(), values: HashMap::new() }
     }
 
+    /// Something lies under the key.
+    pub(crate) fn present() -> Self {
+        Self { text: "attribute_exists(pk)".to_owned(), values: HashMap::new() }
+    }
+
     /// What lies there has expired, and is in this version.
     pub(crate) fn expired(version: Version, now: Timestamp) -> Self {
         let values = items::item([(":old", items::number(version.as_i64())), (":now", items::instant(now))]);

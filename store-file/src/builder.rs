@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
-use store_batch::{Batcher, Limits, Workers};
+use store_batch::{Batcher, Limits, PerRuntime, Workers};
 use store_options::{Settings, setters, within};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::{task, time};
 
 use crate::folder::Folder;
-use crate::purge::Position;
 use crate::read::Reader;
 use crate::shard::Shard;
-use crate::{FileStore, Inner, open};
+use crate::{FileStore, Inner, Own, open};
 
 /// Writes under one lock, and bytes of theirs.
 const BATCH: usize = 64;
@@ -115,15 +114,14 @@ impl FileStoreBuilder {
         let readers = (0..self.readers).map(|_| Reader(Arc::clone(&folder)));
         let readers = Workers::start("file-reader", readers, limits.clone().items(LOADS))?;
         let limits = limits.items(BATCH).bytes(BATCH_BYTES);
-        let writers = Arc::new(Semaphore::new(WRITERS));
-        let shard = |number| Shard::new(Arc::clone(&folder), number, Arc::clone(&writers));
+        let writers = PerRuntime::new(|| Ok(Semaphore::new(WRITERS)));
+        let shard = |number| Shard::new(Arc::clone(&folder), number, writers.clone());
         let shards = (0..=u8::MAX).map(|number| Batcher::new(shard(number), limits.clone())).collect();
         Ok(FileStore(Arc::new(Inner {
             folder: Arc::clone(&folder),
             readers,
             shards,
-            room: Semaphore::new(queue.min(Semaphore::MAX_PERMITS)),
-            purging: Mutex::new(Position::default()),
+            own: PerRuntime::new(move || Ok(Own::new(queue))),
             namespace,
             timeout,
         })))

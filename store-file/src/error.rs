@@ -6,6 +6,7 @@ use std::path::Path;
 use session_core::{Error, ErrorKind};
 
 pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
+pub(crate) const PANICKED: Error = Error::fixed(ErrorKind::Other, "work on session files panicked");
 pub(crate) const LOCKED: Error =
     Error::fixed(ErrorKind::Unavailable, "another process held the lock for the whole time-out");
 pub(crate) const GONE: Error = Error::fixed(ErrorKind::Unavailable, "the session folder is gone");

@@ -10,7 +10,7 @@ use session_core::{
     Call, Capabilities, Clock as _, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record,
     Result, Store, StoreKey, SystemClock, Timestamp, Version, async_trait,
 };
-use store_batch::{Batcher, Workers};
+use store_batch::{Batcher, PerRuntime, Workers};
 use store_options::fits;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time;
@@ -48,12 +48,23 @@ struct Inner {
     readers: Workers<Load>,
     /// One for each first byte of a key.
     shards: Vec<Batcher<Shard>>,
+    own: PerRuntime<Own>,
+    namespace: Namespace,
+    timeout: Duration,
+}
+
+/// What the calls of one runtime wait for: they must not wait for another runtime, which may be idle.
+struct Own {
     /// One permit for each call that may be under way, loads apart.
     room: Semaphore,
     /// One purge at a time, each from where the one before it stopped.
     purging: Mutex<Position>,
-    namespace: Namespace,
-    timeout: Duration,
+}
+
+impl Own {
+    fn new(queue: usize) -> Self {
+        Self { room: Semaphore::new(queue.min(Semaphore::MAX_PERMITS)), purging: Mutex::default() }
+    }
 }
 
 impl FileStore {
@@ -88,7 +99,8 @@ impl FileStore {
     /// Does `work` when there is room for it, all within the time-out.
     async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let work = async {
-            let _room = self.0.room.acquire().await;
+            let own = self.0.own.get()?;
+            let _room = own.room.acquire().await;
             work.await
         };
         time::timeout(self.0.timeout, work).await.unwrap_or(Err(error::TIMED_OUT))
@@ -125,7 +137,8 @@ impl FileStore {
     }
 
     async fn purge_some(&self, cutoff: Timestamp, limit: u32) -> Result<Purged> {
-        let mut position = self.0.purging.lock().await;
+        let own = self.0.own.get()?;
+        let mut position = own.purging.lock().await;
         let (folder, mut going) = (Arc::clone(&self.0.folder), std::mem::take(&mut *position));
         let (surveyed, going) = blocking(move || {
             let surveyed = going.survey(&folder, cutoff, limit as usize);

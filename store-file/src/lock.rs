@@ -2,10 +2,12 @@
 //!
 //! A lock ends with its process, however that ends: the system sees to it. Lock files are made when they are needed and stay.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -13,7 +15,7 @@ use session_core::Result;
 use tokio::sync::oneshot;
 use tokio::time;
 
-use crate::error::{self, LOCKED};
+use crate::error::{self, LOCKED, PANICKED};
 
 /// A lock, until it is dropped.
 #[derive(Debug)]
@@ -94,18 +96,48 @@ fn is_at(_: &File, _: &Path) -> io::Result<bool> {
 ///
 /// The system's queue is fair and wakes at once, but cannot be left again. So a thread of its own stands in it, one for each lock
 /// at most, however many callers have given up meanwhile; and it belongs to no runtime, which would wait for it at its end.
-#[derive(Debug)]
+///
+/// The thread also does the work: a lock handed to a task would be held for as long as that task's runtime does not run.
 pub(crate) struct Turn {
     path: PathBuf,
     queue: Arc<Mutex<Queue>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Queue {
     /// Whether the thread stands there.
     standing: bool,
-    /// Who wants the lock when it comes.
-    wants: Option<oneshot::Sender<io::Result<Held>>>,
+    /// Work to be done under the lock when it comes.
+    wants: VecDeque<Box<dyn Want>>,
+}
+
+/// Work that waits for the lock.
+trait Want: Send {
+    /// Whether its caller has given up.
+    fn is_given_up(&self) -> bool;
+
+    fn run(self: Box<Self>, held: &io::Result<Held>);
+}
+
+struct Wanted<T, W> {
+    work: W,
+    told: oneshot::Sender<Result<T>>,
+}
+
+impl<T: Send, W: FnOnce(&Held) -> T + Send> Want for Wanted<T, W> {
+    fn is_given_up(&self) -> bool {
+        self.told.is_closed()
+    }
+
+    fn run(self: Box<Self>, held: &io::Result<Held>) {
+        let Self { work, told } = *self;
+        let done = match held {
+            Ok(held) => catch_unwind(AssertUnwindSafe(|| work(held))).map_err(|_| PANICKED),
+            Err(error) => Err(error::in_use(error)),
+        };
+        // A caller that has gone away is no error.
+        let _ = told.send(done);
+    }
 }
 
 impl Turn {
@@ -117,38 +149,51 @@ impl Turn {
         &self.path
     }
 
-    /// The lock, or an error when it does not come by then.
-    pub(crate) async fn wait(&self, until: Instant) -> Result<Held> {
-        let (wants, held) = oneshot::channel();
-        self.stand(wants).map_err(|error| error::in_use(&error))?;
-        match time::timeout_at(until.into(), held).await {
-            Ok(Ok(held)) => held.map_err(|error| error::in_use(&error)),
+    /// Does `work` under the lock, or answers an error when that does not happen by `until`.
+    pub(crate) async fn wait<T: Send + 'static>(
+        &self,
+        until: Instant,
+        work: impl FnOnce(&Held) -> T + Send + 'static,
+    ) -> Result<T> {
+        let (told, done) = oneshot::channel();
+        self.stand(Box::new(Wanted { work, told })).map_err(|error| error::in_use(&error))?;
+        match time::timeout_at(until.into(), done).await {
+            Ok(Ok(done)) => done,
             Ok(Err(_)) | Err(_) => Err(LOCKED),
         }
     }
 
-    fn stand(&self, wants: oneshot::Sender<io::Result<Held>>) -> io::Result<()> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.wants = Some(wants);
+    fn stand(&self, want: Box<dyn Want>) -> io::Result<()> {
+        let mut queue = lock(&self.queue);
+        queue.wants.retain(|want| !want.is_given_up());
+        queue.wants.push_back(want);
         if queue.standing {
             return Ok(());
         }
         let (shared, path) = (Arc::clone(&self.queue), self.path.clone());
         thread::Builder::new().name("file-lock".to_owned()).spawn(move || {
             let held = wait(&path);
-            let wants = {
-                let mut queue = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                queue.standing = false;
-                queue.wants.take()
-            };
-            // Where nobody wants it any more it is dropped, here or with the channel, and with it ends the lock.
-            if let Some(wants) = wants {
-                let _ = wants.send(held);
+            while let Some(want) = next(&shared) {
+                want.run(&held);
             }
         })?;
         queue.standing = true;
         Ok(())
     }
+}
+
+/// Only pushes and pops happen under this lock, so a poisoned one guards nothing half done.
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The next work that its caller still waits for. At the end the thread leaves the queue.
+fn next(queue: &Mutex<Queue>) -> Option<Box<dyn Want>> {
+    let mut queue = lock(queue);
+    queue.wants.retain(|want| !want.is_given_up());
+    let next = queue.wants.pop_front();
+    queue.standing = next.is_some();
+    next
 }
 
 #[cfg(test)]
@@ -174,15 +219,16 @@ mod tests {
         let held = take(turn.path()).unwrap().unwrap();
         assert!(take(turn.path()).unwrap().is_none());
         for _ in 0..5 {
-            assert_eq!(turn.wait(soon()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+            assert_eq!(turn.wait(soon(), |_| ()).await.unwrap_err().kind(), ErrorKind::Unavailable);
         }
         // The queue, and the one thread in it.
         assert_eq!(Arc::strong_count(&turn.queue), 2);
-        let next = turn.wait(later());
+        let path = turn.path().to_owned();
+        let next = turn.wait(later(), move |_| take(&path).unwrap().is_none());
         drop(held);
-        let held = next.await.unwrap();
-        drop(held);
-        assert!(take(turn.path()).unwrap().is_some());
+        assert!(next.await.unwrap(), "the work is done under the lock");
+        // In the same queue, behind the thread.
+        drop(wait(turn.path()).unwrap());
     }
 
     #[tokio::test]
@@ -190,7 +236,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let turn = Turn::new(folder.path().join("lock"));
         let held = take(turn.path()).unwrap().unwrap();
-        assert!(turn.wait(soon()).await.is_err());
+        assert!(turn.wait(soon(), |_| ()).await.is_err());
         drop(held);
         // In the same queue, behind the thread.
         drop(wait(turn.path()).unwrap());

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use session_core::{Error, ErrorKind, Result};
-use store_batch::{Answers, RoundTrip};
+use store_batch::{Answers, PerRuntime, RoundTrip};
 use tokio::sync::Semaphore;
 use tokio::task;
 
 use crate::error;
+use crate::error::PANICKED;
 use crate::folder::Folder;
-use crate::lock::{self, Held, Turn};
+use crate::lock::{self, Turn};
 use crate::write::{self, Answer, Op};
 
 /// One of the 256 parts of a namespace.
@@ -18,12 +19,12 @@ pub(crate) struct Shard {
     folder: Arc<Folder>,
     number: u8,
     turn: Turn,
-    /// How many shards of the store may be written to at once: each takes a thread meanwhile.
-    writers: Arc<Semaphore>,
+    /// How many shards of the store a runtime may write to at once: each takes one of its threads meanwhile.
+    writers: PerRuntime<Semaphore>,
 }
 
 impl Shard {
-    pub(crate) fn new(folder: Arc<Folder>, number: u8, writers: Arc<Semaphore>) -> Self {
+    pub(crate) fn new(folder: Arc<Folder>, number: u8, writers: PerRuntime<Semaphore>) -> Self {
         let turn = Turn::new(folder.lock(number));
         Self { folder, number, turn, writers }
     }
@@ -31,25 +32,22 @@ impl Shard {
     /// Whoever waits for another process's lock keeps no thread of the runtime's and no place among the writers,
     /// so a shard that somebody does not let go of keeps up no other.
     async fn under_lock(&self, ops: &[Op]) -> Result<Vec<Result<Answer>>> {
-        if let Some(answers) = self.attempt(ops, None).await? {
+        if let Some(answers) = self.attempt(ops).await? {
             return Ok(answers);
         }
         let until = ops.iter().map(|op| op.until).max().unwrap_or_else(Instant::now);
-        let held = self.turn.wait(until).await?;
-        self.attempt(ops, Some(held)).await?.ok_or(error::LOCKED)
+        let (folder, number, ops) = (Arc::clone(&self.folder), self.number, ops.to_vec());
+        self.turn.wait(until, move |held| write::run(&folder, number, held, &ops)).await
     }
 
-    /// `None` when somebody else has the lock.
-    async fn attempt(&self, ops: &[Op], held: Option<Held>) -> Result<Option<Vec<Result<Answer>>>> {
-        let permit = Arc::clone(&self.writers).acquire_owned().await;
+    /// `None` when another process or runtime has the lock.
+    async fn attempt(&self, ops: &[Op]) -> Result<Option<Vec<Result<Answer>>>> {
+        let permit = self.writers.get()?.acquire_owned().await;
         let (folder, number, path, ops) =
             (Arc::clone(&self.folder), self.number, self.turn.path().to_owned(), ops.to_vec());
         blocking(move || {
             let _permit = permit;
-            let held = match held {
-                Some(held) => Some(held),
-                None => lock::take(&path).map_err(|error| error::in_use(&error))?,
-            };
+            let held = lock::take(&path).map_err(|error| error::in_use(&error))?;
             Ok(held.map(|held| write::run(&folder, number, &held, &ops)))
         })
         .await
@@ -70,7 +68,7 @@ impl RoundTrip for Shard {
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(broken) if broken.is_panic() => Err(Error::fixed(ErrorKind::Other, "work on session files panicked")),
+        Err(broken) if broken.is_panic() => Err(PANICKED),
         Err(_) => Err(Error::fixed(ErrorKind::Unavailable, "the runtime is shutting down")),
     }
 }

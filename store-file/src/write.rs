@@ -176,11 +176,17 @@ impl Writer<'_> {
                 self.forget(key, principal);
                 Ok(Outcome::Missing)
             }
-            // It opens for nobody, and must not keep the others from being removed.
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                tracing::warn!(%error, "a session of a principal cannot be read");
-                Ok(Outcome::Missing)
-            }
+            // The entry alone says whose it is. What cannot be removed must not keep the others from being removed.
+            Err(error) if error.kind() == ErrorKind::Corrupt => match self.unlink(key) {
+                Ok(outcome) => {
+                    self.forget(key, principal);
+                    Ok(outcome)
+                }
+                Err(_) => {
+                    tracing::warn!(%error, "a session of a principal can be neither read nor removed");
+                    Ok(Outcome::Missing)
+                }
+            },
             Err(error) => Err(error),
         }
     }

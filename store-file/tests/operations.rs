@@ -292,6 +292,19 @@ async fn what_no_store_of_ours_wrote_is_corrupt_and_alone() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_is_removed_with_its_principals_other_sessions() {
+    let place = Place::new();
+    let store = place.open().await;
+    for n in 0..3 {
+        put(&store, n, &record_of("ann")).await;
+    }
+    fs::write(place.record(1), b"garbage").unwrap();
+    let ann = Principal::new("ann").unwrap();
+    assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap(), 3);
+    assert!((0..3).all(|n| !place.record(n).exists()));
+}
+
+#[tokio::test]
 async fn a_file_as_long_as_no_memory_is_corrupt_and_not_read() {
     let place = Place::new();
     let store = place.builder().max_len(None).open().await.unwrap();

@@ -69,8 +69,19 @@ impl<S: Store> Sealed<S> {
         Ok(record)
     }
 
-    fn open_all(&self, records: Vec<(StoreKey, Record)>) -> Result<Vec<(StoreKey, Record)>> {
-        records.into_iter().map(|(key, record)| Ok((key, self.open(&key, record)?))).collect()
+    /// Opens a record of a list. One that does not open is left out.
+    fn opened(&self, key: StoreKey, record: Record) -> Option<(StoreKey, Record)> {
+        match self.open(&key, record) {
+            Ok(record) => Some((key, record)),
+            Err(error) => {
+                tracing::warn!(%error, "a session cannot be read, and is left out of a list");
+                None
+            }
+        }
+    }
+
+    fn open_all(&self, records: Vec<(StoreKey, Record)>) -> Vec<(StoreKey, Record)> {
+        records.into_iter().filter_map(|(key, record)| self.opened(key, record)).collect()
     }
 }
 
@@ -129,7 +140,19 @@ impl<S: Store> Store for Sealed<S> {
         principal: &Principal,
         limit: NonZeroU32,
     ) -> Result<Vec<(StoreKey, Record)>> {
-        self.open_all(self.store.sessions_of(call, principal, limit).await?)
+        let mut asked = limit;
+        loop {
+            let found = self.store.sessions_of(call, principal, asked).await?;
+            let count = found.len();
+            let mut opened = self.open_all(found);
+            // What does not open must not take the place of what does.
+            let enough = limit.saturating_add(u32::try_from(count - opened.len()).unwrap_or(u32::MAX));
+            if count < asked.get() as usize || enough <= asked {
+                opened.truncate(limit.get() as usize);
+                return Ok(opened);
+            }
+            asked = enough;
+        }
     }
 
     async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
@@ -138,6 +161,6 @@ impl<S: Store> Store for Sealed<S> {
 
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
         let Page { records, next, .. } = self.store.scan(call, after, limit).await?;
-        Ok(Page::new(self.open_all(records)?, next))
+        Ok(Page::new(self.open_all(records), next))
     }
 }

@@ -3,14 +3,15 @@
 use std::num::NonZeroU32;
 
 use session_core::{
-    Bytes, Call, Commit, ErrorKind, Manager, Opened, Outcome, Principal, Record, Result, Store, StoreKey, Timestamp,
-    Version, hours,
+    Bytes, Call, Clock, Commit, ErrorKind, Handle, Manager, Opened, Outcome, Principal, Record, Result, Store,
+    StoreKey, Timestamp, Version, hours,
 };
 use session_crypto::{KeyRing, Sealer};
 use store_layers::Sealed;
 use store_memory::MemoryStore;
 
 const KEY: StoreKey = StoreKey::from_bytes([7; 32]);
+const OTHER: StoreKey = StoreKey::from_bytes([9; 32]);
 const MANY: NonZeroU32 = NonZeroU32::new(100).unwrap();
 
 fn call() -> Call {
@@ -80,7 +81,7 @@ fn what_is_changed_moved_or_given_to_somebody_else_is_corrupt() {
         change(&mut kept);
         assert_eq!(run(plain.create(&call(), &KEY, &kept)), Outcome::Done);
         corrupt(store.load(&call(), &KEY));
-        corrupt(store.scan(&call(), None, MANY));
+        assert_eq!(run(store.scan(&call(), None, MANY)).records, []);
         assert_eq!(run(store.delete(&call(), &KEY, None)), Outcome::Done, "it can still be removed");
     }
     let (plain, store, _) = sealed();
@@ -127,6 +128,53 @@ fn debug_shows_no_key() {
     let (_, store, _) = sealed();
     assert_eq!(format!("{store:?}").matches("Sealed").count(), 1);
     assert!(!format!("{store:?}").contains("Sealer"));
+}
+
+/// Two sessions of a principal, of which the first was sealed by a key that is gone.
+fn half_sealed() -> (MemoryStore, Sealed<MemoryStore>, Record) {
+    let (plain, _, lost) = sealed();
+    let store = Sealed::new(plain.clone(), &ring(2));
+    let kept = record(b"{}");
+    assert_eq!(run(store.create(&call(), &OTHER, &kept)), Outcome::Done);
+    corrupt(store.load(&call(), &KEY));
+    assert_eq!(lost.principal, kept.principal);
+    (plain, store, kept)
+}
+
+#[test]
+fn a_list_leaves_out_what_does_not_unseal() {
+    let (_, store, kept) = half_sealed();
+    let ann = kept.principal.clone().unwrap();
+    for limit in [1, 2, 100] {
+        let limit = NonZeroU32::new(limit).unwrap();
+        assert_eq!(run(store.sessions_of(&call(), &ann, limit)), [(OTHER, kept.clone())], "limit {limit}");
+    }
+    assert_eq!(run(store.scan(&call(), None, MANY)).records, [(OTHER, kept)]);
+}
+
+#[test]
+fn what_does_not_unseal_is_revoked() {
+    let (plain, store, kept) = half_sealed();
+    let ann = kept.principal.clone().unwrap();
+    let manager = Manager::builder(store).clock(At(call().now)).build().unwrap();
+    assert!(run(manager.revoke(&ann, &Handle::from(KEY))), "it was there");
+    assert!(!run(manager.revoke(&ann, &Handle::from(KEY))), "it is gone");
+    assert_eq!(plain.len(), 1);
+
+    let (plain, store, _) = half_sealed();
+    let manager = Manager::builder(store).clock(At(call().now)).build().unwrap();
+    assert_eq!(run(manager.revoke_all(&ann, None)), 2);
+    assert!(plain.is_empty());
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct At(Timestamp);
+
+impl Clock for At {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
 }
 
 /// A key was taken out of the ring too early: the session cannot be read, but its owner can still end it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mongodb::Client;
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, WriteConcern};
 use session_core::{Result, seconds};
-use store_batch::{Batcher, Limits};
+use store_batch::{Batcher, Limits, PerRuntime};
 use store_options::{Settings, setters, within};
 
 use crate::server::{Op, PRIMARY, Server, Trip};
@@ -76,38 +76,48 @@ impl MongoStoreBuilder {
         within("pool", self.pool, 1..=1000)?;
         let timeout = self.settings.timeout;
         let mut journal = None;
-        let client = match self.place {
+        let place = match self.place {
             Place::Servers(options) => {
                 journal = options.write_concern.as_ref().and_then(|concern| concern.journal);
-                Client::with_options(for_sessions(*options, self.pool, timeout))
+                Place::Servers(Box::new(for_sessions(*options, self.pool, timeout)))
             }
             Place::Client(client) => {
                 journal = client.write_concern().and_then(|concern| concern.journal).or(journal);
-                Ok(client)
+                Place::Client(client)
             }
         };
-        let client = client.map_err(|error| error::at_open(&error))?;
         let concerns = concerns(journal, timeout);
-        let sessions = client.database(&self.database).collection_with_options(namespace.as_str(), concerns.clone());
-        let server = Arc::new(Server { sessions, timeout });
+        let (database, collection, options) = (self.database, namespace.to_string(), concerns.clone());
+        let connect = move || {
+            // A client works on the runtime that made it: its connections are made and watched by tasks there.
+            let client = match &place {
+                Place::Servers(options) => Client::with_options((**options).clone()),
+                Place::Client(client) => Ok(client.clone()),
+            };
+            let client = client.map_err(|error| error::at_open(&error))?;
+            let sessions = client.database(&database).collection_with_options(&collection, options.clone());
+            Ok(Server { sessions, timeout })
+        };
+        let server = connect()?;
         open::prepare(&server, &concerns, &namespace, self.create).await?;
+        let servers = PerRuntime::with(server, connect);
         let limits = Limits::new().queue(self.settings.queue).timeout(timeout).items(1);
         // One call of each kind may be in the hands of a caller that does not go on, with one of the connections.
         let limits = limits.carried(self.pool > KINDS);
         let share = |of: usize| limits.clone().in_flight(self.pool.div_ceil(of));
         Ok(MongoStore(Arc::new(Inner {
             // As many as `KINDS`.
-            loads: batcher(&server, share(4).items(LOADS)),
-            writes: batcher(&server, share(2)),
-            lists: batcher(&server, share(8)),
-            sweeps: batcher(&server, share(8)),
+            loads: batcher(&servers, share(4).items(LOADS)),
+            writes: batcher(&servers, share(2)),
+            lists: batcher(&servers, share(8)),
+            sweeps: batcher(&servers, share(8)),
             namespace,
         })))
     }
 }
 
-fn batcher<O: Op>(server: &Arc<Server>, limits: Limits) -> Batcher<Trip<O>> {
-    Batcher::new(Trip { server: Arc::clone(server), of: PhantomData }, limits)
+fn batcher<O: Op>(servers: &PerRuntime<Server>, limits: Limits) -> Batcher<Trip<O>> {
+    Batcher::new(Trip { servers: servers.clone(), of: PhantomData }, limits)
 }
 
 /// What the promises need, whatever the URL or the client asks for: reads at the primary of what a majority has, writes that a majority has.
@@ -181,6 +191,8 @@ impl MongoStore {
     ///
     /// Read preference, read concern and write concern of the client do not matter here. Its time-outs do not either: a call ends within
     /// the store's own. A `max_idle_time` of a minute or so spares calls from connections that a router on the way has forgotten.
+    ///
+    /// A client works only while the runtime that made it runs: calls from another runtime can time out when that one is idle or gone.
     ///
     /// ```no_run
     /// use store_mongo::{MongoStore, mongodb};

@@ -1,5 +1,6 @@
 //! The calls that concern many keys.
 
+use mongodb::bson::raw::RawDocument;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::{Error as Driver, Result as Driven};
 use mongodb::options::FindOptions;
@@ -34,19 +35,21 @@ impl Alone for List {
                 filter.insert("_id", doc! { "$gt": rows::key_value(last) });
             }
             let page = PAGE.min(limit - records.len());
-            let found = server.first(filter, options(server, page), rows::keyed).await?;
-            let count = found.records.len();
-            for record in found.records {
+            let read = |document: &RawDocument| (rows::key(document), rows::keyed(document));
+            let found = server.first(filter, options(server, page), read).await?;
+            let (count, before) = (found.records.len(), last);
+            for (key, record) in found.records {
+                last = key.ok().or(last);
                 match record {
                     Ok(record) => records.push(record),
-                    Err(error) => return Ok(Err(error)),
+                    Err(error) => tracing::warn!(%error, "a session cannot be read, and is left out of a list"),
                 }
             }
-            if records.len() >= limit || (found.whole && count < page) {
+            // Without a key that can be read there is nothing to go on from.
+            if records.len() >= limit || (found.whole && count < page) || last == before {
                 records.truncate(limit);
                 return Ok(Ok(records));
             }
-            last = records.last().map(|(key, _)| *key).or(last);
         }
     }
 }

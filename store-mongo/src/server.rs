@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -12,7 +11,7 @@ use mongodb::error::Result as Driven;
 use mongodb::options::{FindOptions, ReadPreference, SelectionCriteria};
 use mongodb::{Collection, Database};
 use session_core::{ErrorKind, Result};
-use store_batch::{Answers, Item, RoundTrip};
+use store_batch::{Answers, Item, PerRuntime, RoundTrip};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{self, TIMED_OUT};
@@ -62,7 +61,7 @@ pub(crate) struct Server {
 
 /// The way of one kind of call.
 pub(crate) struct Trip<O> {
-    pub(crate) server: Arc<Server>,
+    pub(crate) servers: PerRuntime<Server>,
     pub(crate) of: PhantomData<fn(O)>,
 }
 
@@ -71,12 +70,13 @@ impl<O: Op> RoundTrip for Trip<O> {
 
     /// What is given up half-way is dropped, which the driver bears: it closes the connection.
     async fn run(&self, items: &[O]) -> Answers<O> {
+        let server = self.servers.get()?;
         let begun = Instant::now();
-        let deadline = begun + self.server.timeout;
+        let deadline = begun + server.timeout;
         // A connection that died without a word must not cost a read all of its time.
-        let mut limit = if O::READS { begun + self.server.timeout / 2 } else { deadline };
+        let mut limit = if O::READS { begun + server.timeout / 2 } else { deadline };
         loop {
-            let error = match timeout_at(limit, O::run(items, &self.server)).await {
+            let error = match timeout_at(limit, O::run(items, &server)).await {
                 Ok(Ok(answers)) => return Ok(answers),
                 Ok(Err(error)) => error::in_use(&error),
                 Err(_) => TIMED_OUT,

@@ -312,6 +312,9 @@ async fn what_is_no_record_is_corrupt_and_holds_up_nobody_else() {
             Err(error) => assert_eq!((n % 2, error.kind()), (1, ErrorKind::Corrupt), "{error}"),
         }
     }
+    let page = store.scan(&call, None, NonZeroU32::MIN.saturating_add(9)).await.unwrap();
+    assert_eq!(page.records, [(one, good)]);
+    assert_eq!(store.delete(&call, &two, None).await.unwrap(), Done);
     server.clean("test_corrupt").await;
 }
 

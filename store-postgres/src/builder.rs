@@ -126,6 +126,9 @@ impl PostgresStore {
     /// what nobody waits for any more. The driver's pool asks the server about each connection that is taken
     /// and given back, so connections of the store's own are faster.
     ///
+    /// The tokio runtimes that use the store share the pool's connections. A connection works only while the runtime that made it runs:
+    /// calls from another runtime can time out when that one is idle or gone.
+    ///
     /// ```no_run
     /// use store_postgres::PostgresStore;
     ///

@@ -95,7 +95,7 @@ impl Dialect for Statements {
         &self,
         List { now, of, limit }: &List,
         connection: &mut PgConnection,
-    ) -> sqlx::Result<Result<Vec<(StoreKey, Record)>>> {
+    ) -> Answered<(StoreKey, Record)> {
         let query = match of {
             Listed::Of(principal) => self.sessions_of.query().bind(principal.as_str()),
             Listed::After(key) => self.scan.query().bind(key.as_ref().map_or(&[][..], |key| key.as_bytes())),

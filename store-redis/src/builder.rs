@@ -74,7 +74,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// How many connections to a server, or to each node, the calls share, 1 to 64. Default: 1, which serves any number of calls at once.
+    /// How many connections to a server, or to each node, the calls of a tokio runtime share, 1 to 64.
+    /// Default: 1, which serves any number of calls at once.
     ///
     /// More of them help where one core cannot decode what the server sends, or where large sessions hold up small ones.
     pub const fn connections(mut self, connections: usize) -> Self {
@@ -96,19 +97,18 @@ impl RedisStoreBuilder {
         within("connections", self.connections, 1..=64)?;
         #[cfg(feature = "tls")]
         provide_cryptography();
-        let servers = self.servers()?;
-        let scripts = match &servers {
+        let (queue, timeout) = (self.settings.queue, self.settings.timeout);
+        let pool = Arc::new(Pool::new(move || self.servers(), queue, timeout));
+        let own = pool.own()?;
+        let scripts = match &own.servers {
             Servers::One(_) => Scripts::together(),
             #[cfg(feature = "cluster")]
             Servers::Many(_) => Scripts::apart(),
         };
-        let pool = Arc::new(Pool::new(servers, self.settings.queue, self.settings.timeout));
-        pool.call(pin!(server::check(pool.servers(), &namespace))).await?;
+        pool.call(pin!(server::check(&own.servers, &namespace))).await?;
         let keys = Keys::new(&namespace);
         let batches = match &scripts.people {
-            People::Together(together) => {
-                Some(Batches::new(&pool, &keys, together.save_many.clone(), self.settings.queue))
-            }
+            People::Together(together) => Some(Batches::new(&pool, &keys, together.save_many.clone(), queue)),
             #[cfg(feature = "cluster")]
             People::Apart(_) => None,
         };

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use redis::Value;
-use session_core::{Call, Principal, Record, Result, StoreKey};
+use session_core::{Call, ErrorKind, Principal, Record, Result, StoreKey};
 
 use crate::error::STRANGE;
 use crate::schema::{OTHER_LAYOUT, People, Together};
@@ -30,8 +30,14 @@ impl RedisStore {
         for (key, answer) in keys.iter().zip(answers) {
             if matches!(answer, Value::Nil) {
                 found.missing.push(*key);
-            } else if let Some(record) = live(call, answer)? {
-                found.live.push((*key, record));
+                continue;
+            }
+            match live(call, answer) {
+                Ok(record) => found.live.extend(record.map(|record| (*key, record))),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::warn!(%error, "a session cannot be read, and is left out of a list");
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(found)

@@ -1,10 +1,12 @@
 //! What bounds all calls of a store, and which server a command goes to.
 
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, ErrorKind as Driver, ServerErrorKind, Value};
 use session_core::Result;
+use store_batch::PerRuntime;
 use tokio::sync::Semaphore;
 use tokio::time;
 
@@ -19,23 +21,36 @@ pub(crate) enum Servers {
     One(Server),
     /// Each key on the node that serves its slot.
     #[cfg(feature = "cluster")]
-    Many(std::sync::Arc<Cluster>),
+    Many(Arc<Cluster>),
 }
 
 pub(crate) struct Pool {
-    servers: Servers,
-    /// One permit for each call that may be under way.
-    room: Semaphore,
+    /// Connections belong to the runtime that made them, and so do places among the calls under way.
+    own: PerRuntime<Own>,
     timeout: Duration,
 }
 
+/// One runtime's part of the pool.
+pub(crate) struct Own {
+    pub(crate) servers: Servers,
+    /// One permit for each call that may be under way.
+    room: Semaphore,
+}
+
 impl Pool {
-    pub(crate) fn new(servers: Servers, calls: usize, timeout: Duration) -> Self {
-        Self { servers, room: Semaphore::new(calls.min(Semaphore::MAX_PERMITS)), timeout }
+    /// `servers` makes what a runtime connects by. Each runtime may have as many as `calls` under way.
+    pub(crate) fn new(
+        servers: impl Fn() -> Result<Servers> + Send + Sync + 'static,
+        calls: usize,
+        timeout: Duration,
+    ) -> Self {
+        let room = move || Semaphore::new(calls.min(Semaphore::MAX_PERMITS));
+        Self { own: PerRuntime::new(move || Ok(Own { servers: servers()?, room: room() })), timeout }
     }
 
-    pub(crate) const fn servers(&self) -> &Servers {
-        &self.servers
+    /// The part of the runtime that calls.
+    pub(crate) fn own(&self) -> Result<Arc<Own>> {
+        self.own.get()
     }
 
     /// Runs a call within the time-out, the wait for its turn included.
@@ -43,7 +58,8 @@ impl Pool {
     /// The call is pinned where it is: handed down by value it would be copied at every step, kilobytes for each request.
     pub(crate) async fn call<T>(&self, work: Pin<&mut impl Future<Output = Result<T>>>) -> Result<T> {
         self.in_time(pin!(async {
-            let _room = self.room.acquire().await.map_err(|_| GIVEN_UP)?;
+            let own = self.own()?;
+            let _room = own.room.acquire().await.map_err(|_| GIVEN_UP)?;
             work.await
         }))
         .await
@@ -85,7 +101,7 @@ impl Pool {
 
     /// Sends a command about `key` to where that key is.
     pub(crate) async fn send(&self, key: &[u8], command: &Cmd) -> Result<Value, Failure> {
-        match &self.servers {
+        match &self.own().map_err(Failure::Link)?.servers {
             Servers::One(server) => {
                 let _ = key;
                 server.send(command).await

@@ -72,7 +72,7 @@ impl RedisStore {
                 && let Some(server) = place.server
             {
                 let count = limit.get().max(STEP);
-                match self.0.pool.servers() {
+                match &self.0.pool.own()?.servers {
                     Servers::One(one) => place.server = self.step(&mut place, one, server, count).await?,
                     #[cfg(feature = "cluster")]
                     Servers::Many(cluster) => self.step_on(&mut place, cluster, server, count).await?,

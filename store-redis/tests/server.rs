@@ -221,7 +221,7 @@ async fn a_batch_that_meets_a_full_server_is_unavailable_and_stores_nothing() {
 }
 
 #[tokio::test]
-async fn a_record_of_another_layout_is_left_alone() {
+async fn a_record_of_another_layout_is_left_alone_until_it_is_deleted() {
     let mut bench = Bench::new().await;
     let (key, first) = (key(), record(None));
     assert_eq!(bench.store.create(&call(), &key, &first).await.unwrap(), Done);
@@ -231,14 +231,42 @@ async fn a_record_of_another_layout_is_left_alone() {
         bench.store.create(&call(), &key, &record(None)).await.map(|_| ()),
         bench.store.save(&call(), &key, first.version, &record(None)).await.map(|_| ()),
         bench.store.touch(&call(), &key, first.version, Timestamp::MAX).await.map(|_| ()),
-        bench.store.delete(&call(), &key, None).await.map(|_| ()),
+        bench.store.delete(&call(), &key, Some(first.version)).await.map(|_| ()),
     ];
     for answer in answers {
         let error = answer.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(error.to_string().contains("another layout"), "{error}");
     }
-    assert_eq!(bench.ask::<i64>(&[b"DEL", &name(&key)]).await, 1);
+    assert_eq!(bench.store.delete(&call(), &key, None).await.unwrap(), Done);
+    assert_eq!(bench.ask::<i64>(&[b"EXISTS", &name(&key)]).await, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_left_out_of_lists_and_is_removed_with_the_others() {
+    let mut bench = Bench::new().await;
+    let (ann, keys) = (somebody(), [(); 5].map(|()| key()));
+    for key in &keys {
+        assert_eq!(bench.store.create(&call(), key, &record(Some(&ann))).await.unwrap(), Done);
+    }
+    // Of another layout, of a negative version, cut short, no string.
+    let _: i64 = bench.ask(&[b"SETRANGE", &name(&keys[0]), b"0", b"\x02"]).await;
+    let _: i64 = bench.ask(&[b"SETRANGE", &name(&keys[1]), b"1", b"\xff"]).await;
+    let _: () = bench.ask(&[b"SET", &name(&keys[2]), b"\x01garbage"]).await;
+    let _: i64 = bench.ask(&[b"DEL", &name(&keys[3])]).await;
+    let _: i64 = bench.ask(&[b"LPUSH", &name(&keys[3]), b"x"]).await;
+    let listed = bench.store.sessions_of(&call(), &ann, NonZeroU32::MIN).await.unwrap();
+    assert_eq!(listed.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [keys[4]]);
+    let page = bench.store.scan(&call(), None, LIMIT).await.unwrap();
+    assert!(page.records.iter().all(|(key, _)| !keys[..4].contains(key)));
+    for key in &keys[2..4] {
+        assert_eq!(bench.store.load(&call(), key).await.unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(bench.store.delete(&call(), key, None).await.unwrap(), Done);
+    }
+    assert_eq!(bench.store.delete_all(&call(), &ann, None).await.unwrap(), 3);
+    for key in &keys {
+        assert_eq!(bench.store.load(&call(), key).await.unwrap(), None);
+    }
 }
 
 #[tokio::test]

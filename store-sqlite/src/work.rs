@@ -8,7 +8,7 @@ use session_core::{
     Bytes, Clock as _, Error, ErrorKind, Live, Outcome, Principal, Purged, Record, Result, StoreKey, SystemClock,
     Timestamp, Version,
 };
-use store_batch::{Answers, Item, Worker};
+use store_batch::{Answers, Item, Worker, calls};
 
 use crate::connection::Link;
 use crate::error;
@@ -179,9 +179,7 @@ fn execute(connection: &Connection, sql: &Statements, op: &Op) -> rusqlite::Resu
             let cutoff = op.now.min(SystemClock.now()).as_millis();
             purge(connection, sql, cutoff, (*limit).min(PURGE_ROWS)).map(Ok)
         }
-        What::SessionsOf(principal, limit) => {
-            records(connection, &sql.sessions_of, params![principal.as_str(), now, limit])
-        }
+        What::SessionsOf(principal, limit) => records(connection, &sql.sessions_of, (&principal.as_str(), now), *limit),
         What::DeleteAll(principal, keep) => {
             let keep = keep.as_ref().map(StoreKey::as_bytes);
             let removed = change(&sql.delete_all, params![principal.as_str(), now, keep])?;
@@ -189,7 +187,7 @@ fn execute(connection: &Connection, sql: &Statements, op: &Op) -> rusqlite::Resu
         }
         What::Scan(after, limit) => {
             let after = after.as_ref().map_or(&[][..], |key| key.as_bytes());
-            records(connection, &sql.scan, params![after, now, limit])
+            records(connection, &sql.scan, (&after, now), *limit)
         }
     }
 }
@@ -235,14 +233,20 @@ fn outcome(
 fn records(
     connection: &Connection,
     statement: &str,
-    params: &[&dyn rusqlite::ToSql],
+    (of, now): (&dyn rusqlite::ToSql, i64),
+    limit: u32,
 ) -> rusqlite::Result<Result<Answer>> {
     let mut statement = connection.prepare_cached(statement)?;
-    let rows = statement.query_map(params, |row| {
-        Ok(blob(row, 0).and_then(StoreKey::from_slice).and_then(|key| Ok((key, record(row, 1)?))))
-    })?;
-    let records: Result<Vec<_>> = rows.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().collect();
-    Ok(records.map(Answer::Records))
+    let mut asked = limit;
+    loop {
+        let rows = statement.query_map(params![of, now, asked], |row| {
+            Ok(blob(row, 0).and_then(StoreKey::from_slice).and_then(|key| Ok((key, record(row, 1)?))))
+        })?;
+        let found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        if let Some(records) = calls::readable(found, limit, &mut asked) {
+            return Ok(Ok(Answer::Records(records)));
+        }
+    }
 }
 
 type Fields<'a> = (i64, i64, i64, Option<&'a str>, &'a [u8]);

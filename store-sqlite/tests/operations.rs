@@ -239,9 +239,39 @@ async fn what_no_store_of_ours_wrote_is_corrupt_and_alone() {
     assert!(load.await.unwrap().is_some());
     let error = store.save(&call, &keys[0], Version::random(), &record(b"y")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(store.delete(&call, &keys[1], None).await.unwrap(), Outcome::Done);
+}
 
-    foreign.execute("delete from sessions", []).unwrap();
-    put(&store, 1, &record(b"x")).await;
-    foreign.execute("update sessions set key = x'00'", []).unwrap();
-    assert_eq!(store.scan(&now(), None, MANY).await.unwrap_err().kind(), ErrorKind::Corrupt);
+#[tokio::test]
+async fn what_cannot_be_read_is_left_out_of_lists_and_is_removed_with_the_others() {
+    let place = Place::new();
+    let store = place.open().await;
+    let foreign = place.foreign();
+    let ann = Principal::new("ann").unwrap();
+    for n in 0..6 {
+        put(&store, n, &record_of("ann")).await;
+    }
+    let spoil = |n: u32, damage: &str| {
+        let sql = format!("update sessions set {damage} where key = ?1");
+        assert_eq!(foreign.execute(&sql, [key(n).as_bytes()]).unwrap(), 1);
+    };
+    spoil(0, "version = -1");
+    spoil(1, "created_at = -1");
+    spoil(2, "key = x'00'");
+    for limit in 1..=6 {
+        let sound = limit.min(3) as usize;
+        let limit = NonZeroU32::new(limit).unwrap();
+        assert_eq!(store.sessions_of(&now(), &ann, limit).await.unwrap().len(), sound, "{limit}");
+        let (mut seen, mut page) = (0, store.scan(&now(), None, limit).await.unwrap());
+        loop {
+            seen += page.records.len();
+            let Some(next) = page.next else { break };
+            page = store.scan(&now(), Some(next), limit).await.unwrap();
+        }
+        assert_eq!(seen, 3, "{limit}");
+    }
+    assert_eq!(store.delete(&now(), &key(0), None).await.unwrap(), Outcome::Done);
+    assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap(), 5);
+    let left: i64 = foreign.query_row("select count(*) from sessions", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
 }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Result};
@@ -37,7 +37,9 @@ pub type SetUp<DB> = Box<
 pub enum Source<DB: Database> {
     /// They are made by the store, and prepared.
     Own(Box<Options<DB>>, Option<SetUp<DB>>),
-    /// Somebody else's pool, in which they are back after each batch.
+    /// The application's own pool. Connections are back in it after each batch.
+    ///
+    /// Tokio runtimes share it, so a connection works only while the runtime that made it runs.
     Pool(Pool<DB>),
 }
 
@@ -51,10 +53,13 @@ impl<DB: Database> fmt::Debug for Source<DB> {
     }
 }
 
-/// The connections of one store.
+/// The connections of one store on one tokio runtime.
+///
+/// A connection works only while the runtime that made it runs, so runtimes share none.
 pub struct Links<DB: Database> {
-    source: Source<DB>,
+    source: Arc<Source<DB>>,
     ping: Duration,
+    size: usize,
     room: Semaphore,
     idle: Mutex<Vec<Idle<DB>>>,
 }
@@ -80,7 +85,16 @@ enum Either<DB: Database> {
 impl<DB: Database> Links<DB> {
     /// At most `size` at once. `timeout` is what a call may take.
     pub fn new(source: Source<DB>, size: usize, timeout: Duration) -> Self {
-        Self { source, ping: PING.min(timeout / 4), room: Semaphore::new(size), idle: Mutex::default() }
+        Self::from(Arc::new(source), size, PING.min(timeout / 4))
+    }
+
+    fn from(source: Arc<Source<DB>>, size: usize, ping: Duration) -> Self {
+        Self { source, ping, size, room: Semaphore::new(size), idle: Mutex::default() }
+    }
+
+    /// As many connections from the same source, for another runtime.
+    pub(crate) fn elsewhere(&self) -> Self {
+        Self::from(Arc::clone(&self.source), self.size, self.ping)
     }
 
     /// Only pushes and pops happen under this lock, so a poisoned one guards nothing half done.
@@ -114,7 +128,7 @@ impl<DB: Database> Links<DB> {
     }
 
     async fn connect(&self) -> Result<Either<DB>, sqlx::Error> {
-        match &self.source {
+        match &*self.source {
             Source::Own(options, set_up) => {
                 let mut connection = options.connect().await?;
                 if let Some(set_up) = set_up {

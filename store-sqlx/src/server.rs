@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use session_core::{Error, Outcome, Record, Result, StoreKey};
 use sqlx::Database;
-use store_batch::{Answers, Item, RoundTrip};
+use store_batch::{Answers, Item, PerRuntime, RoundTrip};
 use tokio::time::{Instant, timeout_at};
 
-use crate::calls::{Create, Delete, List, Load, Save, Sweep, Touch};
+use crate::calls::{Create, Delete, List, Load, Save, Sweep, Touch, readable};
 use crate::failure::{Failure, TIMED_OUT};
 use crate::links::Links;
 
@@ -63,12 +63,12 @@ pub trait Dialect: Send + Sync + 'static {
         connection: &mut Connection<Self>,
     ) -> impl Future<Output = Answered<Outcome>> + Send;
 
-    /// Reads several records.
+    /// Reads several records. One that cannot be read has an error in its place.
     fn list(
         &self,
         list: &List,
         connection: &mut Connection<Self>,
-    ) -> impl Future<Output = sqlx::Result<Result<Vec<(StoreKey, Record)>>>> + Send;
+    ) -> impl Future<Output = Answered<(StoreKey, Record)>> + Send;
 
     /// Removes several records: how many, and of the expired whether there may be more.
     fn sweep(
@@ -125,7 +125,14 @@ impl Op for List {
     async fn run<D: Dialect>(items: &[Self], dialect: &D, connection: &mut Connection<D>) -> Answered<Self::Output> {
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
-            answers.push(dialect.list(item, connection).await?);
+            let mut list = item.clone();
+            let records = loop {
+                let found = dialect.list(&list, connection).await?;
+                if let Some(records) = readable(found, item.limit, &mut list.limit) {
+                    break records;
+                }
+            };
+            answers.push(Ok(records));
         }
         Ok(answers)
     }
@@ -143,16 +150,16 @@ impl Op for Sweep {
     }
 }
 
-/// What all batches of a store share.
+/// What all batches of a store share on one runtime.
 pub(crate) struct Server<D: Dialect> {
     pub(crate) links: Links<D::Database>,
-    pub(crate) dialect: D,
+    pub(crate) dialect: Arc<D>,
     pub(crate) timeout: Duration,
 }
 
 /// The way of one kind of call.
 pub(crate) struct Trip<D: Dialect, O> {
-    pub(crate) server: Arc<Server<D>>,
+    pub(crate) servers: PerRuntime<Server<D>>,
     pub(crate) of: PhantomData<fn(O)>,
 }
 
@@ -166,13 +173,14 @@ impl<D: Dialect, O: Op> RoundTrip for Trip<D, O> {
     type Item = O;
 
     async fn run(&self, items: &[O]) -> Answers<O> {
+        let server = self.servers.get()?;
         let begun = Instant::now();
-        let deadline = begun + self.server.timeout;
+        let deadline = begun + server.timeout;
         // A connection that died without a word must not cost a load all of its time.
-        let mut limit = if O::READS { begun + self.server.timeout / 2 } else { deadline };
+        let mut limit = if O::READS { begun + server.timeout / 2 } else { deadline };
         let mut second = !O::READS;
         loop {
-            match self.server.once::<O>(items, limit).await {
+            match server.once::<O>(items, limit).await {
                 Ok(answers) => return Ok(answers),
                 Err(Failure::Again(error)) if Instant::now() >= limit => return Err(error),
                 Err(Failure::Again(error)) => tracing::debug!(%error, "a statement was undone and is sent again"),
@@ -193,7 +201,7 @@ impl<D: Dialect> Server<D> {
         let link = self.links.take(limit).await;
         let mut link = link.map_err(|error| Failure::Lost(Error::from(D::failure(&error))))?;
         let connection = link.connection().map_err(Failure::Refused)?;
-        let failure = match timeout_at(limit, O::run(items, &self.dialect, connection)).await {
+        let failure = match timeout_at(limit, O::run(items, &*self.dialect, connection)).await {
             Ok(Ok(answers)) => {
                 self.links.keep(link);
                 return Ok(answers);

@@ -9,7 +9,7 @@ use session_core::{
     Call, Capabilities, Cursor, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey, Timestamp, Version,
     async_trait,
 };
-use store_batch::{Batcher, Limits};
+use store_batch::{Batcher, Limits, PerRuntime};
 use store_options::{Settings, fits};
 
 use crate::calls::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
@@ -36,7 +36,7 @@ pub const MAX_DATA_LEN: usize = 16 << 20;
 pub struct Bounds {
     /// What every store can be told.
     pub settings: Settings,
-    /// How many connections there are at most.
+    /// Maximum number of connections, for each tokio runtime that calls.
     pub pool: usize,
     /// Bytes of calls in one batch.
     pub batch_bytes: usize,
@@ -90,11 +90,18 @@ pub struct SqlStore<D: Dialect> {
 }
 
 impl<D: Dialect> SqlStore<D> {
-    /// A store that speaks `dialect` over `links`.
+    /// A store that speaks `dialect` over `links`, which are those of the runtime that calls. Others connect when they call.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub fn new(links: Links<D::Database>, dialect: D, bounds: Bounds) -> Self {
         let Bounds { settings: Settings { namespace, timeout, queue, .. }, pool, batch_bytes, encrypted, max_data_len } =
             bounds;
-        let server = Arc::new(Server { links, dialect, timeout });
+        let (elsewhere, dialect) = (links.elsewhere(), Arc::new(dialect));
+        let opened = Server { links, dialect: Arc::clone(&dialect), timeout };
+        let servers = PerRuntime::with(opened, move || {
+            Ok(Server { links: elsewhere.elsewhere(), dialect: Arc::clone(&dialect), timeout })
+        });
         // Few batches at a time are full ones: twice as many of half the size cost both sides more and commit no sooner.
         // Of loads one is read while another forms; a write that waits for the commit before it finds the more company.
         // What cannot become larger need not wait.
@@ -112,13 +119,13 @@ impl<D: Dialect> SqlStore<D> {
             limits.full(0).items(1),
         );
         Self {
-            loads: batcher(&server, &loads),
-            creates: batcher(&server, &writes),
-            saves: batcher(&server, &writes),
-            touches: batcher(&server, &writes),
-            deletes: batcher(&server, &writes),
-            lists: batcher(&server, &alone),
-            sweeps: batcher(&server, &alone),
+            loads: batcher(&servers, &loads),
+            creates: batcher(&servers, &writes),
+            saves: batcher(&servers, &writes),
+            touches: batcher(&servers, &writes),
+            deletes: batcher(&servers, &writes),
+            lists: batcher(&servers, &alone),
+            sweeps: batcher(&servers, &alone),
             namespace,
             max_data_len,
         }
@@ -134,8 +141,8 @@ impl<D: Dialect> SqlStore<D> {
     }
 }
 
-fn batcher<D: Dialect, O: Op>(server: &Arc<Server<D>>, limits: &Limits) -> Batcher<Trip<D, O>> {
-    Batcher::new(Trip { server: Arc::clone(server), of: PhantomData }, limits.clone())
+fn batcher<D: Dialect, O: Op>(servers: &PerRuntime<Server<D>>, limits: &Limits) -> Batcher<Trip<D, O>> {
+    Batcher::new(Trip { servers: servers.clone(), of: PhantomData }, limits.clone())
 }
 
 impl<D: Dialect> fmt::Debug for SqlStore<D> {

@@ -51,7 +51,7 @@ pub struct Beside {
 pub enum Pace {
     /// At once, as `Manager::purge` has it.
     AtOnce,
-    /// After a pause as long as the step took, as `Manager::sweep` has it.
+    /// After a pause as long as the step took, as `Manager::purge_every` has it.
     Sweeping,
 }
 

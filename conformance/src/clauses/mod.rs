@@ -15,6 +15,7 @@ mod open;
 mod principal;
 mod purge;
 mod redacted;
+mod runtime;
 mod save;
 mod scan;
 mod session;
@@ -37,6 +38,7 @@ const TABLES: &[&[Clause]] = &[
     open::CLAUSES,
     fault::CLAUSES,
     cancel::CLAUSES,
+    runtime::CLAUSES,
     redacted::CLAUSES,
     unsupported::CLAUSES,
     history::CLAUSES,

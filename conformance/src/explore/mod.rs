@@ -34,7 +34,7 @@
 //!         })
 //!     },
 //! };
-//! let report = explore(&program, Bounds { runs: 100_000 });
+//! let report = explore(&program, Bounds { runs: 100_000, until_violated: false });
 //! assert_eq!(report.coverage, Coverage::Exhausted);
 //! assert!(report.violations.is_empty());
 //! ```

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use session_core::{Record, Result, StoreKey, Version};
 
 use super::action::{Action, Reply};
+use crate::tombstone;
 
 /// Names of versions and keys that are equal in every run that reaches the same state, though the values are random.
 #[derive(Default)]
@@ -70,10 +71,9 @@ impl Names {
 
     fn show_data(&self, record: &Record) -> String {
         match record.data.first() {
-            Some(0) if record.data.len() == 1 => "ended".to_owned(),
-            Some(0) => match StoreKey::from_slice(&record.data[1..]) {
-                Ok(next) => format!("moved to {}", self.show_key(&next)),
-                Err(_) => "moved".to_owned(),
+            Some(0) => match tombstone::moved_to(record) {
+                Some(next) => format!("moved to {}", self.show_key(&next)),
+                None => "ended".to_owned(),
             },
             _ => {
                 let content: serde_json::Value = serde_json::from_slice(&record.data).unwrap_or_default();

@@ -1,10 +1,10 @@
 //! Requests of a program: handles that keep account of what was confirmed.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use session_core::{Commit, Error, ErrorKind, Manager, Result, Session, StoreKey};
+use session_core::{Commit, Error, ErrorKind, Manager, Result, Session, SessionId, StoreKey};
 
 use super::world::{TaskContext, World};
 
@@ -56,6 +56,11 @@ fn tokens(data: &[u8]) -> Vec<u32> {
     list.iter().filter_map(|token| u32::try_from(token.as_u64()?).ok()).collect()
 }
 
+/// The key under which the record lies that `value` opens.
+fn key_of(manager: &Manager, value: &str) -> Option<StoreKey> {
+    SessionId::parse(value).map(|id| StoreKey::derive(manager.name(), &id))
+}
+
 /// How a commit ended.
 #[derive(Debug)]
 pub enum Answer {
@@ -91,17 +96,6 @@ pub struct Request {
     /// Pushed, and neither confirmed nor lost so far.
     pending: Rc<RefCell<BTreeSet<u32>>>,
     may_fail: &'static [ErrorKind],
-    may_stay_unknown: Unknown,
-    /// One of its commits was dropped.
-    was_dropped: Rc<Cell<bool>>,
-}
-
-/// When a commit may stay without an answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unknown {
-    Never,
-    IfDropped,
-    Always,
 }
 
 impl Request {
@@ -109,16 +103,7 @@ impl Request {
     pub fn on(session: Session, manager: &Manager, commits: &Commits) -> Self {
         let (manager, commits) = (manager.clone(), commits.clone());
         let key = session.handle().map(|handle| *handle.key());
-        Self {
-            session,
-            key,
-            manager,
-            commits,
-            pending: Rc::default(),
-            may_fail: &[],
-            may_stay_unknown: Unknown::Never,
-            was_dropped: Rc::default(),
-        }
+        Self { session, key, manager, commits, pending: Rc::default(), may_fail: &[] }
     }
 
     /// A request whose session is opened in the set-up by the value `id`.
@@ -145,20 +130,6 @@ impl Request {
     #[must_use]
     pub fn may_fail(mut self, kinds: &'static [ErrorKind]) -> Self {
         self.may_fail = kinds;
-        self
-    }
-
-    /// After a lost answer another's write may rest on its own, so that it stays unknown whether it was stored.
-    #[must_use]
-    pub fn may_stay_unknown(mut self) -> Self {
-        self.may_stay_unknown = Unknown::Always;
-        self
-    }
-
-    /// As [`may_stay_unknown`](Self::may_stay_unknown), but only once one of its own commits was dropped.
-    #[must_use]
-    pub fn may_stay_unknown_if_dropped(mut self) -> Self {
-        self.may_stay_unknown = Unknown::IfDropped;
         self
     }
 
@@ -192,13 +163,21 @@ impl Request {
 
     /// Closes and gives the answer to the browser; the future may be dropped.
     pub async fn close(&self, task: &TaskContext) -> Answer {
+        // The id that the client sent may be repeated only if it still opened the session when the close began.
+        let opens = self.key.is_some_and(|key| task.world.session_at(key).is_some_and(|(at, _)| at == key));
+        task.world.note(("opens", opens));
         let answer = self.commit(task, "close", self.manager.close(&self.session)).await;
         if let Answer::Done(commit) = &answer {
+            if let Commit::Issue(ticket) | Commit::Extended(ticket) = commit
+                && self.key.is_some()
+                && self.key == key_of(&self.manager, ticket.value.as_str())
+                && !opens
+            {
+                task.world
+                    .violated("cookie.confirmed", "an answer repeats an id that opened nothing when its close began");
+            }
             match commit {
                 Commit::Issue(ticket) => task.world.set_cookie(Some(ticket.value.as_str().to_owned())),
-                Commit::Extended(ticket) if ticket.persistent => {
-                    task.world.set_cookie(Some(ticket.value.as_str().to_owned()));
-                }
                 Commit::Clear => task.world.set_cookie(None),
                 Commit::Extended(_) | Commit::Unchanged => {}
             }
@@ -229,24 +208,14 @@ impl Request {
     }
 
     fn gave_up(&self, task: &TaskContext) -> Answer {
-        let may = match self.may_stay_unknown {
-            Unknown::Never => false,
-            Unknown::IfDropped => self.was_dropped.get(),
-            Unknown::Always => true,
-        };
-        if !may {
-            task.world.violated("retry.succeeds", format!("{}: {TRIES} attempts, none answered", task.name()));
-        }
+        task.world.violated("retry.succeeds", format!("{}: {TRIES} attempts, none answered", task.name()));
         Answer::Failed(ErrorKind::Unavailable.into())
     }
 
     async fn commit(&self, task: &TaskContext, what: &str, commit: impl Future<Output = Result<Commit>>) -> Answer {
         // What is pushed while the commit is under way is not its to confirm.
         let logged = self.pending.borrow().clone();
-        let Some(ended) = task.droppable(commit).await else {
-            self.was_dropped.set(true);
-            return Answer::Dropped;
-        };
+        let Some(ended) = task.droppable(commit).await else { return Answer::Dropped };
         task.show(|| format!("{what}: {ended:?}"));
         match ended {
             Ok(commit) => {

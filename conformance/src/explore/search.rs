@@ -12,13 +12,15 @@ use super::executor::{Choice, Ended, Run};
 pub struct Bounds {
     /// Runs after which the search ends.
     pub runs: usize,
+    /// Whether the search ends with the first violation.
+    pub until_violated: bool,
 }
 
 impl Bounds {
     /// So many runs as `EXPLORE_RUNS` says, or `runs`.
     pub fn from_env(runs: usize) -> Self {
         let set = std::env::var("EXPLORE_RUNS").ok().and_then(|text| text.trim().parse().ok());
-        Self { runs: set.unwrap_or(runs) }
+        Self { runs: set.unwrap_or(runs), until_violated: false }
     }
 }
 
@@ -115,7 +117,7 @@ fn walk(
     let mut path: Vec<Branch> = Vec::new();
     let mut bounded = false;
     loop {
-        if *interleavings >= bounds.runs {
+        if *interleavings >= bounds.runs || (bounds.until_violated && !violations.is_empty()) {
             return Walk::OutOfRuns;
         }
         *interleavings += 1;

@@ -13,6 +13,7 @@ use session_core::{Clock as _, Manager, ManagerBuilder, ManualClock, Record, Sto
 
 use super::names::hash_of;
 use super::store::{ModelStore, Shared};
+use crate::tombstone;
 
 /// When every run begins, so that equal states of two runs have equal times: in 2027.
 const START: Duration = Duration::from_secs(1_800_000_000);
@@ -187,7 +188,7 @@ impl World {
         loop {
             let record = shared.records.get(&key).filter(|record| record.is_live(now))?;
             match record.data.first() {
-                Some(0) => key = StoreKey::from_slice(record.data.get(1..)?).ok()?,
+                Some(0) => key = tombstone::moved_to(record)?,
                 _ => return Some((key, record.clone())),
             }
         }

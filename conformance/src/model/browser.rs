@@ -28,9 +28,9 @@ impl Browser {
     pub(super) fn take(&mut self, stage: &Stage, ledger: &mut Ledger, began: u64, commit: &Commit) {
         let ticket = match commit {
             Commit::Unchanged => return,
-            // A cookie that ends with the browser has no time in it that could move.
-            Commit::Extended(ticket) if !ticket.persistent => return,
-            Commit::Extended(ticket) | Commit::Issue(ticket) => ticket,
+            // A cookie ends with the browser or with the absolute time-out, and neither has moved.
+            Commit::Extended(_) => return,
+            Commit::Issue(ticket) => ticket,
             Commit::Clear => {
                 self.cookie = None;
                 return;

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use session_core::{Principal, Record, StoreKey, Version};
 
+use crate::tombstone;
+
 tokio::task_local! {
     /// The actor on whose behalf the store is called.
     pub(super) static CALLER: Arc<Caller>;
@@ -94,7 +96,6 @@ impl Truth {
     }
 
     fn wrote(&mut self, at: u64, by: usize, key: StoreKey, record: &Record) {
-        let tombstone = record.data.first() == Some(&0);
         let known = self.keys.entry(key).or_insert_with(|| Known {
             version: record.version,
             principal: record.principal.clone(),
@@ -109,9 +110,9 @@ impl Truth {
             return;
         }
         known.version = record.version;
-        if tombstone {
+        if tombstone::is(record) {
             known.dead.get_or_insert(at);
-            known.moved = StoreKey::from_slice(&record.data[1..]).ok();
+            known.moved = tombstone::moved_to(record);
         } else if known.principal != record.principal {
             known.changed_hands = true;
         }
@@ -155,11 +156,10 @@ impl Trace {
     pub(super) fn record(&mut self, record: &Record) -> String {
         let mut text = self.version(record.version);
         match record.data.first() {
-            Some(0) if record.data.len() == 33 => {
-                let next = StoreKey::from_slice(&record.data[1..]).map(|next| self.key(&next));
-                let _ = write!(text, " moved to {}", next.unwrap_or_default());
-            }
-            Some(0) => text.push_str(" ended"),
+            Some(0) => match tombstone::moved_to(record) {
+                Some(next) => text.push_str(&format!(" moved to {}", self.key(&next))),
+                None => text.push_str(" ended"),
+            },
             _ => {
                 let _ = write!(text, " {}", String::from_utf8_lossy(&record.data));
                 if let Some(principal) = &record.principal {

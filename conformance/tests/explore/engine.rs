@@ -20,7 +20,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-const MANY: Bounds = Bounds { runs: 100_000 };
+const MANY: Bounds = Bounds { runs: 100_000, until_violated: false };
 
 fn program(name: &'static str, faults: Faults, start: fn(&World) -> Check) -> Program {
     Program { name, about: "", faults, start }

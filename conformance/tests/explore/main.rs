@@ -12,12 +12,14 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 mod engine;
 mod known;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod programs;
 
 use known::KNOWN;
 
 /// Runs of a program after which its search ends, unless it is exhausted before.
-const RUNS: usize = 250_000;
+const RUNS: usize = 60_000;
 
 fn main() -> ExitCode {
     if let Ok(run) = std::env::var("EXPLORE_REPLAY") {
@@ -39,12 +41,18 @@ fn main() -> ExitCode {
         })
         .collect();
     trials.extend(engine::tests());
+    let found: Arc<Mutex<BTreeMap<usize, String>>> = Arc::default();
+    #[cfg(feature = "mutants")]
+    trials.extend(mutants::tests(&found));
     let mut arguments = Arguments::from_args();
     // One run at a time is one processor's work.
     arguments.test_threads =
         arguments.test_threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
     let conclusion = libtest_mimic::run(&arguments, trials);
     for line in reports.lock().unwrap_or_else(PoisonError::into_inner).values() {
+        println!("summary: {line}");
+    }
+    for line in found.lock().unwrap_or_else(PoisonError::into_inner).values() {
         println!("summary: {line}");
     }
     println!("summary: {} interleavings", total.lock().unwrap_or_else(PoisonError::into_inner));

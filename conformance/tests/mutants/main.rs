@@ -99,7 +99,7 @@ fn honest(name: String, subject: Subject) -> Trial {
 
 /// Clauses that race operations: whether they meet a bug that is not about races is up to the scheduler.
 /// A mutant that is listed with one fails it always; one that is not listed may fail it.
-const RACES: [&str; 16] = [
+const RACES: [&str; 19] = [
     "cancel.burst",
     "cancel.load",
     "cancel.save",
@@ -111,6 +111,9 @@ const RACES: [&str; 16] = [
     "load.burst",
     "principal.delete-all-races",
     "purge.spares-done",
+    "runtime.gone",
+    "runtime.idle",
+    "runtime.stalled",
     "save.burst",
     "save.counter",
     "save.race",

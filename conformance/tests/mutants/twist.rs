@@ -55,6 +55,7 @@ pub(crate) struct Memo {
     pub(crate) now: Option<Timestamp>,
     pub(crate) key: Option<StoreKey>,
     pub(crate) spoilt: bool,
+    pub(crate) home: Option<tokio::runtime::Handle>,
 }
 
 impl Instance {

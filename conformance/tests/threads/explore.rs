@@ -22,6 +22,10 @@ const SEED: u64 = 1;
 /// Runs after which the search for all of them gives up.
 const MOST: u64 = 200_000;
 
+/// Program that updates on one clone while another saves.
+#[cfg(feature = "mutants")]
+const UPDATES: &str = "save_and_updates_of_clones";
+
 /// Steps after which a run counts as endless.
 const STEPS: usize = 20_000;
 
@@ -51,6 +55,7 @@ pub(crate) fn main(known: Known) -> ExitCode {
             verdict
         })
     });
+    let trials = trials.chain(mutant());
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials.collect());
     let reports = reports.lock().unwrap_or_else(PoisonError::into_inner);
     for (place, found) in &*reports {
@@ -58,6 +63,32 @@ pub(crate) fn main(known: Known) -> ExitCode {
     }
     println!("summary: {} schedules", reports.values().map(|found| found.runs).sum::<u64>());
     conclusion.exit_code()
+}
+
+/// A fault of the core that only threads can meet: it is switched on, and the programs must show it.
+#[cfg(feature = "mutants")]
+fn mutant() -> Option<Trial> {
+    use session_core::mutant::{Mutant, activate};
+
+    Some(Trial::test("mutant::ReplacesTheViewUncounted", || {
+        let program = ALL.iter().find(|program| program.name == UPDATES).ok_or("the program is not there")?;
+        activate(Some(Mutant::ReplacesTheViewUncounted));
+        let mut found = Found::default();
+        search(program, Bounded::new(program.switches, MOST, Arc::default()), &mut found);
+        activate(None);
+        match found.violations.first_key_value() {
+            Some((promise, _)) => {
+                println!("summary: threads::mutant ReplacesTheViewUncounted (each new view is counted): {promise}");
+                Ok(())
+            }
+            None => Err("an update on a view that was replaced uncounted breaks no promise".into()),
+        }
+    }))
+}
+
+#[cfg(not(feature = "mutants"))]
+fn mutant() -> Option<Trial> {
+    None
 }
 
 impl Found {

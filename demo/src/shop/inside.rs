@@ -80,6 +80,6 @@ pub(super) async fn new_id(session: Session) -> Result<Redirect> {
 
 /// Nothing is written afterwards, so the cookie is cleared and nothing is stored.
 pub(super) async fn end(session: Session) -> Redirect {
-    session.destroy();
+    session.logout();
     Redirect::to("/session")
 }

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Session, Timestamp};
+use super::committer::Committer;
+use crate::Timestamp;
+use crate::mutant::{self, Mutant};
+use crate::session::state::State;
 
 /// How what is stored differs from what the client holds, over the whole request.
 ///
@@ -23,10 +26,10 @@ use crate::{Session, Timestamp};
 pub enum Commit {
     /// The client holds what it should.
     Unchanged,
-    /// The id is the same; the session lives longer or shorter than the client knows.
-    Extended(Ticket),
-    /// The client needs this id, or must be told anew how long to keep it.
-    Issue(Ticket),
+    /// The id is the same, and the session's expiry has moved. Only a client that keeps the id no longer than that must be told.
+    Extended(CookieUpdate),
+    /// The client needs this id, or has to keep it for another time than before.
+    Issue(CookieUpdate),
     /// The client holds the id of a session that has ended.
     Clear,
 }
@@ -34,12 +37,12 @@ pub enum Commit {
 /// What goes to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Ticket {
+pub struct CookieUpdate {
     /// The value that opens the session.
     pub value: ClientValue,
     /// When the session expires as it is stored now.
     pub expires_at: Timestamp,
-    /// How long that is from now.
+    /// Time from now to the session's absolute time-out: the client never needs the value for longer.
     pub max_age: Duration,
     /// Whether the session asked for a cookie that outlives the browser.
     pub persistent: bool,
@@ -62,28 +65,62 @@ impl fmt::Debug for ClientValue {
     }
 }
 
-impl Session {
-    pub(crate) fn difference(&self) -> Commit {
-        let now = self.shared.manager.now();
-        let state = self.state();
-        let Some(anchor) = &state.anchor else {
+impl Committer<'_> {
+    /// Compares what is stored with what the client holds.
+    pub(crate) fn difference(&self, state: &State) -> Commit {
+        let env = &*self.shared.env;
+        let now = env.now();
+        let Some(stored) = &state.stored else {
             // A logout that a clone has not committed yet has ended nothing.
-            let ended = state.ended && state.ending.is_empty() && state.client.is_some();
+            let ended = state.ended && state.client.is_some();
+            let ended = ended && (state.ending.is_empty() || mutant::is(Mutant::ClearsBeforeTheLogout));
             return if ended { Commit::Clear } else { Commit::Unchanged };
         };
-        let held = state.client.as_ref();
-        let persistent = state.base.own.persistent;
-        // A cookie that is to outlive the browser from now on, or no longer, must be sent again.
-        let same = held.is_some_and(|held| held.id.as_ref() == Some(&anchor.id) && held.persistent == persistent);
-        if same && held.and_then(|held| held.expires_at) == Some(anchor.expires_at) {
+        let client = state.client.as_ref();
+        let lifetime = env.cookie_lifetime(&state.base);
+        // A cookie is sent again if it is to outlive the browser from now on, or no longer, or if the absolute time-out has moved.
+        let same = client.is_some_and(|client| {
+            client.id.as_ref() == Some(&stored.id) && client.lifetime == Some(lifetime) && !client.outdated
+        });
+        if same && client.and_then(|client| client.expires_at) == Some(stored.expires_at) {
             return Commit::Unchanged;
         }
-        let ticket = Ticket {
-            value: ClientValue(anchor.id.encode()),
-            expires_at: anchor.expires_at,
-            max_age: anchor.expires_at.since(now),
-            persistent,
+        let ticket = CookieUpdate {
+            value: ClientValue(stored.id.encode()),
+            expires_at: stored.expires_at,
+            max_age: lifetime.ends_at.since(now),
+            persistent: lifetime.persistent,
         };
         if same { Commit::Extended(ticket) } else { Commit::Issue(ticket) }
     }
+
+    /// The difference. It repeats the client's own id only if the record under it was written or touched during this close.
+    pub(crate) async fn confirmed_difference(&self) -> Commit {
+        let difference = {
+            let state = self.state();
+            let difference = self.difference(&state);
+            if !needs_confirmation(&state, &difference) {
+                return difference;
+            }
+            difference
+        };
+        // A cookie without an expiry of its own says nothing that an extension could change.
+        if matches!(difference, Commit::Extended(_)) && !self.shared.env.renews_cookies {
+            return Commit::Unchanged;
+        }
+        if let Err(error) = Box::pin(self.touch_current()).await {
+            tracing::warn!(name = %self.shared.env.name, %error, "a cookie could not be renewed");
+        }
+        let state = self.state();
+        if state.confirmed { self.difference(&state) } else { Commit::Unchanged }
+    }
+}
+
+/// Whether `commit` repeats the client's own id without a write or touch of this close under that id.
+pub(super) fn needs_confirmation(state: &State, commit: &Commit) -> bool {
+    let repeats = match (&state.client, &state.stored) {
+        (Some(client), Some(stored)) => client.id.as_ref() == Some(&stored.id),
+        _ => false,
+    };
+    repeats && !state.confirmed && matches!(commit, Commit::Extended(_) | Commit::Issue(_))
 }

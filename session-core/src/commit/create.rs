@@ -2,40 +2,61 @@
 
 use std::sync::Arc;
 
-use super::recovery::Sent;
-use super::work::Work;
-use crate::content::Content;
-use crate::session::state::{After, Anchor, InDoubt};
-use crate::{Error, ErrorKind, Outcome, Record, Result, Session, SessionId, StoreKey};
+use super::changes::Changes;
+use super::committer::{Committer, GONE, Step};
+use super::recovery::is_definite;
+use super::uncertain::UncertainWrite;
+use crate::codec::Content;
+use crate::session::committed::{CommittedState, StoredAt};
+use crate::{Error, ErrorKind, Outcome, Record, Result, SessionId, StoreKey};
 
-impl Session {
-    /// Stores `content` under a new id. Like every step of a commit, it returns `false` if the commit must start again.
-    pub(super) async fn create(&self, work: &Work, content: Arc<Content>) -> Result<bool> {
+impl Committer<'_> {
+    /// Stores `content` under a new id.
+    ///
+    /// If the first answer is lost, the second attempt goes under another id:
+    /// sending the first again could revive what has been revoked meanwhile.
+    pub(super) async fn create(&self, changes: &Changes, content: Arc<Content>) -> Result<Step> {
+        let env = &*self.shared.env;
         let mut lost = Error::from(ErrorKind::Unavailable);
-        // Should the first answer be lost, the second try goes under a fresh id: sending the first again could revive
-        // what somebody has revoked meanwhile.
         for _ in 0..2 {
-            let (key, record, after) = self.newborn(work, &content)?;
-            let doubt = InDoubt { key, expected: None, record, after, joint: false, earlier: Vec::new() };
-            match self.send(&doubt).await? {
-                Sent::Answered(Outcome::Done) => {
-                    self.settled(doubt.after, true);
-                    return Ok(true);
+            let (key, record, after) = self.new_record(changes, &content)?;
+            if !self.state().note(UncertainWrite::Create { key, after: after.clone() }, changes.epoch) {
+                return Err(GONE);
+            }
+            match env.store().create(&env.call(), &key, &record).await {
+                Ok(Outcome::Done) => {
+                    self.apply_commit(&after);
+                    return Ok(Step::Committed);
                 }
-                Sent::Answered(_) | Sent::Earlier(_) | Sent::Open => {}
-                Sent::Lost(error) => lost = error,
+                // Another record has the id, by a chance of 2^-256 or because the store is broken.
+                Ok(_) => self.state().uncertain = None,
+                Err(error) if is_definite(&error) => {
+                    self.state().uncertain = None;
+                    return Err(error);
+                }
+                Err(error) => {
+                    if !Box::pin(self.resolve_create(&key, after)).await.map_err(|_| error.clone())? {
+                        lost = error;
+                        continue;
+                    }
+                    return Ok(Step::Committed);
+                }
             }
         }
         Err(lost)
     }
 
-    /// A record for `content` under a new id, and what follows once it is stored.
-    pub(super) fn newborn(&self, work: &Work, content: &Arc<Content>) -> Result<(StoreKey, Record, After)> {
-        let manager = &*self.shared.manager;
-        let record = manager.record(content)?;
+    /// A record for `content` under a new id, and the session's state once it is stored.
+    pub(super) fn new_record(
+        &self,
+        changes: &Changes,
+        content: &Arc<Content>,
+    ) -> Result<(StoreKey, Record, CommittedState)> {
+        let env = &*self.shared.env;
+        let (record, trail) = env.record(content, None)?;
         let id = SessionId::random();
-        let key = StoreKey::derive(&manager.name, &id);
-        let anchor = Anchor { id, key, version: record.version, expires_at: record.expires_at };
-        Ok((key, record, work.after(anchor, content.clone())))
+        let key = StoreKey::derive(&env.name, &id);
+        let stored = StoredAt { id, key, version: record.version, expires_at: record.expires_at, trail };
+        Ok((key, record, changes.committed(stored, content.clone())))
     }
 }

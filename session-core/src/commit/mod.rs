@@ -4,69 +4,59 @@
 //! and the next commit finds out what became of it. Records that no client can have are removed by `orphans`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::content::Content;
-use crate::manager::Inner;
-use crate::session::ops::replay;
-use crate::session::state::After;
-use crate::{Call, Error, ErrorKind, Record, Result, Session, Timestamp, minutes, seconds};
+use crate::session::committed::CommittedState;
+use crate::session::log::replay;
+use crate::{Result, Version};
 
+pub(crate) mod changes;
 mod client_update;
+mod close;
+mod committer;
 mod create;
+pub(crate) mod joint_write;
 mod logout;
+mod merge;
 mod orphans;
 mod recovery;
-pub(crate) mod ride;
 mod rotate;
 mod save;
-mod work;
+mod touch;
+pub(crate) mod uncertain;
+pub(crate) mod write_queue;
 
-pub use client_update::{ClientValue, Commit, Ticket};
+pub use client_update::{ClientValue, Commit, CookieUpdate};
+pub(crate) use committer::{Committer, tombstone_tells};
 
-use work::Work;
+use changes::Changes;
+use committer::{GONE, Step, TOO_MANY_CONFLICTS};
+use uncertain::Sent;
 
-/// Life of a tombstone. While it is stored it proves what became of a write whose answer was lost.
-const TOMBSTONE_LIFE: Duration = minutes(10);
-
-/// How long opening its id answers `Moved` or `Ended`: longer than a request with the old id should take.
-const TOMBSTONE_TELLS: Duration = seconds(60);
-
-const GONE: Error = Error::fixed(ErrorKind::Gone, "it ended, moved or changed hands meanwhile");
-
-const TOO_MANY_CONFLICTS: Error =
-    Error::fixed(ErrorKind::Conflict, "other requests were faster too many times in a row");
-
-/// Whether opening the id of the tombstone `record` answers `Moved` or `Ended`. After that the id is unknown.
-pub(crate) fn tombstone_tells(record: &Record, now: Timestamp) -> bool {
-    record.expires_at.since(now) > TOMBSTONE_LIFE - TOMBSTONE_TELLS
-}
-
-impl Session {
+impl Committer<'_> {
     /// Stores what there is to store. Commits of one session go one at a time.
     pub(crate) async fn commit(&self) -> Result<()> {
         let _turn = self.shared.committing.lock().await;
         if !self.state().is_modified() {
             return Ok(());
         }
-        let manager = &*self.shared.manager;
-        if manager.discards {
+        let env = &*self.shared.env;
+        if env.discards {
             self.state().discard_to_view();
             return Ok(());
         }
-        for _ in 0..=manager.max_replays {
+        for _ in 0..=env.max_replays {
             // The logout comes first, because nothing may keep it from being carried out.
-            self.end_old().await?;
-            self.settle_doubt().await?;
+            self.end_previous().await?;
+            self.resolve_uncertain().await?;
             self.remove_orphans().await;
             self.refuse_what_is_gone()?;
-            let Some(work) = self.work()? else { return Ok(()) };
-            let over = match &work.anchor {
-                None => self.create(&work, work.content.clone()).await?,
-                Some(anchor) if work.rotate => Box::pin(self.move_on(&work, anchor)).await?,
-                Some(anchor) => self.save_over(&work, anchor).await?,
+            let Some(changes) = self.changes()? else { return Ok(()) };
+            let step = match &changes.stored {
+                None => self.create(&changes, changes.content.clone()).await?,
+                Some(stored) if changes.rotate => Box::pin(self.rotate_over(&changes, stored)).await?,
+                Some(stored) => self.save_over(&changes, stored).await?,
             };
-            if over {
+            if step == Step::Committed {
                 // Creates that were abandoned during this commit.
                 self.remove_orphans().await;
                 return Ok(());
@@ -85,20 +75,21 @@ impl Session {
         Ok(())
     }
 
-    fn work(&self) -> Result<Option<Arc<Work>>> {
+    fn changes(&self) -> Result<Option<Arc<Changes>>> {
         self.catch_up()?;
-        let state = self.state();
+        let mut state = self.state();
         let rotate = state.wants_new_id();
+        let settled = state.uncertain.is_none();
         if !rotate && !state.log.iter().any(|op| op.writes()) {
             return Ok(None);
         }
-        Ok(Some(Arc::new(Work {
-            ops: state.log.clone(),
+        Ok(Some(Arc::new(Changes {
+            ops: state.log.freeze(settled),
             ops_end: state.ops_end(),
             epoch: state.epoch,
             base: state.base.clone(),
             content: state.view.clone(),
-            anchor: state.anchor.clone(),
+            stored: state.stored.clone(),
             rotate,
             new_ids: state.new_ids_wanted,
         })))
@@ -112,7 +103,7 @@ impl Session {
                 if !state.stale {
                     return Ok(());
                 }
-                (state.log.clone(), state.base.clone(), state.changes())
+                (state.log.to_vec(), state.base.clone(), state.changes())
             };
             // Closures run here, so no lock is held.
             let view = replay(&log, &base)?;
@@ -124,25 +115,19 @@ impl Session {
         }
     }
 
-    fn settled(&self, after: After, rotated: bool) {
-        self.state().settled(after, rotated);
+    /// Applies a write that is stored.
+    fn apply_commit(&self, after: &CommittedState) {
+        self.state().apply_commit(after);
         // A clash among what was logged meanwhile is the next commit's to report.
         let _later = self.catch_up();
     }
-}
 
-impl Inner {
-    pub(crate) fn call(&self) -> Call {
-        Call::new(self.now())
-    }
-
-    /// The record that stores `content` from now on.
-    fn record(&self, content: &Content) -> Result<Record> {
-        let now = self.now();
-        let expires_at = self.expiry(content, now);
-        if expires_at <= now {
-            return Err(Error::fixed(ErrorKind::Gone, "its absolute time-out has passed"));
-        }
-        content.to_record(expires_at, &self.rules)
+    /// Applies the save that was sent as `version`, which may hold only the first of `changes`.
+    fn apply_sent(&self, version: Version, last: Option<Arc<Sent>>, changes: &Changes) -> Step {
+        let last = last.filter(|last| last.version == version);
+        let Some(sent) = last.or_else(|| self.state().sent_as(version)) else { return Step::Again };
+        let step = if changes.lead_to(&sent.after) { Step::Committed } else { Step::Again };
+        self.apply_commit(&sent.after);
+        step
     }
 }

@@ -1,14 +1,17 @@
 //! The removal of records under ids that no client has.
 
-use super::TOMBSTONE_LIFE;
-use crate::content::tombstone;
-use crate::session::state::Orphan;
-use crate::{Error, Outcome, Result, Session};
+use super::committer::{Committer, TOMBSTONE_LIFE};
+use crate::codec::tombstone;
+use crate::mutant::{self, Mutant};
+use crate::session::committed::Orphan;
+use crate::{Error, Outcome, Result};
 
-impl Session {
-    /// Removes records under ids that no client has. One that fails twice is left to the next commit.
+impl Committer<'_> {
+    /// Removes records under ids that no client has. A removal that fails twice is left to the next commit.
+    ///
+    /// The record of a rotation stays while its tombstone is uncertain, because it is the session if the tombstone is stored.
     pub(super) async fn remove_orphans(&self) {
-        let orphans = self.state().orphans.clone();
+        let orphans = self.state().removable_orphans();
         for orphan in orphans {
             let mut removed = Box::pin(self.remove_orphan(&orphan)).await;
             if removed.as_ref().is_err_and(Error::is_transient) {
@@ -23,16 +26,16 @@ impl Session {
 
     /// Removes one record. If its create may still arrive, a tombstone takes the key first, so that the create is refused.
     async fn remove_orphan(&self, orphan: &Orphan) -> Result<()> {
-        let manager = &*self.shared.manager;
-        if !orphan.landed {
-            let now = manager.now();
-            let grave = tombstone(None, now, now.plus(TOMBSTONE_LIFE));
-            if manager.store().create(&manager.call(), &orphan.key, &grave).await? == Outcome::Done {
+        let env = &*self.shared.env;
+        if !orphan.landed && !mutant::is(Mutant::RemovesACreateOnce) {
+            let now = env.now();
+            let grave = tombstone(None, now, now.plus(TOMBSTONE_LIFE), None);
+            if env.store().create(&env.call(), &orphan.key, &grave).await? == Outcome::Done {
                 return Ok(());
             }
         }
         // Whatever the outcome, this version is not stored any more, and no version returns.
-        let _ = manager.store().delete(&manager.call(), &orphan.key, Some(orphan.version)).await?;
+        let _ = env.store().delete(&env.call(), &orphan.key, Some(orphan.version)).await?;
         Ok(())
     }
 }

@@ -1,19 +1,53 @@
-//! Writes whose answer was lost: what became of them is asked, never guessed.
+//! Writes whose answer was lost. What became of them is asked, never guessed.
+//!
+//! For one piece of work, all records that were sent and are undecided expect the same version, each under a fresh version of
+//! its own. As no version returns, at most one of them is ever stored. The work goes over another version only once the
+//! expected one is proven to be replaced by none of them.
 
-use super::GONE;
-use crate::content::Stored;
-use crate::session::state::{After, InDoubt, Orphan};
-use crate::{Error, ErrorKind, Outcome, Result, Session};
+use super::committer::{Committer, GONE};
+use super::uncertain::UncertainWrite;
+use crate::codec::Stored;
+use crate::manager::environment::Environment;
+use crate::mutant::{self, Mutant};
+use crate::session::committed::{CommittedState, Orphan};
+use crate::trail::Trail;
+use crate::{Error, ErrorKind, Outcome, Record, Result, StoreKey, Version};
 
-/// How a write went.
-pub(super) enum Sent {
-    Answered(Outcome),
-    /// An earlier attempt of the same work is stored.
-    Earlier(After),
-    /// Not stored so far, but it may still arrive. The work may be sent again over the same version.
-    Open,
-    /// A create whose answer was lost and which is not there: another may be tried, under a fresh id.
-    Lost(Error),
+/// What became of a write over an expected version.
+pub(super) enum Attempted {
+    /// This version is or was stored.
+    Stored(Version),
+    /// None of the versions that were sent is stored, and none will be.
+    NotStored,
+    /// There is no live record any more.
+    Gone,
+    /// One of them may be stored, or may be later.
+    Unknown(Error),
+}
+
+/// What a load tells of a write.
+enum Found {
+    Stored(Version),
+    NotStored,
+    Gone,
+    /// The expected version is still stored, so the write may be sent again.
+    Expected,
+    Unknown,
+}
+
+/// A write that may have to be sent more than once.
+pub(super) trait Undecided {
+    /// The record to send, under a fresh version, and its trail.
+    fn record(&self) -> Result<(Record, Trail)>;
+
+    /// Notes that `record` is about to be sent. `false` if it must not be.
+    fn note(&mut self, record: &Record, trail: Trail) -> bool;
+
+    /// All versions that were noted, in earlier attempts too.
+    fn sent(&self) -> Vec<Version>;
+
+    /// Forgets the version that was noted last, because the store has refused it.
+    fn refused(&mut self);
 }
 
 const UNKNOWN: Error =
@@ -24,114 +58,131 @@ pub(super) fn is_definite(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Unsupported | ErrorKind::Config | ErrorKind::Corrupt)
 }
 
-impl Session {
-    /// Sends a write, and after a lost answer finds out what became of it.
-    ///
-    /// The doubt is noted before the write is sent, so that dropping this future loses nothing either.
-    pub(super) async fn send(&self, doubt: &InDoubt) -> Result<Sent> {
-        let noted = {
-            let mut state = self.state();
-            if !state.note(doubt.clone()) {
-                return Err(GONE);
-            }
-            state.in_doubt.as_ref().is_some_and(|doubt| !doubt.earlier.is_empty())
-        };
-        match self.write(doubt).await {
-            // One of the earlier attempts may be what it conflicts with.
-            Ok(Outcome::Conflict) if noted => Box::pin(self.find_out(doubt, UNKNOWN)).await,
-            Ok(outcome) => {
-                self.certain(doubt);
-                Ok(Sent::Answered(outcome))
-            }
-            Err(error) if is_definite(&error) => {
-                self.certain(doubt);
-                Err(error)
-            }
-            // Boxed, here and where else it is seldom: the future of every commit would be larger for it, past what an allocator has at hand.
-            Err(error) => match Box::pin(self.find_out(doubt, error.clone())).await? {
-                Sent::Open => Err(error),
-                sent => Ok(sent),
-            },
-        }
-    }
-
-    async fn write(&self, doubt: &InDoubt) -> Result<Outcome> {
-        let manager = &*self.shared.manager;
-        match doubt.expected {
-            None => manager.store().create(&manager.call(), &doubt.key, &doubt.record).await,
-            Some(expected) => manager.store().save(&manager.call(), &doubt.key, expected, &doubt.record).await,
-        }
-    }
-
-    /// The doubt is over, unless another one has come up since.
-    pub(super) fn certain(&self, doubt: &InDoubt) {
-        let mut state = self.state();
-        if state.in_doubt.as_ref().is_some_and(|current| current.record.version == doubt.record.version) {
-            state.in_doubt = None;
-        }
-    }
-
-    /// Loads once: our version is stored, then it is done; the version before, then the identical write is sent once more.
-    /// Anything else stays in doubt, for another's write may rest on ours, and doing ours again could count it twice.
-    pub(super) async fn find_out(&self, doubt: &InDoubt, error: Error) -> Result<Sent> {
-        let manager = &*self.shared.manager;
-        let noted = self.state().in_doubt.clone().filter(|noted| noted.record.version == doubt.record.version);
-        let earlier = noted.map(|noted| noted.earlier).unwrap_or_default();
-        let Ok(there) = manager.store().load(&manager.call(), &doubt.key).await else { return Err(error) };
-        let over = there.as_ref().is_some_and(|record| matches!(Stored::read(record), Ok(Stored::Tombstone(_))));
-        let version = there.map(|record| record.version);
-        let sent = match (version, doubt.expected) {
-            (Some(version), _) if version == doubt.record.version => Sent::Answered(Outcome::Done),
-            (Some(version), _) if earlier.iter().any(|(sent, _)| *sent == version) => {
-                let after = earlier.into_iter().find(|(sent, _)| *sent == version).map(|(_, after)| after);
-                after.map_or(Sent::Answered(Outcome::Conflict), Sent::Earlier)
-            }
-            // Under a fresh id nothing else can be there.
-            (_, None) => Sent::Lost(error),
-            // Nothing comes back to life under a key, so however it went, the session is gone.
-            (None, Some(_)) => Sent::Answered(Outcome::Missing),
-            // A joint write is sent by one of its members only. If another member sent it again and a third request built on it,
-            // the sender would be told `Conflict` and repeat work that was stored.
-            (Some(version), Some(expected)) if version == expected && (doubt.joint || !earlier.is_empty()) => {
-                return Ok(Sent::Open);
-            }
-            (Some(version), Some(expected)) if version == expected => match self.write(doubt).await {
-                // Refused now, the same record was refused before.
-                Err(refused) if is_definite(&refused) => {
-                    self.certain(doubt);
-                    return Err(refused);
+/// Sends a write over `expected`, and after a lost answer finds out what became of it.
+///
+/// Each record is noted before it is sent, so that a dropped future loses nothing either.
+///
+/// # Errors
+/// An error says that the last record changes nothing. Others that were noted may still be undecided.
+pub(super) async fn attempt(
+    env: &Environment,
+    key: &StoreKey,
+    expected: Version,
+    write: &mut impl Undecided,
+) -> Result<Attempted> {
+    let mut lost = UNKNOWN;
+    let mut before: Option<Record> = None;
+    for _ in 0..2 {
+        let record = match before.take() {
+            Some(record) => record,
+            None => {
+                let (record, trail) = write.record()?;
+                if !write.note(&record, trail) {
+                    return Err(GONE);
                 }
-                Ok(Outcome::Conflict) | Err(_) => return Err(error),
-                Ok(outcome) => Sent::Answered(outcome),
-            },
-            // Nothing replaces a tombstone, so ours was never stored; and the version that it expects is gone.
-            (Some(_), Some(_)) if doubt.is_rotation() && (over || earlier.is_empty()) => {
-                Sent::Answered(Outcome::Conflict)
+                record
             }
-            // The session ended or moved, and with it what was to be written.
-            (Some(_), Some(_)) if over => Sent::Answered(Outcome::Missing),
-            (Some(_), Some(_)) => return Err(UNKNOWN),
         };
-        self.certain(doubt);
-        if let Sent::Lost(_) = sent {
-            let orphan = Orphan { key: doubt.key, version: doubt.record.version, landed: false };
-            self.state().orphans.push(orphan);
+        match env.store().save(&env.call(), key, expected, &record).await {
+            Ok(Outcome::Done) => return Ok(Attempted::Stored(record.version)),
+            Ok(Outcome::Missing) => return Ok(Attempted::Gone),
+            // With others undecided, one of them may be what it conflicts with.
+            Ok(Outcome::Conflict | Outcome::Exists) if write.sent() == [record.version] => {
+                return Ok(Attempted::NotStored);
+            }
+            Ok(Outcome::Conflict | Outcome::Exists) => {}
+            Err(error) if is_definite(&error) => {
+                write.refused();
+                return Err(error);
+            }
+            Err(error) => lost = error,
         }
-        Ok(sent)
+        if mutant::is(Mutant::ResendsAlike) {
+            before = Some(record.clone());
+        }
+        // Boxed because it is rare and would enlarge every commit's future.
+        match Box::pin(find(env, key, expected, &write.sent())).await {
+            Ok(Found::Stored(version)) => return Ok(Attempted::Stored(version)),
+            Ok(Found::NotStored) => return Ok(Attempted::NotStored),
+            Ok(Found::Gone) => return Ok(Attempted::Gone),
+            Ok(Found::Expected) => {}
+            Ok(Found::Unknown) => return Ok(Attempted::Unknown(UNKNOWN)),
+            Err(_) => return Ok(Attempted::Unknown(lost)),
+        }
     }
+    Ok(Attempted::Unknown(lost))
+}
 
-    /// Before a commit does anything: what became of the last write?
-    pub(crate) async fn settle_doubt(&self) -> Result<()> {
-        let Some(doubt) = self.state().in_doubt.clone() else { return Ok(()) };
-        let lost = Error::fixed(ErrorKind::Unavailable, "an earlier write is still without an answer");
-        let after = match Box::pin(self.find_out(&doubt, lost)).await? {
-            Sent::Answered(Outcome::Done) => doubt.after,
-            Sent::Earlier(after) => after,
-            Sent::Answered(_) | Sent::Open | Sent::Lost(_) => return Ok(()),
-        };
-        let rotated = doubt.expected.is_none() || doubt.key != after.anchor.key;
-        self.state().orphans.retain(|orphan| orphan.key != after.anchor.key);
-        self.settled(after, rotated);
+/// Loads the record and concludes what became of the versions in `sent`, which all expect `expected`.
+async fn find(env: &Environment, key: &StoreKey, expected: Version, sent: &[Version]) -> Result<Found> {
+    // Nothing comes back to life under a key.
+    let Some(record) = env.store().load(&env.call(), key).await? else { return Ok(Found::Gone) };
+    if sent.contains(&record.version) {
+        return Ok(Found::Stored(record.version));
+    }
+    if record.version == expected {
+        return Ok(Found::Expected);
+    }
+    let (stored, trail) = match Stored::read(&record) {
+        Ok((stored, trail)) => (Some(stored), trail),
+        Err(_) => (None, Trail::of(record.version)),
+    };
+    let trail = if mutant::is(Mutant::IgnoresTrails) { Trail::of(record.version) } else { trail };
+    Ok(match sent.iter().find(|version| trail.contains(**version)) {
+        Some(version) => Found::Stored(*version),
+        None if trail.contains(expected) => Found::NotStored,
+        // The session ended or moved, and with it what was to be written. No tombstone is ever replaced.
+        None if matches!(stored, Some(Stored::Tombstone(_))) => Found::NotStored,
+        None => Found::Unknown,
+    })
+}
+
+impl Committer<'_> {
+    /// Finds out what became of the last write, before a commit does anything else.
+    pub(crate) async fn resolve_uncertain(&self) -> Result<()> {
+        let Some(write) = self.state().uncertain.clone() else { return Ok(()) };
+        match *write {
+            UncertainWrite::Create { key, after } => {
+                Box::pin(self.resolve_create(&key, after)).await?;
+            }
+            UncertainWrite::Save(save) => {
+                let versions = save.versions();
+                let found = find(&self.shared.env, &save.key, save.over.version, &versions);
+                match Box::pin(found).await {
+                    Ok(Found::Stored(version)) => {
+                        if let Some(sent) = save.sent_as(version) {
+                            self.apply_commit(&sent.after);
+                        }
+                    }
+                    Ok(Found::NotStored | Found::Gone) => self.state().uncertain = None,
+                    Ok(Found::Expected) => {}
+                    Ok(Found::Unknown) => return Err(UNKNOWN),
+                    Err(_) => return Err(UNANSWERED),
+                }
+            }
+            UncertainWrite::Joint { write, changes, stored } => {
+                Box::pin(self.joint_result(&write, &changes, &stored)).await?;
+            }
+        }
         Ok(())
     }
+
+    /// Finds out whether a create is stored, and applies it if so. If not, it may still arrive, and no client has its id.
+    pub(super) async fn resolve_create(&self, key: &StoreKey, after: CommittedState) -> Result<bool> {
+        let env = &*self.shared.env;
+        let version = after.stored.version;
+        let found = env.store().load(&env.call(), key).await.map_err(|_| UNANSWERED)?;
+        // Under a fresh id nothing else can be stored.
+        let stored = found.is_some_and(|record| record.version == version);
+        if stored {
+            self.apply_commit(&after);
+        } else {
+            let mut state = self.state();
+            state.uncertain = None;
+            state.orphans.push(Orphan { key: *key, version, landed: false });
+        }
+        Ok(stored)
+    }
 }
+
+const UNANSWERED: Error = Error::fixed(ErrorKind::Unavailable, "an earlier write is still without an answer");

@@ -1,77 +1,103 @@
-//! Rotation: the session under a new id, and a tombstone in its old place.
+//! Rotation: the session under a new id, and a tombstone in place of its old record.
 
 use std::sync::Arc;
 
-use super::recovery::{Sent, is_definite};
-use super::save::Newer;
-use super::work::{Target, Work};
-use super::{TOMBSTONE_LIFE, TOO_MANY_CONFLICTS};
-use crate::content::{Content, tombstone};
-use crate::session::ops::{self, replay};
-use crate::session::state::{After, Anchor, InDoubt, Orphan};
-use crate::{Error, ErrorKind, Outcome, Result, Session};
+use super::changes::{Changes, RebaseError};
+use super::committer::{Committer, Step, TOMBSTONE_LIFE, TOMBSTONE_TELLS, TOO_MANY_CONFLICTS};
+use super::joint_write::Current;
+use super::recovery::{Attempted, Undecided, attempt, is_definite};
+use super::uncertain::{Sent, UncertainSave, UncertainWrite};
+use crate::codec::{Content, tombstone};
+use crate::manager::environment::Now;
+use crate::mutant::{self, Mutant};
+use crate::session::committed::{CommittedState, Orphan, StoredAt};
+use crate::session::log::{self, replay};
+use crate::trail::Trail;
+use crate::{Error, ErrorKind, Outcome, Record, Result, Session, Version};
 
-impl Session {
+/// The tombstone over `over`, after which the session is what `after` says.
+struct Tombstone<'s> {
+    session: &'s Session,
+    epoch: u64,
+    old: &'s StoredAt,
+    over: &'s Current,
+    after: CommittedState,
+    last: Option<Arc<Sent>>,
+}
+
+impl Undecided for Tombstone<'_> {
+    fn record(&self) -> Result<(Record, Trail)> {
+        let life = if mutant::is(Mutant::ForgetsTombstonesEarly) { TOMBSTONE_TELLS } else { TOMBSTONE_LIFE };
+        let expires_at = self.session.shared.env.now().plus(life);
+        let next = Some(&self.after.stored.key);
+        let record = tombstone(next, self.over.content.created_at, expires_at, Some(&self.over.trail));
+        // No save goes over a tombstone, so its trail is of no use here.
+        let trail = Trail::of(record.version);
+        Ok((record, trail))
+    }
+
+    fn note(&mut self, record: &Record, _: Trail) -> bool {
+        let last = Arc::new(Sent { version: record.version, after: self.after.clone() });
+        self.last = Some(last.clone());
+        let save = UncertainSave { key: self.old.key, over: self.over.clone(), last, earlier: Vec::new() };
+        self.session.state().note(UncertainWrite::Save(save), self.epoch)
+    }
+
+    fn sent(&self) -> Vec<Version> {
+        self.session.state().sent_versions()
+    }
+
+    fn refused(&mut self) {
+        self.session.state().forget_last_sent();
+    }
+}
+
+impl Committer<'_> {
     /// Stores the session under a new id, then turns the old record into a tombstone that points there.
     ///
-    /// Until the second step succeeds nobody has the new id, and after it the old one opens nothing:
-    /// at no instant are both of use, or neither.
-    pub(super) async fn move_on(&self, work: &Work, old: &Anchor) -> Result<bool> {
-        let manager = &*self.shared.manager;
-        let mut target = Target { over: old.version, content: work.content.clone() };
-        for _ in 0..=manager.max_replays {
-            let after = self.unborn(work, &target.content).await?;
-            let new = after.anchor.key;
-            let now = manager.now();
-            let record = tombstone(Some(&new), target.content.created_at, now.plus(TOMBSTONE_LIFE));
-            let expected = Some(target.over);
-            let doubt = InDoubt { key: old.key, expected, record, after, joint: false, earlier: Vec::new() };
-            let outcome = match self.send(&doubt).await {
-                Ok(Sent::Answered(outcome)) => outcome,
-                Ok(Sent::Earlier(after)) => {
-                    self.settled(after, false);
-                    return Ok(false);
-                }
-                Ok(Sent::Open) => return Ok(false),
-                // Should the tombstone stand, the new record is the session; the next commit finds out.
-                Ok(Sent::Lost(error)) | Err(error) => return Err(error),
+    /// Until the second step succeeds no client has the new id, and after it the old one opens nothing.
+    /// At no instant do both open the session, or neither.
+    pub(super) async fn rotate_over(&self, changes: &Changes, old: &StoredAt) -> Result<Step> {
+        let env = &*self.shared.env;
+        let undecided = match self.state().uncertain.as_deref() {
+            Some(UncertainWrite::Save(save)) => Some(save.over.clone()),
+            _ => None,
+        };
+        // An undecided write may still replace that record. The tombstone goes over the same one, so at most one is stored.
+        let mut over = undecided.unwrap_or_else(|| changes.as_loaded(old));
+        for _ in 0..=env.max_replays {
+            let content = match changes.rebase_onto(&over, old, env.conflicts) {
+                Ok(content) => content,
+                Err(RebaseError::Identity) => return self.start_over(changes).await,
+                Err(RebaseError::Error(error)) => return Err(error),
             };
-            if outcome == Outcome::Done {
-                self.state().orphans.retain(|orphan| orphan.key != new);
-                self.settled(doubt.after, true);
-                return Ok(true);
+            let after = self.store_under_new_id(changes, &content).await?;
+            let mut tombstone = Tombstone { session: self, epoch: changes.epoch, old, over: &over, after, last: None };
+            // If the tombstone stands, the new record is the session. After an error the next commit finds out.
+            match attempt(env, &old.key, over.version, &mut tombstone).await? {
+                Attempted::Stored(version) => return Ok(self.apply_sent(version, tombstone.last, changes)),
+                Attempted::Unknown(error) => return Err(error),
+                Attempted::NotStored | Attempted::Gone => self.state().uncertain = None,
             }
             self.remove_orphans().await;
-            let newer = match outcome {
-                Outcome::Missing => Newer::Missing,
-                _ => self.load_newer(&old.key).await?,
+            over = match env.current(&old.key).await? {
+                Now::Live(current) => current,
+                // A logout beats a login that was in flight.
+                Now::Ended => return self.mark_gone(changes),
+                Now::Moved | Now::Missing => return self.start_over(changes).await,
             };
-            match self.next_move(work, newer)? {
-                Some(next) => target = next,
-                None => return self.start_over(work).await,
-            }
         }
         Err(TOO_MANY_CONFLICTS)
     }
 
-    /// What to move after somebody else was faster; `None` if there is nothing to move any more.
-    fn next_move(&self, work: &Work, newer: Newer) -> Result<Option<Target>> {
-        match newer {
-            Newer::Live(version, content) => self.rebased(work, version, content),
-            // A logout beats a login that was in flight.
-            Newer::Ended => self.lose(work).map(|_| None),
-            Newer::Moved | Newer::Missing => Ok(None),
-        }
-    }
-
     /// Stores `content` under a new id. It is noted as an orphan until the tombstone is stored.
-    async fn unborn(&self, work: &Work, content: &Arc<Content>) -> Result<After> {
-        let manager = &*self.shared.manager;
+    async fn store_under_new_id(&self, changes: &Changes, content: &Arc<Content>) -> Result<CommittedState> {
+        let env = &*self.shared.env;
         let mut lost = Error::from(ErrorKind::Unavailable);
         for _ in 0..2 {
-            let (key, record, after) = self.newborn(work, content)?;
+            let (key, record, after) = self.new_record(changes, content)?;
             self.state().orphans.push(Orphan { key, version: record.version, landed: false });
-            let created = manager.store().create(&manager.call(), &key, &record).await;
+            let created = env.store().create(&env.call(), &key, &record).await;
             let mut state = self.state();
             match created {
                 Ok(Outcome::Done) => {
@@ -91,11 +117,16 @@ impl Session {
 
     /// A login whose old session is gone starts from an empty one. Other changes are gone with the session,
     /// and so is a login whose log was guarded by a value of it (`take`, `get` then `insert`, `require_unchanged`).
-    async fn start_over(&self, work: &Work) -> Result<bool> {
-        let login = work.ops.iter().rposition(|op| op.is_login()).filter(|_| !ops::is_guarded(&work.ops));
-        let Some(login) = login else { return self.lose(work) };
-        let empty = Content::empty(self.shared.manager.now());
-        let content = replay(&work.ops[login..], &empty)?;
-        self.create(work, content).await
+    async fn start_over(&self, changes: &Changes) -> Result<Step> {
+        let login = changes
+            .ops
+            .iter()
+            .rposition(|op| op.is_login())
+            .filter(|_| mutant::is(Mutant::LogsInWithAGuard) || !log::is_guarded(&changes.ops));
+        let Some(login) = login else { return self.mark_gone(changes) };
+        // The values of these operations are encoded in the codec of the session that is gone.
+        let empty = Content::empty(self.shared.env.now(), changes.base.codec);
+        let content = replay(&changes.ops[login..], &empty)?;
+        self.create(changes, content).await
     }
 }

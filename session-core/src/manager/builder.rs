@@ -3,75 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Inner, Manager};
-use crate::content::{Codec, Content, Limits, Rules};
-use crate::{Clock, Error, ErrorKind, Result, Store, SystemClock, Timestamp, hours};
+use super::Manager;
+use super::environment::Environment;
+use super::policy::{ConflictPolicy, Policy, ZERO};
+use crate::codec::{Codec, Limits, Rules};
+use crate::{Clock, Error, ErrorKind, Result, Store, SystemClock, hours};
 
-/// What happens when somebody else has saved the session since it was loaded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ConflictPolicy {
-    /// What was done is done again on the newer record; only a [clash](crate::Session#when-somebody-else-was-faster) is an error.
-    #[default]
-    Replay,
-    /// Any conflict is an error.
-    Reject,
-    /// The values here replace those of the newer record, whatever they are: the other request's changes are lost.
-    Overwrite,
-}
-
-/// The time-outs.
-#[derive(Clone, Debug)]
-pub(crate) struct Policy {
-    idle: Duration,
-    absolute: Duration,
-    anonymous_idle: Option<Duration>,
-    pub(crate) max_idle: Duration,
-    pub(crate) max_absolute: Duration,
-}
-
-impl Policy {
-    /// How long a session of this content may lie unused.
-    pub(crate) fn idle(&self, content: &Content) -> Duration {
-        let usual = match (&content.principal, self.anonymous_idle) {
-            (None, Some(anonymous)) => anonymous,
-            _ => self.idle,
-        };
-        content.own.idle.map_or(usual, |own| own.min(self.max_idle))
+impl Manager {
+    /// A manager with the defaults: named `id`, idle time-out 1 hour, absolute time-out 24 hours.
+    pub fn new(store: impl Store) -> Self {
+        Self::builder(store).build().expect("the defaults go together")
     }
 
-    pub(super) fn idle_at_most(&self, longest: Duration) -> Self {
-        Self {
-            idle: self.idle.min(longest),
-            anonymous_idle: self.anonymous_idle.map(|idle| idle.min(longest)),
-            max_idle: self.max_idle.min(longest),
-            ..self.clone()
-        }
-    }
-
-    /// How long it may last at all.
-    pub(crate) fn absolute(&self, content: &Content) -> Duration {
-        content.own.absolute.map_or(self.absolute, |own| own.min(self.max_absolute))
-    }
-
-    /// Whether it has reached its absolute time-out, which may have been shortened since it was stored.
-    pub(crate) fn outlived(&self, content: &Content, now: Timestamp) -> bool {
-        content.created_at.plus(self.absolute(content)) <= now
-    }
-
-    pub(crate) fn check_own(&self, own: Option<Duration>, longest: Duration) -> Result<()> {
-        match own {
-            Some(own) if own < Duration::from_millis(1) => Err(ZERO),
-            Some(own) if own > longest => Err(Error::fixed(
-                ErrorKind::Config,
-                "a session's own time-out exceeds the longest that its manager allows",
-            )),
-            _ => Ok(()),
-        }
+    /// A manager to be configured.
+    pub fn builder(store: impl Store) -> ManagerBuilder {
+        ManagerBuilder::new(Arc::new(store))
     }
 }
-
-const ZERO: Error = Error::fixed(ErrorKind::Config, "a time-out is at least one millisecond");
 
 /// Configures a [`Manager`].
 ///
@@ -172,15 +120,14 @@ impl ManagerBuilder {
         self
     }
 
-    /// How records are written; [`Codec::Json`] unless set. Records of every codec are read, whichever this is.
+    /// Sets the codec of new sessions; [`Codec::Json`] unless set.
     ///
-    /// So it may be changed at any time, and differ between processes. A record is written anew when it is saved next; a value in it stays
-    /// as it was encoded until another one takes its place, since only the application knows what a value means.
-    /// A record that still holds a value in MessagePack is therefore written as MessagePack, whatever is set here.
+    /// A session keeps its codec for its life, through saves, logins and rotations. The manager reads and writes sessions of every codec,
+    /// whichever of them is set here. So the codec may be changed at any time, and differ between processes.
     ///
-    /// A program built without the feature `messagepack` cannot read such records: opening one is
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), not a blank session. Build the feature into every process first, then set the codec;
-    /// to go back, set the codec first, and drop the feature when the sessions from before have expired.
+    /// A program without the feature `messagepack` cannot read sessions in MessagePack: opening one is
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), not a blank session. To change over, build the feature into every process,
+    /// then set the codec. To go back, set the codec, and drop the feature when no session in MessagePack is left.
     ///
     /// ```
     /// use session_core::{Codec, Manager, NullStore};
@@ -243,16 +190,18 @@ impl ManagerBuilder {
         rules.limits.max_data_len =
             can.max_data_len.map_or(rules.limits.max_data_len, |most| most.min(rules.limits.max_data_len));
         Ok(Manager {
-            inner: Arc::new(Inner {
+            env: Arc::new(Environment {
                 discards: can.discards,
+                is_shared: can.shared,
                 for_request: false,
+                renews_cookies: false,
                 store: self.store,
                 name: self.name.into(),
                 policy,
                 rules,
                 conflicts: self.conflicts,
                 max_replays: self.max_replays,
-                hot: Arc::default(),
+                queues: Arc::default(),
                 clock: self.clock,
             }),
         })

@@ -4,40 +4,26 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use crate::Result;
-use crate::manager::Inner;
+use crate::manager::environment::Environment;
 use crate::sync::{AsyncMutex, Mutex, MutexGuard};
 
-mod about;
-mod flashes;
-mod identity;
+mod auth;
+pub(crate) mod committed;
+pub(crate) mod compact_log;
+mod flash;
 mod key;
-pub(crate) mod ops;
-mod running;
+pub(crate) mod log;
+mod open;
+mod opened;
+mod persist;
+mod properties;
+mod reentrancy;
 pub(crate) mod state;
-mod stored;
 mod values;
 
-use state::State;
+pub use opened::Opened;
 
-/// How a session came to be, from the value that the client sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Opened {
-    /// The client sent nothing.
-    New,
-    /// A live session was found.
-    Resumed,
-    /// The id is of no session: it expired, was revoked, or never was. It is not adopted.
-    Unknown,
-    /// The session is over its absolute time-out.
-    Expired,
-    /// The client's value is no id, or the stored record does not decode.
-    Undecodable,
-    /// The session goes on under another id, which the client has been or is being told.
-    Moved,
-    /// The session was ended by a logout a moment ago.
-    Ended,
-}
+use state::State;
 
 /// A session: a cheap handle, shared within one request.
 ///
@@ -46,7 +32,7 @@ pub enum Opened {
 ///
 /// # Values
 ///
-/// A value is anything that serde can turn into JSON, or whatever else the manager's [codec](crate::Codec) is.
+/// A value is anything that serde can turn into JSON, or into the other [codec](crate::Codec) that the session was created in.
 /// It is kept encoded and decoded when it is asked for.
 ///
 /// A key is anything that prints: text, a number, or an enum of one's own, so that none is misspelt.
@@ -115,7 +101,7 @@ pub struct Session {
 }
 
 pub(crate) struct Shared {
-    pub(crate) manager: Arc<Inner>,
+    pub(crate) env: Arc<Environment>,
     state: Mutex<State>,
     /// Commits go one at a time.
     pub(crate) committing: AsyncMutex,
@@ -129,9 +115,9 @@ impl Shared {
 }
 
 impl Session {
-    pub(crate) fn new(manager: Arc<Inner>, mut state: State) -> Self {
-        state.for_request = manager.for_request;
-        Self { shared: Arc::new(Shared { manager, state: Mutex::new(state), committing: AsyncMutex::default() }) }
+    pub(crate) fn new(env: Arc<Environment>, mut state: State) -> Self {
+        state.for_request = env.for_request;
+        Self { shared: Arc::new(Shared { env, state: Mutex::new(state), committing: AsyncMutex::default() }) }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -140,7 +126,7 @@ impl Session {
 
     /// For writing: refused from inside an `update` closure, since it would run again with every replay.
     fn writing(&self) -> Result<MutexGuard<'_, State>> {
-        running::refuse(self)?;
+        reentrancy::refuse(Arc::as_ptr(&self.shared).cast())?;
         let state = self.state();
         state.writable()?;
         Ok(state)
@@ -151,9 +137,9 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
         f.debug_struct("Session")
-            .field("name", &self.shared.manager.name)
+            .field("name", &self.shared.env.name)
             .field("opened", &state.opened)
-            .field("is_new", &state.anchor.is_none())
+            .field("is_new", &state.stored.is_none())
             .field("is_modified", &state.is_modified())
             .field("principal", &state.view.principal)
             .field("values", &state.view.values.len())
@@ -165,7 +151,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if state.is_modified() && !std::thread::panicking() {
-            tracing::warn!(name = %self.manager.name, "a session was dropped with changes that were not saved");
+            tracing::warn!(name = %self.env.name, "a session was dropped with changes that were not saved");
         }
     }
 }

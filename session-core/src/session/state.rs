@@ -3,85 +3,46 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::content::Content;
-use crate::session::ops::{self, Op, Seen};
-use crate::{Error, ErrorKind, Opened, Record, Result, SessionId, StoreKey, Timestamp, Version};
+use super::committed::{CommittedState, CookieLifetime, Orphan, StoredAt};
+use super::compact_log::CompactLog;
+use super::log::{self, Op, Seen};
+use super::opened::Opened;
+use crate::codec::Content;
+use crate::commit::joint_write::JointWrite;
+use crate::commit::uncertain::{Sent, UncertainWrite};
+use crate::mutant::{self, Mutant};
+use crate::{Error, ErrorKind, Result, SessionId, StoreKey, Timestamp, Version};
 
-/// The live record that a session stands on.
-#[derive(Clone, Debug)]
-pub(crate) struct Anchor {
-    pub(crate) id: SessionId,
-    pub(crate) key: StoreKey,
-    pub(crate) version: Version,
-    pub(crate) expires_at: Timestamp,
-}
-
-/// What the client sent when the session was opened.
-#[derive(Clone, Debug)]
-pub(crate) struct Held {
-    /// Its id, if it was one.
+/// The value that the client sent when the session was opened, and what the client was told with it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClientCookie {
+    /// The id, if the value was one.
     pub(crate) id: Option<SessionId>,
-    /// The expiry that the client's cookie was made for, as far as the record tells.
+    /// Expiry of the record when it was opened.
     pub(crate) expires_at: Option<Timestamp>,
-    /// Whether that cookie was to outlive the browser.
-    pub(crate) persistent: bool,
+    /// Lifetime of the cookie, as far as the record tells.
+    pub(crate) lifetime: Option<CookieLifetime>,
+    /// Set when the client needs the same id in a new cookie, such as one that an older key signed.
+    pub(crate) outdated: bool,
 }
 
-/// A write that was sent and whose answer is not known: the request that made it was dropped, or the reply was lost.
-#[derive(Clone)]
-pub(crate) struct InDoubt {
-    /// Where it was sent.
-    pub(crate) key: StoreKey,
-    /// The version it was to replace; `None` for a create.
-    pub(crate) expected: Option<Version>,
-    pub(crate) record: Record,
-    pub(crate) after: After,
-    /// The record holds the work of several requests, and another one of them sends it and may still wait for the answer.
-    pub(crate) joint: bool,
-    /// Attempts before this one that are undecided as well. All of them expect the same version, so at most one is ever stored.
-    pub(crate) earlier: Vec<(Version, After)>,
-}
-
-impl InDoubt {
-    /// Whether it is the last step of a rotation: a tombstone in the old record's place.
-    pub(crate) fn is_rotation(&self) -> bool {
-        self.expected.is_some() && self.key != self.after.anchor.key
+impl ClientCookie {
+    pub(crate) fn of(id: SessionId) -> Self {
+        Self { id: Some(id), ..Self::default() }
     }
-}
-
-/// A record under an id that no client has.
-#[derive(Clone, Debug)]
-pub(crate) struct Orphan {
-    pub(crate) key: StoreKey,
-    pub(crate) version: Version,
-    /// It is known to be stored; otherwise its create may still be on its way.
-    pub(crate) landed: bool,
-}
-
-/// What becomes of the session when a write is done.
-#[derive(Clone)]
-pub(crate) struct After {
-    pub(crate) anchor: Anchor,
-    pub(crate) content: Arc<Content>,
-    /// The write holds the operations before this one, counted as [`State::stored_ops`] counts.
-    pub(crate) ops_end: u64,
-    /// [`State::epoch`] when it was sent.
-    pub(crate) epoch: u64,
-    /// [`State::new_ids_wanted`] when it was sent.
-    pub(crate) new_ids: u64,
 }
 
 pub(crate) struct State {
     pub(crate) opened: Opened,
-    pub(crate) client: Option<Held>,
-    pub(crate) anchor: Option<Anchor>,
+    pub(crate) client: Option<ClientCookie>,
+    /// A write or touch under the client's id succeeded since [`Manager::close`](crate::Manager::close) began.
+    pub(crate) confirmed: bool,
+    pub(crate) stored: Option<StoredAt>,
     /// As stored.
     pub(crate) base: Arc<Content>,
     /// As this request sees it: `base` after `log`.
     pub(crate) view: Arc<Content>,
-    pub(crate) log: Vec<Arc<Op>>,
-    /// How many operations came before those of `log`.
-    pub(crate) stored_ops: u64,
+    pub(crate) log: CompactLog,
     /// Counts the times that the session began from nothing: a write sent before that says nothing about it.
     pub(crate) epoch: u64,
     /// `view` could not be brought up to date after a commit; the next one does it or names the clash.
@@ -104,26 +65,26 @@ pub(crate) struct State {
     pub(crate) closed: bool,
     /// What is stored goes to the client with that head.
     pub(crate) for_request: bool,
-    pub(crate) in_doubt: Option<InDoubt>,
+    pub(crate) uncertain: Option<Box<UncertainWrite>>,
     /// Counts changes of `view`, so that `update` can run its closure unlocked and see whether it must run again.
     pub(super) changes: u64,
 }
 
 impl State {
-    pub(crate) fn new(opened: Opened, client: Option<Held>, now: Timestamp) -> Self {
-        Self::of(opened, client, None, Content::empty(now))
+    pub(crate) fn new(opened: Opened, client: Option<ClientCookie>, blank: Content) -> Self {
+        Self::of(opened, client, None, blank)
     }
 
-    fn of(opened: Opened, client: Option<Held>, anchor: Option<Anchor>, content: Content) -> Self {
+    fn of(opened: Opened, client: Option<ClientCookie>, stored: Option<StoredAt>, content: Content) -> Self {
         let content = Arc::new(content);
         Self {
             opened,
             client,
-            anchor,
+            confirmed: false,
+            stored,
             base: content.clone(),
             view: content,
-            log: Vec::new(),
-            stored_ops: 0,
+            log: CompactLog::default(),
             epoch: 0,
             stale: false,
             reads: BTreeMap::new(),
@@ -135,28 +96,30 @@ impl State {
             gone: matches!(opened, Opened::Moved | Opened::Ended),
             closed: false,
             for_request: false,
-            in_doubt: None,
+            uncertain: None,
             changes: 0,
         }
     }
 
-    pub(crate) fn resumed(anchor: Anchor, content: Content) -> Self {
-        let client = Held {
-            id: Some(anchor.id.clone()),
-            expires_at: Some(anchor.expires_at),
-            persistent: content.own.persistent,
+    /// A session whose record was found.
+    pub(crate) fn resumed(stored: StoredAt, content: Content, lifetime: CookieLifetime) -> Self {
+        let client = ClientCookie {
+            id: Some(stored.id.clone()),
+            expires_at: Some(stored.expires_at),
+            lifetime: Some(lifetime),
+            outdated: false,
         };
-        Self::of(Opened::Resumed, Some(client), Some(anchor), content)
+        Self::of(Opened::Resumed, Some(client), Some(stored), content)
     }
 
     /// Whether there is anything for a commit to do.
     pub(crate) fn is_modified(&self) -> bool {
-        self.has_changes() || !self.orphans.is_empty() || self.in_doubt.is_some()
+        self.has_changes() || !self.orphans.is_empty() || self.uncertain.is_some()
     }
 
     /// Whether the next commit stores the session under a new id.
     pub(crate) fn wants_new_id(&self) -> bool {
-        self.new_ids_given < self.new_ids_wanted && self.anchor.is_some()
+        self.new_ids_given < self.new_ids_wanted && self.stored.is_some()
     }
 
     /// Whether something was written that no commit has stored.
@@ -169,7 +132,7 @@ impl State {
         if self.gone {
             return Err(Error::fixed(ErrorKind::Gone, "it moved or ended; only a login begins a new one"));
         }
-        if self.closed && self.anchor.is_none() {
+        if self.closed && self.stored.is_none() {
             return Err(Error::fixed(ErrorKind::Closed, "a session that is not stored yet needs a cookie"));
         }
         if self.closed && self.for_request {
@@ -200,7 +163,7 @@ impl State {
     }
 
     /// Notes that `value` has been read, or is known, under `key`.
-    pub(super) fn saw(&mut self, key: &str, value: Seen) {
+    pub(super) fn record_read(&mut self, key: &str, value: Seen) {
         match self.reads.get_mut(key) {
             Some(seen) => *seen = value,
             None => {
@@ -219,44 +182,81 @@ impl State {
     /// Forgets the changes that were not stored. A logout is not taken back.
     pub(crate) fn discard(&mut self) {
         // What became of a rotation must be known: one of the two ids is the session's. Whether a save was stored is of no interest any more.
-        if !self.in_doubt.as_ref().is_some_and(InDoubt::is_rotation) {
-            self.forget_doubt();
+        if !self.uncertain.as_deref().is_some_and(UncertainWrite::is_rotation) {
+            self.forget_uncertain();
         }
         self.drop_changes();
     }
 
-    /// Forgets the write in doubt. A create may still turn up, and no client would have its id.
-    fn forget_doubt(&mut self) {
-        if let Some(doubt) = self.in_doubt.take()
-            && doubt.expected.is_none()
-        {
-            self.orphans.push(Orphan { key: doubt.key, version: doubt.record.version, landed: false });
+    /// Forgets the uncertain write. A create may still arrive, and no client would have its id.
+    fn forget_uncertain(&mut self) {
+        if let Some(UncertainWrite::Create { key, after }) = self.uncertain.take().map(|write| *write) {
+            self.orphans.push(Orphan { key, version: after.stored.version, landed: false });
         }
     }
 
-    /// Notes a write before it is sent. `false` if the session began from nothing since its work was taken: then it must not be sent.
-    pub(crate) fn note(&mut self, mut doubt: InDoubt) -> bool {
-        if self.epoch != doubt.after.epoch {
+    /// Notes a write before it is sent. `false` if the session began from nothing since `epoch`: then it must not be sent.
+    pub(crate) fn note(&mut self, write: UncertainWrite, epoch: u64) -> bool {
+        if self.epoch != epoch && !mutant::is(Mutant::NotesAcrossEpochs) {
             return false;
         }
-        if let Some(before) = self.in_doubt.take()
-            && before.expected.is_some()
-            && (before.key, before.expected) == (doubt.key, doubt.expected)
-        {
-            doubt.earlier = before.earlier;
-            if before.record.version != doubt.record.version {
-                doubt.earlier.push((before.record.version, before.after));
-            }
+        match &mut self.uncertain {
+            Some(uncertain) => uncertain.followed_by(write),
+            None => self.uncertain = Some(Box::new(write)),
         }
-        self.in_doubt = Some(doubt);
         true
     }
 
-    /// Starts from nothing, as a session that nobody has stored.
-    pub(crate) fn forget(&mut self, now: Timestamp) {
-        self.anchor = None;
-        self.base = Arc::new(Content::empty(now));
-        self.forget_doubt();
+    /// Versions of saves that were sent and are undecided.
+    pub(crate) fn sent_versions(&self) -> Vec<Version> {
+        match self.uncertain.as_deref() {
+            Some(UncertainWrite::Save(save)) => save.versions(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The undecided save that was sent as `version`.
+    pub(crate) fn sent_as(&self, version: Version) -> Option<Arc<Sent>> {
+        match self.uncertain.as_deref() {
+            Some(UncertainWrite::Save(save)) => save.sent_as(version).cloned(),
+            _ => None,
+        }
+    }
+
+    /// Orphans that no uncertain write leads to.
+    pub(crate) fn removable_orphans(&self) -> Vec<Orphan> {
+        if self.orphans.is_empty() {
+            return Vec::new();
+        }
+        let leads_to = |key| {
+            let uncertain = self.uncertain.as_deref().filter(|_| !mutant::is(Mutant::RemovesAnUncertainRecord));
+            uncertain.is_some_and(|write| write.may_lead_to(key))
+        };
+        self.orphans.iter().filter(|orphan| !leads_to(&orphan.key)).cloned().collect()
+    }
+
+    /// Forgets the save that was sent last, because the store has refused it.
+    pub(crate) fn forget_last_sent(&mut self) {
+        if let Some(UncertainWrite::Save(save)) = self.uncertain.as_deref_mut() {
+            match save.earlier.pop() {
+                Some(before) => save.last = before,
+                None => self.uncertain = None,
+            }
+        }
+    }
+
+    /// Forgets a joint write that has ended and is not stored.
+    pub(crate) fn forget_joint(&mut self, ended: &Arc<JointWrite>) {
+        if matches!(self.uncertain.as_deref(), Some(UncertainWrite::Joint { write, .. }) if Arc::ptr_eq(write, ended)) {
+            self.uncertain = None;
+        }
+    }
+
+    /// Starts over from `blank`, as a session that is not stored.
+    pub(crate) fn reset(&mut self, blank: Content) {
+        self.stored = None;
+        self.base = Arc::new(blank);
+        self.forget_uncertain();
         self.epoch += 1;
         self.drop_changes();
     }
@@ -264,38 +264,36 @@ impl State {
     /// The record is gone, and with it the operations before `ops_end` that work of `epoch` held.
     ///
     /// A login that was logged since begins a session from nothing. What else was logged since is kept for a commit that refuses it.
-    pub(crate) fn lose(&mut self, epoch: u64, ops_end: u64, now: Timestamp) {
+    pub(crate) fn mark_gone(&mut self, epoch: u64, ops_end: u64, now: Timestamp) {
         if self.epoch != epoch {
             return;
         }
-        let held = self.held(ops_end);
-        let mut since = self.log.split_off(held);
-        self.forget(now);
-        let login = since.iter().rposition(|op| op.is_login()).filter(|_| !ops::is_guarded(&since));
+        let mut since = std::mem::take(&mut self.log);
+        since.remove_before(ops_end);
+        if mutant::is(Mutant::LosesALaterLogin) {
+            since = CompactLog::default();
+        }
+        // The values of these operations are encoded in the codec of the session that is gone.
+        self.reset(Content::empty(now, self.base.codec));
+        let login = since.iter().rposition(|op| op.is_login()).filter(|_| !log::is_guarded(&since));
         self.gone = login.is_none();
         if let Some(login) = login {
-            since.drain(..login);
-            self.stored_ops += login as u64;
+            since.remove_first(login);
             self.stale = true;
         }
         self.log = since;
     }
 
-    /// How many operations of the log are before `ops_end`.
-    fn held(&self, ops_end: u64) -> usize {
-        let held = ops_end.saturating_sub(self.stored_ops).min(self.log.len() as u64);
-        usize::try_from(held).unwrap_or(usize::MAX)
-    }
-
     /// Puts a new view in place. Counted, so that an `update` that has read the one before runs its closure again.
     pub(crate) fn set_view(&mut self, view: Arc<Content>) {
         self.view = view;
-        self.changes += 1;
+        if !mutant::is(Mutant::ReplacesTheViewUncounted) {
+            self.changes += 1;
+        }
     }
 
     fn drop_changes(&mut self) {
-        self.stored_ops += self.log.len() as u64;
-        self.log.clear();
+        self.log.remove_before(self.log.end());
         self.reads.clear();
         self.new_ids_given = self.new_ids_wanted;
         self.stale = false;
@@ -314,27 +312,28 @@ impl State {
 
     /// The index of the operation that comes next.
     pub(crate) fn ops_end(&self) -> u64 {
-        self.stored_ops + self.log.len() as u64
+        self.log.end()
     }
 
-    /// Takes in that a write is done. Operations logged since it was sent stay in the log, and `view` must be brought up to date.
-    pub(crate) fn settled(&mut self, after: After, rotated: bool) {
+    /// Applies a write that is stored. Operations logged since it was sent stay in the log, and `view` must be brought up to date.
+    pub(crate) fn apply_commit(&mut self, after: &CommittedState) {
         if self.epoch != after.epoch {
             // A logout came while it was under way: what it stored ends as well.
-            if !self.ending.contains(&after.anchor.key) {
-                self.ending.push(after.anchor.key);
+            if !self.ending.contains(&after.stored.key) {
+                self.ending.push(after.stored.key);
             }
             return;
         }
-        let done = self.held(after.ops_end);
-        self.log.drain(..done);
-        self.stored_ops += done as u64;
-        self.in_doubt = None;
-        self.anchor = Some(after.anchor);
-        self.base = after.content;
-        if rotated {
+        self.log.remove_before(after.ops_end);
+        self.uncertain = None;
+        self.confirmed = true;
+        let has_new_id = self.stored.as_ref().is_none_or(|before| before.key != after.stored.key);
+        if has_new_id {
             self.new_ids_given = self.new_ids_given.max(after.new_ids);
+            self.orphans.retain(|orphan| orphan.key != after.stored.key);
         }
+        self.stored = Some(after.stored.clone());
+        self.base = after.content.clone();
         self.stale = !self.log.is_empty();
         if !self.stale {
             self.set_view(self.base.clone());

@@ -7,10 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::key::Key;
-use super::ops::Op;
-use super::{Session, running};
-use crate::content::Value;
-use crate::sync::Mutex;
+use super::log::Op;
+use super::state::State;
+use super::{Session, reentrancy};
+use crate::codec::{Codec, Value};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{Error, ErrorKind, Result};
 
 impl Session {
@@ -25,7 +26,7 @@ impl Session {
         let there = {
             let mut state = self.state();
             let there = state.view.values.get(key).cloned();
-            state.saw(key, there.clone());
+            state.record_read(key, there.clone());
             there
         };
         there.map(|there| there.decode()).transpose()
@@ -46,7 +47,7 @@ impl Session {
         let Ok(key) = Key::new(key) else { return false };
         let mut state = self.state();
         let there = state.view.values.get(&*key).cloned();
-        state.saw(&key, there.clone());
+        state.record_read(&key, there.clone());
         there.is_some()
     }
 
@@ -58,13 +59,12 @@ impl Session {
     /// Puts `value` under `key`, over what is there.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] over a [limit](crate::Limits), [`ErrorKind::Other`] if `value` has no form in the manager's [codec](crate::Codec),
+    /// [`ErrorKind::TooLarge`] over a [limit](crate::Limits), [`ErrorKind::Other`] if `value` has no form in the session's [codec](crate::Codec),
     /// [`ErrorKind::Gone`] if the session moved or ended, [`ErrorKind::Closed`] if it would need a cookie after the response's head.
     pub fn insert<T: Serialize + ?Sized>(&self, key: impl Display, value: &T) -> Result<()> {
         let key = &*Key::new(key)?;
-        let rules = self.shared.manager.rules;
-        let value = rules.encode_over(value, self.in_another_codec(key).as_ref())?;
-        let mut state = self.writing()?;
+        let rules = self.shared.env.rules;
+        let (mut state, value) = self.encoding(value)?;
         if state.view.values.len() >= rules.limits.max_keys && !state.view.values.contains_key(key) {
             return Err(Error::fixed(ErrorKind::TooLarge, "too many keys"));
         }
@@ -96,14 +96,14 @@ impl Session {
         let key = &*Key::new(key)?;
         let mut state = self.writing()?;
         let there = state.view.values.get(key).cloned();
-        state.saw(key, there.clone());
+        state.record_read(key, there.clone());
         let Some(there) = there else { return Ok(None) };
         // Foreign code decodes, so the lock is let go; `seen` says what was decoded.
         drop(state);
         let value = there.decode()?;
         let mut state = self.writing()?;
         state.push(Op::Remove { key: key.into(), seen: Some(Some(there)) })?;
-        state.saw(key, None);
+        state.record_read(key, None);
         Ok(Some(value))
     }
 
@@ -121,19 +121,19 @@ impl Session {
         F: Fn(&mut T) + Send + 'static,
     {
         let key = &*Key::new(key)?;
-        let rules = self.shared.manager.rules;
-        let run = move |there: Option<&Value>| -> Result<(T, Value)> {
+        let rules = self.shared.env.rules;
+        let run = move |there: Option<&Value>, codec: Codec| -> Result<(T, Value)> {
             let mut value = there.map(Value::decode::<T>).transpose()?.unwrap_or_default();
             f(&mut value);
-            let encoded = rules.encode_over(&value, there)?;
+            let encoded = rules.encode(codec, &value)?;
             Ok((value, encoded))
         };
         loop {
-            let (before, there) = {
+            let (before, there, codec) = {
                 let state = self.writing()?;
-                (state.changes, state.view.values.get(key).cloned())
+                (state.changes, state.view.values.get(key).cloned(), state.view.codec)
             };
-            let (value, encoded) = running::during(self, || run(there.as_ref()))?;
+            let (value, encoded) = reentrancy::during(Arc::as_ptr(&self.shared).cast(), || run(there.as_ref(), codec))?;
             let mut state = self.writing()?;
             if state.changes != before {
                 continue;
@@ -142,11 +142,13 @@ impl Session {
                 return Err(Error::fixed(ErrorKind::TooLarge, "too many keys"));
             }
             // The new value is known here from now on, whether or not the old one had been read.
-            state.saw(key, Some(encoded.clone()));
+            state.record_read(key, Some(encoded.clone()));
             let key: Arc<str> = key.into();
             Arc::make_mut(&mut state.view).values.insert(key.clone(), encoded);
             let session = Arc::downgrade(&self.shared);
-            let rerun = move |there: Option<&Value>| running::during_weak(&session, || Ok(run(there)?.1));
+            let rerun = move |there: Option<&Value>, codec| {
+                reentrancy::during(session.as_ptr().cast(), || Ok(run(there, codec)?.1))
+            };
             state.push_applied(Op::Update { key, rerun: Mutex::new(Box::new(rerun)) });
             return Ok(value);
         }
@@ -190,14 +192,19 @@ impl Session {
         state.push(Op::Require { key: key.into(), seen })
     }
 
-    /// What this request sees under `key`, if it is in another codec than what is written now.
-    fn in_another_codec(&self, key: &str) -> Option<Value> {
-        // The usual case must not pay for it.
-        if !cfg!(feature = "messagepack") {
-            return None;
+    /// Encodes `value` in the session's codec, and locks the session to write it.
+    ///
+    /// The session is not locked while `value` is encoded, because that runs code of the application. If a logout meanwhile begins
+    /// a session in another codec, the value is encoded again.
+    pub(super) fn encoding<T: Serialize + ?Sized>(&self, value: &T) -> Result<(MutexGuard<'_, State>, Value)> {
+        loop {
+            let codec = self.state().view.codec;
+            let encoded = self.shared.env.rules.encode(codec, value)?;
+            let state = self.writing()?;
+            if state.view.codec == codec {
+                return Ok((state, encoded));
+            }
         }
-        let written = self.shared.manager.rules.codec;
-        self.state().view.values.get(key).filter(|there| there.codec() != written).cloned()
     }
 
     /// What this request sees under `key`.

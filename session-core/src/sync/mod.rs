@@ -7,6 +7,7 @@
 mod async_mutex;
 #[cfg(all(feature = "observe", not(shuttle)))]
 pub mod observed;
+mod shared_future;
 
 #[cfg(all(feature = "observe", not(shuttle)))]
 pub(crate) use observed::{Mutex, atomic};
@@ -20,4 +21,5 @@ pub(crate) use std::sync::{Mutex, atomic};
 #[cfg(not(shuttle))]
 pub(crate) use std::{sync::MutexGuard, thread_local};
 
-pub(crate) use async_mutex::{AsyncMutex, OwnedGuard};
+pub(crate) use async_mutex::AsyncMutex;
+pub(crate) use shared_future::SharedFuture;

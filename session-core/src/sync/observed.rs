@@ -131,16 +131,8 @@ pub(crate) mod atomic {
     }
 
     atomics! {
-        AtomicBool: bool;
         AtomicI64: i64;
         AtomicUsize: usize;
-    }
-
-    impl AtomicBool {
-        pub(crate) fn store(&self, value: bool, order: Ordering) {
-            self.object.written();
-            self.inner.store(value, order);
-        }
     }
 
     impl AtomicI64 {

@@ -228,7 +228,7 @@ async fn a_response_may_send_the_cookie_otherwise() {
     let app = Router::new().route("/", route(remember)).layer(sessions);
     let response = get(&app).await;
     let line = header(&response, "set-cookie").unwrap();
-    assert!(line.contains("; SameSite=Strict") && line.ends_with("; Max-Age=3600"), "{line}");
+    assert!(line.contains("; SameSite=Strict") && line.ends_with("; Max-Age=86400"), "{line}");
 }
 
 #[tokio::test]

@@ -239,6 +239,26 @@ fn a_batcher_outlives_the_runtime_that_it_was_used_in() {
     }
 }
 
+#[test]
+fn a_runtime_that_does_not_run_holds_up_no_other() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for carried in [false, true] {
+        let (batcher, mut trips) = open(Limits::new().in_flight(1).queue(1).carried(carried));
+        let (idle, other) = (runtime(), runtime());
+        // One is under way, one waits in the queue, one waits for room.
+        let _stopped = idle.block_on(async {
+            let zero = begin(&batcher, call(0)).await;
+            let trip = trips.recv().await.unwrap();
+            (zero, trip, begin(&batcher, call(1)).await, begin(&batcher, call(2)).await)
+        });
+        other.block_on(async {
+            let three = begin(&batcher, call(3)).await;
+            trips.recv().await.unwrap().succeed();
+            assert_eq!(three.await.unwrap(), 3);
+        });
+    }
+}
+
 /// Panics for odd numbers.
 struct Fragile;
 

@@ -5,8 +5,14 @@ local entries = call('ZRANGE', KEYS[1], '(' .. ARGV[3], '+inf', 'BYSCORE', 'LIMI
 for _, member in ipairs(entries) do
   local key = ARGV[1] .. member
   local old = head(key)
-  if old ~= '' and layout(old) ~= 1 then return {-1, 0} end
-  if owner(old) ~= ARGV[2] then
+  if old ~= '' and layout(old) ~= 1 then
+    -- Whose it is says the entry alone.
+    if member ~= ARGV[4] then
+      call('UNLINK', key)
+      call('ZREM', KEYS[1], member)
+      removed = removed + 1
+    end
+  elseif owner(old) ~= ARGV[2] then
     call('ZREM', KEYS[1], member)
   elseif member ~= ARGV[4] then
     call('UNLINK', key)

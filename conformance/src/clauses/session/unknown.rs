@@ -13,6 +13,7 @@ pub(super) async fn unknown_outcome(cx: Context) -> Verdict {
     found_out(&web).await?;
     stays_in_doubt(&web).await?;
     overtaken(&web).await?;
+    buried(&web).await?;
     created(&web).await?;
     rotated(&web).await?;
     logged_out(&web).await
@@ -63,25 +64,53 @@ async fn stays_in_doubt(web: &Web) -> Verdict {
     Ok(())
 }
 
-/// Somebody else wrote on top of it: nobody can tell any more, so nothing is done twice and nothing is called a success.
+/// Another request wrote on top of it, or in its place. The record remembers its last versions, so the save finds out.
 async fn overtaken(web: &Web) -> Verdict {
+    let cookie = web.visitor().await?;
+    for (arrives, want) in [(true, 2), (false, 4)] {
+        let session = web.a_opens(&cookie).await?;
+        plus_one(&session)?;
+        if arrives {
+            web.gate.fail(Save, Fault::LostReply);
+        } else {
+            web.gate.fail(Save, Fault::LostRequest);
+        }
+        web.gate.fail(Load, Fault::LostRequest);
+        refused(&session, ErrorKind::Unavailable, "a save without an answer").await?;
+        others_save(web, &cookie, 1).await?;
+        let _commit = ok(session.save().await, "a save that another request wrote over")?;
+        counts(web, &cookie, want, "a save that another request wrote over").await?;
+    }
+    Ok(())
+}
+
+/// So many wrote on top of it that nothing is left to tell. It is not done twice, and it is not called a success.
+async fn buried(web: &Web) -> Verdict {
     let cookie = web.visitor().await?;
     let session = web.a_opens(&cookie).await?;
     plus_one(&session)?;
     web.gate.fail(Save, Fault::LostReply);
     web.gate.fail(Load, Fault::LostRequest);
-    refused(&session, ErrorKind::Unavailable, "a save in doubt").await?;
-    let other = web.b_opens(Some(&cookie)).await?;
-    plus_one(&other)?;
-    let _commit = ok(other.save().await, "another request's save")?;
+    refused(&session, ErrorKind::Unavailable, "a save without an answer").await?;
+    others_save(web, &cookie, 8).await?;
     for _ in 0..2 {
-        refused(&session, ErrorKind::Unavailable, "a save in doubt that somebody wrote over").await?;
+        refused(&session, ErrorKind::Unavailable, "a save that eight others wrote over").await?;
     }
-    counts(web, &cookie, 2, "a save in doubt that somebody wrote over").await?;
+    counts(web, &cookie, 9, "a save that eight others wrote over").await?;
     ok(session.reload().await, "reload")?;
     plus_one(&session)?;
     let _commit = ok(session.save().await, "a save after a reload")?;
-    counts(web, &cookie, 3, "after a reload").await
+    counts(web, &cookie, 10, "after a reload").await
+}
+
+/// Another process adds one, so many times.
+async fn others_save(web: &Web, cookie: &str, times: u32) -> Verdict {
+    for _ in 0..times {
+        let other = web.b_opens(Some(cookie)).await?;
+        plus_one(&other)?;
+        let _commit = ok(other.save().await, "another request's save")?;
+    }
+    Ok(())
 }
 
 async fn created(web: &Web) -> Verdict {

@@ -67,7 +67,7 @@ fn logout_beside_a_save(world: &World) -> Check {
     let stored = stored(world, &here, |_| ());
     let request = Request::opened(world, &here, &commits, Some(&stored.id)).may_fail(GONE);
     let clone = request.clone();
-    let saver = request.may_stay_unknown();
+    let saver = request;
     push_at_once(world, &elsewhere, &commits, &stored, 100);
     world.task("saves", &here, async move |task| {
         saver.push(&task, 1);
@@ -85,7 +85,7 @@ fn logout_beside_a_save(world: &World) -> Check {
         let Some(request) = Request::open(&task, &theirs, Some(&id)).await else { return };
         if request.session.opened() == session_core::Opened::Resumed {
             request.push(&task, 2);
-            request.may_fail(GONE).may_stay_unknown().save(&task).await;
+            request.may_fail(GONE).save(&task).await;
         }
     });
     Box::new(move |world| {

@@ -28,10 +28,10 @@ fn two_readers(world: &World, clones: bool) -> Check {
     let manager = world.process(|builder| builder);
     let commits = Commits::default();
     let stored = stored(world, &manager, |session| session.flash("notice", &1).expect("it is small"));
-    let reader = Request::opened(world, &manager, &commits, Some(&stored.id)).may_stay_unknown();
+    let reader = Request::opened(world, &manager, &commits, Some(&stored.id));
     let other = match clones {
         true => reader.clone(),
-        false => Request::opened(world, &manager, &commits, Some(&stored.id)).may_stay_unknown(),
+        false => Request::opened(world, &manager, &commits, Some(&stored.id)),
     };
     let (shown, confirmed, added) =
         (Rc::<Cell<usize>>::default(), Rc::<Cell<bool>>::default(), Rc::<Cell<bool>>::default());

@@ -81,7 +81,7 @@ fn two_rotations(world: &World) -> Check {
     let unclear = Rc::<Cell<bool>>::default();
     let mut requests = Vec::new();
     for (manager, (name, token)) in processes.iter().zip([("one", 1), ("other", 2)]) {
-        let request = Request::opened(world, manager, &commits, Some(&stored.id)).may_fail(GONE).may_stay_unknown();
+        let request = Request::opened(world, manager, &commits, Some(&stored.id)).may_fail(GONE);
         requests.push(request.clone());
         let unclear = unclear.clone();
         world.task(name, manager, async move |task| {

@@ -23,13 +23,13 @@ pub(super) fn all() -> Vec<Program> {
             name: "merged with faults",
             about: "two writes are merged, with one lost answer and one dropped future",
             faults: Faults::ANY,
-            start: |world| merged_pair(world, false),
+            start: merged_pair,
         },
         Program {
             name: "merged, and one hangs up",
             about: "two writes are merged and one of them is dropped and saved again; the other must not notice",
             faults: Faults { lost: 0, dropped: 1, clock: &[] },
-            start: |world| merged_pair(world, true),
+            start: merged_pair,
         },
         Program {
             name: "too large together",
@@ -50,6 +50,18 @@ pub(super) fn all() -> Vec<Program> {
             start: merged_with_a_panic,
         },
         Program {
+            name: "lost twice",
+            about: "after a conflict a request loses two answers in a row, beside another process",
+            faults: Faults { lost: 2, dropped: 0, clock: &[] },
+            start: lost_twice,
+        },
+        Program {
+            name: "late in the queue",
+            about: "a request whose record is newer than what the queue knows has read a value and writes it",
+            faults: Faults::NONE,
+            start: late_in_the_queue,
+        },
+        Program {
             name: "two processes",
             about: "two processes update one session, with one lost answer and one dropped future",
             faults: Faults::ANY,
@@ -62,7 +74,7 @@ fn save_and_update(world: &World) -> Check {
     let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
     let commits = Commits::default();
     let stored = stored(world, &here, |_| ());
-    let request = Request::opened(world, &here, &commits, Some(&stored.id)).may_stay_unknown();
+    let request = Request::opened(world, &here, &commits, Some(&stored.id));
     push_at_once(world, &elsewhere, &commits, &stored, 100);
     let clone = request.clone();
     world.task("saves", &here, async move |task| {
@@ -83,8 +95,7 @@ fn merged_and_dropped(world: &World) -> Check {
     let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
     let commits = Commits::default();
     let stored = stored(world, &here, |_| ());
-    let [leader, follower] =
-        [1, 2].map(|_| Request::opened(world, &here, &commits, Some(&stored.id)).may_stay_unknown());
+    let [leader, follower] = [1, 2].map(|_| Request::opened(world, &here, &commits, Some(&stored.id)));
     push_at_once(world, &elsewhere, &commits, &stored, 100);
     world.task("leader", &here, async move |task| {
         leader.push(&task, 1);
@@ -98,19 +109,16 @@ fn merged_and_dropped(world: &World) -> Check {
     world.task("other process", &elsewhere, async move |task| {
         let Some(request) = Request::open(&task, &theirs, Some(&id)).await else { return };
         request.push(&task, 200);
-        request.may_stay_unknown().save_until_answered(&task).await;
+        request.save_until_answered(&task).await;
     });
     Box::new(move |world| commits.check(world, stored.key))
 }
 
-fn merged_pair(world: &World, must_be_answered: bool) -> Check {
+fn merged_pair(world: &World) -> Check {
     let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
     let commits = Commits::default();
     let stored = stored(world, &here, |_| ());
-    let requests = [1, 2].map(|_| {
-        let request = Request::opened(world, &here, &commits, Some(&stored.id));
-        if must_be_answered { request.may_stay_unknown_if_dropped() } else { request.may_stay_unknown() }
-    });
+    let requests = [1, 2].map(|_| Request::opened(world, &here, &commits, Some(&stored.id)));
     push_at_once(world, &elsewhere, &commits, &stored, 100);
     for (request, (name, token)) in requests.into_iter().zip([("one", 1), ("other", 2)]) {
         world.task(name, &here, async move |task| {
@@ -214,12 +222,62 @@ fn merged_with_a_panic(world: &World) -> Check {
     Box::new(move |world| commits.check(world, stored.key))
 }
 
+fn lost_twice(world: &World) -> Check {
+    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
+    let commits = Commits::default();
+    let stored = stored(world, &here, |_| ());
+    let request = Request::opened(world, &here, &commits, Some(&stored.id));
+    push_at_once(world, &elsewhere, &commits, &stored, 100);
+    world.task("loses", &here, async move |task| {
+        request.push(&task, 1);
+        request.save_until_answered(&task).await;
+    });
+    let other = Request::opened(world, &elsewhere, &commits, Some(&stored.id));
+    world.task("other process", &elsewhere, async move |task| {
+        other.push(&task, 200);
+        other.save_until_answered(&task).await;
+    });
+    Box::new(move |world| commits.check(world, stored.key))
+}
+
+fn late_in_the_queue(world: &World) -> Check {
+    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
+    let commits = Commits::default();
+    let stored = stored(world, &here, |session| session.insert("color", "red").expect("it is small"));
+    let first = Request::opened(world, &here, &commits, Some(&stored.id));
+    push_at_once(world, &elsewhere, &commits, &stored, 100);
+    world.task("first in the queue", &here, async move |task| {
+        first.push(&task, 1);
+        first.save_until_answered(&task).await;
+    });
+    let other = Request::opened(world, &elsewhere, &commits, Some(&stored.id));
+    world.task("other process", &elsewhere, async move |task| {
+        other.session.insert("color", "blue").expect("it is small");
+        other.save_until_answered(&task).await;
+    });
+    let (id, theirs) = (stored.id.clone(), commits.clone());
+    world.task("late", &here, async move |task| {
+        let Some(late) = Request::open(&task, &theirs, Some(&id)).await else { return };
+        let read: Option<String> = late.session.get("color").expect("it is a string");
+        let was_blue = read.as_deref() == Some("blue");
+        late.session.insert("color", "dark").expect("it is small");
+        let late = late.may_fail(&[ErrorKind::Conflict]);
+        let answer = late.save_until_answered(&task).await;
+        // The other process is the only one that changes the value, so nothing can clash with this one's reading.
+        if was_blue && !answer.is_done() {
+            task.world.violated("clash.true", "a conflict over a value that no other request has changed");
+        }
+        late.discard(&task);
+    });
+    Box::new(move |world| commits.check(world, stored.key))
+}
+
 fn two_processes(world: &World) -> Check {
     let processes = [world.process(|builder| builder), world.process(|builder| builder.limits(Limits::new()))];
     let commits = Commits::default();
     let stored = stored(world, &processes[0], |_| ());
     for (manager, (name, token)) in processes.iter().zip([("one", 1), ("other", 2)]) {
-        let request = Request::opened(world, manager, &commits, Some(&stored.id)).may_stay_unknown().may_fail(GONE);
+        let request = Request::opened(world, manager, &commits, Some(&stored.id)).may_fail(GONE);
         world.task(name, manager, async move |task| {
             request.push(&task, token);
             request.save_until_answered(&task).await;

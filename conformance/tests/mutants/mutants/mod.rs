@@ -13,6 +13,7 @@ mod faults;
 mod keys;
 mod principal;
 mod removal;
+mod runtime;
 mod scan;
 mod shown;
 mod touch;
@@ -44,8 +45,11 @@ impl Subject {
     pub(crate) fn is_about(&self, clause: &Clause) -> bool {
         match self {
             Self::Twisted(..) => true,
+            // Its connections belong to one runtime: it is a client to try faults on, and no store.
             Self::Wired(Quirk::None) => {
-                !["history.random", "save.counter", "load.burst", "save.burst", "touch.burst"].contains(&clause.name)
+                let long = ["history.random", "save.counter", "load.burst", "save.burst", "touch.burst"]
+                    .contains(&clause.name);
+                !long && clause.topic() != "runtime"
             }
             Self::Wired(_) => {
                 ["fault", "cancel", "open", "redacted"].contains(&clause.topic()) || clause.name == "history.cuts"
@@ -97,6 +101,7 @@ pub(crate) fn all() -> Vec<Mutant> {
         scan::mutants(),
         shown::mutants(),
         cancel::mutants(),
+        runtime::mutants(),
         faults::mutants(),
     ]
     .into_iter()

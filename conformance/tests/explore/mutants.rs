@@ -1,0 +1,123 @@
+//! Faults of the core, switched on one at a time: the explorer finds each.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use conformance::explore::{Bounds, explore};
+use libtest_mimic::{Failed, Trial};
+use session_core::mutant::{Mutant, activate};
+
+use crate::programs;
+
+/// Runs of a program after which a fault counts as not found.
+const RUNS: usize = 20_000;
+
+/// A fault, the rule that it breaks, and the program and promise that show it.
+struct Fault {
+    mutant: Mutant,
+    rule: &'static str,
+    program: &'static str,
+}
+
+const fn fault(mutant: Mutant, rule: &'static str, program: &'static str) -> Fault {
+    Fault { mutant, rule, program }
+}
+
+const FAULTS: &[Fault] = &[
+    fault(Mutant::ResendsAlike, "each record that is sent has a version of its own", "merged with faults"),
+    fault(
+        Mutant::GoesOverItsOwnBase,
+        "while a write is undecided, the next goes over the version that it expects",
+        "lost twice",
+    ),
+    fault(
+        Mutant::NotesAcrossEpochs,
+        "nothing is sent for a session that began from nothing since",
+        "logout beside a save",
+    ),
+    fault(
+        Mutant::LosesALaterLogin,
+        "losing a session drops only the operations that the commit held",
+        "login beside a lost save",
+    ),
+    fault(
+        Mutant::ForgetsTombstonesEarly,
+        "a tombstone proves for ten minutes what became of a rotation",
+        "rotation settled late",
+    ),
+    fault(Mutant::RemovesACreateOnce, "a create that may still arrive finds a tombstone", "late create"),
+    fault(
+        Mutant::RemovesAnUncertainRecord,
+        "the record of a rotation stays while its tombstone is uncertain",
+        "login with a lost answer",
+    ),
+    fault(Mutant::TouchesAnyVersion, "a touch names the version it expects", "read beside a login"),
+    fault(
+        Mutant::TrustsAnEarlySave,
+        "an answer repeats an id only if its own close confirmed it",
+        "short cookie beside a login",
+    ),
+    fault(Mutant::JoinsWithoutANote, "a member notes the joint write before it is sent", "merged and dropped"),
+    fault(
+        Mutant::SendsAfterAFailure,
+        "a joint write on top of one that was not stored is not sent",
+        "too large together",
+    ),
+    fault(Mutant::RefusesTogether, "what is refused together goes alone", "too large together"),
+    fault(Mutant::BelievesTheQueue, "the queue decides nothing against a member", "late in the queue"),
+    fault(Mutant::LogsInWithAGuard, "a login with a guarded log begins no session of its own", "take and login, twice"),
+    fault(
+        Mutant::IgnoresTrails,
+        "a trail tells what became of a write that others have built on",
+        "merged with faults",
+    ),
+    fault(
+        Mutant::ClearsBeforeTheLogout,
+        "a client is told to forget its id only once the logout is stored",
+        "logout beside a save",
+    ),
+];
+
+/// Runs the core of this thread with a fault.
+fn with<T>(mutant: Mutant, run: impl FnOnce() -> T) -> T {
+    struct Healthy;
+
+    impl Drop for Healthy {
+        fn drop(&mut self) {
+            activate(None);
+        }
+    }
+
+    activate(Some(mutant));
+    let _healthy = Healthy;
+    run()
+}
+
+/// One test for each fault. Each leaves a line in `lines`.
+pub(crate) fn tests(lines: &Arc<Mutex<BTreeMap<usize, String>>>) -> Vec<Trial> {
+    let trial = |(place, fault): (usize, &'static Fault)| {
+        let lines = lines.clone();
+        Trial::test(format!("mutant::{:?}", fault.mutant), move || {
+            let line = find(fault)?;
+            lines.lock().unwrap().insert(place, line);
+            Ok(())
+        })
+    };
+    FAULTS.iter().enumerate().map(trial).collect()
+}
+
+fn find(fault: &Fault) -> Result<String, Failed> {
+    let Fault { mutant, rule, program } = fault;
+    let all = programs::all();
+    let chosen: Vec<_> = all.iter().filter(|each| program.split('|').any(|name| name == each.name)).collect();
+    for program in chosen {
+        let report = with(*mutant, || explore(program, Bounds { runs: RUNS, until_violated: true }));
+        if let Some(violation) = report.violations.first() {
+            return Ok(format!(
+                "mutant {mutant:?} ({rule}): {} of {:?} after {} interleavings",
+                violation.promise, program.name, report.interleavings
+            ));
+        }
+    }
+    Err(format!("without the rule that {rule}, {program:?} breaks no promise").into())
+}

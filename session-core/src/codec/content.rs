@@ -1,0 +1,97 @@
+//! Content of a session, with its values encoded.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::limits::Codec;
+use super::value::Value;
+use crate::{Principal, Timestamp};
+
+/// One flash message. The request that shows it removes it by its id.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Flash {
+    pub(crate) id: u64,
+    pub(crate) value: Value,
+}
+
+/// Time-outs and persistence that a session has set for itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OwnPolicy {
+    pub(crate) idle: Option<Duration>,
+    pub(crate) absolute: Option<Duration>,
+    pub(crate) persistent: bool,
+}
+
+/// Serialized form of [`OwnPolicy`], shared by both codecs.
+#[derive(Serialize, Deserialize)]
+pub(super) struct WirePolicy {
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    idle: Option<u64>,
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    absolute: Option<u64>,
+    #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
+    persistent: bool,
+}
+
+impl From<OwnPolicy> for WirePolicy {
+    fn from(own: OwnPolicy) -> Self {
+        let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        Self { idle: own.idle.map(millis), absolute: own.absolute.map(millis), persistent: own.persistent }
+    }
+}
+
+impl From<WirePolicy> for OwnPolicy {
+    fn from(wire: WirePolicy) -> Self {
+        Self {
+            idle: wire.idle.map(Duration::from_millis),
+            absolute: wire.absolute.map(Duration::from_millis),
+            persistent: wire.persistent,
+        }
+    }
+}
+
+/// All of a session except its key, version and expiry.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Content {
+    /// Codec of the record, and of every value in it.
+    pub(crate) codec: Codec,
+    pub(crate) created_at: Timestamp,
+    pub(crate) principal: Option<Principal>,
+    pub(crate) auth_time: Option<Timestamp>,
+    pub(crate) label: Option<Arc<str>>,
+    pub(crate) own: OwnPolicy,
+    pub(crate) values: BTreeMap<Arc<str>, Value>,
+    pub(crate) flashes: BTreeMap<Arc<str>, Vec<Flash>>,
+    /// Envelope fields of a later release. A save writes them back, so that an older process does not drop them.
+    pub(crate) unknown: BTreeMap<Arc<str>, Value>,
+}
+
+impl Content {
+    pub(crate) fn empty(created_at: Timestamp, codec: Codec) -> Self {
+        Self {
+            codec,
+            created_at,
+            principal: None,
+            auth_time: None,
+            label: None,
+            own: OwnPolicy::default(),
+            values: BTreeMap::new(),
+            flashes: BTreeMap::new(),
+            unknown: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn flash_count(&self) -> usize {
+        self.flashes.values().map(Vec::len).sum()
+    }
+
+    /// Principal, time of authentication and codec. If one of them changes under a request, its changes are not replayed.
+    ///
+    /// A record keeps its codec for its life, so a record in another codec is another session.
+    pub(crate) fn identity(&self) -> (Option<&Principal>, Option<Timestamp>, Codec) {
+        (self.principal.as_ref(), self.auth_time, self.codec)
+    }
+}

@@ -1,0 +1,157 @@
+//! MessagePack envelope: a map with the fields of the [JSON envelope](super::json), each only when needed.
+//!
+//! The length of the map always takes 16 bits, so that the first byte names the format.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rmp::encode::{write_array_len, write_map_len, write_str, write_uint};
+use serde::Deserialize;
+
+use super::content::{Content, Flash, OwnPolicy, WirePolicy};
+use super::limits::{Codec, MESSAGEPACK};
+use super::value::Value;
+use crate::trail::Trail;
+use crate::{Error, ErrorKind, Record, Result, Timestamp};
+
+mod reader;
+pub(super) mod value;
+
+use reader::{Bad, Reader};
+
+// ---- writing ----
+
+pub(super) fn encode(content: &Content, trail: Option<&Trail>) -> Result<Bytes> {
+    let values: usize = content.values.iter().map(|(key, value)| key.len() + value.raw.len() + 8).sum();
+    let mut out = Writer(Vec::with_capacity(values + 64 + Trail::MAX_LEN));
+    out.envelope(content, trail).ok_or(Error::fixed(ErrorKind::Other, "the envelope could not be encoded"))?;
+    Ok(out.0.into())
+}
+
+/// Writes into memory, which cannot fail. `None` is a length over 32 bits.
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn envelope(&mut self, content: &Content, trail: Option<&Trail>) -> Option<()> {
+        let own = content.own != OwnPolicy::default();
+        let optional = [
+            !content.values.is_empty(),
+            !content.flashes.is_empty(),
+            own,
+            content.auth_time.is_some(),
+            content.label.is_some(),
+            trail.is_some(),
+        ];
+        let fields = optional.iter().filter(|there| **there).count() + content.unknown.len();
+        self.0.push(MESSAGEPACK);
+        self.0.extend_from_slice(&u16::try_from(fields).ok()?.to_be_bytes());
+        if !content.values.is_empty() {
+            self.str("v")?;
+            self.map(&content.values, |out, value| out.raw(value))?;
+        }
+        if !content.flashes.is_empty() {
+            self.str("f")?;
+            self.map(&content.flashes, |out, messages| out.flashes(messages))?;
+        }
+        if own {
+            self.str("p")?;
+            self.0.extend(value::encode(&WirePolicy::from(content.own)).ok()?);
+        }
+        if let Some(at) = content.auth_time {
+            self.str("a")?;
+            self.0.extend(value::encode(&at.as_millis()).ok()?);
+        }
+        if let Some(label) = &content.label {
+            self.str("l")?;
+            self.str(label)?;
+        }
+        for (name, value) in &content.unknown {
+            self.str(name)?;
+            self.raw(value)?;
+        }
+        if let Some(trail) = trail {
+            self.str("t")?;
+            self.str(std::str::from_utf8(&trail.text()).ok()?)?;
+        }
+        Some(())
+    }
+
+    fn str(&mut self, text: &str) -> Option<()> {
+        u32::try_from(text.len()).ok()?;
+        write_str(&mut self.0, text).ok()
+    }
+
+    fn raw(&mut self, value: &Value) -> Option<()> {
+        self.0.extend_from_slice(&value.raw);
+        Some(())
+    }
+
+    fn map<T>(&mut self, fields: &BTreeMap<Arc<str>, T>, write: impl Fn(&mut Self, &T) -> Option<()>) -> Option<()> {
+        write_map_len(&mut self.0, u32::try_from(fields.len()).ok()?).ok()?;
+        fields.iter().try_for_each(|(key, value)| {
+            self.str(key)?;
+            write(self, value)
+        })
+    }
+
+    fn flashes(&mut self, messages: &[Flash]) -> Option<()> {
+        write_array_len(&mut self.0, u32::try_from(messages.len()).ok()?).ok()?;
+        messages.iter().try_for_each(|Flash { id, value }| {
+            write_array_len(&mut self.0, 2).ok()?;
+            write_uint(&mut self.0, *id).ok()?;
+            self.raw(value)
+        })
+    }
+}
+
+// ---- reading ----
+
+pub(super) fn decode(record: &Record) -> Result<(Content, Trail)> {
+    let blank = Content::empty(record.created_at, Codec::MessagePack);
+    let mut content = Content { principal: record.principal.clone(), ..blank };
+    let mut reader = Reader(&record.data);
+    let mut trail = Trail::of(record.version);
+    match read(&mut reader, record, &mut content, &mut trail) {
+        Ok(()) if reader.0.is_empty() => Ok((content, trail)),
+        _ => Err(Error::fixed(ErrorKind::Corrupt, "a stored session's envelope does not decode")),
+    }
+}
+
+/// Reads the envelope straight into `content`. Every request with a session does this, so there is no form in between.
+fn read<'d>(reader: &mut Reader<'d>, record: &'d Record, content: &mut Content, trail: &mut Trail) -> Result<(), Bad> {
+    // The bytes were read out of `data`, so they need no copy.
+    let shared = |raw: &[u8]| Value { codec: Codec::MessagePack, raw: record.data.slice_ref(raw) };
+    reader.map(|reader, field| {
+        match field {
+            "v" => reader.map(|reader, key| {
+                content.values.insert(key.into(), shared(reader.value()?));
+                Ok(())
+            })?,
+            "f" => reader.map(|reader, key| {
+                let messages = (0..reader.array()?).map(|_| match reader.array()? {
+                    2 => Ok(Flash { id: small(reader)?, value: shared(reader.value()?) }),
+                    _ => Err(Bad::Form),
+                });
+                content.flashes.insert(key.into(), messages.collect::<Result<_, _>>()?);
+                Ok(())
+            })?,
+            "p" => content.own = small::<WirePolicy>(reader)?.into(),
+            "a" => content.auth_time = Some(Timestamp::from_millis(small(reader)?).map_err(|_| Bad::Form)?),
+            "t" => *trail = Trail::stored(record.version, record.data.slice_ref(reader.str()?.as_bytes())),
+            "l" => content.label = Some(reader.str()?.into()),
+            _ => {
+                content.unknown.insert(field.into(), shared(reader.value()?));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Reads a part of the envelope that is neither a value nor a text.
+fn small<'d, T: Deserialize<'d>>(reader: &mut Reader<'d>) -> Result<T, Bad> {
+    rmp_serde::from_slice(reader.value()?).map_err(|_| Bad::Form)
+}
+
+#[cfg(test)]
+mod tests;

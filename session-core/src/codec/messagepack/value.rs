@@ -1,0 +1,47 @@
+//! Values in MessagePack.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::super::limits::MAX_DEPTH;
+use super::reader::{Bad, Reader};
+use crate::{Error, ErrorKind, Result};
+
+const UNENCODED: Error = Error::fixed(ErrorKind::Other, "a value could not be encoded as MessagePack");
+
+/// Encodes a value. Errors leave out the serializer's message, because it may quote the value.
+pub(in super::super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
+    let mut raw = Vec::with_capacity(64);
+    // Structs become maps. As arrays they would decode wrongly once their fields change places.
+    let mut serializer = rmp_serde::Serializer::new(&mut raw).with_struct_map();
+    value.serialize(&mut serializer).map_err(|_| UNENCODED)?;
+    Ok(raw)
+}
+
+/// Reason why a value did not decode.
+pub(in super::super) struct Undecoded(rmp_serde::decode::Error);
+
+impl Undecoded {
+    /// Whether the bytes are intact, and only of another type.
+    pub(in super::super) const fn is_data(&self) -> bool {
+        use rmp_serde::decode::Error as E;
+        matches!(self.0, E::TypeMismatch(_) | E::OutOfRange | E::LengthMismatch(_) | E::Syntax(_))
+    }
+}
+
+/// Decodes a value that [`Reader::skip`] has validated, because `rmp_serde` neither limits the nesting of enums nor checks lengths.
+pub(in super::super) fn decode<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Undecoded> {
+    let mut parser = rmp_serde::Deserializer::from_read_ref(raw);
+    parser.set_max_depth(MAX_DEPTH + 1);
+    T::deserialize(&mut parser).map_err(Undecoded)
+}
+
+/// Nesting of `raw`. An error if it is not exactly one value: a `Serialize` that announces a wrong length can write such bytes.
+pub(in super::super) fn depth(raw: &[u8]) -> Result<usize> {
+    let mut reader = Reader(raw);
+    match reader.skip() {
+        Ok(depth) if reader.0.is_empty() => Ok(depth),
+        Ok(_) | Err(Bad::Form) => Err(UNENCODED),
+        Err(Bad::Depth) => Ok(usize::MAX),
+    }
+}

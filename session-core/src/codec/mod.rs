@@ -1,0 +1,19 @@
+//! Contents of a record: values, codecs, limits, envelopes and tombstones.
+//!
+//! Each file uses only files further down: `envelope`, then `json` and `messagepack`, `content`, `value`, `limits`.
+
+mod content;
+mod envelope;
+mod json;
+mod limits;
+#[cfg(feature = "messagepack")]
+mod messagepack;
+mod value;
+
+pub(crate) use content::{Content, Flash, OwnPolicy};
+pub(crate) use envelope::{Stored, tombstone};
+pub use limits::{Codec, Limits};
+pub(crate) use value::{Rules, Value};
+
+#[cfg(test)]
+mod tests;

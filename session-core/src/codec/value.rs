@@ -1,0 +1,88 @@
+//! One encoded value.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::limits::{Codec, Limits, MAX_DEPTH};
+#[cfg(feature = "messagepack")]
+use super::messagepack::value as messagepack;
+use crate::{Error, ErrorKind, Result};
+
+/// Encoded value of a session. Its codec is that of the session.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Value {
+    pub(super) codec: Codec,
+    pub(super) raw: Bytes,
+}
+
+impl Value {
+    /// Decodes the value as a `T`. Errors leave out the parser's message, because it may quote the value.
+    pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+        let of_another_type = match self.codec {
+            Codec::Json => match serde_json::from_slice(&self.raw) {
+                Ok(value) => return Ok(value),
+                Err(error) => error.is_data(),
+            },
+            #[cfg(feature = "messagepack")]
+            Codec::MessagePack => match messagepack::decode(&self.raw) {
+                Ok(value) => return Ok(value),
+                Err(error) => error.is_data(),
+            },
+        };
+        let what = if of_another_type { "a value is not a" } else { "a value does not decode as a" };
+        Err(Error::new(ErrorKind::Corrupt, format!("{what} {}", std::any::type_name::<T>())))
+    }
+}
+
+/// Limits of a manager's sessions, and the codec of those it creates.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) limits: Limits,
+    /// Codec of new sessions. An existing session keeps its own, which its content names.
+    pub(crate) codec: Codec,
+}
+
+impl Rules {
+    /// Encodes a value for a session in `codec` and checks the limits of a single value.
+    pub(crate) fn encode<T: Serialize + ?Sized>(&self, codec: Codec, value: &T) -> Result<Value> {
+        // Errors leave out the serializer's message, because it may quote the value.
+        let raw = match codec {
+            Codec::Json => serde_json::to_vec(value)
+                .map_err(|_| Error::fixed(ErrorKind::Other, "a value could not be encoded as JSON"))?,
+            #[cfg(feature = "messagepack")]
+            Codec::MessagePack => messagepack::encode(value)?,
+        };
+        if raw.len() > self.limits.max_data_len {
+            return Err(Error::fixed(ErrorKind::TooLarge, "a value alone exceeds the session's size"));
+        }
+        let depth = match codec {
+            Codec::Json => json_depth(&raw),
+            #[cfg(feature = "messagepack")]
+            Codec::MessagePack => messagepack::depth(&raw)?,
+        };
+        if depth > self.limits.max_depth.min(MAX_DEPTH) {
+            return Err(Error::fixed(ErrorKind::TooLarge, "a value is nested too deeply"));
+        }
+        Ok(Value { codec, raw: raw.into() })
+    }
+}
+
+/// Nesting of arrays and objects in `raw`, which is valid JSON.
+pub(super) fn json_depth(raw: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for &byte in raw {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}

@@ -1,0 +1,78 @@
+//! The changes that one commit has to store.
+
+use std::sync::Arc;
+
+use super::joint_write::Current;
+use crate::codec::Content;
+use crate::session::committed::{CommittedState, StoredAt};
+use crate::session::log::{Op, replay};
+use crate::{ConflictPolicy, Error, ErrorKind, Result};
+
+/// What one commit has to store, as it was when the commit began.
+pub(crate) struct Changes {
+    pub(crate) ops: Vec<Arc<Op>>,
+    pub(crate) ops_end: u64,
+    pub(crate) epoch: u64,
+    pub(crate) base: Arc<Content>,
+    /// `base` after `ops`.
+    pub(crate) content: Arc<Content>,
+    pub(crate) stored: Option<StoredAt>,
+    pub(crate) rotate: bool,
+    /// [`State::new_ids_wanted`](crate::session::state::State::new_ids_wanted) when the commit began.
+    pub(crate) new_ids: u64,
+}
+
+/// Why changes cannot be replayed on the current record.
+pub(crate) enum RebaseError {
+    /// The record belongs to another principal, or to another login.
+    Identity,
+    Error(Error),
+}
+
+impl Changes {
+    /// The session's state once `content` is stored as `stored`.
+    pub(crate) fn committed(&self, stored: StoredAt, content: Arc<Content>) -> CommittedState {
+        CommittedState { stored, content, ops_end: self.ops_end, epoch: self.epoch, new_ids: self.new_ids }
+    }
+
+    /// Whether `state` is what these changes lead to, rather than an earlier part of them.
+    pub(crate) fn lead_to(&self, state: &CommittedState) -> bool {
+        (self.ops_end, self.epoch, self.new_ids) == (state.ops_end, state.epoch, state.new_ids)
+    }
+
+    /// The record that these changes were made on.
+    pub(crate) fn as_loaded(&self, stored: &StoredAt) -> Current {
+        let StoredAt { version, expires_at, ref trail, .. } = *stored;
+        Current { version, expires_at, trail: trail.clone(), content: self.base.clone() }
+    }
+
+    /// Like [`rebase`](Self::rebase), without a replay if `current` is the record of `stored`, which these changes were made on.
+    pub(crate) fn rebase_onto(
+        &self,
+        current: &Current,
+        stored: &StoredAt,
+        policy: ConflictPolicy,
+    ) -> Result<Arc<Content>, RebaseError> {
+        if current.version == stored.version {
+            return Ok(self.content.clone());
+        }
+        self.rebase(&current.content, policy)
+    }
+
+    /// The content after these changes on what is stored now. Closures of `update` run in here, so no lock may be held.
+    pub(crate) fn rebase(&self, current: &Arc<Content>, policy: ConflictPolicy) -> Result<Arc<Content>, RebaseError> {
+        if Arc::ptr_eq(current, &self.base) {
+            return Ok(self.content.clone());
+        }
+        if current.identity() != self.base.identity() {
+            return Err(RebaseError::Identity);
+        }
+        match policy {
+            ConflictPolicy::Reject => {
+                Err(RebaseError::Error(Error::fixed(ErrorKind::Conflict, "another request has saved it meanwhile")))
+            }
+            ConflictPolicy::Overwrite => Ok(self.content.clone()),
+            ConflictPolicy::Replay => replay(&self.ops, current).map_err(RebaseError::Error),
+        }
+    }
+}

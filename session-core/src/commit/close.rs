@@ -1,0 +1,48 @@
+//! The end of a request: the last commit, and what the client must be told.
+
+use super::client_update::needs_confirmation;
+use super::committer::Committer;
+use crate::mutant::{self, Mutant};
+use crate::{Commit, Error, ErrorKind, Result};
+
+impl Committer<'_> {
+    /// [`Manager::close`](crate::Manager::close).
+    pub(crate) async fn close(&self) -> Result<Commit> {
+        self.state().confirmed &= mutant::is(Mutant::TrustsAnEarlySave);
+        for _ in 0..=self.shared.env.max_replays {
+            let written = self.is_modified();
+            self.commit().await?;
+            if !written {
+                self.touch_if_due().await;
+            }
+            // Another task may have written since: what it was not refused is stored as well.
+            let closed = {
+                let mut state = self.state();
+                let nothing_left = !state.has_changes();
+                state.closed |= nothing_left;
+                nothing_left
+            };
+            if closed {
+                return Ok(self.confirmed_difference().await);
+            }
+        }
+        Err(Error::fixed(ErrorKind::Conflict, "other tasks wrote to the session while it was closed, again and again"))
+    }
+
+    /// [`Manager::close_at_once`](crate::Manager::close_at_once).
+    pub(crate) fn close_at_once(&self) -> Option<Commit> {
+        // Another clone's commit under way may still fail and leave something to store.
+        let _turn = self.shared.committing.try_lock()?;
+        if self.touch_is_due() {
+            return None;
+        }
+        let mut state = self.state();
+        state.confirmed = false;
+        let difference = self.difference(&state);
+        if state.is_modified() || needs_confirmation(&state, &difference) {
+            return None;
+        }
+        state.closed = true;
+        Some(difference)
+    }
+}

@@ -1,0 +1,295 @@
+//! Merges concurrent writes to one session into few saves.
+//!
+//! The first conflict opens a queue for the session. Each request then adds its own changes to the content of the save that
+//! forms there, in its own task, while the save before it is under way. So a hundred requests at once cost two or three saves.
+
+use std::sync::Arc;
+
+use super::changes::{Changes, RebaseError};
+use super::committer::{Committer, GONE, Step, TOO_MANY_CONFLICTS};
+use super::joint_write::{Current, Ended, Forming, JointWrite, LastStep, Line, lock};
+use super::recovery::{Attempted, Undecided, attempt};
+use super::uncertain::{Sent, UncertainSave, UncertainWrite};
+use super::write_queue::Slot;
+use crate::codec::Content;
+use crate::manager::environment::{Environment, Now};
+use crate::mutant::{self, Mutant};
+use crate::session::committed::StoredAt;
+use crate::sync::{Mutex, SharedFuture};
+use crate::trail::Trail;
+use crate::{Error, ErrorKind, Record, Result, StoreKey, Version};
+
+/// How many writes in a row go on top of each other until one begins with a load.
+///
+/// A write that needs no load is always faster than another process, which must load after each conflict.
+/// Without a load now and then a long queue here would starve the writers of another process.
+const IN_A_ROW: u32 = 8;
+
+const PANICKED: Error = Error::fixed(ErrorKind::Unavailable, "the store panicked");
+
+/// How a joint write ended for one member.
+pub(super) enum JointResult {
+    Stored,
+    NotStored,
+    Gone,
+    Refused(Error),
+}
+
+/// The save of a joint write.
+struct Sending {
+    env: Arc<Environment>,
+    forming: Arc<Mutex<Forming>>,
+    over: Current,
+    content: Arc<Content>,
+}
+
+impl Undecided for Sending {
+    fn record(&self) -> Result<(Record, Trail)> {
+        self.env.record(&self.content, Some(&self.over.trail))
+    }
+
+    fn note(&mut self, record: &Record, trail: Trail) -> bool {
+        lock(&self.forming).sent.push(Current {
+            version: record.version,
+            expires_at: record.expires_at,
+            trail,
+            content: self.content.clone(),
+        });
+        true
+    }
+
+    fn sent(&self) -> Vec<Version> {
+        lock(&self.forming).sent.iter().map(|sent| sent.version).collect()
+    }
+
+    fn refused(&mut self) {
+        lock(&self.forming).sent.pop();
+    }
+}
+
+impl Committer<'_> {
+    /// Saves `changes` together with those of others who wait in the queue.
+    pub(super) async fn save_merged(
+        &self,
+        changes: &Arc<Changes>,
+        stored: &StoredAt,
+        slot: &Slot<Line>,
+    ) -> Result<Step> {
+        let mut alone = false;
+        for _ in 0..=self.shared.env.max_replays {
+            let Some(write) = self.join(changes, stored, slot, alone).await? else { return self.mark_gone(changes) };
+            let result = self.joint_result(&write, changes, stored).await;
+            if !matches!(result, Ok(JointResult::Stored)) {
+                slot.shared().forget(&LastStep::Write(write));
+            }
+            match result? {
+                JointResult::Stored => return Ok(Step::Committed),
+                JointResult::NotStored => {}
+                JointResult::Gone => return self.mark_gone(changes),
+                JointResult::Refused(error) if alone || mutant::is(Mutant::RefusesTogether) => return Err(error),
+                JointResult::Refused(_) => alone = true,
+            }
+        }
+        Err(TOO_MANY_CONFLICTS)
+    }
+
+    /// Drives a joint write to its end and applies the result to this session.
+    pub(super) async fn joint_result(
+        &self,
+        write: &Arc<JointWrite>,
+        changes: &Changes,
+        stored: &StoredAt,
+    ) -> Result<JointResult> {
+        let ended = write.end().await;
+        let after = |sent: Current| {
+            let Current { version, expires_at, trail, content } = sent;
+            changes.committed(StoredAt { version, expires_at, trail, ..stored.clone() }, content)
+        };
+        let result = match ended {
+            Ended::Stored(current) => {
+                self.apply_commit(&after(current));
+                return Ok(JointResult::Stored);
+            }
+            Ended::NotStored => JointResult::NotStored,
+            Ended::Gone => JointResult::Gone,
+            Ended::Refused(error) => JointResult::Refused(error),
+            Ended::Unknown(error) => {
+                let (over, sent) = {
+                    let forming = write.forming();
+                    (forming.over.clone(), forming.sent.clone())
+                };
+                let mut sent =
+                    sent.into_iter().map(|sent| Arc::new(Sent { version: sent.version, after: after(sent) }));
+                if let (Some(over), Some(last)) = (over, sent.next_back()) {
+                    let save = UncertainSave { key: stored.key, over, last, earlier: sent.collect() };
+                    self.state().note(UncertainWrite::Save(save), changes.epoch);
+                }
+                return Err(error);
+            }
+        };
+        self.state().forget_joint(write);
+        Ok(result)
+    }
+
+    /// Adds `changes` to the save that forms in the queue. `None` if nothing of the session is left.
+    async fn join(
+        &self,
+        changes: &Arc<Changes>,
+        stored: &StoredAt,
+        slot: &Slot<Line>,
+        alone: bool,
+    ) -> Result<Option<Arc<JointWrite>>> {
+        let env = &self.shared.env;
+        loop {
+            let Some(last) = slot.shared().last.clone() else {
+                let load = SharedFuture::new(load(env.clone(), stored.key, None));
+                slot.shared().last.get_or_insert(LastStep::Load(load));
+                continue;
+            };
+            let (content, members) = match &last {
+                LastStep::Load(load) => {
+                    let loaded = load.clone().await.unwrap_or(Err(PANICKED));
+                    let mut line = slot.shared();
+                    line.forget(&last);
+                    match loaded? {
+                        Some(current) => line.last.get_or_insert(LastStep::Loaded(current)),
+                        None => return Ok(None),
+                    };
+                    continue;
+                }
+                LastStep::Loaded(current) => (current.content.clone(), 0),
+                LastStep::Write(write) => {
+                    let forming = write.forming();
+                    (forming.content.clone(), forming.members)
+                }
+            };
+            match changes.rebase(&content, env.conflicts) {
+                Ok(content) => {
+                    if let Some(write) = self.add(changes, stored, slot, &last, members, content, alone)? {
+                        return Ok(Some(write));
+                    }
+                }
+                // The queue may be out of date, or ahead of what is stored. So it decides nothing against these changes.
+                Err(RebaseError::Error(error)) if mutant::is(Mutant::BelievesTheQueue) => return Err(error),
+                Err(_) => {
+                    if let LastStep::Write(write) = &last {
+                        write.end().await;
+                    }
+                    let Now::Live(current) = env.current(&stored.key).await? else { return Ok(None) };
+                    match changes.rebase(&current.content, env.conflicts) {
+                        Ok(_) => {
+                            let mut line = slot.shared();
+                            line.forget(&last);
+                            line.last.get_or_insert(LastStep::Loaded(current));
+                        }
+                        Err(RebaseError::Identity) => return Ok(None),
+                        Err(RebaseError::Error(error)) => return Err(error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes `content` that of the save after `last`, if the queue is as it was when `content` was computed.
+    #[expect(clippy::too_many_arguments, reason = "all of one step in the queue")]
+    fn add(
+        &self,
+        changes: &Arc<Changes>,
+        stored: &StoredAt,
+        slot: &Slot<Line>,
+        last: &LastStep,
+        members: u64,
+        content: Arc<Content>,
+        alone: bool,
+    ) -> Result<Option<Arc<JointWrite>>> {
+        let mut line = slot.shared();
+        if !line.last.as_ref().is_some_and(|now| now.is(last)) {
+            return Ok(None);
+        }
+        let note = |write: &Arc<JointWrite>| {
+            let (write, changes, stored) = (write.clone(), changes.clone(), stored.clone());
+            let epoch = changes.epoch;
+            if mutant::is(Mutant::JoinsWithoutANote) {
+                return Ok(());
+            }
+            if self.state().note(UncertainWrite::Joint { write, changes, stored }, epoch) { Ok(()) } else { Err(GONE) }
+        };
+        if let LastStep::Write(write) = last {
+            let mut forming = write.forming();
+            if forming.members != members {
+                return Ok(None);
+            }
+            if forming.open && !alone {
+                note(write)?;
+                forming.content = content;
+                forming.members += 1;
+                return Ok(Some(write.clone()));
+            }
+        }
+        let before = last.clone();
+        if line.in_a_row >= IN_A_ROW {
+            line.in_a_row = 0;
+            let load = load(self.shared.env.clone(), stored.key, Some(before));
+            line.last = Some(LastStep::Load(SharedFuture::new(load)));
+            return Ok(None);
+        }
+        line.in_a_row += 1;
+        let (env, key) = (self.shared.env.clone(), stored.key);
+        let write = JointWrite::new(content, !alone, |forming| send(env, key, before, forming));
+        let write = Arc::new(write);
+        note(&write)?;
+        line.last = Some(LastStep::Write(write.clone()));
+        Ok(Some(write))
+    }
+}
+
+/// Sends the joint write `forming` once the step `before` it has ended. Until then more members may join.
+async fn send(env: Arc<Environment>, key: StoreKey, before: LastStep, forming: Arc<Mutex<Forming>>) -> Ended {
+    let over = match before {
+        LastStep::Loaded(current) => current,
+        LastStep::Write(write) => match write.end().await {
+            Ended::Stored(current) => current,
+            _ if mutant::is(Mutant::SendsAfterAFailure) => match write.forming().over.clone() {
+                Some(over) => over,
+                None => return Ended::NotStored,
+            },
+            // This write holds changes that are not stored, so it is not sent.
+            _ => return Ended::NotStored,
+        },
+        LastStep::Load(_) => return Ended::NotStored,
+    };
+    let content = {
+        let mut forming = lock(&forming);
+        forming.open = false;
+        forming.over = Some(over.clone());
+        forming.content.clone()
+    };
+    let expected = over.version;
+    let mut sending = Sending { env, forming, over, content };
+    let env = sending.env.clone();
+    match attempt(&env, &key, expected, &mut sending).await {
+        Ok(Attempted::Stored(version)) => {
+            let stored = lock(&sending.forming).sent.iter().find(|sent| sent.version == version).cloned();
+            stored.map_or(Ended::NotStored, Ended::Stored)
+        }
+        Ok(Attempted::NotStored) => Ended::NotStored,
+        Ok(Attempted::Gone) => Ended::Gone,
+        Ok(Attempted::Unknown(error)) => Ended::Unknown(error),
+        // With an earlier record undecided, the refusal of the second one says nothing about it.
+        Err(error) if !sending.sent().is_empty() => Ended::Unknown(error),
+        Err(error) => Ended::Refused(error),
+    }
+}
+
+/// Loads the record of a session, after the step `before` has ended. `None` if nothing of the session is left.
+async fn load(env: Arc<Environment>, key: StoreKey, before: Option<LastStep>) -> Result<Option<Current>> {
+    if let Some(LastStep::Write(write)) = before {
+        write.end().await;
+        // The second load gives another process that has just lost a race the time to save.
+        env.current(&key).await?;
+    }
+    match env.current(&key).await? {
+        Now::Live(current) => Ok(Some(current)),
+        Now::Moved | Now::Ended | Now::Missing => Ok(None),
+    }
+}

@@ -1,0 +1,91 @@
+//! A write that was sent and whose answer is not known: its request was dropped, or the answer was lost.
+
+use std::sync::Arc;
+
+use super::changes::Changes;
+use super::joint_write::{Current, JointWrite};
+use crate::session::committed::{CommittedState, StoredAt};
+use crate::{StoreKey, Version};
+
+/// A write that may be stored, or may be later.
+#[derive(Clone)]
+pub(crate) enum UncertainWrite {
+    /// The first record of a session, or its record under a new id.
+    Create { key: StoreKey, after: CommittedState },
+    /// A save, or the tombstone of a rotation.
+    Save(UncertainSave),
+    /// A save that this session's changes are part of.
+    Joint { write: Arc<JointWrite>, changes: Arc<Changes>, stored: StoredAt },
+}
+
+/// Records that were sent under one key. All expect the same version, so at most one of them is ever stored.
+#[derive(Clone)]
+pub(crate) struct UncertainSave {
+    pub(crate) key: StoreKey,
+    /// The record that they were to replace.
+    pub(crate) over: Current,
+    pub(crate) last: Arc<Sent>,
+    /// Records that were sent before the last.
+    pub(crate) earlier: Vec<Arc<Sent>>,
+}
+
+/// A record that was sent, and the state of the session once it is stored.
+pub(crate) struct Sent {
+    pub(crate) version: Version,
+    pub(crate) after: CommittedState,
+}
+
+impl UncertainSave {
+    pub(crate) fn sent(&self) -> impl Iterator<Item = &Arc<Sent>> {
+        self.earlier.iter().chain([&self.last])
+    }
+
+    pub(crate) fn versions(&self) -> Vec<Version> {
+        self.sent().map(|sent| sent.version).collect()
+    }
+
+    pub(crate) fn sent_as(&self, version: Version) -> Option<&Arc<Sent>> {
+        self.sent().find(|sent| sent.version == version)
+    }
+}
+
+impl UncertainWrite {
+    /// Whether it is, or may be, the last step of a rotation: a tombstone in place of the old record.
+    pub(crate) fn is_rotation(&self) -> bool {
+        match self {
+            Self::Save(save) => save.sent().any(|sent| sent.after.stored.key != save.key),
+            Self::Create { .. } | Self::Joint { .. } => false,
+        }
+    }
+
+    /// The key of the session's record, if this write is stored and the record was there before.
+    pub(crate) fn leads_to(&self) -> Option<StoreKey> {
+        match self {
+            Self::Create { .. } => None,
+            Self::Save(save) => Some(save.last.after.stored.key),
+            Self::Joint { stored, .. } => Some(stored.key),
+        }
+    }
+
+    /// Whether the session's record may be the one under `key` once this is decided.
+    pub(crate) fn may_lead_to(&self, key: &StoreKey) -> bool {
+        match self {
+            Self::Create { key: created, .. } => created == key,
+            Self::Save(save) => save.sent().any(|sent| sent.after.stored.key == *key),
+            Self::Joint { stored, .. } => stored.key == *key,
+        }
+    }
+
+    /// Adds the attempts of `later` if both expect the same version, and else takes its place.
+    pub(crate) fn followed_by(&mut self, later: Self) {
+        match (self, later) {
+            (Self::Save(save), Self::Save(later))
+                if save.key == later.key && save.over.version == later.over.version =>
+            {
+                save.earlier.extend(later.earlier);
+                save.earlier.push(std::mem::replace(&mut save.last, later.last));
+            }
+            (write, later) => *write = later,
+        }
+    }
+}

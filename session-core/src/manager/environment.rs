@@ -1,0 +1,103 @@
+//! What all sessions of a manager share: the store, the policy, the clock and the queues of writers.
+
+use std::sync::Arc;
+
+use super::policy::{ConflictPolicy, Policy};
+use crate::codec::{Content, Rules, Stored};
+use crate::commit::joint_write::{Current, Line};
+use crate::commit::write_queue::WriteQueues;
+use crate::session::committed::CookieLifetime;
+use crate::trail::Trail;
+use crate::{Call, Clock, Error, ErrorKind, Record, Result, Store, StoreKey, Timestamp, Version};
+
+/// The parts of a manager that its sessions use.
+#[derive(Clone)]
+pub(crate) struct Environment {
+    pub(super) store: Arc<dyn Store>,
+    pub(crate) name: Box<str>,
+    pub(crate) policy: Policy,
+    pub(crate) rules: Rules,
+    pub(crate) conflicts: ConflictPolicy,
+    pub(crate) max_replays: u32,
+    /// The store keeps nothing, on purpose.
+    pub(crate) discards: bool,
+    /// Other processes may write to the store, so versions must differ between forked ones.
+    pub(crate) is_shared: bool,
+    /// The store lives for one request, and what is in it goes to the client with the response's head.
+    pub(crate) for_request: bool,
+    /// Cookies end with the idle time-out, so they are sent again whenever it begins anew.
+    pub(crate) renews_cookies: bool,
+    pub(crate) queues: Arc<WriteQueues<Line>>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What is stored under a key now.
+pub(crate) enum Now {
+    Live(Current),
+    /// The session has another id.
+    Moved,
+    /// A logout has ended the session.
+    Ended,
+    Missing,
+}
+
+impl Environment {
+    /// The inner store. A call through `Arc<dyn Store>` would box the future twice.
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Content of a session that begins now, in the manager's codec.
+    pub(crate) fn blank(&self) -> Content {
+        Content::empty(self.now(), self.rules.codec)
+    }
+
+    /// Lifetime of the cookie of a session with this content.
+    pub(crate) fn cookie_lifetime(&self, content: &Content) -> CookieLifetime {
+        let ends_at = content.created_at.plus(self.policy.absolute(content));
+        CookieLifetime { persistent: content.own.persistent, ends_at }
+    }
+
+    /// When a session of this content expires if it was used at `now`.
+    pub(crate) fn expiry(&self, content: &Content, now: Timestamp) -> Timestamp {
+        now.plus(self.policy.idle(content)).min(content.created_at.plus(self.policy.absolute(content)))
+    }
+
+    pub(crate) fn call(&self) -> Call {
+        Call::new(self.now())
+    }
+
+    /// A record that stores `content` from now on, in place of one with the trail `over`.
+    pub(crate) fn record(&self, content: &Content, over: Option<&Trail>) -> Result<(Record, Trail)> {
+        let now = self.now();
+        let expires_at = self.expiry(content, now);
+        if expires_at <= now {
+            return Err(Error::fixed(ErrorKind::Gone, "its absolute time-out has passed"));
+        }
+        let version = if self.is_shared { Version::random() } else { Version::of_this_process() };
+        let trail = over.map_or_else(|| Trail::of(version), |over| over.followed_by(version));
+        // A session in a cookie has one writer, and its size counts.
+        let stored = (!self.for_request).then_some(&trail);
+        Ok((content.to_record(version, expires_at, stored, &self.rules)?, trail))
+    }
+
+    /// Loads what is stored under `key`.
+    pub(crate) async fn current(&self, key: &StoreKey) -> Result<Now> {
+        let Some(record) = self.store().load(&self.call(), key).await? else { return Ok(Now::Missing) };
+        let (stored, trail) = Stored::read(&record)?;
+        Ok(match stored {
+            Stored::Content(content) => Now::Live(Current {
+                version: record.version,
+                expires_at: record.expires_at,
+                trail,
+                content: Arc::new(content),
+            }),
+            Stored::Tombstone(Some(_)) => Now::Moved,
+            Stored::Tombstone(None) => Now::Ended,
+        })
+    }
+}

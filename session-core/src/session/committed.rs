@@ -1,0 +1,48 @@
+//! What a session knows of the store: its record, and the state that a write leads to.
+
+use std::sync::Arc;
+
+use crate::codec::Content;
+use crate::trail::Trail;
+use crate::{SessionId, StoreKey, Timestamp, Version};
+
+/// The live record that a session stands on.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredAt {
+    pub(crate) id: SessionId,
+    pub(crate) key: StoreKey,
+    pub(crate) version: Version,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) trail: Trail,
+}
+
+/// The session's state once a write is stored.
+#[derive(Clone)]
+pub(crate) struct CommittedState {
+    pub(crate) stored: StoredAt,
+    pub(crate) content: Arc<Content>,
+    /// The write holds the operations before this one, by its index in [`State::log`](super::state::State::log).
+    pub(crate) ops_end: u64,
+    /// [`State::epoch`](super::state::State::epoch) when the commit began.
+    pub(crate) epoch: u64,
+    /// [`State::new_ids_wanted`](super::state::State::new_ids_wanted) when the commit began.
+    pub(crate) new_ids: u64,
+}
+
+/// How long a client keeps its cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CookieLifetime {
+    /// The session asks for a cookie that outlives the browser.
+    pub(crate) persistent: bool,
+    /// The session's absolute time-out, after which no cookie is needed.
+    pub(crate) ends_at: Timestamp,
+}
+
+/// A record under an id that no client has.
+#[derive(Clone, Debug)]
+pub(crate) struct Orphan {
+    pub(crate) key: StoreKey,
+    pub(crate) version: Version,
+    /// Set if it is known to be stored. Otherwise its create may still arrive.
+    pub(crate) landed: bool,
+}

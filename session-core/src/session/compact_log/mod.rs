@@ -1,0 +1,182 @@
+//! Log of a session that holds no value which a later operation has replaced.
+//!
+//! A replay gives the content, or the conflict, that a replay of every operation would give.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::{discriminant, take};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::session::log::{Op, Seen};
+
+/// Operations that are not stored yet, in order. They have indices, counted from the first operation of the session.
+#[derive(Default)]
+pub(crate) struct CompactLog {
+    ops: Vec<Arc<Op>>,
+    /// Index of the first of `ops`.
+    start: u64,
+    /// Operations before this index may be part of a write that was sent, so they stay as they are.
+    frozen: u64,
+    /// Index of the last operation on each value. An operation on all values empties the map.
+    last: BTreeMap<Arc<str>, u64>,
+}
+
+impl CompactLog {
+    /// Returns the index of the next operation.
+    pub(crate) fn end(&self) -> u64 {
+        self.start + self.ops.len() as u64
+    }
+
+    /// Adds an operation, or merges it into an earlier one.
+    pub(super) fn push(&mut self, op: Arc<Op>) {
+        if let Some(key) = op.value_key() {
+            let before = self.last.get(key).copied().and_then(|at| self.position(at));
+            if before.is_some_and(|at| merge(&mut self.ops[at], &op)) {
+                return;
+            }
+            self.last.insert(key.clone(), self.end());
+        }
+        match &*op {
+            Op::Clear => self.release_all(),
+            Op::Login { .. } => self.last.clear(),
+            Op::TakeFlashes { key, ids } => {
+                let ids = self.release_flashes(key, ids.clone());
+                self.ops.push(Arc::new(Op::TakeFlashes { key: key.clone(), ids }));
+                return;
+            }
+            Op::Label(_) | Op::Idle(_) | Op::Absolute(_) | Op::Persistent(_) => {
+                self.pop_while(|last| discriminant(last) == discriminant(&*op));
+            }
+            _ => {}
+        }
+        self.ops.push(op);
+    }
+
+    /// Returns the operations and keeps them as they are, for a write. `settled` says that no earlier write is under way or uncertain.
+    pub(crate) fn freeze(&mut self, settled: bool) -> Vec<Arc<Op>> {
+        if settled && self.frozen > self.start {
+            // The earlier write failed, so its operations can be merged with those that were added since.
+            self.frozen = self.start;
+            self.last.clear();
+            take(&mut self.ops).into_iter().for_each(|op| self.push(op));
+        }
+        self.frozen = self.end();
+        self.ops.clone()
+    }
+
+    /// Removes the operations before `index`.
+    pub(super) fn remove_before(&mut self, index: u64) {
+        let count = index.saturating_sub(self.start).min(self.ops.len() as u64);
+        self.ops.drain(..usize::try_from(count).unwrap_or(usize::MAX));
+        self.start += count;
+        let start = self.start;
+        self.last.retain(|_, at| *at >= start);
+    }
+
+    /// Removes the first `count` operations.
+    pub(super) fn remove_first(&mut self, count: usize) {
+        self.remove_before(self.start + count as u64);
+    }
+
+    /// Returns the position in `ops` of the operation with an index, unless it is frozen.
+    fn position(&self, index: u64) -> Option<usize> {
+        let free = index >= self.frozen;
+        index.checked_sub(self.start).filter(|_| free).and_then(|at| usize::try_from(at).ok())
+    }
+
+    /// Returns the operations that are not frozen.
+    fn free(&mut self) -> &mut [Arc<Op>] {
+        let frozen = self.frozen.saturating_sub(self.start).min(self.ops.len() as u64);
+        &mut self.ops[usize::try_from(frozen).unwrap_or(usize::MAX)..]
+    }
+
+    /// Removes operations from the end, but none that is frozen or the last one on its value.
+    fn pop_while(&mut self, useless: impl Fn(&Op) -> bool) {
+        while self.free().last().is_some_and(|op| useless(op)) {
+            self.ops.pop();
+        }
+    }
+
+    /// Drops the values and flashes that a `clear` is about to remove. Checks stay.
+    fn release_all(&mut self) {
+        for at in take(&mut self.last).into_values() {
+            if let Some(at) = self.position(at)
+                && let Op::Insert { key, seen, .. } = &*self.ops[at]
+            {
+                self.ops[at] = Arc::new(Op::Remove { key: key.clone(), seen: seen.clone() });
+            }
+        }
+        // An earlier `clear` has done this for the operations before it.
+        for op in self.free().iter_mut().rev().take_while(|op| !matches!(***op, Op::Clear)) {
+            if let Op::Flash { key, .. } = &**op {
+                *op = nothing(key);
+            }
+        }
+        self.pop_while(|last| matches!(last, Op::Clear | Op::TakeFlashes { .. } | Op::Remove { seen: None, .. }));
+    }
+
+    /// Drops the flashes that were added by this log, and returns the other ids.
+    fn release_flashes(&mut self, key: &Arc<str>, mut ids: BTreeSet<u64>) -> BTreeSet<u64> {
+        for op in self.free().iter_mut().rev() {
+            if ids.is_empty() {
+                break;
+            }
+            if let Op::Flash { key: of, flash } = &**op
+                && of == key
+                && ids.remove(&flash.id)
+            {
+                *op = nothing(key);
+            }
+        }
+        self.pop_while(|last| matches!(last, Op::TakeFlashes { ids, .. } if ids.is_empty()));
+        ids
+    }
+}
+
+impl Deref for CompactLog {
+    type Target = [Arc<Op>];
+
+    fn deref(&self) -> &[Arc<Op>] {
+        &self.ops
+    }
+}
+
+/// Creates an operation that changes nothing, in place of a flash that is gone again. Unlike a missing one it counts as a write.
+fn nothing(key: &Arc<str>) -> Arc<Op> {
+    Arc::new(Op::TakeFlashes { key: key.clone(), ids: BTreeSet::new() })
+}
+
+/// Merges `op` into `before`, the operation before it on the same value. `false` if both are needed.
+fn merge(before: &mut Arc<Op>, op: &Op) -> bool {
+    let (Some((check, left)), Some((next_check, _))) = (check_and_result(before), check_and_result(op)) else {
+        return false;
+    };
+    // After `before` a check of its result always passes; any other one fails, and the replay has to say so.
+    let passes = next_check.is_none_or(|seen| *seen == left);
+    // A guarded log must stay guarded, because a login does not survive its session then.
+    if !passes || op.is_guarded() && !before.is_guarded() {
+        return false;
+    }
+    let seen = check.cloned();
+    match op {
+        Op::Insert { key, value, .. } => {
+            *before = Arc::new(Op::Insert { key: key.clone(), value: value.clone(), seen });
+        }
+        Op::Remove { key, .. } => *before = Arc::new(Op::Remove { key: key.clone(), seen }),
+        _ => {}
+    }
+    true
+}
+
+/// Returns what an operation requires under its key, and what it leaves there. `None` for one whose result depends on the present value.
+fn check_and_result(op: &Op) -> Option<(Option<&Seen>, Seen)> {
+    match op {
+        Op::Insert { value, seen, .. } => Some((seen.as_ref(), Some(value.clone()))),
+        Op::Remove { seen, .. } => Some((seen.as_ref(), None)),
+        Op::Require { seen, .. } => Some((Some(seen), seen.clone())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! Opening a session by the value that the client sent.
+
+use std::sync::Arc;
+
+use super::Session;
+use super::committed::StoredAt;
+use super::opened::Opened;
+use super::state::{ClientCookie, State};
+use crate::codec::Stored;
+use crate::commit::tombstone_tells;
+use crate::manager::environment::Environment;
+use crate::{ErrorKind, Result, SessionId, StoreKey};
+
+impl Session {
+    /// The session that `client_value` opens, or a new one.
+    pub(crate) async fn open(env: &Arc<Environment>, client_value: Option<&str>) -> Result<Self> {
+        let state = match client_value.map(SessionId::parse) {
+            None => State::new(Opened::New, None, env.blank()),
+            Some(None) => State::new(Opened::Undecodable, Some(ClientCookie::default()), env.blank()),
+            Some(Some(id)) => env.resume(id).await?,
+        };
+        Ok(Self::new(env.clone(), state))
+    }
+}
+
+impl Environment {
+    /// The state of the session with `id`, as it is stored now.
+    pub(crate) async fn resume(&self, id: SessionId) -> Result<State> {
+        let key = StoreKey::derive(&self.name, &id);
+        let call = self.call();
+        let blank = |opened, id| State::new(opened, Some(ClientCookie::of(id)), self.blank());
+        let loaded = self.store().load(&call, &key).await;
+        let read = loaded.and_then(|record| record.map(|record| Ok((Stored::read(&record)?, record))).transpose());
+        let ((stored, trail), record) = match read {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(blank(Opened::Unknown, id)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::error!(name = %self.name, %error, "a stored session does not decode; the client gets a new one");
+                return Ok(blank(Opened::Undecodable, id));
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(match stored {
+            Stored::Tombstone(_) if !tombstone_tells(&record, call.now) => blank(Opened::Unknown, id),
+            Stored::Tombstone(Some(_)) => blank(Opened::Moved, id),
+            Stored::Tombstone(None) => blank(Opened::Ended, id),
+            Stored::Content(content) if self.policy.outlived(&content, call.now) => blank(Opened::Expired, id),
+            Stored::Content(content) => {
+                let lifetime = self.cookie_lifetime(&content);
+                let stored = StoredAt { id, key, version: record.version, expires_at: record.expires_at, trail };
+                State::resumed(stored, content, lifetime)
+            }
+        })
+    }
+}

@@ -1,0 +1,35 @@
+//! Which sessions' `update` closures run on this thread.
+//!
+//! A write from inside such a closure would be logged once more with every replay, so it is refused.
+
+use std::cell::RefCell;
+
+use crate::sync::thread_local;
+use crate::{Error, ErrorKind, Result};
+
+thread_local! {
+    static RUNNING: RefCell<Vec<*const ()>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Takes its entry out again, on a panic too.
+struct Entry;
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        RUNNING.with(|running| running.borrow_mut().pop());
+    }
+}
+
+/// Runs the closure of an update of the session at this address.
+pub(super) fn during<R>(session: *const (), run: impl FnOnce() -> R) -> R {
+    RUNNING.with(|running| running.borrow_mut().push(session));
+    let _entry = Entry;
+    run()
+}
+
+pub(super) fn refuse(session: *const ()) -> Result<()> {
+    if RUNNING.with(|running| running.borrow().contains(&session)) {
+        return Err(Error::fixed(ErrorKind::Other, "an update's closure writes to its own session"));
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! What a store can do.
+
+/// What a store can do. Fields are read; the methods of the same names set them.
+///
+/// ```
+/// use session_core::Capabilities;
+///
+/// let can = Capabilities::new().durable(true).max_data_len(Some(400_000));
+/// assert!(can.durable && !can.scan);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Records outlive the process.
+    pub durable: bool,
+    /// Several instances, in several processes, see the same records.
+    pub shared: bool,
+    /// The server removes expired records by itself, by its own clock.
+    pub expires_itself: bool,
+    /// `sessions_of` and `delete_all` work.
+    pub by_principal: bool,
+    /// `scan` works.
+    pub scan: bool,
+    /// Nothing that is written is kept, on purpose: a session over such a store needs no cookie.
+    pub discards: bool,
+    /// The longest `Record::data` in bytes, if there is a limit below memory's.
+    pub max_data_len: Option<usize>,
+}
+
+impl Capabilities {
+    /// A store that can do nothing beyond the basic operations.
+    pub const fn new() -> Self {
+        Self {
+            durable: false,
+            shared: false,
+            expires_itself: false,
+            by_principal: false,
+            scan: false,
+            discards: false,
+            max_data_len: None,
+        }
+    }
+
+    /// Sets [`durable`](#structfield.durable).
+    #[must_use]
+    pub const fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+
+    /// Sets [`shared`](#structfield.shared).
+    #[must_use]
+    pub const fn shared(mut self, shared: bool) -> Self {
+        self.shared = shared;
+        self
+    }
+
+    /// Sets [`expires_itself`](#structfield.expires_itself).
+    #[must_use]
+    pub const fn expires_itself(mut self, expires_itself: bool) -> Self {
+        self.expires_itself = expires_itself;
+        self
+    }
+
+    /// Sets [`by_principal`](#structfield.by_principal).
+    #[must_use]
+    pub const fn by_principal(mut self, by_principal: bool) -> Self {
+        self.by_principal = by_principal;
+        self
+    }
+
+    /// Sets [`scan`](#structfield.scan).
+    #[must_use]
+    pub const fn scan(mut self, scan: bool) -> Self {
+        self.scan = scan;
+        self
+    }
+
+    /// Sets [`discards`](#structfield.discards).
+    #[must_use]
+    pub const fn discards(mut self, discards: bool) -> Self {
+        self.discards = discards;
+        self
+    }
+
+    /// Sets [`max_data_len`](#structfield.max_data_len).
+    #[must_use]
+    pub const fn max_data_len(mut self, bytes: Option<usize>) -> Self {
+        self.max_data_len = bytes;
+        self
+    }
+}

@@ -1,0 +1,90 @@
+//! Store of the tests: records in memory, which a test can look at and replace.
+#![allow(dead_code, reason = "each test program uses a part")]
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use session_core::{
+    Bytes, Call, Capabilities, Cursor, Error, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
+    Timestamp, Version, async_trait,
+};
+
+/// Store without expiry and without a list of principals. Clones share their records.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shelf(Arc<Mutex<Vec<(StoreKey, Record)>>>);
+
+impl Shelf {
+    fn records(&self) -> MutexGuard<'_, Vec<(StoreKey, Record)>> {
+        self.0.lock().unwrap()
+    }
+
+    /// Data of the record that was stored last and is no tombstone.
+    pub(crate) fn data(&self) -> Bytes {
+        let records = self.records();
+        records.iter().rev().map(|(_, record)| record.data.clone()).find(|data| data[0] != 0).unwrap()
+    }
+
+    /// Removes all records.
+    pub(crate) fn empty(&self) {
+        self.records().clear();
+    }
+
+    /// Replaces the data of all records, under new versions.
+    pub(crate) fn replace(&self, data: &'static [u8]) {
+        for (_, record) in self.records().iter_mut() {
+            let (created, expires, principal) = (record.created_at, record.expires_at, record.principal.clone());
+            *record = Record::new(Version::random(), created, expires, principal, Bytes::from_static(data));
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Shelf {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new()
+    }
+
+    async fn create(&self, _: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        self.records().push((*key, record.clone()));
+        Ok(Outcome::Done)
+    }
+
+    async fn load(&self, _: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        Ok(self.records().iter().find(|(there, _)| there == key).map(|(_, record)| record.clone()))
+    }
+
+    async fn save(&self, _: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        let mut records = self.records();
+        let Some((_, there)) = records.iter_mut().find(|(there, _)| there == key) else { return Ok(Outcome::Missing) };
+        if there.version != expected {
+            return Ok(Outcome::Conflict);
+        }
+        *there = record.clone();
+        Ok(Outcome::Done)
+    }
+
+    async fn touch(&self, _: &Call, _: &StoreKey, _: Version, _: Timestamp) -> Result<Outcome> {
+        Ok(Outcome::Done)
+    }
+
+    async fn delete(&self, _: &Call, key: &StoreKey, _: Option<Version>) -> Result<Outcome> {
+        self.records().retain(|(there, _)| there != key);
+        Ok(Outcome::Done)
+    }
+
+    async fn purge(&self, _: &Call, _: NonZeroU32) -> Result<Purged> {
+        Err(Error::unsupported("purge"))
+    }
+
+    async fn sessions_of(&self, _: &Call, _: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
+        Err(Error::unsupported("sessions_of"))
+    }
+
+    async fn delete_all(&self, _: &Call, _: &Principal, _: Option<&StoreKey>) -> Result<u64> {
+        Err(Error::unsupported("delete_all"))
+    }
+
+    async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
+        Err(Error::unsupported("scan"))
+    }
+}
