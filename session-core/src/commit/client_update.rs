@@ -85,13 +85,13 @@ impl Committer<'_> {
         if same && client.and_then(|client| client.expires_at) == Some(stored.expires_at) {
             return Commit::Unchanged;
         }
-        let ticket = CookieUpdate {
+        let update = CookieUpdate {
             value: ClientValue(stored.id.encode()),
             expires_at: stored.expires_at,
             max_age: lifetime.ends_at.since(now),
             persistent: lifetime.persistent,
         };
-        if same { Commit::Extended(ticket) } else { Commit::Issue(ticket) }
+        if same { Commit::Extended(update) } else { Commit::Issue(update) }
     }
 
     /// The difference. It repeats the client's own id only if the record under it was written or touched during this close.

@@ -59,12 +59,7 @@ impl Committer<'_> {
     /// At no instant do both open the session, or neither.
     pub(super) async fn rotate_over(&self, changes: &Changes, old: &StoredAt) -> Result<Step> {
         let env = &*self.shared.env;
-        let undecided = match self.state().uncertain.as_deref() {
-            Some(UncertainWrite::Save(save)) => Some(save.over.clone()),
-            _ => None,
-        };
-        // An undecided write may still replace that record. The tombstone goes over the same one, so at most one is stored.
-        let mut over = undecided.unwrap_or_else(|| changes.as_loaded(old));
+        let mut over = self.state().undecided_over().unwrap_or_else(|| changes.as_loaded(old));
         for _ in 0..=env.max_replays {
             let content = match changes.rebase_onto(&over, old, env.conflicts) {
                 Ok(content) => content,

@@ -51,12 +51,8 @@ impl Committer<'_> {
     /// Saves `changes` over the record that they were made on. After a conflict they go through the session's queue.
     pub(super) async fn save_over(&self, changes: &Arc<Changes>, stored: &StoredAt) -> Result<Step> {
         let env = &*self.shared.env;
-        let undecided = match self.state().uncertain.as_deref() {
-            Some(UncertainWrite::Save(save)) if !mutant::is(Mutant::GoesOverItsOwnBase) => Some(save.over.clone()),
-            _ => None,
-        };
+        let undecided = self.state().undecided_over().filter(|_| !mutant::is(Mutant::GoesOverItsOwnBase));
         let (over, content) = match undecided {
-            // An undecided write may still replace that record. These changes go over the same one, so at most one is stored.
             Some(over) => match changes.rebase_onto(&over, stored, env.conflicts) {
                 Ok(content) => (over, content),
                 Err(RebaseError::Identity) => return self.mark_gone(changes),

@@ -8,7 +8,7 @@ use super::compact_log::CompactLog;
 use super::log::{self, Op, Seen};
 use super::opened::Opened;
 use crate::codec::Content;
-use crate::commit::joint_write::JointWrite;
+use crate::commit::joint_write::{Current, JointWrite};
 use crate::commit::uncertain::{Sent, UncertainWrite};
 use crate::mutant::{self, Mutant};
 use crate::{Error, ErrorKind, Result, SessionId, StoreKey, Timestamp, Version};
@@ -205,6 +205,14 @@ impl State {
             None => self.uncertain = Some(Box::new(write)),
         }
         true
+    }
+
+    /// The record that undecided saves may still replace. What is sent next goes over the same one, so at most one is stored.
+    pub(crate) fn undecided_over(&self) -> Option<Current> {
+        match self.uncertain.as_deref() {
+            Some(UncertainWrite::Save(save)) => Some(save.over.clone()),
+            _ => None,
+        }
     }
 
     /// Versions of saves that were sent and are undecided.

@@ -43,17 +43,18 @@ async fn found_out(web: &Web) -> Verdict {
     counts(web, &cookie, 2, "a save that is lost on its way").await
 }
 
+/// A call without an answer, which the store carries out or never gets.
+fn lost(arrives: bool) -> Fault {
+    if arrives { Fault::LostReply } else { Fault::LostRequest }
+}
+
 /// The store does not answer for longer; the save is tried again later and finds out then.
 async fn stays_in_doubt(web: &Web) -> Verdict {
     let cookie = web.visitor().await?;
     let session = web.a_opens(&cookie).await?;
     for (arrives, want) in [(true, 1), (false, 2)] {
         plus_one(&session)?;
-        if arrives {
-            web.gate.fail(Save, Fault::LostReply);
-        } else {
-            web.gate.fail(Save, Fault::LostRequest);
-        }
+        web.gate.fail(Save, lost(arrives));
         web.gate.fail(Load, Fault::LostRequest);
         refused(&session, ErrorKind::Unavailable, "a save in doubt").await?;
         web.gate.fail(Load, Fault::LostRequest);
@@ -70,11 +71,7 @@ async fn overtaken(web: &Web) -> Verdict {
     for (arrives, want) in [(true, 2), (false, 4)] {
         let session = web.a_opens(&cookie).await?;
         plus_one(&session)?;
-        if arrives {
-            web.gate.fail(Save, Fault::LostReply);
-        } else {
-            web.gate.fail(Save, Fault::LostRequest);
-        }
+        web.gate.fail(Save, lost(arrives));
         web.gate.fail(Load, Fault::LostRequest);
         refused(&session, ErrorKind::Unavailable, "a save without an answer").await?;
         others_save(web, &cookie, 1).await?;
@@ -117,11 +114,7 @@ async fn created(web: &Web) -> Verdict {
     for arrives in [true, false] {
         let session = ok(web.a.open(None).await, "opening")?;
         plus_one(&session)?;
-        if arrives {
-            web.gate.fail(Create, Fault::LostReply);
-        } else {
-            web.gate.fail(Create, Fault::LostRequest);
-        }
+        web.gate.fail(Create, lost(arrives));
         let cookie = issued(&web.a, &session).await?;
         counts(web, &cookie, 1, "a create whose answer is lost").await?;
     }
@@ -141,11 +134,7 @@ async fn rotated(web: &Web) -> Verdict {
         let session = web.a_opens(&old).await?;
         ok(session.rotate(), "rotate")?;
         plus_one(&session)?;
-        if arrives {
-            web.gate.fail(Save, Fault::LostReply);
-        } else {
-            web.gate.fail(Save, Fault::LostRequest);
-        }
+        web.gate.fail(Save, lost(arrives));
         if !found {
             web.gate.fail(Load, Fault::LostRequest);
             refused(&session, ErrorKind::Unavailable, &what).await?;
@@ -169,11 +158,7 @@ async fn logged_out(web: &Web) -> Verdict {
         let cookie = web.member("ann").await?;
         let session = web.a_opens(&cookie).await?;
         session.logout();
-        if arrives {
-            web.gate.fail(Save, Fault::LostReply);
-        } else {
-            web.gate.fail(Save, Fault::LostRequest);
-        }
+        web.gate.fail(Save, lost(arrives));
         let commit = ok(web.a.close(&session).await, "a logout whose answer is lost")?;
         ensure!(commit == Commit::Clear, "a logout should clear the cookie, is {commit:?}");
         let opened = web.opened(&cookie).await?;
