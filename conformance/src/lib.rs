@@ -7,7 +7,7 @@ mod context;
 mod harness;
 mod report;
 mod runner;
-mod tombstone;
+mod stored_data;
 
 #[cfg(feature = "bench")]
 pub mod bench;

@@ -87,11 +87,18 @@ fn bad<const N: usize>() -> Arc<dyn Store> {
     Arc::new(Bad { store: MemoryStore::new(), wrong: ALL[N] })
 }
 
+/// The trail of a record's data, and the envelope after it.
+fn split(data: &[u8]) -> (&[u8], &[u8]) {
+    let trail = if data.first() == Some(&2) { 2 + usize::from(data[1]) * 8 } else { 0 };
+    data.split_at(trail)
+}
+
 impl Bad {
     /// The record that is stored in place of `record`.
     async fn spoilt(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Record> {
         let mut record = record.clone();
-        let Ok(mut json) = serde_json::from_slice::<serde_json::Value>(&record.data) else { return Ok(record) };
+        let (trail, envelope) = split(&record.data);
+        let Ok(mut json) = serde_json::from_slice::<serde_json::Value>(envelope) else { return Ok(record) };
         match self.wrong {
             Wrong::Doubles => {
                 if let Some(tokens) = json["v"]["tokens"].as_array_mut()
@@ -102,7 +109,7 @@ impl Bad {
             }
             Wrong::KeepsFlashes => {
                 if let Some(old) = self.store.load(call, key).await?
-                    && let Ok(old) = serde_json::from_slice::<serde_json::Value>(&old.data)
+                    && let Ok(old) = serde_json::from_slice::<serde_json::Value>(split(&old.data).1)
                     && let Some(flashes) = old.get("f")
                 {
                     json["f"] = flashes.clone();
@@ -110,7 +117,8 @@ impl Bad {
             }
             _ => return Ok(record),
         }
-        record.data = Bytes::from(serde_json::to_vec(&json).expect("JSON"));
+        let envelope = serde_json::to_vec(&json).expect("JSON");
+        record.data = Bytes::from([trail, &envelope].concat());
         Ok(record)
     }
 }

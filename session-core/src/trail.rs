@@ -4,78 +4,72 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::Version;
+use crate::{Error, ErrorKind, Record, Result, Version};
 
-/// Number of versions that a record remembers.
-const VERSIONS: usize = 8;
+/// First byte of data that begin with a trail. The number of versions follows, then the versions, then the envelope.
+const TRAIL: u8 = 0x02;
 
-/// Length of a version in print: six bits for each character.
-const WIDTH: usize = 11;
+/// Bytes before the first version.
+const HEAD: usize = 2;
 
-/// Characters of a version in print, those of base64url.
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Length of a version in bytes.
+const WIDTH: usize = 8;
 
 /// The last eight versions of a record, its own first.
 ///
 /// It tells what became of a write whose answer was lost, after other writes have followed. If it has the version of that write,
 /// the write was stored. If it has the version that the write was to replace, and not the write's own, the write was not stored.
-///
-/// A release that knows no trails carries one along unchanged. Then it does not begin with the record's own version and is ignored.
 #[derive(Clone)]
 pub(crate) struct Trail {
     version: Version,
-    /// As stored: it may be no trail of this version.
-    text: Bytes,
+    /// As stored, and empty for a record that has had no other version as far as is known.
+    stored: Bytes,
 }
 
 impl Trail {
-    /// Greatest length of the text in bytes.
-    pub(crate) const MAX_LEN: usize = VERSIONS * WIDTH;
+    /// Number of versions that a record remembers.
+    const VERSIONS: usize = 8;
+
+    /// Greatest length in bytes of a trail in a record's data.
+    pub(crate) const MAX_LEN: usize = HEAD + Self::VERSIONS * WIDTH;
 
     /// Trail of a record that has had no other version, as far as is known.
     pub(crate) const fn of(version: Version) -> Self {
-        Self { version, text: Bytes::new() }
+        Self { version, stored: Bytes::new() }
     }
 
-    /// Trail of a record with `version` that is stored with this text.
-    ///
-    /// The text is looked at when it is needed, because most requests only read.
-    pub(crate) const fn stored(version: Version, text: Bytes) -> Self {
-        Self { version, text }
+    /// Reads the trail of a record, and returns the rest of its data. A record need not have a trail.
+    pub(crate) fn read(record: &Record) -> Result<(Self, &[u8])> {
+        const CORRUPT: Error = Error::fixed(ErrorKind::Corrupt, "a stored session's trail does not decode");
+        let data = &record.data[..];
+        let &[TRAIL, count, ref rest @ ..] = data else { return Ok((Self::of(record.version), data)) };
+        let count = usize::from(count);
+        if count > Self::VERSIONS {
+            return Err(CORRUPT);
+        }
+        let (_, rest) = rest.split_at_checked(count * WIDTH).ok_or(CORRUPT)?;
+        let stored = record.data.slice(HEAD..HEAD + count * WIDTH);
+        Ok((Self { version: record.version, stored }, rest))
     }
 
-    /// Trail of a record with `version` in place of the one with this trail.
-    pub(crate) fn followed_by(&self, version: Version) -> Self {
-        let mut text = Vec::with_capacity(Self::MAX_LEN);
-        text.extend_from_slice(&print(version));
-        text.extend_from_slice(&print(self.version));
+    /// Writes the trail of a record with `version` in place of the one with this trail.
+    pub(crate) fn write_followed_by(&self, version: Version, out: &mut Vec<u8>) {
         let before = self.before();
-        text.extend_from_slice(&before[..before.len().min(Self::MAX_LEN - 2 * WIDTH)]);
-        Self { version, text: text.into() }
+        let before = &before[..before.len().min((Self::VERSIONS - 2) * WIDTH)];
+        let count = 2 + before.len() / WIDTH;
+        out.extend_from_slice(&[TRAIL, u8::try_from(count).unwrap_or(0)]);
+        out.extend_from_slice(&print(version));
+        out.extend_from_slice(&print(self.version));
+        out.extend_from_slice(before);
     }
 
     pub(crate) fn contains(&self, version: Version) -> bool {
-        let print = print(version);
-        version == self.version || self.before().chunks_exact(WIDTH).any(|entry| entry == print)
+        version == self.version || self.before().chunks_exact(WIDTH).any(|entry| entry == print(version))
     }
 
-    /// The text to store: ASCII that needs no escapes.
-    pub(crate) fn text(&self) -> Bytes {
-        if self.text.is_empty() { Bytes::copy_from_slice(&print(self.version)) } else { self.text.clone() }
-    }
-
-    /// Whether the text was written with the record's own version.
-    pub(crate) fn is_own(&self) -> bool {
-        self.text.starts_with(&print(self.version))
-    }
-
-    /// Versions before its own, in print.
+    /// Versions before its own. A trail that does not begin with the record's own version was copied, and says nothing.
     fn before(&self) -> &[u8] {
-        // The envelope that it was read from has no escapes in it, so it can be cut anywhere if it is ASCII.
-        match self.text.strip_prefix(&print(self.version)) {
-            Some(before) if before.len() <= Self::MAX_LEN - WIDTH && before.is_ascii() => before,
-            _ => &[],
-        }
+        self.stored.strip_prefix(&print(self.version)).unwrap_or_default()
     }
 }
 
@@ -85,13 +79,8 @@ impl fmt::Debug for Trail {
     }
 }
 
-fn print(version: Version) -> [u8; WIDTH] {
-    let mut bits = version.as_i64().cast_unsigned();
-    [0; WIDTH].map(|_: u8| {
-        let character = ALPHABET[(bits & 63) as usize];
-        bits >>= 6;
-        character
-    })
+const fn print(version: Version) -> [u8; WIDTH] {
+    version.as_i64().to_be_bytes()
 }
 
 #[cfg(test)]
@@ -99,28 +88,49 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Timestamp;
 
     fn version(number: u32) -> Version {
         Version::from_i64(i64::from(number)).unwrap()
     }
 
+    fn record(version: Version, data: Vec<u8>) -> Record {
+        Record::new(version, Timestamp::MIN, Timestamp::MAX, None, data.into())
+    }
+
     proptest! {
         #[test]
-        fn a_trail_has_the_last_eight_versions(count in 1_u32..30) {
-            let trail = (1..count).fold(Trail::of(version(0)), |trail, n| trail.followed_by(version(n)));
-            let read = Trail::stored(version(count - 1), trail.text());
+        fn a_trail_has_the_last_eight_versions(count in 1_u32..30, envelope: Vec<u8>) {
+            let mut trail = Trail::of(version(0));
+            for n in 1..count {
+                let mut data = Vec::new();
+                trail.write_followed_by(version(n), &mut data);
+                prop_assert!(data.len() <= Trail::MAX_LEN);
+                data.extend_from_slice(&envelope);
+                let record = record(version(n), data);
+                let (read, rest) = Trail::read(&record).unwrap();
+                prop_assert_eq!(rest, &envelope[..]);
+                trail = read;
+            }
             for n in 0..count {
                 prop_assert_eq!(trail.contains(version(n)), n + 8 >= count);
-                prop_assert_eq!(read.contains(version(n)), n + 8 >= count);
             }
-            prop_assert!(trail.text().len() <= Trail::MAX_LEN);
         }
 
         #[test]
-        fn what_is_no_trail_of_the_version_is_ignored(text in proptest::collection::vec(any::<u8>(), 0..100)) {
-            prop_assume!(!text.starts_with(&print(version(3))));
-            let trail = Trail::stored(version(3), text.into());
+        fn the_trail_of_another_version_is_ignored(count in 0_u8..9, versions: [u8; 64]) {
+            let data = [&[TRAIL, count][..], &versions[..usize::from(count) * WIDTH]].concat();
+            prop_assume!(!data[HEAD..].starts_with(&print(version(3))));
+            let record = record(version(3), data);
+            let (trail, _) = Trail::read(&record).unwrap();
             prop_assert!(trail.before().is_empty() && trail.contains(version(3)));
+        }
+
+        #[test]
+        fn a_trail_that_is_cut_short_or_too_long_is_corrupt(count: u8, len in 0_usize..80) {
+            let record = record(version(3), [&[TRAIL, count][..], &vec![0; len]].concat());
+            let fits = count <= 8 && usize::from(count) * WIDTH <= len;
+            prop_assert_eq!(Trail::read(&record).is_ok(), fits);
         }
     }
 }

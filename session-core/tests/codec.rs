@@ -164,7 +164,7 @@ mod kept {
                 let session = pollster::block_on(other.open(Some(&cookie))).unwrap();
                 step(&session);
                 let _commit = close(&other, &session);
-                assert_eq!(shelf.data()[0], first_byte(codec));
+                assert_eq!(shelf.envelope()[0], first_byte(codec));
             }
         }
     }
@@ -181,7 +181,7 @@ mod kept {
             session.flash("bye", "x").unwrap();
             assert_eq!(session.update("n", |n: &mut u8| *n += 1).unwrap(), 1);
             let _commit = close(&other_manager, &session);
-            assert_eq!(shelf.data()[0], first_byte(other));
+            assert_eq!(shelf.envelope()[0], first_byte(other));
             assert_eq!(session.flashes::<String>("bye").unwrap(), ["x"]);
             session.discard();
         }
@@ -200,7 +200,7 @@ mod kept {
                 session.flash("f", &n).unwrap();
             }
             let _commits = [0, 1].map(|n: usize| close(&managers[n], &sessions[n]));
-            assert_eq!(shelf.data()[0], first_byte(codec));
+            assert_eq!(shelf.envelope()[0], first_byte(codec));
             for manager in &managers {
                 let session = pollster::block_on(manager.open(Some(&cookie))).unwrap();
                 assert_eq!(session.get::<u8>("n").unwrap(), Some(3));
@@ -223,7 +223,7 @@ mod kept {
             session.insert("m", &[300, 2]).unwrap();
             shelf.empty();
             let Commit::Issue(ticket) = close(&other, &session) else { panic!("no cookie") };
-            assert_eq!(shelf.data()[0], first_byte(codec));
+            assert_eq!(shelf.envelope()[0], first_byte(codec));
             let session = pollster::block_on(other.open(Some(ticket.value.as_str()))).unwrap();
             assert_eq!(session.get::<[u16; 2]>("m").unwrap(), Some([300, 2]));
         }
@@ -242,7 +242,7 @@ mod kept {
             session.login("ann").unwrap();
             session.insert("m", &2).unwrap();
             let _commit = close(&other, &session);
-            assert_eq!(shelf.data()[0], first_byte(other_codec));
+            assert_eq!(shelf.envelope()[0], first_byte(other_codec));
             assert_eq!(session.get::<u8>("m").unwrap(), Some(2));
         }
     }
@@ -258,7 +258,7 @@ mod kept {
             session.insert("m", &1).unwrap();
             shelf.replace(data);
             assert_eq!(pollster::block_on(session.save()).unwrap_err().kind(), ErrorKind::Gone);
-            assert_eq!(shelf.data(), data);
+            assert_eq!(shelf.envelope(), data);
         }
     }
 
@@ -290,7 +290,7 @@ mod kept {
                 }
                 let Commit::Issue(ticket) = close(&other, &session) else { panic!("no cookie") };
                 let session = pollster::block_on(other.open(Some(ticket.value.as_str()))).unwrap();
-                assert_eq!(shelf.data()[0], first_byte(other_codec));
+                assert_eq!(shelf.envelope()[0], first_byte(other_codec));
                 if flash {
                     assert_eq!(session.flashes::<u32>("m").unwrap(), [1000]);
                     session.discard();

@@ -18,7 +18,7 @@ fn stored_after(step: impl Fn(&Session)) -> String {
     let session = pollster::block_on(manager.open(Some(ticket.value.as_str()))).unwrap();
     step(&session);
     pollster::block_on(manager.close(&session)).map(drop).unwrap();
-    String::from_utf8(shelf.data().to_vec()).unwrap()
+    String::from_utf8(shelf.envelope().to_vec()).unwrap()
 }
 
 #[test]

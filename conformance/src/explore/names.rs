@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use session_core::{Record, Result, StoreKey, Version};
 
 use super::action::{Action, Reply};
-use crate::tombstone;
+use crate::stored_data;
 
 /// Names of versions and keys that are equal in every run that reaches the same state, though the values are random.
 #[derive(Default)]
@@ -70,13 +70,13 @@ impl Names {
     }
 
     fn show_data(&self, record: &Record) -> String {
-        match record.data.first() {
-            Some(0) => match tombstone::moved_to(record) {
+        match stored_data::envelope(&record.data) {
+            [0, ..] => match stored_data::moved_to(record) {
                 Some(next) => format!("moved to {}", self.show_key(&next)),
                 None => "ended".to_owned(),
             },
-            _ => {
-                let content: serde_json::Value = serde_json::from_slice(&record.data).unwrap_or_default();
+            envelope => {
+                let content: serde_json::Value = serde_json::from_slice(envelope).unwrap_or_default();
                 let principal = record.principal.as_ref().map_or(String::new(), |who| format!(" of {}", who.as_str()));
                 let values = content["v"].to_string();
                 format!("{}{principal}", values.chars().take(120).collect::<String>())

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use session_core::{Commit, Error, ErrorKind, Manager, Result, Session, SessionId, StoreKey};
 
 use super::world::{TaskContext, World};
+use crate::stored_data;
 
 /// Attempts after which a commit that is still [`Unavailable`](ErrorKind::Unavailable) counts as never succeeding.
 const TRIES: usize = 4;
@@ -51,7 +52,7 @@ impl Commits {
 
 /// The list `tokens` of a stored session.
 fn tokens(data: &[u8]) -> Vec<u32> {
-    let content: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
+    let content: serde_json::Value = serde_json::from_slice(stored_data::envelope(data)).unwrap_or_default();
     let list = content["v"]["tokens"].as_array().cloned().unwrap_or_default();
     list.iter().filter_map(|token| u32::try_from(token.as_u64()?).ok()).collect()
 }

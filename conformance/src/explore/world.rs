@@ -13,7 +13,7 @@ use session_core::{Clock as _, Manager, ManagerBuilder, ManualClock, Record, Sto
 
 use super::names::hash_of;
 use super::store::{ModelStore, Shared};
-use crate::tombstone;
+use crate::stored_data;
 
 /// When every run begins, so that equal states of two runs have equal times: in 2027.
 const START: Duration = Duration::from_secs(1_800_000_000);
@@ -178,7 +178,7 @@ impl World {
     pub fn live_sessions(&self) -> Vec<(StoreKey, Record)> {
         let now = self.now();
         let shared = self.0.store.shared();
-        let live = |record: &Record| record.is_live(now) && record.data.first() != Some(&0);
+        let live = |record: &Record| record.is_live(now) && !stored_data::is_tombstone(record);
         shared.records.iter().filter(|(_, record)| live(record)).map(|(key, record)| (*key, record.clone())).collect()
     }
 
@@ -187,10 +187,10 @@ impl World {
         let (now, shared) = (self.now(), self.0.store.shared());
         loop {
             let record = shared.records.get(&key).filter(|record| record.is_live(now))?;
-            match record.data.first() {
-                Some(0) => key = tombstone::moved_to(record)?,
-                _ => return Some((key, record.clone())),
+            if !stored_data::is_tombstone(record) {
+                return Some((key, record.clone()));
             }
+            key = stored_data::moved_to(record)?;
         }
     }
 

@@ -8,6 +8,7 @@ use session_core::{Principal, Record, StoreKey, minutes, seconds};
 use super::promise::Promise;
 use super::scene::{Kind, Scene};
 use super::stage::{Stage, Truth};
+use crate::stored_data;
 
 /// What a commit stores for an actor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,8 +149,10 @@ impl Ledger {
     pub(super) fn check(&mut self, stage: &Stage, scene: &Scene, first: StoreKey, records: &[(StoreKey, Record)]) {
         let live: BTreeMap<StoreKey, (&Record, Stored)> = records
             .iter()
-            .filter(|(_, record)| record.data.first() != Some(&0))
-            .map(|(key, record)| (*key, (record, serde_json::from_slice(&record.data).unwrap_or_default())))
+            .filter(|(_, record)| !stored_data::is_tombstone(record))
+            .map(|(key, record)| {
+                (*key, (record, serde_json::from_slice(stored_data::envelope(&record.data)).unwrap_or_default()))
+            })
             .collect();
         let truth = stage.truth().clone();
         for (record, stored) in live.values() {

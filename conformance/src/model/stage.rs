@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use session_core::{Principal, Record, StoreKey, Version};
 
-use crate::tombstone;
+use crate::stored_data;
 
 tokio::task_local! {
     /// The actor on whose behalf the store is called.
@@ -110,9 +110,9 @@ impl Truth {
             return;
         }
         known.version = record.version;
-        if tombstone::is(record) {
+        if stored_data::is_tombstone(record) {
             known.dead.get_or_insert(at);
-            known.moved = tombstone::moved_to(record);
+            known.moved = stored_data::moved_to(record);
         } else if known.principal != record.principal {
             known.changed_hands = true;
         }
@@ -155,13 +155,13 @@ impl Trace {
 
     pub(super) fn record(&mut self, record: &Record) -> String {
         let mut text = self.version(record.version);
-        match record.data.first() {
-            Some(0) => match tombstone::moved_to(record) {
+        match stored_data::envelope(&record.data) {
+            [0, ..] => match stored_data::moved_to(record) {
                 Some(next) => text.push_str(&format!(" moved to {}", self.key(&next))),
                 None => text.push_str(" ended"),
             },
-            _ => {
-                let _ = write!(text, " {}", String::from_utf8_lossy(&record.data));
+            envelope => {
+                let _ = write!(text, " {}", String::from_utf8_lossy(envelope));
                 if let Some(principal) = &record.principal {
                     let _ = write!(text, " of {}", principal.as_str());
                 }

@@ -14,12 +14,12 @@ use super::messagepack;
 const TOMBSTONE: u8 = 0x00;
 
 impl Content {
-    /// Encodes the content as a record and checks `rules`.
+    /// Encodes the content as a record, in place of the one with the trail `over`, and checks `rules`.
     pub(crate) fn to_record(
         &self,
         version: Version,
         expires_at: Timestamp,
-        trail: Option<&Trail>,
+        over: Option<&Trail>,
         rules: &Rules,
     ) -> Result<Record> {
         let limits = &rules.limits;
@@ -29,15 +29,20 @@ impl Content {
         if self.flash_count() > limits.max_flashes {
             return Err(Error::fixed(ErrorKind::TooLarge, "too many flash messages"));
         }
-        let data = match self.codec {
-            Codec::Json => json::encode(self, trail)?,
+        let values: usize = self.values.iter().map(|(key, value)| key.len() + value.raw.len() + 8).sum();
+        let mut data = Vec::with_capacity(Trail::MAX_LEN + values + 64);
+        if let Some(over) = over {
+            over.write_followed_by(version, &mut data);
+        }
+        match self.codec {
+            Codec::Json => json::encode(self, &mut data)?,
             #[cfg(feature = "messagepack")]
-            Codec::MessagePack => messagepack::encode(self, trail)?,
-        };
+            Codec::MessagePack => messagepack::encode(self, &mut data)?,
+        }
         if data.len() > limits.max_data_len {
             return Err(Error::fixed(ErrorKind::TooLarge, "the session's data exceed its size"));
         }
-        Ok(Record::new(version, self.created_at, expires_at, self.principal.clone(), data))
+        Ok(Record::new(version, self.created_at, expires_at, self.principal.clone(), data.into()))
     }
 }
 
@@ -50,26 +55,29 @@ pub(crate) enum Stored {
 }
 
 impl Stored {
-    /// Decodes a record in the format that its first byte names, and its trail.
+    /// Decodes a record in the format that the first byte after its trail names, and returns its trail.
     pub(crate) fn read(record: &Record) -> Result<(Self, Trail)> {
-        let session = |(content, trail)| (Self::Content(content), trail);
-        match record.data.first() {
-            Some(&JSON) => json::decode(record).map(session),
+        let (trail, envelope) = Trail::read(record)?;
+        let stored = match envelope.first() {
+            Some(&JSON) => Self::Content(json::decode(record, envelope)?),
             #[cfg(feature = "messagepack")]
-            Some(&MESSAGEPACK) => messagepack::decode(record).map(session),
+            Some(&MESSAGEPACK) => Self::Content(messagepack::decode(record, envelope)?),
             // The record is intact, so it must not be replaced by a blank session.
             #[cfg(not(feature = "messagepack"))]
-            Some(&MESSAGEPACK) => Err(Error::fixed(
-                ErrorKind::Unsupported,
-                "a stored session is in MessagePack, and this program is built without the feature `messagepack`",
-            )),
-            Some(&TOMBSTONE) => read_tombstone(record),
-            _ => Err(Error::fixed(ErrorKind::Corrupt, "a stored session has an unknown format")),
-        }
+            Some(&MESSAGEPACK) => {
+                return Err(Error::fixed(
+                    ErrorKind::Unsupported,
+                    "a stored session is in MessagePack, and this program is built without the feature `messagepack`",
+                ));
+            }
+            Some(&TOMBSTONE) => Self::Tombstone(read_tombstone(&envelope[1..])?),
+            _ => return Err(Error::fixed(ErrorKind::Corrupt, "a stored session has an unknown format")),
+        };
+        Ok((stored, trail))
     }
 }
 
-/// First byte of a tombstone's data, then whether the session moved, then the key that it moved to, then the trail.
+/// Second byte of a tombstone: whether the session moved. If so, the key that it moved to follows.
 const MOVED: u8 = 1;
 const ENDED: u8 = 0;
 
@@ -81,23 +89,19 @@ pub(crate) fn tombstone(
     over: Option<&Trail>,
 ) -> Record {
     let version = Version::random();
-    let mut data = vec![TOMBSTONE, if next.is_some() { MOVED } else { ENDED }];
+    let mut data = Vec::with_capacity(Trail::MAX_LEN + 2 + StoreKey::LEN);
+    if let Some(over) = over {
+        over.write_followed_by(version, &mut data);
+    }
+    data.extend_from_slice(&[TOMBSTONE, if next.is_some() { MOVED } else { ENDED }]);
     data.extend(next.iter().flat_map(|key| key.as_bytes()));
-    data.extend(over.map_or_else(|| Trail::of(version), |over| over.followed_by(version)).text());
     Record::new(version, created_at, expires_at, None, data.into())
 }
 
-fn read_tombstone(record: &Record) -> Result<(Stored, Trail)> {
-    const CORRUPT: Error = Error::fixed(ErrorKind::Corrupt, "a stored tombstone does not decode");
-    let (next, trail) = match (record.data.get(1), record.data.get(2..)) {
-        (Some(&ENDED), Some(trail)) => (None, trail),
-        (Some(&MOVED), Some(rest)) => {
-            let (key, trail) = rest.split_at(rest.len().min(StoreKey::LEN));
-            (Some(StoreKey::from_slice(key)?), trail)
-        }
-        _ => return Err(CORRUPT),
-    };
-    // No release copies a tombstone, so its trail always begins with its own version.
-    let trail = Trail::stored(record.version, record.data.slice_ref(trail));
-    if trail.is_own() { Ok((Stored::Tombstone(next), trail)) } else { Err(CORRUPT) }
+fn read_tombstone(rest: &[u8]) -> Result<Option<StoreKey>> {
+    match rest {
+        [ENDED] => Ok(None),
+        [MOVED, key @ ..] => StoreKey::from_slice(key).map(Some),
+        _ => Err(Error::fixed(ErrorKind::Corrupt, "a stored tombstone does not decode")),
+    }
 }

@@ -1,4 +1,4 @@
-//! JSON envelope: `{"v":{values},"f":{flashes},"p":{own policy},"a":auth time,"l":label,"t":"trail"}`, each field only when needed.
+//! JSON envelope: `{"v":{values},"f":{flashes},"p":{own policy},"a":auth time,"l":label}`, each field only when needed.
 //!
 //! Values pass through as the bytes they are stored in. They are parsed when they are read, so no number is rounded on the way.
 
@@ -15,19 +15,15 @@ use serde_json::value::RawValue;
 use super::content::{Content, Flash, OwnPolicy, WirePolicy};
 use super::limits::Codec;
 use super::value::Value;
-use crate::trail::Trail;
 use crate::{Error, ErrorKind, Record, Result, Timestamp};
 
 // ---- writing ----
 
-pub(super) fn encode(content: &Content, trail: Option<&Trail>) -> Result<Bytes> {
-    let values: usize = content.values.iter().map(|(key, value)| key.len() + value.raw.len() + 8).sum();
-    let mut out = Vec::with_capacity(values + 64 + Trail::MAX_LEN);
-    write(&mut out, content, trail).map_err(|_| Error::fixed(ErrorKind::Other, "the envelope could not be encoded"))?;
-    Ok(out.into())
+pub(super) fn encode(content: &Content, out: &mut Vec<u8>) -> Result<()> {
+    write(out, content).map_err(|_| Error::fixed(ErrorKind::Other, "the envelope could not be encoded"))
 }
 
-fn write(out: &mut Vec<u8>, content: &Content, trail: Option<&Trail>) -> serde_json::Result<()> {
+fn write(out: &mut Vec<u8>, content: &Content) -> serde_json::Result<()> {
     out.push(b'{');
     if !content.values.is_empty() {
         key(out, "v")?;
@@ -52,13 +48,6 @@ fn write(out: &mut Vec<u8>, content: &Content, trail: Option<&Trail>) -> serde_j
     for (name, value) in &content.unknown {
         key(out, name)?;
         out.extend_from_slice(&value.raw);
-    }
-    if let Some(trail) = trail {
-        key(out, "t")?;
-        // The text of a trail needs no escapes.
-        out.push(b'"');
-        out.extend_from_slice(&trail.text());
-        out.push(b'"');
     }
     out.push(b'}');
     Ok(())
@@ -107,22 +96,21 @@ fn flashes(out: &mut Vec<u8>, messages: &[Flash]) -> serde_json::Result<()> {
 
 // ---- reading ----
 
-pub(super) fn decode(record: &Record) -> Result<(Content, Trail)> {
+/// Decodes `envelope`, which is a part of the record's data.
+pub(super) fn decode(record: &Record, envelope: &[u8]) -> Result<Content> {
     let blank = Content::empty(record.created_at, Codec::Json);
     let mut content = Content { principal: record.principal.clone(), ..blank };
-    let mut json = serde_json::Deserializer::from_slice(&record.data);
-    let mut trail = Trail::of(record.version);
-    let read = json.deserialize_map(Envelope { record, content: &mut content, trail: &mut trail });
+    let mut json = serde_json::Deserializer::from_slice(envelope);
+    let read = json.deserialize_map(Envelope { data: &record.data, content: &mut content });
     let read = read.and_then(|()| json.end());
     read.map_err(|_| Error::fixed(ErrorKind::Corrupt, "a stored session's envelope does not decode"))?;
-    Ok((content, trail))
+    Ok(content)
 }
 
 /// Reads the envelope straight into `content`. Every request with a session does this, so there is no form in between.
 struct Envelope<'c> {
-    record: &'c Record,
+    data: &'c Bytes,
     content: &'c mut Content,
-    trail: &'c mut Trail,
 }
 
 impl<'de> Visitor<'de> for Envelope<'_> {
@@ -133,9 +121,9 @@ impl<'de> Visitor<'de> for Envelope<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { record, content, trail } = self;
+        let Self { data, content } = self;
         // `raw` was parsed out of `data`, so its bytes need no copy.
-        let shared = |raw: &RawValue| Value { codec: Codec::Json, raw: record.data.slice_ref(raw.get().as_bytes()) };
+        let shared = |raw: &RawValue| Value { codec: Codec::Json, raw: data.slice_ref(raw.get().as_bytes()) };
         let flashes = |raw: &'de RawValue| {
             let messages: Vec<(u64, &RawValue)> = serde_json::from_str(raw.get())?;
             Ok(messages.into_iter().map(|(id, raw)| Flash { id, value: shared(raw) }).collect())
@@ -148,11 +136,6 @@ impl<'de> Visitor<'de> for Envelope<'_> {
                 "a" => {
                     let at = Timestamp::from_millis(map.next_value()?);
                     content.auth_time = Some(at.map_err(serde::de::Error::custom)?);
-                }
-                "t" => {
-                    // A trail needs no escapes and is ASCII, so it is neither copied nor checked before it is needed.
-                    let text: &'de [u8] = map.next_value()?;
-                    *trail = Trail::stored(record.version, record.data.slice_ref(text));
                 }
                 "l" => content.label = Some((&*map.next_value::<Name<'de>>()?.0).into()),
                 _ => {

@@ -45,10 +45,12 @@ impl Committer<'_> {
             return Ok(());
         }
         for _ in 0..=env.max_replays {
-            // The logout comes first, because nothing may keep it from being carried out.
-            self.end_previous().await?;
-            self.resolve_uncertain().await?;
-            self.remove_orphans().await;
+            if self.state().has_leftovers() {
+                // The logout comes first, because nothing may keep it from being carried out.
+                self.end_previous().await?;
+                self.resolve_uncertain().await?;
+                self.remove_orphans().await;
+            }
             self.refuse_what_is_gone()?;
             let Some(changes) = self.changes()? else { return Ok(()) };
             let step = match &changes.stored {
@@ -58,7 +60,9 @@ impl Committer<'_> {
             };
             if step == Step::Committed {
                 // Creates that were abandoned during this commit.
-                self.remove_orphans().await;
+                if self.state().has_leftovers() {
+                    self.remove_orphans().await;
+                }
                 return Ok(());
             }
         }

@@ -79,10 +79,11 @@ impl Environment {
             return Err(Error::fixed(ErrorKind::Gone, "its absolute time-out has passed"));
         }
         let version = if self.is_shared { Version::random() } else { Version::of_this_process() };
-        let trail = over.map_or_else(|| Trail::of(version), |over| over.followed_by(version));
         // A session in a cookie has one writer, and its size counts.
-        let stored = (!self.for_request).then_some(&trail);
-        Ok((content.to_record(version, expires_at, stored, &self.rules)?, trail))
+        let over = over.filter(|_| !self.for_request);
+        let record = content.to_record(version, expires_at, over, &self.rules)?;
+        let (trail, _) = Trail::read(&record)?;
+        Ok((record, trail))
     }
 
     /// Loads what is stored under `key`.

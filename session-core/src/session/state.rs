@@ -117,6 +117,11 @@ impl State {
         self.has_changes() || !self.orphans.is_empty() || self.uncertain.is_some()
     }
 
+    /// Whether an earlier commit has left something to end, to find out or to remove.
+    pub(crate) fn has_leftovers(&self) -> bool {
+        !self.ending.is_empty() || !self.orphans.is_empty() || self.uncertain.is_some()
+    }
+
     /// Whether the next commit stores the session under a new id.
     pub(crate) fn wants_new_id(&self) -> bool {
         self.new_ids_given < self.new_ids_wanted && self.stored.is_some()

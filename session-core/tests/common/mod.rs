@@ -18,10 +18,12 @@ impl Shelf {
         self.0.lock().unwrap()
     }
 
-    /// Data of the record that was stored last and is no tombstone.
-    pub(crate) fn data(&self) -> Bytes {
+    /// Envelope of the record that was stored last and is no tombstone.
+    pub(crate) fn envelope(&self) -> Bytes {
+        let after_trail =
+            |data: &Bytes| if data[0] == 2 { data.slice(2 + usize::from(data[1]) * 8..) } else { data.clone() };
         let records = self.records();
-        records.iter().rev().map(|(_, record)| record.data.clone()).find(|data| data[0] != 0).unwrap()
+        records.iter().rev().map(|(_, record)| after_trail(&record.data)).find(|envelope| envelope[0] != 0).unwrap()
     }
 
     /// Removes all records.

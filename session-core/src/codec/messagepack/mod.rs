@@ -12,7 +12,6 @@ use serde::Deserialize;
 use super::content::{Content, Flash, OwnPolicy, WirePolicy};
 use super::limits::{Codec, MESSAGEPACK};
 use super::value::Value;
-use crate::trail::Trail;
 use crate::{Error, ErrorKind, Record, Result, Timestamp};
 
 mod reader;
@@ -22,18 +21,15 @@ use reader::{Bad, Reader};
 
 // ---- writing ----
 
-pub(super) fn encode(content: &Content, trail: Option<&Trail>) -> Result<Bytes> {
-    let values: usize = content.values.iter().map(|(key, value)| key.len() + value.raw.len() + 8).sum();
-    let mut out = Writer(Vec::with_capacity(values + 64 + Trail::MAX_LEN));
-    out.envelope(content, trail).ok_or(Error::fixed(ErrorKind::Other, "the envelope could not be encoded"))?;
-    Ok(out.0.into())
+pub(super) fn encode(content: &Content, out: &mut Vec<u8>) -> Result<()> {
+    Writer(out).envelope(content).ok_or(Error::fixed(ErrorKind::Other, "the envelope could not be encoded"))
 }
 
 /// Writes into memory, which cannot fail. `None` is a length over 32 bits.
-struct Writer(Vec<u8>);
+struct Writer<'o>(&'o mut Vec<u8>);
 
-impl Writer {
-    fn envelope(&mut self, content: &Content, trail: Option<&Trail>) -> Option<()> {
+impl Writer<'_> {
+    fn envelope(&mut self, content: &Content) -> Option<()> {
         let own = content.own != OwnPolicy::default();
         let optional = [
             !content.values.is_empty(),
@@ -41,7 +37,6 @@ impl Writer {
             own,
             content.auth_time.is_some(),
             content.label.is_some(),
-            trail.is_some(),
         ];
         let fields = optional.iter().filter(|there| **there).count() + content.unknown.len();
         self.0.push(MESSAGEPACK);
@@ -70,16 +65,12 @@ impl Writer {
             self.str(name)?;
             self.raw(value)?;
         }
-        if let Some(trail) = trail {
-            self.str("t")?;
-            self.str(std::str::from_utf8(&trail.text()).ok()?)?;
-        }
         Some(())
     }
 
     fn str(&mut self, text: &str) -> Option<()> {
         u32::try_from(text.len()).ok()?;
-        write_str(&mut self.0, text).ok()
+        write_str(self.0, text).ok()
     }
 
     fn raw(&mut self, value: &Value) -> Option<()> {
@@ -88,7 +79,7 @@ impl Writer {
     }
 
     fn map<T>(&mut self, fields: &BTreeMap<Arc<str>, T>, write: impl Fn(&mut Self, &T) -> Option<()>) -> Option<()> {
-        write_map_len(&mut self.0, u32::try_from(fields.len()).ok()?).ok()?;
+        write_map_len(self.0, u32::try_from(fields.len()).ok()?).ok()?;
         fields.iter().try_for_each(|(key, value)| {
             self.str(key)?;
             write(self, value)
@@ -96,10 +87,10 @@ impl Writer {
     }
 
     fn flashes(&mut self, messages: &[Flash]) -> Option<()> {
-        write_array_len(&mut self.0, u32::try_from(messages.len()).ok()?).ok()?;
+        write_array_len(self.0, u32::try_from(messages.len()).ok()?).ok()?;
         messages.iter().try_for_each(|Flash { id, value }| {
-            write_array_len(&mut self.0, 2).ok()?;
-            write_uint(&mut self.0, *id).ok()?;
+            write_array_len(self.0, 2).ok()?;
+            write_uint(self.0, *id).ok()?;
             self.raw(value)
         })
     }
@@ -107,21 +98,21 @@ impl Writer {
 
 // ---- reading ----
 
-pub(super) fn decode(record: &Record) -> Result<(Content, Trail)> {
+/// Decodes `envelope`, which is a part of the record's data.
+pub(super) fn decode(record: &Record, envelope: &[u8]) -> Result<Content> {
     let blank = Content::empty(record.created_at, Codec::MessagePack);
     let mut content = Content { principal: record.principal.clone(), ..blank };
-    let mut reader = Reader(&record.data);
-    let mut trail = Trail::of(record.version);
-    match read(&mut reader, record, &mut content, &mut trail) {
-        Ok(()) if reader.0.is_empty() => Ok((content, trail)),
+    let mut reader = Reader(envelope);
+    match read(&mut reader, &record.data, &mut content) {
+        Ok(()) if reader.0.is_empty() => Ok(content),
         _ => Err(Error::fixed(ErrorKind::Corrupt, "a stored session's envelope does not decode")),
     }
 }
 
 /// Reads the envelope straight into `content`. Every request with a session does this, so there is no form in between.
-fn read<'d>(reader: &mut Reader<'d>, record: &'d Record, content: &mut Content, trail: &mut Trail) -> Result<(), Bad> {
+fn read(reader: &mut Reader<'_>, data: &Bytes, content: &mut Content) -> Result<(), Bad> {
     // The bytes were read out of `data`, so they need no copy.
-    let shared = |raw: &[u8]| Value { codec: Codec::MessagePack, raw: record.data.slice_ref(raw) };
+    let shared = |raw: &[u8]| Value { codec: Codec::MessagePack, raw: data.slice_ref(raw) };
     reader.map(|reader, field| {
         match field {
             "v" => reader.map(|reader, key| {
@@ -138,7 +129,6 @@ fn read<'d>(reader: &mut Reader<'d>, record: &'d Record, content: &mut Content, 
             })?,
             "p" => content.own = small::<WirePolicy>(reader)?.into(),
             "a" => content.auth_time = Some(Timestamp::from_millis(small(reader)?).map_err(|_| Bad::Form)?),
-            "t" => *trail = Trail::stored(record.version, record.data.slice_ref(reader.str()?.as_bytes())),
             "l" => content.label = Some(reader.str()?.into()),
             _ => {
                 content.unknown.insert(field.into(), shared(reader.value()?));

@@ -2,7 +2,7 @@
 //!
 //! A replay gives the content, or the conflict, that a replay of every operation would give.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::mem::{discriminant, take};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -17,8 +17,6 @@ pub(crate) struct CompactLog {
     start: u64,
     /// Operations before this index may be part of a write that was sent, so they stay as they are.
     frozen: u64,
-    /// Index of the last operation on each value. An operation on all values empties the map.
-    last: BTreeMap<Arc<str>, u64>,
 }
 
 impl CompactLog {
@@ -29,16 +27,13 @@ impl CompactLog {
 
     /// Adds an operation, or merges it into an earlier one.
     pub(super) fn push(&mut self, op: Arc<Op>) {
-        if let Some(key) = op.value_key() {
-            let before = self.last.get(key).copied().and_then(|at| self.position(at));
-            if before.is_some_and(|at| merge(&mut self.ops[at], &op)) {
-                return;
-            }
-            self.last.insert(key.clone(), self.end());
+        if let Some(key) = op.value_key()
+            && self.last_on(key).is_some_and(|before| merge(before, &op))
+        {
+            return;
         }
         match &*op {
             Op::Clear => self.release_all(),
-            Op::Login { .. } => self.last.clear(),
             Op::TakeFlashes { key, ids } => {
                 let ids = self.release_flashes(key, ids.clone());
                 self.ops.push(Arc::new(Op::TakeFlashes { key: key.clone(), ids }));
@@ -57,7 +52,6 @@ impl CompactLog {
         if settled && self.frozen > self.start {
             // The earlier write failed, so its operations can be merged with those that were added since.
             self.frozen = self.start;
-            self.last.clear();
             take(&mut self.ops).into_iter().for_each(|op| self.push(op));
         }
         self.frozen = self.end();
@@ -69,19 +63,11 @@ impl CompactLog {
         let count = index.saturating_sub(self.start).min(self.ops.len() as u64);
         self.ops.drain(..usize::try_from(count).unwrap_or(usize::MAX));
         self.start += count;
-        let start = self.start;
-        self.last.retain(|_, at| *at >= start);
     }
 
     /// Removes the first `count` operations.
     pub(super) fn remove_first(&mut self, count: usize) {
         self.remove_before(self.start + count as u64);
-    }
-
-    /// Returns the position in `ops` of the operation with an index, unless it is frozen.
-    fn position(&self, index: u64) -> Option<usize> {
-        let free = index >= self.frozen;
-        index.checked_sub(self.start).filter(|_| free).and_then(|at| usize::try_from(at).ok())
     }
 
     /// Returns the operations that are not frozen.
@@ -90,7 +76,16 @@ impl CompactLog {
         &mut self.ops[usize::try_from(frozen).unwrap_or(usize::MAX)..]
     }
 
-    /// Removes operations from the end, but none that is frozen or the last one on its value.
+    /// Returns the last operation on a value, if no operation on all values has followed it.
+    ///
+    /// The search is short: operations on one value are merged, so there are about as many as the session has keys.
+    fn last_on(&mut self, key: &str) -> Option<&mut Arc<Op>> {
+        let on_one = |op: &&mut Arc<Op>| !matches!(***op, Op::Clear | Op::Login { .. });
+        let mut back = self.free().iter_mut().rev().take_while(on_one);
+        back.find(|op| op.value_key().is_some_and(|of| **of == *key))
+    }
+
+    /// Removes operations from the end, but none that is frozen.
     fn pop_while(&mut self, useless: impl Fn(&Op) -> bool) {
         while self.free().last().is_some_and(|op| useless(op)) {
             self.ops.pop();
@@ -99,18 +94,23 @@ impl CompactLog {
 
     /// Drops the values and flashes that a `clear` is about to remove. Checks stay.
     fn release_all(&mut self) {
-        for at in take(&mut self.last).into_values() {
-            if let Some(at) = self.position(at)
-                && let Op::Insert { key, seen, .. } = &*self.ops[at]
-            {
-                self.ops[at] = Arc::new(Op::Remove { key: key.clone(), seen: seen.clone() });
-            }
-        }
+        let (mut later, mut before_login) = (BTreeSet::new(), false);
         // An earlier `clear` has done this for the operations before it.
         for op in self.free().iter_mut().rev().take_while(|op| !matches!(***op, Op::Clear)) {
-            if let Op::Flash { key, .. } = &**op {
-                *op = nothing(key);
-            }
+            let replaced = match &**op {
+                Op::Flash { key, .. } => nothing(key),
+                // An operation on the same value that follows may depend on what this one leaves.
+                Op::Insert { key, seen, .. } if !before_login && !later.contains(key) => {
+                    Arc::new(Op::Remove { key: key.clone(), seen: seen.clone() })
+                }
+                other => {
+                    before_login |= other.is_login();
+                    later.extend(other.value_key().cloned());
+                    continue;
+                }
+            };
+            later.extend(replaced.value_key().cloned());
+            *op = replaced;
         }
         self.pop_while(|last| matches!(last, Op::Clear | Op::TakeFlashes { .. } | Op::Remove { seen: None, .. }));
     }

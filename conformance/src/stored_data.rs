@@ -1,0 +1,27 @@
+//! Data of a record, as session-core writes them.
+//!
+//! A record that has replaced another begins with its trail: `2`, a count, and as many versions of eight bytes. Then follows
+//! the envelope of a session, or a tombstone: `0`, then `1` and a key or `0`.
+
+use session_core::{Record, StoreKey};
+
+/// The session's envelope or the tombstone, after the trail.
+pub(crate) fn envelope(data: &[u8]) -> &[u8] {
+    match data {
+        [2, count, rest @ ..] => rest.get(usize::from(*count) * 8..).unwrap_or_default(),
+        _ => data,
+    }
+}
+
+/// Whether a record is a tombstone.
+pub(crate) fn is_tombstone(record: &Record) -> bool {
+    envelope(&record.data).first() == Some(&0)
+}
+
+/// The key under which the session is stored that a tombstone stands for. `None` if the session has ended.
+pub(crate) fn moved_to(record: &Record) -> Option<StoreKey> {
+    match envelope(&record.data) {
+        [0, 1, key @ ..] => StoreKey::from_slice(key).ok(),
+        _ => None,
+    }
+}
