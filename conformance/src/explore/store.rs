@@ -52,6 +52,8 @@ pub(super) struct Shared {
     pub(super) names: Names,
     /// Longest data that the store takes.
     pub(super) max_data_len: Option<usize>,
+    /// No other process writes to the store.
+    pub(super) in_process: bool,
 }
 
 /// What gets its name when the poll that brought it is over.
@@ -334,8 +336,9 @@ impl Drop for Calling {
 #[async_trait]
 impl Store for ModelStore {
     fn capabilities(&self) -> Capabilities {
-        let longest = self.shared().max_data_len;
-        Capabilities::new().durable(true).shared(true).by_principal(true).max_data_len(longest)
+        let shared = self.shared();
+        let can = Capabilities::new().durable(true).shared(!shared.in_process).by_principal(true);
+        can.max_data_len(shared.max_data_len)
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {

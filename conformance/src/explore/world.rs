@@ -94,6 +94,11 @@ impl World {
         configure(builder).build().expect("the program's configuration is right")
     }
 
+    /// Makes the store one that no other process writes to, for managers that are built from here on.
+    pub fn set_in_process(&self) {
+        self.0.store.shared().in_process = true;
+    }
+
     /// The longest data that the store takes from here on.
     pub fn set_max_data_len(&self, longest: usize) {
         self.0.store.shared().max_data_len = Some(longest);

@@ -31,7 +31,8 @@ const SHOWN_GONE: &str = "a flash message that was shown is gone after a commit"
 
 pub(crate) const ALL: &[Program] = &[
     Program { name: "save_and_updates_of_clones", switches: 2, random: 5_000, run: save_and_updates_of_clones },
-    Program { name: "saves_of_clones_and_handles", switches: 2, random: 3_000, run: saves_of_clones_and_handles },
+    Program { name: "saves_of_clones_and_handles", switches: 2, random: 3_000, run: || clones_and_handles(true) },
+    Program { name: "saves_in_one_process", switches: 2, random: 3_000, run: || clones_and_handles(false) },
     Program { name: "close_after_a_write_and_login", switches: 4, random: 2_000, run: || close_and_login(write) },
     Program { name: "close_after_a_read_and_login", switches: 5, random: 2_000, run: || close_and_login(read) },
     Program { name: "close_at_once_and_login", switches: 6, random: 2_000, run: close_at_once_and_login },
@@ -49,7 +50,11 @@ impl Clock for Still {
 }
 
 fn manager() -> Manager {
-    Manager::builder(Model::default()).clock(Still).build().expect("a valid configuration")
+    manager_over(Model::new(true))
+}
+
+fn manager_over(store: Model) -> Manager {
+    Manager::builder(store).clock(Still).build().expect("a valid configuration")
 }
 
 /// Stores a session and returns the client's value.
@@ -142,9 +147,9 @@ fn save_and_updates_of_clones() -> Vec<Broken> {
     checks.0
 }
 
-/// Two clones and another request update and save.
-fn saves_of_clones_and_handles() -> Vec<Broken> {
-    let manager = manager();
+/// Two clones and another request update and save. Another process may write to the store if it is `shared`.
+fn clones_and_handles(shared: bool) -> Vec<Broken> {
+    let manager = manager_over(Model::new(shared));
     let value = stored(&manager, |session| session.insert("tokens", &[0; 0]));
     let session = open(&manager, Some(&value));
     let sessions = [session.clone(), session, open(&manager, Some(&value))];

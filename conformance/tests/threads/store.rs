@@ -9,12 +9,17 @@ use shuttle::sync::Mutex;
 use crate::trace;
 
 /// Records by key. Locking them is the only point at which a call can be overtaken.
-#[derive(Default)]
 pub(crate) struct Model {
+    /// Whether other processes may write to it, as far as the manager is told.
+    shared: bool,
     records: Mutex<BTreeMap<StoreKey, Record>>,
 }
 
 impl Model {
+    pub(crate) fn new(shared: bool) -> Self {
+        Self { shared, records: Mutex::default() }
+    }
+
     /// Runs `run` on the live record under `key`, in one step.
     fn with<R>(&self, call: &Call, key: &StoreKey, run: impl FnOnce(&mut Option<Record>) -> R) -> R {
         let mut records = self.records.lock().unwrap();
@@ -54,7 +59,7 @@ impl fmt::Debug for Model {
 #[async_trait]
 impl Store for Model {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new()
+        Capabilities::new().shared(self.shared)
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::joint_write::Current;
 use crate::codec::Content;
-use crate::session::committed::{CommittedState, StoredAt};
+use crate::session::committed::{CommittedState, StoredAt, StoredRecord};
 use crate::session::log::{Op, replay};
 use crate::{ConflictPolicy, Error, ErrorKind, Result};
 
@@ -17,6 +16,8 @@ pub(crate) struct Changes {
     /// `base` after `ops`.
     pub(crate) content: Arc<Content>,
     pub(crate) stored: Option<StoredAt>,
+    /// The record that undecided saves may still replace. What is sent next goes over the same one, so at most one is stored.
+    pub(crate) undecided_over: Option<Arc<StoredRecord>>,
     pub(crate) rotate: bool,
     /// [`State::new_ids_wanted`](crate::session::state::State::new_ids_wanted) when the commit began.
     pub(crate) new_ids: u64,
@@ -30,33 +31,14 @@ pub(crate) enum RebaseError {
 }
 
 impl Changes {
-    /// The session's state once `content` is stored as `stored`.
-    pub(crate) fn committed(&self, stored: StoredAt, content: Arc<Content>) -> CommittedState {
-        CommittedState { stored, content, ops_end: self.ops_end, epoch: self.epoch, new_ids: self.new_ids }
+    /// The session's state once these changes are stored as `stored`.
+    pub(crate) const fn committed(&self, stored: StoredAt) -> CommittedState {
+        CommittedState { stored, ops_end: self.ops_end, epoch: self.epoch, new_ids: self.new_ids }
     }
 
     /// Whether `state` is what these changes lead to, rather than an earlier part of them.
     pub(crate) fn lead_to(&self, state: &CommittedState) -> bool {
         (self.ops_end, self.epoch, self.new_ids) == (state.ops_end, state.epoch, state.new_ids)
-    }
-
-    /// The record that these changes were made on.
-    pub(crate) fn as_loaded(&self, stored: &StoredAt) -> Current {
-        let StoredAt { version, expires_at, ref trail, .. } = *stored;
-        Current { version, expires_at, trail: trail.clone(), content: self.base.clone() }
-    }
-
-    /// Like [`rebase`](Self::rebase), without a replay if `current` is the record of `stored`, which these changes were made on.
-    pub(crate) fn rebase_onto(
-        &self,
-        current: &Current,
-        stored: &StoredAt,
-        policy: ConflictPolicy,
-    ) -> Result<Arc<Content>, RebaseError> {
-        if current.version == stored.version {
-            return Ok(self.content.clone());
-        }
-        self.rebase(&current.content, policy)
     }
 
     /// The content after these changes on what is stored now. Closures of `update` run in here, so no lock may be held.

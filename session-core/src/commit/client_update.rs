@@ -118,9 +118,11 @@ impl Committer<'_> {
 
 /// Whether `commit` repeats the client's own id without a write or touch of this close under that id.
 pub(super) fn needs_confirmation(state: &State, commit: &Commit) -> bool {
-    let repeats = match (&state.client, &state.stored) {
+    if state.confirmed || matches!(commit, Commit::Unchanged | Commit::Clear) {
+        return false;
+    }
+    match (&state.client, &state.stored) {
         (Some(client), Some(stored)) => client.id.as_ref() == Some(&stored.id),
         _ => false,
-    };
-    repeats && !state.confirmed && matches!(commit, Commit::Extended(_) | Commit::Issue(_))
+    }
 }

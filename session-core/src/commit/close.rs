@@ -10,9 +10,9 @@ impl Committer<'_> {
     pub(crate) async fn close(&self) -> Result<Commit> {
         self.state().confirmed &= mutant::is(Mutant::TrustsAnEarlySave);
         for _ in 0..=self.shared.env.max_replays {
-            let written = self.is_modified();
-            self.commit().await?;
-            if !written {
+            if self.is_modified() {
+                self.commit().await?;
+            } else {
                 self.touch_if_due().await;
             }
             // Another task may have written since: what it was not refused is stored as well.

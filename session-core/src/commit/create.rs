@@ -53,10 +53,9 @@ impl Committer<'_> {
         content: &Arc<Content>,
     ) -> Result<(StoreKey, Record, CommittedState)> {
         let env = &*self.shared.env;
-        let (record, trail) = env.record(content, None)?;
+        let (record, stored) = env.record(content, None)?;
         let id = SessionId::random();
         let key = StoreKey::derive(&env.name, &id);
-        let stored = StoredAt { id, key, version: record.version, expires_at: record.expires_at, trail };
-        Ok((key, record, changes.committed(stored, content.clone())))
+        Ok((key, record, changes.committed(StoredAt { id, key, record: stored })))
     }
 }

@@ -1,26 +1,17 @@
 //! One save that holds the changes of several requests.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 
 use crate::codec::Content;
+use crate::session::committed::StoredRecord;
 use crate::sync::{Mutex, MutexGuard, SharedFuture};
-use crate::trail::Trail;
-use crate::{Error, ErrorKind, Timestamp, Version};
+use crate::{Error, ErrorKind, Version};
 
-/// A live record as it is stored, without its key.
-#[derive(Clone)]
-pub(crate) struct Current {
-    pub(crate) version: Version,
-    pub(crate) expires_at: Timestamp,
-    pub(crate) trail: Trail,
-    pub(crate) content: Arc<Content>,
-}
-
-/// How a joint write ended.
+/// How a joint write ended, for all of its members.
 #[derive(Clone)]
 pub(crate) enum Ended {
     /// This is stored.
-    Stored(Current),
+    Stored(Arc<StoredRecord>),
     /// Nothing of it is stored and nothing will be: another process was faster, or the write before it was not stored.
     NotStored,
     /// There is no live record any more.
@@ -33,7 +24,7 @@ pub(crate) enum Ended {
 
 /// A save that takes in changes until it is sent. It belongs to no request: each of its members drives it.
 pub(crate) struct JointWrite {
-    forming: Arc<Mutex<Forming>>,
+    forming: Mutex<Forming>,
     end: SharedFuture<Ended>,
 }
 
@@ -45,9 +36,26 @@ pub(crate) struct Forming {
     /// Whether more members may join.
     pub(crate) open: bool,
     /// The record that it replaces, once it is sent.
-    pub(crate) over: Option<Current>,
+    pub(crate) over: Option<Arc<StoredRecord>>,
     /// Records that were sent. All expect the same version, so at most one is ever stored.
-    pub(crate) sent: Vec<Current>,
+    pub(crate) sent: Vec<Arc<StoredRecord>>,
+}
+
+impl Forming {
+    /// Takes no more members, and returns the content to put in place of `over`.
+    pub(crate) fn close(&mut self, over: &Arc<StoredRecord>) -> Arc<Content> {
+        self.open = false;
+        self.over = Some(over.clone());
+        self.content.clone()
+    }
+
+    pub(crate) fn versions(&self) -> Vec<Version> {
+        self.sent.iter().map(|sent| sent.version).collect()
+    }
+
+    pub(crate) fn sent_as(&self, version: Version) -> Option<Arc<StoredRecord>> {
+        self.sent.iter().find(|sent| sent.version == version).cloned()
+    }
 }
 
 const PANICKED: Error =
@@ -55,38 +63,32 @@ const PANICKED: Error =
 
 impl JointWrite {
     /// A write of `content` by one member. `send` sends it; its future may not end before the write before it has.
-    pub(crate) fn new<F>(content: Arc<Content>, open: bool, send: impl FnOnce(Arc<Mutex<Forming>>) -> F) -> Self
+    pub(crate) fn new<F>(content: Arc<Content>, open: bool, send: impl FnOnce(Weak<Self>) -> F) -> Arc<Self>
     where
         F: Future<Output = Ended> + Send + 'static,
     {
         let forming = Forming { content, members: 1, open, over: None, sent: Vec::new() };
-        let forming = Arc::new(Mutex::new(forming));
-        let end = SharedFuture::new(send(forming.clone()));
-        Self { forming, end }
+        Arc::new_cyclic(|write| Self { forming: Mutex::new(forming), end: SharedFuture::new(send(write.clone())) })
     }
 
     /// Never held across an await or while foreign code runs.
     pub(crate) fn forming(&self) -> MutexGuard<'_, Forming> {
-        lock(&self.forming)
+        self.forming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Drives the write to its end.
     pub(crate) async fn end(&self) -> Ended {
-        self.end.clone().await.unwrap_or(Ended::Unknown(PANICKED))
+        self.end.output().await.unwrap_or(Ended::Unknown(PANICKED))
     }
-}
-
-pub(crate) fn lock(forming: &Mutex<Forming>) -> MutexGuard<'_, Forming> {
-    forming.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The last step in the queue of a session, on which the next change goes.
 #[derive(Clone)]
 pub(crate) enum LastStep {
     /// The record is being loaded.
-    Load(SharedFuture<Result<Option<Current>, Error>>),
+    Load(Arc<SharedFuture<Result<Option<Arc<StoredRecord>>, Error>>>),
     /// The record was loaded.
-    Loaded(Current),
+    Loaded(Arc<StoredRecord>),
     Write(Arc<JointWrite>),
 }
 
@@ -94,7 +96,7 @@ impl LastStep {
     /// Whether the two are the very same step.
     pub(crate) fn is(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Load(a), Self::Load(b)) => a.is(b),
+            (Self::Load(a), Self::Load(b)) => Arc::ptr_eq(a, b),
             (Self::Loaded(a), Self::Loaded(b)) => a.version == b.version,
             (Self::Write(a), Self::Write(b)) => Arc::ptr_eq(a, b),
             _ => false,
@@ -111,10 +113,10 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Makes the next writer begin with a load, if `step` is the last.
-    pub(crate) fn forget(&mut self, step: &LastStep) {
+    /// Puts `next` in place of `step`, if that is the last. Without one the next writer begins with a load.
+    pub(crate) fn replace(&mut self, step: &LastStep, next: Option<LastStep>) {
         if self.last.as_ref().is_some_and(|last| last.is(step)) {
-            self.last = None;
+            self.last = next;
         }
     }
 }

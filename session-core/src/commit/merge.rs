@@ -3,20 +3,19 @@
 //! The first conflict opens a queue for the session. Each request then adds its own changes to the content of the save that
 //! forms there, in its own task, while the save before it is under way. So a hundred requests at once cost two or three saves.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::changes::{Changes, RebaseError};
 use super::committer::{Committer, GONE, Step, TOO_MANY_CONFLICTS};
-use super::joint_write::{Current, Ended, Forming, JointWrite, LastStep, Line, lock};
+use super::joint_write::{Ended, JointWrite, LastStep, Line};
 use super::recovery::{Attempted, Undecided, attempt};
 use super::uncertain::{Sent, UncertainSave, UncertainWrite};
 use super::write_queue::Slot;
 use crate::codec::Content;
 use crate::manager::environment::{Environment, Now};
 use crate::mutant::{self, Mutant};
-use crate::session::committed::StoredAt;
-use crate::sync::{Mutex, SharedFuture};
-use crate::trail::Trail;
+use crate::session::committed::{StoredAt, StoredRecord};
+use crate::sync::SharedFuture;
 use crate::{Error, ErrorKind, Record, Result, StoreKey, Version};
 
 /// How many writes in a row go on top of each other until one begins with a load.
@@ -27,43 +26,32 @@ const IN_A_ROW: u32 = 8;
 
 const PANICKED: Error = Error::fixed(ErrorKind::Unavailable, "the store panicked");
 
-/// How a joint write ended for one member.
-pub(super) enum JointResult {
-    Stored,
-    NotStored,
-    Gone,
-    Refused(Error),
-}
-
 /// The save of a joint write.
 struct Sending {
     env: Arc<Environment>,
-    forming: Arc<Mutex<Forming>>,
-    over: Current,
+    /// It owns this future, and whoever polls the future has it.
+    write: Weak<JointWrite>,
+    over: Arc<StoredRecord>,
     content: Arc<Content>,
 }
 
 impl Undecided for Sending {
-    fn record(&self) -> Result<(Record, Trail)> {
-        self.env.record(&self.content, Some(&self.over.trail))
-    }
-
-    fn note(&mut self, record: &Record, trail: Trail) -> bool {
-        lock(&self.forming).sent.push(Current {
-            version: record.version,
-            expires_at: record.expires_at,
-            trail,
-            content: self.content.clone(),
-        });
-        true
+    fn next(&mut self) -> Result<Record> {
+        let (record, stored) = self.env.record(&self.content, Some(&self.over.trail))?;
+        let write = self.write.upgrade().ok_or(PANICKED)?;
+        write.forming().sent.push(stored);
+        Ok(record)
     }
 
     fn sent(&self) -> Vec<Version> {
-        lock(&self.forming).sent.iter().map(|sent| sent.version).collect()
+        let write = self.write.upgrade();
+        write.iter().flat_map(|write| write.forming().versions()).collect()
     }
 
     fn refused(&mut self) {
-        lock(&self.forming).sent.pop();
+        if let Some(write) = self.write.upgrade() {
+            write.forming().sent.pop();
+        }
     }
 }
 
@@ -78,42 +66,36 @@ impl Committer<'_> {
         let mut alone = false;
         for _ in 0..=self.shared.env.max_replays {
             let Some(write) = self.join(changes, stored, slot, alone).await? else { return self.mark_gone(changes) };
-            let result = self.joint_result(&write, changes, stored).await;
-            if !matches!(result, Ok(JointResult::Stored)) {
-                slot.shared().forget(&LastStep::Write(write));
-            }
-            match result? {
-                JointResult::Stored => return Ok(Step::Committed),
-                JointResult::NotStored => {}
-                JointResult::Gone => return self.mark_gone(changes),
-                JointResult::Refused(error) if alone || mutant::is(Mutant::RefusesTogether) => return Err(error),
-                JointResult::Refused(_) => alone = true,
+            let ended = self.end_joint(&write, changes, stored).await;
+            // What is stored is all that the next writer needs to know of it.
+            let next = match &ended {
+                Ended::Stored(record) => Some(LastStep::Loaded(record.clone())),
+                _ => None,
+            };
+            slot.shared().replace(&LastStep::Write(write), next);
+            match ended {
+                Ended::Stored(_) => return Ok(Step::Committed),
+                Ended::NotStored => {}
+                Ended::Gone => return self.mark_gone(changes),
+                Ended::Refused(error) if alone || mutant::is(Mutant::RefusesTogether) => return Err(error),
+                Ended::Refused(_) => alone = true,
+                Ended::Unknown(error) => return Err(error),
             }
         }
         Err(TOO_MANY_CONFLICTS)
     }
 
     /// Drives a joint write to its end and applies the result to this session.
-    pub(super) async fn joint_result(
-        &self,
-        write: &Arc<JointWrite>,
-        changes: &Changes,
-        stored: &StoredAt,
-    ) -> Result<JointResult> {
+    pub(super) async fn end_joint(&self, write: &Arc<JointWrite>, changes: &Changes, stored: &StoredAt) -> Ended {
         let ended = write.end().await;
-        let after = |sent: Current| {
-            let Current { version, expires_at, trail, content } = sent;
-            changes.committed(StoredAt { version, expires_at, trail, ..stored.clone() }, content)
+        let after = |record: Arc<StoredRecord>| {
+            let StoredAt { id, key, .. } = stored;
+            changes.committed(StoredAt { id: id.clone(), key: *key, record })
         };
-        let result = match ended {
-            Ended::Stored(current) => {
-                self.apply_commit(&after(current));
-                return Ok(JointResult::Stored);
-            }
-            Ended::NotStored => JointResult::NotStored,
-            Ended::Gone => JointResult::Gone,
-            Ended::Refused(error) => JointResult::Refused(error),
-            Ended::Unknown(error) => {
+        match &ended {
+            Ended::Stored(record) => self.apply_commit(&after(record.clone())),
+            Ended::NotStored | Ended::Gone | Ended::Refused(_) => self.state().forget_joint(write),
+            Ended::Unknown(_) => {
                 let (over, sent) = {
                     let forming = write.forming();
                     (forming.over.clone(), forming.sent.clone())
@@ -124,11 +106,9 @@ impl Committer<'_> {
                     let save = UncertainSave { key: stored.key, over, last, earlier: sent.collect() };
                     self.state().note(UncertainWrite::Save(save), changes.epoch);
                 }
-                return Err(error);
             }
-        };
-        self.state().forget_joint(write);
-        Ok(result)
+        }
+        ended
     }
 
     /// Adds `changes` to the save that forms in the queue. `None` if nothing of the session is left.
@@ -142,28 +122,30 @@ impl Committer<'_> {
         let env = &self.shared.env;
         loop {
             let Some(last) = slot.shared().last.clone() else {
-                let load = SharedFuture::new(load(env.clone(), stored.key, None));
+                let load = Arc::new(SharedFuture::new(load(env.clone(), stored.key, None)));
                 slot.shared().last.get_or_insert(LastStep::Load(load));
                 continue;
             };
-            let (content, members) = match &last {
+            let (content, members, loaded) = match &last {
                 LastStep::Load(load) => {
-                    let loaded = load.clone().await.unwrap_or(Err(PANICKED));
-                    let mut line = slot.shared();
-                    line.forget(&last);
+                    let loaded = load.output().await.unwrap_or(Err(PANICKED));
+                    let current = loaded.as_ref().ok().cloned().flatten();
+                    slot.shared().replace(&last, current.map(LastStep::Loaded));
                     match loaded? {
-                        Some(current) => line.last.get_or_insert(LastStep::Loaded(current)),
+                        Some(_) => continue,
                         None => return Ok(None),
-                    };
-                    continue;
+                    }
                 }
-                LastStep::Loaded(current) => (current.content.clone(), 0),
+                LastStep::Loaded(current) => (current.content.clone(), 0, current.version == stored.version),
                 LastStep::Write(write) => {
                     let forming = write.forming();
-                    (forming.content.clone(), forming.members)
+                    let loaded = forming.sent.iter().any(|sent| sent.version == stored.version);
+                    (forming.content.clone(), forming.members, loaded)
                 }
             };
-            match changes.rebase(&content, env.conflicts) {
+            // Nothing needs a replay on the record that the changes were made on.
+            let rebased = if loaded { Ok(changes.content.clone()) } else { changes.rebase(&content, env.conflicts) };
+            match rebased {
                 Ok(content) => {
                     if let Some(write) = self.add(changes, stored, slot, &last, members, content, alone)? {
                         return Ok(Some(write));
@@ -177,11 +159,7 @@ impl Committer<'_> {
                     }
                     let Now::Live(current) = env.current(&stored.key).await? else { return Ok(None) };
                     match changes.rebase(&current.content, env.conflicts) {
-                        Ok(_) => {
-                            let mut line = slot.shared();
-                            line.forget(&last);
-                            line.last.get_or_insert(LastStep::Loaded(current));
-                        }
+                        Ok(_) => slot.shared().replace(&last, Some(LastStep::Loaded(current))),
                         Err(RebaseError::Identity) => return Ok(None),
                         Err(RebaseError::Error(error)) => return Err(error),
                     }
@@ -230,26 +208,25 @@ impl Committer<'_> {
         if line.in_a_row >= IN_A_ROW {
             line.in_a_row = 0;
             let load = load(self.shared.env.clone(), stored.key, Some(before));
-            line.last = Some(LastStep::Load(SharedFuture::new(load)));
+            line.last = Some(LastStep::Load(Arc::new(SharedFuture::new(load))));
             return Ok(None);
         }
         line.in_a_row += 1;
         let (env, key) = (self.shared.env.clone(), stored.key);
-        let write = JointWrite::new(content, !alone, |forming| send(env, key, before, forming));
-        let write = Arc::new(write);
+        let write = JointWrite::new(content, !alone, |write| send(env, key, before, write));
         note(&write)?;
         line.last = Some(LastStep::Write(write.clone()));
         Ok(Some(write))
     }
 }
 
-/// Sends the joint write `forming` once the step `before` it has ended. Until then more members may join.
-async fn send(env: Arc<Environment>, key: StoreKey, before: LastStep, forming: Arc<Mutex<Forming>>) -> Ended {
+/// Sends a joint write once the step `before` it has ended. Until then more members may join.
+async fn send(env: Arc<Environment>, key: StoreKey, before: LastStep, write: Weak<JointWrite>) -> Ended {
     let over = match before {
         LastStep::Loaded(current) => current,
-        LastStep::Write(write) => match write.end().await {
+        LastStep::Write(before) => match before.end().await {
             Ended::Stored(current) => current,
-            _ if mutant::is(Mutant::SendsAfterAFailure) => match write.forming().over.clone() {
+            _ if mutant::is(Mutant::SendsAfterAFailure) => match before.forming().over.clone() {
                 Some(over) => over,
                 None => return Ended::NotStored,
             },
@@ -258,18 +235,12 @@ async fn send(env: Arc<Environment>, key: StoreKey, before: LastStep, forming: A
         },
         LastStep::Load(_) => return Ended::NotStored,
     };
-    let content = {
-        let mut forming = lock(&forming);
-        forming.open = false;
-        forming.over = Some(over.clone());
-        forming.content.clone()
-    };
+    let Some(content) = write.upgrade().map(|write| write.forming().close(&over)) else { return Ended::NotStored };
     let expected = over.version;
-    let mut sending = Sending { env, forming, over, content };
-    let env = sending.env.clone();
+    let mut sending = Sending { env: env.clone(), write, over, content };
     match attempt(&env, &key, expected, &mut sending).await {
         Ok(Attempted::Stored(version)) => {
-            let stored = lock(&sending.forming).sent.iter().find(|sent| sent.version == version).cloned();
+            let stored = sending.write.upgrade().and_then(|write| write.forming().sent_as(version));
             stored.map_or(Ended::NotStored, Ended::Stored)
         }
         Ok(Attempted::NotStored) => Ended::NotStored,
@@ -282,7 +253,7 @@ async fn send(env: Arc<Environment>, key: StoreKey, before: LastStep, forming: A
 }
 
 /// Loads the record of a session, after the step `before` has ended. `None` if nothing of the session is left.
-async fn load(env: Arc<Environment>, key: StoreKey, before: Option<LastStep>) -> Result<Option<Current>> {
+async fn load(env: Arc<Environment>, key: StoreKey, before: Option<LastStep>) -> Result<Option<Arc<StoredRecord>>> {
     if let Some(LastStep::Write(write)) = before {
         write.end().await;
         // The second load gives another process that has just lost a race the time to save.

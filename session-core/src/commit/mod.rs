@@ -18,6 +18,7 @@ pub(crate) mod joint_write;
 mod logout;
 mod merge;
 mod orphans;
+mod own_write;
 mod recovery;
 mod rotate;
 mod save;
@@ -36,9 +37,6 @@ impl Committer<'_> {
     /// Stores what there is to store. Commits of one session go one at a time.
     pub(crate) async fn commit(&self) -> Result<()> {
         let _turn = self.shared.committing.lock().await;
-        if !self.state().is_modified() {
-            return Ok(());
-        }
         let env = &*self.shared.env;
         if env.discards {
             self.state().discard_to_view();
@@ -51,7 +49,6 @@ impl Committer<'_> {
                 self.resolve_uncertain().await?;
                 self.remove_orphans().await;
             }
-            self.refuse_what_is_gone()?;
             let Some(changes) = self.changes()? else { return Ok(()) };
             let step = match &changes.stored {
                 None => self.create(&changes, changes.content.clone()).await?,
@@ -69,34 +66,37 @@ impl Committer<'_> {
         Err(TOO_MANY_CONFLICTS)
     }
 
-    /// Refuses operations that were logged while another clone's commit found the session gone.
-    fn refuse_what_is_gone(&self) -> Result<()> {
-        let mut state = self.state();
-        if state.gone && !state.log.is_empty() {
-            state.discard();
-            return Err(GONE);
-        }
-        Ok(())
-    }
-
+    /// What there is to store now.
     fn changes(&self) -> Result<Option<Arc<Changes>>> {
-        self.catch_up()?;
-        let mut state = self.state();
-        let rotate = state.wants_new_id();
-        let settled = state.uncertain.is_none();
-        if !rotate && !state.log.iter().any(|op| op.writes()) {
-            return Ok(None);
+        loop {
+            let mut state = self.state();
+            // Operations that were logged while another clone's commit found the session gone.
+            if state.gone && !state.log.is_empty() {
+                state.discard();
+                return Err(GONE);
+            }
+            if state.stale {
+                drop(state);
+                self.catch_up()?;
+                continue;
+            }
+            let rotate = state.wants_new_id();
+            if !rotate && !state.log.iter().any(|op| op.writes()) {
+                return Ok(None);
+            }
+            let settled = state.uncertain.is_none();
+            return Ok(Some(Arc::new(Changes {
+                ops: state.log.freeze(settled),
+                ops_end: state.ops_end(),
+                epoch: state.epoch,
+                base: state.base.clone(),
+                content: state.view.clone(),
+                stored: state.stored.clone(),
+                undecided_over: state.undecided_over(),
+                rotate,
+                new_ids: state.new_ids_wanted,
+            })));
         }
-        Ok(Some(Arc::new(Changes {
-            ops: state.log.freeze(settled),
-            ops_end: state.ops_end(),
-            epoch: state.epoch,
-            base: state.base.clone(),
-            content: state.view.clone(),
-            stored: state.stored.clone(),
-            rotate,
-            new_ids: state.new_ids_wanted,
-        })))
     }
 
     /// Brings the view up to date with operations that were logged while a commit was under way.
@@ -121,9 +121,15 @@ impl Committer<'_> {
 
     /// Applies a write that is stored.
     fn apply_commit(&self, after: &CommittedState) {
-        self.state().apply_commit(after);
-        // A clash among what was logged meanwhile is the next commit's to report.
-        let _later = self.catch_up();
+        let is_stale = {
+            let mut state = self.state();
+            state.apply_commit(after);
+            state.stale
+        };
+        if is_stale {
+            // A clash among what was logged meanwhile is the next commit's to report.
+            let _later = self.catch_up();
+        }
     }
 
     /// Applies the save that was sent as `version`, which may hold only the first of `changes`.

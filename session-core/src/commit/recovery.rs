@@ -4,7 +4,8 @@
 //! its own. As no version returns, at most one of them is ever stored. The work goes over another version only once the
 //! expected one is proven to be replaced by none of them.
 
-use super::committer::{Committer, GONE};
+use super::committer::Committer;
+use super::joint_write::Ended;
 use super::uncertain::UncertainWrite;
 use crate::codec::Stored;
 use crate::manager::environment::Environment;
@@ -25,23 +26,10 @@ pub(super) enum Attempted {
     Unknown(Error),
 }
 
-/// What a load tells of a write.
-enum Found {
-    Stored(Version),
-    NotStored,
-    Gone,
-    /// The expected version is still stored, so the write may be sent again.
-    Expected,
-    Unknown,
-}
-
 /// A write that may have to be sent more than once.
 pub(super) trait Undecided {
-    /// The record to send, under a fresh version, and its trail.
-    fn record(&self) -> Result<(Record, Trail)>;
-
-    /// Notes that `record` is about to be sent. `false` if it must not be.
-    fn note(&mut self, record: &Record, trail: Trail) -> bool;
+    /// Notes the record that is sent next, under a fresh version, and returns it.
+    fn next(&mut self) -> Result<Record>;
 
     /// All versions that were noted, in earlier attempts too.
     fn sent(&self) -> Vec<Version>;
@@ -75,13 +63,7 @@ pub(super) async fn attempt(
     for _ in 0..2 {
         let record = match before.take() {
             Some(record) => record,
-            None => {
-                let (record, trail) = write.record()?;
-                if !write.note(&record, trail) {
-                    return Err(GONE);
-                }
-                record
-            }
+            None => write.next()?,
         };
         match env.store().save(&env.call(), key, expected, &record).await {
             Ok(Outcome::Done) => return Ok(Attempted::Stored(record.version)),
@@ -102,11 +84,8 @@ pub(super) async fn attempt(
         }
         // Boxed because it is rare and would enlarge every commit's future.
         match Box::pin(find(env, key, expected, &write.sent())).await {
-            Ok(Found::Stored(version)) => return Ok(Attempted::Stored(version)),
-            Ok(Found::NotStored) => return Ok(Attempted::NotStored),
-            Ok(Found::Gone) => return Ok(Attempted::Gone),
-            Ok(Found::Expected) => {}
-            Ok(Found::Unknown) => return Ok(Attempted::Unknown(UNKNOWN)),
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {}
             Err(_) => return Ok(Attempted::Unknown(lost)),
         }
     }
@@ -114,27 +93,24 @@ pub(super) async fn attempt(
 }
 
 /// Loads the record and concludes what became of the versions in `sent`, which all expect `expected`.
-async fn find(env: &Environment, key: &StoreKey, expected: Version, sent: &[Version]) -> Result<Found> {
+///
+/// `None` if the expected version is still stored, so that the write may be sent again.
+async fn find(env: &Environment, key: &StoreKey, expected: Version, sent: &[Version]) -> Result<Option<Attempted>> {
     // Nothing comes back to life under a key.
-    let Some(record) = env.store().load(&env.call(), key).await? else { return Ok(Found::Gone) };
-    if sent.contains(&record.version) {
-        return Ok(Found::Stored(record.version));
-    }
+    let Some(record) = env.store().load(&env.call(), key).await? else { return Ok(Some(Attempted::Gone)) };
     if record.version == expected {
-        return Ok(Found::Expected);
+        return Ok(None);
     }
-    let (stored, trail) = match Stored::read(&record) {
-        Ok((stored, trail)) => (Some(stored), trail),
-        Err(_) => (None, Trail::of(record.version)),
-    };
-    let trail = if mutant::is(Mutant::IgnoresTrails) { Trail::of(record.version) } else { trail };
-    Ok(match sent.iter().find(|version| trail.contains(**version)) {
-        Some(version) => Found::Stored(*version),
-        None if trail.contains(expected) => Found::NotStored,
+    let own = Trail::of(record.version);
+    let trail =
+        if mutant::is(Mutant::IgnoresTrails) { own } else { Trail::read(&record).map_or(own, |(trail, _)| trail) };
+    Ok(Some(match sent.iter().find(|version| trail.contains(**version)) {
+        Some(version) => Attempted::Stored(*version),
+        None if trail.contains(expected) => Attempted::NotStored,
         // The session ended or moved, and with it what was to be written. No tombstone is ever replaced.
-        None if matches!(stored, Some(Stored::Tombstone(_))) => Found::NotStored,
-        None => Found::Unknown,
-    })
+        None if matches!(Stored::read(&record), Ok((Stored::Tombstone(_), _))) => Attempted::NotStored,
+        None => Attempted::Unknown(UNKNOWN),
+    }))
 }
 
 impl Committer<'_> {
@@ -148,20 +124,21 @@ impl Committer<'_> {
             UncertainWrite::Save(save) => {
                 let versions = save.versions();
                 let found = find(&self.shared.env, &save.key, save.over.version, &versions);
-                match Box::pin(found).await {
-                    Ok(Found::Stored(version)) => {
+                match Box::pin(found).await.map_err(|_| UNANSWERED)? {
+                    Some(Attempted::Stored(version)) => {
                         if let Some(sent) = save.sent_as(version) {
                             self.apply_commit(&sent.after);
                         }
                     }
-                    Ok(Found::NotStored | Found::Gone) => self.state().uncertain = None,
-                    Ok(Found::Expected) => {}
-                    Ok(Found::Unknown) => return Err(UNKNOWN),
-                    Err(_) => return Err(UNANSWERED),
+                    Some(Attempted::NotStored | Attempted::Gone) => self.state().uncertain = None,
+                    Some(Attempted::Unknown(error)) => return Err(error),
+                    None => {}
                 }
             }
             UncertainWrite::Joint { write, changes, stored } => {
-                Box::pin(self.joint_result(&write, &changes, &stored)).await?;
+                if let Ended::Unknown(error) = Box::pin(self.end_joint(&write, &changes, &stored)).await {
+                    return Err(error);
+                }
             }
         }
         Ok(())

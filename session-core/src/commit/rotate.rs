@@ -3,54 +3,15 @@
 use std::sync::Arc;
 
 use super::changes::{Changes, RebaseError};
-use super::committer::{Committer, Step, TOMBSTONE_LIFE, TOMBSTONE_TELLS, TOO_MANY_CONFLICTS};
-use super::joint_write::Current;
-use super::recovery::{Attempted, Undecided, attempt, is_definite};
-use super::uncertain::{Sent, UncertainSave, UncertainWrite};
-use crate::codec::{Content, tombstone};
+use super::committer::{Committer, Step, TOO_MANY_CONFLICTS};
+use super::own_write::{OwnWrite, Replacement};
+use super::recovery::{Attempted, attempt, is_definite};
+use crate::codec::Content;
 use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
 use crate::session::committed::{CommittedState, Orphan, StoredAt};
 use crate::session::log::{self, replay};
-use crate::trail::Trail;
-use crate::{Error, ErrorKind, Outcome, Record, Result, Session, Version};
-
-/// The tombstone over `over`, after which the session is what `after` says.
-struct Tombstone<'s> {
-    session: &'s Session,
-    epoch: u64,
-    old: &'s StoredAt,
-    over: &'s Current,
-    after: CommittedState,
-    last: Option<Arc<Sent>>,
-}
-
-impl Undecided for Tombstone<'_> {
-    fn record(&self) -> Result<(Record, Trail)> {
-        let life = if mutant::is(Mutant::ForgetsTombstonesEarly) { TOMBSTONE_TELLS } else { TOMBSTONE_LIFE };
-        let expires_at = self.session.shared.env.now().plus(life);
-        let next = Some(&self.after.stored.key);
-        let record = tombstone(next, self.over.content.created_at, expires_at, Some(&self.over.trail));
-        // No save goes over a tombstone, so its trail is of no use here.
-        let trail = Trail::of(record.version);
-        Ok((record, trail))
-    }
-
-    fn note(&mut self, record: &Record, _: Trail) -> bool {
-        let last = Arc::new(Sent { version: record.version, after: self.after.clone() });
-        self.last = Some(last.clone());
-        let save = UncertainSave { key: self.old.key, over: self.over.clone(), last, earlier: Vec::new() };
-        self.session.state().note(UncertainWrite::Save(save), self.epoch)
-    }
-
-    fn sent(&self) -> Vec<Version> {
-        self.session.state().sent_versions()
-    }
-
-    fn refused(&mut self) {
-        self.session.state().forget_last_sent();
-    }
-}
+use crate::{Error, ErrorKind, Outcome, Result};
 
 impl Committer<'_> {
     /// Stores the session under a new id, then turns the old record into a tombstone that points there.
@@ -59,15 +20,16 @@ impl Committer<'_> {
     /// At no instant do both open the session, or neither.
     pub(super) async fn rotate_over(&self, changes: &Changes, old: &StoredAt) -> Result<Step> {
         let env = &*self.shared.env;
-        let mut over = self.state().undecided_over().unwrap_or_else(|| changes.as_loaded(old));
+        let mut over = changes.undecided_over.clone().unwrap_or_else(|| old.record.clone());
         for _ in 0..=env.max_replays {
-            let content = match changes.rebase_onto(&over, old, env.conflicts) {
+            let content = match changes.rebase(&over.content, env.conflicts) {
                 Ok(content) => content,
                 Err(RebaseError::Identity) => return self.start_over(changes).await,
                 Err(RebaseError::Error(error)) => return Err(error),
             };
             let after = self.store_under_new_id(changes, &content).await?;
-            let mut tombstone = Tombstone { session: self, epoch: changes.epoch, old, over: &over, after, last: None };
+            let replacement = Replacement::Tombstone(after);
+            let mut tombstone = OwnWrite { session: self, changes, at: old, over: &over, replacement, last: None };
             // If the tombstone stands, the new record is the session. After an error the next commit finds out.
             match attempt(env, &old.key, over.version, &mut tombstone).await? {
                 Attempted::Stored(version) => return Ok(self.apply_sent(version, tombstone.last, changes)),

@@ -1,7 +1,8 @@
 //! Moves of the stored expiry.
 
+use std::sync::Arc;
+
 use super::committer::Committer;
-use super::joint_write::Current;
 use crate::codec::Content;
 use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
@@ -54,8 +55,8 @@ impl Committer<'_> {
                 (stored.key, state.epoch, state.base.clone())
             };
             outcome = match self.shared.env.current(&key).await? {
-                Now::Live(Current { version, content, .. }) if content.identity() == base.identity() => {
-                    self.touch_version(&key, version, &content, epoch).await?
+                Now::Live(current) if current.content.identity() == base.identity() => {
+                    self.touch_version(&key, current.version, &current.content, epoch).await?
                 }
                 Now::Live(_) | Now::Moved | Now::Ended | Now::Missing => Outcome::Missing,
             };
@@ -72,7 +73,8 @@ impl Committer<'_> {
             && state.epoch == epoch
             && let Some(stored) = &mut state.stored
         {
-            stored.expires_at = stored.expires_at.max(expires_at);
+            let record = Arc::make_mut(&mut stored.record);
+            record.expires_at = record.expires_at.max(expires_at);
             state.confirmed = true;
         }
         Ok(outcome)

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::changes::Changes;
-use super::joint_write::{Current, JointWrite};
-use crate::session::committed::{CommittedState, StoredAt};
+use super::joint_write::JointWrite;
+use crate::session::committed::{CommittedState, StoredAt, StoredRecord};
 use crate::{StoreKey, Version};
 
 /// A write that may be stored, or may be later.
@@ -23,7 +23,7 @@ pub(crate) enum UncertainWrite {
 pub(crate) struct UncertainSave {
     pub(crate) key: StoreKey,
     /// The record that they were to replace.
-    pub(crate) over: Current,
+    pub(crate) over: Arc<StoredRecord>,
     pub(crate) last: Arc<Sent>,
     /// Records that were sent before the last.
     pub(crate) earlier: Vec<Arc<Sent>>,

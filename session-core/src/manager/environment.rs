@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::policy::{ConflictPolicy, Policy};
 use crate::codec::{Content, Rules, Stored};
-use crate::commit::joint_write::{Current, Line};
+use crate::commit::joint_write::Line;
 use crate::commit::write_queue::WriteQueues;
-use crate::session::committed::CookieLifetime;
+use crate::session::committed::{CookieLifetime, StoredRecord};
 use crate::trail::Trail;
 use crate::{Call, Clock, Error, ErrorKind, Record, Result, Store, StoreKey, Timestamp, Version};
 
@@ -33,7 +33,7 @@ pub(crate) struct Environment {
 
 /// What is stored under a key now.
 pub(crate) enum Now {
-    Live(Current),
+    Live(Arc<StoredRecord>),
     /// The session has another id.
     Moved,
     /// A logout has ended the session.
@@ -71,8 +71,8 @@ impl Environment {
         Call::new(self.now())
     }
 
-    /// A record that stores `content` from now on, in place of one with the trail `over`.
-    pub(crate) fn record(&self, content: &Content, over: Option<&Trail>) -> Result<(Record, Trail)> {
+    /// A record that stores `content` from now on, in place of one with the trail `over`, encoded and decoded.
+    pub(crate) fn record(&self, content: &Arc<Content>, over: Option<&Trail>) -> Result<(Record, Arc<StoredRecord>)> {
         let now = self.now();
         let expires_at = self.expiry(content, now);
         if expires_at <= now {
@@ -83,7 +83,8 @@ impl Environment {
         let over = over.filter(|_| !self.for_request);
         let record = content.to_record(version, expires_at, over, &self.rules)?;
         let (trail, _) = Trail::read(&record)?;
-        Ok((record, trail))
+        let stored = StoredRecord::new(&record, trail, content.clone());
+        Ok((record, stored))
     }
 
     /// Loads what is stored under `key`.
@@ -91,12 +92,7 @@ impl Environment {
         let Some(record) = self.store().load(&self.call(), key).await? else { return Ok(Now::Missing) };
         let (stored, trail) = Stored::read(&record)?;
         Ok(match stored {
-            Stored::Content(content) => Now::Live(Current {
-                version: record.version,
-                expires_at: record.expires_at,
-                trail,
-                content: Arc::new(content),
-            }),
+            Stored::Content(content) => Now::Live(StoredRecord::new(&record, trail, Arc::new(content))),
             Stored::Tombstone(Some(_)) => Now::Moved,
             Stored::Tombstone(None) => Now::Ended,
         })

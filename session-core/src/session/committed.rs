@@ -1,26 +1,47 @@
 //! What a session knows of the store: its record, and the state that a write leads to.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::codec::Content;
 use crate::trail::Trail;
-use crate::{SessionId, StoreKey, Timestamp, Version};
+use crate::{Record, SessionId, StoreKey, Timestamp, Version};
 
-/// The live record that a session stands on.
-#[derive(Clone, Debug)]
-pub(crate) struct StoredAt {
-    pub(crate) id: SessionId,
-    pub(crate) key: StoreKey,
+/// A live record as it is stored, decoded.
+#[derive(Clone)]
+pub(crate) struct StoredRecord {
     pub(crate) version: Version,
     pub(crate) expires_at: Timestamp,
     pub(crate) trail: Trail,
+    pub(crate) content: Arc<Content>,
+}
+
+impl StoredRecord {
+    pub(crate) fn new(record: &Record, trail: Trail, content: Arc<Content>) -> Arc<Self> {
+        Arc::new(Self { version: record.version, expires_at: record.expires_at, trail, content })
+    }
+}
+
+/// The live record that a session stands on, and where it is.
+#[derive(Clone)]
+pub(crate) struct StoredAt {
+    pub(crate) id: SessionId,
+    pub(crate) key: StoreKey,
+    pub(crate) record: Arc<StoredRecord>,
+}
+
+impl Deref for StoredAt {
+    type Target = StoredRecord;
+
+    fn deref(&self) -> &StoredRecord {
+        &self.record
+    }
 }
 
 /// The session's state once a write is stored.
 #[derive(Clone)]
 pub(crate) struct CommittedState {
     pub(crate) stored: StoredAt,
-    pub(crate) content: Arc<Content>,
     /// The write holds the operations before this one, by its index in [`State::log`](super::state::State::log).
     pub(crate) ops_end: u64,
     /// [`State::epoch`](super::state::State::epoch) when the commit began.

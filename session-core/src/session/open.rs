@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Session;
-use super::committed::StoredAt;
+use super::committed::{StoredAt, StoredRecord};
 use super::opened::Opened;
 use super::state::{ClientCookie, State};
 use crate::codec::Stored;
@@ -47,8 +47,8 @@ impl Environment {
             Stored::Content(content) if self.policy.outlived(&content, call.now) => blank(Opened::Expired, id),
             Stored::Content(content) => {
                 let lifetime = self.cookie_lifetime(&content);
-                let stored = StoredAt { id, key, version: record.version, expires_at: record.expires_at, trail };
-                State::resumed(stored, content, lifetime)
+                let record = StoredRecord::new(&record, trail, Arc::new(content));
+                State::resumed(StoredAt { id, key, record }, lifetime)
             }
         })
     }

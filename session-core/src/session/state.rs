@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::committed::{CommittedState, CookieLifetime, Orphan, StoredAt};
+use super::committed::{CommittedState, CookieLifetime, Orphan, StoredAt, StoredRecord};
 use super::compact_log::CompactLog;
 use super::log::{self, Op, Seen};
 use super::opened::Opened;
 use crate::codec::Content;
-use crate::commit::joint_write::{Current, JointWrite};
+use crate::commit::joint_write::JointWrite;
 use crate::commit::uncertain::{Sent, UncertainWrite};
 use crate::mutant::{self, Mutant};
 use crate::{Error, ErrorKind, Result, SessionId, StoreKey, Timestamp, Version};
@@ -72,11 +72,10 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(opened: Opened, client: Option<ClientCookie>, blank: Content) -> Self {
-        Self::of(opened, client, None, blank)
+        Self::of(opened, client, None, Arc::new(blank))
     }
 
-    fn of(opened: Opened, client: Option<ClientCookie>, stored: Option<StoredAt>, content: Content) -> Self {
-        let content = Arc::new(content);
+    fn of(opened: Opened, client: Option<ClientCookie>, stored: Option<StoredAt>, content: Arc<Content>) -> Self {
         Self {
             opened,
             client,
@@ -102,13 +101,14 @@ impl State {
     }
 
     /// A session whose record was found.
-    pub(crate) fn resumed(stored: StoredAt, content: Content, lifetime: CookieLifetime) -> Self {
+    pub(crate) fn resumed(stored: StoredAt, lifetime: CookieLifetime) -> Self {
         let client = ClientCookie {
             id: Some(stored.id.clone()),
             expires_at: Some(stored.expires_at),
             lifetime: Some(lifetime),
             outdated: false,
         };
+        let content = stored.content.clone();
         Self::of(Opened::Resumed, Some(client), Some(stored), content)
     }
 
@@ -212,8 +212,8 @@ impl State {
         true
     }
 
-    /// The record that undecided saves may still replace. What is sent next goes over the same one, so at most one is stored.
-    pub(crate) fn undecided_over(&self) -> Option<Current> {
+    /// The record that undecided saves may still replace.
+    pub(crate) fn undecided_over(&self) -> Option<Arc<StoredRecord>> {
         match self.uncertain.as_deref() {
             Some(UncertainWrite::Save(save)) => Some(save.over.clone()),
             _ => None,
@@ -346,7 +346,7 @@ impl State {
             self.orphans.retain(|orphan| orphan.key != after.stored.key);
         }
         self.stored = Some(after.stored.clone());
-        self.base = after.content.clone();
+        self.base = after.stored.content.clone();
         self.stale = !self.log.is_empty();
         if !self.stale {
             self.set_view(self.base.clone());

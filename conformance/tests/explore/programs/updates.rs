@@ -32,6 +32,12 @@ pub(super) fn all() -> Vec<Program> {
             start: merged_pair,
         },
         Program {
+            name: "in one process",
+            about: "two requests meet a conflict on a store that no other process writes to",
+            faults: Faults::ANY,
+            start: in_one_process,
+        },
+        Program {
             name: "too large together",
             about: "three writes of which each fits into the store alone",
             faults: Faults::NONE,
@@ -120,6 +126,22 @@ fn merged_pair(world: &World) -> Check {
     let stored = stored(world, &here, |_| ());
     let requests = [1, 2].map(|_| Request::opened(world, &here, &commits, Some(&stored.id)));
     push_at_once(world, &elsewhere, &commits, &stored, 100);
+    for (request, (name, token)) in requests.into_iter().zip([("one", 1), ("other", 2)]) {
+        world.task(name, &here, async move |task| {
+            request.push(&task, token);
+            request.save_until_answered(&task).await;
+        });
+    }
+    Box::new(move |world| commits.check(world, stored.key))
+}
+
+fn in_one_process(world: &World) -> Check {
+    world.set_in_process();
+    let here = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &here, |_| ());
+    let requests = [1, 2].map(|_| Request::opened(world, &here, &commits, Some(&stored.id)));
+    push_at_once(world, &here, &commits, &stored, 100);
     for (request, (name, token)) in requests.into_iter().zip([("one", 1), ("other", 2)]) {
         world.task(name, &here, async move |task| {
             request.push(&task, token);

@@ -1,0 +1,70 @@
+//! A session's own write over its record: a save, or the tombstone of a rotation.
+
+use std::sync::Arc;
+
+use super::changes::Changes;
+use super::committer::{GONE, TOMBSTONE_LIFE, TOMBSTONE_TELLS};
+use super::recovery::Undecided;
+use super::uncertain::{Sent, UncertainSave, UncertainWrite};
+use crate::codec::{Content, tombstone};
+use crate::mutant::{self, Mutant};
+use crate::session::committed::{CommittedState, StoredAt, StoredRecord};
+use crate::{Record, Result, Session, Version};
+
+/// What replaces the record.
+pub(super) enum Replacement {
+    /// The record with this content.
+    Content(Arc<Content>),
+    /// A tombstone, after which the session is this.
+    Tombstone(CommittedState),
+}
+
+/// A write over `over`, the record under the key of `at`.
+pub(super) struct OwnWrite<'s> {
+    pub(super) session: &'s Session,
+    pub(super) changes: &'s Changes,
+    pub(super) at: &'s StoredAt,
+    pub(super) over: &'s Arc<StoredRecord>,
+    pub(super) replacement: Replacement,
+    /// The record that was sent last.
+    pub(super) last: Option<Arc<Sent>>,
+}
+
+impl OwnWrite<'_> {
+    /// The record to send, and the session's state once it is stored.
+    fn record(&self) -> Result<(Record, CommittedState)> {
+        let env = &*self.session.shared.env;
+        let trail = Some(&self.over.trail);
+        match &self.replacement {
+            Replacement::Content(content) => {
+                let (record, stored) = env.record(content, trail)?;
+                let StoredAt { id, key, .. } = self.at;
+                Ok((record, self.changes.committed(StoredAt { id: id.clone(), key: *key, record: stored })))
+            }
+            Replacement::Tombstone(after) => {
+                let life = if mutant::is(Mutant::ForgetsTombstonesEarly) { TOMBSTONE_TELLS } else { TOMBSTONE_LIFE };
+                let next = Some(&after.stored.key);
+                let record = tombstone(next, self.over.content.created_at, env.now().plus(life), trail);
+                Ok((record, after.clone()))
+            }
+        }
+    }
+}
+
+impl Undecided for OwnWrite<'_> {
+    fn next(&mut self) -> Result<Record> {
+        let (record, after) = self.record()?;
+        let last = Arc::new(Sent { version: record.version, after });
+        self.last = Some(last.clone());
+        let save = UncertainSave { key: self.at.key, over: self.over.clone(), last, earlier: Vec::new() };
+        if self.session.state().note(UncertainWrite::Save(save), self.changes.epoch) { Ok(record) } else { Err(GONE) }
+    }
+
+    fn sent(&self) -> Vec<Version> {
+        self.session.state().sent_versions()
+    }
+
+    fn refused(&mut self) {
+        self.session.state().forget_last_sent();
+    }
+}
