@@ -36,6 +36,10 @@ pub enum Mutant {
     LogsInWithAGuard,
     /// Breaks the rule that a trail tells what became of a write that others have built on.
     IgnoresTrails,
+    /// Breaks the rule that a commit without a change confirms that the record is as it was.
+    ConfirmsWithoutATouch,
+    /// Breaks the rule that a login keeps only what its own request has chosen.
+    KeepsAGuestsChoice,
     /// Breaks the rule that a client is told to forget its id only once the logout is stored.
     ClearsBeforeTheLogout,
 }

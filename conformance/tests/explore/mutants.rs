@@ -57,6 +57,16 @@ const FAULTS: &[Fault] = &[
         "an answer repeats an id only if its own close confirmed it",
         "short cookie beside a login",
     ),
+    fault(
+        Mutant::ConfirmsWithoutATouch,
+        "a commit without a change confirms that the record is as it was",
+        "same value beside a removal",
+    ),
+    fault(
+        Mutant::KeepsAGuestsChoice,
+        "a login keeps only what its own request has chosen",
+        "a guest's choice beside a login",
+    ),
     fault(Mutant::JoinsWithoutANote, "a member notes the joint write before it is sent", "merged and dropped"),
     fault(
         Mutant::SendsAfterAFailure,

@@ -88,6 +88,12 @@ impl Content {
         self.flashes.values().map(Vec::len).sum()
     }
 
+    /// Key and id of the oldest message.
+    pub(crate) fn oldest_flash(&self) -> Option<(Arc<str>, u64)> {
+        let all = self.flashes.iter().flat_map(|(key, messages)| messages.iter().map(move |flash| (flash.id, key)));
+        all.min().map(|(id, key)| (key.clone(), id))
+    }
+
     /// Principal, time of authentication and codec. If one of them changes under a request, its changes are not replayed.
     ///
     /// A record keeps its codec for its life, so a record in another codec is another session.

@@ -86,10 +86,10 @@ fn holds_together(content: &Content) {
     assert_eq!(again, *content);
     let flashes = content.flashes.values().flatten().map(|flash| &flash.value);
     for value in content.values.values().chain(flashes) {
-        let _any = value.decode::<IgnoredAny>();
-        let _numbers = value.decode::<Vec<u64>>();
-        let _map = value.decode::<BTreeMap<String, Option<f64>>>();
-        let _result = value.decode::<Result<String, i8>>();
+        let _any = value.decode::<IgnoredAny>("n");
+        let _numbers = value.decode::<Vec<u64>>("n");
+        let _map = value.decode::<BTreeMap<String, Option<f64>>>("n");
+        let _result = value.decode::<Result<String, i8>>("n");
     }
 }
 
@@ -118,15 +118,15 @@ proptest! {
         signed: i64, unsigned: u64, float: f64, single: f32, bytes: Vec<u8>,
         map: BTreeMap<i64, u8>, codec in any_codec(),
     ) {
-        prop_assert_eq!(encode(codec, &signed).decode::<i64>().unwrap(), signed);
-        prop_assert_eq!(encode(codec, &unsigned).decode::<u64>().unwrap(), unsigned);
-        prop_assert_eq!(encode(codec, &float).decode::<f64>().unwrap().to_bits(), float.to_bits());
-        prop_assert_eq!(encode(codec, &single).decode::<f32>().unwrap().to_bits(), single.to_bits());
-        prop_assert_eq!(&encode(codec, &bytes).decode::<Vec<u8>>().unwrap(), &bytes);
+        prop_assert_eq!(encode(codec, &signed).decode::<i64>("n").unwrap(), signed);
+        prop_assert_eq!(encode(codec, &unsigned).decode::<u64>("n").unwrap(), unsigned);
+        prop_assert_eq!(encode(codec, &float).decode::<f64>("n").unwrap().to_bits(), float.to_bits());
+        prop_assert_eq!(encode(codec, &single).decode::<f32>("n").unwrap().to_bits(), single.to_bits());
+        prop_assert_eq!(&encode(codec, &bytes).decode::<Vec<u8>>("n").unwrap(), &bytes);
         let stated = encode(codec, serde_bytes::Bytes::new(&bytes));
-        prop_assert_eq!(&stated.decode::<serde_bytes::ByteBuf>().unwrap()[..], &bytes[..]);
-        prop_assert_eq!(&stated.decode::<Vec<u8>>().unwrap(), &bytes);
-        prop_assert_eq!(encode(codec, &map).decode::<BTreeMap<i64, u8>>().unwrap(), map);
+        prop_assert_eq!(&stated.decode::<serde_bytes::ByteBuf>("n").unwrap()[..], &bytes[..]);
+        prop_assert_eq!(&stated.decode::<Vec<u8>>("n").unwrap(), &bytes);
+        prop_assert_eq!(encode(codec, &map).decode::<BTreeMap<i64, u8>>("n").unwrap(), map);
     }
 
     #[test]
@@ -200,7 +200,7 @@ fn what_can_be_stored_can_be_read_however_deep_and_nothing_deeper_is_stored() {
         let rules = Rules { limits: Limits::new().max_depth(1_000), ..RULES };
         let nest = |levels| (0..levels).fold(Nest::End, |inner, _| Nest::Inner(Box::new(inner)));
         let deepest = nest(127);
-        assert_eq!(rules.encode(codec, &deepest).unwrap().decode::<Nest>().unwrap(), deepest);
+        assert_eq!(rules.encode(codec, &deepest).unwrap().decode::<Nest>("n").unwrap(), deepest);
         assert_eq!(rules.encode(codec, &nest(128)).unwrap_err().kind(), ErrorKind::TooLarge);
         let usual = Rules { limits: Limits::new(), ..rules };
         assert!(usual.encode(codec, &nest(64)).is_ok());

@@ -17,21 +17,19 @@ pub(crate) struct Value {
 }
 
 impl Value {
-    /// Decodes the value as a `T`. Errors leave out the parser's message, because it may quote the value.
-    pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        let of_another_type = match self.codec {
-            Codec::Json => match serde_json::from_slice(&self.raw) {
-                Ok(value) => return Ok(value),
-                Err(error) => error.is_data(),
-            },
+    /// Decodes the value, which is stored under `key`, as a `T`.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
+        match self.codec {
+            Codec::Json => serde_json::from_slice(&self.raw).map_err(|error| match error.is_data() {
+                true => Error::wrong_type::<T>(key, &error),
+                false => Error::corrupt_value(key),
+            }),
             #[cfg(feature = "messagepack")]
-            Codec::MessagePack => match messagepack::decode(&self.raw) {
-                Ok(value) => return Ok(value),
-                Err(error) => error.is_data(),
-            },
-        };
-        let what = if of_another_type { "a value is not a" } else { "a value does not decode as a" };
-        Err(Error::new(ErrorKind::Corrupt, format!("{what} {}", std::any::type_name::<T>())))
+            Codec::MessagePack => messagepack::decode(&self.raw).map_err(|error| match error.is_data() {
+                true => Error::wrong_type::<T>(key, &error.0),
+                false => Error::corrupt_value(key),
+            }),
+        }
     }
 }
 

@@ -84,6 +84,10 @@ impl Committer<'_> {
             if !rotate && !state.log.iter().any(|op| op.writes()) {
                 return Ok(None);
             }
+            if state.stored.is_none() && state.view == state.base {
+                state.drop_operations();
+                return Ok(None);
+            }
             let settled = state.uncertain.is_none();
             return Ok(Some(Arc::new(Changes {
                 ops: state.log.freeze(settled),

@@ -27,8 +27,10 @@ pub enum ErrorKind {
     TooLarge,
     /// The store does not have this capability.
     Unsupported,
-    /// Stored or sent bytes that do not decode, or a value that is not of the type asked for.
+    /// Stored or sent bytes that do not decode.
     Corrupt,
+    /// A value is intact, and not of the type asked for; see [`Error::key`]. It stays as it is.
+    WrongType,
     /// The configuration is wrong: a name, a URL, a key, a combination of options.
     Config,
     /// Anything else.
@@ -45,6 +47,7 @@ impl ErrorKind {
             Self::TooLarge => "too large for a session",
             Self::Unsupported => "not supported by this session store",
             Self::Corrupt => "undecodable session data",
+            Self::WrongType => "a session value is of another type",
             Self::Config => "wrong session configuration",
             Self::Other => "session error",
         }
@@ -94,6 +97,23 @@ impl Error {
         error
     }
 
+    /// The value under `key` is no `T`. Of serde's error only what does not quote the value is kept.
+    pub(crate) fn wrong_type<T>(key: &str, serde_error: &dyn fmt::Display) -> Self {
+        let type_name = std::any::type_name::<T>();
+        let message = match redact::serde_reason(&serde_error.to_string()) {
+            Some(reason) => format!("it is not a {type_name}: {reason}"),
+            None => format!("it is not a {type_name}"),
+        };
+        Self(Inner { kind: ErrorKind::WrongType, message: message.into(), key: Some(key.into()), source: None })
+    }
+
+    /// The value under `key` does not decode as any type.
+    pub(crate) fn corrupt_value(key: &str) -> Self {
+        let mut error = Self::fixed(ErrorKind::Corrupt, "a value does not decode");
+        error.0.key = Some(key.into());
+        error
+    }
+
     /// The operation needs a capability that the store does not have.
     pub const fn unsupported(operation: &'static str) -> Self {
         Self::fixed(ErrorKind::Unsupported, operation)
@@ -116,7 +136,7 @@ impl Error {
         matches!(self.0.kind, ErrorKind::Unavailable)
     }
 
-    /// The session value that a [`Conflict`](ErrorKind::Conflict) is about.
+    /// The session value that a [`Conflict`](ErrorKind::Conflict) or a [`WrongType`](ErrorKind::WrongType) is about.
     pub fn key(&self) -> Option<&str> {
         self.0.key.as_deref()
     }

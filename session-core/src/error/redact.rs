@@ -82,6 +82,22 @@ fn without_runs(raw: &str) -> String {
     out
 }
 
+/// What a serde error says about a value, without the value. `None` for a text that is not serde's own, which may quote anything.
+pub(super) fn serde_reason(raw: &str) -> Option<String> {
+    let own_words = ["missing field `", "duplicate field `", "invalid length "];
+    if own_words.iter().any(|words| raw.starts_with(words)) {
+        return Some(raw.to_owned());
+    }
+    // What was found comes before what is expected, and is quoted.
+    let quoting = ["invalid type: ", "invalid value: ", "unknown variant ", "unknown field "];
+    let words = quoting.iter().find(|words| raw.starts_with(**words))?;
+    let (found, expected) = raw[words.len()..].rsplit_once(", expected ")?;
+    let kind = found.split(['`', '"']).next().unwrap_or_default().trim_end();
+    let found = if kind.is_empty() { words.trim_end().trim_end_matches(':') } else { kind };
+    let what = if kind.is_empty() { "" } else { words };
+    Some(format!("{what}{found}, expected {expected}"))
+}
+
 /// Long, and not a word: identifiers of programs are lower case with underscores, or have no digit.
 fn looks_secret(run: &str) -> bool {
     run.len() >= SECRET_RUN
@@ -106,6 +122,22 @@ mod tests {
         let hex = "Key (key)=(\\x00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff)";
         assert_eq!(text(hex), "Key (key)=(\\***)");
         assert_eq!(text("id q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA."), "id ***.");
+    }
+
+    #[test]
+    fn a_reason_of_serde_is_kept_without_the_value() {
+        let reason = |raw| super::serde_reason(raw).unwrap_or_default();
+        assert_eq!(
+            reason("invalid type: string \"a, expected `b\", expected u32"),
+            "invalid type: string, expected u32"
+        );
+        assert_eq!(
+            reason("invalid value: integer `-7`, expected u8 at line 1"),
+            "invalid value: integer, expected u8 at line 1"
+        );
+        assert_eq!(reason("unknown variant `x`, expected `A` or `B`"), "unknown variant, expected `A` or `B`");
+        assert_eq!(reason("missing field `name`"), "missing field `name`");
+        assert_eq!(reason("invalid character: found `z`"), "");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::codec::{Content, Rules, Stored};
 use crate::commit::joint_write::Line;
 use crate::commit::write_queue::WriteQueues;
 use crate::session::committed::{CookieLifetime, StoredRecord};
+use crate::session::log::Op;
 use crate::trail::Trail;
 use crate::{Call, Clock, Error, ErrorKind, Record, Result, Store, StoreKey, Timestamp, Version};
 
@@ -81,9 +82,17 @@ impl Environment {
         let version = if self.is_shared { Version::random() } else { Version::of_this_process() };
         // A session in a cookie has one writer, and its size counts.
         let over = over.filter(|_| !self.for_request);
-        let record = content.to_record(version, expires_at, over, &self.rules)?;
+        let mut content = content.clone();
+        let record = loop {
+            let record = content.to_record(version, expires_at, over, &self.rules);
+            let is_too_large = record.as_ref().is_err_and(|error| error.kind() == ErrorKind::TooLarge);
+            // Messages are decoration, so the oldest give way.
+            let Some((key, id)) = content.oldest_flash().filter(|_| is_too_large) else { break record? };
+            tracing::warn!(name = %self.name, "a flash message is dropped, because there is no room");
+            Op::TakeFlashes { key, ids: [id].into() }.apply(Arc::make_mut(&mut content))?;
+        };
         let (trail, _) = Trail::read(&record)?;
-        let stored = StoredRecord::new(&record, trail, content.clone());
+        let stored = StoredRecord::new(&record, trail, content);
         Ok((record, stored))
     }
 

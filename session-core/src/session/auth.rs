@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use super::Session;
 use super::log::{Keep, Op};
+use crate::codec::OwnPolicy;
 use crate::commit::uncertain::UncertainWrite;
 use crate::{Error, ErrorKind, Principal, Result};
 
@@ -12,6 +13,12 @@ impl Session {
     ///
     /// The session begins anew ([`created_at`](Session::created_at), [`auth_time`](Session::auth_time)). The values of an anonymous
     /// session stay, those of the same principal too; another principal's are dropped.
+    ///
+    /// Time-outs and persistence begin with the manager's settings. What a guest has chosen does not rule the account's session
+    /// (NIST SP 800-63B-4, 5.1; OWASP ASVS 5.0, 7.3.1), and neither does an earlier login. Only what this handle sets since it was opened is kept,
+    /// before or after this call: [`set_idle`](Session::set_idle), [`set_absolute`](Session::set_absolute), [`set_persistent`](Session::set_persistent).
+    /// A login in two steps carries the choice as a value.
+    ///
     /// The new id keeps a session that an attacker planted or overheard before the login from being the one after it
     /// (OWASP ASVS 5.0, 7.2.4).
     ///
@@ -42,8 +49,8 @@ impl Session {
             state.reset(self.shared.env.blank());
             state.gone = false;
         }
-        let at = self.shared.env.now();
-        state.push(Op::Login { principal, at, keep })?;
+        let (at, own) = (self.shared.env.now(), state.chosen);
+        state.push(Op::Login { principal, at, keep, own })?;
         state.new_ids_wanted += 1;
         // Values may have been dropped, so what was read before says nothing about them.
         state.reads.clear();
@@ -96,6 +103,7 @@ impl Session {
             }
         }
         state.reset(self.shared.env.blank());
+        state.chosen = OwnPolicy::default();
         state.gone = false;
         state.ended = true;
     }

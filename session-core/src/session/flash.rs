@@ -10,29 +10,35 @@ use super::Session;
 use super::key::Key;
 use super::log::Op;
 use crate::codec::Flash;
-use crate::{Error, ErrorKind, Result, random};
+use crate::{Error, Result, Timestamp, random};
 
 impl Session {
     /// Adds a message under `key`, to be shown once.
+    ///
+    /// If there are more messages than the [limit](crate::Limits::max_flashes), or more than the store has room for, the oldest go.
     ///
     /// # Errors
     /// As [`insert`](Session::insert).
     pub fn flash<T: Serialize + ?Sized>(&self, key: impl Display, message: &T) -> Result<()> {
         let key = &*Key::new(key)?;
-        let rules = self.shared.env.rules;
         let (mut state, value) = self.encoding(message)?;
-        if state.view.flash_count() >= rules.limits.max_flashes {
-            return Err(Error::fixed(ErrorKind::TooLarge, "too many flash messages"));
+        if state.view.flash_count() >= self.shared.env.rules.limits.max_flashes
+            && let Some((key, id)) = state.view.oldest_flash()
+        {
+            state.push(Op::TakeFlashes { key, ids: [id].into() })?;
         }
-        state.push(Op::Flash { key: key.into(), flash: Flash { id: random::bits(), value } })
+        let newest = state.view.flashes.values().flatten().map(|flash| flash.id).max();
+        let id = flash_id(self.shared.env.now()).max(newest.map_or(0, |id| id.saturating_add(1)));
+        state.push(Op::Flash { key: key.into(), flash: Flash { id, value } })
     }
 
     /// Takes the messages under `key`, oldest first. They are gone only once this session has been stored.
     ///
+    /// A message that is not a `T`, such as one of an earlier release, is dropped with a warning event.
     /// Two requests may show the same message, two tasks of one request do not; one that is added meanwhile stays. Never clashes.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if one of them is not a `T`: then all stay. In a session that moved or ended there are none.
+    /// As [`insert`](Session::insert). In a session that moved or ended there are none.
     pub fn flashes<T: DeserializeOwned>(&self, key: impl Display) -> Result<Vec<T>> {
         let key = &*Key::new(key)?;
         loop {
@@ -41,16 +47,42 @@ impl Session {
                 None => return Ok(Vec::new()),
             };
             // Foreign code decodes, so the lock is let go.
-            let shown = messages.iter().map(|flash| flash.value.decode()).collect::<Result<Vec<T>>>()?;
+            let shown: Vec<Result<T>> = messages.iter().map(|flash| flash.value.decode(key)).collect();
             let mut state = self.writing()?;
-            let ids = |messages: &[Flash]| messages.iter().map(|flash| flash.id).collect::<BTreeSet<u64>>();
             let ids_shown = ids(&messages);
             // Another task of the request may have shown them meanwhile.
             if state.view.flashes.get(key).is_none_or(|now| ids(now) != ids_shown) {
                 continue;
             }
             state.push(Op::TakeFlashes { key: key.into(), ids: ids_shown })?;
-            return Ok(shown);
+            drop(state);
+            let dropped =
+                |error: &Error| tracing::warn!(name = %self.shared.env.name, %error, "a flash message is dropped");
+            return Ok(shown.into_iter().filter_map(|message| message.inspect_err(dropped).ok()).collect());
         }
     }
+
+    /// Drops the messages under `key` without showing them. One that is added meanwhile stays. Never clashes.
+    ///
+    /// # Errors
+    /// As [`insert`](Session::insert).
+    pub fn clear_flashes(&self, key: impl Display) -> Result<()> {
+        let key = &*Key::new(key)?;
+        let mut state = self.writing()?;
+        match state.view.flashes.get(key).map(|messages| ids(messages)) {
+            Some(ids) => state.push(Op::TakeFlashes { key: key.into(), ids }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn ids(messages: &[Flash]) -> BTreeSet<u64> {
+    messages.iter().map(|flash| flash.id).collect()
+}
+
+/// An id for a message that is added at `now`. Ids are in the order of age, so that the oldest message can be told.
+fn flash_id(now: Timestamp) -> u64 {
+    const RANDOM_BITS: u32 = 20;
+    let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+    millis << RANDOM_BITS | random::bits() >> (u64::BITS - RANDOM_BITS)
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::codec::{Codec, Content, Flash, OwnPolicy, Value};
+use crate::mutant::{self, Mutant};
 use crate::sync::Mutex;
 use crate::{Error, Principal, Result, Timestamp};
 
@@ -19,19 +20,46 @@ pub(super) type Rerun = Box<dyn Fn(Option<&Value>, Codec) -> Result<Value> + Sen
 /// `seen` is what the request had read under the key before it wrote it: if something else is there when the operation
 /// runs again, the two requests clash. `None` means that it had read nothing, so that overwriting is what was asked for.
 pub(crate) enum Op {
-    Insert { key: Arc<str>, value: Value, seen: Option<Seen> },
-    Remove { key: Arc<str>, seen: Option<Seen> },
-    Update { key: Arc<str>, rerun: Mutex<Rerun> },
+    Insert {
+        key: Arc<str>,
+        value: Value,
+        seen: Option<Seen>,
+    },
+    Remove {
+        key: Arc<str>,
+        seen: Option<Seen>,
+    },
+    Update {
+        key: Arc<str>,
+        rerun: Mutex<Rerun>,
+    },
     Clear,
-    Require { key: Arc<str>, seen: Seen },
-    Flash { key: Arc<str>, flash: Flash },
-    TakeFlashes { key: Arc<str>, ids: BTreeSet<u64> },
+    Require {
+        key: Arc<str>,
+        seen: Seen,
+    },
+    Flash {
+        key: Arc<str>,
+        flash: Flash,
+    },
+    TakeFlashes {
+        key: Arc<str>,
+        ids: BTreeSet<u64>,
+    },
     Label(Option<Arc<str>>),
     Idle(Option<Duration>),
     Absolute(Option<Duration>),
     Persistent(bool),
-    Login { principal: Principal, at: Timestamp, keep: Keep },
-    Reauthenticate { at: Timestamp },
+    /// `own` is what the request has chosen before the login. Of what others chose for the session nothing stays.
+    Login {
+        principal: Principal,
+        at: Timestamp,
+        keep: Keep,
+        own: OwnPolicy,
+    },
+    Reauthenticate {
+        at: Timestamp,
+    },
 }
 
 /// Which values of an anonymous session a login keeps.
@@ -97,7 +125,7 @@ impl Op {
             Self::Idle(idle) => content.own.idle = *idle,
             Self::Absolute(absolute) => content.own.absolute = *absolute,
             Self::Persistent(persistent) => content.own.persistent = *persistent,
-            Self::Login { principal, at, keep } => login(content, principal, *at, keep),
+            Self::Login { principal, at, keep, own } => login(content, principal, *at, keep, *own),
             Self::Reauthenticate { at } => {
                 content.auth_time = Some(*at);
                 content.created_at = *at;
@@ -120,12 +148,14 @@ fn take_flashes(content: &mut Content, key: &Arc<str>, ids: &BTreeSet<u64>) {
     }
 }
 
-fn login(content: &mut Content, principal: &Principal, at: Timestamp, keep: &Keep) {
+fn login(content: &mut Content, principal: &Principal, at: Timestamp, keep: &Keep, own: OwnPolicy) {
     if content.principal.as_ref().is_some_and(|before| before != principal) {
         content.values.clear();
         content.flashes.clear();
-        content.own = OwnPolicy::default();
         content.label = None;
+    }
+    if !mutant::is(Mutant::KeepsAGuestsChoice) {
+        content.own = own;
     }
     if let Keep::Only(keys) = keep {
         content.values.retain(|key, _| keys.iter().any(|kept| **kept == **key));

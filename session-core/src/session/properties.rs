@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::log::Op;
 use super::{Opened, Session};
-use crate::{Error, ErrorKind, Handle, Principal, Result, Timestamp};
+use crate::{Handle, Principal, Result, Timestamp};
 
 impl Session {
     /// How it came to be.
@@ -61,14 +61,12 @@ impl Session {
         self.state().stored.as_ref().map(|stored| stored.key.into())
     }
 
-    /// Describes it in [lists](crate::Manager::sessions_of), such as by browser and place: at most 255 bytes.
+    /// Describes it in [lists](crate::Manager::sessions_of), such as by browser and place. What is longer than 255 bytes is cut.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] if longer; else as [`insert`](Session::insert).
+    /// As [`insert`](Session::insert).
     pub fn set_label(&self, label: &str) -> Result<()> {
-        if label.len() > 255 {
-            return Err(Error::fixed(ErrorKind::TooLarge, "a label is longer than 255 bytes"));
-        }
+        let label = &label[..label.floor_char_boundary(255)];
         self.writing()?.push(Op::Label(Some(label.into())))
     }
 
@@ -79,7 +77,10 @@ impl Session {
     /// else as [`insert`](Session::insert).
     pub fn set_idle(&self, idle: Option<Duration>) -> Result<()> {
         self.shared.env.policy.check_own(idle, self.shared.env.policy.max_idle)?;
-        self.writing()?.push(Op::Idle(idle))
+        let mut state = self.writing()?;
+        state.push(Op::Idle(idle))?;
+        state.chosen.idle = idle;
+        Ok(())
     }
 
     /// Makes its idle time-out `longest` where it is longer: what its cookie's own lifetime allows.
@@ -98,7 +99,10 @@ impl Session {
     /// else as [`insert`](Session::insert).
     pub fn set_absolute(&self, absolute: Option<Duration>) -> Result<()> {
         self.shared.env.policy.check_own(absolute, self.shared.env.policy.max_absolute)?;
-        self.writing()?.push(Op::Absolute(absolute))
+        let mut state = self.writing()?;
+        state.push(Op::Absolute(absolute))?;
+        state.chosen.absolute = absolute;
+        Ok(())
     }
 
     /// Asks for a cookie that outlives the browser ("remember me"), with a lifetime in step with the session's.
@@ -106,7 +110,10 @@ impl Session {
     /// # Errors
     /// As [`insert`](Session::insert).
     pub fn set_persistent(&self, persistent: bool) -> Result<()> {
-        self.writing()?.push(Op::Persistent(persistent))
+        let mut state = self.writing()?;
+        state.push(Op::Persistent(persistent))?;
+        state.chosen.persistent = persistent;
+        Ok(())
     }
 
     /// Asks for a new cookie of the same id with the next [`close`](crate::Manager::close), such as in place of one that an older key signed.

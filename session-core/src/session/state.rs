@@ -7,7 +7,7 @@ use super::committed::{CommittedState, CookieLifetime, Orphan, StoredAt, StoredR
 use super::compact_log::CompactLog;
 use super::log::{self, Op, Seen};
 use super::opened::Opened;
-use crate::codec::Content;
+use crate::codec::{Content, OwnPolicy};
 use crate::commit::joint_write::JointWrite;
 use crate::commit::uncertain::{Sent, UncertainWrite};
 use crate::mutant::{self, Mutant};
@@ -53,6 +53,8 @@ pub(crate) struct State {
     pub(crate) new_ids_wanted: u64,
     /// How many of those a stored id has answered. What was asked for while it was stored has to get another one.
     new_ids_given: u64,
+    /// What this handle has set of the session's own policy. A login keeps this and nothing else.
+    pub(super) chosen: OwnPolicy,
     /// Records that the next commit ends before all else, by logout.
     pub(crate) ending: Vec<StoreKey>,
     /// Left by creates and rotations that failed; the next commit removes them.
@@ -89,6 +91,7 @@ impl State {
             reads: BTreeMap::new(),
             new_ids_wanted: 0,
             new_ids_given: 0,
+            chosen: OwnPolicy::default(),
             ending: Vec::new(),
             orphans: Vec::new(),
             ended: false,
@@ -190,6 +193,7 @@ impl State {
         if !self.uncertain.as_deref().is_some_and(UncertainWrite::is_rotation) {
             self.forget_uncertain();
         }
+        self.chosen = OwnPolicy::default();
         self.drop_changes();
     }
 
@@ -311,6 +315,11 @@ impl State {
         self.new_ids_given = self.new_ids_wanted;
         self.stale = false;
         self.set_view(self.base.clone());
+    }
+
+    /// Forgets operations that have changed nothing of a session that is not stored.
+    pub(crate) fn drop_operations(&mut self) {
+        self.log.remove_before(self.log.end());
     }
 
     /// For a store that keeps nothing: the view stays, and nothing is left to do.

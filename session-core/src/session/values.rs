@@ -20,7 +20,7 @@ impl Session {
     /// What is read counts: see [conflicts](Session#when-somebody-else-was-faster). [`peek`](Session::peek) does not count.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if it is not a `T`. It stays where it is.
+    /// [`ErrorKind::WrongType`] if it is not a `T`. It stays as it is.
     pub fn get<T: DeserializeOwned>(&self, key: impl Display) -> Result<Option<T>> {
         let key = &*Key::new(key)?;
         let there = {
@@ -29,16 +29,16 @@ impl Session {
             state.record_read(key, there.clone());
             there
         };
-        there.map(|there| there.decode()).transpose()
+        there.map(|there| there.decode(key)).transpose()
     }
 
     /// The value under `key`, as [`get`](Session::get), without counting as a read.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if it is not a `T`.
+    /// [`ErrorKind::WrongType`] if it is not a `T`.
     pub fn peek<T: DeserializeOwned>(&self, key: impl Display) -> Result<Option<T>> {
-        let there = self.there(&Key::new(key)?);
-        there.map(|there| there.decode()).transpose()
+        let key = &*Key::new(key)?;
+        self.there(key).map(|there| there.decode(key)).transpose()
     }
 
     /// Whether there is a value under `key`. Counts as a read of it.
@@ -100,7 +100,7 @@ impl Session {
         let Some(there) = there else { return Ok(None) };
         // Foreign code decodes, so the lock is let go; `seen` says what was decoded.
         drop(state);
-        let value = there.decode()?;
+        let value = there.decode(key)?;
         let mut state = self.writing()?;
         state.push(Op::Remove { key: key.into(), seen: Some(Some(there)) })?;
         state.record_read(key, None);
@@ -122,8 +122,10 @@ impl Session {
     {
         let key = &*Key::new(key)?;
         let rules = self.shared.env.rules;
+        let name: Arc<str> = key.into();
+        let of = name.clone();
         let run = move |there: Option<&Value>, codec: Codec| -> Result<(T, Value)> {
-            let mut value = there.map(Value::decode::<T>).transpose()?.unwrap_or_default();
+            let mut value: T = there.map(|there| there.decode(&of)).transpose()?.unwrap_or_default();
             f(&mut value);
             let encoded = rules.encode(codec, &value)?;
             Ok((value, encoded))
@@ -143,13 +145,12 @@ impl Session {
             }
             // The new value is known here from now on, whether or not the old one had been read.
             state.record_read(key, Some(encoded.clone()));
-            let key: Arc<str> = key.into();
-            Arc::make_mut(&mut state.view).values.insert(key.clone(), encoded);
+            Arc::make_mut(&mut state.view).values.insert(name.clone(), encoded);
             let session = Arc::downgrade(&self.shared);
             let rerun = move |there: Option<&Value>, codec| {
                 reentrancy::during(session.as_ptr().cast(), || Ok(run(there, codec)?.1))
             };
-            state.push_applied(Op::Update { key, rerun: Mutex::new(Box::new(rerun)) });
+            state.push_applied(Op::Update { key: name, rerun: Mutex::new(Box::new(rerun)) });
             return Ok(value);
         }
     }

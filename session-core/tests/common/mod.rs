@@ -11,11 +11,25 @@ use session_core::{
 
 /// Store without expiry and without a list of principals. Clones share their records.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shelf(Arc<Mutex<Vec<(StoreKey, Record)>>>);
+pub(crate) struct Shelf(Arc<Mutex<Vec<(StoreKey, Record)>>>, Arc<Mutex<Vec<&'static str>>>);
 
 impl Shelf {
     fn records(&self) -> MutexGuard<'_, Vec<(StoreKey, Record)>> {
         self.0.lock().unwrap()
+    }
+
+    /// Names of the calls that write, since they were last asked for.
+    pub(crate) fn writes(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.1.lock().unwrap())
+    }
+
+    fn wrote(&self, call: &'static str) {
+        self.1.lock().unwrap().push(call);
+    }
+
+    /// The record that was stored last.
+    pub(crate) fn record(&self) -> Record {
+        self.records().last().unwrap().1.clone()
     }
 
     /// Envelope of the record that was stored last and is no tombstone.
@@ -47,6 +61,7 @@ impl Store for Shelf {
     }
 
     async fn create(&self, _: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
+        self.wrote("create");
         self.records().push((*key, record.clone()));
         Ok(Outcome::Done)
     }
@@ -56,6 +71,7 @@ impl Store for Shelf {
     }
 
     async fn save(&self, _: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
+        self.wrote("save");
         let mut records = self.records();
         let Some((_, there)) = records.iter_mut().find(|(there, _)| there == key) else { return Ok(Outcome::Missing) };
         if there.version != expected {
@@ -65,11 +81,19 @@ impl Store for Shelf {
         Ok(Outcome::Done)
     }
 
-    async fn touch(&self, _: &Call, _: &StoreKey, _: Version, _: Timestamp) -> Result<Outcome> {
+    async fn touch(&self, _: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
+        self.wrote("touch");
+        let mut records = self.records();
+        let Some((_, there)) = records.iter_mut().find(|(there, _)| there == key) else { return Ok(Outcome::Missing) };
+        if there.version != expected {
+            return Ok(Outcome::Conflict);
+        }
+        there.expires_at = there.expires_at.max(expires_at);
         Ok(Outcome::Done)
     }
 
     async fn delete(&self, _: &Call, key: &StoreKey, _: Option<Version>) -> Result<Outcome> {
+        self.wrote("delete");
         self.records().retain(|(there, _)| there != key);
         Ok(Outcome::Done)
     }

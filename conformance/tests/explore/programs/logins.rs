@@ -47,6 +47,12 @@ pub(super) fn all() -> Vec<Program> {
             start: login_beside_a_rotation,
         },
         Program {
+            name: "a guest's choice beside a login",
+            about: "one request of a guest asks for a cookie that outlives the browser while another signs in",
+            faults: Faults::ANY,
+            start: choice_beside_a_login,
+        },
+        Program {
             name: "take and login, twice",
             about: "two requests take a one-time value and sign in",
             faults: Faults::NONE,
@@ -172,6 +178,35 @@ fn login_beside_a_rotation(world: &World) -> Check {
             world.violated("login.new-id", "the id of the session that is signed in is one of before the login");
         }
         check_no_ghosts(world, key.as_slice());
+    })
+}
+
+fn choice_beside_a_login(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    let guest = Request::opened(world, &manager, &commits, Some(&stored.id)).may_fail(GONE);
+    let login = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let signed_in = login.clone();
+    world.task("guest", &manager, async move |task| {
+        guest.session.set_persistent(true).expect("it is open");
+        guest.save_until_answered(&task).await;
+    });
+    let done = Rc::<RefCell<bool>>::default();
+    let answered = done.clone();
+    world.task("login", &manager, async move |task| {
+        login.session.login("ann").expect("it is open");
+        *answered.borrow_mut() = login.close_until_answered(&task).await.is_done();
+    });
+    Box::new(move |world| {
+        if !*done.borrow() {
+            return;
+        }
+        check_signed_in(world, &signed_in, "ann");
+        let opened = world.at_once(manager.open(world.cookie().as_deref())).expect("nothing fails at once");
+        if opened.is_persistent() {
+            world.violated("login.policy", "a guest's choice rules the account's session");
+        }
     })
 }
 

@@ -1,5 +1,8 @@
 //! Updates by clones, by requests that are merged, and by other processes.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use conformance::explore::{Check, Commits, Faults, Program, Request, World, quietly};
 use session_core::{ErrorKind, Limits};
 
@@ -30,6 +33,12 @@ pub(super) fn all() -> Vec<Program> {
             about: "two writes are merged and one of them is dropped and saved again; the other must not notice",
             faults: Faults { lost: 0, dropped: 1, clock: &[] },
             start: merged_pair,
+        },
+        Program {
+            name: "same value beside a removal",
+            about: "one request stores the value that is there while another process removes it",
+            faults: Faults::ANY,
+            start: same_value_beside_a_removal,
         },
         Program {
             name: "in one process",
@@ -133,6 +142,36 @@ fn merged_pair(world: &World) -> Check {
         });
     }
     Box::new(move |world| commits.check(world, stored.key))
+}
+
+fn same_value_beside_a_removal(world: &World) -> Check {
+    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
+    let commits = Commits::default();
+    let stored = stored(world, &here, |session| session.insert("color", "red").expect("it is small"));
+    let [same, other] = [&here, &elsewhere].map(|at| Request::opened(world, at, &commits, Some(&stored.id)));
+    let removed = Rc::<Cell<bool>>::default();
+    let inserted_after = Rc::<Cell<bool>>::default();
+    let (removed_before, inserted) = (removed.clone(), inserted_after.clone());
+    world.task("same value", &here, async move |task| {
+        task.step().await;
+        let after = removed_before.get();
+        same.session.insert("color", "red").expect("it is small");
+        let done = same.save_until_answered(&task).await.is_done();
+        inserted.set(after && done);
+        task.world.note(("inserted", inserted.get()));
+    });
+    world.task("removal", &elsewhere, async move |task| {
+        other.session.remove("color").expect("it is open");
+        removed.set(other.save_until_answered(&task).await.is_done());
+        task.world.note(("removed", removed.get()));
+    });
+    Box::new(move |world| {
+        let manager = world.process(|builder| builder);
+        let session = world.at_once(manager.open(Some(&stored.id))).expect("nothing fails at once");
+        if inserted_after.get() && !session.contains("color") {
+            world.violated("updates.kept", "a value that was inserted after a removal is not stored");
+        }
+    })
 }
 
 fn in_one_process(world: &World) -> Check {

@@ -109,7 +109,7 @@ fn a_type_that_lies_about_its_length_spoils_no_record() {
     for elements in [0, 1, 3] {
         assert_eq!(RULES.encode(Codec::MessagePack, &Liar(elements)).unwrap_err().kind(), ErrorKind::Other);
     }
-    assert_eq!(packed(&Liar(2)).decode::<[u8; 2]>().unwrap(), [0, 1]);
+    assert_eq!(packed(&Liar(2)).decode::<[u8; 2]>("n").unwrap(), [0, 1]);
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,7 +138,7 @@ struct Flat {
 #[test]
 fn whatever_serde_knows_comes_back() {
     fn same<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) {
-        assert_eq!(packed(&value).decode::<T>().unwrap(), value);
+        assert_eq!(packed(&value).decode::<T>("n").unwrap(), value);
     }
     same((u128::MAX, i128::MIN, 'ß', ()));
     same((Some(1), None::<u8>, Some(Shape::Point), Some(Shape::Circle(0.1))));
@@ -163,7 +163,7 @@ fn fields_of_a_struct_may_come_and_go() {
         new: u8,
         kept: u8,
     }
-    let read: After = packed(&Before { gone: 1, kept: 2 }).decode().unwrap();
+    let read: After = packed(&Before { gone: 1, kept: 2 }).decode("n").unwrap();
     assert_eq!((read.kept, read.new), (2, 0));
 }
 
@@ -176,8 +176,9 @@ fn bytes_are_bytes() {
 }
 
 #[test]
-fn a_value_of_another_type_is_corrupt_and_not_shown() {
-    let error = packed("top secret").decode::<u32>().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Corrupt);
-    assert_eq!(error.to_string(), "undecodable session data: a value is not a u32");
+fn a_value_of_another_type_says_so_and_is_not_shown() {
+    let error = packed("top secret").decode::<u32>("n").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WrongType);
+    let text = r#"a session value is of another type: it is not a u32 ("n")"#;
+    assert_eq!(error.to_string(), text);
 }

@@ -19,7 +19,7 @@ pub(in super::super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u
 }
 
 /// Reason why a value did not decode.
-pub(in super::super) struct Undecoded(rmp_serde::decode::Error);
+pub(in super::super) struct Undecoded(pub(in super::super) rmp_serde::decode::Error);
 
 impl Undecoded {
     /// Whether the bytes are intact, and only of another type.

@@ -6,7 +6,7 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::{Codec, Content, Flash, Rules, Value};
+use crate::codec::{Codec, Content, Flash, OwnPolicy, Rules, Value};
 use crate::session::log::{self, Keep, replay};
 use crate::sync::Mutex;
 use crate::{Error, ErrorKind, Manager, NullStore, Principal, Result, Session, Timestamp};
@@ -45,7 +45,7 @@ fn any_seen() -> impl Strategy<Value = Seen> {
 
 /// One more than the present value. Fails on 2, so that replays end in other errors than conflicts, too.
 fn bump(there: Option<&Value>, _: Codec) -> Result<Value> {
-    match there.map(Value::decode::<u8>).transpose()? {
+    match there.map(|there| there.decode::<u8>("n")).transpose()? {
         Some(2) => Err(Error::fixed(ErrorKind::Other, "too many")),
         n => Ok(value(n.map_or(0, |n| n + 1))),
     }
@@ -68,6 +68,7 @@ fn any_op() -> impl Strategy<Value = Arc<Op>> {
         1 => (any_key(), keep).prop_map(|(name, keep)| Op::Login {
             principal: Principal::new(name).unwrap(),
             at: Timestamp::MIN,
+            own: OwnPolicy::default(),
             keep: keep.map_or(Keep::All, |keys| Keep::Only(keys.iter().map(|key| (&**key).into()).collect())),
         }),
     ]
