@@ -1,14 +1,14 @@
 //! Data of a record, as session-core writes them.
 //!
-//! A record that has replaced another begins with its trail: `2`, a count, and as many versions of eight bytes. Then follows
-//! the envelope of a session, or a tombstone: `0`, then `1` and a key or `0`.
+//! A head comes first: `2`, a count, an idle time-out of six bytes, and as many versions of eight bytes. Then follows
+//! the envelope of a session, or a tombstone: `0`, then `1` and a key or `0`. A tombstone that replaces nothing has no head.
 
 use session_core::{Record, StoreKey};
 
-/// The session's envelope or the tombstone, after the trail.
+/// The session's envelope or the tombstone, after the head.
 pub(crate) fn envelope(data: &[u8]) -> &[u8] {
     match data {
-        [2, count, rest @ ..] => rest.get(usize::from(*count) * 8..).unwrap_or_default(),
+        [2, count, rest @ ..] => rest.get(6 + usize::from(*count) * 8..).unwrap_or_default(),
         _ => data,
     }
 }

@@ -87,17 +87,17 @@ fn bad<const N: usize>() -> Arc<dyn Store> {
     Arc::new(Bad { store: MemoryStore::new(), wrong: ALL[N] })
 }
 
-/// The trail of a record's data, and the envelope after it.
+/// The head of a record's data, and the envelope after it.
 fn split(data: &[u8]) -> (&[u8], &[u8]) {
-    let trail = if data.first() == Some(&2) { 2 + usize::from(data[1]) * 8 } else { 0 };
-    data.split_at(trail)
+    let head = if data.first() == Some(&2) { 8 + usize::from(data[1]) * 8 } else { 0 };
+    data.split_at(head)
 }
 
 impl Bad {
     /// The record that is stored in place of `record`.
     async fn spoilt(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Record> {
         let mut record = record.clone();
-        let (trail, envelope) = split(&record.data);
+        let (head, envelope) = split(&record.data);
         let Ok(mut json) = serde_json::from_slice::<serde_json::Value>(envelope) else { return Ok(record) };
         match self.wrong {
             Wrong::Doubles => {
@@ -118,7 +118,7 @@ impl Bad {
             _ => return Ok(record),
         }
         let envelope = serde_json::to_vec(&json).expect("JSON");
-        record.data = Bytes::from([trail, &envelope].concat());
+        record.data = Bytes::from([head, &envelope].concat());
         Ok(record)
     }
 }

@@ -3,6 +3,7 @@
 mod codec;
 mod commit;
 mod error;
+mod head;
 mod id;
 mod manager;
 #[cfg(feature = "mutants")]
@@ -17,7 +18,6 @@ mod session;
 mod store;
 mod sync;
 mod time;
-mod trail;
 
 pub use codec::{Codec, Limits};
 pub use commit::{ClientValue, Commit, CookieUpdate};

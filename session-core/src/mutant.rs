@@ -14,6 +14,8 @@ pub enum Mutant {
     NotesAcrossEpochs,
     /// Breaks the rule that losing a session drops only the operations that the commit held.
     LosesALaterLogin,
+    /// Breaks the rule that each clone of a session is told that changes were dropped.
+    SaysGoneOnce,
     /// Breaks the rule that a tombstone proves for ten minutes what became of a rotation.
     ForgetsTombstonesEarly,
     /// Breaks the rule that a create that may still arrive finds a tombstone.

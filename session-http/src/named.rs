@@ -234,7 +234,7 @@ impl Named {
                 None => return Ok(None),
             },
         };
-        let left = record.expires_at.since(self.manager.now());
+        let left = session.expires_at().since(self.manager.now());
         self.issue(&options(), &self.value.write(id, Some(&record)), session.is_persistent(), left).map(Some)
     }
 

@@ -99,7 +99,10 @@ impl Faulty {
         let part = &self.0;
         let caller = CALLER.with(Arc::clone);
         let began = part.stage.tick();
-        caller.last_call.store(began, Ordering::SeqCst);
+        // A touch carries no change. A commit that follows it may learn of the end from another's load.
+        if !matches!(op, Op::Touch(..)) {
+            caller.last_call.store(began, Ordering::SeqCst);
+        }
         if op.writes() {
             part.stage.truth().sends(began, caller.handle);
         }

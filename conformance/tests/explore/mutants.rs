@@ -45,6 +45,11 @@ const FAULTS: &[Fault] = &[
         "a tombstone proves for ten minutes what became of a rotation",
         "rotation settled late",
     ),
+    fault(
+        Mutant::SaysGoneOnce,
+        "each clone of a session is told that changes were dropped",
+        "clones of a revoked session",
+    ),
     fault(Mutant::RemovesACreateOnce, "a create that may still arrive finds a tombstone", "late create"),
     fault(
         Mutant::RemovesAnUncertainRecord,

@@ -1,9 +1,11 @@
 //! Conversion between sessions and records.
 
+use std::time::Duration;
+
 use super::content::Content;
 use super::limits::{Codec, JSON, MESSAGEPACK};
 use super::value::Rules;
-use crate::trail::Trail;
+use crate::head::{Head, Trail};
 use crate::{Error, ErrorKind, Record, Result, StoreKey, Timestamp, Version};
 
 use super::json;
@@ -14,11 +16,13 @@ use super::messagepack;
 const TOMBSTONE: u8 = 0x00;
 
 impl Content {
-    /// Encodes the content as a record, in place of the one with the trail `over`, and checks `rules`.
+    /// Encodes the content as a record that is used at `now` and expires after `idle`, in place of the one with the trail `over`.
+    /// Checks `rules`.
     pub(crate) fn to_record(
         &self,
         version: Version,
-        expires_at: Timestamp,
+        now: Timestamp,
+        idle: Duration,
         over: Option<&Trail>,
         rules: &Rules,
     ) -> Result<Record> {
@@ -30,10 +34,8 @@ impl Content {
             return Err(Error::fixed(ErrorKind::TooLarge, "too many flash messages"));
         }
         let values: usize = self.values.iter().map(|(key, value)| key.len() + value.raw.len() + 8).sum();
-        let mut data = Vec::with_capacity(Trail::MAX_LEN + values + 64);
-        if let Some(over) = over {
-            over.write_followed_by(version, &mut data);
-        }
+        let mut data = Vec::with_capacity(Head::MAX_LEN + values + 64);
+        Head::write(&mut data, idle, version, over);
         match self.codec {
             Codec::Json => json::encode(self, &mut data)?,
             #[cfg(feature = "messagepack")]
@@ -42,7 +44,7 @@ impl Content {
         if data.len() > limits.max_data_len {
             return Err(Error::fixed(ErrorKind::TooLarge, "the session's data exceed its size"));
         }
-        Ok(Record::new(version, self.created_at, expires_at, self.principal.clone(), data.into()))
+        Ok(Record::new(version, self.created_at, now.plus(idle), self.principal.clone(), data.into()))
     }
 }
 
@@ -55,9 +57,9 @@ pub(crate) enum Stored {
 }
 
 impl Stored {
-    /// Decodes a record in the format that the first byte after its trail names, and returns its trail.
-    pub(crate) fn read(record: &Record) -> Result<(Self, Trail)> {
-        let (trail, envelope) = Trail::read(record)?;
+    /// Decodes a record in the format that the first byte after its head names, and returns its head.
+    pub(crate) fn read(record: &Record) -> Result<(Self, Head)> {
+        let (head, envelope) = Head::read(record)?;
         let stored = match envelope.first() {
             Some(&JSON) => Self::Content(json::decode(record, envelope)?),
             #[cfg(feature = "messagepack")]
@@ -73,7 +75,7 @@ impl Stored {
             Some(&TOMBSTONE) => Self::Tombstone(read_tombstone(&envelope[1..])?),
             _ => return Err(Error::fixed(ErrorKind::Corrupt, "a stored session has an unknown format")),
         };
-        Ok((stored, trail))
+        Ok((stored, head))
     }
 }
 
@@ -89,9 +91,9 @@ pub(crate) fn tombstone(
     over: Option<&Trail>,
 ) -> Record {
     let version = Version::random();
-    let mut data = Vec::with_capacity(Trail::MAX_LEN + 2 + StoreKey::LEN);
-    if let Some(over) = over {
-        over.write_followed_by(version, &mut data);
+    let mut data = Vec::with_capacity(Head::MAX_LEN + 2 + StoreKey::LEN);
+    if over.is_some() {
+        Head::write(&mut data, Duration::ZERO, version, over);
     }
     data.extend_from_slice(&[TOMBSTONE, if next.is_some() { MOVED } else { ENDED }]);
     data.extend(next.iter().flat_map(|key| key.as_bytes()));

@@ -11,13 +11,15 @@ use serde::de::IgnoredAny;
 
 use super::limits::{JSON, MESSAGEPACK};
 use super::*;
-use crate::trail::Trail;
+use crate::head::{Head, Trail};
 use crate::{ErrorKind, Principal, Record, Timestamp, Version};
 
 #[cfg(feature = "messagepack")]
 const CODECS: &[Codec] = &[Codec::Json, Codec::MessagePack];
 #[cfg(not(feature = "messagepack"))]
 const CODECS: &[Codec] = &[Codec::Json];
+
+const IDLE: Duration = Duration::from_secs(60);
 
 const RULES: Rules = Rules { codec: Codec::Json, limits: Limits::new().max_data_len(1 << 20) };
 
@@ -81,7 +83,7 @@ fn record(data: impl Into<Bytes>) -> Record {
 
 /// Checks that what was read can be written and read again, and that decoding its values does not panic.
 fn holds_together(content: &Content) {
-    let written = content.to_record(Version::random(), Timestamp::MAX, None, &RULES).unwrap();
+    let written = content.to_record(Version::random(), Timestamp::MIN, IDLE, None, &RULES).unwrap();
     let Ok((Stored::Content(again), _)) = Stored::read(&written) else { panic!("what was read does not come back") };
     assert_eq!(again, *content);
     let flashes = content.flashes.values().flatten().map(|flash| &flash.value);
@@ -98,14 +100,14 @@ proptest! {
     fn content_and_trail_come_back_as_they_went_in(content in any_content(), has_trail: bool) {
         let (before, version) = (Version::random(), Version::random());
         let trail = Trail::of(before);
-        let record = content.to_record(version, Timestamp::MAX, has_trail.then_some(&trail), &RULES).unwrap();
-        let (_, envelope) = Trail::read(&record).unwrap();
+        let record = content.to_record(version, Timestamp::MIN, IDLE, has_trail.then_some(&trail), &RULES).unwrap();
+        let (_, envelope) = Head::read(&record).unwrap();
         prop_assert_eq!(envelope[0], if content.codec == Codec::Json { JSON } else { MESSAGEPACK });
         if content.codec == Codec::Json {
             prop_assert!(serde_json::from_slice::<IgnoredAny>(envelope).is_ok());
         }
-        let Ok((Stored::Content(read), trail)) = Stored::read(&record) else { panic!("not a session") };
-        prop_assert_eq!(&read, &content);
+        let Ok((Stored::Content(read), Head { idle, trail })) = Stored::read(&record) else { panic!("not a session") };
+        prop_assert_eq!((&read, idle), (&content, Some(IDLE)));
         prop_assert!(trail.contains(version) && trail.contains(before) == has_trail);
         // Nothing is copied.
         for value in read.values.values().filter(|value| !value.raw.is_empty()) {
@@ -149,7 +151,7 @@ proptest! {
 
     #[test]
     fn one_changed_bit_or_a_cut_is_never_a_panic(content in any_content()) {
-        let data = content.to_record(Version::random(), Timestamp::MAX, None, &RULES).unwrap().data;
+        let data = content.to_record(Version::random(), Timestamp::MIN, IDLE, None, &RULES).unwrap().data;
         let short = data.len().min(600);
         for at in 0..short * 8 {
             let mut changed = data.to_vec();
@@ -168,8 +170,9 @@ proptest! {
 fn the_limits_are_the_same_in_every_codec() {
     for codec in CODECS.iter().copied() {
         let rules = Rules { limits: Limits::new().max_data_len(200).max_keys(1).max_flashes(1), ..RULES };
-        let kind =
-            |content: &Content| content.to_record(Version::random(), Timestamp::MAX, None, &rules).unwrap_err().kind();
+        let kind = |content: &Content| {
+            content.to_record(Version::random(), Timestamp::MIN, IDLE, None, &rules).unwrap_err().kind()
+        };
         let mut content = Content::empty(Timestamp::MIN, codec);
         for key in ["a", "b"] {
             content.values.insert(key.into(), encode(codec, &1));
@@ -221,7 +224,8 @@ fn the_layout_of_json_is_this() {
     expected.unknown.insert("zz".into(), encode(Codec::Json, &[1]));
     let Ok((Stored::Content(read), _)) = Stored::read(&record(&json[..])) else { panic!("not a session") };
     assert_eq!(read, expected);
-    assert_eq!(read.to_record(Version::random(), Timestamp::MAX, None, &RULES).unwrap().data, json[..]);
+    let record = read.to_record(Version::random(), Timestamp::MIN, IDLE, None, &RULES).unwrap();
+    assert_eq!(Head::read(&record).unwrap().1, json);
 }
 
 proptest! {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::codec::Content;
 use crate::session::committed::{CommittedState, StoredAt, StoredRecord};
 use crate::session::log::{Op, replay};
+use crate::session::state::State;
 use crate::{ConflictPolicy, Error, ErrorKind, Result};
 
 /// What one commit has to store, as it was when the commit began.
@@ -31,6 +32,21 @@ pub(crate) enum RebaseError {
 }
 
 impl Changes {
+    /// No changes, for a save of the record `stored` as it is.
+    pub(crate) fn none(state: &State, stored: &StoredAt) -> Self {
+        Self {
+            ops: Vec::new(),
+            ops_end: state.ops_end() - state.log.len() as u64,
+            epoch: state.epoch,
+            base: stored.content.clone(),
+            content: stored.content.clone(),
+            stored: Some(stored.clone()),
+            undecided_over: None,
+            rotate: false,
+            new_ids: state.new_ids_wanted,
+        }
+    }
+
     /// The session's state once these changes are stored as `stored`.
     pub(crate) const fn committed(&self, stored: StoredAt) -> CommittedState {
         CommittedState { stored, ops_end: self.ops_end, epoch: self.epoch, new_ids: self.new_ids }

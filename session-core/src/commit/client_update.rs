@@ -40,7 +40,7 @@ pub enum Commit {
 pub struct CookieUpdate {
     /// The value that opens the session.
     pub value: ClientValue,
-    /// When the session expires as it is stored now.
+    /// When the session ends unless it is used, as it is stored now.
     pub expires_at: Timestamp,
     /// Time from now to the session's absolute time-out: the client never needs the value for longer.
     pub max_age: Duration,
@@ -82,12 +82,13 @@ impl Committer<'_> {
         let same = client.is_some_and(|client| {
             client.id.as_ref() == Some(&stored.id) && client.lifetime == Some(lifetime) && !client.outdated
         });
-        if same && client.and_then(|client| client.expires_at) == Some(stored.expires_at) {
+        let ends_at = env.life(stored, now).ends_at;
+        if same && client.and_then(|client| client.ends_at) == Some(ends_at) {
             return Commit::Unchanged;
         }
         let update = CookieUpdate {
             value: ClientValue(stored.id.encode()),
-            expires_at: stored.expires_at,
+            expires_at: ends_at,
             max_age: lifetime.ends_at.since(now),
             persistent: lifetime.persistent,
         };

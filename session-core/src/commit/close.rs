@@ -10,7 +10,8 @@ impl Committer<'_> {
     pub(crate) async fn close(&self) -> Result<Commit> {
         self.state().confirmed &= mutant::is(Mutant::TrustsAnEarlySave);
         for _ in 0..=self.shared.env.max_replays {
-            if self.is_modified() {
+            let needs_commit = self.state().needs_commit();
+            if needs_commit {
                 self.commit().await?;
             } else {
                 self.touch_if_due().await;
@@ -39,7 +40,7 @@ impl Committer<'_> {
         let mut state = self.state();
         state.confirmed = false;
         let difference = self.difference(&state);
-        if state.is_modified() || needs_confirmation(&state, &difference) {
+        if state.needs_commit() || needs_confirmation(&state, &difference) {
             return None;
         }
         state.closed = true;

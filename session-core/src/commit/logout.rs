@@ -2,7 +2,7 @@
 
 use super::committer::{Committer, TOMBSTONE_LIFE};
 use crate::codec::{Stored, tombstone};
-use crate::trail::Trail;
+use crate::head::Trail;
 use crate::{Error, ErrorKind, Outcome, Result, StoreKey};
 
 /// A session that moves this often during one logout is being moved by something that will not stop.
@@ -41,7 +41,7 @@ impl Committer<'_> {
                     key = next;
                     continue;
                 }
-                Ok((Stored::Content(_), trail)) => trail,
+                Ok((Stored::Content(_), head)) => head.trail,
                 // What does not decode ends as well.
                 Err(_) => Trail::of(record.version),
             };

@@ -70,9 +70,7 @@ impl Committer<'_> {
     fn changes(&self) -> Result<Option<Arc<Changes>>> {
         loop {
             let mut state = self.state();
-            // Operations that were logged while another clone's commit found the session gone.
-            if state.gone && !state.log.is_empty() {
-                state.discard();
+            if state.drop_lost_changes() {
                 return Err(GONE);
             }
             if state.stale {

@@ -8,10 +8,10 @@ use super::committer::Committer;
 use super::joint_write::Ended;
 use super::uncertain::UncertainWrite;
 use crate::codec::Stored;
+use crate::head::{Head, Trail};
 use crate::manager::environment::Environment;
 use crate::mutant::{self, Mutant};
 use crate::session::committed::{CommittedState, Orphan};
-use crate::trail::Trail;
 use crate::{Error, ErrorKind, Outcome, Record, Result, StoreKey, Version};
 
 /// What became of a write over an expected version.
@@ -103,7 +103,7 @@ async fn find(env: &Environment, key: &StoreKey, expected: Version, sent: &[Vers
     }
     let own = Trail::of(record.version);
     let trail =
-        if mutant::is(Mutant::IgnoresTrails) { own } else { Trail::read(&record).map_or(own, |(trail, _)| trail) };
+        if mutant::is(Mutant::IgnoresTrails) { own } else { Head::read(&record).map_or(own, |(head, _)| head.trail) };
     Ok(Some(match sent.iter().find(|version| trail.contains(**version)) {
         Some(version) => Attempted::Stored(*version),
         None if trail.contains(expected) => Attempted::NotStored,

@@ -8,7 +8,7 @@ use super::own_write::{OwnWrite, Replacement};
 use super::recovery::{Attempted, attempt};
 use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
-use crate::session::committed::{StoredAt, StoredRecord};
+use crate::session::committed::StoredAt;
 use crate::{ConflictPolicy, Outcome, Result};
 
 /// How often a conflict with another task of this process is answered by a load, before the session's queue is opened.
@@ -36,8 +36,8 @@ impl Committer<'_> {
                 Err(RebaseError::Identity) => return self.mark_gone(changes),
                 Err(RebaseError::Error(error)) => return Err(error),
             };
-            if changes.undecided_over.is_none() && content == over.content {
-                match self.confirm_stored(changes, stored, &over).await? {
+            if changes.undecided_over.is_none() && content == over.content && !env.idle_has_changed(&over) {
+                match self.confirm(changes, stored, &over).await? {
                     Outcome::Done => return Ok(Step::Committed),
                     Outcome::Missing => return self.mark_gone(changes),
                     Outcome::Conflict | Outcome::Exists => {}
@@ -65,23 +65,6 @@ impl Committer<'_> {
         }
         let slot = env.queues.enter(&stored.key);
         Box::pin(self.save_merged(changes, stored, &slot)).await
-    }
-
-    /// Confirms changes that leave the record `over` as it is by a touch, which replaces nothing and fails if the record has changed.
-    async fn confirm_stored(&self, changes: &Changes, stored: &StoredAt, over: &Arc<StoredRecord>) -> Result<Outcome> {
-        let env = &*self.shared.env;
-        let expires_at = env.expiry(&over.content, env.now());
-        let outcome = match mutant::is(Mutant::ConfirmsWithoutATouch) {
-            true => Outcome::Done,
-            false => env.store().touch(&env.call(), &stored.key, over.version, expires_at).await?,
-        };
-        if outcome == Outcome::Done {
-            let mut record = StoredRecord::clone(over);
-            record.expires_at = record.expires_at.max(expires_at);
-            let StoredAt { id, key, .. } = stored;
-            self.apply_commit(&changes.committed(StoredAt { id: id.clone(), key: *key, record: Arc::new(record) }));
-        }
-        Ok(outcome)
     }
 
     /// The error for a conflict, by the policy that changes are not replayed.

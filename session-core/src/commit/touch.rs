@@ -1,62 +1,60 @@
 //! Moves of the stored expiry.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::changes::Changes;
 use super::committer::Committer;
-use crate::codec::Content;
+use super::own_write::{OwnWrite, Replacement};
+use super::recovery::{Attempted, attempt};
 use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
-use crate::{Outcome, Result, StoreKey, Version};
+use crate::session::committed::{StoredAt, StoredRecord};
+use crate::session::state::State;
+use crate::{Outcome, Result, hours};
 
 impl Committer<'_> {
     pub(super) async fn touch_if_due(&self) {
         let _turn = self.shared.committing.lock().await;
         if self.touch_is_due()
-            && let Err(error) = self.touch_now().await
+            && let Err(error) = self.touch_own().await
         {
             tracing::warn!(name = %self.shared.env.name, %error, "a session's expiry could not be moved");
         }
     }
 
-    /// Whether a tenth of the idle time-out would be gained.
+    /// Whether the session has not been used for a tenth of its idle time-out, or for an hour, so that its last use is to be noted.
     pub(super) fn touch_is_due(&self) -> bool {
         let env = &*self.shared.env;
         let state = self.shared.state();
         let Some(stored) = &state.stored else { return false };
-        let gained = env.expiry(&state.base, env.now()).since(stored.expires_at);
-        !gained.is_zero() && gained >= env.policy.idle(&state.base) / 10
+        let (now, today) = (env.now(), env.policy.idle(&stored.content));
+        let idle = stored.idle.unwrap_or(today);
+        let life = env.life(stored, now);
+        let unused = now.since(life.last_used);
+        // Nothing is gained where the absolute time-out comes first.
+        let gains = idle != today || env.end(&stored.content, now) > life.ends_at;
+        gains && unused > Duration::ZERO && unused >= (idle.min(today) / 10).min(hours(1))
     }
 
-    /// Moves the expiry out of the record that this session has loaded or stored. A record that has changed since stays as it is.
-    async fn touch_now(&self) -> Result<Outcome> {
-        let (key, version, epoch, base) = {
-            let state = self.shared.state();
-            let Some(stored) = &state.stored else { return Ok(Outcome::Missing) };
-            (stored.key, stored.version, state.epoch, state.base.clone())
-        };
-        if mutant::is(Mutant::TouchesAnyVersion) {
-            let found = self.shared.env.store().load(&self.shared.env.call(), &key).await?;
-            return self.touch_version(&key, found.map_or(version, |found| found.version), &base, epoch).await;
-        }
-        self.touch_version(&key, version, &base, epoch).await
+    /// Notes the use of the record that this session has loaded or stored. A record that has changed since stays as it is.
+    async fn touch_own(&self) -> Result<Outcome> {
+        let Some((stored, epoch)) = stored(&self.shared.state()) else { return Ok(Outcome::Missing) };
+        self.touch_record(&stored, &stored.record, epoch).await
     }
 
-    /// Moves the expiry out, also of a record that others have saved since, as long as it is the same login's.
+    /// Notes the use of the session, also if others have saved its record since, as long as it is the same login's.
     pub(crate) async fn touch_current(&self) -> Result<Outcome> {
         let _turn = self.shared.committing.lock().await;
-        let mut outcome = self.touch_now().await?;
+        let mut outcome = self.touch_own().await?;
         for _ in 0..self.shared.env.max_replays {
             if outcome != Outcome::Conflict {
                 break;
             }
-            let (key, epoch, base) = {
-                let state = self.shared.state();
-                let Some(stored) = &state.stored else { return Ok(Outcome::Missing) };
-                (stored.key, state.epoch, state.base.clone())
-            };
-            outcome = match self.shared.env.current(&key).await? {
-                Now::Live(current) if current.content.identity() == base.identity() => {
-                    self.touch_version(&key, current.version, &current.content, epoch).await?
+            let Some((stored, epoch)) = stored(&self.shared.state()) else { return Ok(Outcome::Missing) };
+            outcome = match self.shared.env.current(&stored.key).await? {
+                Now::Live(current) if current.content.identity() == stored.content.identity() => {
+                    self.touch_record(&stored, &current, epoch).await?
                 }
                 Now::Live(_) | Now::Moved | Now::Ended | Now::Missing => Outcome::Missing,
             };
@@ -64,10 +62,23 @@ impl Committer<'_> {
         Ok(outcome)
     }
 
-    async fn touch_version(&self, key: &StoreKey, expected: Version, content: &Content, epoch: u64) -> Result<Outcome> {
+    /// Moves the expiry of `record`, which is stored under the key of `stored`.
+    ///
+    /// The record says with which idle time-out it was stored. If that is another one today, it is saved again instead.
+    async fn touch_record(&self, stored: &StoredAt, record: &Arc<StoredRecord>, epoch: u64) -> Result<Outcome> {
         let env = &*self.shared.env;
-        let expires_at = env.expiry(content, env.now());
-        let outcome = env.store().touch(&env.call(), key, expected, expires_at).await?;
+        if env.idle_has_changed(record) {
+            // What another request has saved since says what it had to say.
+            let is_own = record.version == stored.version;
+            return if is_own { self.save_again(stored).await } else { Ok(Outcome::Missing) };
+        }
+        let mut version = record.version;
+        if mutant::is(Mutant::TouchesAnyVersion) {
+            let found = env.store().load(&env.call(), &stored.key).await?;
+            version = found.map_or(version, |found| found.version);
+        }
+        let expires_at = env.now().plus(env.policy.idle(&record.content));
+        let outcome = env.store().touch(&env.call(), &stored.key, version, expires_at).await?;
         let mut state = self.shared.state();
         if outcome == Outcome::Done
             && state.epoch == epoch
@@ -79,4 +90,61 @@ impl Committer<'_> {
         }
         Ok(outcome)
     }
+
+    /// Saves the record that this session stands on as it is, with today's idle time-out.
+    async fn save_again(&self, stored: &StoredAt) -> Result<Outcome> {
+        let changes = {
+            let state = self.shared.state();
+            // The next commit finds out about that write, and then saves or touches the record.
+            if state.uncertain.is_some() {
+                return Ok(Outcome::Missing);
+            }
+            Changes::none(&state, stored)
+        };
+        let replacement = Replacement::Content(stored.content.clone());
+        let (session, over) = (&**self, &stored.record);
+        let mut save = OwnWrite { session, changes: &changes, at: stored, over, replacement, last: None };
+        match Box::pin(attempt(&self.shared.env, &stored.key, over.version, &mut save)).await? {
+            Attempted::Stored(version) => {
+                self.apply_sent(version, save.last, &changes);
+                Ok(Outcome::Done)
+            }
+            Attempted::NotStored => {
+                self.state().uncertain = None;
+                Ok(Outcome::Conflict)
+            }
+            Attempted::Gone => {
+                self.state().uncertain = None;
+                Ok(Outcome::Missing)
+            }
+            Attempted::Unknown(error) => Err(error),
+        }
+    }
+
+    /// Confirms changes that leave the record `over` as it is by a touch, which replaces nothing and fails if the record has changed.
+    pub(super) async fn confirm(
+        &self,
+        changes: &Changes,
+        stored: &StoredAt,
+        over: &Arc<StoredRecord>,
+    ) -> Result<Outcome> {
+        let env = &*self.shared.env;
+        let expires_at = env.now().plus(env.policy.idle(&over.content));
+        let outcome = match mutant::is(Mutant::ConfirmsWithoutATouch) {
+            true => Outcome::Done,
+            false => env.store().touch(&env.call(), &stored.key, over.version, expires_at).await?,
+        };
+        if outcome == Outcome::Done {
+            let mut record = StoredRecord::clone(over);
+            record.expires_at = record.expires_at.max(expires_at);
+            let StoredAt { id, key, .. } = stored;
+            self.apply_commit(&changes.committed(StoredAt { id: id.clone(), key: *key, record: Arc::new(record) }));
+        }
+        Ok(outcome)
+    }
+}
+
+/// What the session stands on, and its epoch.
+fn stored(state: &State) -> Option<(StoredAt, u64)> {
+    state.stored.clone().map(|stored| (stored, state.epoch))
 }

@@ -19,7 +19,9 @@ pub enum ErrorKind {
     Unavailable,
     /// Somebody else changed what this request read and then wrote; see [`Error::key`].
     Conflict,
-    /// The session ended, moved or changed hands while the request was under way.
+    /// The session ended, moved or changed hands while the request was under way, and its changes were dropped.
+    ///
+    /// Each commit says so, of every clone, until [`discard`](crate::Session::discard), `reload`, `login` or `logout`.
     Gone,
     /// The response's head has left: a new cookie can no longer be sent.
     Closed,

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::policy::{ConflictPolicy, Policy};
+use super::policy::{ConflictPolicy, Life, Policy};
 use crate::codec::{Content, Rules, Stored};
 use crate::commit::joint_write::Line;
 use crate::commit::write_queue::WriteQueues;
+use crate::head::{Head, Trail};
 use crate::session::committed::{CookieLifetime, StoredRecord};
 use crate::session::log::Op;
-use crate::trail::Trail;
 use crate::{Call, Clock, Error, ErrorKind, Record, Result, Store, StoreKey, Timestamp, Version};
 
 /// The parts of a manager that its sessions use.
@@ -59,13 +59,22 @@ impl Environment {
 
     /// Lifetime of the cookie of a session with this content.
     pub(crate) fn cookie_lifetime(&self, content: &Content) -> CookieLifetime {
-        let ends_at = content.created_at.plus(self.policy.absolute(content));
-        CookieLifetime { persistent: content.own.persistent, ends_at }
+        CookieLifetime { persistent: content.own.persistent, ends_at: self.policy.outlived_at(content) }
     }
 
-    /// When a session of this content expires if it was used at `now`.
-    pub(crate) fn expiry(&self, content: &Content, now: Timestamp) -> Timestamp {
-        now.plus(self.policy.idle(content)).min(content.created_at.plus(self.policy.absolute(content)))
+    /// When a session of this content ends if it was used at `now`.
+    pub(crate) fn end(&self, content: &Content, now: Timestamp) -> Timestamp {
+        now.plus(self.policy.idle(content)).min(self.policy.outlived_at(content))
+    }
+
+    /// Last use and end of a stored session.
+    pub(crate) fn life(&self, stored: &StoredRecord, now: Timestamp) -> Life {
+        self.policy.life(&stored.content, stored.expires_at, stored.idle, now)
+    }
+
+    /// Whether the idle time-out of a stored session is another one today, so that a touch would not say when it was used.
+    pub(crate) fn idle_has_changed(&self, stored: &StoredRecord) -> bool {
+        stored.idle.is_some_and(|idle| idle != self.policy.idle(&stored.content))
     }
 
     pub(crate) fn call(&self) -> Call {
@@ -75,8 +84,7 @@ impl Environment {
     /// A record that stores `content` from now on, in place of one with the trail `over`, encoded and decoded.
     pub(crate) fn record(&self, content: &Arc<Content>, over: Option<&Trail>) -> Result<(Record, Arc<StoredRecord>)> {
         let now = self.now();
-        let expires_at = self.expiry(content, now);
-        if expires_at <= now {
+        if self.policy.outlived_at(content) <= now {
             return Err(Error::fixed(ErrorKind::Gone, "its absolute time-out has passed"));
         }
         let version = if self.is_shared { Version::random() } else { Version::of_this_process() };
@@ -84,24 +92,24 @@ impl Environment {
         let over = over.filter(|_| !self.for_request);
         let mut content = content.clone();
         let record = loop {
-            let record = content.to_record(version, expires_at, over, &self.rules);
+            let record = content.to_record(version, now, self.policy.idle(&content), over, &self.rules);
             let is_too_large = record.as_ref().is_err_and(|error| error.kind() == ErrorKind::TooLarge);
             // Messages are decoration, so the oldest give way.
             let Some((key, id)) = content.oldest_flash().filter(|_| is_too_large) else { break record? };
             tracing::warn!(name = %self.name, "a flash message is dropped, because there is no room");
             Op::TakeFlashes { key, ids: [id].into() }.apply(Arc::make_mut(&mut content))?;
         };
-        let (trail, _) = Trail::read(&record)?;
-        let stored = StoredRecord::new(&record, trail, content);
+        let (head, _) = Head::read(&record)?;
+        let stored = StoredRecord::new(&record, head, content);
         Ok((record, stored))
     }
 
     /// Loads what is stored under `key`.
     pub(crate) async fn current(&self, key: &StoreKey) -> Result<Now> {
         let Some(record) = self.store().load(&self.call(), key).await? else { return Ok(Now::Missing) };
-        let (stored, trail) = Stored::read(&record)?;
+        let (stored, head) = Stored::read(&record)?;
         Ok(match stored {
-            Stored::Content(content) => Now::Live(StoredRecord::new(&record, trail, Arc::new(content))),
+            Stored::Content(content) => Now::Live(StoredRecord::new(&record, head, Arc::new(content))),
             Stored::Tombstone(Some(_)) => Now::Moved,
             Stored::Tombstone(None) => Now::Ended,
         })

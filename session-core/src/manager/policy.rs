@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::codec::Content;
-use crate::{Error, ErrorKind, Result, Timestamp};
+use crate::{Error, ErrorKind, Result, Timestamp, hours};
 
 /// What a commit does when another request has saved the session since it was loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -16,6 +16,16 @@ pub enum ConflictPolicy {
     Reject,
     /// Replaces the newer record, so the other request's changes are lost.
     Overwrite,
+}
+
+/// How far ahead the clock of another process may be. What was used later than that is taken for a mistake.
+const CLOCKS_DIFFER: Duration = hours(24);
+
+/// When a session was used last, and when it ends unless it is used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Life {
+    pub(crate) last_used: Timestamp,
+    pub(crate) ends_at: Timestamp,
 }
 
 /// Time-outs of a manager's sessions.
@@ -52,9 +62,29 @@ impl Policy {
         content.own.absolute.map_or(self.absolute, |own| own.min(self.max_absolute))
     }
 
-    /// Whether it has reached its absolute time-out, which may have been shortened since it was stored.
-    pub(crate) fn outlived(&self, content: &Content, now: Timestamp) -> bool {
-        content.created_at.plus(self.absolute(content)) <= now
+    /// When a session of this content reaches its absolute time-out.
+    pub(crate) fn outlived_at(&self, content: &Content) -> Timestamp {
+        content.created_at.plus(self.absolute(content))
+    }
+
+    /// Last use and end of a session by today's time-outs, whatever they were when it was stored.
+    ///
+    /// `idle` is the idle time-out that it was stored with.
+    pub(crate) fn life(
+        &self,
+        content: &Content,
+        expires_at: Timestamp,
+        idle: Option<Duration>,
+        now: Timestamp,
+    ) -> Life {
+        let today = self.idle(content);
+        let last_used = expires_at.minus(idle.unwrap_or(today));
+        // A clock that was a little ahead must sign nobody out, and one that was years ahead must keep nobody signed in.
+        if last_used > now.plus(CLOCKS_DIFFER) {
+            return Life { last_used, ends_at: now };
+        }
+        let last_used = last_used.min(now);
+        Life { last_used, ends_at: last_used.plus(today).min(self.outlived_at(content)) }
     }
 
     pub(crate) fn check_own(&self, own: Option<Duration>, longest: Duration) -> Result<()> {

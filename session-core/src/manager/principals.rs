@@ -20,7 +20,9 @@ pub struct SessionInfo {
     pub handle: Handle,
     /// When it began.
     pub created_at: Timestamp,
-    /// When it expires unless it is used.
+    /// When it was used last, to a tenth of its idle time-out or an hour: reads are noted no more often.
+    pub last_used: Timestamp,
+    /// When it ends unless it is used.
     pub expires_at: Timestamp,
     /// When the principal last proved who they are.
     pub auth_time: Option<Timestamp>,
@@ -101,17 +103,22 @@ impl Environment {
         for (key, record) in found {
             let handle = Handle::from(key);
             match Stored::read(&record) {
-                Ok((Stored::Content(content), _)) if !self.policy.outlived(&content, call.now) => {
+                Ok((Stored::Content(content), head)) => {
+                    let life = self.policy.life(&content, record.expires_at, head.idle, call.now);
+                    if life.ends_at <= call.now {
+                        continue;
+                    }
                     list.push(SessionInfo {
                         handle,
                         created_at: record.created_at,
-                        expires_at: record.expires_at,
+                        last_used: life.last_used,
+                        expires_at: life.ends_at,
                         auth_time: content.auth_time,
                         label: content.label.as_deref().map(String::from),
                         current: current == Some(&handle),
-                    })
+                    });
                 }
-                Ok(_) => {}
+                Ok((Stored::Tombstone(_), _)) => {}
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::error!(name = %self.name, %error, "a stored session does not decode");
                 }

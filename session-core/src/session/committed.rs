@@ -2,9 +2,10 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::codec::Content;
-use crate::trail::Trail;
+use crate::head::{Head, Trail};
 use crate::{Record, SessionId, StoreKey, Timestamp, Version};
 
 /// A live record as it is stored, decoded.
@@ -12,13 +13,16 @@ use crate::{Record, SessionId, StoreKey, Timestamp, Version};
 pub(crate) struct StoredRecord {
     pub(crate) version: Version,
     pub(crate) expires_at: Timestamp,
+    /// Idle time-out when it was stored: it was used last so long before it expires. `None` if the record does not say.
+    pub(crate) idle: Option<Duration>,
     pub(crate) trail: Trail,
     pub(crate) content: Arc<Content>,
 }
 
 impl StoredRecord {
-    pub(crate) fn new(record: &Record, trail: Trail, content: Arc<Content>) -> Arc<Self> {
-        Arc::new(Self { version: record.version, expires_at: record.expires_at, trail, content })
+    pub(crate) fn new(record: &Record, head: Head, content: Arc<Content>) -> Arc<Self> {
+        let Head { idle, trail } = head;
+        Arc::new(Self { version: record.version, expires_at: record.expires_at, idle, trail, content })
     }
 }
 

@@ -31,7 +31,7 @@ impl Environment {
         let blank = |opened, id| State::new(opened, Some(ClientCookie::of(id)), self.blank());
         let loaded = self.store().load(&call, &key).await;
         let read = loaded.and_then(|record| record.map(|record| Ok((Stored::read(&record)?, record))).transpose());
-        let ((stored, trail), record) = match read {
+        let ((stored, head), record) = match read {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(blank(Opened::Unknown, id)),
             Err(error) if error.kind() == ErrorKind::Corrupt => {
@@ -44,11 +44,14 @@ impl Environment {
             Stored::Tombstone(_) if !tombstone_tells(&record, call.now) => blank(Opened::Unknown, id),
             Stored::Tombstone(Some(_)) => blank(Opened::Moved, id),
             Stored::Tombstone(None) => blank(Opened::Ended, id),
-            Stored::Content(content) if self.policy.outlived(&content, call.now) => blank(Opened::Expired, id),
             Stored::Content(content) => {
                 let lifetime = self.cookie_lifetime(&content);
-                let record = StoredRecord::new(&record, trail, Arc::new(content));
-                State::resumed(StoredAt { id, key, record }, lifetime)
+                let record = StoredRecord::new(&record, head, Arc::new(content));
+                let ends_at = self.life(&record, call.now).ends_at;
+                if ends_at <= call.now {
+                    return Ok(blank(Opened::Expired, id));
+                }
+                State::resumed(StoredAt { id, key, record }, lifetime, ends_at)
             }
         })
     }

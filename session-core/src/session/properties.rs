@@ -27,12 +27,13 @@ impl Session {
         self.state().view.created_at
     }
 
-    /// When it expires as stored; of a new session, when it would if it were stored now.
+    /// When it ends unless it is used, by today's time-outs; of a new session, when it would if it were stored now.
     pub fn expires_at(&self) -> Timestamp {
+        let env = &*self.shared.env;
         let state = self.state();
         match &state.stored {
-            Some(stored) => stored.expires_at,
-            None => self.shared.env.expiry(&state.view, self.shared.env.now()),
+            Some(stored) => env.life(stored, env.now()).ends_at,
+            None => env.end(&state.view, env.now()),
         }
     }
 

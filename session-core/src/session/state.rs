@@ -18,8 +18,8 @@ use crate::{Error, ErrorKind, Result, SessionId, StoreKey, Timestamp, Version};
 pub(crate) struct ClientCookie {
     /// The id, if the value was one.
     pub(crate) id: Option<SessionId>,
-    /// Expiry of the record when it was opened.
-    pub(crate) expires_at: Option<Timestamp>,
+    /// End of the session as it was when it was opened.
+    pub(crate) ends_at: Option<Timestamp>,
     /// Lifetime of the cookie, as far as the record tells.
     pub(crate) lifetime: Option<CookieLifetime>,
     /// Set when the client needs the same id in a new cookie, such as one that an older key signed.
@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) ended: bool,
     /// Moved, ended or revoked: nothing can be written but a login.
     pub(crate) gone: bool,
+    /// Changes were dropped because the session is gone. Each commit says so, whichever clone it is of, until this is acknowledged.
+    pub(crate) dropped: bool,
     /// The response's head has left.
     pub(crate) closed: bool,
     /// What is stored goes to the client with that head.
@@ -96,6 +98,7 @@ impl State {
             orphans: Vec::new(),
             ended: false,
             gone: matches!(opened, Opened::Moved | Opened::Ended),
+            dropped: false,
             closed: false,
             for_request: false,
             uncertain: None,
@@ -104,10 +107,10 @@ impl State {
     }
 
     /// A session whose record was found.
-    pub(crate) fn resumed(stored: StoredAt, lifetime: CookieLifetime) -> Self {
+    pub(crate) fn resumed(stored: StoredAt, lifetime: CookieLifetime, ends_at: Timestamp) -> Self {
         let client = ClientCookie {
             id: Some(stored.id.clone()),
-            expires_at: Some(stored.expires_at),
+            ends_at: Some(ends_at),
             lifetime: Some(lifetime),
             outdated: false,
         };
@@ -118,6 +121,20 @@ impl State {
     /// Whether there is anything for a commit to do.
     pub(crate) fn is_modified(&self) -> bool {
         self.has_changes() || !self.orphans.is_empty() || self.uncertain.is_some()
+    }
+
+    /// Whether a commit has anything to do or to say.
+    pub(crate) fn needs_commit(&self) -> bool {
+        self.is_modified() || self.dropped
+    }
+
+    /// Drops what was logged for a session that is gone. `true` if anything was, now or before.
+    pub(crate) fn drop_lost_changes(&mut self) -> bool {
+        if self.gone && !self.log.is_empty() {
+            self.drop_changes();
+            self.dropped = true;
+        }
+        self.dropped
     }
 
     /// Whether an earlier commit has left something to end, to find out or to remove.
@@ -194,6 +211,7 @@ impl State {
             self.forget_uncertain();
         }
         self.chosen = OwnPolicy::default();
+        self.dropped = false;
         self.drop_changes();
     }
 
@@ -275,6 +293,7 @@ impl State {
         self.base = Arc::new(blank);
         self.forget_uncertain();
         self.epoch += 1;
+        self.dropped = false;
         self.drop_changes();
     }
 
@@ -294,6 +313,7 @@ impl State {
         self.reset(Content::empty(now, self.base.codec));
         let login = since.iter().rposition(|op| op.is_login()).filter(|_| !log::is_guarded(&since));
         self.gone = login.is_none();
+        self.dropped = login.is_none() && !mutant::is(Mutant::SaysGoneOnce);
         if let Some(login) = login {
             since.remove_first(login);
             self.stale = true;

@@ -34,10 +34,10 @@ impl Shelf {
 
     /// Envelope of the record that was stored last and is no tombstone.
     pub(crate) fn envelope(&self) -> Bytes {
-        let after_trail =
-            |data: &Bytes| if data[0] == 2 { data.slice(2 + usize::from(data[1]) * 8..) } else { data.clone() };
+        let after_head =
+            |data: &Bytes| if data[0] == 2 { data.slice(8 + usize::from(data[1]) * 8..) } else { data.clone() };
         let records = self.records();
-        records.iter().rev().map(|(_, record)| after_trail(&record.data)).find(|envelope| envelope[0] != 0).unwrap()
+        records.iter().rev().map(|(_, record)| after_head(&record.data)).find(|envelope| envelope[0] != 0).unwrap()
     }
 
     /// Removes all records.

@@ -35,6 +35,12 @@ pub(super) fn all() -> Vec<Program> {
             start: |world| login_beside_a_lost_save(world, Login::Guarded),
         },
         Program {
+            name: "clones of a revoked session",
+            about: "two clones write and save after the session was revoked: each is told",
+            faults: Faults { lost: 0, dropped: 1, clock: &[] },
+            start: clones_of_a_revoked_session,
+        },
+        Program {
             name: "late create",
             about: "a first create is answered by an error and turns up later, and all sessions are revoked",
             faults: Faults { lost: 1, dropped: 0, clock: &[] },
@@ -139,6 +145,30 @@ fn login_beside_a_lost_save(world: &World, how: Login) -> Check {
         // A revocation that came after the login ends it if it is of the same principal.
         if signed_in.get() && how != Login::Guarded {
             check_signed_in(world, &last, "bob");
+        }
+    })
+}
+
+fn clones_of_a_revoked_session(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |session| session.login("ann").expect("it is open"));
+    let request = Request::opened(world, &manager, &commits, Some(&stored.id)).may_fail(GONE);
+    world.at_once(manager.revoke_all(&principal("ann"), None)).expect("nothing fails at once");
+    let told_ok = Rc::<Cell<bool>>::default();
+    for (name, token) in [("one", 1), ("other", 2)] {
+        let (clone, told_ok) = (request.clone(), told_ok.clone());
+        world.task(name, &manager, async move |task| {
+            if clone.session.update("tokens", move |tokens: &mut Vec<u32>| tokens.push(token)).is_ok() {
+                task.step().await;
+                told_ok.set(told_ok.get() || clone.save_until_answered(&task).await.is_done());
+                task.world.note(("told ok", told_ok.get()));
+            }
+        });
+    }
+    Box::new(move |world| {
+        if told_ok.get() {
+            world.violated("errors.documented", "a clone's save is confirmed, and its change was dropped");
         }
     })
 }

@@ -44,7 +44,9 @@ fn the_layout_is_this() {
     assert_eq!(content.auth_time.unwrap().as_millis(), 5);
     assert_eq!(content.label.as_deref(), Some("lab"));
     assert_eq!(content.unknown["zz"], packed(&[1]));
-    assert_eq!(content.to_record(Version::random(), Timestamp::MAX, None, &RULES).unwrap().data, RECORD);
+    let idle = std::time::Duration::from_secs(60);
+    let record = content.to_record(Version::random(), Timestamp::MIN, idle, None, &RULES).unwrap();
+    assert_eq!(crate::head::Head::read(&record).unwrap().1, RECORD);
 }
 
 #[test]
