@@ -41,7 +41,8 @@ async fn turns(n: usize) {
 #[async_trait]
 impl Store for Distant {
     fn capabilities(&self) -> Capabilities {
-        self.store.capabilities()
+        // Only over a store that other processes write to, too, is the first answer to a conflict the queue.
+        self.store.capabilities().shared(true)
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {

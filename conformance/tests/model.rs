@@ -138,11 +138,12 @@ impl Store for Bad {
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
-        let tombstone = record.data.first() == Some(&0);
+        let (_, envelope) = split(&record.data);
+        let tombstone = envelope.first() == Some(&0);
         let lost = match self.wrong {
             Wrong::LosesSave => !tombstone && record.version.as_i64() % 4 == 0,
-            Wrong::KeepsEnded => tombstone && record.data.get(1) == Some(&0),
-            Wrong::KeepsMoved => tombstone && record.data.get(1) == Some(&1),
+            Wrong::KeepsEnded => tombstone && envelope.get(1) == Some(&0),
+            Wrong::KeepsMoved => tombstone && envelope.get(1) == Some(&1),
             _ => false,
         };
         if lost {

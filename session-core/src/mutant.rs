@@ -22,6 +22,8 @@ pub enum Mutant {
     RemovesACreateOnce,
     /// Breaks the rule that the record of a rotation stays while its tombstone is uncertain.
     RemovesAnUncertainRecord,
+    /// Breaks the rule that a rotation that was discarded is decided before a commit answers.
+    LeavesADiscardedRotation,
     /// Breaks the rule that a touch names the version it expects.
     TouchesAnyVersion,
     /// Breaks the rule that an answer repeats an id only if its own close confirmed it.

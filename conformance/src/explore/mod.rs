@@ -28,7 +28,7 @@
 //!         }
 //!         Box::new(move |world| {
 //!             let (_, record) = world.session_at(key).expect("nothing ended it");
-//!             if !std::str::from_utf8(&record.data).unwrap().contains("\"n\":2") {
+//!             if !String::from_utf8_lossy(&record.data).contains("\"n\":2") {
 //!                 world.violated("updates.kept", "two increments do not make two");
 //!             }
 //!         })

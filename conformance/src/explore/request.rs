@@ -164,18 +164,18 @@ impl Request {
 
     /// Closes and gives the answer to the browser; the future may be dropped.
     pub async fn close(&self, task: &TaskContext) -> Answer {
-        // The id that the client sent may be repeated only if it still opened the session when the close began.
-        let opens = self.key.is_some_and(|key| task.world.session_at(key).is_some_and(|(at, _)| at == key));
-        task.world.note(("opens", opens));
+        // An id of before this close, sent by the client or from an earlier save, may be told only if it opened the session when the close began.
+        let earlier = [self.key, self.session.handle().map(|handle| *handle.key())];
+        let opens = |key| task.world.session_at(key).is_some_and(|(at, _)| at == key);
+        let opened = earlier.map(|key| key.is_some_and(opens));
+        task.world.note(("opened", opened));
         let answer = self.commit(task, "close", self.manager.close(&self.session)).await;
         if let Answer::Done(commit) = &answer {
             if let Commit::Issue(ticket) | Commit::Extended(ticket) = commit
-                && self.key.is_some()
-                && self.key == key_of(&self.manager, ticket.value.as_str())
-                && !opens
+                && let key @ Some(_) = key_of(&self.manager, ticket.value.as_str())
+                && earlier.iter().zip(opened).any(|(earlier, opened)| *earlier == key && !opened)
             {
-                task.world
-                    .violated("cookie.confirmed", "an answer repeats an id that opened nothing when its close began");
+                task.world.violated("cookie.confirmed", "an answer has an id that opened nothing when its close began");
             }
             match commit {
                 Commit::Issue(ticket) => task.world.set_cookie(Some(ticket.value.as_str().to_owned())),

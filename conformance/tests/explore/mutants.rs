@@ -56,6 +56,11 @@ const FAULTS: &[Fault] = &[
         "the record of a rotation stays while its tombstone is uncertain",
         "login with a lost answer",
     ),
+    fault(
+        Mutant::LeavesADiscardedRotation,
+        "a rotation that was discarded is decided before a commit answers",
+        "rotation discarded",
+    ),
     fault(Mutant::TouchesAnyVersion, "a touch names the version it expects", "read beside a login"),
     fault(
         Mutant::TrustsAnEarlySave,

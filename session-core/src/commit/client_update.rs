@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::committer::Committer;
-use crate::Timestamp;
 use crate::mutant::{self, Mutant};
 use crate::session::state::State;
+use crate::{Result, Timestamp};
 
 /// How what is stored differs from what the client holds, over the whole request.
 ///
@@ -82,48 +82,54 @@ impl Committer<'_> {
         let same = client.is_some_and(|client| {
             client.id.as_ref() == Some(&stored.id) && client.lifetime == Some(lifetime) && !client.outdated
         });
-        let ends_at = env.life(stored, now).ends_at;
-        if same && client.and_then(|client| client.ends_at) == Some(ends_at) {
+        if same && client.and_then(|client| client.expires_at) == Some(stored.expires_at) {
             return Commit::Unchanged;
         }
         let update = CookieUpdate {
             value: ClientValue(stored.id.encode()),
-            expires_at: ends_at,
+            expires_at: env.life(stored, now).ends_at,
             max_age: lifetime.ends_at.since(now),
             persistent: lifetime.persistent,
         };
         if same { Commit::Extended(update) } else { Commit::Issue(update) }
     }
 
-    /// The difference. It repeats the client's own id only if the record under it was written or touched during this close.
-    pub(crate) async fn confirmed_difference(&self) -> Commit {
+    /// The difference. It has an id only if the record under it was written or touched during this close.
+    ///
+    /// # Errors
+    /// An id that the client does not have yet cannot be confirmed for want of an answer. The next close tries again.
+    pub(crate) async fn confirmed_difference(&self) -> Result<Commit> {
         let difference = {
             let state = self.state();
             let difference = self.difference(&state);
             if !needs_confirmation(&state, &difference) {
-                return difference;
+                return Ok(difference);
             }
             difference
         };
         // A cookie without an expiry of its own says nothing that an extension could change.
         if matches!(difference, Commit::Extended(_)) && !self.shared.env.renews_cookies {
-            return Commit::Unchanged;
+            return Ok(Commit::Unchanged);
         }
-        if let Err(error) = Box::pin(self.touch_current()).await {
-            tracing::warn!(name = %self.shared.env.name, %error, "a cookie could not be renewed");
-        }
+        let touched = Box::pin(self.touch_current()).await;
         let state = self.state();
-        if state.confirmed { self.difference(&state) } else { Commit::Unchanged }
+        let repeats = match (&state.client, &state.stored) {
+            (Some(client), Some(stored)) => client.id.as_ref() == Some(&stored.id),
+            _ => false,
+        };
+        match touched {
+            _ if state.confirmed => Ok(self.difference(&state)),
+            Ok(_) => Ok(Commit::Unchanged),
+            Err(error) if repeats => {
+                tracing::warn!(name = %self.shared.env.name, %error, "a cookie could not be renewed");
+                Ok(Commit::Unchanged)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
-/// Whether `commit` repeats the client's own id without a write or touch of this close under that id.
-pub(super) fn needs_confirmation(state: &State, commit: &Commit) -> bool {
-    if state.confirmed || matches!(commit, Commit::Unchanged | Commit::Clear) {
-        return false;
-    }
-    match (&state.client, &state.stored) {
-        (Some(client), Some(stored)) => client.id.as_ref() == Some(&stored.id),
-        _ => false,
-    }
+/// Whether `commit` has an id without a write or touch of this close under it. The session may have ended since an earlier save.
+pub(super) const fn needs_confirmation(state: &State, commit: &Commit) -> bool {
+    !state.confirmed && matches!(commit, Commit::Extended(_) | Commit::Issue(_))
 }

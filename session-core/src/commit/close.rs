@@ -24,7 +24,7 @@ impl Committer<'_> {
                 nothing_left
             };
             if closed {
-                return Ok(self.confirmed_difference().await);
+                return self.confirmed_difference().await;
             }
         }
         Err(Error::fixed(ErrorKind::Conflict, "other tasks wrote to the session while it was closed, again and again"))

@@ -49,7 +49,12 @@ impl Committer<'_> {
                 self.resolve_uncertain().await?;
                 self.remove_orphans().await;
             }
-            let Some(changes) = self.changes()? else { return Ok(()) };
+            let Some(changes) = self.changes()? else {
+                if self.state().has_leftovers() && Box::pin(self.decide_discarded_rotation()).await? {
+                    continue;
+                }
+                return Ok(());
+            };
             let step = match &changes.stored {
                 None => self.create(&changes, changes.content.clone()).await?,
                 Some(stored) if changes.rotate => Box::pin(self.rotate_over(&changes, stored)).await?,

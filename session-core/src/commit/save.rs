@@ -6,9 +6,10 @@ use super::changes::{Changes, RebaseError};
 use super::committer::{Committer, GONE, Step};
 use super::own_write::{OwnWrite, Replacement};
 use super::recovery::{Attempted, attempt};
+use super::uncertain::UncertainWrite;
 use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
-use crate::session::committed::StoredAt;
+use crate::session::committed::{StoredAt, StoredRecord};
 use crate::{ConflictPolicy, Outcome, Result};
 
 /// How often a conflict with another task of this process is answered by a load, before the session's queue is opened.
@@ -65,6 +66,42 @@ impl Committer<'_> {
         }
         let slot = env.queues.enter(&stored.key);
         Box::pin(self.save_merged(changes, stored, &slot)).await
+    }
+
+    /// Saves the record `over`, which this session stands on, as it is.
+    pub(super) async fn save_again(&self, stored: &StoredAt, over: &Arc<StoredRecord>) -> Result<Outcome> {
+        let changes = Changes::none(&self.state(), stored);
+        let replacement = Replacement::Content(over.content.clone());
+        let mut save = OwnWrite { session: self, changes: &changes, at: stored, over, replacement, last: None };
+        let outcome = match Box::pin(attempt(&self.shared.env, &stored.key, over.version, &mut save)).await? {
+            Attempted::Stored(version) => {
+                self.apply_sent(version, save.last, &changes);
+                return Ok(Outcome::Done);
+            }
+            Attempted::NotStored => Outcome::Conflict,
+            Attempted::Gone => Outcome::Missing,
+            Attempted::Unknown(error) => return Err(error),
+        };
+        self.state().uncertain = None;
+        Ok(outcome)
+    }
+
+    /// Decides a rotation that was discarded while it was uncertain. `false` if there is none.
+    ///
+    /// Its tombstone may still arrive, and until then nobody could remove the record under the new id. Once the old record is replaced
+    /// by itself, the tombstone is refused.
+    pub(super) async fn decide_discarded_rotation(&self) -> Result<bool> {
+        let (stored, over) = {
+            let state = self.state();
+            let is_rotation = state.uncertain.as_deref().is_some_and(UncertainWrite::is_rotation);
+            match (state.stored.clone(), state.undecided_over()) {
+                (Some(stored), Some(over)) if is_rotation && !mutant::is(Mutant::LeavesADiscardedRotation) => {
+                    (stored, over)
+                }
+                _ => return Ok(false),
+            }
+        };
+        self.save_again(&stored, &over).await.map(|_: Outcome| true)
     }
 
     /// The error for a conflict, by the policy that changes are not replayed.

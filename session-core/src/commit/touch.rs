@@ -1,12 +1,9 @@
 //! Moves of the stored expiry.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::changes::Changes;
 use super::committer::Committer;
-use super::own_write::{OwnWrite, Replacement};
-use super::recovery::{Attempted, attempt};
 use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
 use crate::session::committed::{StoredAt, StoredRecord};
@@ -30,11 +27,12 @@ impl Committer<'_> {
         let Some(stored) = &state.stored else { return false };
         let (now, today) = (env.now(), env.policy.idle(&stored.content));
         let idle = stored.idle.unwrap_or(today);
-        let life = env.life(stored, now);
-        let unused = now.since(life.last_used);
+        let unused = now.since(stored.expires_at.minus(idle));
+        if unused.is_zero() || unused < (idle.min(today) / 10).min(hours(1)) {
+            return false;
+        }
         // Nothing is gained where the absolute time-out comes first.
-        let gains = idle != today || env.end(&stored.content, now) > life.ends_at;
-        gains && unused > Duration::ZERO && unused >= (idle.min(today) / 10).min(hours(1))
+        idle != today || env.end(&stored.content, now) > env.life(stored, now).ends_at
     }
 
     /// Notes the use of the record that this session has loaded or stored. A record that has changed since stays as it is.
@@ -68,9 +66,9 @@ impl Committer<'_> {
     async fn touch_record(&self, stored: &StoredAt, record: &Arc<StoredRecord>, epoch: u64) -> Result<Outcome> {
         let env = &*self.shared.env;
         if env.idle_has_changed(record) {
-            // What another request has saved since says what it had to say.
-            let is_own = record.version == stored.version;
-            return if is_own { self.save_again(stored).await } else { Ok(Outcome::Missing) };
+            // What another request has saved since says what it had to say. What is uncertain is for the next commit.
+            let is_own = record.version == stored.version && self.shared.state().uncertain.is_none();
+            return if is_own { self.save_again(stored, record).await } else { Ok(Outcome::Missing) };
         }
         let mut version = record.version;
         if mutant::is(Mutant::TouchesAnyVersion) {
@@ -89,36 +87,6 @@ impl Committer<'_> {
             state.confirmed = true;
         }
         Ok(outcome)
-    }
-
-    /// Saves the record that this session stands on as it is, with today's idle time-out.
-    async fn save_again(&self, stored: &StoredAt) -> Result<Outcome> {
-        let changes = {
-            let state = self.shared.state();
-            // The next commit finds out about that write, and then saves or touches the record.
-            if state.uncertain.is_some() {
-                return Ok(Outcome::Missing);
-            }
-            Changes::none(&state, stored)
-        };
-        let replacement = Replacement::Content(stored.content.clone());
-        let (session, over) = (&**self, &stored.record);
-        let mut save = OwnWrite { session, changes: &changes, at: stored, over, replacement, last: None };
-        match Box::pin(attempt(&self.shared.env, &stored.key, over.version, &mut save)).await? {
-            Attempted::Stored(version) => {
-                self.apply_sent(version, save.last, &changes);
-                Ok(Outcome::Done)
-            }
-            Attempted::NotStored => {
-                self.state().uncertain = None;
-                Ok(Outcome::Conflict)
-            }
-            Attempted::Gone => {
-                self.state().uncertain = None;
-                Ok(Outcome::Missing)
-            }
-            Attempted::Unknown(error) => Err(error),
-        }
     }
 
     /// Confirms changes that leave the record `over` as it is by a touch, which replaces nothing and fails if the record has changed.

@@ -79,12 +79,14 @@ impl Policy {
     ) -> Life {
         let today = self.idle(content);
         let last_used = expires_at.minus(idle.unwrap_or(today));
+        if last_used <= now {
+            return Life { last_used, ends_at: last_used.plus(today).min(self.outlived_at(content)) };
+        }
         // A clock that was a little ahead must sign nobody out, and one that was years ahead must keep nobody signed in.
         if last_used > now.plus(CLOCKS_DIFFER) {
             return Life { last_used, ends_at: now };
         }
-        let last_used = last_used.min(now);
-        Life { last_used, ends_at: last_used.plus(today).min(self.outlived_at(content)) }
+        Life { last_used: now, ends_at: now.plus(today).min(self.outlived_at(content)) }
     }
 
     pub(crate) fn check_own(&self, own: Option<Duration>, longest: Duration) -> Result<()> {

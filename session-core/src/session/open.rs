@@ -47,11 +47,10 @@ impl Environment {
             Stored::Content(content) => {
                 let lifetime = self.cookie_lifetime(&content);
                 let record = StoredRecord::new(&record, head, Arc::new(content));
-                let ends_at = self.life(&record, call.now).ends_at;
-                if ends_at <= call.now {
+                if self.life(&record, call.now).ends_at <= call.now {
                     return Ok(blank(Opened::Expired, id));
                 }
-                State::resumed(StoredAt { id, key, record }, lifetime, ends_at)
+                State::resumed(StoredAt { id, key, record }, lifetime)
             }
         })
     }

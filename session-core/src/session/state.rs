@@ -18,8 +18,8 @@ use crate::{Error, ErrorKind, Result, SessionId, StoreKey, Timestamp, Version};
 pub(crate) struct ClientCookie {
     /// The id, if the value was one.
     pub(crate) id: Option<SessionId>,
-    /// End of the session as it was when it was opened.
-    pub(crate) ends_at: Option<Timestamp>,
+    /// Expiry of the record when it was opened.
+    pub(crate) expires_at: Option<Timestamp>,
     /// Lifetime of the cookie, as far as the record tells.
     pub(crate) lifetime: Option<CookieLifetime>,
     /// Set when the client needs the same id in a new cookie, such as one that an older key signed.
@@ -107,10 +107,10 @@ impl State {
     }
 
     /// A session whose record was found.
-    pub(crate) fn resumed(stored: StoredAt, lifetime: CookieLifetime, ends_at: Timestamp) -> Self {
+    pub(crate) fn resumed(stored: StoredAt, lifetime: CookieLifetime) -> Self {
         let client = ClientCookie {
             id: Some(stored.id.clone()),
-            ends_at: Some(ends_at),
+            expires_at: Some(stored.expires_at),
             lifetime: Some(lifetime),
             outdated: false,
         };

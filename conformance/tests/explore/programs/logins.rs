@@ -35,6 +35,12 @@ pub(super) fn all() -> Vec<Program> {
             start: |world| beside_a_login(world, Page::EndsWithTheBrowser),
         },
         Program {
+            name: "early login beside a logout",
+            about: "a page signs in, saves by hand and closes later, around a logout in another request of the browser",
+            faults: Faults { lost: 1, dropped: 0, clock: &[] },
+            start: early_login_beside_a_logout,
+        },
+        Program {
             name: "login while closing",
             about: "one clone logs in while another closes the handle",
             faults: Faults::NONE,
@@ -111,6 +117,26 @@ fn beside_a_login(world: &World, what: Page) -> Check {
             check_browser_is(world, "ann");
         }
     })
+}
+
+fn early_login_beside_a_logout(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    let page = Request::opened(world, &manager, &commits, Some(&stored.id)).may_fail(GONE);
+    let other = Request::opened(world, &manager, &commits, Some(&stored.id));
+    world.task("page", &manager, async move |task| {
+        page.session.login("ann").expect("it is open");
+        page.save_until_answered(&task).await;
+        task.step().await;
+        page.close_until_answered(&task).await;
+    });
+    world.task("logout", &manager, async move |task| {
+        other.logout(&task);
+        other.close_until_answered(&task).await;
+    });
+    // What a close may tell is checked by every request.
+    Box::new(|_| ())
 }
 
 /// Checks that the browser's cookie opens a session of `who`: `browser.follows`.

@@ -23,6 +23,12 @@ pub(super) fn all() -> Vec<Program> {
             start: settled_late,
         },
         Program {
+            name: "rotation discarded",
+            about: "a rotation is dropped or loses its answer, its changes are discarded, and the session is closed",
+            faults: Faults { lost: 1, dropped: 1, clock: &[] },
+            start: discarded,
+        },
+        Program {
             name: "two rotations",
             about: "two requests rotate one session and push a token each",
             faults: Faults::ANY,
@@ -70,6 +76,27 @@ fn settled_late(world: &World) -> Check {
                 }
                 None => world.violated("updates.kept", "a confirmed rotation left no session"),
             }
+        }
+    })
+}
+
+fn discarded(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    let request = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let last = request.clone();
+    let answered = Rc::<Cell<bool>>::default();
+    let confirmed = answered.clone();
+    world.task("rotates", &manager, async move |task| {
+        request.session.rotate().expect("it is open");
+        request.save(&task).await;
+        request.discard(&task);
+        confirmed.set(request.close_until_answered(&task).await.is_done());
+    });
+    Box::new(move |world| {
+        if answered.get() {
+            check_no_ghosts(world, key_of(&last).as_slice());
         }
     })
 }
