@@ -168,6 +168,7 @@ impl Actor {
                 }
                 (What::Change(change), Some(key)) => ledger.confirm(change, key),
                 (What::Change(Change::Showed(_)) | What::Rotation(_), None) => {}
+                (What::Change(change), None) if self.may_leave_nothing(&change) => {}
                 (What::Change(change), None) => {
                     let why = format!("{change:?} was confirmed, and nothing is stored");
                     ledger.breaks(&self.play.stage, Promise::UpdateLost, why);
@@ -176,6 +177,18 @@ impl Actor {
         }
         drop(ledger);
         self.pending = later;
+    }
+
+    /// Whether a new session may be empty again after `change`, so that nothing is stored.
+    fn may_leave_nothing(&self, change: &Change) -> bool {
+        let does = |act: fn(Act) -> bool| self.play.scene.does(act);
+        match change {
+            _ if does(|act| matches!(act, Act::Clear)) => true,
+            Change::Own(_, None) => true,
+            Change::Own(_, Some(_)) => does(|act| matches!(act, Act::Remove)),
+            Change::Flash(_) => does(|act| matches!(act, Act::Flashes)),
+            Change::Token(_) | Change::Guarded(_) | Change::Took | Change::Showed(_) => false,
+        }
     }
 
     /// Whether an error is one that the documentation names for what this handle did.
