@@ -48,6 +48,32 @@ pub(super) async fn lazy(cx: Context) -> Verdict {
     Ok(())
 }
 
+pub(super) async fn no_op(cx: Context) -> Verdict {
+    let web = Web::of(&cx).await?;
+    let session = ok(web.a.open(None).await, "opening without a cookie")?;
+    ok(session.insert("n", &1), "insert")?;
+    ok(session.remove("n"), "remove")?;
+    closes_quietly(&web.a, &session, "a new session that is empty again").await?;
+    ensure!(web.gate.count(Operation::Create) == 0, "nothing should have been created");
+
+    let cookie = web.visitor().await?;
+    let session = web.a_opens(&cookie).await?;
+    ok(session.insert("n", &1), "insert of the value that is there")?;
+    let _told = ok(session.save().await, "a save of a session that stays as it is")?;
+    let saves = web.gate.count(Operation::Save);
+    ensure!(saves == 0, "a session that stays as it is should not be saved, it is {saves} times");
+
+    // The value is removed between the load and the commit.
+    let (same, other) = (web.a_opens(&cookie).await?, web.b_opens(Some(&cookie)).await?);
+    ok(same.insert("n", &1), "insert of the value that is there")?;
+    ok(other.remove("n"), "remove")?;
+    let _told = ok(web.b.close(&other).await, "closing after a removal")?;
+    let _told = ok(same.save().await, "a save of the value that was removed meanwhile")?;
+    let n = web.number(&cookie, "n").await?;
+    ensure!(n == Some(1), "an insert that was confirmed after a removal should be stored, there is {n:?}");
+    Ok(())
+}
+
 pub(super) async fn commit(cx: Context) -> Verdict {
     let web = Web::of(&cx).await?;
     announced(&web).await?;

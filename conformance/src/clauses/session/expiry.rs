@@ -1,6 +1,6 @@
 //! Idle and absolute time-outs.
 
-use session_core::{Commit, Opened, Session, days, hours, minutes};
+use session_core::{Commit, Manager, Opened, Session, days, hours, minutes};
 
 use super::Web;
 use crate::check::{ensure, ok};
@@ -12,6 +12,40 @@ pub(super) async fn expiry(cx: Context) -> Verdict {
     absolute(&Web::of(&cx).await?).await?;
     own(&Web::of(&cx).await?).await?;
     stale_touch(&Web::of(&cx).await?).await
+}
+
+/// Time-outs that are others today than when a session was stored.
+pub(super) async fn changed(cx: Context) -> Verdict {
+    let web = Web::of(&cx).await?;
+    let manager = |idle| {
+        let builder = Manager::builder(web.gate.clone()).name("conformance").codec(cx.subject().codecs[0]);
+        ok(builder.idle(idle).absolute(days(30)).clock(web.clock.clone()).build(), "building a manager")
+    };
+    let (short, long) = (manager(hours(1))?, manager(hours(10))?);
+    let of = |manager: &Manager, cookie: &str| {
+        let (manager, cookie) = (manager.clone(), cookie.to_owned());
+        async move { ok(manager.open(Some(&cookie)).await, "opening") }
+    };
+    let new = async |manager: &Manager| {
+        let session = ok(manager.open(None).await, "opening")?;
+        ok(session.insert("n", &1), "insert")?;
+        super::issued(manager, &session).await
+    };
+    let (shortened, lengthened) = (new(&long).await?, new(&short).await?);
+    web.clock.advance(minutes(30));
+    let read = of(&long, &lengthened).await?;
+    let _told = ok(long.close(&read).await, "closing a session that was read")?;
+    web.clock.advance(hours(2));
+    let opened = of(&short, &shortened).await?.opened();
+    ensure!(
+        opened == Opened::Expired,
+        "two hours after its use, and one hour is the time-out today: it opens as {opened:?}"
+    );
+    let session = of(&long, &lengthened).await?;
+    let (opened, ends_at) = (session.opened(), session.expires_at());
+    ensure!(opened == Opened::Resumed, "used once since the time-out is ten hours, it opens as {opened:?}");
+    ensure!(ends_at == web.clock_now().plus(hours(8)), "it was used two hours ago, and ends at {ends_at:?}");
+    Ok(())
 }
 
 async fn opens_as(web: &Web, cookie: &str, want: Opened, what: &str) -> Verdict {
@@ -57,7 +91,10 @@ async fn absolute(web: &Web) -> Verdict {
         let _commit = read(web, &cookie).await?;
     }
     web.clock.advance(minutes(30));
-    opens_as(web, &cookie, Opened::Unknown, "after 24 hours of use").await?;
+    // Whether the record is there still is the store's affair.
+    let opened = web.opened(&cookie).await?;
+    let ended = matches!(opened, Opened::Unknown | Opened::Expired);
+    ensure!(ended, "after 24 hours of use: the session should have ended, opens as {opened:?}");
 
     // A login begins anew, and so does a reauthentication.
     let cookie = web.visitor().await?;

@@ -35,6 +35,8 @@ pub(super) async fn identity(cx: Context) -> Verdict {
             let told = ok(web.b.close(&other).await, change)?;
             refused(&late, ErrorKind::Gone, &what).await?;
             errs(late.insert("later", &1), ErrorKind::Gone, &what)?;
+            refused(&late.clone(), ErrorKind::Gone, &format!("{what}, said to another clone")).await?;
+            late.discard();
             closes_quietly(&manager, &late, &what).await?;
             if let Commit::Issue(ticket) = told {
                 let n = web.number(ticket.value.as_str(), "late").await?;
@@ -56,6 +58,7 @@ pub(super) async fn gone(cx: Context) -> Verdict {
 
     refused(&writer, ErrorKind::Gone, "a save of a session that was revoked meanwhile").await?;
     errs(writer.insert("n", &3), ErrorKind::Gone, "a write after that")?;
+    writer.discard();
     ok(reader.touch().await, "a touch of a session that was revoked meanwhile")?;
     web.clock.advance(hours(1) / 2);
     closes_quietly(&web.a, &reader, "a session that was only read and revoked meanwhile").await?;

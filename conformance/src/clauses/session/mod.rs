@@ -24,6 +24,18 @@ pub(super) const CLAUSES: &[Clause] = &[
         "Opening, reading and an empty new session store nothing, and an unknown id is never adopted."
     ),
     clause!(
+        "session.no-op",
+        [],
+        commit::no_op,
+        "A commit that leaves a session as it is creates and saves nothing, and does not lose a value that another request has removed meanwhile."
+    ),
+    clause!(
+        "session.time-outs",
+        [],
+        expiry::changed,
+        "Today's time-outs count, whatever they were when the session was stored: a shorter one at once, a longer one after one more use."
+    ),
+    clause!(
         "session.replay",
         [],
         conflict::replay,

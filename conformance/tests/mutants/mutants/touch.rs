@@ -70,7 +70,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "touch ignores the version",
             "touch moves whatever version is there",
             AnyVersion,
-            ["history.random", "touch.burst", "touch.conflict", "touch.race"]
+            ["history.random", "touch.burst", "touch.conflict", "touch.race", "session.no-op"]
         ),
         mutant!(
             "refused touch is missing",
@@ -82,7 +82,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "refused touch is done",
             "touch answers Done for another version, and moves nothing",
             Refusing(Done),
-            ["history.random", "touch.burst", "touch.conflict", "touch.race"]
+            ["history.random", "touch.burst", "touch.conflict", "touch.race", "session.no-op"]
         ),
         mutant!(
             "touch tells versions of the dead",

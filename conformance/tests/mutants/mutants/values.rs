@@ -62,6 +62,12 @@ pub(super) fn mutants() -> Vec<Mutant> {
             SavedWith(expiry_sticks),
             ["save.expires-now", "save.replaces", "touch.conflict"]
         ),
+        mutant!(
+            "save keeps the expiry",
+            "a save leaves the expiry to touches",
+            SavedWith(expiry_stays),
+            ["save.expires-now", "save.replaces", "touch.conflict", "session.time-outs"]
+        ),
         mutant!("no limit in save", "save takes data beyond the limit", Lax, ["limits.too-large", "save.burst"]),
         mutant!("long data is cut", "data beyond the limit is cut and stored", Cutting, ["limits.too-large"]),
         mutant!(
@@ -158,6 +164,10 @@ fn tail_stays(record: &mut Record, before: &Record) {
     if before.data.len() > record.data.len() {
         record.data = [&record.data, &before.data[record.data.len()..]].concat().into();
     }
+}
+
+fn expiry_stays(record: &mut Record, before: &Record) {
+    record.expires_at = before.expires_at;
 }
 
 fn expiry_sticks(record: &mut Record, before: &Record) {
