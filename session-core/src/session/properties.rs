@@ -67,7 +67,8 @@ impl Session {
     /// # Errors
     /// As [`insert`](Session::insert).
     pub fn set_label(&self, label: &str) -> Result<()> {
-        let label = &label[..label.floor_char_boundary(255)];
+        let end = (0..=label.len().min(255)).rfind(|end| label.is_char_boundary(*end));
+        let label = &label[..end.unwrap_or(0)];
         self.writing()?.push(Op::Label(Some(label.into())))
     }
 
