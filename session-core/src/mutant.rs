@@ -44,6 +44,8 @@ pub enum Mutant {
     ConfirmsWithoutATouch,
     /// Breaks the rule that a login keeps only what its own request has chosen.
     KeepsAGuestsChoice,
+    /// Breaks the rule that two requests give no two messages one id.
+    RepeatsFlashIds,
     /// Breaks the rule that a client is told to forget its id only once the logout is stored.
     ClearsBeforeTheLogout,
 }

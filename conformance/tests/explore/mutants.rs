@@ -77,6 +77,7 @@ const FAULTS: &[Fault] = &[
         "a login keeps only what its own request has chosen",
         "a guest's choice beside a login",
     ),
+    fault(Mutant::RepeatsFlashIds, "two requests give no two messages one id", "two messages at once"),
     fault(Mutant::JoinsWithoutANote, "a member notes the joint write before it is sent", "merged and dropped"),
     fault(
         Mutant::SendsAfterAFailure,

@@ -55,7 +55,7 @@ pub struct Limits {
     pub max_data_len: usize,
     /// Maximum number of values. 1,000 unless set.
     pub max_keys: usize,
-    /// Maximum number of flash messages under all keys together. 100 unless set.
+    /// Maximum number of flash messages under all keys together. 100 unless set. If there are more, the oldest go: that is no error.
     pub max_flashes: usize,
     /// Maximum nesting of arrays and objects in one value. 64 unless set; a limit above 127 counts as 127, because nothing deeper is read.
     pub max_depth: usize,

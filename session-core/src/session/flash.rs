@@ -10,6 +10,7 @@ use super::Session;
 use super::key::Key;
 use super::log::Op;
 use crate::codec::Flash;
+use crate::mutant::{self, Mutant};
 use crate::{Error, Result, Timestamp, random};
 
 impl Session {
@@ -28,7 +29,7 @@ impl Session {
             state.push(Op::TakeFlashes { key, ids: [id].into() })?;
         }
         let newest = state.view.flashes.values().flatten().map(|flash| flash.id).max();
-        let id = flash_id(self.shared.env.now()).max(newest.map_or(0, |id| id.saturating_add(1)));
+        let id = flash_id(self.shared.env.now(), newest);
         state.push(Op::Flash { key: key.into(), flash: Flash { id, value } })
     }
 
@@ -80,9 +81,33 @@ fn ids(messages: &[Flash]) -> BTreeSet<u64> {
     messages.iter().map(|flash| flash.id).collect()
 }
 
-/// An id for a message that is added at `now`. Ids are in the order of age, so that the oldest message can be told.
-fn flash_id(now: Timestamp) -> u64 {
-    const RANDOM_BITS: u32 = 20;
+/// An id for a message that is added at `now` to a session whose newest message has the id `newest`.
+///
+/// Ids are in the order of age, so that the oldest message can be told: milliseconds first, or one more than those of the newest.
+/// The rest is random, because two requests that add a message to the same session must not choose one id.
+fn flash_id(now: Timestamp, newest: Option<u64>) -> u64 {
+    /// What is left for milliseconds lasts until 2109.
+    const RANDOM_BITS: u32 = 22;
     let millis = u64::try_from(now.as_millis()).unwrap_or(0);
-    millis << RANDOM_BITS | random::bits() >> (u64::BITS - RANDOM_BITS)
+    let later = newest.map_or(0, |newest| (newest >> RANDOM_BITS) + 1);
+    let random = if mutant::is(Mutant::RepeatsFlashIds) { 0 } else { random::bits() };
+    millis.max(later) << RANDOM_BITS | random >> (u64::BITS - RANDOM_BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_of_flashes_are_in_their_order_and_differ_between_requests() {
+        let now = Timestamp::from_millis(1_800_000_000_000).unwrap();
+        let mut newest = flash_id(now, None);
+        for _ in 0..1_000 {
+            let ids: BTreeSet<u64> = (0..10).map(|_| flash_id(now, Some(newest))).collect();
+            assert!(ids.len() >= 9 && ids.iter().all(|id| *id > newest), "{ids:?} after {newest}");
+            newest = *ids.last().unwrap();
+        }
+    }
 }

@@ -21,7 +21,53 @@ pub(super) fn all() -> Vec<Program> {
             faults: Faults::ANY,
             start: |world| two_readers(world, false),
         },
+        Program {
+            name: "two messages at once",
+            about: "two requests add a message each while a third shows what it sees",
+            faults: Faults::NONE,
+            start: two_messages,
+        },
     ]
+}
+
+fn two_messages(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |session| session.flash("notice", &1).expect("it is small"));
+    let added = Rc::<Cell<u32>>::default();
+    for (name, message) in [("one", 2), ("other", 3)] {
+        let request = Request::opened(world, &manager, &commits, Some(&stored.id));
+        let added = added.clone();
+        world.task(name, &manager, async move |task| {
+            request.session.flash("notice", &message).expect("it is small");
+            if request.save_until_answered(&task).await.is_done() {
+                added.set(added.get() + 1);
+            }
+        });
+    }
+    let (id, seen) = (stored.id.clone(), Rc::<Cell<u32>>::default());
+    let (shown, commits) = (seen.clone(), commits.clone());
+    world.task("shows", &manager, async move |task| {
+        let Some(reader) = Request::open(&task, &commits, Some(&id)).await else { return };
+        let messages = reader.session.flashes::<u32>("notice").expect("it is open");
+        if reader.close_until_answered(&task).await.is_done() {
+            shown.set(u32::try_from(messages.len()).expect("three at most"));
+            task.world.note(("shown", shown.get()));
+        }
+    });
+    Box::new(move |world| {
+        let manager = world.process(|builder| builder);
+        let session = world.at_once(manager.open(Some(&stored.id))).expect("nothing fails at once");
+        let left = session.flashes::<u32>("notice").expect("it is open").len();
+        session.discard();
+        if u32::try_from(left).expect("three at most") + seen.get() != added.get() + 1 {
+            let (seen, added) = (seen.get(), added.get());
+            world.violated(
+                "updates.kept",
+                format!("of 1 and {added} more messages {seen} were shown and {left} are left"),
+            );
+        }
+    })
 }
 
 fn two_readers(world: &World, clones: bool) -> Check {
