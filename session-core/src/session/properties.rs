@@ -75,7 +75,7 @@ impl Session {
     /// Its own idle time-out, in place of the manager's; `None` for the manager's again.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is zero or over the manager's [`max_idle`](crate::ManagerBuilder::max_idle);
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is zero or over the manager's [`max_idle`](crate::ManagerBuilder::max_idle);
     /// else as [`insert`](Session::insert).
     pub fn set_idle(&self, idle: Option<Duration>) -> Result<()> {
         self.shared.env.policy.check_own(idle, self.shared.env.policy.max_idle)?;
@@ -97,7 +97,7 @@ impl Session {
     /// Its own absolute time-out, in place of the manager's; `None` for the manager's again.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is zero or over the manager's [`max_absolute`](crate::ManagerBuilder::max_absolute);
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is zero or over the manager's [`max_absolute`](crate::ManagerBuilder::max_absolute);
     /// else as [`insert`](Session::insert).
     pub fn set_absolute(&self, absolute: Option<Duration>) -> Result<()> {
         self.shared.env.policy.check_own(absolute, self.shared.env.policy.max_absolute)?;
