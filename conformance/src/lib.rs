@@ -7,7 +7,6 @@ mod context;
 mod harness;
 mod report;
 mod runner;
-mod stored_data;
 
 #[cfg(feature = "bench")]
 pub mod bench;
@@ -20,6 +19,7 @@ pub mod model;
 pub mod proxy;
 #[cfg(feature = "containers")]
 pub mod server;
+pub mod stored_data;
 
 pub use clause::{Clause, Failure, Need, Verdict};
 pub use clauses::clauses;

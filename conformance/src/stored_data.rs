@@ -6,7 +6,7 @@
 use session_core::{Record, StoreKey};
 
 /// The session's envelope or the tombstone, after the head.
-pub(crate) fn envelope(data: &[u8]) -> &[u8] {
+pub fn envelope(data: &[u8]) -> &[u8] {
     match data {
         [2, count, rest @ ..] => rest.get(6 + usize::from(*count) * 8..).unwrap_or_default(),
         _ => data,
@@ -14,12 +14,12 @@ pub(crate) fn envelope(data: &[u8]) -> &[u8] {
 }
 
 /// Whether a record is a tombstone.
-pub(crate) fn is_tombstone(record: &Record) -> bool {
+pub fn is_tombstone(record: &Record) -> bool {
     envelope(&record.data).first() == Some(&0)
 }
 
 /// The key under which the session is stored that a tombstone stands for. `None` if the session has ended.
-pub(crate) fn moved_to(record: &Record) -> Option<StoreKey> {
+pub fn moved_to(record: &Record) -> Option<StoreKey> {
     match envelope(&record.data) {
         [0, 1, key @ ..] => StoreKey::from_slice(key).ok(),
         _ => None,

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use conformance::model::{Place, Plan, Promise, replay, run};
+use conformance::stored_data;
 use session_core::{
     Bytes, Call, Capabilities, Cursor, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey, Timestamp,
     Version, async_trait,
@@ -87,17 +88,12 @@ fn bad<const N: usize>() -> Arc<dyn Store> {
     Arc::new(Bad { store: MemoryStore::new(), wrong: ALL[N] })
 }
 
-/// The head of a record's data, and the envelope after it.
-fn split(data: &[u8]) -> (&[u8], &[u8]) {
-    let head = if data.first() == Some(&2) { 8 + usize::from(data[1]) * 8 } else { 0 };
-    data.split_at(head)
-}
-
 impl Bad {
     /// The record that is stored in place of `record`.
     async fn spoilt(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Record> {
         let mut record = record.clone();
-        let (head, envelope) = split(&record.data);
+        let envelope = stored_data::envelope(&record.data);
+        let head = &record.data[..record.data.len() - envelope.len()];
         let Ok(mut json) = serde_json::from_slice::<serde_json::Value>(envelope) else { return Ok(record) };
         match self.wrong {
             Wrong::Doubles => {
@@ -109,7 +105,7 @@ impl Bad {
             }
             Wrong::KeepsFlashes => {
                 if let Some(old) = self.store.load(call, key).await?
-                    && let Ok(old) = serde_json::from_slice::<serde_json::Value>(split(&old.data).1)
+                    && let Ok(old) = serde_json::from_slice::<serde_json::Value>(stored_data::envelope(&old.data))
                     && let Some(flashes) = old.get("f")
                 {
                     json["f"] = flashes.clone();
@@ -138,7 +134,7 @@ impl Store for Bad {
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
-        let (_, envelope) = split(&record.data);
+        let envelope = stored_data::envelope(&record.data);
         let tombstone = envelope.first() == Some(&0);
         let lost = match self.wrong {
             Wrong::LosesSave => !tombstone && record.version.as_i64() % 4 == 0,

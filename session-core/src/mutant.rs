@@ -26,6 +26,8 @@ pub enum Mutant {
     LeavesADiscardedRotation,
     /// Breaks the rule that a touch names the version it expects.
     TouchesAnyVersion,
+    /// Breaks the rule that a save in place of a touch goes over the version that was read.
+    SavesAgainOverAnyVersion,
     /// Breaks the rule that an answer repeats an id only if its own close confirmed it.
     TrustsAnEarlySave,
     /// Breaks the rule that a member notes the joint write before it is sent.

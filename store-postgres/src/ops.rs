@@ -130,10 +130,9 @@ impl Statements {
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
                 return Ok(Ok(Outcome::Done));
             }
-            match self.stored(key, *now, connection).await?.map(|live| item.refused(live)) {
-                Ok(Some(outcome)) => return Ok(Ok(outcome)),
-                Ok(None) => {}
-                Err(error) => return Ok(Err(error)),
+            let live = self.stored(key, *now, connection).await?;
+            if let Some(outcome) = live.map(|live| item.refused(live)).transpose() {
+                return Ok(outcome);
             }
         }
     }
@@ -146,10 +145,9 @@ impl Statements {
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
                 return Ok(Ok(Outcome::Done));
             }
-            match self.stored(key, *now, connection).await?.map(|live| item.refused(live)) {
-                Ok(Some(outcome)) => return Ok(Ok(outcome)),
-                Ok(None) => {}
-                Err(error) => return Ok(Err(error)),
+            let live = self.stored(key, *now, connection).await?;
+            if let Some(outcome) = live.map(|live| item.refused(live)).transpose() {
+                return Ok(outcome);
             }
         }
     }
@@ -164,10 +162,9 @@ impl Statements {
             if expected.is_none() {
                 return Ok(Ok(Outcome::Missing));
             }
-            match self.stored(key, *now, connection).await?.map(|live| item.refused(live)) {
-                Ok(Some(outcome)) => return Ok(Ok(outcome)),
-                Ok(None) => {}
-                Err(error) => return Ok(Err(error)),
+            let live = self.stored(key, *now, connection).await?;
+            if let Some(outcome) = live.map(|live| item.refused(live)).transpose() {
+                return Ok(outcome);
             }
         }
     }

@@ -61,6 +61,11 @@ const FAULTS: &[Fault] = &[
         "a rotation that was discarded is decided before a commit answers",
         "rotation discarded",
     ),
+    fault(
+        Mutant::SavesAgainOverAnyVersion,
+        "a save in place of a touch goes over the version that was read",
+        "new time-out beside a save",
+    ),
     fault(Mutant::TouchesAnyVersion, "a touch names the version it expects", "read beside a login"),
     fault(
         Mutant::TrustsAnEarlySave,

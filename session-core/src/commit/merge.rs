@@ -88,10 +88,7 @@ impl Committer<'_> {
     /// Drives a joint write to its end and applies the result to this session.
     pub(super) async fn end_joint(&self, write: &Arc<JointWrite>, changes: &Changes, stored: &StoredAt) -> Ended {
         let ended = write.end().await;
-        let after = |record: Arc<StoredRecord>| {
-            let StoredAt { id, key, .. } = stored;
-            changes.committed(StoredAt { id: id.clone(), key: *key, record })
-        };
+        let after = |record| changes.committed(stored.with(record));
         match &ended {
             Ended::Stored(record) => self.apply_commit(&after(record.clone())),
             Ended::NotStored | Ended::Gone | Ended::Refused(_) => self.state().forget_joint(write),

@@ -38,8 +38,7 @@ impl OwnWrite<'_> {
         match &self.replacement {
             Replacement::Content(content) => {
                 let (record, stored) = env.record(content, trail)?;
-                let StoredAt { id, key, .. } = self.at;
-                Ok((record, self.changes.committed(StoredAt { id: id.clone(), key: *key, record: stored })))
+                Ok((record, self.changes.committed(self.at.with(stored))))
             }
             Replacement::Tombstone(after) => {
                 let life = if mutant::is(Mutant::ForgetsTombstonesEarly) { TOMBSTONE_TELLS } else { TOMBSTONE_LIFE };

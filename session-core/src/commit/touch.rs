@@ -8,7 +8,7 @@ use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
 use crate::session::committed::{StoredAt, StoredRecord};
 use crate::session::state::State;
-use crate::{Outcome, Result, hours};
+use crate::{Outcome, Result, Version, hours};
 
 impl Committer<'_> {
     pub(super) async fn touch_if_due(&self) {
@@ -32,7 +32,7 @@ impl Committer<'_> {
             return false;
         }
         // Nothing is gained where the absolute time-out comes first.
-        idle != today || env.end(&stored.content, now) > env.life(stored, now).ends_at
+        idle != today || env.policy.end(&stored.content, now) > env.life(stored, now).ends_at
     }
 
     /// Notes the use of the record that this session has loaded or stored. A record that has changed since stays as it is.
@@ -67,14 +67,17 @@ impl Committer<'_> {
         let env = &*self.shared.env;
         if env.idle_has_changed(record) {
             // What another request has saved since says what it had to say. What is uncertain is for the next commit.
-            let is_own = record.version == stored.version && self.shared.state().uncertain.is_none();
-            return if is_own { self.save_again(stored, record).await } else { Ok(Outcome::Missing) };
+            if record.version != stored.version || self.shared.state().uncertain.is_some() {
+                return Ok(Outcome::Missing);
+            }
+            let mut over = record.clone();
+            if mutant::is(Mutant::SavesAgainOverAnyVersion) {
+                Arc::make_mut(&mut over).version = self.found(stored).await?;
+            }
+            return self.save_again(stored, &over).await;
         }
-        let mut version = record.version;
-        if mutant::is(Mutant::TouchesAnyVersion) {
-            let found = env.store().load(&env.call(), &stored.key).await?;
-            version = found.map_or(version, |found| found.version);
-        }
+        let anything = mutant::is(Mutant::TouchesAnyVersion);
+        let version = if anything { self.found(stored).await? } else { record.version };
         let expires_at = env.now().plus(env.policy.idle(&record.content));
         let outcome = env.store().touch(&env.call(), &stored.key, version, expires_at).await?;
         let mut state = self.shared.state();
@@ -87,6 +90,12 @@ impl Committer<'_> {
             state.confirmed = true;
         }
         Ok(outcome)
+    }
+
+    /// The version that is stored, for mutants that go over whatever is there.
+    async fn found(&self, stored: &StoredAt) -> Result<Version> {
+        let env = &*self.shared.env;
+        Ok(env.store().load(&env.call(), &stored.key).await?.map_or(stored.version, |found| found.version))
     }
 
     /// Confirms changes that leave the record `over` as it is by a touch, which replaces nothing and fails if the record has changed.
@@ -105,8 +114,7 @@ impl Committer<'_> {
         if outcome == Outcome::Done {
             let mut record = StoredRecord::clone(over);
             record.expires_at = record.expires_at.max(expires_at);
-            let StoredAt { id, key, .. } = stored;
-            self.apply_commit(&changes.committed(StoredAt { id: id.clone(), key: *key, record: Arc::new(record) }));
+            self.apply_commit(&changes.committed(stored.with(Arc::new(record))));
         }
         Ok(outcome)
     }

@@ -62,11 +62,6 @@ impl Environment {
         CookieLifetime { persistent: content.own.persistent, ends_at: self.policy.outlived_at(content) }
     }
 
-    /// When a session of this content ends if it was used at `now`.
-    pub(crate) fn end(&self, content: &Content, now: Timestamp) -> Timestamp {
-        now.plus(self.policy.idle(content)).min(self.policy.outlived_at(content))
-    }
-
     /// Last use and end of a stored session.
     pub(crate) fn life(&self, stored: &StoredRecord, now: Timestamp) -> Life {
         self.policy.life(&stored.content, stored.expires_at, stored.idle, now)
@@ -90,15 +85,18 @@ impl Environment {
         let version = if self.is_shared { Version::random() } else { Version::of_this_process() };
         // A session in a cookie has one writer, and its size counts.
         let over = over.filter(|_| !self.for_request);
-        let mut content = content.clone();
+        let (mut content, mut dropped) = (content.clone(), 0_u32);
         let record = loop {
             let record = content.to_record(version, now, self.policy.idle(&content), over, &self.rules);
             let is_too_large = record.as_ref().is_err_and(|error| error.kind() == ErrorKind::TooLarge);
             // Messages are decoration, so the oldest give way.
             let Some((key, id)) = content.oldest_flash().filter(|_| is_too_large) else { break record? };
-            tracing::warn!(name = %self.name, "a flash message is dropped, because there is no room");
             Op::TakeFlashes { key, ids: [id].into() }.apply(Arc::make_mut(&mut content))?;
+            dropped += 1;
         };
+        if dropped > 0 {
+            tracing::warn!(name = %self.name, dropped, "flash messages are dropped, because there is no room");
+        }
         let (head, _) = Head::read(&record)?;
         let stored = StoredRecord::new(&record, head, content);
         Ok((record, stored))

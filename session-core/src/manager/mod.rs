@@ -73,14 +73,15 @@ impl Manager {
     /// Stores what was changed and closes the handle: afterwards what needs a new cookie is
     /// [`Closed`](crate::ErrorKind::Closed), while the rest still works by [`Session::save`].
     ///
-    /// A session that was only read is touched, at most once per tenth of its idle time-out. A touch that fails
+    /// A session that was only read is touched, at most once per tenth of its idle time-out and once per hour. A touch that fails
     /// is a warning event and no error, because nothing that was confirmed is lost by it.
     ///
-    /// The answer repeats the id that the client sent only if this call has written or touched the record under that id.
+    /// The answer has an id only if this call has written or touched the record under it, also where an earlier save has stored it.
     /// So a late response does not put an old id over the one that a login in another request has set.
     ///
     /// # Errors
-    /// As [`Session::save`]. The handle then stays open.
+    /// As [`Session::save`]; the handle then stays open. [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) also if an earlier save
+    /// has stored a new id and the store does not answer whether the session is still there: closing again asks again.
     pub async fn close(&self, session: &Session) -> Result<Commit> {
         Committer(session).close().await
     }

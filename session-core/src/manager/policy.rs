@@ -67,6 +67,11 @@ impl Policy {
         content.created_at.plus(self.absolute(content))
     }
 
+    /// When a session of this content ends if it was used at `last_used`.
+    pub(crate) fn end(&self, content: &Content, last_used: Timestamp) -> Timestamp {
+        last_used.plus(self.idle(content)).min(self.outlived_at(content))
+    }
+
     /// Last use and end of a session by today's time-outs, whatever they were when it was stored.
     ///
     /// `idle` is the idle time-out that it was stored with.
@@ -77,16 +82,13 @@ impl Policy {
         idle: Option<Duration>,
         now: Timestamp,
     ) -> Life {
-        let today = self.idle(content);
-        let last_used = expires_at.minus(idle.unwrap_or(today));
-        if last_used <= now {
-            return Life { last_used, ends_at: last_used.plus(today).min(self.outlived_at(content)) };
-        }
+        let last_used = expires_at.minus(idle.unwrap_or_else(|| self.idle(content)));
         // A clock that was a little ahead must sign nobody out, and one that was years ahead must keep nobody signed in.
         if last_used > now.plus(CLOCKS_DIFFER) {
             return Life { last_used, ends_at: now };
         }
-        Life { last_used: now, ends_at: now.plus(today).min(self.outlived_at(content)) }
+        let last_used = last_used.min(now);
+        Life { last_used, ends_at: self.end(content, last_used) }
     }
 
     pub(crate) fn check_own(&self, own: Option<Duration>, longest: Duration) -> Result<()> {

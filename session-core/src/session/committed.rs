@@ -34,6 +34,13 @@ pub(crate) struct StoredAt {
     pub(crate) record: Arc<StoredRecord>,
 }
 
+impl StoredAt {
+    /// The same place, with `record` there.
+    pub(crate) fn with(&self, record: Arc<StoredRecord>) -> Self {
+        Self { id: self.id.clone(), key: self.key, record }
+    }
+}
+
 impl Deref for StoredAt {
     type Target = StoredRecord;
 

@@ -33,7 +33,7 @@ impl Session {
         let state = self.state();
         match &state.stored {
             Some(stored) => env.life(stored, env.now()).ends_at,
-            None => env.end(&state.view, env.now()),
+            None => env.policy.end(&state.view, env.now()),
         }
     }
 

@@ -35,7 +35,7 @@ impl ClientCookie {
 pub(crate) struct State {
     pub(crate) opened: Opened,
     pub(crate) client: Option<ClientCookie>,
-    /// A write or touch under the client's id succeeded since [`Manager::close`](crate::Manager::close) began.
+    /// A write or touch of the session's record succeeded since [`Manager::close`](crate::Manager::close) began.
     pub(crate) confirmed: bool,
     pub(crate) stored: Option<StoredAt>,
     /// As stored.
@@ -120,7 +120,7 @@ impl State {
 
     /// Whether there is anything for a commit to do.
     pub(crate) fn is_modified(&self) -> bool {
-        self.has_changes() || !self.orphans.is_empty() || self.uncertain.is_some()
+        self.has_changes() || self.has_leftovers()
     }
 
     /// Whether a commit has anything to do or to say.
@@ -330,14 +330,14 @@ impl State {
     }
 
     fn drop_changes(&mut self) {
-        self.log.remove_before(self.log.end());
+        self.drop_operations();
         self.reads.clear();
         self.new_ids_given = self.new_ids_wanted;
         self.stale = false;
         self.set_view(self.base.clone());
     }
 
-    /// Forgets operations that have changed nothing of a session that is not stored.
+    /// Empties the log, without a change of the view.
     pub(crate) fn drop_operations(&mut self) {
         self.log.remove_before(self.log.end());
     }

@@ -35,6 +35,12 @@ pub(super) fn all() -> Vec<Program> {
             start: two_rotations,
         },
         Program {
+            name: "new time-out beside a save",
+            about: "a process with another idle time-out reads, so it saves the session as it is, while another process writes",
+            faults: Faults::ANY,
+            start: new_time_out,
+        },
+        Program {
             name: "touch beside a save at the expiry",
             about: "one request reads, another writes, while the session expires and is purged",
             faults: Faults { lost: 1, dropped: 0, clock: EXPIRY },
@@ -129,6 +135,23 @@ fn two_rotations(world: &World) -> Check {
         }
         check_no_ghosts(world, &held);
     })
+}
+
+fn new_time_out(world: &World) -> Check {
+    let (before, today) = (world.process(|builder| builder), world.process(|builder| builder.idle(minutes(90))));
+    let commits = Commits::default();
+    let stored = stored(world, &before, |_| ());
+    world.advance(TOUCH_DUE);
+    let reader = Request::opened(world, &today, &commits, Some(&stored.id));
+    let writer = Request::opened(world, &before, &commits, Some(&stored.id));
+    world.task("reads", &today, async move |task| {
+        reader.close_until_answered(&task).await;
+    });
+    world.task("writes", &before, async move |task| {
+        writer.push(&task, 1);
+        writer.save_until_answered(&task).await;
+    });
+    Box::new(move |world| commits.check(world, stored.key))
 }
 
 fn touch_at_the_expiry(world: &World) -> Check {

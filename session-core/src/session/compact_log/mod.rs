@@ -97,20 +97,17 @@ impl CompactLog {
         let (mut later, mut before_login) = (BTreeSet::new(), false);
         // An earlier `clear` has done this for the operations before it.
         for op in self.free().iter_mut().rev().take_while(|op| !matches!(***op, Op::Clear)) {
-            let replaced = match &**op {
-                Op::Flash { key, .. } => nothing(key),
+            let value_key = op.value_key().cloned();
+            match &**op {
+                Op::Flash { key, .. } => *op = nothing(key),
                 // An operation on the same value that follows may depend on what this one leaves.
                 Op::Insert { key, seen, .. } if !before_login && !later.contains(key) => {
-                    Arc::new(Op::Remove { key: key.clone(), seen: seen.clone() })
+                    *op = Arc::new(Op::Remove { key: key.clone(), seen: seen.clone() });
                 }
-                other => {
-                    before_login |= other.is_login();
-                    later.extend(other.value_key().cloned());
-                    continue;
-                }
-            };
-            later.extend(replaced.value_key().cloned());
-            *op = replaced;
+                Op::Login { .. } => before_login = true,
+                _ => {}
+            }
+            later.extend(value_key);
         }
         self.pop_while(|last| matches!(last, Op::Clear | Op::TakeFlashes { .. } | Op::Remove { seen: None, .. }));
     }
