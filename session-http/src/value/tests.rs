@@ -140,9 +140,10 @@ proptest! {
     fn arbitrary_bytes_after_a_right_beginning_are_refused(n in 0..200_usize, bytes: Vec<u8>) {
         let value = sealing(&[1]);
         let written = value.write(&id(), Some(&record(Some("ann"), b"{}"))).into_owned();
-        let mut raw = URL_SAFE_NO_PAD.decode(&written).unwrap();
-        raw.truncate(n.min(raw.len() - 1));
-        raw.extend_from_slice(&bytes);
+        let sealed = URL_SAFE_NO_PAD.decode(&written).unwrap();
+        let raw = [&sealed[..n.min(sealed.len() - 1)], &bytes].concat();
+        // What was cut off may, by chance, be what is put in its place.
+        prop_assume!(raw != sealed);
         prop_assert!(value.read(&URL_SAFE_NO_PAD.encode(&raw)).is_none());
     }
 
