@@ -11,7 +11,7 @@ use session_tower::{CookieOptions, KeyRing, SessionLayer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::{api, guard, keys, shop, store};
+use crate::{api, guard, keys, release, shop, store};
 
 /// How long running requests may take to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -97,7 +97,7 @@ fn line(error: &session_core::Error) -> String {
 
 fn manager(place: &store::Place) -> session_core::Result<Manager> {
     Manager::builder(place.store.clone())
-        .idle(hours(1))
+        .idle(release::IDLE)
         .absolute(hours(24))
         .max_idle(shop::REMEMBERED_IDLE)
         .max_absolute(days(90))

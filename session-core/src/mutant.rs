@@ -48,6 +48,8 @@ pub enum Mutant {
     KeepsAGuestsChoice,
     /// Breaks the rule that two requests give no two messages one id.
     RepeatsFlashIds,
+    /// Breaks the rule that a page begins a new session only once the logout before it is settled.
+    BeginsAnewAtOnce,
     /// Breaks the rule that a client is told to forget its id only once the logout is stored.
     ClearsBeforeTheLogout,
 }

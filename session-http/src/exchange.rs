@@ -136,6 +136,31 @@ impl Exchange {
         Ok(session)
     }
 
+    /// Takes account of what the request is for, by its `Sec-Fetch-Dest` header (W3C Fetch Metadata).
+    ///
+    /// Call it when a session of this exchange has [opened](Session::opened) as [`Ended`](session_core::Opened::Ended). A request for a document, which
+    /// somebody navigates to, may then begin a new session if the logout was at least 10 s before: the sign-in form can store its token.
+    /// Any other request may come from the page that signed out, so what it writes stays [`Gone`](ErrorKind::Gone).
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Manager, NullStore, Opened};
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(NullStore), CookieOptions::new())?;
+    /// # let (exchange, cookie_headers, sec_fetch_dest) = (set.begin(), [&b"id=x"[..]], Some(&b"document"[..]));
+    /// let session = exchange.open_first(cookie_headers).await?;
+    /// if session.opened() == Opened::Ended {
+    ///     exchange.note_destination(&session, sec_fetch_dest);
+    /// }
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn note_destination(&self, session: &Session, sec_fetch_dest: Option<&[u8]>) {
+        if sec_fetch_dest == Some(b"document") {
+            session.begin_anew_if_ended();
+        }
+    }
+
     /// Changes how this response sends the cookie of the session `name`, if it sends it.
     ///
     /// All may change but the cookie's name. A cookie on another path or domain is a second one beside the usual.
@@ -237,6 +262,26 @@ type OpenSlot<'e> = (&'e Named, &'e Slot, &'e Open);
 async fn close((named, slot, open): OpenSlot<'_>) -> Result<Option<SetCookie>> {
     let commit = named.manager.close(&open.session).await?;
     named.announce(|| slot.options(named), open, commit)
+}
+
+/// Without a commit nothing is stored, as after a handler that was cancelled.
+///
+/// What a session logs may hold the session itself (a closure of [`update`](Session::update)). Nothing else would free it then.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if *self.closed.get_mut() {
+            return;
+        }
+        let is_expected = *self.abandoned.get_mut() || std::thread::panicking();
+        let slots = std::iter::once(&self.first).chain(&self.others);
+        for (named, slot) in self.set.named.iter().zip(slots) {
+            let Some(Open { session, .. }) = slot.opened.get() else { continue };
+            if session.is_modified() && !is_expected {
+                tracing::warn!(name = %named.manager.name(), "a request ended without a commit; its changes are not stored");
+            }
+            session.discard();
+        }
+    }
 }
 
 impl fmt::Debug for Exchange {

@@ -9,7 +9,7 @@ use http::header::COOKIE;
 use http::request::Parts;
 use session_http::{CookieOptions, Exchange};
 
-use crate::nested::{Current, cookie_lines};
+use crate::nested::{Current, SEC_FETCH_DEST, cookie_lines, note_destination};
 use crate::{Error, Result};
 
 /// The session of the request: extracting it loads it, and everything [`session_core::Session`] does is here by `Deref`.
@@ -101,6 +101,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
         let exchange = Current::of(&parts.extensions)?.exchange.clone();
         let session = exchange.open_first(cookie_lines(&parts.headers)).await?;
+        note_destination(&exchange, &session, || parts.headers.get(SEC_FETCH_DEST));
         Ok(Self { session, exchange, name: Name::First })
     }
 }
@@ -133,6 +134,7 @@ pub struct Sessions {
     current: Current,
     /// Reference-counted by `http`, so no bytes are copied.
     cookies: Box<[HeaderValue]>,
+    destination: Option<HeaderValue>,
 }
 
 impl Sessions {
@@ -148,6 +150,7 @@ impl Sessions {
             return Err(UNKNOWN_NAME);
         };
         let session = exchange.open(name, self.cookies.iter().map(HeaderValue::as_bytes)).await?;
+        note_destination(&exchange, &session, || self.destination.as_ref());
         Ok(Session { session, exchange, name: Name::Other(name.into()) })
     }
 
@@ -172,7 +175,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Sessions {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
         let current = Current::of(&parts.extensions)?.clone();
-        Ok(Self { current, cookies: parts.headers.get_all(COOKIE).into_iter().cloned().collect() })
+        Ok(Self {
+            current,
+            cookies: parts.headers.get_all(COOKIE).into_iter().cloned().collect(),
+            destination: parts.headers.get(SEC_FETCH_DEST).cloned(),
+        })
     }
 }
 

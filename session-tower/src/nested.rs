@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap, header::COOKIE};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header::COOKIE};
+use session_core::{Opened, Session};
 use session_http::{Exchange, SessionSet};
 
 use crate::{Error, Result};
@@ -63,6 +64,20 @@ const CLASH: Error = Error::usage(
     "two nested `SessionLayer`s serve a cookie of the same name, and would overwrite each other's. Build the layer once and \
      add clones of it, or give one of them another name by `CookieOptions::name`",
 );
+
+/// Takes account of what the request is for, if its session was ended by a logout.
+pub(crate) fn note_destination<'h>(
+    exchange: &Exchange,
+    session: &Session,
+    destination: impl FnOnce() -> Option<&'h HeaderValue>,
+) {
+    if session.opened() == Opened::Ended {
+        exchange.note_destination(session, destination().map(HeaderValue::as_bytes));
+    }
+}
+
+/// Name of the header that says what a request is for (W3C Fetch Metadata).
+pub(crate) const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The lines of the request's `Cookie` headers; HTTP/2 may send several (RFC 9113, 8.2.3).
 pub(crate) fn cookie_lines(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {

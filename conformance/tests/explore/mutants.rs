@@ -98,6 +98,11 @@ const FAULTS: &[Fault] = &[
         "merged with faults",
     ),
     fault(
+        Mutant::BeginsAnewAtOnce,
+        "a page begins a new session only once the logout before it is settled",
+        "page after a logout",
+    ),
+    fault(
         Mutant::ClearsBeforeTheLogout,
         "a client is told to forget its id only once the logout is stored",
         "logout beside a save",

@@ -6,23 +6,44 @@ use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use session_tower::{Result, Session};
+use session_tower::{ErrorKind, Result, Session};
 
 use super::catalogue::{self, Tea};
 use super::page::{Frame, Page, redirect};
+use crate::release::StoredCart;
 
 /// Where it is kept in the session.
-pub(super) const KEY: &str = "cart";
+const KEY: &str = "cart";
 
 /// The most tins of one tea.
 const MOST: u32 = 99;
 
 /// How many tins of which tea.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "StoredCart", into = "StoredCart")]
 pub(super) struct Cart(BTreeMap<String, u32>);
 
+impl From<StoredCart> for Cart {
+    fn from(stored: StoredCart) -> Self {
+        Self(stored.into())
+    }
+}
+
+impl From<Cart> for StoredCart {
+    fn from(cart: Cart) -> Self {
+        cart.0.into()
+    }
+}
+
 impl Cart {
+    /// The cart of the session, to be shown. One that a later release has stored is not shown, and stays as it is.
+    pub(super) fn of(session: &Session) -> Result<Self> {
+        match session.peek(KEY) {
+            Err(error) if error.kind() == ErrorKind::WrongType => Ok(Self::default()),
+            cart => Ok(cart?.unwrap_or_default()),
+        }
+    }
+
     pub(super) fn pieces(&self) -> u32 {
         self.0.values().copied().fold(0, u32::saturating_add)
     }
@@ -76,7 +97,7 @@ pub(super) struct CartPage {
 }
 
 pub(super) async fn show(session: Session) -> Result<Page<CartPage>> {
-    let lines = session.peek::<Cart>(KEY)?.unwrap_or_default().lines();
+    let lines = Cart::of(&session)?.lines();
     let total = total(&lines);
     Ok(Page(CartPage { frame: Frame::of(&session, "cart")?, lines, total }))
 }
@@ -92,7 +113,7 @@ enum Change {
 /// The page that a form stands on, to go back to.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum From {
+enum FormPage {
     Shop,
     Cart,
 }
@@ -101,7 +122,7 @@ enum From {
 pub(super) struct ChangeForm {
     tea: String,
     change: Change,
-    from: From,
+    from: FormPage,
 }
 
 /// `update` runs again on whatever another tab has stored meanwhile, so no click is lost.
@@ -116,8 +137,8 @@ pub(super) async fn change(session: Session, Form(form): Form<ChangeForm>) -> Re
         Change::Drop => format!("{} is back on the shelf.", tea.name),
     };
     let to = match form.from {
-        From::Shop => format!("/#{}", tea.slug),
-        From::Cart => "/cart".into(),
+        FormPage::Shop => format!("/#{}", tea.slug),
+        FormPage::Cart => "/cart".into(),
     };
     Ok(redirect(&session, &to, &notice)?.into_response())
 }

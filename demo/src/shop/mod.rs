@@ -80,6 +80,10 @@ pub(crate) fn failed(error: &Error) -> Response {
         ErrorKind::Unsupported => {
             ("We cannot do that here", "This shop's sessions are kept where they cannot be ended from elsewhere.")
         }
+        ErrorKind::WrongType => (
+            "We are moving to a new shop",
+            "Nothing is lost: the new one has what you chose. Please try again in a moment.",
+        ),
         ErrorKind::TooLarge => ("That is too much", "It does not fit into a session."),
         _ => ("Something went wrong", "It is our fault, and written down."),
     };

@@ -26,7 +26,7 @@ impl Frame {
         Ok(Self {
             here,
             user: session.principal().map(|principal| principal.as_str().to_owned()),
-            in_cart: session.peek::<Cart>(super::cart::KEY)?.unwrap_or_default().pieces(),
+            in_cart: Cart::of(session)?.pieces(),
             notices: session.flashes(NOTICES)?,
         })
     }

@@ -24,7 +24,16 @@ impl Server {
 
     /// With these keys in `SESSION_SECRET`.
     pub(crate) fn start_with(arguments: &[&str], keys: Option<&str>) -> Self {
-        let mut child = command(arguments, keys).spawn().unwrap();
+        Self::spawn(command(arguments, keys))
+    }
+
+    /// The shop as it was one release ago.
+    pub(crate) fn start_before(arguments: &[&str]) -> Self {
+        Self::spawn(command_of(env!("CARGO_BIN_EXE_demo-before"), arguments, None))
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let log = listen(child.stderr.take().unwrap());
         let Some(base) = address(child.stdout.take().unwrap()) else {
             let status = child.wait();
@@ -71,7 +80,11 @@ impl Drop for Server {
 }
 
 fn command(arguments: &[&str], keys: Option<&str>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    command_of(env!("CARGO_BIN_EXE_demo"), arguments, keys)
+}
+
+fn command_of(program: &str, arguments: &[&str], keys: Option<&str>) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).env_remove("SESSION_STORE").env_remove("SESSION_SECRET").env("RUST_LOG", "info");
     command.envs(keys.map(|keys| ("SESSION_SECRET", keys)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

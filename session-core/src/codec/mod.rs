@@ -1,9 +1,10 @@
 //! Contents of a record: values, codecs, limits, envelopes and tombstones.
 //!
-//! Each file uses only files further down: `envelope`, then `json` and `messagepack`, `content`, `value`, `limits`.
+//! Each file uses only files further down: `envelope`, then `json` and `messagepack`, `content`, `value`, `finite`, `limits`.
 
 mod content;
 mod envelope;
+mod finite;
 mod json;
 mod limits;
 #[cfg(feature = "messagepack")]

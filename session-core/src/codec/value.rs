@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::finite;
 use super::limits::{Codec, Limits, MAX_DEPTH};
 #[cfg(feature = "messagepack")]
 use super::messagepack::value as messagepack;
@@ -33,6 +34,46 @@ impl Value {
     }
 }
 
+impl Codec {
+    /// All codecs that this build has.
+    pub const ALL: &'static [Self] = &[
+        Self::Json,
+        #[cfg(feature = "messagepack")]
+        Self::MessagePack,
+    ];
+
+    /// Encodes `value` as [`insert`](crate::Session::insert) does, and decodes it as [`get`](crate::Session::get) does.
+    ///
+    /// This is for the tests of an application: serde has types that are written and do not come back the same
+    /// (see [`insert`](crate::Session::insert)). A test of one's own types finds them before a user does:
+    ///
+    /// ```
+    /// use session_core::Codec;
+    ///
+    /// #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq)]
+    /// struct Cart {
+    ///     items: Vec<u64>,
+    ///     voucher: Option<String>,
+    /// }
+    ///
+    /// let cart = Cart { items: vec![7], voucher: None };
+    /// for codec in Codec::ALL {
+    ///     assert_eq!(codec.round_trip(&cart)?, cart);
+    /// }
+    ///
+    /// assert_eq!(Codec::Json.round_trip(&Some(None::<u8>))?, None); // `Some(None)` comes back as `None`
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Other`] if `value` has no form in the codec or a number in it is not finite, [`ErrorKind::TooLarge`] if it is
+    /// nested deeper than 127 levels, [`ErrorKind::WrongType`] or [`ErrorKind::Corrupt`] if what was encoded does not decode.
+    pub fn round_trip<T: Serialize + DeserializeOwned>(self, value: &T) -> Result<T> {
+        let limits = Limits::new().max_data_len(usize::MAX).max_depth(MAX_DEPTH);
+        Rules { limits, codec: self }.encode(self, value)?.decode("round trip")
+    }
+}
+
 /// Limits of a manager's sessions, and the codec of those it creates.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rules {
@@ -54,11 +95,15 @@ impl Rules {
         if raw.len() > self.limits.max_data_len {
             return Err(Error::fixed(ErrorKind::TooLarge, "a value alone exceeds the session's size"));
         }
-        let depth = match codec {
-            Codec::Json => json_depth(&raw),
+        let (depth, may_be_infinite) = match codec {
+            // A number that is not finite is `null` in JSON, as nothing is. Only the value itself tells them apart.
+            Codec::Json => (json_depth(&raw), raw.windows(4).any(|bytes| bytes == b"null")),
             #[cfg(feature = "messagepack")]
-            Codec::MessagePack => messagepack::depth(&raw)?,
+            Codec::MessagePack => (messagepack::depth(&raw)?, messagepack::may_hold_floats(&raw)),
         };
+        if may_be_infinite && finite::has_other_numbers(value) {
+            return Err(Error::fixed(ErrorKind::Other, "a value holds a number that is not finite"));
+        }
         if depth > self.limits.max_depth.min(MAX_DEPTH) {
             return Err(Error::fixed(ErrorKind::TooLarge, "a value is nested too deeply"));
         }

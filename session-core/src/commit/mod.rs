@@ -27,7 +27,7 @@ pub(crate) mod uncertain;
 pub(crate) mod write_queue;
 
 pub use client_update::{ClientValue, Commit, CookieUpdate};
-pub(crate) use committer::{Committer, tombstone_tells};
+pub(crate) use committer::{Committer, is_settled_logout, tombstone_tells};
 
 use changes::Changes;
 use committer::{GONE, Step, TOO_MANY_CONFLICTS};

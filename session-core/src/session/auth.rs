@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use super::Session;
 use super::log::{Keep, Op};
+use super::opened::Opened;
 use crate::codec::OwnPolicy;
 use crate::commit::uncertain::UncertainWrite;
 use crate::{Error, ErrorKind, Principal, Result};
@@ -84,6 +85,30 @@ impl Session {
         state.cookie_possible()?;
         state.new_ids_wanted += 1;
         Ok(())
+    }
+
+    /// Lets a page write to a session that [opened](Session::opened) as [`Ended`](Opened::Ended), if the logout was at least 10 s before:
+    /// from then on it counts as [`Unknown`](Opened::Unknown). Returns whether it does.
+    ///
+    /// For crates that put sessions under HTTP, and for requests of which they know that the browser made them after it had the logout's answer.
+    /// Any other request may come from the page that signed out. What it writes would begin a session whose cookie goes over that of
+    /// a login, so it stays [`Gone`](ErrorKind::Gone).
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Manager, NullStore};
+    /// let session = Manager::new(NullStore).open(None).await?;
+    /// assert!(!session.begin_anew_if_ended(), "nothing ended it");
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn begin_anew_if_ended(&self) -> bool {
+        let mut state = self.state();
+        let begins = state.may_begin_anew && state.opened == Opened::Ended && state.gone;
+        if begins {
+            (state.opened, state.gone) = (Opened::Unknown, false);
+        }
+        begins
     }
 
     /// Ends the session: whatever other requests of it are in flight, nothing of it stays live once this is committed.

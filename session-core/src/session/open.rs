@@ -7,7 +7,7 @@ use super::committed::{StoredAt, StoredRecord};
 use super::opened::Opened;
 use super::state::{ClientCookie, State};
 use crate::codec::Stored;
-use crate::commit::tombstone_tells;
+use crate::commit::{is_settled_logout, tombstone_tells};
 use crate::manager::environment::Environment;
 use crate::{ErrorKind, Result, SessionId, StoreKey};
 
@@ -43,7 +43,11 @@ impl Environment {
         Ok(match stored {
             Stored::Tombstone(_) if !tombstone_tells(&record, call.now) => blank(Opened::Unknown, id),
             Stored::Tombstone(Some(_)) => blank(Opened::Moved, id),
-            Stored::Tombstone(None) => blank(Opened::Ended, id),
+            Stored::Tombstone(None) => {
+                let mut ended = blank(Opened::Ended, id);
+                ended.may_begin_anew = is_settled_logout(&record, call.now);
+                ended
+            }
             Stored::Content(content) => {
                 let lifetime = self.cookie_lifetime(&content);
                 let record = StoredRecord::new(&record, head, Arc::new(content));

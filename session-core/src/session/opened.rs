@@ -16,6 +16,7 @@ pub enum Opened {
     Undecodable,
     /// The session goes on under another id, which the client has been or is being told.
     Moved,
-    /// The session was ended by a logout a moment ago.
+    /// The session was ended by a logout within the last minute. A login begins a new session; other writes are
+    /// [`Gone`](crate::ErrorKind::Gone), because they may come from the page that signed out.
     Ended,
 }

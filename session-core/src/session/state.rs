@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) ended: bool,
     /// Moved, ended or revoked: nothing can be written but a login.
     pub(crate) gone: bool,
+    /// The logout that ended the session is settled, so a page may begin a new one.
+    pub(super) may_begin_anew: bool,
     /// Changes were dropped because the session is gone. Each commit says so, whichever clone it is of, until this is acknowledged.
     pub(crate) dropped: bool,
     /// The response's head has left.
@@ -98,6 +100,7 @@ impl State {
             orphans: Vec::new(),
             ended: false,
             gone: matches!(opened, Opened::Moved | Opened::Ended),
+            may_begin_anew: false,
             dropped: false,
             closed: false,
             for_request: false,

@@ -58,9 +58,18 @@ impl Session {
 
     /// Puts `value` under `key`, over what is there.
     ///
+    /// What is accepted comes back from [`get`](Session::get), for a type whose `Deserialize` reads what its `Serialize` writes. A number that
+    /// is not finite is refused, because JSON has none. Some types of serde's own do not come back the same:
+    ///
+    /// - `Some(None)` and `Some(())` come back as `None`;
+    /// - inside `#[serde(untagged)]`, `#[serde(flatten)]` and `#[serde(tag = "…")]`: 128-bit integers do not decode, and in JSON neither do maps
+    ///   whose keys are numbers.
+    ///
+    /// [`Codec::round_trip`] proves a type of your own in a test.
+    ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] over a [limit](crate::Limits), [`ErrorKind::Other`] if `value` has no form in the session's [codec](crate::Codec),
-    /// [`ErrorKind::Gone`] if the session moved or ended, [`ErrorKind::Closed`] if it would need a cookie after the response's head.
+    /// [`ErrorKind::TooLarge`] over a [limit](crate::Limits), [`ErrorKind::Other`] if `value` has no form in the session's [codec](crate::Codec)
+    /// or holds a number that is not finite, [`ErrorKind::Gone`] if the session moved or ended, [`ErrorKind::Closed`] if it would need a cookie after the response's head.
     pub fn insert<T: Serialize + ?Sized>(&self, key: impl Display, value: &T) -> Result<()> {
         let key = &*Key::new(key)?;
         let rules = self.shared.env.rules;
@@ -111,7 +120,8 @@ impl Session {
     ///
     /// If somebody else's write comes first, `f` runs again on their value, so counters lose nothing;
     /// the value answered here may then be out of date. `f` should depend on its argument alone.
-    /// It runs without any lock; it may read the session but not write to it.
+    /// It runs without any lock; it may read the session but not write to it. A closure that holds the session itself keeps it
+    /// in memory until the change is stored or [discarded](Session::discard).
     ///
     /// # Errors
     /// As [`get`](Session::get) and [`insert`](Session::insert).

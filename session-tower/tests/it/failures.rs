@@ -4,10 +4,12 @@ use axum::Router;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Html;
 use axum::routing::get as route;
-use session_core::ErrorKind;
+use session_core::{ErrorKind, ManualClock, Timestamp, seconds};
 use session_tower::{CookieOptions, Error, Manager, Opened, Result, Session, SessionLayer, Sessions, testing};
 
-use crate::rig::{TestStore, get, get_with, header, named, one, set_cookies, text};
+use tower::ServiceExt as _;
+
+use crate::rig::{TestStore, get, get_with, header, named, one, request, set_cookies, text};
 
 async fn opened(session: Session) -> String {
     format!("{:?}", session.opened())
@@ -92,6 +94,32 @@ async fn a_session_that_was_logged_out_meanwhile_is_409() {
     assert_eq!(response.status(), StatusCode::CONFLICT);
     assert_eq!(response.extensions().get::<Error>().unwrap().kind(), ErrorKind::Gone);
     assert!(set_cookies(&response).is_empty());
+}
+
+#[tokio::test]
+async fn a_page_after_a_sign_out_whose_answer_was_lost_is_no_409() {
+    let clock = ManualClock::new(Timestamp::from_millis(1_000_000).unwrap());
+    let manager = Manager::builder(TestStore::new()).clock(clock.clone()).build().unwrap();
+    let sessions = SessionLayer::new(manager);
+    let ann = testing::signed_in(&sessions, "ann").await;
+    let by_name = |sessions: Sessions| async move { Ok::<_, Error>(sessions.get("id").await?.insert("n", &1)?) };
+    let app = Router::new()
+        .route("/", route(write))
+        .route("/by-name", route(by_name))
+        .route("/sign-out", route(|session: Session| async move { session.logout() }))
+        .layer(sessions);
+    let status = async |path: &str, destination: &'static str| {
+        let mut request = request(Some(&ann));
+        *request.uri_mut() = path.parse().unwrap();
+        request.headers_mut().insert("sec-fetch-dest", HeaderValue::from_static(destination));
+        app.clone().oneshot(request).await.unwrap().status()
+    };
+    assert_eq!(status("/sign-out", "document").await, 200);
+    clock.advance(seconds(10));
+    for path in ["/", "/by-name"] {
+        assert_eq!(status(path, "empty").await, 409);
+        assert_eq!(status(path, "document").await, 200);
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Logouts, revocations and what is in flight beside them.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use conformance::explore::{Answer, Check, Commits, Faults, Program, Request, World};
-use session_core::{Commit, ErrorKind};
+use session_core::{Commit, ErrorKind, seconds};
 
 use super::{GONE, check_no_ghosts, check_signed_in, key_of, principal, push_at_once, stored};
 
@@ -53,6 +54,12 @@ pub(super) fn all() -> Vec<Program> {
             start: login_beside_a_logout,
         },
         Program {
+            name: "page after a logout",
+            about: "a logout with a lost answer or a step of the clock, a page that begins anew if it may, and a login",
+            faults: Faults { lost: 1, dropped: 0, clock: LOGOUT_SETTLED },
+            start: page_after_a_logout,
+        },
+        Program {
             name: "logout, then discard",
             about: "what a logout began is discarded",
             faults: Faults::NONE,
@@ -97,6 +104,59 @@ fn logout_beside_a_save(world: &World) -> Check {
     Box::new(move |world| {
         if ended.get() && world.session_at(stored.key).is_some() {
             world.violated("ends.stay", "after a confirmed logout the session is open");
+        }
+    })
+}
+
+/// Age of a logout from which on a page may begin a new session, with a second more.
+const LOGOUT_SETTLED: &[Duration] = &[seconds(11)];
+
+fn page_after_a_logout(world: &World) -> Check {
+    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
+    let commits = Commits::default();
+    let stored = stored(world, &here, |_| ());
+    let began = world.now();
+    let logout = Request::opened(world, &here, &commits, Some(&stored.id));
+    world.task("signs out", &here, async move |task| {
+        logout.logout(&task);
+        logout.close_until_answered(&task).await;
+    });
+    let (id, of_page) = (stored.id.clone(), commits.clone());
+    let page = Rc::<RefCell<Option<Request>>>::default();
+    let written = page.clone();
+    world.task("page", &elsewhere, async move |task| {
+        let Some(request) = Request::open(&task, &of_page, Some(&id)).await else { return };
+        let begins = request.session.begin_anew_if_ended();
+        task.world.note(("begins", begins));
+        if begins && task.world.now().since(began) < seconds(10) {
+            task.world.violated("ends.stay", "a page begins a session while the logout's answer is under way");
+        }
+        let request = if begins { request } else { request.may_fail(GONE) };
+        request.push(&task, 1);
+        if begins && request.close_until_answered(&task).await.is_done() {
+            *written.borrow_mut() = Some(request);
+        }
+    });
+    let (id, commits_of_login) = (stored.id, commits.clone());
+    let signed_in = Rc::<RefCell<Option<Request>>>::default();
+    let confirmed = signed_in.clone();
+    world.task("signs in", &elsewhere, async move |task| {
+        let Some(request) = Request::open(&task, &commits_of_login, Some(&id)).await else { return };
+        let was_ended = request.session.opened() == session_core::Opened::Ended;
+        task.world.note(("was ended", was_ended));
+        // Only a session that ends during the request fails its login.
+        let request = if was_ended { request } else { request.may_fail(GONE) };
+        request.session.login("ann").expect("it is open");
+        if request.close_until_answered(&task).await.is_done() && was_ended {
+            *confirmed.borrow_mut() = Some(request);
+        }
+    });
+    Box::new(move |world| {
+        if let Some(key) = page.borrow().as_ref().and_then(key_of) {
+            commits.check(world, key);
+        }
+        if let Some(request) = &*signed_in.borrow() {
+            check_signed_in(world, request, "ann");
         }
     })
 }

@@ -1,5 +1,6 @@
 //! Values in MessagePack.
 
+use rmp::Marker;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -12,8 +13,9 @@ const UNENCODED: Error = Error::fixed(ErrorKind::Other, "a value could not be en
 /// Encodes a value. Errors leave out the serializer's message, because it may quote the value.
 pub(in super::super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
     let mut raw = Vec::with_capacity(64);
-    // Structs become maps. As arrays they would decode wrongly once their fields change places.
-    let mut serializer = rmp_serde::Serializer::new(&mut raw).with_struct_map();
+    // Structs become maps. As arrays they would decode wrongly once their fields change places. Types with two forms take the
+    // readable one: serde asks for it when it decodes a part of an untagged, tagged or flattened value, whatever was written.
+    let mut serializer = rmp_serde::Serializer::new(&mut raw).with_struct_map().with_human_readable();
     value.serialize(&mut serializer).map_err(|_| UNENCODED)?;
     Ok(raw)
 }
@@ -31,9 +33,14 @@ impl Undecoded {
 
 /// Decodes a value that [`Reader::skip`] has validated, because `rmp_serde` neither limits the nesting of enums nor checks lengths.
 pub(in super::super) fn decode<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Undecoded> {
-    let mut parser = rmp_serde::Deserializer::from_read_ref(raw);
+    let mut parser = rmp_serde::Deserializer::from_read_ref(raw).with_human_readable();
     parser.set_max_depth(MAX_DEPTH + 1);
     T::deserialize(&mut parser).map_err(Undecoded)
+}
+
+/// Whether `raw` holds a byte that can begin a floating-point number.
+pub(in super::super) fn may_hold_floats(raw: &[u8]) -> bool {
+    raw.iter().any(|byte| matches!(Marker::from_u8(*byte), Marker::F32 | Marker::F64))
 }
 
 /// Nesting of `raw`. An error if it is not exactly one value: a `Serialize` that announces a wrong length can write such bytes.

@@ -1,0 +1,78 @@
+//! A request that ends without a commit: its changes are dropped with a warning, whatever they hold.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use pollster::block_on;
+use session_core::{Manager, Session};
+use session_http::{CookieOptions, Exchange, SessionSet};
+use store_memory::MemoryStore;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Events as text.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// The warnings of a request that logs an `update` whose closure holds the session itself, and whose `end` follows.
+/// `None` if the closure was not freed.
+fn warnings(end: impl FnOnce(Exchange)) -> Option<String> {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+    let held = Arc::new(());
+    let freed = Arc::downgrade(&held);
+    tracing::subscriber::with_default(subscriber, || {
+        let set = SessionSet::new(Manager::new(MemoryStore::new()), CookieOptions::new()).unwrap();
+        let exchange = set.begin();
+        let session = block_on(exchange.open_first([])).unwrap();
+        logs_itself(&session, held);
+        drop(session);
+        end(exchange);
+    });
+    let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let warnings = said.lines().filter(|line| line.contains("WARN") && !line.contains("without TLS"));
+    (freed.strong_count() == 0).then(|| warnings.collect())
+}
+
+fn logs_itself(session: &Session, held: Arc<()>) {
+    session.insert("step", &2).unwrap();
+    let itself = session.clone();
+    session
+        .update("n", move |n: &mut u64| {
+            let _ = &held;
+            *n += itself.peek::<u64>("step").unwrap().unwrap();
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_dropped_request_frees_a_change_that_holds_its_session_and_warns() {
+    let said = warnings(drop).expect("it is freed");
+    assert!(said.contains("a request ended without a commit; its changes are not stored"), "{said}");
+}
+
+#[test]
+fn a_request_that_was_abandoned_or_committed_warns_of_nothing() {
+    let abandoned = |exchange: Exchange| exchange.abandon();
+    assert_eq!(warnings(abandoned).expect("it is freed"), "");
+    let committed = |exchange: Exchange| assert_eq!(block_on(exchange.commit()).set_cookie.len(), 1);
+    assert_eq!(warnings(committed).expect("it is freed"), "");
+}
