@@ -32,6 +32,8 @@ pub enum Mutant {
     TrustsAnEarlySave,
     /// Breaks the rule that a member notes the joint write before it is sent.
     JoinsWithoutANote,
+    /// Breaks the rule that a member that hangs up lets another one drive the joint write.
+    LeavesOthersAsleep,
     /// Breaks the rule that a joint write on top of one that was not stored is not sent.
     SendsAfterAFailure,
     /// Breaks the rule that what is refused together goes alone.

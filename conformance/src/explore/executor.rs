@@ -136,9 +136,10 @@ impl<'p> Run<'p> {
         order.rotate_left(self.current);
         let mut choices = Vec::new();
         let mut goes_on = false;
-        for &task in order.iter().filter(|task| tasks[**task].future.is_some()) {
+        // A task that has ended may have left a call to others who drive it now.
+        for &task in &order {
             let own = task == self.current;
-            if self.ready[task].0.load(Ordering::Relaxed) {
+            if tasks[task].future.is_some() && self.ready[task].0.load(Ordering::Relaxed) {
                 choices.push(Choice { step: Step::Poll(task), interrupts: goes_on });
                 goes_on |= own;
             }

@@ -85,6 +85,11 @@ const FAULTS: &[Fault] = &[
     fault(Mutant::RepeatsFlashIds, "two requests give no two messages one id", "two messages at once"),
     fault(Mutant::JoinsWithoutANote, "a member notes the joint write before it is sent", "merged and dropped"),
     fault(
+        Mutant::LeavesOthersAsleep,
+        "a member that hangs up lets another one drive the joint write",
+        "merged, and one leaves",
+    ),
+    fault(
         Mutant::SendsAfterAFailure,
         "a joint write on top of one that was not stored is not sent",
         "too large together",

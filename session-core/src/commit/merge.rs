@@ -56,16 +56,19 @@ impl Undecided for Sending {
 }
 
 impl Committer<'_> {
-    /// Saves `changes` together with those of others who wait in the queue.
+    /// Saves `changes` together with those of others who wait in the queue. `known` is the record that they were made on, as long as
+    /// no conflict says that it has been replaced.
     pub(super) async fn save_merged(
         &self,
         changes: &Arc<Changes>,
         stored: &StoredAt,
         slot: &Slot<Line>,
+        mut known: Option<Arc<StoredRecord>>,
     ) -> Result<Step> {
         let mut alone = false;
         for _ in 0..=self.shared.env.max_replays {
-            let Some(write) = self.join(changes, stored, slot, alone).await? else { return self.mark_gone(changes) };
+            let join = self.join(changes, stored, slot, alone, known.take());
+            let Some(write) = join.await? else { return self.mark_gone(changes) };
             let ended = self.end_joint(&write, changes, stored).await;
             // What is stored is all that the next writer needs to know of it.
             let next = match &ended {
@@ -115,8 +118,13 @@ impl Committer<'_> {
         stored: &StoredAt,
         slot: &Slot<Line>,
         alone: bool,
+        known: Option<Arc<StoredRecord>>,
     ) -> Result<Option<Arc<JointWrite>>> {
         let env = &self.shared.env;
+        // In a queue without a last step, others had nothing to write since this record was loaded.
+        if let Some(known) = known {
+            slot.shared().last.get_or_insert(LastStep::Loaded(known));
+        }
         loop {
             let Some(last) = slot.shared().last.clone() else {
                 let load = Arc::new(SharedFuture::new(load(env.clone(), stored.key, None)));

@@ -12,10 +12,11 @@ use crate::mutant::{self, Mutant};
 use crate::session::committed::{StoredAt, StoredRecord};
 use crate::{ConflictPolicy, Outcome, Result};
 
-/// How often a conflict with another task of this process is answered by a load, before the session's queue is opened.
+/// How often a conflict in a store within the process is answered by a load, before the session's queue is opened.
 ///
-/// A store within the process answers sooner than a task that waits in a queue is woken. Other stores do better with merged saves.
-const ALONE: u32 = 3;
+/// Such a store answers sooner than a task that waits in a queue is woken. The queue is for slow `update` closures, which could lose
+/// every race. Other stores do better with merged saves.
+const ALONE: u32 = 40;
 
 impl Committer<'_> {
     /// Saves `changes` over the record that they were made on. After a conflict they go through the session's queue.
@@ -26,7 +27,7 @@ impl Committer<'_> {
             Some(over) => over,
             None => {
                 if let Some(slot) = env.queues.enter_if_open(&stored.key) {
-                    return Box::pin(self.save_merged(changes, stored, &slot)).await;
+                    return Box::pin(self.save_merged(changes, stored, &slot, Some(stored.record.clone()))).await;
                 }
                 stored.record.clone()
             }
@@ -65,7 +66,7 @@ impl Committer<'_> {
             };
         }
         let slot = env.queues.enter(&stored.key);
-        Box::pin(self.save_merged(changes, stored, &slot)).await
+        Box::pin(self.save_merged(changes, stored, &slot, None)).await
     }
 
     /// Saves the record `over`, which this session stands on, as it is.

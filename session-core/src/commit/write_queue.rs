@@ -2,89 +2,124 @@
 //!
 //! A queue holds what its writers share, and knows nothing of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError};
 
 use crate::StoreKey;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 
+/// Maximum number of queues without a writer.
+///
+/// After a joint write all of its requests may be about to come back. If they found no queue, each would save on its own, and all but
+/// one would meet a conflict.
+const IDLE: usize = 64;
+
 /// All queues of one manager.
 pub(crate) struct WriteQueues<T> {
-    queues: Mutex<HashMap<StoreKey, Queue<T>>>,
+    queues: Mutex<Queues<T>>,
     /// How many there are, so that the usual case (none) takes no lock.
     open: AtomicUsize,
+    max_idle: usize,
+}
+
+struct Queues<T> {
+    by_key: HashMap<StoreKey, Queue<T>>,
+    /// Keys of the queues without a writer, the longest idle first.
+    idle: VecDeque<StoreKey>,
 }
 
 struct Queue<T> {
     shared: Arc<Mutex<T>>,
     writers: usize,
+    /// Several writers were here at once since the queue was opened or idle.
+    contended: bool,
 }
 
-/// A writer's place in a queue. The last writer that leaves, by dropping its slot, closes the queue.
-pub(crate) struct Slot<T> {
+/// A writer's place in a queue. When the last writer leaves, by dropping its slot, what the writers shared is dropped.
+/// The queue stays open if several writers were there at once.
+pub(crate) struct Slot<T: Default> {
     queues: Arc<WriteQueues<T>>,
     key: StoreKey,
     shared: Arc<Mutex<T>>,
 }
 
-impl<T> Default for WriteQueues<T> {
-    fn default() -> Self {
-        Self { queues: Mutex::default(), open: AtomicUsize::new(0) }
-    }
-}
-
 impl<T: Default> WriteQueues<T> {
+    /// Queues of a store. `keeps_idle` says whether a conflict costs more than an idle queue.
+    pub(crate) fn new(keeps_idle: bool) -> Self {
+        let queues = Queues { by_key: HashMap::new(), idle: VecDeque::new() };
+        Self { queues: Mutex::new(queues), open: AtomicUsize::new(0), max_idle: if keeps_idle { IDLE } else { 0 } }
+    }
+
     /// Enters the queue of `key`, if there is one.
     pub(crate) fn enter_if_open(self: &Arc<Self>, key: &StoreKey) -> Option<Slot<T>> {
         if self.open.load(Ordering::Acquire) == 0 {
             return None;
         }
         let mut queues = self.queues();
-        let queue = queues.get_mut(key)?;
-        queue.writers += 1;
-        Some(self.slot(key, queue))
+        queues.by_key.contains_key(key).then(|| self.slot(key, &mut queues))
     }
 
     /// Enters the queue of `key`, and opens it if there is none.
     pub(crate) fn enter(self: &Arc<Self>, key: &StoreKey) -> Slot<T> {
-        let mut queues = self.queues();
-        let queue = queues.entry(*key).or_insert_with(|| {
-            self.open.fetch_add(1, Ordering::Release);
-            Queue { shared: Arc::default(), writers: 0 }
-        });
-        queue.writers += 1;
-        self.slot(key, queue)
+        self.slot(key, &mut self.queues())
     }
 
-    fn slot(self: &Arc<Self>, key: &StoreKey, queue: &Queue<T>) -> Slot<T> {
+    fn slot(self: &Arc<Self>, key: &StoreKey, queues: &mut Queues<T>) -> Slot<T> {
+        let Queues { by_key, idle } = queues;
+        let queue = by_key.entry(*key).or_insert_with(|| {
+            self.open.fetch_add(1, Ordering::Release);
+            Queue { shared: Arc::default(), writers: 0, contended: false }
+        });
+        if queue.writers == 0 {
+            idle.retain(|other| other != key);
+        }
+        queue.contended |= queue.writers > 0;
+        queue.writers += 1;
         Slot { queues: self.clone(), key: *key, shared: queue.shared.clone() }
+    }
+
+    fn leave(&self, key: &StoreKey) {
+        let mut queues = self.queues();
+        let Queues { by_key, idle } = &mut *queues;
+        let Some(queue) = by_key.get_mut(key) else { return };
+        queue.writers -= 1;
+        if queue.writers > 0 {
+            return;
+        }
+        queue.shared = Arc::default();
+        let stays = std::mem::take(&mut queue.contended);
+        idle.push_back(*key);
+        let closed = if !stays {
+            idle.pop_back()
+        } else if idle.len() > self.max_idle {
+            idle.pop_front()
+        } else {
+            None
+        };
+        if let Some(closed) = closed {
+            by_key.remove(&closed);
+            self.open.fetch_sub(1, Ordering::Release);
+        }
     }
 }
 
 impl<T> WriteQueues<T> {
-    fn queues(&self) -> MutexGuard<'_, HashMap<StoreKey, Queue<T>>> {
+    fn queues(&self) -> MutexGuard<'_, Queues<T>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> Slot<T> {
+impl<T: Default> Slot<T> {
     /// What the queue's writers share. Never held across an await or while foreign code runs.
     pub(crate) fn shared(&self) -> MutexGuard<'_, T> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> Drop for Slot<T> {
+impl<T: Default> Drop for Slot<T> {
     fn drop(&mut self) {
-        let mut queues = self.queues.queues();
-        if let Some(queue) = queues.get_mut(&self.key) {
-            queue.writers -= 1;
-            if queue.writers == 0 {
-                queues.remove(&self.key);
-                self.queues.open.fetch_sub(1, Ordering::Release);
-            }
-        }
+        self.queues.leave(&self.key);
     }
 }
 
@@ -93,19 +128,47 @@ mod tests {
     use super::*;
     use crate::SessionId;
 
+    fn key() -> StoreKey {
+        StoreKey::derive("id", &SessionId::random())
+    }
+
     #[test]
-    fn the_last_writer_that_leaves_closes_the_queue() {
-        let queues = Arc::<WriteQueues<u32>>::default();
-        let key = StoreKey::derive("id", &SessionId::random());
-        assert!(queues.enter_if_open(&key).is_none());
-        let first = queues.enter(&key);
-        let second = queues.enter_if_open(&key).expect("it is open");
-        *first.shared() = 7;
-        drop(first);
-        assert_eq!(*second.shared(), 7);
-        drop(second);
+    fn the_last_writer_that_leaves_drops_what_was_shared() {
+        for keeps_idle in [true, false] {
+            let queues = Arc::new(WriteQueues::<u32>::new(keeps_idle));
+            let key = key();
+            assert!(queues.enter_if_open(&key).is_none());
+            let first = queues.enter(&key);
+            let second = queues.enter_if_open(&key).expect("it is open");
+            *first.shared() = 7;
+            drop(first);
+            assert_eq!(*second.shared(), 7);
+            drop(second);
+            assert_eq!(queues.enter_if_open(&key).is_some(), keeps_idle, "several writers were there");
+            assert_eq!(*queues.enter(&key).shared(), 0);
+        }
+    }
+
+    #[test]
+    fn a_writer_that_is_alone_closes_the_queue() {
+        let queues = Arc::new(WriteQueues::<u32>::new(true));
+        let key = key();
+        drop((queues.enter(&key), queues.enter(&key)));
+        drop(queues.enter_if_open(&key).expect("it is idle"));
         assert!(queues.enter_if_open(&key).is_none());
         assert_eq!(queues.open.load(Ordering::SeqCst), 0);
-        assert_eq!(*queues.enter(&key).shared(), 0);
+    }
+
+    #[test]
+    fn idle_queues_have_a_bound() {
+        let queues = Arc::new(WriteQueues::<u32>::new(true));
+        let keys: Vec<_> = (0..IDLE + 2).map(|_| key()).collect();
+        for key in &keys {
+            drop((queues.enter(key), queues.enter(key)));
+        }
+        assert_eq!(queues.open.load(Ordering::SeqCst), IDLE);
+        let open = keys.iter().filter(|key| queues.enter_if_open(key).is_some()).count();
+        assert_eq!(open, IDLE);
+        assert!(queues.queues().idle.is_empty(), "each was alone");
     }
 }

@@ -7,6 +7,7 @@ use super::Manager;
 use super::environment::Environment;
 use super::policy::{ConflictPolicy, Policy, ZERO};
 use crate::codec::{Codec, Limits, Rules};
+use crate::commit::write_queue::WriteQueues;
 use crate::{Clock, Error, ErrorKind, Result, Store, SystemClock, hours};
 
 impl Manager {
@@ -201,7 +202,7 @@ impl ManagerBuilder {
                 rules,
                 conflicts: self.conflicts,
                 max_replays: self.max_replays,
-                queues: Arc::default(),
+                queues: Arc::new(WriteQueues::new(can.shared)),
                 clock: self.clock,
             }),
         })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::commit::Committer;
+use crate::commit::write_queue::WriteQueues;
 use crate::{Commit, Result, Session, Store, Timestamp};
 
 mod builder;
@@ -132,7 +133,7 @@ impl Manager {
             discards: can.discards,
             is_shared: can.shared,
             for_request: true,
-            queues: Arc::default(),
+            queues: Arc::new(WriteQueues::new(can.shared)),
             ..(*self.env).clone()
         };
         Self { env: Arc::new(env) }
@@ -154,9 +155,8 @@ impl Manager {
     #[must_use]
     pub fn idle_at_most(&self, longest: Duration) -> Self {
         let policy = self.env.policy.idle_at_most(longest);
-        Self {
-            env: Arc::new(Environment { policy, renews_cookies: true, queues: Arc::default(), ..(*self.env).clone() }),
-        }
+        let queues = Arc::new(WriteQueues::new(self.env.is_shared));
+        Self { env: Arc::new(Environment { policy, renews_cookies: true, queues, ..(*self.env).clone() }) }
     }
 }
 

@@ -6,10 +6,15 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::{Mutex, MutexGuard};
+use crate::mutant::{self, Mutant};
+
+/// How many tasks are woken to drive the future. Each that finds it busy has been woken for nothing; with one alone, a task that is
+/// not polled would hold up all others.
+const DRIVERS: usize = 3;
 
 /// A future that each of several tasks may drive to its end, and whose output all of them get.
 ///
-/// It goes on while one of the tasks lives.
+/// It goes on while one of the tasks lives. A task that leaves, and each that comes later, drives it too.
 pub(crate) struct SharedFuture<T> {
     stage: Mutex<Stage<T>>,
     waiting: Arc<Waiting>,
@@ -46,10 +51,21 @@ impl Waiting {
     }
 
     fn wake_all(&self) {
+        self.wake_some(usize::MAX);
+    }
+
+    /// Wakes a few tasks to drive the future.
+    fn wake_drivers(&self) {
+        self.wake_some(if mutant::is(Mutant::LeavesOthersAsleep) { 1 } else { DRIVERS });
+    }
+
+    /// Wakes the tasks that have come last, `most` at most.
+    fn wake_some(&self, most: usize) {
         let tasks = {
             let mut wakers = self.wakers();
             wakers.woken = true;
-            std::mem::take(&mut wakers.tasks)
+            let rest = wakers.tasks.len().saturating_sub(most);
+            wakers.tasks.split_off(rest)
         };
         tasks.into_iter().for_each(Waker::wake);
     }
@@ -57,11 +73,11 @@ impl Waiting {
 
 impl Wake for Waiting {
     fn wake(self: Arc<Self>) {
-        self.wake_all();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.wake_all();
+        self.wake_drivers();
     }
 }
 
@@ -81,7 +97,7 @@ impl<T> SharedFuture<T> {
         *self.stage() = Stage::Idle(future);
         self.waiting.add(waker);
         if self.waiting.wakers().woken {
-            self.waiting.wake_all();
+            self.waiting.wake_drivers();
         }
     }
 
@@ -100,10 +116,24 @@ impl<T> Drop for PollGuard<'_, T> {
     }
 }
 
+/// Wakes the other tasks if a task leaves before the end, because it may be the one that was to go on.
+struct LeaveGuard<'f, T>(&'f SharedFuture<T>);
+
+impl<T> Drop for LeaveGuard<'_, T> {
+    fn drop(&mut self) {
+        if !mutant::is(Mutant::LeavesOthersAsleep) {
+            self.0.waiting.wake_all();
+        }
+    }
+}
+
 impl<T: Clone> SharedFuture<T> {
     /// Drives the future to its end. `None` if it panicked, in the task that polled it.
     pub(crate) async fn output(&self) -> Option<T> {
-        poll_fn(|context| self.poll(context)).await
+        let leaving = LeaveGuard(self);
+        let output = poll_fn(|context| self.poll(context)).await;
+        std::mem::forget(leaving);
+        output
     }
 
     fn poll(&self, context: &Context<'_>) -> Poll<Option<T>> {
@@ -229,5 +259,46 @@ mod tests {
         assert!(poll(&shared, &Arc::default()).is_pending());
         assert_eq!(late.0.load(Ordering::SeqCst), 1);
         assert_eq!(pollster::block_on(shared.output()), Some(()));
+    }
+
+    /// A future behind a gate, and tasks that wait for it.
+    fn with_waiting_tasks(tasks: usize) -> (Gate, Arc<SharedFuture<u32>>, Vec<Arc<Count>>) {
+        let gate = Gate::default();
+        let inner = gate.clone();
+        let shared = Arc::new(SharedFuture::new(async move {
+            inner.await;
+            7
+        }));
+        let counts: Vec<_> = (0..tasks).map(|_| Arc::<Count>::default()).collect();
+        counts.iter().for_each(|count| assert!(poll(&shared, count).is_pending()));
+        (gate, shared, counts)
+    }
+
+    fn woken(counts: &[Arc<Count>]) -> usize {
+        counts.iter().filter(|count| count.0.load(Ordering::SeqCst) > 0).count()
+    }
+
+    #[test]
+    fn a_few_tasks_are_woken_to_drive_it_and_all_at_its_end() {
+        let (gate, shared, counts) = with_waiting_tasks(20);
+        gate.open();
+        assert_eq!(woken(&counts), DRIVERS);
+        assert_eq!(poll(&shared, &counts[0]), Poll::Ready(Some(7)));
+        assert_eq!(woken(&counts), 20);
+    }
+
+    #[test]
+    fn a_task_that_leaves_wakes_the_others_and_one_that_comes_drives_it() {
+        let (gate, shared, counts) = with_waiting_tasks(20);
+        {
+            let mut leaves = std::pin::pin!(shared.output());
+            assert!(leaves.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            gate.open();
+            assert!(woken(&counts) < 20);
+        }
+        assert_eq!(woken(&counts), 20, "it may have been the one that was to go on");
+        let (gate, shared, _stalled) = with_waiting_tasks(20);
+        gate.open();
+        assert_eq!(pollster::block_on(shared.output()), Some(7), "none of those that were woken is polled");
     }
 }

@@ -35,6 +35,18 @@ pub(super) fn all() -> Vec<Program> {
             start: merged_pair,
         },
         Program {
+            name: "merged, and one leaves",
+            about: "two writes are merged, and one of them is dropped for good; the other is stored all the same",
+            faults: Faults { lost: 0, dropped: 1, clock: &[] },
+            start: merged_and_one_leaves,
+        },
+        Program {
+            name: "back in the queue",
+            about: "two requests are merged, and their process writes again to the idle queue, beside another process",
+            faults: Faults { lost: 1, dropped: 0, clock: &[] },
+            start: back_in_the_queue,
+        },
+        Program {
             name: "same value beside a removal",
             about: "one request stores the value that is there while another process removes it",
             faults: Faults::ANY,
@@ -102,6 +114,46 @@ fn save_and_update(world: &World) -> Check {
         clone.push(&task, 2);
         task.step().await;
         clone.close_until_answered(&task).await;
+    });
+    Box::new(move |world| commits.check(world, stored.key))
+}
+
+fn merged_and_one_leaves(world: &World) -> Check {
+    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
+    let commits = Commits::default();
+    let stored = stored(world, &here, |_| ());
+    let requests = [1, 2].map(|token| (token, Request::opened(world, &here, &commits, Some(&stored.id))));
+    push_at_once(world, &elsewhere, &commits, &stored, 100);
+    for ((token, request), name) in requests.into_iter().zip(["one", "other"]) {
+        world.task(name, &here, async move |task| {
+            request.push(&task, token);
+            request.save(&task).await;
+        });
+    }
+    Box::new(move |world| commits.check(world, stored.key))
+}
+
+fn back_in_the_queue(world: &World) -> Check {
+    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
+    let commits = Commits::default();
+    let stored = stored(world, &here, |_| ());
+    for (name, token) in [("one", 1), ("other", 2)] {
+        let request = Request::opened(world, &here, &commits, Some(&stored.id));
+        let (id, commits) = (stored.id.clone(), commits.clone());
+        world.task(name, &here, async move |task| {
+            request.push(&task, token);
+            request.save_until_answered(&task).await;
+            let Some(again) = Request::open(&task, &commits, Some(&id)).await else { return };
+            again.push(&task, token + 10);
+            again.save_until_answered(&task).await;
+        });
+    }
+    push_at_once(world, &elsewhere, &commits, &stored, 100);
+    let (id, theirs) = (stored.id.clone(), commits.clone());
+    world.task("other process", &elsewhere, async move |task| {
+        let Some(request) = Request::open(&task, &theirs, Some(&id)).await else { return };
+        request.push(&task, 200);
+        request.save_until_answered(&task).await;
     });
     Box::new(move |world| commits.check(world, stored.key))
 }
