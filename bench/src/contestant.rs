@@ -1,4 +1,4 @@
-//! The programs that hold what is measured: built, started and told what to do.
+//! Builds and starts the programs that hold the stores, and sends them orders.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use work::{Measured, Order, Report, Work};
 
-/// Where the built programs are.
+/// Paths of the built programs.
 pub(crate) struct Programs {
     ours: PathBuf,
     peers: PathBuf,
 }
 
-/// Builds both, in release.
+/// Builds both programs in release mode.
 pub(crate) async fn build(allocations: bool) -> Result<Programs> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     Ok(Programs {
@@ -25,10 +25,10 @@ pub(crate) async fn build(allocations: bool) -> Result<Programs> {
 }
 
 async fn build_one(folder: &Path, target: &Path, name: &str, allocations: bool) -> Result<PathBuf> {
-    // A build that counts lies elsewhere, so that the next one that does not is not built anew.
+    // A counting build has its own folder, so that the next one without counting is not rebuilt.
     let target = if allocations { target.join("allocations") } else { target.to_owned() };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo told this program of itself would make build scripts run anew that look at it.
+    // Variables that cargo set for this program would make some build scripts run again.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
             cargo.env_remove(name);
@@ -44,9 +44,9 @@ async fn build_one(folder: &Path, target: &Path, name: &str, allocations: bool) 
     Ok(target.join("release").join(name))
 }
 
-/// A contestant that runs.
+/// A running contestant.
 struct Contestant {
-    // Killed when dropped.
+    // The process is killed when this is dropped.
     _child: Child,
     orders: ChildStdin,
     reports: Lines<BufReader<ChildStdout>>,
@@ -102,7 +102,7 @@ impl Contestants {
         }
     }
 
-    /// The text of an error is a result, too: a peer that fails under load is not measured, and says why.
+    /// Measures a subject. The text of an error is a result, too, so that the table can show why a peer failed under load.
     pub(crate) async fn measure(
         &mut self,
         subject: &str,
@@ -123,6 +123,6 @@ fn done(report: Report) -> Result<()> {
     match report {
         Report::Done => Ok(()),
         Report::Failed(error) => bail!(error),
-        Report::Measured(_) | Report::Serving(_) => bail!("a contestant does what nobody asked for"),
+        Report::Measured(_) | Report::Serving(_) => bail!("a contestant sent an unexpected report"),
     }
 }

@@ -1,4 +1,4 @@
-//! The same application over HTTP, under this project's layer and under tower-sessions', driven by wrk.
+//! Measures one application over HTTP, under this project's layer and under tower-sessions', driven by wrk.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,7 +16,7 @@ use work::SESSIONS;
 use crate::contestant::{Contestants, Programs};
 use crate::plan::Plan;
 
-/// The stores that are served.
+/// Stores that are served.
 pub(crate) const KINDS: [Kind; 4] = [Kind::Memory, Kind::Sqlite, Kind::Postgres, Kind::Redis];
 
 const PATHS: [&str; 3] = ["untouched", "read", "write"];
@@ -28,21 +28,21 @@ pub(crate) struct Served {
     pub(crate) kind: Kind,
     pub(crate) subject: String,
     pub(crate) path: String,
-    /// How many sessions the requests are spread over.
+    /// Number of sessions that the requests are spread over.
     pub(crate) sessions: u64,
     pub(crate) rounds: Vec<Load>,
 }
 
-/// What wrk tells.
+/// Figures that wrk reports.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Load {
     pub(crate) requests: u64,
     pub(crate) micros: u64,
-    /// Connections that broke, and answers that did not come.
+    /// Number of broken connections and missing answers.
     pub(crate) broken: u64,
-    /// Answers of 400 and above.
+    /// Number of answers with a status of 400 and above.
     pub(crate) refused: u64,
-    /// Latencies in microseconds.
+    /// Median latency in microseconds.
     pub(crate) p50: u64,
     pub(crate) p99: u64,
 }
@@ -53,7 +53,7 @@ impl Load {
     }
 }
 
-/// An application that is served, and the cookies of its sessions.
+/// A running application, and the cookies of its sessions.
 struct Application {
     subject: String,
     address: SocketAddr,
@@ -75,7 +75,7 @@ pub(crate) async fn run(plan: &Plan, programs: &Programs, bar: &ProgressBar) -> 
             applications.push(Application { subject, address, cookies });
         }
         if kind == Kind::Memory {
-            // No store is nearer to none. It is sent the same cookies and looks at none of them.
+            // Compared with the fastest store. It gets the same cookies and ignores them.
             let address = contestants.serve("bare/axum", "").await?;
             let cookies = Arc::clone(&applications[0].cookies);
             applications.push(Application { subject: "bare/axum".into(), address, cookies });
@@ -132,7 +132,7 @@ async fn load(application: &Application, path: &str, sessions: u64, seconds: f64
     Ok(serde_json::from_str(line)?)
 }
 
-/// The cookies of as many sessions as everybody has, in a file; and of one of them in another.
+/// Makes sessions and writes their cookies to a file, and the cookie of one of them to another file.
 fn cookies(address: SocketAddr) -> Result<tempfile::TempDir> {
     let agent = ureq::Agent::new_with_defaults();
     let folder = tempfile::tempdir()?;

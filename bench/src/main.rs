@@ -1,6 +1,6 @@
-//! This project's stores, tower-sessions' and the bare drivers, measured side by side in one run.
+//! Measures this project's stores, tower-sessions' and the bare drivers, side by side in one run.
 //!
-//! `cargo run --release -- --help` says what can be chosen. Results go to `results/`.
+//! `cargo run --release -- --help` lists the options. Results are written to `results/`.
 
 mod contestant;
 mod http;
@@ -30,7 +30,7 @@ struct Arguments {
     /// Kinds of work: load, load+save, create, touch, hot, "95% reads".
     #[arg(long, value_parser = work_of_name, value_delimiter = ',', default_value = "load,load+save,create,touch,hot,95% reads")]
     work: Vec<Work>,
-    /// How many tasks work at once.
+    /// Numbers of concurrent tasks.
     #[arg(long, value_delimiter = ',', default_value = "1,32,128")]
     tasks: Vec<u64>,
     /// Sizes of sessions in bytes.
@@ -39,25 +39,25 @@ struct Arguments {
     /// Seconds for each figure, all rounds together.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// In how many rounds: everybody has a turn in each, so that noise hits all alike.
+    /// Number of rounds. Each subject is measured in every round, so that noise affects all alike.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// A short run: load and load+save of 200 bytes by 1 and 32 tasks. Says whether a change was worth it, no more.
+    /// A short run: load and load+save of 200 bytes by 1 and 32 tasks. Only shows whether a change was worth it.
     #[arg(long)]
     check: bool,
-    /// Leaves the applications over HTTP out, and so the need for wrk.
+    /// Leaves out the applications over HTTP, which need wrk.
     #[arg(long)]
     no_http: bool,
-    /// Counts allocations; this slows everybody down, so the speeds of such a run say less.
+    /// Counts allocations. This slows all subjects down, so the speeds of such a run are less reliable.
     #[arg(long)]
     allocations: bool,
-    /// Measures nothing: shows the tables of the last run's results.json, and draws its plots anew.
+    /// Measures nothing: shows the tables of the last run's results.json, and draws its plots again.
     #[arg(long)]
     redraw: bool,
-    /// Prints the tables as they stand in docs/performance.md.
+    /// Prints the tables in the form of docs/performance.md.
     #[arg(long)]
     markdown: bool,
-    /// Folder for results.json and the plots: `results` unless said otherwise, and for a short run `target/check`.
+    /// Folder for results.json and the plots: by default `results`, and for a short run `target/check`.
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -68,7 +68,7 @@ fn work_of_name(name: &str) -> Result<Work, String> {
 }
 
 impl Arguments {
-    /// A short run is not to take the place of the results that are published.
+    /// Returns the folder for results. A short run has its own, so that it does not replace published results.
     fn out(&self) -> PathBuf {
         let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join(if self.check { "target/check" } else { "results" });
         self.out.clone().unwrap_or_else(usual)

@@ -1,4 +1,4 @@
-//! The results as the tables of `docs/performance.md`: a row per work, everybody beside each other.
+//! Results as the tables of `docs/performance.md`: a row per work, with all subjects side by side.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use work::{SESSIONS, Work};
 use crate::http::{Load, Served};
 use crate::results::{Cell, Results, median};
 
-/// Speeds in operations per second, the half of the latencies in microseconds.
+/// Returns the table of stores: speeds in operations per second, and median latencies in microseconds.
 pub(crate) fn stores(results: &Results) -> String {
     let mut out = String::from(
         "| store | bytes | work | tasks | this project | tower-sessions | ratio | driver | ratio | p50 µs | driver's | lost here | lost there |\n\
@@ -38,7 +38,7 @@ pub(crate) fn stores(results: &Results) -> String {
     out
 }
 
-/// Requests per second.
+/// Returns the table of applications over HTTP, in requests per second.
 pub(crate) fn http(results: &Results) -> String {
     let mut out = String::from(
         "| store | request | sessions | this project | tower-sessions | ratio | no layer |\n|---|---|--:|--:|--:|--:|--:|\n",
@@ -85,7 +85,7 @@ fn ratio(of: Option<f64>, to: Option<f64>) -> String {
     of.zip(to).map_or_else(String::new, |(of, to)| format!("{:.2}", of / to))
 }
 
-/// With a comma after each three digits; nothing where nothing was measured.
+/// Formats a number with commas between thousands; empty if there is no value.
 fn number(value: Option<f64>, decimals: usize) -> String {
     let Some(value) = value else { return String::new() };
     let digits = format!("{value:.decimals$}");

@@ -1,11 +1,11 @@
-//! What is measured against what.
+//! Plan of a run, and the subjects that it compares.
 
 use std::path::PathBuf;
 
 use place::Kind;
 use work::Work;
 
-/// What a run measures.
+/// Plan of a run.
 pub(crate) struct Plan {
     pub(crate) stores: Vec<Kind>,
     pub(crate) work: Vec<Work>,
@@ -13,13 +13,13 @@ pub(crate) struct Plan {
     pub(crate) sizes: Vec<usize>,
     pub(crate) seconds: f64,
     pub(crate) rounds: usize,
-    /// Whether applications are served over HTTP, too.
+    /// Whether applications over HTTP are measured, too.
     pub(crate) http: bool,
-    /// Where results go, those of each store as soon as they are there.
+    /// Folder for results, which are written after each store.
     pub(crate) out: PathBuf,
 }
 
-/// Who is measured on it: this project first. The peers have no store on DynamoDB, and memory has no driver.
+/// Returns the subjects for a kind of store, this project first. The peers have no store on DynamoDB, and memory has no driver.
 pub(crate) fn subjects_of(kind: Kind) -> Vec<String> {
     let who: &[&str] = match kind {
         Kind::Memory => &["ours/memory", "tower-sessions/memory", "tower-sessions/moka"],

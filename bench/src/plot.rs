@@ -1,4 +1,4 @@
-//! Bars per store and work, as SVG and PNG.
+//! Bar charts per store and size, as SVG and PNG.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::results::{Cell, Results};
 const SIZE: (u32, u32) = (900, 420);
 const COLOURS: [RGBColor; 3] = [RGBColor(0x1b, 0x6c, 0xa8), RGBColor(0xe0, 0x8e, 0x2b), RGBColor(0x8a, 0x8a, 0x8a)];
 
-/// A picture for every store and size, in both formats.
+/// Draws a chart for every store and size, in both formats.
 pub(crate) fn plots(results: &Results, folder: &Path) -> Result<()> {
     register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT)
         .map_err(|_| anyhow!("the font for plots cannot be read"))?;
@@ -27,9 +27,9 @@ pub(crate) fn plots(results: &Results, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Groups of bars, one group per work and number of tasks, as high as the speed relative to the group's fastest.
+/// Draws one group of bars per work and number of tasks. The height of a bar is its speed relative to the group's fastest.
 ///
-/// Absolute speeds differ by a thousand between groups; they stand above the bars.
+/// Absolute speeds are written above the bars, because they differ by a factor of a thousand between groups.
 fn draw<B: DrawingBackend>(
     area: &DrawingArea<B, plotters::coord::Shift>,
     kind: Kind,

@@ -1,4 +1,4 @@
-//! What was measured, and what follows from it.
+//! Figures of a run, and values derived from them.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use work::{Measured, Work};
 
 use crate::http::Served;
 
-/// All of a run.
+/// Results of a run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) cells: Vec<Cell>,
@@ -26,7 +26,7 @@ pub(crate) struct Cell {
     pub(crate) work: Work,
     pub(crate) tasks: u64,
     pub(crate) rounds: Vec<Measured>,
-    /// Why it was not measured to the end.
+    /// Error that ended the measurement.
     pub(crate) failed: Option<String>,
 }
 
@@ -35,12 +35,12 @@ impl Cell {
         Self { kind, subject: subject.into(), size, work, tasks, rounds: Vec::new(), failed: None }
     }
 
-    /// One that could not be opened, in place of all its work.
+    /// Returns the cell of a subject that could not be opened, in place of all its work.
     pub(crate) fn not_opened(kind: Kind, subject: &str, size: usize, error: &anyhow::Error) -> Self {
         Self { failed: Some(format!("{error:#}")), ..Self::new(kind, subject, size, Work::Load, 0) }
     }
 
-    /// Whose it is: `ours`, `tower-sessions`, `driver`; with the store where that is another than the kind.
+    /// Returns the owner of the subject: `ours`, `tower-sessions` or `driver`, with the store if it differs from the kind.
     pub(crate) fn who(&self) -> &str {
         self.subject.strip_suffix(&format!("/{}", self.kind)).unwrap_or(&self.subject)
     }
@@ -49,19 +49,19 @@ impl Cell {
         (self.kind, self.size, self.work, self.tasks) == (other.kind, other.size, other.work, other.tasks)
     }
 
-    /// Operations per second: the median of the rounds.
+    /// Returns the operations per second, as the median of the rounds.
     pub(crate) fn speed(&self) -> Option<f64> {
         median(self.rounds.iter().map(rate).collect())
     }
 
-    /// Half the distance between the slowest and the fastest round, as a part of the median.
+    /// Returns half the distance between the slowest and the fastest round, as a fraction of the median.
     pub(crate) fn spread(&self) -> Option<f64> {
         let rates: Vec<f64> = self.rounds.iter().map(rate).collect();
         let (least, most) = rates.iter().fold((f64::MAX, 0.0), |(l, m), &r| (f64::min(l, r), f64::max(m, r)));
         Some((most - least) / 2.0 / self.speed()?)
     }
 
-    /// The median over the rounds of something that each measured.
+    /// Returns the median of a figure over the rounds.
     pub(crate) fn median_of(&self, what: impl Fn(&Measured) -> f64) -> Option<f64> {
         median(self.rounds.iter().map(what).collect())
     }
@@ -86,7 +86,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 impl Results {
-    /// What stands beside `cell` in its row.
+    /// Returns this project's cell for the work of `cell`.
     pub(crate) fn ours(&self, cell: &Cell) -> Option<&Cell> {
         self.cells.iter().find(|other| other.who() == "ours" && other.same_work(cell))
     }

@@ -1,4 +1,4 @@
-//! The rounds.
+//! Runs the measurements in rounds.
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,13 +18,13 @@ pub(crate) async fn run(plan: &Plan, programs: &Programs) -> Result<Results> {
         bar.set_message(format!("{kind}: server"));
         let place = Place::of(kind).await.with_context(|| format!("{kind} has no server"))?;
         for &size in &plan.sizes {
-            // New programs for each size: nobody profits from what another left in memory.
+            // New programs for each size, so that no measurement profits from memory that an earlier one allocated.
             let mut contestants = Contestants::start(programs)?;
             let mut subjects = Vec::new();
             for subject in subjects_of(kind) {
                 match contestants.open(&subject, &place.url(&subject), size).await {
                     Ok(()) => subjects.push(subject),
-                    // The others are measured all the same, and the table says why this one is not.
+                    // The other subjects are still measured, and the table shows why this one is not.
                     Err(error) => results.cells.push(Cell::not_opened(kind, &subject, size, &error)),
                 }
             }
@@ -57,7 +57,7 @@ fn cells(plan: &Plan, kind: Kind, size: usize, work: Work, tasks: u64, subjects:
     subjects.iter().map(|subject| Cell::new(kind, subject, size, work, tasks)).collect()
 }
 
-/// Each subject has a turn in each round, and another one begins in the next.
+/// Measures each subject in each round. Each round begins with another subject.
 async fn rounds(
     plan: &Plan,
     contestants: &mut Contestants,

@@ -1,11 +1,11 @@
-//! The results for a terminal.
+//! Results as tables for a terminal.
 
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::http::{Load, Served};
 use crate::results::{Cell, Results, median};
 
-/// A row per subject and work. `ratio` is this project's speed over that of the row.
+/// Returns the table of stores, with a row per subject and work. `ratio` is this project's speed divided by that of the row.
 pub(crate) fn table(results: &Results) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -62,7 +62,7 @@ fn row(results: &Results, cell: &Cell) -> Vec<String> {
     row
 }
 
-/// A row per application and load.
+/// Returns the table of applications over HTTP, with a row per application and load.
 pub(crate) fn http(results: &Results) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);

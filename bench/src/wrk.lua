@@ -2,12 +2,12 @@
 local requests = {}
 local at = 0
 
--- Requests are put together before the run: wrk shares the machine with what it measures.
+-- Requests are built before the run, because wrk shares the machine with the server that it measures.
 function init(arguments)
     for cookie in io.lines(arguments[1]) do
         requests[#requests + 1] = wrk.format("GET", nil, { ["Cookie"] = cookie })
     end
-    -- Each thread begins elsewhere.
+    -- Each thread begins with another request.
     at = math.random(#requests)
 end
 

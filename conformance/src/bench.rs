@@ -1,6 +1,6 @@
-//! The work that every store is measured by: `load` and `load+save` of 1,000 sessions of 200 bytes by 1, 32 and 128 tasks.
+//! Benchmark for every store: `load` and `load+save` of 1,000 sessions of 200 bytes by 1, 32 and 128 tasks.
 //!
-//! A save adds one to a session's count, and at the end the counts are added up: a lost update fails the benchmark.
+//! A save increments the count in a session. At the end the counts are added up: a lost update fails the benchmark.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -23,13 +23,13 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 const SESSIONS: u64 = 1000;
-/// Few enough that a database over a slow disk ends ten rounds in a minute, enough to keep 128 tasks busy.
+/// Few enough that a database on a slow disk completes ten rounds in a minute, enough to keep 128 tasks busy.
 const ROUND: u64 = 1 << 10;
 
-/// Measures the store that `open` gives, an empty one, with criterion's usual arguments.
+/// Measures the empty store that `open` returns. Takes criterion's usual arguments.
 ///
 /// # Panics
-/// When the store answers an error, and when updates are lost.
+/// If the store answers an error, or updates are lost.
 pub fn run(name: &str, open: impl AsyncFnOnce() -> Result<Arc<dyn Store>>) {
     let mut criterion = Criterion::default().configure_from_args();
     let runtime = Runtime::new().expect("a runtime");
@@ -54,9 +54,10 @@ pub fn run(name: &str, open: impl AsyncFnOnce() -> Result<Arc<dyn Store>>) {
     criterion.final_summary();
 }
 
-/// As [`run`], on a server that is held for as long as it takes, and in a namespace of its own there: the server may be somebody's.
+/// Measures a store on a server, in a random namespace. Keeps the server for the whole run.
 ///
-/// `connect` gets the server's URL with the option `namespace`.
+/// `connect` gets the server's URL with the option `namespace`. The namespace makes it safe to use a server with
+/// other data.
 ///
 /// ```no_run
 /// use conformance::{bench, server};
@@ -68,7 +69,7 @@ pub fn run(name: &str, open: impl AsyncFnOnce() -> Result<Arc<dyn Store>>) {
 /// ```
 ///
 /// # Panics
-/// As [`run`] does, and when there is no server.
+/// If there is no server, if the store answers an error, or if updates are lost.
 #[cfg(feature = "containers")]
 pub fn run_on<S: Store>(
     name: &str,
@@ -83,7 +84,7 @@ pub fn run_on<S: Store>(
     });
 }
 
-/// `rounds` times `ROUND` operations, spread over `tasks`.
+/// Runs `rounds` times `ROUND` operations, spread over `tasks`.
 async fn measure(store: &Arc<dyn Store>, rounds: u64, tasks: u64, saves: bool) -> Duration {
     let before = total(&**store).await;
     let each = rounds * ROUND / tasks;
@@ -135,7 +136,7 @@ fn now() -> Call {
     Call::new(SystemClock.now())
 }
 
-/// Bytes that are as uniform as those of real keys, and the same in each run.
+/// Returns a key of uniform bytes, like a real one, but equal in each run.
 fn key(n: u64) -> StoreKey {
     let mut bytes = [0; StoreKey::LEN];
     for (word, i) in bytes.chunks_exact_mut(8).zip(1..) {
@@ -147,7 +148,7 @@ fn key(n: u64) -> StoreKey {
     StoreKey::from_bytes(bytes)
 }
 
-/// A session of 200 bytes that begins with a count.
+/// Returns a session of 200 bytes that begins with a count.
 fn record(count: u64) -> Record {
     let now = SystemClock.now();
     let mut data = vec![b'x'; 200];

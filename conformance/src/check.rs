@@ -1,4 +1,4 @@
-//! Assertions that say what was promised, and the few ways of running calls together.
+//! Assertions of the clauses, and helpers to run calls together.
 
 use std::fmt::{Debug, Display};
 use std::future::Future;
@@ -12,7 +12,7 @@ use tokio::sync::Barrier;
 use crate::context::BOUND;
 use crate::{Failure, Verdict};
 
-/// Fails the clause with a text unless the condition holds.
+/// Fails the clause with the given text unless the condition holds.
 macro_rules! ensure {
     ($holds:expr, $($text:tt)+) => {
         if !$holds {
@@ -22,10 +22,10 @@ macro_rules! ensure {
 }
 pub(crate) use ensure;
 
-/// How long after an attempt in vain the next one comes.
+/// Time between two attempts of [`until`].
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Asks again and again until it breaks off with an answer. If that is not so when `limit` has passed: what it said last.
+/// Polls until `ask` breaks with a value. After `limit`, returns the last reason that `ask` gave for continuing.
 pub(crate) async fn until<T, E, F>(limit: Duration, mut ask: impl FnMut() -> F) -> Result<T, E>
 where
     F: Future<Output = ControlFlow<T, E>>,
@@ -35,25 +35,25 @@ where
         match ask().await {
             ControlFlow::Break(answer) => return Ok(answer),
             ControlFlow::Continue(why) if begun.elapsed() > limit => return Err(why),
-            // sleep: servers and drivers start, connect again and remove things when they like, and tell nobody.
+            // sleep: servers and drivers start, reconnect and remove records at their own time, and send no notification.
             ControlFlow::Continue(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }
 
-/// The answer, or a failure that says which call had an error.
+/// Returns the answer, or a failure that names the call and its error.
 pub(crate) fn ok<T>(got: CoreResult<T>, what: impl Display) -> Result<T, Failure> {
     got.map_err(|error| Failure::new(format!("{what}: got the error \"{error}\" ({:?})", error.kind())))
 }
 
-/// The answer is `want`.
+/// Checks that the answer is `want`.
 pub(crate) fn is<T: PartialEq + Debug>(got: CoreResult<T>, want: T, what: impl Display) -> Verdict {
     let got = ok(got, &what)?;
     ensure!(got == want, "{what}: should be {want:?}, is {got:?}");
     Ok(())
 }
 
-/// The answer is an error of this kind.
+/// Checks that the answer is an error of this kind.
 pub(crate) fn errs<T: Debug>(got: CoreResult<T>, kind: ErrorKind, what: impl Display) -> Verdict {
     match got {
         Ok(answer) => Err(Failure::new(format!("{what}: should be an error ({kind:?}), is {answer:?}"))),
@@ -68,7 +68,7 @@ pub(crate) fn errs<T: Debug>(got: CoreResult<T>, kind: ErrorKind, what: impl Dis
     }
 }
 
-/// `load` answers exactly this record, or `None`.
+/// Checks that `load` returns exactly this record, or `None`.
 pub(crate) async fn shows(
     store: &dyn Store,
     call: &Call,
@@ -85,7 +85,7 @@ pub(crate) async fn shows(
     }
 }
 
-/// `shows` on every one of the instances.
+/// Checks [`shows`] on both instances.
 pub(crate) async fn all_show(
     stores: [&Arc<dyn Store>; 2],
     call: &Call,
@@ -99,7 +99,7 @@ pub(crate) async fn all_show(
     Ok(())
 }
 
-/// Two records are equal in every field; else the first field that differs is named.
+/// Checks that two records are equal in every field. The failure names the first field that differs.
 pub(crate) fn same(got: &Record, want: &Record, what: impl Display) -> Verdict {
     ensure!(got.version == want.version, "{what}: the version should be {:?}, is {:?}", want.version, got.version);
     let (is, should) = (got.created_at, want.created_at);
@@ -123,7 +123,7 @@ pub(crate) fn same(got: &Record, want: &Record, what: impl Display) -> Verdict {
     Ok(())
 }
 
-/// The keys listed for `principal`, sorted; every record must be that principal's, and no key may come twice.
+/// Returns the keys listed for `principal`, sorted. Fails if a record is another principal's or a key is listed twice.
 pub(crate) async fn listed(
     store: &dyn Store,
     call: &Call,
@@ -148,7 +148,7 @@ pub(crate) async fn listed(
     Ok(keys)
 }
 
-/// `sessions_of` lists exactly these keys.
+/// Checks that `sessions_of` lists exactly these keys.
 pub(crate) async fn lists(
     store: &dyn Store,
     call: &Call,
@@ -170,13 +170,13 @@ pub(crate) async fn lists(
     Ok(())
 }
 
-/// How many of each outcome there are, in the order Done, Exists, Conflict, Missing.
+/// Counts the outcomes, in the order Done, Exists, Conflict, Missing.
 pub(crate) fn tally(outcomes: &[Outcome]) -> [usize; 4] {
     use Outcome::{Conflict, Done, Exists, Missing};
     [Done, Exists, Conflict, Missing].map(|kind| outcomes.iter().filter(|got| **got == kind).count())
 }
 
-/// Runs all futures as tasks that start together, and answers in their order.
+/// Runs all futures as tasks that start together. Returns their answers in the same order.
 pub(crate) async fn at_once<F>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output>
 where
     F: Future + Send + 'static,
@@ -198,21 +198,21 @@ where
     for task in tasks {
         match task.await {
             Ok(answer) => answers.push(answer),
-            // A panic inside a store is a failure of the clause, with the panic's own words.
+            // A panic inside a store fails the clause with the panic's own message.
             Err(broken) => std::panic::resume_unwind(broken.into_panic()),
         }
     }
     answers
 }
 
-/// The future's answer, unless it takes longer than `limit`.
+/// Returns the future's answer, or a failure if it takes longer than `limit`.
 pub(crate) async fn within<F: Future>(limit: Duration, what: impl Display, future: F) -> Result<F::Output, Failure> {
     tokio::time::timeout(limit, future)
         .await
         .map_err(|_| Failure::new(format!("{what}: there is no answer within {} ms", limit.as_millis())))
 }
 
-/// The error and its sources in both forms.
+/// Returns the error and its sources, as `Display` and `Debug` show them.
 pub(crate) fn texts(error: &Error) -> Vec<String> {
     let mut texts = vec![format!("{error}"), format!("{error:?}"), format!("{error:#?}")];
     let mut source = std::error::Error::source(error);

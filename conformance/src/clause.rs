@@ -1,4 +1,4 @@
-//! A clause: one promise with a name, and the code that tries to catch a store breaking it.
+//! Clauses: promises with a name, each with a program that tries to catch a store breaking it.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use session_core::Capabilities;
 
 use crate::{Context, Subject};
 
-/// One promise of the contract, and the program that checks it.
+/// A promise of the store's contract, with the program that checks it.
 ///
-/// Names are stable. The promise is the documentation: `cargo xtask matrix` prints it beside the results.
+/// Names are stable. The promise documents the clause: `cargo xtask matrix` prints it beside the results.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Clause {
-    /// `topic.promise`, as in `save.deleted`.
+    /// Name of the form `topic.promise`, such as `save.deleted`.
     pub name: &'static str,
-    /// What a store or its harness must have for the clause to make sense. Without it the clause is ignored.
+    /// Requirements on the store or its harness. The clause is ignored if one of them is not met.
     pub requires: &'static [Need],
     /// The promise in one sentence.
     pub promise: &'static str,
@@ -23,12 +23,12 @@ pub struct Clause {
 }
 
 impl Clause {
-    /// The part of the name before the dot.
+    /// Returns the part of the name before the dot.
     pub fn topic(&self) -> &'static str {
         self.name.split('.').next().unwrap_or(self.name)
     }
 
-    /// The first need that is not met, if any.
+    /// Returns the first requirement that is not met, if any.
     pub fn unmet(&self, capabilities: &Capabilities, subject: &Subject) -> Option<Need> {
         self.requires.iter().copied().find(|need| !need.is_met(capabilities, subject))
     }
@@ -40,7 +40,7 @@ impl fmt::Debug for Clause {
     }
 }
 
-/// A row of a topic's table.
+/// Creates a row of a topic's table.
 macro_rules! clause {
     ($name:literal, [$($need:ident),*], $run:path, $promise:literal) => {
         $crate::clause::Clause {
@@ -53,7 +53,7 @@ macro_rules! clause {
 }
 pub(crate) use clause;
 
-/// What a clause needs of a store or of its harness.
+/// A requirement of a clause on the store or its harness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Need {
@@ -61,21 +61,21 @@ pub enum Need {
     Durable,
     /// [`Capabilities::by_principal`].
     ByPrincipal,
-    /// The opposite of it: the operations must then refuse.
+    /// The store lacks [`Capabilities::by_principal`], so its operations must refuse.
     NotByPrincipal,
     /// [`Capabilities::scan`].
     Scan,
-    /// The opposite of it.
+    /// The store lacks [`Capabilities::scan`], so the operation must refuse.
     NotScan,
     /// [`Capabilities::expires_itself`].
     ExpiresItself,
-    /// The opposite of it: expired records stay until `purge` takes them.
+    /// The store lacks [`Capabilities::expires_itself`]: expired records stay until `purge` removes them.
     KeepsExpired,
     /// [`Capabilities::max_data_len`].
     MaxDataLen,
     /// The subject has namespaces.
     Namespaces,
-    /// The subject has a server's address, so that a proxy can stand before it.
+    /// The subject has a server's address, so that a proxy can be put in front of it.
     Proxy,
 }
 
@@ -113,15 +113,15 @@ impl fmt::Display for Need {
     }
 }
 
-/// How a clause ended: nothing to say, or what was promised and what was seen.
+/// Result of a clause: success, or a [`Failure`].
 pub type Verdict = Result<(), Failure>;
 
-/// What was promised and what was seen instead.
+/// Reason why a clause failed: what was promised and what was seen instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(String);
 
 impl Failure {
-    /// A failure with this text.
+    /// Creates a failure with this text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }

@@ -1,4 +1,4 @@
-//! What tests of a store are made of, beside the suite: keys, records, and calls made now.
+//! Keys, records and calls for a store's own tests.
 //!
 //! ```
 //! use conformance::fixtures::{get, put, record};
@@ -18,12 +18,12 @@ use std::task::Poll;
 
 use session_core::{Bytes, Call, Clock as _, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours};
 
-/// A call made now, by the system's clock.
+/// Returns a call made now, by the system's clock.
 pub fn now() -> Call {
     Call::new(SystemClock.now())
 }
 
-/// The `n`th of many keys.
+/// Returns key number `n`.
 pub const fn key(n: u32) -> StoreKey {
     let [a, b, c, d] = n.to_le_bytes();
     let mut bytes = [7; StoreKey::LEN];
@@ -31,31 +31,31 @@ pub const fn key(n: u32) -> StoreKey {
     StoreKey::from_bytes(bytes)
 }
 
-/// A record of a version of its own, nobody's, live for an hour.
+/// Returns an anonymous record with a random version that lives for an hour.
 pub fn record(data: &[u8]) -> Record {
     let now = SystemClock.now();
     Record::new(Version::random(), now, now.plus(hours(1)), None, Bytes::copy_from_slice(data))
 }
 
-/// The same of somebody's, with the data `{}`.
+/// Returns a record of `principal` with a random version and the data `{}` that lives for an hour.
 ///
 /// # Panics
-/// If `principal` is no [`Principal`].
+/// If `principal` is no valid [`Principal`].
 pub fn record_of(principal: &str) -> Record {
     let mut record = record(b"{}");
     record.principal = Some(Principal::new(principal).expect("a principal"));
     record
 }
 
-/// Creates a session under [`key(n)`](key).
+/// Creates `record` under [`key(n)`](key).
 ///
 /// # Panics
-/// If there is one, or the store fails.
+/// If a session is stored there already, or the store fails.
 pub async fn put(store: &impl Store, n: u32, record: &Record) {
     assert_eq!(store.create(&now(), &key(n), record).await.expect("a create"), Outcome::Done);
 }
 
-/// The session under [`key(n)`](key).
+/// Loads the session under [`key(n)`](key).
 ///
 /// # Panics
 /// If the store fails.
@@ -66,12 +66,12 @@ pub async fn get(store: &impl Store, n: u32) -> Option<Record> {
 /// Stores the count 0 under [`key(0)`](key), for [`count_up`].
 ///
 /// # Panics
-/// As [`put`].
+/// If something is stored there already, or the store fails.
 pub async fn put_count(store: &impl Store) {
     put(store, 0, &record(&0_u64.to_le_bytes())).await;
 }
 
-/// Adds one to the count under [`key(0)`](key), `times` times in each of `tasks` tasks, again until nobody else was faster.
+/// Increments the count under [`key(0)`](key) `times` times in each of `tasks` tasks. A conflict is retried.
 ///
 /// # Panics
 /// If the store fails, or the count is gone.
@@ -99,7 +99,7 @@ async fn one_more(store: &impl Store) {
     }
 }
 
-/// The count under [`key(0)`](key).
+/// Returns the count under [`key(0)`](key).
 ///
 /// # Panics
 /// If the store fails, or the count is gone.
@@ -111,10 +111,10 @@ fn number(record: &Record) -> u64 {
     u64::from_le_bytes(record.data[..].try_into().expect("eight bytes"))
 }
 
-/// A future that has been begun.
+/// A future that has been polled once.
 pub type Begun<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Polls a future once, so that its call is queued, in this order, when this returns.
+/// Polls a future once, so that calls are queued in the order in which they are begun.
 pub async fn begin<'a, T: Send + 'a>(future: impl Future<Output = T> + Send + 'a) -> Begun<'a, T> {
     let mut future: Begun<'a, T> = Box::pin(future);
     match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {

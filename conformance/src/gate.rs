@@ -1,6 +1,6 @@
-//! A store around a store that stops an operation at a named point until it is let go, or loses its reply.
+//! A wrapper of a store that stops an operation at a named point, or loses its reply.
 //!
-//! It makes the order of concurrent requests certain, where a test would else have to sleep and hope.
+//! A test decides the order of concurrent requests with it, without sleeping.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -11,9 +11,9 @@
 //! # async fn example() {
 //! let gate = Gate::around(NullStore);
 //! let held = gate.hold(Operation::Save, Point::Before);
-//! // … a task saves: it has arrived when `arrived` returns, and has not reached the store.
+//! // … a task calls `save`. When `arrived` returns, the call has not reached the store yet.
 //! held.arrived().await;
-//! // … whatever must come in between …
+//! // … do what must happen before the save …
 //! held.release();
 //! # }
 //! ```
@@ -29,7 +29,7 @@ use session_core::{
 };
 use tokio::sync::watch;
 
-/// The operations of a store.
+/// Operations of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// [`Store::create`].
@@ -52,25 +52,25 @@ pub enum Operation {
     Scan,
 }
 
-/// Where an operation is stopped.
+/// Point at which an operation is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Point {
-    /// Before the store sees it.
+    /// Before the operation reaches the store.
     Before,
-    /// After the store has carried it out, before the caller has the answer.
+    /// After the store has carried out the operation, before the caller gets the answer.
     After,
 }
 
-/// What becomes of an operation instead.
+/// Fault of one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// The store never sees it; the caller gets `Unavailable`.
+    /// The operation never reaches the store; the caller gets `Unavailable`.
     LostRequest,
-    /// The store carries it out; the caller gets `Unavailable`.
+    /// The store carries out the operation; the caller gets `Unavailable`.
     LostReply,
 }
 
-/// How often each operation reached the gate.
+/// Number of calls of each operation.
 type Counts = [u64; 9];
 
 #[derive(Debug)]
@@ -92,25 +92,25 @@ struct Rules {
     counts: Counts,
 }
 
-/// The wrapper. Clones share their rules.
+/// A store around another one that can hold or break its operations. Clones share their rules.
 #[derive(Clone, Debug)]
 pub struct Gate {
     inner: Arc<dyn Store>,
     rules: Arc<Mutex<Rules>>,
 }
 
-/// One operation that is to be stopped. Dropping it lets the operation go.
+/// A hold on one operation. Dropping it releases the operation.
 #[derive(Debug)]
 pub struct Held(Arc<watch::Sender<Stage>>);
 
 impl Held {
-    /// Waits until an operation stands at the point.
+    /// Waits until an operation is stopped at the point.
     pub async fn arrived(&self) {
-        // The sender is alive in `self`, so the wait ends only with the stage.
+        // The sender lives as long as `self`, so the wait ends only with the stage.
         let _ = self.0.subscribe().wait_for(|stage| *stage >= Stage::Arrived).await;
     }
 
-    /// Lets it go.
+    /// Releases the operation.
     pub fn release(self) {
         drop(self);
     }
@@ -123,24 +123,24 @@ impl Drop for Held {
 }
 
 impl Gate {
-    /// A gate around `store`, open.
+    /// Wraps `store`. Every operation passes until a rule is added.
     pub fn around(store: impl Store) -> Self {
         Self { inner: Arc::new(store), rules: Arc::default() }
     }
 
-    /// Stops the next `operation` that no earlier rule is about.
+    /// Stops the next `operation` for which no earlier rule waits.
     pub fn hold(&self, operation: Operation, point: Point) -> Held {
         let stage = Arc::new(watch::Sender::new(Stage::Waiting));
         self.add(operation, Rule::Hold(point, Arc::clone(&stage)));
         Held(stage)
     }
 
-    /// Breaks the next `operation` that no earlier rule is about.
+    /// Breaks the next `operation` for which no earlier rule waits.
     pub fn fail(&self, operation: Operation, fault: Fault) {
         self.add(operation, Rule::Fail(fault));
     }
 
-    /// How often `operation` was called so far.
+    /// Returns how many times `operation` was called so far.
     pub fn count(&self, operation: Operation) -> u64 {
         self.rules().counts[operation as usize]
     }
@@ -153,7 +153,7 @@ impl Gate {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first rule about `operation`, used up.
+    /// Counts the operation, and removes and returns the first rule for it.
     fn next_rule(&self, operation: Operation) -> Option<Rule> {
         let mut rules = self.rules();
         rules.counts[operation as usize] += 1;
@@ -180,7 +180,7 @@ impl Gate {
     }
 }
 
-/// Says that the operation has arrived, and waits to be let go.
+/// Marks the operation as arrived, and waits until it is released.
 async fn stand(stage: &watch::Sender<Stage>) {
     stage.send_if_modified(|stage| {
         let first = *stage == Stage::Waiting;

@@ -1,4 +1,4 @@
-//! What a backend tells the suite about itself.
+//! Interface between a backend and the suite.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use session_core::{Codec, Error, Principal, Result, Store, StoreKey};
 
-/// What is under test, and what it states about itself. Built once per run, before the first clause.
+/// The store under test and its properties. Built once per run, before the first clause.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,34 +20,38 @@ use session_core::{Codec, Error, Principal, Result, Store, StoreKey};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Subject {
-    /// The store's crate.
+    /// Name of the store's crate.
     pub name: String,
-    /// The version of that crate.
+    /// Version of the store's crate.
     pub version: String,
-    /// The server behind it and its version, for the report.
+    /// Name and version of the store's server, for the report.
     pub server: Option<String>,
-    /// `host:port` of the server, if it is reached by TCP: the `fault` clauses put a [proxy](crate::proxy) before it.
+    /// `host:port` of the server, if it is reached by TCP. The `fault` clauses put a [proxy](crate::proxy) in front
+    /// of it.
     pub address: Option<String>,
-    /// `host:port` of the other nodes, if the server is a cluster that tells its clients of them: the proxy stands before each.
+    /// `host:port` of the other nodes, if the server is a cluster that sends its clients their addresses. Each gets a
+    /// proxy.
     pub nodes: Vec<String>,
-    /// How long an operation may take at most: what the harness configures its instances with.
+    /// Time-out of an operation, with which the harness configures its instances.
     pub time_out: Duration,
-    /// How long after its expiry a record may still lie on a server that expires by itself.
+    /// How long an expired record may remain on a server that removes expired records by itself.
     pub expiry_delay: Duration,
-    /// Texts that no `Debug` or `Display` may show: passwords of the URL in use.
+    /// Texts that no `Debug` or `Display` output may contain, such as the URL's password.
     pub secrets: Vec<String>,
-    /// Whether the store has namespaces at all. One that lives in a value of the program does not need them.
+    /// Whether the store has namespaces. A store that lives in a value of the program does not need them.
     pub namespaces: bool,
-    /// A clause that is not over by then hangs, and fails.
+    /// Time limit of one clause. A clause that takes longer fails.
     pub clause_limit: Duration,
-    /// How many operations `history.random` runs, and `history.cuts` a tenth of. `CONFORMANCE_HISTORY_OPS` overrides it.
+    /// Number of operations of `history.random`; `history.cuts` runs a tenth of it. `CONFORMANCE_HISTORY_OPS`
+    /// overrides it.
     pub history_ops: usize,
-    /// The codecs of the two managers, one per process, that the `session` clauses run on the store.
+    /// Codecs of the two managers, one per process, that the `session` clauses run on the store.
     pub codecs: [Codec; 2],
 }
 
 impl Subject {
-    /// The crate `name` in `version`, with a time-out of 5 s, an expiry delay of 2 s, namespaces and no server.
+    /// Creates a subject for version `version` of the crate `name`. It has a time-out of 5 s, an expiry delay of 2 s,
+    /// namespaces and no server.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -72,14 +76,15 @@ impl Subject {
         self
     }
 
-    /// Sets [`address`](#structfield.address). [`Harness::open_through`] has to be written too.
+    /// Sets [`address`](#structfield.address). The harness must then implement [`Harness::open_through`].
     #[must_use]
     pub fn address(mut self, host_and_port: impl Into<String>) -> Self {
         self.address = Some(host_and_port.into());
         self
     }
 
-    /// Adds to [`nodes`](#structfield.nodes). [`Harness::open_through_all`] has to be written instead of `open_through`.
+    /// Adds to [`nodes`](#structfield.nodes). The harness must then implement [`Harness::open_through_all`] instead
+    /// of `open_through`.
     #[must_use]
     pub fn node(mut self, host_and_port: impl Into<String>) -> Self {
         self.nodes.push(host_and_port.into());
@@ -128,7 +133,8 @@ impl Subject {
         self
     }
 
-    /// Sets [`codecs`](#structfield.codecs). To a store one is as good as the other: this is for the session model's own tests.
+    /// Sets [`codecs`](#structfield.codecs). Stores do not depend on the codec: this is for the session model's own
+    /// tests.
     #[must_use]
     pub fn codecs(mut self, of_both_managers: [Codec; 2]) -> Self {
         self.codecs = of_both_managers;
@@ -136,41 +142,47 @@ impl Subject {
     }
 }
 
-/// How the suite gets at a store. A backend implements it in its `tests/conformance.rs` and calls [`run`](crate::run).
+/// Access of the suite to a store. A backend implements it in its `tests/conformance.rs` and calls [`run`](crate::run).
 ///
 /// Only the first two methods are required.
 #[async_trait]
 pub trait Harness: Send + Sync + 'static {
-    /// What is under test. Called once, before the first clause and not for `--list`: a server may be started here.
+    /// Returns the store under test and its properties. A server may be started here.
+    ///
+    /// Called once, before the first clause, and not for `--list`.
     ///
     /// # Errors
-    /// If there is no server to test against. Every clause then fails with this error: nothing is skipped in silence.
+    /// If there is no server to test against. Every clause then fails with this error: nothing is skipped silently.
     async fn subject(&self) -> Result<Subject>;
 
-    /// Opens an instance of the store on `namespace`, with the time-outs that the subject states.
+    /// Opens an instance of the store on `namespace`, with the time-out of the subject.
     ///
-    /// A store whose capabilities say `shared` is opened several times on one namespace, and the instances must see
-    /// the same records; a store that is `durable` is opened again after every instance was dropped.
-    /// The name is passed to the store as it is: some clauses pass names that the store must refuse.
+    /// If the store's capabilities say `shared`, it is opened several times on one namespace, and all instances must see
+    /// the same records. If they say `durable`, it is opened again after every instance was dropped.
+    /// The harness must pass the name to the store unchanged, because some clauses use names that the store must refuse.
     ///
     /// # Errors
-    /// What the store's own `open` answers.
+    /// The error of the store's own `open`.
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>>;
 
-    /// As [`open`](Harness::open), with the server's address replaced by `proxy`. Called when the subject has an address.
+    /// Opens an instance like [`open`](Harness::open), but through `proxy` instead of the server's address.
+    ///
+    /// Called if the subject has an address.
     ///
     /// # Errors
-    /// What the store's own `open` answers.
+    /// The error of the store's own `open`.
     async fn open_through(&self, proxy: SocketAddr, namespace: &str) -> Result<Arc<dyn Store>> {
         let _ = (proxy, namespace);
         Err(Error::unsupported("this harness states a server's address and has no `open_through`"))
     }
 
-    /// As [`open_through`](Harness::open_through), for a cluster: with each of its nodes' addresses, which are those of the subject in their order,
-    /// replaced by the proxy's beside it, wherever the store learns of the address. An address that is left as it is leads past the faults.
+    /// Opens an instance like [`open_through`](Harness::open_through), for a cluster.
+    ///
+    /// Each pair of `proxies` is the address of a node and its proxy, in the order of the subject.
+    /// The store must connect to the proxy wherever it learns of the node's address. Otherwise it bypasses the faults.
     ///
     /// # Errors
-    /// What the store's own `open` answers.
+    /// The error of the store's own `open`.
     async fn open_through_all(&self, proxies: &[(String, SocketAddr)], namespace: &str) -> Result<Arc<dyn Store>> {
         match proxies {
             [(_, proxy)] => self.open_through(*proxy, namespace).await,
@@ -178,17 +190,19 @@ pub trait Harness: Send + Sync + 'static {
         }
     }
 
-    /// Leaves an index entry of `principal` for `key` without a record, as a writer does that dies between two steps.
-    /// `false` if no writer of this store can.
+    /// Leaves an index entry of `principal` for `key` without a record, like a writer that dies between two steps.
+    ///
+    /// Returns `false` if no writer of this store can leave such an entry.
     ///
     /// # Errors
-    /// What the server answers.
+    /// The error of the server.
     async fn plant_orphan(&self, namespace: &str, principal: &Principal, key: &StoreKey) -> Result<bool> {
         let _ = (namespace, principal, key);
         Ok(false)
     }
 
-    /// Removes what a clause left in `namespace`. Its instances have been dropped. Errors are of no interest.
+    /// Removes the records that a clause left in `namespace`. Its instances have been dropped. The harness ignores
+    /// errors.
     async fn clean(&self, namespace: &str) {
         let _ = namespace;
     }

@@ -1,4 +1,4 @@
-//! A TCP proxy on loopback that breaks in the ways in which networks break.
+//! A TCP proxy on loopback that simulates failures of the network.
 
 use std::future::poll_fn;
 use std::io;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What becomes of the bytes.
+/// Treatment of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Pass,
@@ -21,16 +21,16 @@ enum Mode {
     LoseReply,
 }
 
-/// The state of the network. A connection that meets a new `epoch` is from before it, and is reset.
+/// State of the network. A connection from before the current `epoch` is reset.
 #[derive(Clone, Copy, Debug)]
 struct Network {
     mode: Mode,
     epoch: u64,
 }
 
-/// A proxy before one server, or before each node of one: it passes bytes on until it is told otherwise.
+/// A TCP proxy in front of one server, or of each node of a cluster. It passes bytes on until it is told to fail.
 ///
-/// Connections live within the runtime that [`before`](Proxy::before) is called on, and end with the proxy.
+/// Its connections run on the runtime on which [`before`](Proxy::before) was called, and end with the proxy.
 ///
 /// ```
 /// # async fn example() -> std::io::Result<()> {
@@ -47,23 +47,23 @@ pub struct Proxy {
     addresses: Vec<SocketAddr>,
     network: Arc<watch::Sender<Network>>,
     listening: Vec<JoinHandle<()>>,
-    /// The listeners' sockets once more, to empty their backlogs when an outage ends.
+    /// Second handles of the listening sockets, to empty their backlogs when an outage ends.
     backlogs: Vec<std::net::TcpListener>,
 }
 
 impl Proxy {
-    /// Listens on a free port of loopback for connections to `server`, which is `host:port`.
+    /// Starts a proxy on a free port of loopback in front of `server`, which is `host:port`.
     ///
     /// # Errors
-    /// If it cannot listen.
+    /// If the proxy cannot listen.
     pub async fn before(server: &str) -> io::Result<Self> {
         Self::before_all([server]).await
     }
 
-    /// The same for several servers, or nodes of one, each with an address of its own. What breaks breaks for all of them.
+    /// Starts a proxy in front of several servers or nodes, each on its own port. A failure affects all of them.
     ///
     /// # Errors
-    /// If it cannot listen, or there is no server.
+    /// If the proxy cannot listen, or `servers` is empty.
     pub async fn before_all(servers: impl IntoIterator<Item = impl Into<String>>) -> io::Result<Self> {
         let network = Arc::new(watch::Sender::new(Network { mode: Mode::Pass, epoch: 0 }));
         let mut proxy = Self { addresses: Vec::new(), network, listening: Vec::new(), backlogs: Vec::new() };
@@ -78,18 +78,18 @@ impl Proxy {
         if proxy.addresses.is_empty() { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(proxy) }
     }
 
-    /// Where it listens: before the first server, if there are several.
+    /// Returns the proxy's address, in front of the first server if there are several.
     pub fn address(&self) -> SocketAddr {
         self.addresses[0]
     }
 
-    /// Where it listens before each of the servers, in their order.
+    /// Returns the proxy's addresses, in the order of the servers.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Passes bytes on, in both directions. Connections that were [stalled](Self::stall) are reset,
-    /// as by a router that has forgotten them.
+    /// Passes bytes on in both directions. Resets connections that were [stalled](Self::stall), like a router that has
+    /// lost its state.
     pub fn pass(&self) {
         self.network.send_modify(|network| {
             if matches!(network.mode, Mode::Cut | Mode::Stall) {
@@ -100,8 +100,8 @@ impl Proxy {
         });
     }
 
-    /// Drops the connections that the kernel has made and nobody has accepted yet.
-    /// Their bytes were sent into the outage: accepted after it, they would arrive all the same.
+    /// Drops connections that the kernel has made and the proxy has not accepted yet.
+    /// Their bytes were sent during the outage. Accepting such a connection later would still deliver them.
     fn refuse_backlogs(&self) {
         for backlog in &self.backlogs {
             while backlog.accept().is_ok() {}
@@ -116,17 +116,17 @@ impl Proxy {
         });
     }
 
-    /// Lets every packet vanish: connections stay and are silent, new ones too.
+    /// Drops every packet: connections stay open and silent, also new ones.
     pub fn stall(&self) {
         self.network.send_modify(|network| network.mode = Mode::Stall);
     }
 
-    /// Resets every connection there is, whatever happens to new ones.
+    /// Resets every existing connection. New connections are treated as before.
     pub fn forget(&self) {
         self.network.send_modify(|network| network.epoch += 1);
     }
 
-    /// The next request reaches the server, its reply does not reach the client: the connection is reset instead.
+    /// Passes the next request to the server, but resets the connection instead of returning the reply.
     /// Everything after that passes.
     pub fn lose_reply(&self) {
         self.network.send_modify(|network| network.mode = Mode::LoseReply);
@@ -143,7 +143,7 @@ impl Drop for Proxy {
 }
 
 async fn listen(listener: TcpListener, server: String, network: Arc<watch::Sender<Network>>) {
-    // The network stands still while a connection is accepted: its epoch is the connection's.
+    // The guard keeps the network's state unchanged during the accept, so its epoch is the connection's.
     let accept = |waking: &mut Context<'_>| {
         let now = network.borrow();
         listener.poll_accept(waking).map_ok(|(client, _)| (client, now.epoch))
@@ -155,7 +155,7 @@ async fn listen(listener: TcpListener, server: String, network: Arc<watch::Sende
 
 async fn serve(client: TcpStream, epoch: u64, server: String, network: Arc<watch::Sender<Network>>) {
     let mut watching = network.subscribe();
-    // Dropped with bytes unread or not, the client sees a reset and not an orderly end.
+    // With a linger of zero the client sees a reset and no orderly end, even if no bytes are unread.
     let _ = client.set_zero_linger();
     let _ = client.set_nodelay(true);
     if flowing(&mut watching, epoch).await.is_none() {
@@ -165,12 +165,12 @@ async fn serve(client: TcpStream, epoch: u64, server: String, network: Arc<watch
     let _ = upstream.set_nodelay(true);
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = upstream.into_split();
-    // A request that is under way while replies get lost: its reply is the one.
+    // Set while a request is in flight whose reply is to be lost.
     let asked = Arc::new(watch::Sender::new(false));
     let requests = pump(from_client, to_server, network.subscribe(), epoch, Direction::Requests(Arc::clone(&asked)));
     let replies =
         pump(from_server, to_client, network.subscribe(), epoch, Direction::Replies(asked, Arc::clone(&network)));
-    // Either direction's end is the connection's: nobody here half-closes.
+    // The end of one direction ends the connection, because neither side half-closes.
     tokio::select! {
         () = requests => {}
         () = replies => {}
@@ -182,7 +182,7 @@ enum Direction {
     Replies(Arc<watch::Sender<bool>>, Arc<watch::Sender<Network>>),
 }
 
-/// Waits until bytes may flow: the mode then, or `None` when the connection is to be reset.
+/// Waits until bytes may flow. Returns the mode at that time, or `None` if the connection is to be reset.
 async fn flowing(watching: &mut watch::Receiver<Network>, epoch: u64) -> Option<Mode> {
     let network = *watching.wait_for(|now| now.mode != Mode::Stall || now.epoch != epoch).await.ok()?;
     (network.epoch == epoch && network.mode != Mode::Cut).then_some(network.mode)
@@ -202,7 +202,7 @@ async fn pump(
             _ = watching.changed() => continue,
         };
         let Ok(length @ 1..) = read else { return };
-        // The network may have changed while the bytes were under way: they fare as its state is now.
+        // The network may have changed while the read waited. Its current state decides about the bytes.
         let Some(mode) = flowing(&mut watching, epoch).await else { return };
         match &direction {
             Direction::Requests(asked) => {

@@ -1,4 +1,4 @@
-//! The results as data, for tables.
+//! Results of a run as data.
 
 use std::time::Duration;
 
@@ -6,30 +6,30 @@ use serde::Serialize;
 
 use crate::{Clause, Subject};
 
-/// How one clause ended.
+/// Result of one clause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", content = "why", rename_all = "lowercase")]
 pub enum Result {
     /// The store keeps the promise.
     Passed,
-    /// It does not: what was promised and what was seen.
+    /// The store breaks the promise. The text says what was promised and what was seen.
     Failed(String),
-    /// The promise is about a capability that the store does not have: which.
+    /// The store lacks a capability that the clause requires. The text names it.
     Ignored(String),
 }
 
-/// A clause and how it ended.
+/// A clause with its result.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// The clause's name.
+    /// Name of the clause.
     pub clause: &'static str,
-    /// Its promise.
+    /// The clause's promise.
     pub promise: &'static str,
-    /// How it ended.
+    /// Result of the clause.
     #[serde(flatten)]
     pub result: Result,
-    /// How long it took.
+    /// Duration of the clause, in milliseconds.
     pub millis: u64,
 }
 
@@ -40,19 +40,19 @@ impl Finding {
     }
 }
 
-/// A whole run. [`run`](crate::run) writes it as JSON to the path in `CONFORMANCE_REPORT`.
+/// Results of a whole run. [`run`](crate::run) writes them as JSON to the path in `CONFORMANCE_REPORT`.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// The version of this suite.
+    /// Version of this suite.
     pub suite: &'static str,
-    /// The store's crate, if the harness got as far as to name it.
+    /// Name of the store's crate. `None` if the harness could not state its subject.
     pub subject: Option<String>,
-    /// Its version.
+    /// Version of the store's crate.
     pub version: Option<String>,
-    /// The server and its version.
+    /// Name and version of the server.
     pub server: Option<String>,
-    /// Every clause that was run, in the order of the tables.
+    /// A finding for each clause that was run, in the order of the tables.
     pub findings: Vec<Finding>,
 }
 

@@ -1,4 +1,4 @@
-//! Clauses as named tests.
+//! Runs clauses as named tests.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,14 +14,14 @@ use crate::context::random_namespace;
 use crate::report::Result as ClauseResult;
 use crate::{Clause, Context, Finding, Harness, Report, Subject, Verdict, clauses};
 
-/// Where [`run`] writes its [`Report`] as JSON, if it is set.
+/// Environment variable with the path to which [`run`] writes its [`Report`] as JSON.
 const REPORT: &str = "CONFORMANCE_REPORT";
 
 /// Runs the suite as a test program: `fn main() -> ExitCode { conformance::run(MyHarness) }`.
 ///
-/// The arguments are those of `cargo test`: a filter, `--list`, `--exact`, `--skip`, `--test-threads`.
-/// A clause that needs what the store does not have shows as ignored, with the reason.
-/// The results are written as JSON to the path in `CONFORMANCE_REPORT`.
+/// It takes the arguments of `cargo test`: a filter, `--list`, `--exact`, `--skip`, `--test-threads`.
+/// A clause is shown as ignored, with the reason, if the store lacks what it requires.
+/// The results are written as JSON to the path in `CONFORMANCE_REPORT`, if that is set.
 pub fn run(harness: impl Harness) -> ExitCode {
     let arguments = Arguments::from_args();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build() {
@@ -63,7 +63,7 @@ fn trial(clause: &'static Clause, suite: Arc<Suite>, on: Arc<Runtime>, findings:
     })
 }
 
-/// The suite over one harness, for programs that want the findings rather than a test run.
+/// Runs single clauses over one harness, for programs that want [`Finding`]s instead of a test run.
 pub struct Suite {
     harness: Arc<dyn Harness>,
     known: OnceCell<session_core::Result<(Arc<Subject>, Capabilities)>>,
@@ -76,21 +76,21 @@ impl std::fmt::Debug for Suite {
 }
 
 impl Suite {
-    /// The suite over `harness`.
+    /// Creates a suite over `harness`.
     pub fn new(harness: impl Harness) -> Self {
         Self { harness: Arc::new(harness), known: OnceCell::new() }
     }
 
-    /// Runs one clause, in a namespace of its own. To be called on a multi-threaded tokio runtime.
+    /// Runs one clause in a namespace of its own. Must be called on a multi-threaded tokio runtime.
     ///
-    /// A panic in the store, a call that never ends and a harness that cannot open the store are failures.
+    /// The clause fails if the store panics, if a call never ends, or if the harness cannot open the store.
     pub async fn check(&self, clause: &'static Clause) -> Finding {
         let begun = Instant::now();
         let result = self.outcome(clause).await;
         Finding::new(clause, result, begun.elapsed())
     }
 
-    /// The findings as a report.
+    /// Builds a report from these findings.
     pub fn report(&self, findings: Vec<Finding>) -> Report {
         let subject = self.known.get().and_then(|known| known.as_ref().ok()).map(|(subject, _)| &**subject);
         Report::new(subject, findings)
@@ -110,7 +110,7 @@ impl Suite {
         result
     }
 
-    /// The subject and what its store can do, asked of an instance.
+    /// Asks the harness for its subject, and an instance for the store's capabilities.
     async fn ask(&self) -> session_core::Result<(Arc<Subject>, Capabilities)> {
         let subject = self.harness.subject().await?;
         let namespace = random_namespace();
@@ -120,7 +120,7 @@ impl Suite {
     }
 }
 
-/// Runs the clause as a task, so that a panic and a hang end it and nothing else.
+/// Runs the clause as a task, so that a panic or a hang ends only this clause.
 async fn carry_out(clause: &'static Clause, context: Context, limit: Duration) -> ClauseResult {
     let mut task = tokio::spawn((clause.run)(context));
     let verdict: Verdict = match tokio::time::timeout(limit, &mut task).await {

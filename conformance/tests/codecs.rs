@@ -1,4 +1,4 @@
-//! Session clauses in every codec, and with two processes that are set to different codecs.
+//! Runs the session clauses in MessagePack, and with two processes that are set to different codecs.
 
 use std::process::ExitCode;
 use std::sync::Arc;

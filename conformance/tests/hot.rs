@@ -1,4 +1,5 @@
-//! One session that many requests write at once: everybody gets through, few saves are needed, and each request answers for itself.
+//! Tests of one session that many requests write at once: no request is lost, few saves are sent, and errors stay
+//! separate.
 
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
@@ -15,9 +16,9 @@ use store_memory::MemoryStore;
 use tokio::sync::Mutex;
 use tokio::task::yield_now;
 
-/// A database as seen over a network: an answer takes a while, and a save is seen, and lets the next one begin, when it is on disk.
+/// A database behind a network. An answer takes a while, and a save blocks the next one until it is on disk.
 ///
-/// Time is counted in turns of a single thread, each task one after the other, so that every run goes alike.
+/// Time is counted in turns of a single thread, so that every run is the same.
 #[derive(Debug, Default)]
 struct Distant {
     store: MemoryStore,
@@ -28,7 +29,7 @@ struct Distant {
 const WAY: usize = 1;
 const TO_DISK: usize = 8;
 
-/// Lets so many turns pass. A task of its own counts them, because a write may be polled by several requests in one turn.
+/// Waits `n` turns. A separate task counts them, because several requests may poll one write in a turn.
 async fn turns(n: usize) {
     let count = async move {
         for _ in 0..n {
@@ -41,7 +42,7 @@ async fn turns(n: usize) {
 #[async_trait]
 impl Store for Distant {
     fn capabilities(&self) -> Capabilities {
-        // Only over a store that other processes write to, too, is the first answer to a conflict the queue.
+        // Only over a store that other processes also write to does a request join the queue after its first conflict.
         self.store.capabilities().shared(true)
     }
 
@@ -99,7 +100,7 @@ impl Store for Distant {
     }
 }
 
-/// A session with a count of nothing, by its cookie.
+/// Stores a session with a count of zero. Returns its cookie.
 async fn stored(manager: &Manager) -> String {
     let first = manager.open(None).await.unwrap();
     first.insert("count", &0).unwrap();
@@ -111,7 +112,7 @@ async fn count(manager: &Manager, cookie: &str) -> usize {
     manager.open(Some(cookie)).await.unwrap().get("count").unwrap().unwrap()
 }
 
-/// As many handles of one session as there are requests at once.
+/// Opens a handle of the session for each request.
 async fn opened(manager: &Manager, cookie: &str, requests: usize) -> Vec<Session> {
     join_all((0..requests).map(|_| async { manager.open(Some(cookie)).await.unwrap() })).await
 }
@@ -120,7 +121,7 @@ fn count_up(session: &Session) {
     session.update("count", |n: &mut usize| *n += 1).unwrap();
 }
 
-/// Lets three requests open the queue, and the rest come while one of the three saves: how each of them went.
+/// Closes three sessions, which start the queue, and the others while one of the three saves. Returns all results.
 async fn close_all(manager: &Manager, sessions: &[Session]) -> Vec<Result<Commit>> {
     let close = |session| AssertUnwindSafe(manager.close(session)).catch_unwind();
     let (early, late) = sessions.split_at(3);
@@ -157,13 +158,13 @@ async fn a_request_that_clashes_with_those_it_waits_with_fails_alone() {
     let cookie = stored(&manager).await;
     let sessions = opened(&manager, &cookie, 20).await;
     sessions.iter().for_each(count_up);
-    // Each has seen that nobody has the prize: one gets it.
+    // Each has seen that the prize is not set, so at most one of them can get it.
     for session in &sessions[10..13] {
         assert_eq!(session.get::<usize>("prize").unwrap(), None);
         session.require_unchanged("prize").unwrap();
     }
     sessions[5].insert("prize", &5).unwrap();
-    // The identity changes under nobody here, but this one's closure cannot live with what others have written.
+    // The identity does not change, but this closure panics on the values that other requests have written.
     sessions[15].update("count", |n: &mut usize| assert!(*n < 3, "a closure that panics")).unwrap();
     let closed = close_all(&manager, &sessions).await;
     let failed: Vec<usize> = (0..20).filter(|&n| closed[n].is_err()).collect();
@@ -197,7 +198,7 @@ async fn a_limit_that_waiting_requests_exceed_together_stops_only_who_is_over_it
 
 #[tokio::test]
 async fn requests_that_are_dropped_while_they_wait_together_lose_nothing_and_do_nothing_twice() {
-    // Dropped at every instant that there is, by turns: the one who saves for the others, and those others.
+    // Every third request is dropped, at each possible instant in turn. It may be the one that saves, or one that waits.
     for dropped_after in 0..8 * TO_DISK {
         let manager = Manager::new(Arc::new(Distant::default()));
         let cookie = stored(&manager).await;
@@ -220,7 +221,7 @@ async fn requests_that_are_dropped_while_they_wait_together_lose_nothing_and_do_
         for closed in join_all(closing).await {
             closed.unwrap();
         }
-        // Whoever was dropped tries again, as a handler may that was given up only halfway.
+        // Every request closes again, like after a handler that was dropped halfway.
         let mut in_doubt = 0;
         for session in &sessions {
             if let Err(error) = manager.close(session).await {

@@ -1,4 +1,4 @@
-//! Two requests of one session at once: what is stored is what one after the other would have stored, or a conflict.
+//! Tests of two concurrent requests of one session: the result is that of running them in turn, or a conflict.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use proptest::prelude::*;
 use session_core::{Codec, Commit, ErrorKind, Manager, Session};
 use store_memory::MemoryStore;
 
-/// A step of a request whose writes depend on nothing but what it reads under the same key.
+/// A step of a request, whose write depends only on a read of the same key.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Read, then write one more.
+    /// Reads the value, then writes one more.
     Bump(u8),
-    /// Write without a look.
+    /// Writes without reading.
     Blind(u8, u64),
     Update(u8),
     Take(u8),
     Remove(u8),
     Peek(u8),
     Clear,
-    /// An explicit save in the middle.
+    /// Saves explicitly in the middle of the request.
     Save,
 }
 
@@ -36,13 +36,13 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Codecs that the two processes are set to. The session has that of the process that creates it.
+/// Draws the codecs of the two processes. The session keeps the codec of the process that creates it.
 fn any_codecs() -> impl Strategy<Value = [Codec; 2]> {
     let any = proptest::sample::select(&[Codec::Json, Codec::MessagePack][..]);
     [any.clone(), any]
 }
 
-/// Two processes over one store.
+/// Creates two processes over one store.
 fn processes(codecs: [Codec; 2]) -> [Manager; 2] {
     let store = std::sync::Arc::new(MemoryStore::new());
     codecs.map(|codec| Manager::builder(store.clone()).codec(codec).build().unwrap())
@@ -50,7 +50,7 @@ fn processes(codecs: [Codec; 2]) -> [Manager; 2] {
 
 type Values = BTreeMap<String, u64>;
 
-/// Does a step, and answers what it came to: a take that finds nothing writes nothing.
+/// Does a step. Returns its effect: a take that finds nothing is a [`Step::Peek`].
 fn run(step: Step, session: &Session) -> session_core::Result<Step> {
     if let Step::Take(key) = step
         && session.peek::<u64>(key)?.is_none()
@@ -123,7 +123,7 @@ proptest! {
         for step in &early {
             let _done = run(*step, &one).unwrap();
         }
-        // The late request does its work on what it loaded; its own saves come after the early one's.
+        // The late request works on the record that it loaded. Its own saves come after the early request's.
         let at_save = late.iter().position(|step| matches!(step, Step::Save)).unwrap_or(late.len());
         let mut done: Vec<Step> = late[..at_save].iter().map(|step| run(*step, &two).unwrap()).collect();
         pollster::block_on(manager.close(&one)).map(drop).unwrap();
@@ -147,7 +147,7 @@ proptest! {
             }
             Some(error) => {
                 prop_assert_eq!(error.kind(), ErrorKind::Conflict, "{}", error);
-                // Whatever was saved before the clash counts, and nothing of what clashed.
+                // Everything saved before the conflict is stored, and nothing of the refused save.
                 let saved = done.iter().rposition(|step| matches!(step, Step::Save));
                 let mut expected = between;
                 model(&done[..saved.map_or(0, |at| at + 1)], &mut expected);
@@ -174,7 +174,7 @@ proptest! {
         work(&late, &two).unwrap();
         for (manager, session) in [(&manager, &one), (&other, &two)] {
             let closed = pollster::block_on(manager.close(session)).map(drop);
-            // An update counts as known afterwards; a blind write after it may rest on it.
+            // An update counts as a read, so a blind write after it may conflict.
             if let Err(error) = closed {
                 prop_assert_eq!(error.kind(), ErrorKind::Conflict);
                 let rests = late.iter().enumerate().any(|(at, step)| matches!(step, Step::Update(updated) if late[at..].iter()
@@ -186,7 +186,7 @@ proptest! {
     }
 }
 
-/// Result of a request that has read and written `before`, while one of a process that is set to another codec writes `then`.
+/// Returns the error of a request that has read and written `before`, while a process with another codec writes `then`.
 fn told<T: serde::Serialize + serde::de::DeserializeOwned>(
     codecs: [Codec; 2],
     before: &T,
@@ -201,7 +201,7 @@ fn told<T: serde::Serialize + serde::de::DeserializeOwned>(
     let _read: Option<T> = late.get("it").unwrap();
     late.insert("it", before).unwrap();
     late.insert("also", &1).unwrap();
-    // Another value in between, so that the same value is encoded again.
+    // Another value is written in between, so that the same value is encoded again.
     early.insert("it", &0).unwrap();
     pollster::block_on(early.save()).map(drop).unwrap();
     early.insert("it", then).unwrap();
@@ -224,7 +224,7 @@ fn the_same_value_from_a_process_set_to_another_codec_is_no_clash_and_another_on
         let bytes = |of: &[u8]| serde_bytes::ByteBuf::from(of);
         assert_eq!(told(codecs, &bytes(&[0, 255]), &bytes(&[0, 255])), None);
         assert_eq!(told(codecs, &bytes(&[0, 255]), &bytes(&[0, 254])), Some(ErrorKind::Conflict));
-        // 49 in MessagePack is the byte that is 1 in JSON.
+        // The byte 49 is the MessagePack form of 49, and the JSON form of 1.
         assert_eq!(told(codecs, &1, &49), Some(ErrorKind::Conflict));
         assert_eq!(told(codecs, &49, &1), Some(ErrorKind::Conflict));
         assert_eq!(told(codecs, &Some(1), &None), Some(ErrorKind::Conflict));
@@ -233,7 +233,7 @@ fn the_same_value_from_a_process_set_to_another_codec_is_no_clash_and_another_on
 
 #[test]
 fn a_value_that_is_written_again_is_no_clash_though_its_type_differs_between_codecs() {
-    // A text in JSON and four bytes in MessagePack.
+    // An address is a text in JSON and four bytes in MessagePack.
     let address: std::net::IpAddr = "192.0.2.1".parse().unwrap();
     for codecs in [[Codec::Json, Codec::MessagePack], [Codec::MessagePack, Codec::Json]] {
         let [one, other] = processes(codecs);

@@ -1,4 +1,4 @@
-//! The random model: what it finds in the core, and that it finds stores that lose, double or keep too much.
+//! Tests of the random model: it finds no unknown violations in the core, and it finds stores with a defect.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -16,7 +16,7 @@ fn memory() -> Place {
     Place::Memory(|| Arc::new(MemoryStore::new()))
 }
 
-/// What the core breaks today: the promise, and a scene that shows it. A change that mends the core shortens this list.
+/// Known violations of the core: the promise, and a scene that breaks it. A fix of the core shortens this list.
 const KNOWN: &[(Promise, u64)] = &[];
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn the_core_breaks_exactly_the_known_promises() {
 #[tokio::test]
 async fn a_scene_is_the_same_each_time() {
     for scene in 0..40 {
-        // Ids of flashes and instants differ, so the shape is compared.
+        // Ids of flashes and instants differ, so only the shape is compared.
         let shape = |trace: Vec<String>| -> Vec<String> {
             trace.into_iter().map(|line| line.split(['{', '[']).next().unwrap_or_default().to_owned()).collect()
         };
@@ -47,20 +47,20 @@ async fn a_scene_is_the_same_each_time() {
     }
 }
 
-/// What is wrong with a store.
+/// Defect of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrong {
-    /// One save in four is answered and not done.
+    /// One save in four is confirmed and not carried out.
     LosesSave,
-    /// A save puts the last token in twice.
+    /// A save stores the last token twice.
     Doubles,
-    /// A save goes over any version.
+    /// A save replaces any version.
     Upserts,
-    /// A delete is answered and not done.
+    /// A delete is confirmed and not carried out.
     KeepsDeleted,
-    /// A logout's tombstone is answered and not stored.
+    /// The tombstone of a logout is confirmed and not stored.
     KeepsEnded,
-    /// A rotation's tombstone is answered and not stored.
+    /// The tombstone of a rotation is confirmed and not stored.
     KeepsMoved,
     /// A save keeps the flashes that it should remove.
     KeepsFlashes,
@@ -72,7 +72,7 @@ struct Bad {
     wrong: Wrong,
 }
 
-/// Makes a store.
+/// Function that creates a store.
 type Make = fn() -> Arc<dyn Store>;
 
 fn bad<const N: usize>() -> Arc<dyn Store> {
@@ -89,7 +89,7 @@ fn bad<const N: usize>() -> Arc<dyn Store> {
 }
 
 impl Bad {
-    /// The record that is stored in place of `record`.
+    /// Returns the record that is stored instead of `record`.
     async fn spoilt(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Record> {
         let mut record = record.clone();
         let envelope = stored_data::envelope(&record.data);
@@ -184,7 +184,7 @@ impl Store for Bad {
     }
 }
 
-/// How many of the scenes break `promise`: over a store that is right, and over one that is wrong.
+/// Returns how many scenes break `promise`: over a correct store, and over the store of `make`.
 async fn found(make: Make, promise: Promise) -> (u64, u64) {
     let plan = Plan::rounds(11, 400);
     let count = |tally: conformance::model::Tally| tally.broken.get(&promise).map_or(0, |broken| broken.scenes);

@@ -1,4 +1,4 @@
-//! Sweeping: everything that has expired goes, in steps that leave others their turns.
+//! Tests of the sweep, which removes all expired sessions in steps with pauses.
 
 use std::convert::Infallible;
 use std::future::{pending, ready};
@@ -15,7 +15,7 @@ use store_memory::MemoryStore;
 
 const EVERY: Duration = minutes(10);
 
-/// A store with so many sessions that have expired, and one that lives.
+/// Creates a store with this number of expired sessions and a live one.
 fn littered(expired: usize) -> (MemoryStore, StoreKey) {
     let store = MemoryStore::new();
     let now = SystemClock.now();
@@ -34,7 +34,7 @@ fn littered(expired: usize) -> (MemoryStore, StoreKey) {
     (store, living)
 }
 
-/// Sweeps until it would sleep for the `pauses`th time: how long each sleep was to be.
+/// Sweeps until the `pauses`th sleep. Returns the length of each sleep.
 fn sweep(store: &MemoryStore, pauses: usize) -> Vec<Duration> {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let sleep = {
@@ -46,7 +46,7 @@ fn sweep(store: &MemoryStore, pauses: usize) -> Vec<Duration> {
         }
     };
     let mut sweeping = Box::pin(Manager::new(store.clone()).purge_every(EVERY, sleep));
-    // The store gives way between its parts, too.
+    // The store also yields between its shards.
     while asked.lock().unwrap().len() < pauses {
         let ended: Poll<Infallible> = sweeping.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(ended.is_pending());

@@ -1,4 +1,4 @@
-//! The shop's sessions for scripts.
+//! JSON interface to the shop's sessions, for scripts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use session_tower::{Error, ErrorKind, Opened, Result, Session};
 use crate::guard;
 use crate::serve::Served;
 
-/// The longest that `?hold=` may ask for, in milliseconds.
+/// Maximum of `?hold=`, in milliseconds.
 const LONGEST_HOLD: u64 = 5_000;
 
 pub(crate) fn routes() -> Router<Served> {
@@ -31,7 +31,7 @@ pub(crate) fn routes() -> Router<Served> {
         .route("/healthz", get(|| async { "ok" }))
 }
 
-/// What a script gets when the session failed.
+/// Returns the answer to a script for a session error.
 pub(crate) fn failed(error: &Error) -> Response {
     let text = match error.kind() {
         ErrorKind::TooLarge => "too large for a session",
@@ -79,16 +79,18 @@ struct Hold {
     hold: u64,
 }
 
-/// The body is of no interest but is read after the session: a client that sends `Expect: 100-continue` is told to go on
-/// when the session has been loaded, and can so put other requests between loading and saving.
+/// Adds one to `visits`.
+///
+/// The body is ignored, but read after the session. So a client that sends `Expect: 100-continue` learns when the session has
+/// been loaded, and can place other requests between loading and saving.
 async fn counter(Query(Hold { hold }): Query<Hold>, session: Session, _body: Bytes) -> Result<Response> {
     if hold > LONGEST_HOLD {
         return Ok(refused(StatusCode::BAD_REQUEST, "hold is at most 5000"));
     }
     tokio::time::sleep(Duration::from_millis(hold)).await;
     let visits = session.update("visits", |visits: &mut u64| *visits = visits.saturating_add(1))?;
-    // Saved here rather than by the layer, so that the answer is what was stored even if others were faster.
-    // The layer announces the cookie of this save too.
+    // Saved here rather than by the layer, so that the answer is the stored value even if other requests were faster.
+    // The layer sends the cookie of this save, too.
     let _ = session.save().await?;
     let stored = session.peek("visits")?.unwrap_or(visits);
     Ok(Json(json!({ "visits": stored })).into_response())
@@ -110,7 +112,7 @@ async fn put(Path(key): Path<String>, session: Session, body: Bytes) -> Result<R
 }
 
 async fn remove(Path(key): Path<String>, session: Session) -> Result<Response> {
-    // Looked up by `peek`, so that a change of the value meanwhile is no clash: it goes, whatever it says by then.
+    // Looked up by `peek`, so that a concurrent change of the value is no conflict: the value is removed in any case.
     if session.peek::<Box<RawValue>>(&key)?.is_none() {
         return Ok(refused(StatusCode::NOT_FOUND, "no such value"));
     }

@@ -12,13 +12,13 @@ use crate::serve;
 #[derive(Debug, Parser)]
 #[command(name = "demo", version)]
 struct Arguments {
-    /// Where to listen; port 0 lets the system choose.
+    /// Address to listen on; port 0 lets the system choose.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     listen: String,
 
-    /// Where sessions are kept: sqlite://FILE, file://FOLDER, memory:// for no longer than the program runs, cookie: in the cookies
-    /// themselves, null: nowhere, and, with cargo's `--features postgres` and the like, postgres://USER:PASSWORD@HOST/DATABASE and
-    /// so on for every store there is. Keys for cookies are in SESSION_SECRET.
+    /// Store of the sessions: sqlite://FILE, file://FOLDER, memory:// (until the program ends), cookie: (in the cookies themselves)
+    /// or null: (nowhere). Cargo's `--features postgres` adds postgres://USER:PASSWORD@HOST/DATABASE, and other features add other
+    /// stores. Keys for cookies are in SESSION_SECRET.
     #[arg(
         long,
         value_name = "URL",

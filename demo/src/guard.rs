@@ -1,5 +1,5 @@
-//! What stands before all pages: requests that another site's pages made are refused, errors of the session are told in
-//! the asker's language, and responses tell browsers what these pages need.
+//! Guard around all pages. Requests from other sites are refused, session errors become a page or JSON, and responses get
+//! security headers.
 
 use axum::extract::Request;
 use axum::http::header::{
@@ -17,7 +17,7 @@ use crate::{api, shop};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// No scripts, nothing from elsewhere, and nobody frames these pages.
+/// Content security policy: no scripts, nothing from other sites, and no framing of these pages.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
@@ -44,17 +44,16 @@ async fn check(request: Request, next: Next) -> Response {
     response
 }
 
-/// An error of the session, on its way to the one who knows what was asked for.
+/// A session error, passed in a response to [`check`], which knows whether a script asked.
 #[derive(Clone)]
 struct Failed(Error);
 
-/// In place of a page, for the session layer does not know whether it is a script that asks.
+/// Returns a response without a page, because the session layer does not know whether a script asked. [`check`] fills it.
 pub(crate) fn failed(error: &Error) -> Response {
     (status(error), Extension(Failed(error.clone()))).into_response()
 }
 
-/// The status for an error of the session: the layer's, but what is too large is the client's own doing, and what the
-/// chosen store cannot do is nobody's fault.
+/// Returns the status for a session error: as the layer's, except 413 for too large and 501 for unsupported.
 pub(crate) fn status(error: &Error) -> StatusCode {
     match error.kind() {
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -63,7 +62,7 @@ pub(crate) fn status(error: &Error) -> StatusCode {
     }
 }
 
-/// Puts `page` into `response`, whose cookies and caching rules stay.
+/// Puts the body of `page` into `response`, whose cookies and caching rules stay.
 fn tell(response: &mut Response, page: Response) {
     let (mut head, body) = page.into_parts();
     *response.body_mut() = body;
@@ -73,14 +72,14 @@ fn tell(response: &mut Response, page: Response) {
     }
 }
 
-/// Whether a request that may change something was made by these pages, by the user's own hand, or by a program that is no
-/// browser. `SameSite=Lax` keeps the cookie from other sites' forms; this also keeps out other ports and subdomains,
-/// which are the same site to a cookie.
+/// Whether a request that may change something comes from these pages, directly from the user, or from a program that is not a
+/// browser. `SameSite=Lax` keeps the cookie from other sites' forms. This check also refuses other ports and subdomains, which
+/// count as the same site for a cookie.
 fn is_from_here(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return matches!(site.as_bytes(), b"same-origin" | b"none");
     }
-    // Browsers before 2023.
+    // Browsers before 2023 send only `Origin`.
     let Some(origin) = headers.get(ORIGIN) else { return true };
     let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
     host.is_some() && host == headers.get(HOST).and_then(|host| host.to_str().ok())

@@ -1,12 +1,12 @@
-//! The keys that sign ids and seal cookie sessions.
+//! Keys that sign ids and seal cookie sessions.
 
 use session_core::{Error, ErrorKind, Result};
 use session_tower::{CookieStore, KeyRing};
 
-/// Where they are.
+/// Environment variable that holds the keys.
 const VARIABLE: &str = "SESSION_SECRET";
 
-/// The keys in `SESSION_SECRET`, the first of which writes; `None` if it is unset or empty.
+/// Returns the keys in `SESSION_SECRET`, of which the first one writes; `None` if it is unset or empty.
 pub(crate) fn given() -> Result<Option<KeyRing>> {
     match std::env::var_os(VARIABLE) {
         Some(text) if !text.is_empty() => KeyRing::from_env_var(VARIABLE).map(Some),
@@ -14,8 +14,7 @@ pub(crate) fn given() -> Result<Option<KeyRing>> {
     }
 }
 
-/// Makes `cookie:` a URL of its own beside those of all stores. Without keys there is one for as long as the program runs,
-/// which logs a warning.
+/// Registers the URL `cookie:`. Without keys it uses a random key until the program ends, and logs a warning.
 pub(crate) fn register(keys: Option<KeyRing>) -> Result<()> {
     store_any::register("cookie", move |url| {
         let keys = keys.clone();

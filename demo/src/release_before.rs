@@ -1,4 +1,4 @@
-//! The shop as it was one release ago. `tests/two_releases.rs` runs it beside the shop of today, on one database.
+//! The shop as it was one release ago. `tests/two_releases.rs` runs it beside the current shop, on one database.
 
 mod api;
 mod cli;

@@ -1,4 +1,4 @@
-//! From settings to a server, and its end.
+//! Starts the server from its settings, and stops it.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -13,20 +13,20 @@ use tokio::sync::watch;
 
 use crate::{api, guard, keys, release, shop, store};
 
-/// How long running requests may take to end.
+/// Time that running requests have to end.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How often expired sessions are removed, roughly.
+/// Approximate interval at which expired sessions are removed.
 const SWEEP: Duration = minutes(5);
 
-/// What every handler may ask for.
+/// State that every handler can use.
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
     pub(crate) manager: Manager,
     pub(crate) place: store::Place,
 }
 
-/// A setting that does not work: one line for whoever set it.
+/// A setting that does not work, described in one line.
 #[derive(Debug)]
 pub(crate) struct Wrong(String);
 
@@ -38,7 +38,7 @@ impl fmt::Display for Wrong {
 
 /// Serves on `listen` until the process is told to stop.
 pub(crate) async fn run(listen: &str, store_url: &str) -> Result<(), Wrong> {
-    // First what is wrong without any trace being left: a port that is taken makes no database file.
+    // First, because it leaves no trace: if the port is taken, no database file is made.
     let (listener, address) = bind(listen).await?;
     let keys = keys::given().map_err(|error| Wrong(format!("the session keys: {}", line(&error))))?;
     keys::register(keys.clone()).map_err(|error| Wrong(line(&error)))?;
@@ -84,7 +84,7 @@ async fn bind(listen: &str) -> Result<(TcpListener, SocketAddr), Wrong> {
     })
 }
 
-/// An error and what caused it, in one line.
+/// Formats an error and its causes in one line.
 fn line(error: &session_core::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -105,10 +105,10 @@ fn manager(place: &store::Place) -> session_core::Result<Manager> {
 }
 
 fn cookie(address: SocketAddr, place: &store::Place, keys: Option<&KeyRing>) -> CookieOptions {
-    // Browsers other than Safari accept `Secure` cookies from http://localhost, but none surely from http://127.0.0.1.
+    // Browsers other than Safari accept `Secure` cookies from http://localhost, but none is sure to do so from http://127.0.0.1.
     let cookie = if address.ip().is_loopback() { CookieOptions::new().insecure() } else { CookieOptions::new() };
     match keys {
-        // A session that is in its cookie is sealed, and needs no signature.
+        // A session inside its cookie is sealed, so it needs no signature.
         Some(keys) if place.name != "cookie" => cookie.signed(keys),
         _ => cookie,
     }
@@ -121,11 +121,11 @@ fn app(served: Served, cookie: CookieOptions) -> session_tower::Result<Router> {
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {
-    // If the sender is gone nobody can tell us to stop any more, and it sends before it goes.
+    // The sender sends before it is dropped, so an error means the same.
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Ends with Ctrl-C or SIGTERM.
+/// Waits for Ctrl-C or SIGTERM.
 async fn told_to_stop() {
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {

@@ -1,14 +1,14 @@
-//! From a URL to a store.
+//! Opens the store that a URL names.
 
 use std::sync::Arc;
 
 use session_core::{Result, Store};
 
-/// Where sessions are kept.
+/// Store of the sessions, and its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) store: Arc<dyn Store>,
-    /// What kind of place it is. The rest of the URL may hold a password and is nobody's business.
+    /// Scheme of the URL. The rest is not shown, because it may hold a password.
     pub(crate) name: String,
 }
 

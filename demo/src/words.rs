@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use session_core::Timestamp;
 
-/// `2026-11-21 09:30:00 UTC`.
+/// Formats an instant as `2026-11-21 09:30:00 UTC`.
 pub(crate) fn instant(at: Timestamp) -> String {
     humantime::format_rfc3339_seconds(SystemTime::from(at)).to_string().replace('T', " ").replace('Z', " UTC")
 }
 
-/// `in 59 minutes`, `3 days ago`: in one unit, rounded.
+/// Formats an instant relative to `now`, in one unit, rounded: `in 59 minutes`, `3 days ago`.
 pub(crate) fn seen_from(now: Timestamp, at: Timestamp) -> String {
     if at > now {
         format!("in {}", length(at.since(now)))
@@ -31,9 +31,9 @@ fn length(time: Duration) -> String {
     format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
 }
 
-/// What to call a browser in a list for the one who uses it: `Firefox on Linux`.
+/// Returns a name for a browser that its user recognizes: `Firefox on Linux`.
 pub(crate) fn browser(user_agent: &str) -> String {
-    // Each browser claims to be those before it, so the order matters.
+    // Browsers also claim to be older browsers, so the order matters.
     const NAMES: &[(&str, &str)] = &[
         ("Edg", "Edge"),
         ("OPR/", "Opera"),

@@ -1,6 +1,6 @@
-//! The shop's promises to scripts on every database that has a server: the same walk, another URL.
+//! The shop's promises to scripts on every database that has a server.
 //!
-//! Servers come from where those of the conformance suite come from; see `conformance::server`.
+//! Servers are started as for the conformance suite; see `conformance::server`.
 
 mod common;
 
@@ -24,13 +24,13 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// A namespace for this step on the server, which the first one to ask starts.
+/// Returns a namespace for this step on the server. The first step starts the server.
 fn place(server: &OnceLock<Server>, start: Start, step: &str) -> Place {
     let server = server.get_or_init(|| blocking(start).unwrap_or_else(|error| panic!("{error}")));
     Place::database(server.url_with(&format!("namespace={}", namespace(step))))
 }
 
-/// The tables of one run of one step.
+/// Returns a namespace for one run of one step.
 fn namespace(step: &str) -> String {
     let step: String = step.split('_').filter_map(|word| word.chars().next()).collect();
     format!("walk_{step}_{:08x}", rand::random::<u32>())

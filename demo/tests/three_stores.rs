@@ -1,5 +1,5 @@
-//! One request with three sessions, in SQLite, in Redis and in its own cookie: whichever of them cannot be saved, the other two
-//! are, their cookies go out, and the error names the one.
+//! One request with three sessions, in SQLite, in Redis and in its own cookie. If one of them cannot be saved, the other two are
+//! saved, their cookies are sent, and the error names the failed one.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// Holds the database of SQLite while it lasts: it can be read, and not written.
+    /// Locks the SQLite database until the connection is dropped: it can be read, and not written.
     fn hold(&self) -> Connection {
         let holder = Connection::open(self.folder.path().join("sessions.db")).unwrap();
         holder.execute_batch("begin immediate").unwrap();
@@ -39,7 +39,7 @@ impl Rig {
     }
 }
 
-/// Counts in all three. What is to break breaks between loading and saving.
+/// Counts up in all three sessions. The store named by `breaks` fails between loading and saving.
 async fn count(rig: Arc<Rig>, breaks: Option<String>, all: Sessions) -> Result<String> {
     let mut seen = Vec::new();
     for name in NAMES {
@@ -48,7 +48,7 @@ async fn count(rig: Arc<Rig>, breaks: Option<String>, all: Sessions) -> Result<S
     match breaks.as_deref() {
         Some("redis") => rig.proxy.cut(),
         Some("cookie") => all.get("cookie").await?.insert("large", &"x".repeat(4_000))?,
-        // SQLite's is held by somebody else already.
+        // Another connection locks SQLite already.
         _ => {}
     }
     Ok(format!("{seen:?}"))
@@ -76,7 +76,7 @@ async fn ask(app: &Router, path: &str, cookies: &[String]) -> Response<Body> {
     app.clone().oneshot(request).await.unwrap()
 }
 
-/// The client's cookies after `response`.
+/// Updates the client's cookies from `response`.
 fn keep(cookies: &mut Vec<String>, response: &Response<Body>) {
     let sent = testing::returned(response).unwrap_or(HeaderValue::from_static(""));
     for pair in sent.to_str().unwrap().split("; ").filter(|pair| !pair.is_empty()) {
@@ -124,7 +124,7 @@ async fn of_sqlite_cookie_and_redis_the_one_that_fails_is_named_and_the_others_a
 
         (0..3).filter(|other| *other != at).for_each(|other| expected[other] += 1);
         expected.iter_mut().for_each(|n| *n += 1);
-        // The connection to Redis was cut, and a store says so until it has another.
+        // The connection to Redis was cut. The store reports that until it has another one.
         let back = async {
             while ask(&app, "/redis", &cookies).await.status() == 503 {
                 tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! Two releases of the shop, side by side on one database: the later one has a shorter idle time-out and another type of cart.
+//! Two releases of the shop, side by side on one database. The later one has a shorter idle time-out and another type of cart.
 
 mod common;
 
@@ -13,9 +13,9 @@ use session_core::{days, hours, minutes};
 /// Both releases on one database in a file.
 struct Shops {
     place: Place,
-    /// Twelve hours of idle time, and a cart that is a list.
+    /// Previous release: twelve hours of idle time, and a cart that is a list.
     before: Server,
-    /// One hour of idle time, and a cart that is a map.
+    /// Current release: one hour of idle time, and a cart that is a map.
     now: Server,
 }
 
@@ -27,14 +27,14 @@ impl Shops {
         Self { place, before, now }
     }
 
-    /// The same browser at each release: the load balancer sends it here and there.
+    /// Returns one browser as a client of each release, as if a load balancer sent its requests to both.
     fn visitor(&self, cookie: Option<&str>) -> [Browser; 2] {
         [&self.before, &self.now].map(|server| {
             cookie.map_or_else(|| Browser::new(&server.base), |cookie| Browser::with_cookie(&server.base, cookie))
         })
     }
 
-    /// Makes all sessions older: they have not been used for `unused`.
+    /// Makes all sessions older, as if they had not been used for `unused`.
     fn age(&self, unused: Duration) {
         let file = self.place.folder.as_ref().unwrap().path().join("sessions.db");
         let database = Connection::open(file).unwrap();
@@ -51,19 +51,19 @@ impl Shops {
     }
 }
 
-/// Who is signed in, as the browser's session says.
+/// Returns the user who is signed in, by the browser's session.
 fn user(browser: &mut Browser) -> Option<String> {
     browser.get("/api/session").expect(200).json()["principal"].as_str().map(str::to_owned)
 }
 
-/// Signs in, and gives the cookie.
+/// Signs in, and returns the cookie.
 fn sign_in(browser: &mut Browser, form: &str) -> String {
     browser.submit("/sign-in", form);
     browser.cookie.clone().unwrap()
 }
 
 #[test]
-fn a_shorter_time_out_signs_out_who_was_away_for_longer_and_nobody_else() {
+fn a_shorter_time_out_signs_out_only_users_who_were_away_for_longer() {
     let shops = Shops::open();
     let [mut before, mut now] = shops.visitor(None);
     let ann = sign_in(&mut before, "name=ann");

@@ -1,4 +1,4 @@
-//! The shop's promises to scripts on the stores that need no server, driven over HTTP from outside.
+//! The shop's promises to scripts on the stores that need no server, tested over HTTP.
 
 mod common;
 

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether only expected promises were broken.
+/// Plays the scenes and prints the results. Returns `true` if only expected promises were broken.
 async fn play(options: &Options) -> Result<bool> {
     let place = place::open(options).await?;
     let scene = options.scene.or_else(|| options.round.map(|round| scene_seed(options.seed, round)));

@@ -1,4 +1,4 @@
-//! What the command is told.
+//! Command-line options.
 
 use std::time::Duration;
 
@@ -9,34 +9,34 @@ use conformance::model::Promise;
 #[derive(Debug, Parser)]
 #[command(name = "model")]
 pub(crate) struct Options {
-    /// The store: memory, file, sqlite, or a server that the suite starts, such as redis and postgres.
+    /// Store: memory, file, sqlite, or a server that the suite starts, such as redis or postgres.
     #[arg(long, default_value = "memory")]
     pub(crate) store: String,
-    /// A store by its URL, in place of `--store`. Its records are deleted.
+    /// URL of a store, in place of `--store`. Its records are deleted.
     #[arg(long)]
     pub(crate) url: Option<String>,
-    /// How many seconds scenes are begun.
+    /// Time in seconds after which no new scene is started.
     #[arg(long, default_value = "60", value_parser = seconds)]
     pub(crate) seconds: Duration,
-    /// The seed that the scenes follow from.
+    /// Seed from which the scenes are derived.
     #[arg(long, default_value_t = 1, value_parser = number)]
     pub(crate) seed: u64,
-    /// So many scenes, in place of `--seconds`.
+    /// Number of scenes, in place of `--seconds`.
     #[arg(long)]
     pub(crate) rounds: Option<u64>,
-    /// Play on several threads.
+    /// Play scenes on several threads.
     #[arg(long)]
     pub(crate) threads: bool,
-    /// Replay the scene of this seed, with a trace.
+    /// Replay the scene with this seed, and print a trace.
     #[arg(long, value_parser = number)]
     pub(crate) scene: Option<u64>,
-    /// Replay the scene with this number of the run of `--seed`, with a trace.
+    /// Replay the scene with this number in the run of `--seed`, and print a trace.
     #[arg(long, conflicts_with = "scene")]
     pub(crate) round: Option<u64>,
-    /// Replay the scene so many times, until it breaks a promise.
+    /// Maximum number of replays of the scene. They stop once it breaks a promise.
     #[arg(long, default_value_t = 1)]
     pub(crate) repeat: u64,
-    /// Promises that are known to be broken: they do not fail the command.
+    /// Promises that are known to be broken. They do not fail the command.
     #[arg(long, value_delimiter = ',')]
     pub(crate) expect: Vec<Promise>,
 }
@@ -45,7 +45,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     text.parse().map(Duration::from_secs).map_err(|_| "not a number of seconds".into())
 }
 
-/// A number in decimal, or in hexadecimal after `0x`.
+/// Parses a number in decimal, or in hexadecimal after `0x`.
 fn number(text: &str) -> Result<u64, String> {
     let number = match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),

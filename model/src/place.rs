@@ -1,4 +1,4 @@
-//! The store that scenes are played over.
+//! Store over which scenes are played.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::options::Options;
 
-/// A place, with what it stands on for as long as it is used.
+/// A place, with the folder or server that must exist as long as it is used.
 pub(crate) struct Opened {
     pub(crate) place: Place,
     _folder: Option<TempDir>,

@@ -1,4 +1,4 @@
-//! What stands before a session's envelope: the idle time-out that it was stored with, and the versions that its record has had.
+//! Head of a record's data, before the envelope: the idle time-out that it was stored with, and the versions that the record has had.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,10 +19,10 @@ const VERSIONS_AT: usize = 2 + IDLE;
 /// Length of a version in bytes.
 const WIDTH: usize = 8;
 
-/// The part of a record's data before its envelope.
+/// Part of a record's data before its envelope.
 #[derive(Clone)]
 pub(crate) struct Head {
-    /// Idle time-out when the record was stored: it was used last so long before it expires. `None` if the record has no head.
+    /// Idle time-out when the record was stored. Its last use is its expiry less this. `None` if the record has no head.
     pub(crate) idle: Option<Duration>,
     pub(crate) trail: Trail,
 }
@@ -48,7 +48,7 @@ impl Head {
         Ok((Self { idle: Some(Duration::from_millis(idle)), trail }, rest))
     }
 
-    /// Writes the head of a record with `version`, in place of one with the trail `over`.
+    /// Writes the head of a record with `version`. `over` is the trail of the record that it replaces.
     pub(crate) fn write(out: &mut Vec<u8>, idle: Duration, version: Version, over: Option<&Trail>) {
         let millis = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX).min((1 << (8 * IDLE)) - 1);
         let count = over.map_or(0, Trail::followed_len);
@@ -60,32 +60,32 @@ impl Head {
     }
 }
 
-/// The last eight versions of a record, its own first.
+/// Last eight versions of a record, the present one first.
 ///
-/// It tells what became of a write whose answer was lost, after other writes have followed. If it has the version of that write,
-/// the write was stored. If it has the version that the write was to replace, and not the write's own, the write was not stored.
+/// A trail tells the outcome of a write whose answer was lost, even after other writes. If it has the version of that write,
+/// the write was stored. If it has only the version that the write was to replace, the write was not stored.
 #[derive(Clone)]
 pub(crate) struct Trail {
     version: Version,
-    /// As stored, and empty for a record that has had no other version as far as is known.
+    /// Versions as they are stored. Empty if the record is not known to have had another version.
     stored: Bytes,
 }
 
 impl Trail {
-    /// Number of versions that a record remembers.
+    /// Maximum number of versions in a trail.
     const VERSIONS: usize = 8;
 
-    /// Trail of a record that has had no other version, as far as is known.
+    /// Creates the trail of a record that is not known to have had another version.
     pub(crate) const fn of(version: Version) -> Self {
         Self { version, stored: Bytes::new() }
     }
 
-    /// Number of versions in the trail of the record that replaces this one.
+    /// Returns the number of versions in the trail of the record that replaces this one.
     fn followed_len(&self) -> usize {
         (2 + self.before().len() / WIDTH).min(Self::VERSIONS)
     }
 
-    /// Writes the trail of a record with `version` in place of the one with this trail.
+    /// Writes the trail of a record with `version`, which replaces the record with this trail.
     fn write_followed_by(&self, version: Version, out: &mut Vec<u8>) {
         out.extend_from_slice(&print(version));
         out.extend_from_slice(&print(self.version));
@@ -96,7 +96,7 @@ impl Trail {
         version == self.version || self.before().chunks_exact(WIDTH).any(|entry| entry == print(version))
     }
 
-    /// Versions before its own. A trail that does not begin with the record's own version was copied, and says nothing.
+    /// Returns the versions before the record's own. A trail that does not begin with that version was copied from another record and is ignored.
     fn before(&self) -> &[u8] {
         self.stored.strip_prefix(&print(self.version)).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What the client holds, and what the store sees of it.
+//! Session ids, which clients hold, and the keys that stores see.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,11 +10,11 @@ use subtle::ConstantTimeEq as _;
 
 use crate::{Error, ErrorKind, Result};
 
-/// A session's secret name: 32 bytes from the operating system's generator, held by the client alone.
+/// Secret id of a session: 32 bytes from the operating system's generator. Only the client holds it.
 ///
-/// Its text is base64url without padding, 43 characters, in the one canonical form.
-/// These are 256 bits of entropy, where OWASP ASVS 5.0 (7.2.3) asks for 128.
-/// Comparison takes constant time, `Debug` shows nothing.
+/// Its text has 43 characters of base64url without padding, and only the canonical form is accepted.
+/// It has 256 bits of entropy; OWASP ASVS 5.0 (7.2.3) requires 128.
+/// Comparison takes constant time, and `Debug` does not show the id.
 ///
 /// ```
 /// use session_core::SessionId;
@@ -32,17 +32,17 @@ impl SessionId {
     /// Length of the text form in bytes.
     pub const ENCODED_LEN: usize = 43;
 
-    /// A new id.
+    /// Creates a random id.
     ///
     /// # Panics
-    /// If the operating system has no randomness to give, for then no id would be safe.
+    /// If the operating system provides no random bytes, because no id would then be safe.
     pub fn random() -> Self {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
         Self(bytes)
     }
 
-    /// Reads the text form. `None` for anything else, non-canonical encodings of the same bytes included.
+    /// Parses the text form. `None` for any other text, also for a non-canonical encoding of an id.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != Self::ENCODED_LEN {
             return None;
@@ -54,7 +54,7 @@ impl SessionId {
         }
     }
 
-    /// The text form, for the client only.
+    /// Returns the text form. It is secret, and only for the client.
     pub fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
@@ -74,9 +74,9 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// What a store sees of an id: SHA-256 over the session's logical name, a zero byte and the id.
+/// Key of a session in a store: SHA-256 over the session's logical name, a zero byte and the id.
 ///
-/// A stolen database opens no session, and ids of two names never meet.
+/// A client needs the id, so a stolen database opens no session. Sessions of different names have different keys.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreKey([u8; 32]);
 
@@ -84,7 +84,7 @@ impl StoreKey {
     /// Length in bytes.
     pub const LEN: usize = 32;
 
-    /// The key of `id` in sessions of the logical `name`.
+    /// Computes the key of `id` for sessions of the logical name `name`.
     pub fn derive(name: &str, id: &SessionId) -> Self {
         let mut hash = Sha256::new();
         hash.update(name.as_bytes());
@@ -93,15 +93,15 @@ impl StoreKey {
         Self(hash.finalize().into())
     }
 
-    /// A key as a store reads it back.
+    /// Creates the key from the bytes that a store reads.
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }
 
-    /// A key as a store reads it back from a column.
+    /// Creates the key from a slice that a store reads.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if there are not 32 bytes.
+    /// [`ErrorKind::Corrupt`] if the slice is not 32 bytes long.
     pub fn from_slice(bytes: &[u8]) -> Result<Self> {
         match bytes.try_into() {
             Ok(bytes) => Ok(Self(bytes)),
@@ -109,7 +109,7 @@ impl StoreKey {
         }
     }
 
-    /// The bytes to store.
+    /// Returns the bytes to store.
     pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }
@@ -121,10 +121,10 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-/// A [`StoreKey`] in print: 64 lower-case hexadecimal digits, for lists and for operators.
+/// Printable form of a [`StoreKey`]: 64 lower-case hexadecimal digits, for lists and for operators.
 ///
-/// Knowing it opens nothing: the client's id cannot be computed from it.
-/// `Display` shows it, since that is what it is for; `Debug` does not.
+/// It does not open the session, because the client's id cannot be computed from it.
+/// `Display` shows it, but `Debug` does not.
 ///
 /// ```
 /// use session_core::{Handle, SessionId, StoreKey};
@@ -138,7 +138,7 @@ impl fmt::Debug for StoreKey {
 pub struct Handle(StoreKey);
 
 impl Handle {
-    /// The key it prints.
+    /// Returns the key.
     pub const fn key(&self) -> &StoreKey {
         &self.0
     }

@@ -33,5 +33,5 @@ pub use store::{Call, Capabilities, Cursor, NullStore, Outcome, Page, Purged, St
 pub use sync::observed as observe;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, days, hours, minutes, seconds};
 
-/// What a store's crate needs beside this one, re-exported so that versions agree.
+/// Items of other crates that every store needs, re-exported so that versions agree.
 pub use {async_trait::async_trait, bytes::Bytes};

@@ -1,58 +1,58 @@
-//! Faults that tests switch on to see that they are found. Without the feature `mutants` none can be.
+//! Mutants: faults that a test switches on to prove that it finds them. Only with the feature `mutants`.
 
-/// A fault of the core: one of its rules is left out.
+/// A fault of the core: breaks one of its rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "mutants"), expect(unreachable_pub, reason = "public only for tests"))]
 pub enum Mutant {
-    /// Breaks the rule that each record that is sent has a version of its own.
+    /// Breaks the rule that each attempt to send a record has a fresh version.
     ResendsAlike,
-    /// Breaks the rule that while a write is undecided, the next goes over the version that it expects.
+    /// Breaks the rule that, while a write is undecided, the next write expects the same version.
     GoesOverItsOwnBase,
-    /// Breaks the rule that each new view is counted, so an update runs again.
+    /// Breaks the rule that each replacement of the view is counted, so that an `update` runs again.
     ReplacesTheViewUncounted,
-    /// Breaks the rule that nothing is sent for a session that began from nothing since.
+    /// Breaks the rule that a commit sends nothing once its session has been reset.
     NotesAcrossEpochs,
-    /// Breaks the rule that losing a session drops only the operations that the commit held.
+    /// Breaks the rule that a commit that finds its session gone drops only its own operations.
     LosesALaterLogin,
-    /// Breaks the rule that each clone of a session is told that changes were dropped.
+    /// Breaks the rule that a commit of any clone reports dropped changes.
     SaysGoneOnce,
-    /// Breaks the rule that a tombstone proves for ten minutes what became of a rotation.
+    /// Breaks the rule that a tombstone is stored for ten minutes, to prove that a rotation was stored.
     ForgetsTombstonesEarly,
-    /// Breaks the rule that a create that may still arrive finds a tombstone.
+    /// Breaks the rule that a tombstone blocks an abandoned create that may still arrive.
     RemovesACreateOnce,
-    /// Breaks the rule that the record of a rotation stays while its tombstone is uncertain.
+    /// Breaks the rule that the new record of a rotation stays while its tombstone is uncertain.
     RemovesAnUncertainRecord,
-    /// Breaks the rule that a rotation that was discarded is decided before a commit answers.
+    /// Breaks the rule that a commit decides a discarded rotation before it returns.
     LeavesADiscardedRotation,
     /// Breaks the rule that a touch names the version it expects.
     TouchesAnyVersion,
-    /// Breaks the rule that a save in place of a touch goes over the version that was read.
+    /// Breaks the rule that a save in place of a touch expects the version that was read.
     SavesAgainOverAnyVersion,
-    /// Breaks the rule that an answer repeats an id only if its own close confirmed it.
+    /// Breaks the rule that a close repeats an id to the client only after it has confirmed the id itself.
     TrustsAnEarlySave,
-    /// Breaks the rule that a member notes the joint write before it is sent.
+    /// Breaks the rule that a member notes the joint write before the write is sent.
     JoinsWithoutANote,
-    /// Breaks the rule that a member that hangs up lets another one drive the joint write.
+    /// Breaks the rule that a member that is dropped wakes another to drive the joint write.
     LeavesOthersAsleep,
-    /// Breaks the rule that a joint write on top of one that was not stored is not sent.
+    /// Breaks the rule that a joint write is not sent if the write it builds on was not stored.
     SendsAfterAFailure,
-    /// Breaks the rule that what is refused together goes alone.
+    /// Breaks the rule that each member of a refused joint write saves on its own.
     RefusesTogether,
-    /// Breaks the rule that the queue decides nothing against a member.
+    /// Breaks the rule that a conflict with the queue is checked against the stored record.
     BelievesTheQueue,
-    /// Breaks the rule that a login with a guarded log begins no session of its own.
+    /// Breaks the rule that a login creates no new session if its log depends on a value that was read.
     LogsInWithAGuard,
-    /// Breaks the rule that a trail tells what became of a write that others have built on.
+    /// Breaks the rule that a trail shows whether a write was stored, even after later writes.
     IgnoresTrails,
-    /// Breaks the rule that a commit without a change confirms that the record is as it was.
+    /// Breaks the rule that a commit without a change confirms that the record is unchanged.
     ConfirmsWithoutATouch,
-    /// Breaks the rule that a login keeps only what its own request has chosen.
+    /// Breaks the rule that a login keeps only the time-outs and persistence that its own request has set.
     KeepsAGuestsChoice,
-    /// Breaks the rule that two requests give no two messages one id.
+    /// Breaks the rule that flash messages of different requests have different ids.
     RepeatsFlashIds,
-    /// Breaks the rule that a page begins a new session only once the logout before it is settled.
-    BeginsAnewAtOnce,
-    /// Breaks the rule that a client is told to forget its id only once the logout is stored.
+    /// Breaks the rule that a page starts a new session only after the logout before it is settled.
+    BeginsAgainAtOnce,
+    /// Breaks the rule that a client's cookie is removed only after the logout is stored.
     ClearsBeforeTheLogout,
 }
 
@@ -66,7 +66,7 @@ mod active {
         static ACTIVE: Cell<Option<Mutant>> = const { Cell::new(None) };
     }
 
-    /// Makes the core of this thread break one rule, or none again.
+    /// Makes the core on this thread break the rule of `mutant`, or none.
     pub fn activate(mutant: Option<Mutant>) {
         ACTIVE.set(mutant);
     }

@@ -1,14 +1,14 @@
-//! Names of tables, prefixes and collections.
+//! Names of tables, key prefixes and collections on a server.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{Error, ErrorKind, Result};
 
-/// A namespace on a server: what a store puts into its statements as a table, prefix or collection.
+/// Namespace on a server, which a store uses as the name of a table or collection, or as a key prefix.
 ///
-/// It matches `[a-z_][a-z0-9_]{0,39}`, so no text of a caller's reaches a statement unchecked,
-/// and index names made from it stay within every server's limit of 63 bytes.
+/// It matches `[a-z_][a-z0-9_]{0,39}`, so a caller cannot inject text into a statement.
+/// Index names made from it stay within 63 bytes, the lowest limit of the supported servers.
 ///
 /// ```
 /// use session_core::Namespace;
@@ -24,10 +24,10 @@ impl Namespace {
     /// Longest name in bytes.
     pub const MAX_LEN: usize = 40;
 
-    /// Checks `name`.
+    /// Creates a namespace from `name`.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it does not match.
+    /// [`ErrorKind::Config`] if `name` does not match `[a-z_][a-z0-9_]{0,39}`.
     pub fn new(name: &str) -> Result<Self> {
         let first = name.bytes().next().is_some_and(|b| b == b'_' || b.is_ascii_lowercase());
         let rest = name.bytes().all(|b| b == b'_' || b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -40,14 +40,14 @@ impl Namespace {
         ))
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Default for Namespace {
-    /// `sessions`.
+    /// Returns the namespace `sessions`.
     fn default() -> Self {
         Self("sessions".into())
     }

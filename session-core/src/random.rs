@@ -1,12 +1,12 @@
-//! Random numbers that two processes never share.
+//! Random numbers that differ between forked processes.
 
-/// 64 bits from the operating system's generator.
+/// Returns 64 random bits from the operating system's generator.
 ///
-/// A generator in the program's memory is copied by `fork`, and parent and children would draw the same numbers:
-/// a store would take the write of one for that of another, sent again.
+/// A generator in the program's memory would be copied by `fork`, and parent and children would draw the same numbers.
+/// A store would then take the write of one process for a retry of another's.
 ///
 /// # Panics
-/// If the operating system has no randomness to give.
+/// If the operating system provides no random bytes.
 pub(crate) fn bits() -> u64 {
     getrandom::u64().expect("the operating system gives random bytes")
 }

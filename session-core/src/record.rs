@@ -1,4 +1,4 @@
-//! What a store keeps.
+//! Record of a session in a store, and its version and principal.
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -7,31 +7,33 @@ use bytes::Bytes;
 
 use crate::{Error, ErrorKind, Outcome, Result, Timestamp, random};
 
-/// The mark of one write: 63 random bits from the operating system's generator.
+/// Version of a record: 63 random bits that one write has chosen.
 ///
-/// Not a counter: a writer whose reply was lost can tell its own write from another's,
-/// and a key that was deleted and made again never matches an old version.
+/// It is not a counter. After a lost reply a writer can tell its own write from another one.
+/// A record that was deleted and created again never matches an old version.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Version(i64);
 
 impl Version {
-    /// A version that no other write has, in this process or in a fork of it.
+    /// Creates a version that no other write has, in this process or in a fork of it.
     ///
     /// # Panics
-    /// If the operating system has no randomness to give.
+    /// If the operating system provides no random bytes.
     pub fn random() -> Self {
         Self((random::bits() >> 1).cast_signed())
     }
 
-    /// A version that no other write of this process has. Ten times faster than [`random`](Self::random), but a forked process draws the same.
+    /// Creates a version that no other write of this process has.
+    ///
+    /// It is ten times faster than [`random`](Self::random), but a forked process draws the same versions.
     pub(crate) fn of_this_process() -> Self {
         Self((rand::random::<u64>() >> 1).cast_signed())
     }
 
-    /// A version as a store reads it back.
+    /// Creates the version from the number that a store reads.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if it is negative, for then no store of ours wrote it.
+    /// [`ErrorKind::Corrupt`] if the number is negative, because no store has written such a number.
     pub const fn from_i64(stored: i64) -> Result<Self> {
         if stored < 0 {
             return Err(Error::fixed(ErrorKind::Corrupt, "a stored version is negative"));
@@ -39,7 +41,7 @@ impl Version {
         Ok(Self(stored))
     }
 
-    /// The number to store, never negative.
+    /// Returns the number to store, which is never negative.
     pub const fn as_i64(self) -> i64 {
         self.0
     }
@@ -51,9 +53,9 @@ impl fmt::Debug for Version {
     }
 }
 
-/// Who a session belongs to: 1–255 bytes of UTF-8 without NUL, compared byte for byte.
+/// Principal of a session, such as the user's id: 1–255 bytes of UTF-8 without NUL, compared byte for byte.
 ///
-/// Made from anything that prints: a number, a UUID, a name. `Debug` shows only its length.
+/// It can be made from anything that implements `Display`, such as a number, a UUID or a name. `Debug` shows only its length.
 ///
 /// ```
 /// use session_core::Principal;
@@ -67,13 +69,13 @@ impl fmt::Debug for Version {
 pub struct Principal(Arc<str>);
 
 impl Principal {
-    /// Longest principal in bytes.
+    /// Maximum length of a principal in bytes.
     pub const MAX_LEN: usize = 255;
 
-    /// The principal that `who` prints.
+    /// Creates a principal from the text that `who` prints.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if that is empty or has a NUL, [`ErrorKind::TooLarge`] beyond 255 bytes.
+    /// [`ErrorKind::Config`] if the text is empty, has a NUL or cannot be printed, [`ErrorKind::TooLarge`] above 255 bytes.
     pub fn new(who: impl fmt::Display) -> Result<Self> {
         let mut text = String::new();
         write!(text, "{who}").map_err(|_| Error::fixed(ErrorKind::Config, "a principal could not be printed"))?;
@@ -86,7 +88,7 @@ impl Principal {
         Ok(Self(text.into()))
     }
 
-    /// Its text.
+    /// Returns the text of the principal.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -98,26 +100,24 @@ impl fmt::Debug for Principal {
     }
 }
 
-/// What a store keeps under a key. Clones are cheap.
-///
-/// The first byte of `data` names its format; to a store it is opaque.
+/// Record that a store keeps under a [`StoreKey`](crate::StoreKey). Clones are cheap.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record {
-    /// The mark of the write that made it so.
+    /// Version that the last create or save has given to the record.
     pub version: Version,
-    /// When the session began; the absolute time-out counts from here.
+    /// Start of the session, from which the absolute time-out counts.
     pub created_at: Timestamp,
-    /// The first instant at which it is no longer live.
+    /// First instant at which the record is no longer live.
     pub expires_at: Timestamp,
-    /// Who it belongs to, if anybody.
+    /// Principal of the session. `None` if it is anonymous.
     pub principal: Option<Principal>,
-    /// The session's content, opaque to a store.
+    /// Encoded session, opaque to a store. Its first byte names the format.
     pub data: Bytes,
 }
 
 impl Record {
-    /// A record of these parts.
+    /// Creates a record from its parts.
     pub fn new(
         version: Version,
         created_at: Timestamp,
@@ -128,23 +128,23 @@ impl Record {
         Self { version, created_at, expires_at, principal, data }
     }
 
-    /// Whether it is live at `now`: whether `expires_at` lies after it.
+    /// Whether the record is live at `now`, which means that `expires_at` is after `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expires_at > now
     }
 
-    /// The version under a key that holds `stored`, for the decision about a write.
+    /// Returns the live version at `now` of a key that holds `stored`. It decides a write to that key.
     pub fn live(stored: Option<&Self>, now: Timestamp) -> Live {
         Live::at(now, stored.map(|record| (record.version, record.expires_at)))
     }
 }
 
-/// The version of the live record under a key, if there is one. It decides every write of a [`Store`](crate::Store).
+/// Version of the live record under a key, if there is one. It decides every write of a [`Store`](crate::Store).
 ///
-/// Each method answers the outcome of a write that changes nothing. `None` means that the write is to be carried out,
-/// and is [`Outcome::Done`] once it has been.
+/// Each method returns the outcome of a write that must not be carried out. `None` means that the write must be carried out,
+/// and that its outcome is then [`Outcome::Done`].
 ///
-/// The answer holds for as long as nothing else can change what is stored: under a lock, or within a transaction.
+/// The decision is valid only while no other write can change the record, such as under a lock or within a transaction.
 ///
 /// ```
 /// use session_core::{Live, Outcome, Timestamp, Version};
@@ -153,12 +153,12 @@ impl Record {
 /// let live = Live::from(Some(old));
 ///
 /// assert_eq!(live.save(old, new), None);
-/// assert_eq!(live.save(new, old), Some(Outcome::Done)); // sent a second time
+/// assert_eq!(live.save(new, old), Some(Outcome::Done)); // a retry of a save that is stored
 /// assert_eq!(live.save(other, new), Some(Outcome::Conflict));
 /// assert_eq!(live.touch(other), Some(Outcome::Conflict));
 /// assert_eq!(live.delete(None), None);
 ///
-/// // A record that has expired counts as none.
+/// // An expired record counts as no record.
 /// let dead = Live::at(Timestamp::MAX, Some((old, Timestamp::MAX)));
 /// assert_eq!(dead.save(old, new), Some(Outcome::Missing));
 /// assert_eq!(dead.create(new), None);
@@ -167,7 +167,7 @@ impl Record {
 pub struct Live(Option<Version>);
 
 impl Live {
-    /// The version at `now`, of a stored version and its expiry.
+    /// Returns the live version at `now` of a record with this version and expiry. Without a record, or if it has expired, there is none.
     pub fn at(now: Timestamp, stored: Option<(Version, Timestamp)>) -> Self {
         Self(stored.filter(|(_, expires_at)| *expires_at > now).map(|(version, _)| version))
     }
@@ -189,17 +189,17 @@ impl Live {
         }
     }
 
-    /// Decides a [`touch`](crate::Store::touch). One that is carried out leaves the later of the two expiries.
+    /// Decides a [`touch`](crate::Store::touch). A touch that is carried out must keep the later of the two expiries.
     pub fn touch(self, expected: Version) -> Option<Outcome> {
         self.is(Some(expected))
     }
 
-    /// Decides a [`delete`](crate::Store::delete), of any version or of the one expected.
+    /// Decides a [`delete`](crate::Store::delete) of the expected version, or of any version if `expected` is `None`.
     pub fn delete(self, expected: Option<Version>) -> Option<Outcome> {
         self.is(expected)
     }
 
-    /// Compares with a version that is expected, or with any.
+    /// Compares the live version with the expected one, or with any if `expected` is `None`.
     fn is(self, expected: Option<Version>) -> Option<Outcome> {
         match (self.0, expected) {
             (None, _) => Some(Outcome::Missing),
@@ -209,7 +209,7 @@ impl Live {
     }
 }
 
-/// A version that is known to be live.
+/// Conversion from a version that is known to be live.
 impl From<Option<Version>> for Live {
     fn from(live: Option<Version>) -> Self {
         Self(live)

@@ -1,4 +1,4 @@
-//! Instants in milliseconds, and the clocks that tell them.
+//! Instants in milliseconds, durations, and clocks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::sync::atomic::{AtomicI64, Ordering};
 use crate::{Error, ErrorKind, Result};
 
-/// An instant: whole milliseconds since 1970-01-01T00:00:00Z.
+/// Instant in whole milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// The range is 1970 to the end of the year 9999, which every database here can hold.
+/// The range is 1970 to the end of the year 9999, which every supported database can store.
 /// Arithmetic saturates at both ends instead of wrapping.
 ///
 /// ```
@@ -24,15 +24,15 @@ use crate::{Error, ErrorKind, Result};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// 1970-01-01T00:00:00.000Z.
+    /// Earliest instant, 1970-01-01T00:00:00.000Z.
     pub const MIN: Self = Self(0);
-    /// 9999-12-31T23:59:59.999Z.
+    /// Latest instant, 9999-12-31T23:59:59.999Z.
     pub const MAX: Self = Self(253_402_300_799_999);
 
-    /// The instant `millis` milliseconds after 1970.
+    /// Creates the instant `millis` milliseconds after 1970-01-01T00:00:00Z.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] outside 1970 to 9999: such a number was not written by a store of ours.
+    /// [`ErrorKind::Corrupt`] outside 1970 to 9999, because no store has written such a number.
     pub const fn from_millis(millis: i64) -> Result<Self> {
         if millis < Self::MIN.0 || millis > Self::MAX.0 {
             return Err(Error::fixed(ErrorKind::Corrupt, "an instant lies outside 1970 to 9999"));
@@ -40,26 +40,26 @@ impl Timestamp {
         Ok(Self(millis))
     }
 
-    /// Milliseconds since 1970, never negative.
+    /// Returns the milliseconds since 1970-01-01T00:00:00Z, which are never negative.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// This instant and `by`, at most [`Timestamp::MAX`]. Fractions of a millisecond are dropped.
+    /// Returns the instant `by` later, at most [`Timestamp::MAX`]. Fractions of a millisecond are dropped.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis).min(Self::MAX.0))
     }
 
-    /// This instant less `by`, at least [`Timestamp::MIN`]. Fractions of a millisecond are dropped.
+    /// Returns the instant `by` earlier, at least [`Timestamp::MIN`]. Fractions of a millisecond are dropped.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(millis).max(Self::MIN.0))
     }
 
-    /// How long after `earlier` this is; zero if it is not after it.
+    /// Returns the time from `earlier` to this instant, or zero if `earlier` is not before it.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0).max(0).unsigned_abs())
     }
@@ -72,7 +72,7 @@ impl fmt::Debug for Timestamp {
 }
 
 impl From<SystemTime> for Timestamp {
-    /// Times outside the range become its nearest end.
+    /// Converts the time. One outside the range becomes its nearest end.
     fn from(time: SystemTime) -> Self {
         match time.duration_since(UNIX_EPOCH) {
             Ok(after) => Self::MIN.plus(after),
@@ -87,33 +87,33 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
-/// `n` seconds.
+/// Returns a duration of `n` seconds.
 pub const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// `n` minutes.
+/// Returns a duration of `n` minutes.
 pub const fn minutes(n: u64) -> Duration {
     Duration::from_secs(n * 60)
 }
 
-/// `n` hours.
+/// Returns a duration of `n` hours.
 pub const fn hours(n: u64) -> Duration {
     Duration::from_secs(n * 3_600)
 }
 
-/// `n` days of 24 hours.
+/// Returns a duration of `n` days of 24 hours.
 pub const fn days(n: u64) -> Duration {
     Duration::from_secs(n * 86_400)
 }
 
-/// Where a [`Manager`](crate::Manager) takes the present from.
+/// Source of the present time for a [`Manager`](crate::Manager).
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The present instant.
+    /// Returns the present instant.
     fn now(&self) -> Timestamp;
 }
 
-/// The system's clock, the default.
+/// Clock of the operating system, which managers use unless another one is set.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -123,9 +123,9 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move: for tests.
+/// Clock that moves only when it is set or advanced, for tests.
 ///
-/// Clones show the same time.
+/// Clones share one time.
 ///
 /// ```
 /// use session_core::{Clock, ManualClock, Timestamp, minutes};
@@ -139,17 +139,17 @@ impl Clock for SystemClock {
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Creates a clock that shows `now`.
     pub fn new(now: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(now.0)))
     }
 
-    /// Shows `now` from here on.
+    /// Sets the clock to `now`.
     pub fn set(&self, now: Timestamp) {
         self.0.store(now.0, Ordering::SeqCst);
     }
 
-    /// Moves on by `by`.
+    /// Moves the clock forward by `by`.
     pub fn advance(&self, by: Duration) {
         self.set(self.now().plus(by));
     }

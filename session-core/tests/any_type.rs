@@ -1,4 +1,4 @@
-//! What `insert` accepts, `get` returns: for generated types, in both codecs.
+//! Every value that `insert` accepts comes back from `get`: generated types, in both codecs.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,13 +16,13 @@ use session_core::{Codec, ErrorKind, Manager, NullStore, Session};
 const FIELDS: [&str; 4] = ["a", "b", "c", "d"];
 const VARIANTS: [&str; 4] = ["Unit", "Newtype", "Tuple", "Struct"];
 
-/// Type of a value, as `derive` would write it.
+/// Type of a generated value. It is serialised as a derived implementation would do it.
 #[derive(Clone, Debug)]
 enum Type {
     Bool,
     Signed,
     Unsigned,
-    /// 128 bits, which serde cannot buffer inside a tagged, untagged or flattened value.
+    /// A `u128`, which serde cannot buffer inside a tagged, untagged or flattened value.
     Wide,
     Float,
     Single,
@@ -35,9 +35,9 @@ enum Type {
     Newtype(Box<Type>),
     Sequence(Box<Type>),
     Tuple(Vec<Type>),
-    /// Map with text for keys.
+    /// Map with strings as keys.
     Map(Box<Type>),
-    /// Map with numbers for keys, which JSON writes as text.
+    /// Map with numbers as keys, which JSON writes as strings.
     NumberedMap(Box<Type>),
     Struct(Vec<Type>),
     /// Enum with a unit, a newtype, a tuple and a struct variant.
@@ -45,7 +45,7 @@ enum Type {
 }
 
 impl Type {
-    /// Whether one of its values is written as nothing: an option of it would be `None` when it comes back.
+    /// Whether a value of the type may be encoded as nothing. Then `Some` of that value comes back as `None`.
     fn has_nothing(&self) -> bool {
         match self {
             Self::Unit | Self::Option(_) => true,
@@ -54,7 +54,7 @@ impl Type {
         }
     }
 
-    /// Whether serde loses it inside a tagged, untagged or flattened value.
+    /// Whether serde cannot read the type inside a tagged, untagged or flattened value.
     fn is_lost_in_a_buffer(&self) -> bool {
         match self {
             Self::Wide | Self::NumberedMap(_) => true,
@@ -166,7 +166,7 @@ impl Serialize for Value {
     }
 }
 
-/// Reads a value of the type that it refers to.
+/// Deserialises a value of the given type.
 #[derive(Clone, Copy)]
 struct Of<'t>(&'t Type);
 
@@ -217,7 +217,7 @@ impl Of<'_> {
     }
 }
 
-/// Visits the parts of a struct variant.
+/// Visitor of the parts of a tuple or struct variant.
 struct Named<'t>(&'t [Type]);
 
 impl<'de> Visitor<'de> for Named<'_> {
@@ -318,7 +318,7 @@ thread_local! {
     static TYPE: RefCell<Type> = const { RefCell::new(Type::Unit) };
 }
 
-/// A value of the type that [`TYPE`] says.
+/// A value of the type in [`TYPE`].
 #[derive(Clone, Debug, PartialEq)]
 struct Any(Value);
 
@@ -448,7 +448,7 @@ fn session(codec: Codec) -> Session {
     pollster::block_on(manager.open(None)).unwrap()
 }
 
-/// Inserts `value` and gets it back. `None` if it was refused.
+/// Inserts `value` and returns the value that `get` reads. `None` if `insert` refused it.
 fn passes<T: Serialize + for<'de> Deserialize<'de>>(codec: Codec, value: &T) -> Result<Option<T>, String> {
     let session = session(codec);
     let there = match session.insert("n", value) {
@@ -460,7 +460,7 @@ fn passes<T: Serialize + for<'de> Deserialize<'de>>(codec: Codec, value: &T) -> 
     Ok(there)
 }
 
-/// Passes if `value` comes back, or is refused because a number in it is not finite.
+/// Checks that `value` comes back, or is refused if a number in it is not finite.
 fn comes_back<T>(value: &T, is_finite: bool) -> Result<(), TestCaseError>
 where
     T: Serialize + for<'de> Deserialize<'de> + PartialEq + fmt::Debug,
@@ -501,7 +501,7 @@ proptest! {
     }
 }
 
-/// Limits of serde, which the documentation of `insert` names. If one of them falls, the documentation is to follow.
+/// Checks the limits of serde that the documentation of `insert` names. If serde lifts one, the documentation must change too.
 #[test]
 fn what_serde_does_not_bring_back_is_what_the_documentation_says() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]

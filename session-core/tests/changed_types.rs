@@ -1,4 +1,4 @@
-//! Values whose type has changed from one release to the next.
+//! Values whose type differs between two releases of an application.
 
 mod common;
 
@@ -12,7 +12,7 @@ struct Cart {
     items: Vec<u64>,
 }
 
-/// The cart, also as releases before this one stored it: a list of products.
+/// Returns the cart. Earlier releases stored a list of products, which is migrated.
 fn cart(session: &Session) -> Result<Cart> {
     match session.get("cart") {
         Err(error) if error.kind() == ErrorKind::WrongType => {

@@ -1,4 +1,4 @@
-//! Records in each codec, and managers that read and write them.
+//! Managers of each codec read and write records of each codec.
 
 #[cfg(feature = "messagepack")]
 mod common;
@@ -84,11 +84,7 @@ fn a_live_session_in_a_codec_that_is_not_built_in_is_an_error_and_no_blank_sessi
     assert_eq!(kind, session_core::ErrorKind::Unsupported);
     let ann = Principal::new("ann").unwrap();
     let kind = pollster::block_on(manager.sessions_of(&ann, None)).unwrap_err().kind();
-    assert_eq!(
-        kind,
-        session_core::ErrorKind::Unsupported,
-        "a list without it would say that nobody is signed in there"
-    );
+    assert_eq!(kind, session_core::ErrorKind::Unsupported, "a list without the session would hide a live login");
 }
 
 #[test]
@@ -108,7 +104,7 @@ fn a_session_that_cannot_be_read_can_be_revoked() {
     }
 }
 
-/// Sessions that a manager of one codec creates and a manager of the other codec changes.
+/// Tests in which a manager of one codec creates a session and a manager of the other codec changes it.
 #[cfg(feature = "messagepack")]
 mod kept {
     use session_core::{Codec, Commit, ErrorKind, Manager, Session};
@@ -247,7 +243,7 @@ mod kept {
         }
     }
 
-    /// Only a restored backup or a tool can put such a record there. Values of one codec would then end up in a record of the other.
+    /// Only a restored backup or an external tool can store such a record. A replay would mix the values of two codecs in it.
     #[test]
     fn nothing_is_replayed_on_a_record_in_another_codec() {
         for (codec, data) in [(Codec::MessagePack, &br#"{"v":{"n":1}}"#[..]), (Codec::Json, super::PACKED)] {
@@ -262,7 +258,7 @@ mod kept {
         }
     }
 
-    /// Value that ends the session while it is encoded, the first time.
+    /// A value that signs the session out when it is encoded for the first time.
     struct Leaving<'s>(&'s Session, std::cell::Cell<bool>);
 
     impl serde::Serialize for Leaving<'_> {

@@ -1,4 +1,4 @@
-//! A newtype by `delegate_store!` passes every method on to the store inside it.
+//! A newtype made with `delegate_store!` forwards every method to its inner store.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use session_core::{
     Timestamp, Version, async_trait, delegate_store,
 };
 
-/// Notes the name of each method that is called, with what tells its operands.
+/// A store that notes the name of each called method and enough of its operands to recognise them.
 #[derive(Debug, Default)]
 struct Noting(Mutex<Vec<String>>);
 

@@ -1,6 +1,6 @@
-//! Processes that come from one by `fork` draw no number twice.
+//! Forked processes never draw the same random number.
 //!
-//! A test program of its own with one thread: a fork has only the thread that called it.
+//! This is a separate test program with one thread, because `fork` copies only the calling thread.
 
 #[cfg(unix)]
 fn main() {
@@ -17,7 +17,7 @@ fn main() {
         let ids = (0..EACH).map(|_| SessionId::random().encode());
         versions.chain(ids).collect::<Vec<_>>()
     };
-    // Drawn before the forks too, so that a generator in memory would have something to copy.
+    // Numbers are drawn before the forks too, so that a generator in memory would have a state to copy.
     let mut drawn = draw();
     for _ in 0..CHILDREN {
         let (mut told, mut tell) = std::io::pipe().expect("a pipe");

@@ -1,4 +1,4 @@
-//! Whose choice of time-outs and persistence rules a session after a login.
+//! Time-outs and persistence of a session after a login.
 
 mod common;
 
@@ -22,7 +22,7 @@ fn close(manager: &Manager, session: &Session) -> String {
     }
 }
 
-/// A guest's session that has chosen 30 days.
+/// Stores a guest's persistent session with an idle time-out of 30 days, and returns its id.
 fn guest(manager: &Manager) -> String {
     let session = open(manager, None);
     session.set_idle(Some(days(30))).unwrap();

@@ -1,4 +1,4 @@
-//! What changes nothing stores nothing.
+//! Operations without an effect are not stored.
 
 mod common;
 
@@ -6,7 +6,7 @@ use session_core::{Commit, Manager, Session};
 
 use common::Shelf;
 
-/// A manager over a store, and the id of a session with `n: 1`.
+/// Returns a store, its manager, and the id of a stored session with `n: 1`.
 fn stored() -> (Shelf, Manager, String) {
     let shelf = Shelf::default();
     let manager = Manager::new(shelf.clone());

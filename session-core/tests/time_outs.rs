@@ -1,4 +1,4 @@
-//! Time-outs that have changed since a session was stored, and clocks that differ.
+//! Time-outs that were changed after a session was stored, and clocks that differ.
 
 mod common;
 
@@ -19,7 +19,7 @@ fn manager(shelf: &Shelf, clock: &ManualClock, idle: Duration, absolute: Duratio
     builder.max_idle(days(400)).max_absolute(days(400)).build().unwrap()
 }
 
-/// The id of a session that `manager` stores.
+/// Stores a session with `manager` and returns its id.
 fn stored(manager: &Manager) -> String {
     let session = pollster::block_on(manager.open(None)).unwrap();
     session.insert("n", &1).unwrap();
@@ -31,7 +31,7 @@ fn open(manager: &Manager, id: &str) -> Session {
     pollster::block_on(manager.open(Some(id))).unwrap()
 }
 
-/// Opens the session, reads it and closes it.
+/// Opens and closes the session without a change, and returns how it was opened.
 fn read(manager: &Manager, id: &str) -> Opened {
     let session = open(manager, id);
     let _told = pollster::block_on(manager.close(&session)).unwrap();
@@ -87,7 +87,7 @@ fn the_absolute_time_out_of_today_counts() {
 }
 
 #[test]
-fn a_clock_that_was_years_ahead_keeps_nobody_signed_in_and_one_of_an_hour_signs_nobody_out() {
+fn a_clock_years_ahead_keeps_no_session_alive_and_one_an_hour_ahead_ends_none() {
     let shelf = Shelf::default();
     for (ahead, opened) in [(days(3_650), Opened::Expired), (hours(23), Opened::Resumed), (hours(1), Opened::Resumed)] {
         let (wrong, right) = (clock(), clock());

@@ -1,4 +1,4 @@
-//! Envelope fields of a later release, which this release does not know.
+//! Envelope fields of a later release that this release does not know.
 
 mod common;
 
@@ -6,7 +6,7 @@ use session_core::{Commit, Manager, Session};
 
 use common::Shelf;
 
-/// Opens a session of Ann's whose record has a field `zz`, runs `step`, saves, and returns the stored data.
+/// Opens a session whose record has an unknown field `zz`, runs `step`, saves, and returns the stored data.
 fn stored_after(step: impl Fn(&Session)) -> String {
     let shelf = Shelf::default();
     let manager = Manager::new(shelf.clone());

@@ -1,4 +1,4 @@
-//! What a session promises within one request: no store is needed to see it.
+//! Promises of a session within one request, which need no store.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -278,7 +278,7 @@ fn a_manager_that_makes_no_sense_is_a_config_error() {
 }
 
 #[test]
-fn reauthenticating_nobody_is_an_error() {
+fn reauthenticating_without_a_principal_is_an_error() {
     let session = session();
     assert_eq!(session.reauthenticate().unwrap_err().kind(), ErrorKind::Other);
 }

@@ -1,20 +1,20 @@
-//! From a secret to the keys for each use.
+//! Derives the keys of each use from a secret.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// Length of a key's id in bytes: enough to tell 8 keys apart, little in a cookie.
+/// Length of a key's id in bytes. It is enough to distinguish 8 keys and takes little space in a cookie.
 pub(crate) const ID: usize = 4;
 
-/// What a secret becomes at once (HKDF's extraction), so that secrets of any length and form are alike.
+/// Root key extracted from a secret (HKDF-Extract). It has the same length for every secret.
 #[derive(Clone)]
 pub(crate) struct Root(Zeroizing<[u8; 32]>);
 
-/// A key for one use.
+/// Key for one use, purpose and name.
 pub(crate) type Key = Zeroizing<[u8; 32]>;
 
-/// What a key is for. No two of them ever share one.
+/// Use of a key. No two uses share a key.
 #[derive(Clone, Copy)]
 pub(crate) enum Use {
     Seal,
@@ -27,20 +27,20 @@ impl Root {
         Self(Zeroizing::new(root.into()))
     }
 
-    /// The key of a use, a purpose and a name.
+    /// Derives the key for a use, a purpose and a name.
     pub(crate) fn key(&self, kind: Use, purpose: &str, name: &str) -> Key {
         let kind: &[u8] = match kind {
             Use::Seal => b"seal",
             Use::Sign => b"sign",
         };
-        // With its length in front, no purpose and name together look like another two.
+        // The length before the purpose keeps different pairs of purpose and name distinct.
         let length = u32::try_from(purpose.len()).unwrap_or(u32::MAX).to_be_bytes();
         let mut key = Zeroizing::new([0; 32]);
         self.expand(&[kind, &length, purpose.as_bytes(), name.as_bytes()], &mut *key);
         key
     }
 
-    /// A number for the key that says nothing about it.
+    /// Derives the id of the key. It reveals nothing about the key.
     pub(crate) fn id(&self) -> [u8; ID] {
         let mut id = [0; ID];
         self.expand(&[b"name"], &mut id);

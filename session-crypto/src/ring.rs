@@ -1,4 +1,4 @@
-//! The keys of an application, the current one first.
+//! Ring of an application's keys, the current one first.
 
 use std::fmt;
 use std::path::Path;
@@ -12,15 +12,15 @@ use crate::seal::Sealer;
 use crate::sign::Signer;
 use crate::source::{self, Reason};
 
-/// The shortest secret: as long as the keys that are made from it.
+/// Minimum length of a secret in bytes. It is the length of the keys that are derived from it.
 const SHORTEST: usize = 32;
 
-/// The most keys. Each may be tried on what a client sends.
+/// Maximum number of keys. Each one may be tried on a client's value.
 const MOST: usize = 8;
 
-/// Secret keys: the first one writes, all of them read.
+/// Ring of secret keys. The first key seals and signs; every key opens and verifies.
 ///
-/// Clones are cheap and share the secrets, which are wiped when the last one goes.
+/// Clones are cheap and share the secrets. The secrets are wiped from memory when the last clone is dropped.
 ///
 /// ```
 /// use session_crypto::KeyRing;
@@ -34,67 +34,70 @@ const MOST: usize = 8;
 pub struct KeyRing(Arc<[Root]>);
 
 impl KeyRing {
-    /// A ring of one key, made from `secret`: at least 32 random bytes, better from a generator than from a person.
+    /// Creates a ring of one key from `secret`, which has at least 32 bytes. Use random bytes from a generator.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is shorter, or one byte repeated.
+    /// [`ErrorKind::Config`] if `secret` is shorter or is one byte repeated.
     pub fn new(secret: &[u8]) -> Result<Self> {
         Self::of(&[secret]).map_err(refused)
     }
 
-    /// The same ring with an older key behind the others: it opens what it once sealed, and seals nothing.
+    /// Adds an older key behind the others. It opens and verifies, but does not seal or sign.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] as from [`new`](Self::new), for a key that is in the ring already, and for a ninth one.
+    /// [`ErrorKind::Config`] if [`new`](Self::new) would refuse `older`, if the ring already has this key, or if it already has 8 keys.
     pub fn and(self, older: &[u8]) -> Result<Self> {
         let mut roots = self.0.to_vec();
         add(&mut roots, older).map_err(refused)?;
         Ok(Self(roots.into()))
     }
 
-    /// The ring of these keys in base64, the current one first, apart by commas or white space.
+    /// Creates a ring from keys in base64, separated by commas or white space. The first key is the current one.
     ///
-    /// The standard and the URL-safe alphabet are taken, with padding and without.
+    /// The standard and the URL-safe alphabet are accepted, with or without padding.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if a key is no base64, or is none that [`new`](Self::new) and [`and`](Self::and) take, or there is none.
+    /// [`ErrorKind::Config`] if there is no key, if a key is not base64, or if [`new`](Self::new) or [`and`](Self::and) would refuse it.
     pub fn from_base64(text: &str) -> Result<Self> {
         Self::read(text).map_err(refused)
     }
 
-    /// The ring in a file: a key in base64 on each line, the current one first. `#` begins a remark.
+    /// Reads a ring from a file with one key in base64 per line. The first key is the current one, and `#` begins a comment.
     ///
-    /// On Unix a file that others may read is warned of.
+    /// On Unix, a warning is logged if every user of the machine can read the file.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if the file cannot be read, is longer than 64 KiB, or as from [`from_base64`](Self::from_base64).
+    /// [`ErrorKind::Config`] if the file cannot be read or is longer than 64 KiB, or if [`from_base64`](Self::from_base64) would refuse
+    /// its keys.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         Self::from_base64(&source::file(path.as_ref())?)
     }
 
-    /// The ring in the environment's variable `SESSION_SECRET`, as [`from_base64`](Self::from_base64) reads it.
+    /// Reads a ring from the environment variable `SESSION_SECRET`, in the form of [`from_base64`](Self::from_base64).
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is unset or empty, or as from [`from_base64`](Self::from_base64).
+    /// [`ErrorKind::Config`] if the variable is unset or empty, or if [`from_base64`](Self::from_base64) would refuse its keys.
     pub fn from_env() -> Result<Self> {
         Self::from_env_var("SESSION_SECRET")
     }
 
-    /// The ring in the environment's variable `name`.
+    /// Reads a ring from the environment variable `name`, in the form of [`from_base64`](Self::from_base64).
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] as from [`from_env`](Self::from_env), naming the variable.
+    /// [`ErrorKind::Config`] if the variable is unset or empty, or if [`from_base64`](Self::from_base64) would refuse its keys.
+    /// The error names the variable.
     pub fn from_env_var(name: &str) -> Result<Self> {
         let text = source::variable(name)?;
         Self::read(&text).map_err(|reason| Error::new(ErrorKind::Config, format!("{name}: {reason}")))
     }
 
-    /// A ring of one random key that nobody else has: what it sealed or signed is worthless after a restart,
-    /// and to every other server. For development, and for tests.
+    /// Creates a ring of one random key, for development and tests.
+    ///
+    /// Values that it sealed or signed are invalid after a restart and on every other server. A warning is logged.
     pub fn ephemeral() -> Self {
         tracing::warn!("session keys are random and end with this process: set SESSION_SECRET to keep sessions");
         let mut secret = Zeroizing::new([0; SHORTEST]);
-        // As for session ids: without random bytes there is nothing that could be done instead.
+        // There is no fallback without random bytes, as for session ids.
         getrandom::fill(&mut *secret).expect("the operating system gives random bytes");
         Self(Arc::new([Root::new(&*secret)]))
     }
@@ -116,19 +119,20 @@ impl KeyRing {
         Ok(Self(roots.into()))
     }
 
-    /// How many keys there are, 1 to 8.
+    /// Number of keys, 1 to 8.
     #[expect(clippy::len_without_is_empty, reason = "a ring is never empty")]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// What seals and opens for one purpose, such as `cookie`, and one name, such as the session's. What was sealed for another
-    /// purpose or name is not opened.
+    /// Returns a sealer for one purpose, such as `cookie`, and one name, such as the session's.
+    ///
+    /// It does not open values that were sealed for another purpose or name.
     pub fn sealer(&self, purpose: &str, name: &str) -> Sealer {
         Sealer::new(self.keys(Use::Seal, purpose, name))
     }
 
-    /// What signs and verifies for one purpose and one name.
+    /// Returns a signer for one purpose and one name. It does not verify signatures for another purpose or name.
     pub fn signer(&self, purpose: &str, name: &str) -> Signer {
         Signer::new(self.keys(Use::Sign, purpose, name))
     }
@@ -166,7 +170,7 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// The keys of one use, the current one first.
+/// Keys of one use, purpose and name, the current one first.
 #[derive(Clone)]
 pub(crate) struct Keys(Arc<[([u8; ID], Key)]>);
 
@@ -176,7 +180,7 @@ impl Keys {
         (id, key)
     }
 
-    /// Every key of this id, and whether it is the current one. Two keys have one id once in four thousand million pairs.
+    /// Every key with this id, and whether it is the current one. Two keys share an id in about one of 2^32 pairs.
     pub(crate) fn named<'a>(&'a self, id: &'a [u8]) -> impl Iterator<Item = (&'a Key, bool)> {
         self.0.iter().enumerate().filter(move |(_, (known, _))| known == id).map(|(n, (_, key))| (key, n == 0))
     }

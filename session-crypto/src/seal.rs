@@ -1,4 +1,4 @@
-//! Sealing: nobody else reads it, nobody else makes it.
+//! Sealing: authenticated encryption, so that only holders of a key can read or create a value.
 
 use std::fmt;
 
@@ -9,42 +9,42 @@ use zeroize::Zeroizing;
 use crate::derive::{ID, Key};
 use crate::ring::Keys;
 
-/// The format's number, the first byte.
+/// Format number, which is the first byte.
 const FORMAT: u8 = 1;
 const HEAD: usize = 1 + ID;
 const NONCE: usize = 24;
 const TAG: usize = 16;
 
-/// Seals and opens for one purpose and one name; from [`KeyRing::sealer`](crate::KeyRing::sealer).
+/// Seals and opens data for one purpose and one name. Created by [`KeyRing::sealer`](crate::KeyRing::sealer).
 #[derive(Clone)]
 pub struct Sealer(Keys);
 
-/// What was sealed.
+/// Data that [`Sealer::open`] returned.
 pub struct Opened {
-    /// The data, wiped when it goes.
+    /// The data, which is wiped from memory when dropped.
     pub data: Zeroizing<Vec<u8>>,
-    /// Whether the ring's first key sealed it. If not, it should be sealed again while the older key is there.
+    /// Whether the ring's first key sealed the data. If not, seal it again before the older key is removed.
     pub current: bool,
 }
 
 impl fmt::Debug for Opened {
-    /// Without the data.
+    /// Shows all fields but the data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opened").field("current", &self.current).finish_non_exhaustive()
     }
 }
 
 impl Sealer {
-    /// Bytes that sealing adds.
+    /// Number of bytes that sealing adds.
     pub const OVERHEAD: usize = HEAD + NONCE + TAG;
 
     pub(crate) fn new(keys: Keys) -> Self {
         Self(keys)
     }
 
-    /// `data`, sealed. `context` is not in it, and opening it needs the same: what the value belongs to, such as a record's key.
+    /// Seals `data`. Opening it needs the same `context`, which says what the value belongs to, such as a record's key.
     ///
-    /// The same data sealed twice gives different bytes.
+    /// The result does not contain `context`. Sealing the same data twice gives different bytes.
     ///
     /// ```
     /// # let ring = session_crypto::KeyRing::new(&(0..32).collect::<Vec<u8>>())?;
@@ -71,7 +71,8 @@ impl Sealer {
         sealed
     }
 
-    /// What was sealed, or `None`: for another context, purpose or name, by a key that is not in the ring, or by nobody.
+    /// Opens sealed data. Returns `None` if it was sealed for another context, purpose or name, by a key that is not in the ring, or if it
+    /// is not sealed data.
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Opened> {
         let (head, rest) = sealed.split_at_checked(HEAD)?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE>()?;
@@ -93,7 +94,7 @@ fn cipher(key: &Key) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new(&(**key).into())
 }
 
-/// What is sealed in without being there: the head, whose length is fixed, and the context.
+/// Associated data that the seal covers: the head, whose length is fixed, and the context.
 fn bound(head: &[u8], context: &[u8]) -> Vec<u8> {
     [head, context].concat()
 }

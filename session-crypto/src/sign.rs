@@ -1,4 +1,4 @@
-//! Signing: anybody reads it, nobody else makes it.
+//! Signing: the message stays readable, but only holders of a key can sign it.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use sha2::Sha256;
 use crate::derive::{ID, Key};
 use crate::ring::Keys;
 
-/// The format's number, the first byte.
+/// Format number, which is the first byte.
 const FORMAT: u8 = 1;
 const HEAD: usize = 1 + ID;
 const MAC: usize = 32;
 
-/// Signs and verifies for one purpose and one name; from [`KeyRing::signer`](crate::KeyRing::signer).
+/// Signs and verifies messages for one purpose and one name. Created by [`KeyRing::signer`](crate::KeyRing::signer).
 #[derive(Clone)]
 pub struct Signer(Keys);
 
-/// A signature that is right.
+/// Result of verifying a valid signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verified {
-    /// Whether the ring's first key made it. If not, it should be made again while the older key is there.
+    /// Whether the ring's first key made the signature. If not, sign the message again before the older key is removed.
     pub current: bool,
 }
 
@@ -33,7 +33,7 @@ impl Signer {
         Self(keys)
     }
 
-    /// The signature of `message`.
+    /// Signs `message` with the ring's first key.
     ///
     /// ```
     /// # let ring = session_crypto::KeyRing::new(&(0..32).collect::<Vec<u8>>())?;
@@ -53,7 +53,9 @@ impl Signer {
         signature
     }
 
-    /// Whether `signature` is one of `message`, by any key of the ring. Compared in constant time.
+    /// Verifies that a key of the ring made `signature` for `message`. Returns `None` otherwise.
+    ///
+    /// The comparison takes constant time.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Option<Verified> {
         let (head, tag) = signature.split_at_checked(HEAD)?;
         if head[0] != FORMAT || tag.len() != MAC {

@@ -1,4 +1,4 @@
-//! Where keys come from.
+//! Reads keys from text, files and environment variables.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -9,13 +9,13 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use session_core::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
-/// A file of 8 keys is far shorter; a wrong one may be a disk.
+/// Maximum length of a key file in bytes. A file of 8 keys is far shorter, but a wrong path may name a whole disk.
 const LONGEST_FILE: u64 = 64 * 1024;
 
-/// Why keys are refused, for an error of whoever knows where they came from. It never quotes one.
+/// Reason for refusing a key. The caller adds the key's source. It never quotes the key.
 pub(crate) type Reason = &'static str;
 
-/// The keys in a text: base64, apart by commas or white space.
+/// Decodes the keys in a text: base64, separated by commas or white space.
 pub(crate) fn keys(text: &str) -> Result<Vec<Zeroizing<Vec<u8>>>, Reason> {
     let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
     words.map(decode).collect()
@@ -25,11 +25,11 @@ fn decode(word: &str) -> Result<Zeroizing<Vec<u8>>, Reason> {
     let alphabet = if word.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let decoded = GeneralPurpose::new(alphabet, config).decode(word);
-    // What the decoder says quotes bytes of the key.
+    // The decoder's error is dropped, because it quotes bytes of the key.
     decoded.map(Zeroizing::new).map_err(|_| "a key is not base64; `openssl rand -base64 32` makes one")
 }
 
-/// The text of a file, without its remarks.
+/// Reads a key file, without its comments.
 pub(crate) fn file(path: &Path) -> Result<Zeroizing<String>> {
     let failed = |what: &str| Error::new(ErrorKind::Config, format!("the file of session keys {what}"));
     let file = std::fs::File::open(path).map_err(|error| failed("cannot be opened").with_source(&error))?;
@@ -60,7 +60,7 @@ fn warn_if_public(file: &std::fs::File) {
 #[cfg(not(unix))]
 fn warn_if_public(_file: &std::fs::File) {}
 
-/// The text of an environment's variable.
+/// Reads an environment variable. An empty one counts as unset.
 pub(crate) fn variable(name: &str) -> Result<Zeroizing<String>> {
     match std::env::var(name) {
         Ok(text) if !text.trim().is_empty() => Ok(Zeroizing::new(text)),

@@ -1,4 +1,4 @@
-//! Where keys come from, and which are refused.
+//! Sources of keys, and keys that are refused.
 
 use session_core::ErrorKind;
 use session_crypto::KeyRing;
@@ -27,7 +27,7 @@ fn short_missing_and_senseless_keys_are_refused() {
     refused(eight.and(&secret(8)), "at most 8 keys");
     refused(KeyRing::from_base64(""), "there is no key");
     refused(KeyRing::from_base64(" , \n"), "there is no key");
-    refused(KeyRing::from_base64("a passphrase that somebody thought of!"), "not base64");
+    refused(KeyRing::from_base64("a passphrase that a person thought of!"), "not base64");
     refused(KeyRing::from_base64("c2hvcnQ="), "at least 32 bytes");
 }
 
@@ -61,8 +61,8 @@ fn a_file_has_a_key_on_each_line_and_remarks() {
 
 #[test]
 fn an_unset_variable_is_named() {
-    refused(KeyRing::from_env_var("SESSION_KEYS_THAT_NOBODY_SETS"), "SESSION_KEYS_THAT_NOBODY_SETS is not set");
-    // Every machine has this one, and it is no key.
+    refused(KeyRing::from_env_var("SESSION_KEYS_THAT_ARE_NEVER_SET"), "SESSION_KEYS_THAT_ARE_NEVER_SET is not set");
+    // `PATH` is set on every machine and is not a key.
     refused(KeyRing::from_env_var("PATH"), "PATH: a key is not base64");
 }
 

@@ -1,4 +1,4 @@
-//! What is sealed and signed: it comes back whole or not at all.
+//! Sealed and signed values come back whole or not at all.
 
 use proptest::prelude::*;
 use session_crypto::{KeyRing, Sealer, Signer};
@@ -40,7 +40,7 @@ fn purposes_names_and_contexts_are_apart() {
     for (purpose, name, message) in [("a", "bc", b"x"), ("abc", "", b"x"), ("ab", "d", b"x"), ("ab", "c", b"y")] {
         assert!(ring.signer(purpose, name).verify(message, &signed).is_none(), "{purpose} {name}");
     }
-    // A context is not taken for data, nor data for context.
+    // Context and data cannot be confused.
     assert!(ring.sealer("ab", "c").open(b"", &sealed).is_none());
 }
 
@@ -52,7 +52,7 @@ fn sealing_twice_gives_different_bytes() {
     assert!(!one.windows(4).any(|window| window == b"data"));
 }
 
-/// The format is a promise: what an earlier release has sealed must open in a later one.
+/// The format is a promise: a value that an earlier release has sealed must open in a later one.
 #[test]
 fn what_was_sealed_before_still_opens() {
     let sealer = ring(&[0]).sealer("cookie", "id");

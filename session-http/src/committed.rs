@@ -1,4 +1,4 @@
-//! What a commit came to, and what the response's head needs of it.
+//! Result of a commit, for the response's headers.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,26 +7,26 @@ use session_core::{Error, ErrorKind, Result, Session};
 
 use crate::SetCookie;
 
-/// How far caches may keep a response, from freely to not at all.
+/// Caching that a response allows, from the least to the most restrictive.
 ///
-/// A cached `Set-Cookie` or a cached page of somebody signed in hands one user another's session
-/// (Flask's CVE-2023-30861), and CDNs ignore `Vary`. OWASP ASVS 5.0, 14.3.2, asks for `no-store` on what is sensitive.
+/// A cached `Set-Cookie`, or a cached page of a signed-in user, gives one user the session of another (Flask's CVE-2023-30861).
+/// CDNs ignore `Vary`. OWASP ASVS 5.0, 14.3.2, requires `no-store` for sensitive data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Caching {
-    /// No session was asked for: the response's own headers stand.
+    /// No session was used. The response's own caching headers apply.
     #[default]
     Free,
-    /// A session was read: another client may get another answer, and the same one may later.
+    /// A session was read, so the response may differ between clients and change over time.
     Private,
-    /// It has a `Set-Cookie`, somebody is signed in, or it tells of an error.
+    /// The response has a `Set-Cookie`, its user is signed in, or it is an error.
     Never,
 }
 
 impl Caching {
-    /// What `Cache-Control` is to say, in place of what it says; `None` to leave it alone.
+    /// Value that replaces the response's `Cache-Control`, or `None` to keep it.
     ///
-    /// With [`Private`](Self::Private) leave it alone also where it has `no-store` already, which is stricter.
+    /// For [`Private`](Self::Private), also keep a `Cache-Control` that has `no-store`, because that is stricter.
     pub const fn cache_control(self) -> Option<&'static str> {
         match self {
             Self::Free => None,
@@ -35,7 +35,7 @@ impl Caching {
         }
     }
 
-    /// What is to be added to `Vary`.
+    /// Value to add to the response's `Vary`, or `None` to leave it.
     pub const fn vary(self) -> Option<&'static str> {
         match self {
             Self::Free => None,
@@ -44,15 +44,16 @@ impl Caching {
     }
 }
 
-/// What [`Exchange::commit`](crate::Exchange::commit) came to.
+/// Result of [`Exchange::commit`](crate::Exchange::commit).
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Committed {
-    /// Values of `Set-Cookie`, each for a header of its own. They belong on an error page too.
+    /// Values of `Set-Cookie`, each for its own header line. Send them with an error page, too.
     pub set_cookie: Vec<SetCookie>,
-    /// How far caches may keep the response.
+    /// Caching that the response allows.
     pub caching: Caching,
-    /// What could not be stored. The handler's answer then promises what is not so: send an error instead.
+    /// Sessions that could not be stored. If set, send an error instead of the handler's response, because that promises changes that
+    /// were not stored.
     pub error: Option<CommitError>,
 }
 
@@ -71,22 +72,22 @@ impl Committed {
     }
 }
 
-/// The sessions that could not be stored, each with its error.
+/// Sessions that could not be stored, each with its error.
 #[derive(Clone, Default)]
 pub struct CommitError {
     failures: Vec<(Box<str>, Error)>,
 }
 
 impl CommitError {
-    /// Logical names and errors, in the set's order; never empty.
+    /// Logical names and errors in the order of the set. There is at least one.
     pub fn failures(&self) -> impl Iterator<Item = (&str, &Error)> {
         self.failures.iter().map(|(name, error)| (&**name, error))
     }
 
-    /// The gravest kind among them, which decides what to answer; see [`status`].
+    /// Gravest kind among the errors, which decides the response's [`status`].
     pub fn kind(&self) -> ErrorKind {
         let kinds = self.failures.iter().map(|(_, error)| error.kind());
-        // 503 and 409 invite to try again, which is no use while anything else is wrong.
+        // 503 and 409 invite a retry, which cannot help while there is any other error.
         let gravity = |&kind: &ErrorKind| match status(kind) {
             500 => 2,
             503 => 1,
@@ -115,8 +116,9 @@ impl StdError for CommitError {
     }
 }
 
-/// The HTTP status for an error: 503 if the store is down, 409 if another request was faster or ended the session
-/// (RFC 9110, 15.5.10), 500 for all else.
+/// Returns the HTTP status for an error of this kind.
+///
+/// 503 if the store is down, 409 if another request was faster or ended the session (RFC 9110, 15.5.10), and 500 otherwise.
 ///
 /// ```
 /// use session_core::ErrorKind;

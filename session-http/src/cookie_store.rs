@@ -1,4 +1,4 @@
-//! Sessions that live in their cookies.
+//! Store for sessions that are kept in their cookies.
 
 use std::any::Any;
 use std::fmt;
@@ -9,11 +9,11 @@ use session_core::{
 };
 use session_crypto::{KeyRing, Sealer};
 
-/// Keeps sessions in their cookies, sealed: no database, no round trip, nothing to clean up.
+/// Store that keeps each session sealed in its cookie. It needs no database and no round trip, and there is nothing to clean up.
 ///
-/// Handlers use [`Session`](session_core::Session) as ever. Where a [`Manager`](session_core::Manager) over this store is added to a
-/// [`SessionSet`](crate::SessionSet), each request gets a store of its own that holds the one record from the cookie, and what that record has
-/// become goes back in the response's head.
+/// Handlers use [`Session`](session_core::Session) as with any other store. Add a [`Manager`](session_core::Manager) over this store to a
+/// [`SessionSet`](crate::SessionSet). Each request then gets its own store, which holds only the record from its cookie.
+/// The commit sends the changed record back in the response's cookie.
 ///
 /// ```
 /// use session_core::Manager;
@@ -28,39 +28,40 @@ use session_crypto::{KeyRing, Sealer};
 ///
 /// # What is in the cookie
 ///
-/// Everything: id, values, flashes, principal, when it began, when the principal signed in, when it expires.
-/// It is sealed with XChaCha20-Poly1305 ([`session_crypto`]), with the session's logical name, the format and the key's id bound in, so
-/// a client can neither read nor change it, nor use it as another session.
-/// Name, value and attributes together have at most [4096 bytes](crate::CookieOptions::MAX_LEN); beyond that the commit is
-/// [`TooLarge`](session_core::ErrorKind::TooLarge) and no cookie is sent. That leaves about 2,800 bytes for values. Nothing is compressed,
-/// since the length of compressed secrets tells of them.
+/// The cookie holds the whole session: id, values, flashes, principal, and the times of creation, sign-in and expiry.
+/// It is sealed with XChaCha20-Poly1305 ([`session_crypto`]). The seal also covers the session's logical name, the format and the key's id.
+/// So a client can neither read nor change the session, nor use the cookie for another session.
 ///
-/// The first key of the ring seals, all open. What an older one has sealed is sealed anew by the first, and nobody is signed out; once
-/// that key is gone it opens as a new session.
+/// Name, value and attributes together have at most [4096 bytes](crate::CookieOptions::MAX_LEN), which leaves about 2,800 bytes for
+/// values. If a session is larger, the commit fails as [`TooLarge`](session_core::ErrorKind::TooLarge) and sends no cookie.
+/// Nothing is compressed, because the length of compressed data leaks information about secrets in it.
 ///
-/// # What it cannot promise
+/// The first key of the ring seals, and every key opens. A cookie that an older key has sealed is sent again, sealed by the first key.
+/// A cookie whose key is no longer in the ring opens as a new session.
 ///
-/// The client holds the only copy, and may put an old one back:
+/// # Limits
 ///
-/// - **Revocation.** A logout clears the cookie, but a copy made before stays good until it expires. `revoke`, `revoke_all`, `sessions_of`
-///   and the like are [`Unsupported`](session_core::ErrorKind::Unsupported). Keep time-outs short.
-/// - **Once.** What [`take`](session_core::Session::take) and `flashes` gave comes back with an old copy.
-/// - **Conflicts.** Of two requests at once the later answer wins, whole. `update` counts within a request only.
-/// - **Rotation.** A login makes a new id, but the cookie from before stays the session that it was.
-/// - **After the head.** Nothing can be written once the response's head has left:
-///   [`Closed`](session_core::ErrorKind::Closed).
+/// The client holds the only copy and can send an old one:
 ///
-/// Where one of these matters, keep sessions in a store.
+/// - **Revocation.** A logout clears the cookie, but a copy made before stays valid until it expires. `revoke`, `revoke_all`, `sessions_of`
+///   and similar calls are [`Unsupported`](session_core::ErrorKind::Unsupported). Keep time-outs short.
+/// - **One-time values.** An old copy brings back values that [`take`](session_core::Session::take) and `flashes` have removed.
+/// - **Conflicts.** If two requests change the session at the same time, the later response replaces the changes of the other. `update` is
+///   atomic only within a request.
+/// - **Rotation.** A login creates a new id, but the previous cookie still opens the previous session.
+/// - **After the head.** Once the response's head has been sent, writes fail as [`Closed`](session_core::ErrorKind::Closed).
+///
+/// If one of these limits matters, keep sessions in a server-side store.
 #[derive(Clone)]
 pub struct CookieStore(KeyRing);
 
 impl CookieStore {
-    /// Cookies sealed by the first key of `ring` and opened by all.
+    /// Creates a store that seals cookies with the first key of `ring` and opens them with any of its keys.
     pub fn new(ring: &KeyRing) -> Self {
         Self(ring.clone())
     }
 
-    /// This store, if `store` is one, behind pointers too.
+    /// Returns `store` as a cookie store, also from behind pointers, or `None` if it is another store.
     pub(crate) fn of(store: &dyn Store) -> Option<&Self> {
         let any: &dyn Any = store;
         if let Some(shared) = any.downcast_ref::<Arc<dyn Store>>() {
@@ -83,10 +84,10 @@ impl fmt::Debug for CookieStore {
     }
 }
 
-/// Outside of a request there is no cookie.
+/// Error of every call outside of a request, where there is no cookie.
 const NO_REQUEST: Error = Error::unsupported("a cookie session is only there in its own requests");
 
-/// As a store of the whole application it has nothing.
+/// Fails every call, because the records are in the cookies. Each request uses its own store instead.
 #[async_trait]
 impl Store for CookieStore {
     fn capabilities(&self) -> Capabilities {

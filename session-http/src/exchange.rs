@@ -1,4 +1,4 @@
-//! The sessions of one request and its response.
+//! Sessions of one request and its response.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,10 +11,10 @@ use crate::committed::Committed;
 use crate::named::{Named, Open};
 use crate::{CookieOptions, SessionSet, SetCookie};
 
-/// The sessions of one request, from its `Cookie` header to the response's `Set-Cookie`.
+/// Sessions of one request, from its `Cookie` header to the response's `Set-Cookie`.
 ///
-/// Clones are the same exchange. A session is loaded when it is asked for, once per request, however many ask at a time.
-/// When the response's head is known, [`commit`](Self::commit) stores what changed.
+/// All clones share one state. A session is loaded when it is first opened, and only once per request, even by concurrent calls.
+/// When the response's head is known, [`commit`](Self::commit) stores the changes.
 ///
 /// ```
 /// # pollster::block_on(async {
@@ -39,23 +39,23 @@ pub struct Exchange(Arc<Inner>);
 
 struct Inner {
     set: SessionSet,
-    /// Apart from the others, so that an application with one session pays for no list.
+    /// Kept outside of `others`, so that an application with one session allocates no list.
     first: Slot,
     others: Box<[Slot]>,
-    /// The head has left, or is about to.
+    /// The commit has begun, so the response's head has been sent or soon will be.
     closed: AtomicBool,
-    /// Nothing is to be stored any more.
+    /// Nothing must be stored any more.
     abandoned: AtomicBool,
-    /// A session could not be opened, so the response tells of that.
+    /// A session could not be opened, so the response may be an error and must not be cached.
     failed: AtomicBool,
 }
 
 #[derive(Default)]
 struct Slot {
     opened: OnceLock<Open>,
-    /// Whoever opens it holds this, so that it is loaded once.
+    /// Held while the session is opened, so that concurrent calls load it once.
     opening: async_lock::Mutex<()>,
-    /// The cookie's options for this response. Boxed, for it is seldom there.
+    /// Cookie options for this response only. Boxed because they are rare.
     options: Mutex<Option<Box<CookieOptions>>>,
 }
 
@@ -82,21 +82,21 @@ impl Exchange {
         }))
     }
 
-    /// The set it belongs to.
+    /// Set of sessions that this exchange belongs to.
     pub fn set(&self) -> &SessionSet {
         &self.0.set
     }
 
-    /// The session `name`, loaded at the first call by what the request's `Cookie` header lines say.
+    /// Returns the session `name`. The first call loads it, using the lines of the request's `Cookie` headers.
     ///
-    /// Without such a cookie nothing is loaded and the session is new. After the [`commit`](Self::commit) it comes closed.
+    /// Without its cookie nothing is loaded, and the session is new. After [`commit`](Self::commit) the session is closed.
     ///
-    /// Of the cookie's values the first 4 different ones that could be ids are looked at. If two are of live sessions,
-    /// a host nearby has planted one ("cookie tossing"; RFC 6265bis, 8.6): neither is used, and a warning is logged.
+    /// If the cookie has several values, the first 4 distinct ones that could belong to a session are tried. If two of them open
+    /// live sessions, a neighbouring host has planted one ("cookie tossing"; RFC 6265bis, 8.6). Neither is used, and a warning is logged.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if there is no session `name`; [`ErrorKind::Unavailable`] and others if the store does not answer:
-    /// never a blank session instead.
+    /// [`ErrorKind::Config`] if there is no session `name`. [`ErrorKind::Unavailable`] or another error of the store if loading fails;
+    /// a blank session is never returned instead.
     pub async fn open<'h>(&self, name: &str, cookies: impl IntoIterator<Item = &'h [u8]>) -> Result<Session> {
         match self.0.set.position(name) {
             Some(index) => self.open_at(index, cookies).await,
@@ -104,10 +104,10 @@ impl Exchange {
         }
     }
 
-    /// The set's first session; else as [`open`](Self::open).
+    /// Returns the first session of the set, opened as by [`open`](Self::open).
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// [`ErrorKind::Unavailable`] or another error of the store if loading fails.
     pub async fn open_first<'h>(&self, cookies: impl IntoIterator<Item = &'h [u8]>) -> Result<Session> {
         self.open_at(0, cookies).await
     }
@@ -127,20 +127,21 @@ impl Exchange {
             }
         };
         drop(turn);
-        // The commit sets `closed` before it looks for sessions: it has seen this one, or is seen here.
+        // The commit sets `closed` before it looks for sessions. So either it has seen this session, or `closed` is set here.
         if self.0.closed.load(Ordering::SeqCst) {
-            // What would need a cookie is refused from here on, so there is none to announce.
-            // Boxed, here and below: what seldom happens should not make every handler's future larger.
+            // A closed session refuses changes that need a cookie, so there is none to announce.
+            // Boxed because this is rare and would enlarge every handler's future.
             let _ = Box::pin(named.manager.close(&session)).await?;
         }
         Ok(session)
     }
 
-    /// Takes account of what the request is for, by its `Sec-Fetch-Dest` header (W3C Fetch Metadata).
+    /// Lets a navigation begin a new session after a logout. It reads the request's `Sec-Fetch-Dest` header (W3C Fetch Metadata).
     ///
-    /// Call it when a session of this exchange has [opened](Session::opened) as [`Ended`](session_core::Opened::Ended). A request for a document, which
-    /// somebody navigates to, may then begin a new session if the logout was at least 10 s before: the sign-in form can store its token.
-    /// Any other request may come from the page that signed out, so what it writes stays [`Gone`](ErrorKind::Gone).
+    /// Call it when a session of this exchange has [opened](Session::opened) as [`Ended`](session_core::Opened::Ended).
+    /// If the request is for a document and the logout was at least 10 s ago, the session starts again as a new one.
+    /// So a sign-in form can store its token.
+    /// Any other request may come from the page that signed out. Its writes still fail with [`Gone`](ErrorKind::Gone).
     ///
     /// ```
     /// # pollster::block_on(async {
@@ -157,17 +158,17 @@ impl Exchange {
     /// ```
     pub fn note_destination(&self, session: &Session, sec_fetch_dest: Option<&[u8]>) {
         if sec_fetch_dest == Some(b"document") {
-            session.begin_anew_if_ended();
+            session.restart_if_ended();
         }
     }
 
-    /// Changes how this response sends the cookie of the session `name`, if it sends it.
+    /// Changes the cookie's options of the session `name` for this response only.
     ///
-    /// All may change but the cookie's name. A cookie on another path or domain is a second one beside the usual.
-    /// The session takes over what [`max_age`](CookieOptions::max_age) or [`persistent`](CookieOptions::persistent) asks for:
-    /// it stays persistent and lies unused for no longer. The cookie itself lives for `max_age` from this response on,
-    /// because later responses that only read send none.
-    /// Whether ids are [`signed`](CookieOptions::signed) is decided for all responses; it does not change here.
+    /// Every option can change except the cookie's name. A cookie on another path or domain is a second cookie beside the usual one.
+    /// A [`max_age`](CookieOptions::max_age) or [`persistent`](CookieOptions::persistent) given here also changes the session:
+    /// it becomes persistent, and its idle time-out is limited to `max_age`. The cookie lives for `max_age` from this response on,
+    /// because later responses that only read send no cookie.
+    /// [`signed`](CookieOptions::signed) has no effect here, because it is set for all responses.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no session `name`, or if browsers would reject the cookie.
@@ -182,22 +183,24 @@ impl Exchange {
         Ok(())
     }
 
-    /// Whether no session was asked for: then there is nothing to do at the end.
+    /// Whether no session was opened. There is then nothing to commit.
     pub fn is_untouched(&self) -> bool {
         self.opened().next().is_none() && !self.0.failed.load(Ordering::SeqCst)
     }
 
-    /// Forgets all that was not saved, and stores nothing from here on: for a handler that panicked or was cancelled.
+    /// Drops all changes that were not saved. No later change is stored either.
+    ///
+    /// Call it if the handler panicked or was cancelled. A logout is kept: if a commit follows, it still ends the session.
     pub fn abandon(&self) {
         self.0.abandoned.store(true, Ordering::SeqCst);
         self.opened().for_each(|(_, _, open)| open.session.discard());
     }
 
-    /// Stores all sessions that changed, at the same time, and says what the response's head needs.
+    /// Stores all changed sessions concurrently, and returns the cookies and the caching advice for the response.
     ///
-    /// Call it once the handler has answered and before the head leaves; the sessions are closed with it.
-    /// It fails for none of the others: what was stored has its line even if another session could not be.
-    /// Let it run to its end though the client hangs up. If it is dropped, operations are not lost: it can be called again.
+    /// Call it after the handler has returned and before the response's head is sent. It closes the sessions.
+    /// A session that was stored has its `Set-Cookie` line even if another session could not be stored.
+    /// Run it to its end even if the client disconnects. If it is dropped, no change is lost, and it can be called again.
     pub async fn commit(&self) -> Committed {
         let mut committed = self.begin_commit();
         let mut opened = self.opened();
@@ -216,9 +219,9 @@ impl Exchange {
         committed
     }
 
-    /// [`commit`](Self::commit), at once, where it needs nothing of the store; `None` if it does: then that is to be called.
+    /// Commits without waiting. Returns `None` if the store is needed; call [`commit`](Self::commit) then.
     ///
-    /// Most requests only read, and for those no future has to be kept alive when the client hangs up.
+    /// Most requests only read. For them no future has to be kept alive when the client disconnects.
     pub fn commit_at_once(&self) -> Option<Committed> {
         let mut committed = self.begin_commit();
         for (named, slot, open) in self.opened() {
@@ -264,9 +267,10 @@ async fn close((named, slot, open): OpenSlot<'_>) -> Result<Option<SetCookie>> {
     named.announce(|| slot.options(named), open, commit)
 }
 
-/// Without a commit nothing is stored, as after a handler that was cancelled.
+/// Drops the changes of a request that ended without a commit, and logs a warning unless that was expected.
 ///
-/// What a session logs may hold the session itself (a closure of [`update`](Session::update)). Nothing else would free it then.
+/// A change may hold the session itself (in a closure of [`update`](Session::update)). Discarding the changes breaks this cycle,
+/// because nothing else would free the session.
 impl Drop for Inner {
     fn drop(&mut self) {
         if *self.closed.get_mut() {

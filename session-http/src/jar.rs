@@ -1,4 +1,4 @@
-//! The store of one request whose session is in its cookie.
+//! Store of one request whose session is kept in its cookie.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,12 @@ use session_core::{
 
 use crate::value::sealed_len;
 
-/// Holds the record from the cookie and what becomes of it, with the promises of every store but those between requests.
+/// Store that holds the record from a request's cookie. It keeps the contract of every store within the request.
 #[derive(Debug)]
 pub(crate) struct Jar {
-    /// Seldom more than one: a rotation leaves the record that it replaced.
+    /// Usually one record. After a rotation the replaced record remains as well.
     records: Mutex<Vec<(StoreKey, Record)>>,
-    /// How long a cookie's value may get, so that an explicit save hears of it, too. The line that is sent decides in the end.
+    /// Maximum length of the cookie's value in bytes, so that an explicit save can fail as too large. The line that is sent is checked again.
     room: usize,
 }
 
@@ -24,7 +24,7 @@ impl Jar {
         Self { records: Mutex::new(came.into_iter().collect()), room }
     }
 
-    /// What is there now, whether it is live or not.
+    /// Returns the record under `key`, also if it has expired.
     pub(crate) fn record(&self, key: &StoreKey) -> Option<Record> {
         self.lock().iter().find(|(stored, _)| stored == key).map(|(_, record)| record.clone())
     }
@@ -43,7 +43,7 @@ impl Jar {
         Ok(())
     }
 
-    /// Changes the record under `key`, unless `decide` finds an outcome without that.
+    /// Applies `change` to the record under `key`, unless `decide` returns another outcome.
     fn change(
         &self,
         call: &Call,
@@ -62,7 +62,7 @@ impl Jar {
     }
 }
 
-/// The live version under `key`.
+/// Live version under `key`.
 fn live(records: &[(StoreKey, Record)], call: &Call, key: &StoreKey) -> Live {
     Record::live(records.iter().find(|(stored, _)| stored == key).map(|(_, record)| record), call.now)
 }
@@ -108,7 +108,7 @@ impl Store for Jar {
     }
 
     async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
-        // Of two clocks the one that calls less expired, as every store.
+        // Uses the earlier of the two clocks, like every store.
         let now = call.now.min(SystemClock.now());
         let mut records = self.lock();
         let expired = records.iter().filter(|(_, record)| !record.is_live(now)).count();
@@ -144,7 +144,7 @@ mod tests {
         }
     }
 
-    /// A session over it can rely on what it relies on elsewhere, so it needs no second implementation.
+    /// A session relies on the contract of a store, so this one must pass the same clauses.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn it_keeps_the_promises_of_every_store() {
         let suite = Suite::new(Jars);

@@ -1,38 +1,38 @@
-//! The bytes of a session that lives in its cookie, before they are sealed:
+//! Byte layout of a session that is kept in its cookie, before it is sealed:
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! |---|---|
-//! | 1 | the layout's number, 1 |
-//! | 32 | the session's id |
-//! | 8 | when it began, in ms since 1970, big end first |
-//! | 8 | when it expires, likewise |
-//! | 1 | the principal's length; 0 for nobody |
+//! | 1 | number of the layout, 1 |
+//! | 32 | id of the session |
+//! | 8 | time of creation in ms since 1970, big-endian |
+//! | 8 | time of expiry in ms since 1970, big-endian |
+//! | 1 | length of the principal in bytes; 0 without a principal |
 //! | 0–255 | the principal |
-//! | the rest | the session's content, whose first byte names its format |
+//! | rest | content of the session; its first byte gives the format |
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use session_core::{Bytes, Principal, Record, Timestamp, Version};
 use zeroize::Zeroizing;
 
-/// What is sealed in beside the bytes, the purpose and the session's name.
+/// Context of the seal. The seal also covers the purpose and the session's name.
 pub(crate) const CONTEXT: &[u8] = b"layout 1";
 
 const LAYOUT: u8 = 1;
 const ID: usize = 32;
 const TIME: usize = 8;
 
-/// How many bytes [`write`] makes of a record.
+/// Length in bytes of what [`write`] returns for `record`.
 pub(crate) fn len(record: &Record) -> usize {
     1 + ID + 2 * TIME + 1 + principal(record).len() + record.data.len()
 }
 
-/// The version is left out: a cookie is one client's, and nobody writes it meanwhile.
+/// Writes `id` and `record`, but not the version, because a cookie belongs to one client and has no concurrent writers.
 pub(crate) fn write(id: &str, record: &Record) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(len(record)));
     bytes.push(LAYOUT);
     let mut raw = Zeroizing::new([0; ID]);
-    // An id is always one of ours here, and has this length.
+    // The id comes from this crate's own session and always has this length.
     let decoded = URL_SAFE_NO_PAD.decode_slice(id, &mut *raw);
     debug_assert_eq!(decoded, Ok(ID));
     bytes.extend_from_slice(&*raw);
@@ -45,7 +45,7 @@ pub(crate) fn write(id: &str, record: &Record) -> Zeroizing<Vec<u8>> {
     bytes
 }
 
-/// The id and the record, or `None`. Whatever comes out was sealed by us, and still nothing here trusts it.
+/// Reads the id and the record. Returns `None` if the bytes are malformed; they are checked although this server sealed them.
 pub(crate) fn read(bytes: &[u8]) -> Option<(String, Record)> {
     let (&layout, rest) = bytes.split_first()?;
     if layout != LAYOUT {

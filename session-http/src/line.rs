@@ -1,4 +1,4 @@
-//! The lines that go out.
+//! `Set-Cookie` lines.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,8 +9,10 @@ use session_core::{Error, ErrorKind, Result};
 
 use crate::CookieOptions;
 
-/// The value of one `Set-Cookie` header. It holds the client's secret, so `Debug` shows the name alone
-/// and there is no `Display`; mark the header as sensitive where the framework can.
+/// Value of one `Set-Cookie` header.
+///
+/// It contains the client's secret, so `Debug` shows only the name and there is no `Display`.
+/// Mark the header as sensitive if the framework supports that.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SetCookie {
     line: String,
@@ -18,22 +20,22 @@ pub struct SetCookie {
 }
 
 impl SetCookie {
-    /// The line: visible ASCII and spaces.
+    /// Header value, which consists of visible ASCII and spaces.
     pub fn as_str(&self) -> &str {
         &self.line
     }
 
-    /// The line, to keep.
+    /// Converts into the header value.
     pub fn into_string(self) -> String {
         self.line
     }
 
-    /// The cookie's name.
+    /// Name of the cookie.
     pub fn name(&self) -> &str {
         &self.line[..self.name_len]
     }
 
-    /// `name=value`: what a client sends back in its `Cookie` header.
+    /// Pair `name=value`, which a client sends back in its `Cookie` header.
     pub fn pair(&self) -> &str {
         self.line.split(';').next().unwrap_or_default()
     }
@@ -45,9 +47,9 @@ impl fmt::Debug for SetCookie {
     }
 }
 
-/// The line that hands out `value`; with `max_age` for as long as that, rounded up to whole seconds.
+/// Returns the line that sets the cookie to `value`. With `max_age` the cookie is persistent.
 ///
-/// Rounded up, because a cookie that goes first would end a session that is still live.
+/// The lifetime is rounded up to whole seconds, because a cookie that ends earlier would end a live session.
 pub(crate) fn issue(name: &str, options: &CookieOptions, value: &str, max_age: Option<Duration>) -> Result<SetCookie> {
     let mut cookie = base(name, value, options);
     if let Some(age) = max_age {
@@ -58,10 +60,10 @@ pub(crate) fn issue(name: &str, options: &CookieOptions, value: &str, max_age: O
     finish(name, &cookie)
 }
 
-/// The line that makes the browser forget the cookie.
+/// Returns the line that makes the browser delete the cookie.
 ///
 /// A browser replaces only a cookie of the same name, domain, path and partition (RFC 6265bis, 5.7), and lets no
-/// insecure line replace a secure one, so all attributes are repeated. `Expires` beside `Max-Age` is for old clients.
+/// insecure line replace a secure one. So all attributes are repeated. `Expires` is for old clients that ignore `Max-Age`.
 pub(crate) fn clear(name: &str, options: &CookieOptions) -> Result<SetCookie> {
     let mut cookie = base(name, "", options);
     cookie.set_max_age(cookie::time::Duration::ZERO);

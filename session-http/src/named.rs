@@ -1,4 +1,4 @@
-//! One session of a set: how it is opened by what a client sends, and what the client is told in the end.
+//! One session of a set: opens it from a client's cookie and returns the cookie for the response.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -14,7 +14,9 @@ use crate::parse::Candidates;
 use crate::value::{Read, Value};
 use crate::{CookieOptions, CookieStore, SetCookie, line};
 
-/// An empty session takes about 130 bytes; with a principal of the greatest length it just fits.
+/// Minimum room in bytes for a sealed session.
+///
+/// An empty session takes about 130 bytes. With a principal of maximum length it just fits.
 const SMALLEST: usize = 512;
 
 pub(crate) struct Named {
@@ -22,22 +24,22 @@ pub(crate) struct Named {
     pub(crate) cookie: String,
     pub(crate) options: CookieOptions,
     value: Value,
-    /// How long the cookie's value may get.
+    /// Maximum length of the cookie's value in bytes.
     room: usize,
 }
 
-/// A session that a request has opened.
+/// Session that a request has opened.
 pub(crate) struct Open {
     pub(crate) session: Session,
-    /// The cookie that holds the session itself. Boxed because it is rare and would enlarge every request.
+    /// Set for a session that is kept in its cookie. Boxed because it is rare and would enlarge every request.
     within: Option<Box<Within>>,
 }
 
 struct Within {
     jar: Arc<Jar>,
-    /// The session in the cookie, if there was one.
+    /// Id and record from the request's cookie, if it had a session.
     before: Option<(String, Record)>,
-    /// Whether the ring's first key sealed it.
+    /// Whether the ring's first key sealed the request's cookie.
     current: bool,
 }
 
@@ -70,12 +72,12 @@ impl Named {
                 "name and attributes of the cookie leave less than 512 bytes for the session in it",
             ));
         }
-        // A cookie that lives for a given time at most carries a session that lies unused for no longer.
+        // The session's idle time-out must not be longer than the cookie's lifetime.
         let manager = ending(&options).map_or_else(|| manager.clone(), |longest| manager.idle_at_most(longest));
         Ok(Self { manager, cookie, options, value, room })
     }
 
-    /// Other options for one response: all may change but what it takes to find the cookie again, its name.
+    /// Checks per-response options. Everything but the cookie's name may change.
     pub(crate) fn check_override(&self, options: &CookieOptions) -> Result<()> {
         let name = self.manager.name();
         if options.cookie_name(name) != self.cookie {
@@ -84,14 +86,14 @@ impl Named {
         options.check(name)
     }
 
-    /// What a request's `Cookie` headers say about this session.
+    /// Finds the values of this session's cookie in the lines of a request's `Cookie` headers.
     pub(crate) fn find<'h>(&self, lines: impl IntoIterator<Item = &'h [u8]>) -> Candidates<'h> {
         Candidates::find(lines, &self.cookie, |value| self.value.is_usable(value))
     }
 
     // ---- opening ----
 
-    /// The session that the client means by these values.
+    /// Opens the session from the values that the client sent.
     pub(crate) async fn open(&self, found: Candidates<'_>) -> Result<Open> {
         match found.usable() {
             [] => self.open_by(found.has_others().then_some("")).await,
@@ -100,11 +102,11 @@ impl Named {
         }
     }
 
-    /// Opens by one value; what is no usable one gives a new session.
+    /// Opens the session from one value. An unusable value gives a new session.
     async fn open_by(&self, value: Option<&str>) -> Result<Open> {
         match &self.value {
             Value::Id => Ok(Open { session: self.manager.open(value).await?, within: None }),
-            // Boxed, so that these make no future larger where they are not used.
+            // Boxed so that these futures do not enlarge the common one.
             Value::Signed { .. } => Box::pin(self.open_signed(value)).await,
             Value::Sealed(_) => Box::pin(self.open_sealed(value)).await,
         }
@@ -147,13 +149,14 @@ impl Named {
             );
             return self.open_by(None).await;
         }
-        // Of several dead ones, that which knows most: where it moved or ended, no new cookie must be set.
+        // If all are dead, use the one that says most: after a rotation or a logout no new cookie must be set.
         let best = (0..opened.len()).max_by_key(|&at| (rank(opened[at].session.opened()), Reverse(at)));
         Ok(opened.swap_remove(best.unwrap_or(0)))
     }
 
-    /// How many of them are live. One session signed by two keys is one; two cookies that are sessions themselves are two,
-    /// since nobody can tell which is the newer.
+    /// Number of live sessions. Two signatures of one id count as one session.
+    ///
+    /// Two sealed cookies of one session count as two, because it is unknown which one is newer.
     fn live(&self, opened: &[Open]) -> usize {
         let live = opened.iter().filter(|open| open.session.opened() == Opened::Resumed);
         let mut handles: Vec<_> = live.map(|open| open.session.handle()).collect();
@@ -166,21 +169,20 @@ impl Named {
 
     // ---- announcing ----
 
-    /// A lifetime that the cookie has in this response alone becomes the session's own, so that whatever later responses
-    /// say of it agrees with the record.
+    /// Applies the cookie lifetime of this response to the session, so that later responses agree with the stored record.
     pub(crate) fn keep_in_step(&self, options: &CookieOptions, session: &Session) {
         let Some(longest) = options.max_age else { return };
         if options.max_age == self.options.max_age || (session.is_new() && !session.is_modified()) {
             return;
         }
-        // Refused where the session moved or ended; then no cookie goes out either.
+        // Refused if the session was rotated or has ended. No cookie is sent then either.
         if !session.is_persistent() && session.set_persistent(true).is_err() {
             return;
         }
         let _ = session.idle_at_most(longest);
     }
 
-    /// The line that tells the client, if it must be told.
+    /// Returns the `Set-Cookie` line for the result of the commit, or `None` if the client's cookie is up to date.
     pub(crate) fn announce(
         &self,
         options: impl FnOnce() -> CookieOptions,
@@ -201,7 +203,7 @@ impl Named {
             Commit::Issue(ticket) => (ticket, options()),
             Commit::Extended(ticket) => {
                 let options = options();
-                // Any other cookie ends with the browser or with the absolute time-out, and neither has moved.
+                // Every other cookie ends with the browser or with the absolute time-out, and neither has moved.
                 if ending(&options).is_none() {
                     return Ok(None);
                 }
@@ -213,7 +215,7 @@ impl Named {
         self.issue(&options, &self.value.write(value.as_str(), None), *persistent, *max_age).map(Some)
     }
 
-    /// The session itself, if it is another than the client holds.
+    /// Returns the line with the sealed session, or `None` if the client already has this state.
     fn announce_sealed(
         &self,
         options: impl FnOnce() -> CookieOptions,
@@ -228,7 +230,7 @@ impl Named {
         }
         let id = match &commit {
             Commit::Issue(ticket) | Commit::Extended(ticket) => ticket.value.as_str(),
-            // Where the id and the expiry are as they were, the client holds it.
+            // The id and the expiry are unchanged, so it is the id that the client sent.
             Commit::Unchanged | Commit::Clear => match before {
                 Some((id, _)) => id,
                 None => return Ok(None),
@@ -238,7 +240,7 @@ impl Named {
         self.issue(&options(), &self.value.write(id, Some(&record)), session.is_persistent(), left).map(Some)
     }
 
-    /// The line for a value; persistent if the options or the session ask for it.
+    /// Returns the line for `value`, with a lifetime if the options or the session ask for a persistent cookie.
     fn issue(&self, options: &CookieOptions, value: &str, persistent: bool, left: Duration) -> Result<SetCookie> {
         let persistent = persistent || options.max_age.is_some();
         line::issue(&self.cookie, options, value, persistent.then_some(left))
@@ -250,6 +252,7 @@ fn ending(options: &CookieOptions) -> Option<Duration> {
     options.max_age.filter(|age| *age < CookieOptions::LONGEST)
 }
 
+/// Preference among several dead sessions. A higher rank says more about what the client holds.
 fn rank(opened: Opened) -> u8 {
     match opened {
         Opened::Resumed => 5,

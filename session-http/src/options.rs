@@ -1,4 +1,4 @@
-//! How a session's cookie looks.
+//! Name and attributes of a session's cookie.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use session_crypto::KeyRing;
 
 mod check;
 
-/// When a browser sends the cookie along with requests that another site caused (RFC 6265bis, 4.1.2.7).
+/// Rule for sending the cookie with requests that another site caused (RFC 6265bis, 4.1.2.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SameSite {
-    /// Only with requests from the site itself: links from elsewhere arrive signed out.
+    /// Sent only with requests from the site itself. A user who follows a link from another site arrives signed out.
     Strict,
-    /// Also when somebody follows a link from elsewhere. The default.
+    /// Also sent when the user follows a link from another site. The default.
     #[default]
     Lax,
-    /// With every request: for pages embedded in other sites. Browsers demand `Secure` with it.
+    /// Sent with every request, for pages embedded in other sites. Browsers require `Secure` with it.
     None,
 }
 
@@ -30,14 +30,14 @@ impl From<SameSite> for cookie::SameSite {
     }
 }
 
-/// The cookie that carries a session: its name and attributes.
+/// Name and attributes of the cookie that carries a session.
 ///
-/// The default is `__Host-` and the session's logical name, with `Path=/; Secure; HttpOnly; SameSite=Lax`,
-/// kept until the browser closes. OWASP ASVS 5.0 asks for this: `Secure` and a prefix (3.3.1), `SameSite` (3.3.2),
+/// The default name is `__Host-` followed by the session's logical name. The default attributes are `Path=/; Secure; HttpOnly; SameSite=Lax`,
+/// and the cookie is kept until the browser closes. OWASP ASVS 5.0 requires `Secure` and a prefix (3.3.1), `SameSite` (3.3.2),
 /// `__Host-` unless the cookie is shared between hosts (3.3.3), `HttpOnly` (3.3.4).
 ///
-/// What browsers reject is refused where the options are put to use, as [`ErrorKind::Config`], because a browser
-/// drops such a cookie in silence. [`check`](Self::check) does the same at once. The rules:
+/// A browser silently drops a cookie that breaks a rule. So a [`SessionSet`](crate::SessionSet) refuses such options as
+/// [`ErrorKind::Config`]. [`check`](Self::check) checks them on their own. The rules:
 ///
 /// - The name is a token (RFC 9110, 5.6.2). `__Secure-` needs `Secure`; `__Host-` also `Path=/` and no `Domain`; `__Http-` and
 ///   `__Host-Http-` also `HttpOnly`; all of them in any case of letters (RFC 6265bis, 5.4 and 5.7).
@@ -69,9 +69,9 @@ pub struct CookieOptions {
     pub(crate) http_only: bool,
     pub(crate) same_site: SameSite,
     pub(crate) partitioned: bool,
-    /// The most that a persistent cookie may live; without it the cookie ends with the browser.
+    /// Longest lifetime of a persistent cookie. Without it, the cookie ends with the browser.
     pub(crate) max_age: Option<Duration>,
-    /// The keys that sign the id.
+    /// Keys that sign the id.
     pub(crate) signing: Option<KeyRing>,
     pub(crate) accept_unsigned: bool,
 }
@@ -83,13 +83,13 @@ impl Default for CookieOptions {
 }
 
 impl CookieOptions {
-    /// The longest life of a cookie, 400 days: browsers cut longer ones (RFC 6265bis, 5.5).
+    /// Longest lifetime of a cookie, 400 days. Browsers shorten longer ones (RFC 6265bis, 5.5).
     pub const LONGEST: Duration = days(400);
 
-    /// The most bytes of name, value and attributes together (RFC 6265, 6.1): browsers may drop longer cookies in silence.
+    /// Maximum length of name, value and attributes together in bytes (RFC 6265, 6.1). Browsers may silently drop longer cookies.
     pub const MAX_LEN: usize = 4096;
 
-    /// The default cookie.
+    /// Returns the options of the default cookie.
     pub const fn new() -> Self {
         Self {
             name: None,
@@ -105,53 +105,57 @@ impl CookieOptions {
         }
     }
 
-    /// The cookie's name, apart from the session's logical name. Without it: `__Host-` and the logical name.
+    /// Sets the cookie's name. The default is `__Host-` followed by the session's logical name.
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// The path below which the browser sends the cookie; `/` by default.
+    /// Sets the path below which the browser sends the cookie. The default is `/`.
     ///
-    /// Anything else needs a name without `__Host-`. A path keeps no other page of the same host out.
+    /// Any other path needs a name without `__Host-`. A path does not protect the cookie from other pages of the same host.
     pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// Sends the cookie to `domain` and all hosts below it. A leading dot is dropped, as browsers do.
+    /// Sends the cookie to `domain` and all hosts below it. A leading dot is dropped, as in browsers.
     ///
-    /// Needs a name without `__Host-`. Every host below the domain can then read the session and plant one.
+    /// This needs a name without `__Host-`. Every host below the domain can then read the cookie and plant one of its own.
     pub fn domain(mut self, domain: impl Into<Cow<'static, str>>) -> Self {
         let domain = domain.into();
         let bare = domain.strip_prefix('.').unwrap_or(&domain);
-        // Case does not matter to browsers (RFC 6265bis, 5.6.3), and one spelling makes the checks simple.
+        // Browsers ignore case (RFC 6265bis, 5.6.3). Lower case makes the checks simple.
         self.domain = Some(bare.to_ascii_lowercase().into());
         self
     }
 
-    /// When the cookie accompanies requests that another site caused.
+    /// Sets whether requests that another site caused carry the cookie. The default is [`SameSite::Lax`].
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// Keeps a separate cookie for each site that embeds this one (CHIPS). Mostly with [`SameSite::None`].
+    /// Keeps a separate cookie for each site that embeds this one (CHIPS). Mostly used with [`SameSite::None`].
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;
         self
     }
 
-    /// Whether scripts of the page are kept from reading the cookie; `true` by default, and seldom rightly otherwise.
+    /// Whether the cookie is hidden from scripts of the page. The default is `true`, and there is rarely a reason to change it.
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.http_only = http_only;
         self
     }
 
-    /// Keeps the cookie when the browser closes. `Max-Age` is the time to the session's absolute time-out, rounded up to a second
-    /// and at most [`LONGEST`](Self::LONGEST). Reading the session sends no cookie: the store decides when it expires from disuse.
+    /// Keeps the cookie when the browser closes.
     ///
-    /// For one session only ("remember me") leave this alone and use
+    /// `Max-Age` is the time until the session's absolute time-out, rounded up to a second and at most [`LONGEST`](Self::LONGEST).
+    /// A response that only reads sends no cookie, because the store enforces the idle time-out.
+    /// In a [`CookieStore`](crate::CookieStore), `Max-Age` is the time until the session expires, and the cookie is sent again
+    /// when the expiry moves.
+    ///
+    /// To keep the cookie of a single session only ("remember me"), use
     /// [`Session::set_persistent`](session_core::Session::set_persistent).
     pub fn persistent(self) -> Self {
         self.max_age(Self::LONGEST)
@@ -159,14 +163,14 @@ impl CookieOptions {
 
     /// Keeps the cookie when the browser closes, for at most `at_most`: 1 second to 400 days.
     ///
-    /// The session lies unused for no longer than that either, and the cookie is sent again whenever the session's expiry moves.
+    /// Below 400 days it also limits the session's idle time-out, and the cookie is sent again whenever the session's expiry moves.
     /// Prefer [`persistent`](Self::persistent), whose cookie is sent once.
     pub fn max_age(mut self, at_most: Duration) -> Self {
         self.max_age = Some(at_most);
         self
     }
 
-    /// Ends the cookie when the browser closes: the default.
+    /// Ends the cookie when the browser closes. This is the default.
     pub fn until_browser_closes(mut self) -> Self {
         self.max_age = None;
         self
@@ -174,18 +178,21 @@ impl CookieOptions {
 
     /// Leaves out `Secure`, for development without TLS on a host other than `localhost`.
     ///
-    /// Whoever reads along on the network then holds the session. Unless [`name`](Self::name) gives another, the cookie
-    /// is called by the logical name alone, since `__Host-` demands `Secure`. A warning is logged at start.
+    /// An attacker who can read the network traffic can then take over the session. A warning is logged at start.
+    /// The default name is then the logical name alone, because `__Host-` requires `Secure`.
     pub fn insecure(mut self) -> Self {
         self.secure = false;
         self
     }
 
-    /// Signs the id: with HMAC-SHA256, by the first key of `ring`. What no key of the ring has signed is not looked up, so that
-    /// made-up ids cost the store nothing; the session then opens as [`Undecodable`](session_core::Opened::Undecodable).
+    /// Signs the id with HMAC-SHA256 and the first key of `ring`.
     ///
-    /// A cookie that an older key has signed is sent again under the first one. An id has 256 random bits and is safe without:
-    /// this spares the store. A [`CookieStore`](crate::CookieStore) seals its cookies anyway and takes no signatures.
+    /// An id that no key of the ring has signed is not looked up, so made-up ids cost the store nothing.
+    /// The session then opens as [`Undecodable`](session_core::Opened::Undecodable).
+    /// A cookie that an older key has signed is sent again, signed with the first key.
+    ///
+    /// An id has 256 random bits and is safe without a signature; signing only saves round trips.
+    /// A [`CookieStore`](crate::CookieStore) seals its cookies and cannot be combined with signing.
     ///
     /// ```
     /// use session_core::{Manager, NullStore};
@@ -202,15 +209,17 @@ impl CookieOptions {
         self
     }
 
-    /// Takes ids without a signature, too, and sends them again signed: while cookies from before [`signed`](Self::signed) are
-    /// out there, and no longer, because meanwhile made-up ids are looked up again.
+    /// Also accepts ids without a signature, and sends them again signed.
+    ///
+    /// Use it only while clients hold cookies from before [`signed`](Self::signed) was set, because made-up ids are looked up meanwhile.
     pub fn accept_unsigned(mut self) -> Self {
         self.accept_unsigned = true;
         self
     }
 
-    /// What the cookie of the session `logical` is called. Where the name is made from the logical one,
-    /// what a cookie's name cannot have becomes `_`.
+    /// Returns the cookie's name for the session with the logical name `logical`.
+    ///
+    /// If [`name`](Self::name) is not set, the name is made from `logical`. A character that a cookie's name cannot contain becomes `_`.
     pub fn cookie_name(&self, logical: &str) -> String {
         if let Some(name) = &self.name {
             return name.clone().into_owned();
@@ -220,10 +229,10 @@ impl CookieOptions {
         prefix.chars().chain(logical).collect()
     }
 
-    /// Checks that browsers accept the cookie of the session `logical`.
+    /// Checks that browsers accept the cookie of the session with the logical name `logical`.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config), saying which rule is broken.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config), with the rule that is broken.
     pub fn check(&self, logical: &str) -> Result<()> {
         check::check(&self.cookie_name(logical), self)
     }

@@ -1,14 +1,15 @@
-//! Reading `Cookie` headers.
+//! Parser for `Cookie` headers.
 //!
-//! Header lines are bytes: a neighbour's cookie that is not UTF-8 must not hide ours. Only space and tab are trimmed and
-//! names are compared as they are, because a browser enforces the `__Host-` prefix on the raw bytes: trimming
-//! Unicode's spaces or decoding `%5F` would let a sibling domain's `\u{2000}__Host-id` pass for ours.
+//! Header lines are read as bytes, because a cookie that is not UTF-8 must not hide the session's cookie.
+//! Only spaces and tabs are trimmed, and names are compared byte for byte, because a browser enforces the `__Host-` prefix
+//! on the raw bytes. Trimming Unicode spaces or decoding `%5F` would accept `\u{2000}__Host-id` from a sibling domain.
 
-/// The most values of one name that are looked at. More than two never come from an honest browser,
-/// and each may cost a round trip to the store.
+/// Maximum number of values tried under one name.
+///
+/// An honest browser never sends more than two, and each may cost a round trip to the store.
 const MOST: usize = 4;
 
-/// The values that a client sent under one name, as far as they are worth a look.
+/// Usable values that a client sent under one cookie name.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Candidates<'h> {
     values: [&'h str; MOST],
@@ -17,7 +18,7 @@ pub(crate) struct Candidates<'h> {
 }
 
 impl<'h> Candidates<'h> {
-    /// What the header `lines` say about the cookie `name`: the first few distinct ones of its `usable` values.
+    /// Finds the first distinct values of the cookie `name` that are `usable`.
     pub(crate) fn find(lines: impl IntoIterator<Item = &'h [u8]>, name: &str, usable: impl Fn(&str) -> bool) -> Self {
         let mut found = Self::default();
         for line in lines {
@@ -43,24 +44,24 @@ impl<'h> Candidates<'h> {
         }
     }
 
-    /// Distinct usable values, in the client's order.
+    /// Distinct usable values in the order of the header.
     pub(crate) fn usable(&self) -> &[&'h str] {
         &self.values[..self.len]
     }
 
-    /// Whether there was a value that is of no use.
+    /// Whether there was also an unusable value.
     pub(crate) const fn has_others(&self) -> bool {
         self.others
     }
 }
 
-/// The value in `pair` if it is `name`'s. Without `=` the whole is a value without a name (RFC 6265bis, 5.6), never ours.
+/// Returns the value in `pair` if its name is `name`. A pair without `=` is a value without a name (RFC 6265bis, 5.6).
 fn value_of<'h>(pair: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
     let equals = pair.iter().position(|&b| b == b'=')?;
     (trim(&pair[..equals]) == name).then(|| trim(&pair[equals + 1..]))
 }
 
-/// Without the space and tab around it, and nothing else (RFC 6265bis, 5.6: "WSP").
+/// Trims only spaces and tabs (RFC 6265bis, 5.6: "WSP").
 fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
@@ -81,7 +82,7 @@ mod tests {
     const NAME: &str = "__Host-id";
 
     fn id(n: u8) -> String {
-        // 43 characters; the last must leave its unused bits clear.
+        // 43 characters. The unused bits of the last one must be zero.
         format!("{}A", char::from(b'a' + n).to_string().repeat(42))
     }
 

@@ -1,4 +1,4 @@
-//! Which sessions an application has.
+//! Set of an application's sessions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use session_core::{Error, ErrorKind, Manager, Result};
 use crate::named::Named;
 use crate::{CookieOptions, Exchange};
 
-/// The sessions of an application, usually one: for each a [`Manager`] and the look of its cookie.
+/// Set of an application's sessions, usually one. Each has a [`Manager`] and the options of its cookie.
 ///
-/// Clones are cheap. It lives as long as the application; [`begin`](Self::begin) starts the work for one request.
+/// Create it once, when the application starts. Clones are cheap. Call [`begin`](Self::begin) for each request.
 ///
 /// ```
 /// use session_core::{Manager, NullStore};
@@ -31,7 +31,7 @@ pub struct SessionSet {
 }
 
 impl SessionSet {
-    /// One session, with the cookie that `options` describe.
+    /// Creates a set of one session, with the cookie that `options` describe.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if browsers would reject the cookie; see [`CookieOptions`].
@@ -39,37 +39,39 @@ impl SessionSet {
         Self::builder().session(manager, options).build()
     }
 
-    /// Begins a set of several.
+    /// Returns a builder for a set of several sessions.
     pub fn builder() -> SessionSetBuilder {
         SessionSetBuilder::default()
     }
 
-    /// Starts a request: nothing is read yet.
+    /// Starts an exchange for one request. Nothing is loaded yet.
     pub fn begin(&self) -> Exchange {
         Exchange::new(self.clone())
     }
 
-    /// The logical names, the first being the default.
+    /// Logical names of the sessions. The first one is the default session.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.named.iter().map(|named| named.manager.name())
     }
 
-    /// The manager of the session `name`.
+    /// Manager of the session `name`, or `None` if there is no such session.
     pub fn manager(&self, name: &str) -> Option<&Manager> {
         self.get(name).map(|named| &named.manager)
     }
 
-    /// The cookie's name of the session `name`.
+    /// Name of the cookie of the session `name`, or `None` if there is no such session.
     pub fn cookie_name(&self, name: &str) -> Option<&str> {
         self.get(name).map(|named| named.cookie.as_str())
     }
 
-    /// Whether both are the same set, or clones of it.
+    /// Whether `other` is this set or a clone of it.
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.named, &other.named)
     }
 
-    /// Whether a cookie's name is used by both: then one request's two answers would overwrite each other.
+    /// Whether both sets use a cookie of the same name.
+    ///
+    /// If both serve one request, their cookies overwrite each other.
     pub fn shares_a_cookie_with(&self, other: &Self) -> bool {
         self.named.iter().any(|own| other.named.iter().any(|theirs| own.cookie == theirs.cookie))
     }
@@ -97,19 +99,21 @@ pub struct SessionSetBuilder {
 }
 
 impl SessionSetBuilder {
-    /// Adds a session; the first is the default one. Its logical name is the manager's.
+    /// Adds a session under the manager's logical name. The first session is the default.
     ///
-    /// Over a [`CookieStore`](crate::CookieStore), behind an `Arc<dyn Store>` too, it lives in its cookie.
+    /// If the manager's store is a [`CookieStore`](crate::CookieStore), the session is kept in its cookie. The store may be behind an
+    /// `Arc<dyn Store>`.
     pub fn session(mut self, manager: Manager, options: CookieOptions) -> Self {
         self.sessions.push((manager, options));
         self
     }
 
-    /// Checks it all.
+    /// Checks the sessions and their cookies, and builds the set.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no session, if two have the same logical name or cookie, or if browsers would reject
-    /// a cookie; see [`CookieOptions`]. Also if a session that lives in its cookie is to be [`signed`](CookieOptions::signed).
+    /// a cookie; see [`CookieOptions`]. Also if a session that is kept in its cookie is [`signed`](CookieOptions::signed), or if
+    /// its cookie has less than 512 bytes of room.
     pub fn build(self) -> Result<SessionSet> {
         let named = self.sessions.into_iter().map(|(manager, options)| Named::new(manager, options));
         let named = named.collect::<Result<Vec<_>>>()?;

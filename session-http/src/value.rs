@@ -1,4 +1,4 @@
-//! What stands in a cookie: an id, an id with its signature, or the session itself, sealed.
+//! Value of a session's cookie: an id, an id with a signature, or the sealed session.
 
 use std::borrow::Cow;
 
@@ -9,30 +9,30 @@ use session_crypto::{Sealer, Signer};
 
 use crate::{CookieOptions, layout};
 
-/// Between an id and its signature; in the alphabet of neither.
+/// Separator between an id and its signature. It is in the alphabet of neither.
 const DOT: char = '.';
 
 /// Length of a signature in base64url.
 const SIGNATURE: usize = encoded_len(Signer::LEN);
 
-/// The values of one session's cookie.
+/// Format of the values of one session's cookie.
 pub(crate) enum Value {
     Id,
     Signed { signer: Signer, accept_unsigned: bool },
     Sealed(Sealer),
 }
 
-/// A value that is right, as far as it can be told without the store.
+/// Value that passed every check that needs no store.
 pub(crate) struct Read<'h> {
     pub(crate) id: Cow<'h, str>,
-    /// The session itself, where it came along.
+    /// Record of a sealed session.
     pub(crate) record: Option<Record>,
-    /// Whether it would be written so today. If not, it is to be sent anew.
+    /// Whether the value has today's format and key. If not, the cookie must be reissued.
     pub(crate) current: bool,
 }
 
 impl Value {
-    /// Whether `value` is worth opening. What is decided here costs no round trip.
+    /// Whether `value` is worth opening. An unusable value costs no round trip.
     pub(crate) fn is_usable(&self, value: &str) -> bool {
         match self {
             Self::Id => could_be_id(value),
@@ -40,7 +40,7 @@ impl Value {
         }
     }
 
-    /// What `value` says; `None` if nobody who has a key wrote it. Takes no more memory than a few times its length.
+    /// Reads `value`. Returns `None` if it is malformed or no key of the ring made it. Uses at most a few times its length in memory.
     pub(crate) fn read<'h>(&self, value: &'h str) -> Option<Read<'h>> {
         let unsigned = || could_be_id(value).then_some(Read { id: value.into(), record: None, current: true });
         match self {
@@ -54,7 +54,7 @@ impl Value {
         }
     }
 
-    /// The value that carries `id`, or that and `record`.
+    /// Returns the cookie value for `id`. A sealed value also contains `record`.
     pub(crate) fn write<'i>(&self, id: &'i str, record: Option<&Record>) -> Cow<'i, str> {
         match (self, record) {
             (Self::Signed { signer, .. }, _) => {
@@ -89,28 +89,28 @@ fn unseal(sealer: &Sealer, value: &str) -> Option<Read<'static>> {
     Some(Read { id: id.into(), record: Some(record), current: opened.current })
 }
 
-/// How long the value gets that carries `record`.
+/// Length of the sealed value for `record`.
 pub(crate) fn sealed_len(record: &Record) -> usize {
     encoded_len(layout::len(record) + Sealer::OVERHEAD)
 }
 
-/// The length of a value that is no session itself.
+/// Length of an id cookie's value, with its signature if `options` ask for one.
 pub(crate) fn longest_id(options: &CookieOptions) -> usize {
     let signature = if options.signing.is_some() { DOT.len_utf8() + SIGNATURE } else { 0 };
     SessionId::ENCODED_LEN + signature
 }
 
-/// In base64 without padding.
+/// Length of `bytes` in base64 without padding.
 const fn encoded_len(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
 }
 
-/// Whether `value` has an id's length and alphabet. Decoding it is left to the manager.
+/// Whether `value` has the length and alphabet of an id. The manager decodes it.
 fn could_be_id(value: &str) -> bool {
     value.len() == SessionId::ENCODED_LEN && value.bytes().all(|b| IN_ALPHABET[usize::from(b)])
 }
 
-/// That of base64url; a table, since every request with a session comes by here.
+/// Base64url alphabet as a lookup table, because every request with a session needs it.
 const IN_ALPHABET: [bool; 256] = {
     let mut table = [false; 256];
     let mut b = 0_u8;

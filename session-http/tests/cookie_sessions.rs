@@ -1,4 +1,4 @@
-//! Sessions that live in their cookies, read from real `Set-Cookie` lines.
+//! Sessions that are kept in their cookies, read back from real `Set-Cookie` lines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Rig {
         Self { clock, options, set }
     }
 
-    /// The same application after a restart with other keys.
+    /// Restarts the application with other keys.
     fn restarted(&self, keys: &[u8]) -> Self {
         let set = SessionSet::new(manager(&self.clock, keys).build().unwrap(), self.options.clone()).unwrap();
         Self { clock: self.clock.clone(), options: self.options.clone(), set }
@@ -49,7 +49,7 @@ impl Rig {
         (exchange, session)
     }
 
-    /// A session that counts 1, as the client sends it.
+    /// Stores a session with a count of 1 and returns its cookie as the client sends it.
     fn begun(&self) -> String {
         pair(&self.request("", |session| session.insert("n", &1).unwrap()))
     }
@@ -76,7 +76,7 @@ fn max_age(committed: &Committed) -> Option<u64> {
 }
 
 #[test]
-fn the_session_is_in_the_cookie_and_nobody_reads_it_there() {
+fn the_session_is_in_the_cookie_and_is_unreadable_there() {
     let rig = Rig::new(CookieOptions::new());
     let committed = rig.request("", |session| {
         session.insert("colour", "green").unwrap();
@@ -196,7 +196,7 @@ fn max_age_of_the_options_bounds_the_session_too() {
     assert_eq!(rig.opened(&cookie), Opened::Unknown);
 }
 
-/// How long a value may be for the cookie's line to have exactly 4096 bytes, found by trying.
+/// Finds the longest value that still fits into the cookie's 4096 bytes, by bisection.
 fn longest(rig: &Rig) -> usize {
     let fits = |n: usize| {
         let committed = rig.request("", |session| session.insert("n", &"x".repeat(n)).unwrap());
@@ -219,7 +219,7 @@ fn longest(rig: &Rig) -> usize {
     }
     assert!(fits(longest) && !fits(too_long));
     let committed = rig.request("", |session| session.insert("n", &"x".repeat(longest)).unwrap());
-    // Four characters for three bytes: the next byte would add one or two.
+    // Base64 has 4 characters for 3 bytes, so one more byte adds one or two characters.
     assert!((4095..=4096).contains(&committed.set_cookie[0].as_str().len()));
     longest
 }
@@ -276,7 +276,7 @@ fn nothing_is_written_after_the_head() {
 }
 
 #[test]
-fn what_nobody_can_promise_is_unsupported() {
+fn what_a_cookie_store_cannot_promise_is_unsupported() {
     let rig = Rig::new(CookieOptions::new());
     let cookie = pair(&rig.request("", |session| session.login("ann").unwrap()));
     let ann = Principal::new("ann").unwrap();
@@ -296,7 +296,7 @@ fn what_nobody_can_promise_is_unsupported() {
 }
 
 #[test]
-fn what_an_older_key_sealed_is_sealed_anew_and_opens_nothing_once_that_key_is_gone() {
+fn what_an_older_key_sealed_is_sealed_again_and_opens_nothing_once_that_key_is_gone() {
     let old = Rig::new(CookieOptions::new());
     let before = pair(&old.request("", |session| session.login("ann").unwrap()));
 
@@ -341,7 +341,7 @@ fn of_two_live_sessions_under_one_name_neither_is_used() {
     let (ours, theirs) = (rig.begun(), rig.begun());
     let committed = rig.request(&format!("{ours}; {theirs}"), |session| assert!(session.is_new()));
     assert!(committed.set_cookie.is_empty());
-    // What nobody has sealed hides nothing, however much there is of it.
+    // Unsealed values do not hide the session, however many there are.
     let junk = (0..50).map(|n| format!("__Host-id={n}{}; ", "A".repeat(100))).collect::<String>();
     assert_eq!(rig.opened(&format!("{junk}{ours}")), Opened::Resumed);
 }

@@ -1,4 +1,4 @@
-//! What a request may write to a session that a logout ended before it.
+//! Writes of a request to a session that an earlier logout has ended.
 
 use pollster::block_on;
 use session_core::{ErrorKind, Manager, ManualClock, Opened, Session, Timestamp, seconds};
@@ -8,7 +8,7 @@ use store_memory::MemoryStore;
 struct Browser {
     clock: ManualClock,
     set: SessionSet,
-    /// Cookie of a session that was signed in, and then ended by a logout whose answer did not arrive.
+    /// Cookie of a session that was ended by a logout whose response was lost.
     cookie: String,
 }
 
@@ -25,7 +25,7 @@ impl Browser {
         browser
     }
 
-    /// One request for `destination`, whose handler does `act`.
+    /// Makes a request for `destination`, whose handler runs `act`.
     fn request(&self, destination: Option<&str>, act: impl FnOnce(&Session)) -> Committed {
         let exchange = self.set.begin();
         block_on(async {

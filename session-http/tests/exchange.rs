@@ -1,4 +1,4 @@
-//! From a `Cookie` header to the lines of the response, over a store in memory.
+//! Exchanges from a `Cookie` header to the `Set-Cookie` lines of the response, over a memory store.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl Rig {
         Self { clock, set: SessionSet::new(manager, options).unwrap() }
     }
 
-    /// One request with these cookies, whose handler does `act`.
+    /// Makes a request with these cookies, whose handler runs `act`.
     fn request(&self, cookies: &str, act: impl FnOnce(&Session)) -> Committed {
         block_on(async {
             let (exchange, session) = self.open(cookies).await;
@@ -34,7 +34,7 @@ impl Rig {
         (exchange, session)
     }
 
-    /// A stored session's `name=value`.
+    /// Stores a session and returns its `name=value`.
     fn stored(&self) -> String {
         pair(&self.request("", |session| session.insert("n", &1).unwrap()))
     }
@@ -83,7 +83,7 @@ fn a_persistent_cookie_lives_to_the_absolute_time_out_and_no_read_sends_it_again
         assert!(written.set_cookie.is_empty());
     }
 
-    // A session that lives for another time from now on has its cookie sent again, for what is left of it.
+    // A new absolute time-out sends the cookie again, with the remaining lifetime.
     let until = minutes(28 * 50 + 10);
     let other = rig.request(&cookie, |session| session.set_absolute(Some(until)).unwrap());
     assert!(other.set_cookie[0].as_str().ends_with("; Max-Age=600"), "{other:?}");
@@ -92,7 +92,7 @@ fn a_persistent_cookie_lives_to_the_absolute_time_out_and_no_read_sends_it_again
 
 #[test]
 fn an_explicit_save_is_no_reason_to_send_the_id_after_a_login_elsewhere() {
-    // Each of these sends the id again, so the close asks the store whether it still stands.
+    // Both cases send the id again, so the close asks the store whether the id is still valid.
     let short = || CookieOptions::new().max_age(minutes(10));
     for is_short in [true, false] {
         let rig = Rig::new(if is_short { short() } else { CookieOptions::new() });
@@ -121,7 +121,7 @@ fn a_cookie_that_an_explicit_save_made_persistent_is_sent_with_the_response() {
         let (page, session) = rig.open(&cookie).await;
         session.set_persistent(true).unwrap();
         let _explicit = session.save().await.unwrap();
-        // Another request saves meanwhile: the session is still the same.
+        // Another request saves meanwhile, but the session keeps its id.
         rig.request(&cookie, |session| session.insert("n", &3).unwrap());
         page.commit().await
     });
@@ -190,7 +190,7 @@ fn a_late_request_with_the_id_before_a_rotation_sets_no_cookie() {
     assert_ne!(old, new);
     let late = rig.request(&old, |session| assert_eq!(session.opened(), Opened::Moved));
     assert!(late.set_cookie.is_empty());
-    // Nor where something dead is sent along with it.
+    // A dead id sent along with it changes nothing.
     let mixed = rig.request(&format!("__Host-id={}; {old}", SessionId::random().encode()), |session| {
         assert_eq!(session.insert("n", &1).unwrap_err().kind(), ErrorKind::Gone);
     });
@@ -230,7 +230,7 @@ fn after_the_head_a_session_is_closed() {
         let _ = exchange.commit().await;
         assert_eq!(session.login("ann").unwrap_err().kind(), ErrorKind::Closed);
 
-        // One that is opened only now is no way round it.
+        // A session that is opened after the commit is closed as well.
         let exchange = rig.set.begin();
         let _ = exchange.commit().await;
         let late = exchange.open("id", []).await.unwrap();
@@ -257,7 +257,7 @@ fn a_response_may_send_the_cookie_otherwise_but_not_under_another_name() {
     rig.request(&rig.stored(), |session| assert_eq!(session.opened(), Opened::Resumed));
 }
 
-/// One request that changes the cookie's options for its response.
+/// Makes a request that changes the cookie's options for its response.
 fn with_options(
     rig: &Rig,
     cookies: &str,
@@ -288,7 +288,7 @@ fn one_response_may_change_every_attribute() {
     let (_, attributes) = line.split_once("; ").unwrap();
     assert_eq!(attributes, "SameSite=None; Partitioned; Secure; Path=/app; Domain=example.com; Max-Age=600");
 
-    // Deleting it takes the same attributes (RFC 6265bis, 5.7).
+    // A browser deletes the cookie only if the attributes are the same (RFC 6265bis, 5.7).
     let cleared = with_options(
         &rig,
         &pair(&committed),
@@ -310,7 +310,7 @@ fn a_lifetime_of_one_response_bounds_the_session_from_then_on() {
     let committed = with_options(&rig, &cookie, |cookie| cookie.max_age(minutes(10)), |_| ());
     assert!(committed.set_cookie[0].as_str().ends_with("; Max-Age=600"), "{:?}", committed.set_cookie);
     let until = |session: &Session| session.expires_at().since(rig.set.manager("id").unwrap().now());
-    // Later responses have the usual options, and send no cookie for a read.
+    // Later responses use the usual options and send no cookie for a read.
     rig.clock.advance(minutes(5));
     let mut left = Duration::ZERO;
     let read = rig.request(&cookie, |session| left = until(session));

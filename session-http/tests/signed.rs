@@ -1,4 +1,4 @@
-//! Ids with a signature: what does not verify is never looked up.
+//! Signed ids: an id whose signature does not verify is never looked up.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use session_crypto::KeyRing;
 use session_http::{Committed, CookieOptions, SessionSet};
 use store_memory::MemoryStore;
 
-/// A store that counts how often it is asked.
+/// Store that counts its loads.
 #[derive(Clone, Debug)]
 struct Counting {
     store: MemoryStore,
@@ -64,7 +64,7 @@ impl Store for Counting {
     }
 }
 
-/// Applications that differ in their cookies' options over one store.
+/// One store, shared by applications with different cookie options.
 struct Rig(Counting);
 
 impl Rig {
@@ -129,7 +129,7 @@ fn what_does_not_verify_costs_no_round_trip() {
         });
         assert_eq!(rig.loads(), 0);
     }
-    // Nor does it hide what does.
+    // An invalid value does not hide a valid one either.
     let junk = (0..20).map(|_| format!("{other}; ")).collect::<String>();
     rig.request(signed(&[1]), &format!("{junk}{strangers}; {cookie}"), |session| {
         assert_eq!(session.opened(), Opened::Resumed);
@@ -138,7 +138,7 @@ fn what_does_not_verify_costs_no_round_trip() {
 }
 
 #[test]
-fn what_an_older_key_signed_is_signed_anew_by_the_first() {
+fn what_an_older_key_signed_is_signed_again_by_the_first() {
     let rig = Rig::new();
     let old = rig.begun(signed(&[1]));
     let read = rig.request(signed(&[2, 1]), &old, |session| assert_eq!(session.opened(), Opened::Resumed));
@@ -147,7 +147,7 @@ fn what_an_older_key_signed_is_signed_anew_by_the_first() {
     rig.request(signed(&[2]), &new, |session| assert_eq!(session.opened(), Opened::Resumed));
     let lost = rig.request(signed(&[2]), &old, |session| assert_eq!(session.opened(), Opened::Undecodable));
     assert!(lost.error.is_none() && lost.set_cookie.is_empty());
-    // Also when it is written to, and when it gets another id.
+    // A write and a rotation also sign with the first key.
     let written = rig.request(signed(&[2, 1]), &old, |session| session.insert("n", &2).unwrap());
     assert_eq!(pair(&written), new);
     let rotated = rig.request(signed(&[2, 1]), &old, |session| session.rotate().unwrap());
@@ -157,7 +157,7 @@ fn what_an_older_key_signed_is_signed_anew_by_the_first() {
 }
 
 #[test]
-fn a_persistent_cookie_that_is_signed_anew_keeps_its_lifetime() {
+fn a_persistent_cookie_that_is_signed_again_keeps_its_lifetime() {
     let rig = Rig::new();
     let old = rig.begun(signed(&[1]).persistent());
     let read = rig.request(signed(&[2, 1]).persistent(), &old, |_| ());
@@ -175,7 +175,7 @@ fn unsigned_ids_are_taken_only_on_demand_and_then_signed() {
     let after = pair(&read);
     assert!(after.starts_with(&format!("{unsigned}.")), "the id is the same");
     rig.request(signed(&[1]), &after, |session| assert_eq!(session.opened(), Opened::Resumed));
-    // Both at once are one session.
+    // Both values together are one session.
     let both = format!("{unsigned}; {after}");
     rig.request(moving(), &both, |session| assert_eq!(session.opened(), Opened::Resumed));
     rig.request(signed(&[1]), &unsigned, |session| assert_eq!(session.opened(), Opened::Undecodable));

@@ -1,4 +1,4 @@
-//! A request that ends without a commit: its changes are dropped with a warning, whatever they hold.
+//! Requests that end without a commit. Their changes are dropped with a warning, whatever values they hold.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use session_http::{CookieOptions, Exchange, SessionSet};
 use store_memory::MemoryStore;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Events as text.
+/// Collects log events as text.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -32,8 +32,8 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// The warnings of a request that logs an `update` whose closure holds the session itself, and whose `end` follows.
-/// `None` if the closure was not freed.
+/// Returns the warnings of a request that logs an `update` whose closure holds the session itself, and then runs `end`.
+/// Returns `None` if the closure was not freed.
 fn warnings(end: impl FnOnce(Exchange)) -> Option<String> {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();

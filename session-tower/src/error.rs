@@ -1,4 +1,4 @@
-//! The error of handlers and extractors.
+//! Error of handlers and extractors.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,14 +9,15 @@ use http::{HeaderValue, StatusCode};
 use session_core::ErrorKind;
 use session_http::CommitError;
 
-/// `Result` with this crate's [`Error`]: what a handler that uses a session returns.
+/// `Result` with this crate's [`Error`], for handlers that use a session.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong with a session, ready to be a handler's error or a rejection.
+/// Error of a session operation, usable as a handler's error and as a rejection.
 ///
-/// As a response it is 503 if the store is down, 409 if another request was faster or ended the session, else 500; a short text,
-/// `Cache-Control: no-store`, and an event for the log. [`on_error`](crate::SessionLayerBuilder::on_error) puts a page of
-/// the application's own in its place. It shows no id, no value and no password, neither to the client nor in the log.
+/// As a response, its status is 503 if the store is down, 409 if another request was faster or ended the session, and 500 otherwise.
+/// The body is a short text, `Cache-Control` is `no-store`, and the error is logged.
+/// [`on_error`](crate::SessionLayerBuilder::on_error) replaces this response with a page of the application.
+/// Neither the client nor the log sees an id, a value or a password.
 ///
 /// ```
 /// use session_tower::{Result, Session};
@@ -42,8 +43,9 @@ impl Error {
         Self(Repr::Usage(how_to_mend))
     }
 
-    /// What went wrong, as far as a program can act on it.
-    /// Of several sessions that could not be stored, the gravest kind; of a missing layer, [`ErrorKind::Config`].
+    /// Kind of the error, for programs that act on it.
+    ///
+    /// If several sessions could not be stored, it is the gravest of their kinds. A missing layer is [`ErrorKind::Config`].
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
             Repr::Session(error) => error.kind(),
@@ -52,12 +54,12 @@ impl Error {
         }
     }
 
-    /// The status of the response: 503, 409 or 500.
+    /// HTTP status of the response: 503, 409 or 500.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(session_http::status(self.kind())).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// Which sessions could not be stored, if that is what went wrong.
+    /// Sessions that could not be stored, or `None` for an error of any other kind.
     pub fn commit(&self) -> Option<&CommitError> {
         match &self.0 {
             Repr::Commit(error) => Some(error),
@@ -116,7 +118,7 @@ impl IntoResponse for Error {
         } else {
             tracing::debug!(error = ?self, "{self}");
         }
-        // The details are for the log: a client can do nothing about them, and an attacker might.
+        // Details go to the log only: a client cannot act on them, but an attacker could.
         let text = match status {
             StatusCode::SERVICE_UNAVAILABLE => "Temporarily unavailable. Please try again.",
             StatusCode::CONFLICT => "Another request was faster. Please try again.",
@@ -124,7 +126,7 @@ impl IntoResponse for Error {
         };
         let no_store = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         let mut response = (status, no_store, text).into_response();
-        // For the layer, which may have a page of the application's own to show instead.
+        // The layer takes the error from here if `on_error` has to replace the response.
         response.extensions_mut().insert(self);
         response
     }

@@ -1,4 +1,4 @@
-//! The extractors.
+//! Extractors for one session and for all sessions of a request.
 
 use std::fmt;
 use std::ops::Deref;
@@ -12,13 +12,13 @@ use session_http::{CookieOptions, Exchange};
 use crate::nested::{Current, SEC_FETCH_DEST, cookie_lines, note_destination};
 use crate::{Error, Result};
 
-/// The session of the request: extracting it loads it, and everything [`session_core::Session`] does is here by `Deref`.
+/// Session of the request, loaded when it is extracted. It dereferences to [`session_core::Session`].
 ///
-/// It is the first session of the innermost [`SessionLayer`](crate::SessionLayer); [`Sessions`] has the others.
-/// Without a cookie there is no round trip to the store, and without a write nothing is stored.
-/// What was written is stored when the handler has returned, before the response's head leaves.
+/// This is the first session of the innermost [`SessionLayer`](crate::SessionLayer). Use [`Sessions`] to get the others.
+/// Extracting it needs no round trip to the store if the client sent no cookie.
+/// Changes are stored after the handler has returned and before the response's head is sent. If nothing changed, nothing is stored.
 ///
-/// `Option<Session>` is `None` where no layer has seen the request. An outage is an error even then.
+/// `Option<Session>` is `None` only if no layer has seen the request. If the store is down, extracting it fails as well.
 ///
 /// ```
 /// use session_tower::{Result, Session};
@@ -41,7 +41,8 @@ use crate::{Error, Result};
 ///
 /// # Rejections
 ///
-/// [`Error`]: 503 if the store is down, never a blank session instead; 500 if there is no layer, with an explanation in the log.
+/// [`Error`] with status 503 if the store is down: a blank session never takes the place of one that cannot be loaded.
+/// Status 500 if there is no layer; the log says how to add it.
 #[derive(Clone)]
 pub struct Session {
     session: session_core::Session,
@@ -49,7 +50,7 @@ pub struct Session {
     name: Name,
 }
 
-/// Which of the exchange's sessions it is.
+/// Name of a session in its exchange.
 #[derive(Clone)]
 enum Name {
     First,
@@ -57,9 +58,10 @@ enum Name {
 }
 
 impl Session {
-    /// Changes how this response sends the session's cookie, if it sends it: all but its name.
+    /// Changes the cookie's options for this response only. It has no effect if the response sends no cookie.
     ///
-    /// A cookie on another path or domain is a second one beside the usual, and is to be cleared with the same options.
+    /// Every option can change except the cookie's name. A cookie on another path or domain is a second cookie beside the usual one.
+    /// Use the same options again to clear it.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if browsers would reject the cookie; see [`CookieOptions`].
@@ -81,7 +83,7 @@ impl Deref for Session {
 }
 
 impl Drop for Session {
-    /// A panic in the handler commits nothing, even where a layer inside of ours makes a response of it.
+    /// Drops the changes of a handler that panics, even if an inner layer turns the panic into a response.
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.exchange.abandon();
@@ -117,7 +119,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
     }
 }
 
-/// All sessions of the request, by logical name. Extracting it loads none; [`get`](Self::get) does.
+/// All sessions of the request, by logical name. Extracting it loads nothing; [`get`](Self::get) loads a session.
 ///
 /// ```
 /// use session_tower::{Result, Sessions};
@@ -132,18 +134,18 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
 #[derive(Clone)]
 pub struct Sessions {
     current: Current,
-    /// Reference-counted by `http`, so no bytes are copied.
+    /// `Cookie` header lines. `http` counts references, so cloning them copies no bytes.
     cookies: Box<[HeaderValue]>,
     destination: Option<HeaderValue>,
 }
 
 impl Sessions {
-    /// The session `name`, loaded at the first call.
+    /// Returns the session `name`, which the first call loads.
     ///
-    /// Where layers are nested the innermost that has the name serves it.
+    /// If layers are nested, the innermost layer with a session of this name serves it.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if no layer has a session `name`; what the store says if it does not answer.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if no layer has a session `name`, or the store's error if loading fails.
     pub async fn get(&self, name: &str) -> Result<Session> {
         let Some(exchange) = self.current.serving(name).cloned() else {
             tracing::error!(name, "no layer has this session");
@@ -154,7 +156,7 @@ impl Sessions {
         Ok(Session { session, exchange, name: Name::Other(name.into()) })
     }
 
-    /// The logical names, those of the innermost layer first.
+    /// Logical names of all sessions, starting with the innermost layer.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.current.chain().flat_map(|layer| layer.exchange.set().names())
     }

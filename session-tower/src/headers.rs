@@ -1,14 +1,14 @@
-//! What the response's head needs.
+//! `Set-Cookie` and caching headers of a response.
 
 use http::header::{CACHE_CONTROL, Entry, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderValue, Response};
 use session_http::{Caching, SetCookie};
 
-/// A response extension: the caching headers of this response stand as the handler set them.
+/// Response extension that leaves `Cache-Control` and `Vary` as the handler set them.
 ///
-/// For a page that reads the session and is nevertheless the same for all, or that a browser may keep for a while.
-/// The handler then answers for `Cache-Control` and `Vary` both. It has no effect on a response with a `Set-Cookie` or
-/// on an error, because a cached cookie hands one user another's session.
+/// Use it for a page that reads the session but is the same for every client, or that a browser may keep for a while.
+/// The handler is then responsible for both headers. The extension has no effect on errors or on a response with a `Set-Cookie`,
+/// because a cached cookie gives one user the session of another.
 ///
 /// ```
 /// use axum::response::{Extension, IntoResponse};
@@ -22,7 +22,7 @@ use session_http::{Caching, SetCookie};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnCaching;
 
-/// Adds the `Set-Cookie` lines and says how far caches may keep the response.
+/// Adds the `Set-Cookie` lines and the caching headers to a response.
 pub(crate) fn finish<B>(response: &mut Response<B>, set_cookie: Vec<SetCookie>, caching: Caching, failed: bool) {
     for line in set_cookie {
         match HeaderValue::try_from(line.into_string()) {
@@ -30,7 +30,7 @@ pub(crate) fn finish<B>(response: &mut Response<B>, set_cookie: Vec<SetCookie>, 
                 value.set_sensitive(true);
                 response.headers_mut().append(SET_COOKIE, value);
             }
-            // Not reached: names and attributes are checked to be ASCII when the layer is built.
+            // Unreachable: names and attributes are checked to be ASCII when the layer is built.
             Err(_) => tracing::error!("a session's cookie is not a header value"),
         }
     }
@@ -59,14 +59,14 @@ fn restrict(headers: &mut HeaderMap, caching: Caching) {
         let value = HeaderValue::from_static(control);
         match headers.entry(CACHE_CONTROL) {
             Entry::Vacant(none) => drop(none.insert(value)),
-            // `no-store`, the handler's or an inner layer's, is the strictest there is.
+            // Keep `no-store` from the handler or an inner layer, because it is stricter than `caching`.
             Entry::Occupied(some) if caching != Caching::Never && lists(some.iter(), "no-store") => {}
             Entry::Occupied(mut some) => drop(some.insert_mult(value)),
         }
     }
 }
 
-/// Whether these comma-separated values have `word`.
+/// Whether the comma-separated `values` contain `word`.
 fn lists<'v>(values: impl Iterator<Item = &'v HeaderValue>, word: &str) -> bool {
     let values = values.filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))

@@ -1,4 +1,4 @@
-//! The layer and what can be set on it.
+//! Session layer and its builder.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use tower_layer::Layer;
 
 use crate::{Error, Result, SessionService};
 
-/// Serves one or several named sessions to the handlers beneath it.
+/// Layer that gives handlers access to one or more named sessions and commits them.
 ///
-/// Of axum's layers the one added last runs first: add it below the routes and below the layers that use a session.
-/// Clones are the same layer. Where a request passes the same one twice, the outer one does the work.
+/// Call `.layer(sessions)` after adding the routes and the layers that use a session, because in axum the layer added last runs first.
+/// All clones count as the same layer. If a request passes through the same layer twice, the outer one commits.
 ///
 /// ```
 /// use session_core::NullStore; // any store
@@ -44,18 +44,20 @@ type OnError = Box<dyn Fn(&Error) -> Response + Send + Sync>;
 type CommitWhen = Box<dyn Fn(&http::response::Parts) -> bool + Send + Sync>;
 
 impl SessionLayer {
-    /// One session with the default cookie, which is called `__Host-` and the manager's name.
+    /// Creates a layer for one session with the default cookie.
+    ///
+    /// The cookie's name is `__Host-` followed by the manager's name.
     pub fn new(manager: Manager) -> Self {
         let one = Self::builder().session(manager, CookieOptions::new());
         one.build().expect("every logical name makes a valid default cookie")
     }
 
-    /// Begins a layer; at least one [`session`](SessionLayerBuilder::session) is to be added.
+    /// Returns a builder. Add at least one [`session`](SessionLayerBuilder::session).
     pub fn builder() -> SessionLayerBuilder {
         SessionLayerBuilder { set: SessionSet::builder(), on_error: None, commit_when: None }
     }
 
-    /// The sessions it serves.
+    /// Set of sessions that this layer serves.
     pub fn set(&self) -> &SessionSet {
         &self.config.set
     }
@@ -84,16 +86,18 @@ pub struct SessionLayerBuilder {
 }
 
 impl SessionLayerBuilder {
-    /// Adds a session, by the manager's logical name. The first is what the extractor [`Session`](crate::Session) gives.
+    /// Adds a session under the manager's logical name.
+    ///
+    /// The extractor [`Session`](crate::Session) returns the session that was added first.
     pub fn session(mut self, manager: Manager, options: CookieOptions) -> Self {
         self.set = self.set.session(manager, options);
         self
     }
 
-    /// Shows a page of the application's own when a session could not be loaded or stored, and when a handler returns [`Error`].
+    /// Sets the page for sessions that could not be loaded or stored, and for handlers that return [`Error`].
     ///
-    /// The status is the page's own; [`Error::status`] is what it would have been. Cookies of sessions that were stored and
-    /// `Cache-Control: no-store` are added to it. The error has been logged already.
+    /// The page chooses its own status; [`Error::status`] is the status of the default response. The layer adds
+    /// `Cache-Control: no-store` and the cookies of the sessions that were stored. The error is already in the log.
     ///
     /// ```
     /// # use session_core::NullStore;
@@ -109,9 +113,10 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Stores what changed only if `wanted` says so of the response's head. Without it everything is stored, whatever the status.
+    /// Stores changes only if `wanted` returns `true` for the response's head. By default they are stored whatever the status.
     ///
-    /// What is not wanted is forgotten; what the handler saved itself stays saved.
+    /// If `wanted` returns `false`, the changes are dropped. Changes that the handler saved explicitly stay stored, and a logout still
+    /// ends the session.
     ///
     /// ```
     /// # use session_core::NullStore;
@@ -127,7 +132,7 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Checks it all.
+    /// Checks the sessions and their cookies, and builds the layer.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if there is no session, if two have the same logical name or cookie, or if

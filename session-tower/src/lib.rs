@@ -14,7 +14,7 @@ pub use headers::OwnCaching;
 pub use layer::{SessionLayer, SessionLayerBuilder};
 pub use service::{ResponseFuture, SessionService};
 
-/// What an application needs of the crates below, re-exported so that versions agree.
+/// Types that applications need from the underlying crates, re-exported so that their versions match.
 pub use session_core::{
     Codec, ErrorKind, Handle, Manager, ManagerBuilder, Opened, Principal, SessionInfo, Timestamp, days, hours, minutes,
     seconds,
@@ -22,7 +22,7 @@ pub use session_core::{
 pub use session_crypto::KeyRing;
 pub use session_http::{CommitError, CookieOptions, CookieStore, SameSite};
 
-/// The pages for users, compiled and run as tests.
+/// User documentation, compiled and run as tests.
 #[cfg(doctest)]
 mod pages {
     #[doc = include_str!("../../README.md")]

@@ -1,4 +1,4 @@
-//! What a request carries, also when several layers serve it.
+//! Request extension of the session layers, which may be nested.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use session_http::{Exchange, SessionSet};
 
 use crate::{Error, Result};
 
-/// The request extension: the innermost layer's sessions, and those of the layers around it.
+/// Request extension with the sessions of the innermost layer and of the layers around it.
 #[derive(Clone)]
 pub(crate) struct Current {
     pub(crate) exchange: Exchange,
@@ -17,8 +17,9 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    /// Enters a layer with `set`. The exchange is to be committed by that layer, unless a layer around it serves the very same
-    /// set already and will: then there is none.
+    /// Registers a layer that serves `set`. Returns the exchange that this layer must commit.
+    ///
+    /// Returns `None` if an outer layer already serves the same set, because that layer commits it.
     pub(crate) fn enter(set: &SessionSet, extensions: &mut Extensions) -> Option<Exchange> {
         let Some(outer) = extensions.remove::<Self>().map(Arc::new) else {
             let exchange = set.begin();
@@ -36,13 +37,13 @@ impl Current {
         Some(exchange)
     }
 
-    /// What the layers left on the request.
+    /// Returns the extension that the layers left on the request, or an error that says how to add the layer.
     pub(crate) fn of(extensions: &Extensions) -> Result<&Self> {
         let current = extensions.get::<Self>().ok_or(NO_LAYER)?;
         if current.clash { Err(CLASH) } else { Ok(current) }
     }
 
-    /// The nearest layer's exchange that has a session `name`.
+    /// Exchange of the innermost layer that has a session `name`.
     pub(crate) fn serving(&self, name: &str) -> Option<&Exchange> {
         let mut serving = self.chain().filter(|layer| layer.exchange.set().manager(name).is_some());
         serving.next().map(|layer| &layer.exchange)
@@ -65,7 +66,7 @@ const CLASH: Error = Error::usage(
      add clones of it, or give one of them another name by `CookieOptions::name`",
 );
 
-/// Takes account of what the request is for, if its session was ended by a logout.
+/// Passes the request's destination to the exchange if a logout has ended the session.
 pub(crate) fn note_destination<'h>(
     exchange: &Exchange,
     session: &Session,
@@ -76,10 +77,10 @@ pub(crate) fn note_destination<'h>(
     }
 }
 
-/// Name of the header that says what a request is for (W3C Fetch Metadata).
+/// Header that gives the destination of a request, such as a document or an image (W3C Fetch Metadata).
 pub(crate) const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// The lines of the request's `Cookie` headers; HTTP/2 may send several (RFC 9113, 8.2.3).
+/// Lines of the request's `Cookie` headers. HTTP/2 may send several (RFC 9113, 8.2.3).
 pub(crate) fn cookie_lines(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers.get_all(COOKIE).into_iter().map(|line| line.as_bytes())
 }

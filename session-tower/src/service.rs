@@ -1,4 +1,4 @@
-//! The service: passes the request on, and commits when the handler has answered.
+//! Service that passes a request to the handler and commits its sessions afterwards.
 
 use std::fmt;
 use std::future::Future;
@@ -22,7 +22,9 @@ use crate::layer::Config;
 use crate::nested::Current;
 use crate::{Error, headers};
 
-/// What [`SessionLayer`](crate::SessionLayer) makes of a service. Its response's body is axum's, for it may be an error page.
+/// Service wrapped by [`SessionLayer`](crate::SessionLayer).
+///
+/// The response's body has axum's type, because the layer may replace it with an error page.
 #[derive(Clone)]
 pub struct SessionService<S> {
     inner: S,
@@ -63,10 +65,10 @@ where
 }
 
 pin_project! {
-    /// The handler's response, and then the commit.
+    /// Future of [`SessionService`]: runs the handler, then commits its sessions.
     ///
-    /// Dropped while the handler runs, it commits nothing. Dropped later, the commit goes on to its end in a task of its own, as far as
-    /// there is a tokio runtime and it is not shut down.
+    /// If it is dropped while the handler runs, nothing is committed. If it is dropped during the commit, the commit finishes in its own
+    /// task. This needs a tokio runtime that is not shut down meanwhile.
     pub struct ResponseFuture<F> {
         #[pin]
         handler: F,
@@ -81,8 +83,9 @@ enum Stage {
     Done,
 }
 
-/// Forgets what was not committed when the handler's future is dropped or panics; otherwise each cancelled request would leave
-/// a warning about lost changes. `None` where an outer layer is in charge.
+/// Abandons the exchange when the handler's future is dropped or panics.
+///
+/// Otherwise each cancelled request would log a warning about lost changes. `None` if an outer layer commits.
 struct Uncommitted(Option<Exchange>);
 
 impl Drop for Uncommitted {
@@ -93,9 +96,9 @@ impl Drop for Uncommitted {
     }
 }
 
-/// A commit that nothing but the end of the runtime stops.
+/// Commit that only the end of the runtime can stop.
 enum Commit {
-    /// Not polled yet, or no runtime to detach it to.
+    /// Polled by the response future: not polled yet, or there is no runtime for a task.
     Here(Pin<Box<dyn Future<Output = Committed> + Send>>),
     Detached(JoinHandle<Committed>),
 }
@@ -105,7 +108,7 @@ impl Commit {
         Self::Here(Box::pin(async move {
             let committed = exchange.commit().await;
             if committed.error.is_some() {
-                // It will be reported; no second report about changes that were dropped.
+                // The error is reported by the response, so the exchange must not warn about the lost changes as well.
                 exchange.abandon();
             }
             committed
@@ -114,7 +117,7 @@ impl Commit {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Committed> {
         if let Self::Here(commit) = self {
-            // Most commits have nothing to wait for: no task for those.
+            // Most commits finish at their first poll and need no task.
             if let Poll::Ready(committed) = commit.as_mut().poll(cx) {
                 return Poll::Ready(committed);
             }
@@ -126,7 +129,7 @@ impl Commit {
         match ready!(Pin::new(task).poll(cx)) {
             Ok(committed) => Poll::Ready(committed),
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // Nobody but a runtime that shuts down cancels the task, and it polls no more futures after that.
+            // Only a runtime that shuts down cancels the task, and it polls no more futures after that.
             Err(_) => Poll::Pending,
         }
     }
@@ -143,7 +146,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if let Stage::Handling(uncommitted) = this.stage {
-            // Without a response no head leaves: an inner service's error stores nothing, as a panic does.
+            // An error of the inner service stores nothing, like a panic, because there is no response.
             let response = ready!(this.handler.poll(cx))?.map(Body::new);
             let touched = uncommitted.0.take().filter(|exchange| !exchange.is_untouched());
             match touched {
@@ -168,7 +171,7 @@ where
     }
 }
 
-/// Asks `commit_when`.
+/// Drops the changes if `commit_when` rejects the response.
 fn give_up_unwanted(response: Response<Body>, exchange: &Exchange, config: &Config) -> Response<Body> {
     let Some(wanted) = &config.commit_when else { return response };
     let (head, body) = response.into_parts();
@@ -178,7 +181,9 @@ fn give_up_unwanted(response: Response<Body>, exchange: &Exchange, config: &Conf
     Response::from_parts(head, body)
 }
 
-/// A response for which no session was asked, or only by a handler that returned [`Error`] on its own account.
+/// Finishes a response without a commit, because the request used no session or an outer layer commits it.
+///
+/// The handler may still have returned an [`Error`].
 fn without_commit(mut response: Response<Body>, config: &Config) -> Response<Body> {
     if own_page(&mut response, config) {
         headers::finish(&mut response, Vec::new(), Caching::Never, true);
@@ -186,9 +191,10 @@ fn without_commit(mut response: Response<Body>, config: &Config) -> Response<Bod
     response
 }
 
+/// Finishes a response after the commit.
 fn with_commit(mut response: Response<Body>, committed: Committed, config: &Config) -> Response<Body> {
     if let Some(error) = committed.error {
-        // The handler's answer promises what was not stored.
+        // The handler's response must not be sent, because it would promise changes that were not stored.
         response = Error::from(error).into_response();
     }
     let failed = response.extensions().get::<Error>().is_some();
@@ -197,8 +203,9 @@ fn with_commit(mut response: Response<Body>, committed: Committed, config: &Conf
     response
 }
 
-/// Puts the application's page in place of an error's response, and answers whether it did. The error is taken out then,
-/// so that no layer around this one does it again.
+/// Replaces an error's response with the application's page, and returns whether it did.
+///
+/// It also removes the error from the response, so that no outer layer replaces the page again.
 fn own_page(response: &mut Response<Body>, config: &Config) -> bool {
     let Some(page) = &config.on_error else { return false };
     let Some(error) = response.extensions_mut().remove::<Error>() else { return false };

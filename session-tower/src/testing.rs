@@ -1,4 +1,4 @@
-//! Cookies for tests of handlers.
+//! `Cookie` headers for tests of handlers.
 //!
 //! ```
 //! # async fn test(app: axum::Router, sessions: session_tower::SessionLayer) {
@@ -21,7 +21,7 @@ use http::{HeaderValue, Response};
 
 use crate::SessionLayer;
 
-/// The `Cookie` header of a client that has signed in as `principal`, in the layer's first session.
+/// Returns the `Cookie` header of a client that is signed in as `principal` in the layer's first session.
 ///
 /// # Panics
 /// If the session cannot be stored.
@@ -29,7 +29,7 @@ pub async fn signed_in(layer: &SessionLayer, principal: impl Display) -> HeaderV
     prepared(layer, |session| session.login(principal)).await
 }
 
-/// The `Cookie` header of a client whose session, the layer's first, has been through `prepare`.
+/// Returns the `Cookie` header for a session that `prepare` has filled. It is the layer's first session.
 ///
 /// # Panics
 /// If `prepare` fails or writes nothing, or if the session cannot be stored.
@@ -41,10 +41,10 @@ pub async fn prepared(
     prepared_named(layer, first, prepare).await
 }
 
-/// As [`prepared`], of the session `name`. To send several, join them with `; `.
+/// Returns the `Cookie` header for the session `name` after `prepare` has filled it. To send several cookies, join them with `; `.
 ///
 /// # Panics
-/// If there is no session `name`; else as [`prepared`].
+/// If there is no session `name`, if `prepare` fails or writes nothing, or if the session cannot be stored.
 pub async fn prepared_named(
     layer: &SessionLayer,
     name: &str,
@@ -61,7 +61,7 @@ pub async fn prepared_named(
     header(line.pair())
 }
 
-/// The `Cookie` header that a client sends after `response`; `None` if that sets no cookie, or clears all it mentions.
+/// Returns the `Cookie` header that a client sends after `response`, or `None` if `response` sets no cookie or only clears cookies.
 pub fn returned<B>(response: &Response<B>) -> Option<HeaderValue> {
     let lines = response.headers().get_all(SET_COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     let kept = lines.filter(|line| !line.contains("; Max-Age=0"));

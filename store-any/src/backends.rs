@@ -1,15 +1,15 @@
-//! The stores of this workspace, by scheme.
+//! Table of this workspace's stores and their URL schemes.
 
 use session_core::{NullStore, Result};
 use store_options::{split, wrong};
 
 use crate::registry::{Connect, boxed};
 
-/// A store that a feature of this crate compiles in.
+/// Store of this workspace, compiled in by a feature of this crate.
 pub(crate) struct Backend {
     pub(crate) schemes: &'static [&'static str],
     pub(crate) feature: &'static str,
-    /// `None` without the feature.
+    /// Returns `None` if the feature is off.
     pub(crate) connect: fn() -> Option<Connect>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
     backend!("mongo", store_mongo::MongoStore, "mongodb", "mongodb+srv"),
 ];
 
-/// It needs no feature, for it is in the core.
+/// Opens the null store. It needs no feature, because `session-core` has it.
 fn null(url: &str) -> Result<NullStore> {
     let (place, query) = split(url)?;
     if !matches!(place, "null:" | "null://") {

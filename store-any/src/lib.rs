@@ -9,10 +9,12 @@ use std::sync::Arc;
 pub use registry::register;
 use session_core::{Result, Store};
 
-/// Opens the store that `url` names. The scheme, the part before the first `:`, chooses it, in upper or lower case;
-/// everything else is that store's to read, options included.
+/// Opens the store that `url` names.
 ///
-/// `connect` of the crate of the store, or of what was [`register`]ed, says what the URL may have.
+/// The scheme before the first `:` chooses the store. It is case-insensitive. The store reads the rest of the URL, except for the
+/// options `key` and `accept_plain`, which wrap any store in a sealing layer.
+///
+/// The `connect` function of each store's crate documents its URL. For a scheme that was [`register`]ed, the registered function decides.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -24,17 +26,18 @@ use session_core::{Result, Store};
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Config`](session_core::ErrorKind::Config) if the scheme is unknown or its store is not compiled in,
-/// naming those that are, and whatever the store answers. No error quotes more of the URL than its scheme.
+/// [`ErrorKind::Config`](session_core::ErrorKind::Config) if the scheme is unknown or its store is not compiled in. The error lists the
+/// available schemes. Otherwise any error of the store. No error of this crate quotes more of the URL than its scheme and the names of
+/// options and variables.
 pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
     let (scheme, connect) = registry::find(url)?;
     let (url, sealing) = sealing::take(&scheme, url)?;
-    // As it is written in the documentation: stores need not know that schemes have no case.
+    // Passed on in lower case, so that stores need not handle other spellings.
     let store = connect(format!("{scheme}{}", &url[scheme.len()..])).await?;
     Ok(sealing::around(store, sealing))
 }
 
-/// The schemes that [`connect`] knows now, in order: compiled in or [`register`]ed.
+/// Returns the schemes that [`connect`] accepts now, sorted: those of compiled-in stores and those that were [`register`]ed.
 ///
 /// ```
 /// assert!(store_any::schemes().contains(&"memory".to_owned()));
@@ -43,7 +46,9 @@ pub fn schemes() -> Vec<String> {
     registry::known()
 }
 
-/// The scheme of `url` as [`connect`] understands it, such as `postgres`; what else is in the URL may be secret.
+/// Returns the scheme of `url` in lower case, such as `postgres`, or `None` if it has none.
+///
+/// The rest of the URL may be secret, so log only the scheme.
 ///
 /// ```
 /// assert_eq!(store_any::scheme("postgres://shop:secret@db.example/shop").as_deref(), Some("postgres"));

@@ -1,4 +1,4 @@
-//! Which scheme opens what.
+//! Registry of URL schemes.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -13,17 +13,17 @@ use crate::backends::BACKENDS;
 pub(crate) type Connect = Arc<dyn Fn(String) -> Opening + Send + Sync>;
 type Opening = Pin<Box<dyn Future<Output = Result<Arc<dyn Store>>> + Send>>;
 
-/// What the application added, for the whole process: so a URL means the same everywhere in it.
+/// Schemes that the application added. They apply to the whole process, so that a URL has one meaning in it.
 static REGISTERED: RwLock<BTreeMap<String, Connect>> = RwLock::new(BTreeMap::new());
 
-/// Longer words than this before a `:` are no scheme, and may be anything.
+/// Maximum length of a scheme. A longer text before a `:` may be a secret and is not treated as a scheme.
 const LONGEST: usize = 32;
 
-/// Makes `scheme` open stores by `connect`, in the whole process: for a store of the application's own.
+/// Registers `connect` to open stores whose URL has the scheme `scheme`, in the whole process.
 ///
-/// A scheme has 2 to 32 characters of `a-z`, `0-9`, `+`, `-` and `.`, the first a letter
-/// ([RFC 3986, 3.1](https://www.rfc-editor.org/rfc/rfc3986#section-3.1)). Those of this workspace's own stores are taken,
-/// compiled in or not, so that a URL never changes its meaning with a feature.
+/// A scheme has 2 to 32 characters of `a-z`, `0-9`, `+`, `-` and `.`, and the first is a letter
+/// ([RFC 3986, 3.1](https://www.rfc-editor.org/rfc/rfc3986#section-3.1)). The schemes of this workspace's stores are reserved even if
+/// they are not compiled in, so that the meaning of a URL never depends on a feature.
 ///
 /// ```
 /// use store_memory::MemoryStore;
@@ -40,7 +40,7 @@ const LONGEST: usize = 32;
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Config`](session_core::ErrorKind::Config) if the scheme is none, or is taken.
+/// [`ErrorKind::Config`](session_core::ErrorKind::Config) if `scheme` is malformed or already taken.
 pub fn register<C, F, S>(scheme: &str, connect: C) -> Result<()>
 where
     C: Fn(String) -> F + Send + Sync + 'static,
@@ -70,7 +70,7 @@ where
     })
 }
 
-/// The scheme of `url` in lower case, and how its store is opened.
+/// Returns the scheme of `url` in lower case and the function that opens its store.
 pub(crate) fn find(url: &str) -> Result<(String, Connect)> {
     let Some(scheme) = scheme(url) else {
         return wrong(format!("a store's URL begins with a scheme and a colon; {}", choice()));
@@ -88,7 +88,7 @@ pub(crate) fn find(url: &str) -> Result<(String, Connect)> {
     let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
     match registered.get(&scheme) {
         Some(connect) => Ok((scheme.clone(), Arc::clone(connect))),
-        // It is in `session-http`, which stores know nothing of.
+        // `CookieStore` is in `session-http`, on which this crate does not depend.
         None if scheme == "cookie" => wrong(
             "cookie: a session in its cookie has no store to connect to; give the layer's manager a `CookieStore`, \
              or `register` one under this scheme",
@@ -102,7 +102,7 @@ pub(crate) fn scheme(url: &str) -> Option<String> {
     is_scheme(scheme).then(|| scheme.to_ascii_lowercase())
 }
 
-/// One letter would be the drive of a path of Windows.
+/// Whether `text` is a scheme. A single letter is not, because it would be the drive of a Windows path.
 fn is_scheme(text: &str) -> bool {
     let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     (2..=LONGEST).contains(&text.len()) && text.as_bytes()[0].is_ascii_alphabetic() && text.bytes().all(rest)

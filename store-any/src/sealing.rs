@@ -1,4 +1,4 @@
-//! The options by which any store is sealed: `key`, the variable that holds the keys, and `accept_plain`.
+//! URL options that seal any store: `key`, the variable that holds the keys, and `accept_plain`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,18 +6,18 @@ use std::sync::Arc;
 use session_core::{Result, Store};
 use store_options::{split, wrong};
 
-/// How a store's records are sealed.
+/// Keys and options for sealing a store's records.
 #[cfg(feature = "sealed")]
 pub(crate) struct Sealing {
     ring: session_crypto::KeyRing,
     accept_plain: bool,
 }
 
-/// Not compiled in: there never is one.
+/// Uninhabited, because sealing is not compiled in.
 #[cfg(not(feature = "sealed"))]
 pub(crate) enum Sealing {}
 
-/// The URL without these options, as it stood else, and what they ask for.
+/// Removes the sealing options from the URL. Returns the remaining URL unchanged, and the sealing that they ask for.
 pub(crate) fn take<'u>(scheme: &str, url: &'u str) -> Result<(Cow<'u, str>, Option<Sealing>)> {
     let options = url.split_once('?').map_or("", |(_, options)| options);
     let ours = |pair: &str| matches!(pair.split('=').next(), Some("key" | "accept_plain"));
@@ -40,7 +40,7 @@ pub(crate) fn take<'u>(scheme: &str, url: &'u str) -> Result<(Cow<'u, str>, Opti
 #[cfg(feature = "sealed")]
 fn sealing(variable: &str, accept_plain: bool) -> Result<Sealing> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    // What does not look like a name may be the key itself, and is not shown.
+    // A value that does not look like a name may be the key itself, so the error does not show it.
     if variable.is_empty() || variable.len() > 64 || !variable.bytes().all(is_name) {
         return wrong("the option key is the name of an environment's variable, such as SESSION_KEY, not a key");
     }
@@ -52,7 +52,7 @@ fn sealing(_: &str, _: bool) -> Result<Sealing> {
     wrong("the option key takes the cargo feature `sealed`, which is not compiled in")
 }
 
-/// `store`, sealed if that was asked for.
+/// Wraps `store` in a sealing layer if the URL asked for it.
 pub(crate) fn around(store: Arc<dyn Store>, sealing: Option<Sealing>) -> Arc<dyn Store> {
     match sealing {
         #[cfg(feature = "sealed")]

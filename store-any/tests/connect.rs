@@ -1,4 +1,4 @@
-//! A URL chooses the store.
+//! The scheme of a URL chooses the store.
 
 use session_core::{Bytes, Call, Clock, ErrorKind, Outcome, Record, Store, StoreKey, SystemClock, Version, hours};
 use store_any::{connect, register, scheme, schemes};
@@ -11,7 +11,7 @@ async fn refused(url: &str) -> String {
     error.to_string()
 }
 
-/// A record goes in and comes out.
+/// Checks that a record can be stored and loaded.
 async fn works(store: &dyn Store) {
     let (call, key) = (Call::new(SystemClock.now()), StoreKey::from_bytes([7; 32]));
     let record = Record::new(Version::random(), call.now, call.now.plus(hours(1)), None, Bytes::from_static(b"{}"));
@@ -116,7 +116,7 @@ async fn a_cookie_session_is_chosen_elsewhere_unless_it_is_registered() {
     assert!(refused("cookie:").await.contains("CookieStore"));
 }
 
-/// The variable is one that every test run has and that is no key: setting one would take `unsafe`.
+/// Uses a variable that every test run has and that is not a key, because setting one would need `unsafe`.
 #[cfg(feature = "sealed")]
 #[tokio::test]
 async fn a_sealing_key_is_named_by_its_variable() {
@@ -129,7 +129,7 @@ async fn a_sealing_key_is_named_by_its_variable() {
     assert!(refused("memory:?key=PATH&key=PATH").await.contains("stands twice"));
 }
 
-/// In a process of its own, for a variable has to be set before that begins.
+/// Runs itself again in its own process, because the variable must be set before the process starts.
 #[cfg(feature = "sealed")]
 #[tokio::test]
 async fn with_a_key_what_the_store_keeps_is_sealed() {
@@ -157,7 +157,7 @@ async fn with_a_key_what_the_store_keeps_is_sealed() {
     assert_ne!(raw.data, Bytes::from_static(b"{}"));
     assert!(raw.data.len() > 40);
 
-    // What is plain is taken only on demand.
+    // A plain record is accepted only with `accept_plain`.
     let plain = StoreKey::from_bytes([8; 32]);
     let record = Record::new(Version::random(), call.now, call.now.plus(hours(1)), None, Bytes::from_static(b"{}"));
     assert_eq!(kept.create(&call, &plain, &record).await.unwrap(), Outcome::Done);

@@ -1,6 +1,6 @@
-//! A server that is stopped in mid-run, and started again: the same promises on every database that has one.
+//! Stops a database server while calls are running and starts it again, for every store that has a server.
 //!
-//! The clauses `fault.…` of the suite cut the network; here the server itself ends, as in an upgrade or a crash.
+//! The clauses `fault.…` of the suite cut the network. Here the server itself stops, as in an upgrade or a crash.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use session_core::{
 };
 
 const TIME_OUT: Duration = Duration::from_secs(1);
-/// The time-out, and what a busy machine adds.
+/// Longest time that a call may take: the time-out plus what a busy machine adds.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long a store may take to find its server again.
+/// Longest time that a store may take to reconnect to its server.
 const RETURN: Duration = Duration::from_secs(30);
 const TASKS: usize = 32;
-/// Calls at once during the outage: many times what the store lets wait.
+/// Number of concurrent calls during the outage, many times the length of the store's queue.
 const CROWD: usize = 4_000;
 const ROUNDS: usize = 5;
 
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             runtime.block_on(outage(start))
         })
     };
-    // One after the other: what is measured is the whole program's memory.
+    // One trial at a time, because each measures the memory of the whole process.
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     libtest_mimic::run(&arguments, ALL.iter().map(trial).collect()).exit_code()
 }
@@ -44,7 +44,7 @@ async fn open(server: &Server) -> Result<Arc<dyn Store>> {
 
 async fn outage(start: Start) -> Result<(), Failed> {
     let server = start().await?;
-    // A server that has only just started may need longer for a table than a call is given.
+    // Just after its start, a server may need longer to create a table than the time-out of a call.
     let store = until_some(RETURN, "no store can be opened", async || open(&server).await.ok()).await?;
     let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let working: Vec<_> =
@@ -54,7 +54,7 @@ async fn outage(start: Start) -> Result<(), Failed> {
     crowds(&store).await?;
 
     server.start().await?;
-    // DynamoDB Local has forgotten its tables: whoever opens a store next makes them.
+    // DynamoDB Local has lost its tables. Opening another store creates them again.
     let _second =
         until_some(RETURN, "no store can be opened after the outage", async || open(&server).await.ok()).await?;
     let back = async || rounds(&*store).await.is_ok();
@@ -63,19 +63,19 @@ async fn outage(start: Start) -> Result<(), Failed> {
     for task in working {
         task.await??;
     }
-    // And not by luck.
+    // Checks that the recovery was not a matter of luck.
     for round in join_all((0..TASKS).map(|_| rounds(&*store))).await {
         round?;
     }
     Ok(())
 }
 
-/// Rounds without end: each call answers, or is `Unavailable` in time.
+/// Runs rounds until stopped. Each call must succeed or be `Unavailable` in time.
 async fn work(store: Arc<dyn Store>, stop: Arc<AtomicBool>, done: Arc<AtomicUsize>) -> Result<(), String> {
     while !stop.load(Ordering::Relaxed) {
         match rounds(&*store).await {
             Ok(()) => drop(done.fetch_add(1, Ordering::Relaxed)),
-            // What was under way when the server went may have happened or not: a new round has a new key.
+            // A call in flight when the server stopped may have been carried out or not. The next round uses a new key.
             Err(Wrong::Unavailable) => tokio::task::yield_now().await,
             Err(Wrong::Other(what)) => return Err(what),
         }
@@ -95,7 +95,7 @@ impl std::fmt::Display for Wrong {
     }
 }
 
-/// One session's life.
+/// Creates, saves, loads and deletes one record.
 async fn rounds(store: &dyn Store) -> Result<(), Wrong> {
     let (call, key) = (Call::new(SystemClock.now()), StoreKey::derive("stopped", &SessionId::random()));
     let data = Bytes::from_static(b"{}");
@@ -124,7 +124,7 @@ fn is<T: PartialEq + std::fmt::Debug>(seen: T, expected: T) -> Result<(), Wrong>
     if seen == expected { Ok(()) } else { Err(Wrong::Other(format!("{seen:?} instead of {expected:?}"))) }
 }
 
-/// Far more calls than may wait, again and again: all are `Unavailable` in time, and nothing of them is left.
+/// Repeatedly makes far more calls than may wait. All must be `Unavailable` in time, and must not leak memory.
 async fn crowds(store: &Arc<dyn Store>) -> Result<(), Failed> {
     let mut before = None;
     for round in 0..ROUNDS {
@@ -150,7 +150,7 @@ async fn crowds(store: &Arc<dyn Store>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Bytes of memory in use, where the system tells them in a file: pages of 4 KiB.
+/// Resident memory in bytes, from `/proc` with pages of 4 KiB. Returns 0 on systems without it.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * 4096
@@ -169,7 +169,7 @@ async fn until_some<T>(limit: Duration, otherwise: &str, check: impl AsyncFn() -
         if begun.elapsed() > limit {
             return Err(otherwise.into());
         }
-        // sleep: how long a server and a driver take to come back is their own affair.
+        // sleep: nothing signals when the server and the driver are ready again.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

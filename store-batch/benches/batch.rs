@@ -1,4 +1,4 @@
-//! What batching itself costs: calls to a round trip that does nothing.
+//! Cost of batching itself: calls to a round trip that does nothing.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
-//! What calls of a store carry, and what a write's answer is once it is known what lay under its key.
+//! Store operations as batch items, and the outcome of each from the record found.
 //!
-//! Each is an [`Item`], for stores that have a queue for each kind of call.
+//! Each operation is an [`Item`], for stores that have a queue for each kind of call.
 //!
 //! ```
 //! use session_core::{Outcome, SessionId, StoreKey, Timestamp, Version};
@@ -8,7 +8,7 @@
 //!
 //! let (now, key, expected) = (Timestamp::MIN, StoreKey::derive("id", &SessionId::random()), Version::random());
 //! let delete = Delete { now, key, expected: Some(expected) };
-//! // A plain statement changed nothing. What is live under the key says why.
+//! // A plain statement changed nothing. The version that is live under the key tells why.
 //! assert_eq!(delete.refused(None), Some(Outcome::Missing));
 //! assert_eq!(delete.refused(Some(Version::random())), Some(Outcome::Conflict));
 //! ```
@@ -20,66 +20,66 @@ use session_core::{Cursor, Error, Live, Outcome, Page, Principal, Record, Result
 
 use crate::Item;
 
-/// What a call puts on the wire besides its data, about: a key; a key and a few numbers; all of a record, and its key once for each
-/// column where the statement wants it so.
+/// Approximate bytes of a call on the wire besides its data: of a key (`ASK`), of a key and a few numbers (`CHANGE`), and of a whole
+/// record, for which some statements send the key once per column (`WRITE`).
 const ASK: usize = 64;
 const CHANGE: usize = 128;
 const WRITE: usize = 384;
 
-/// [`Store::load`](session_core::Store::load).
+/// Operands of [`Store::load`](session_core::Store::load).
 #[derive(Clone, Debug)]
 pub struct Load {
     /// The call's instant.
     pub now: Timestamp,
-    /// What is asked for.
+    /// Key of the record.
     pub key: StoreKey,
 }
 
-/// [`Store::create`](session_core::Store::create).
+/// Operands of [`Store::create`](session_core::Store::create).
 #[derive(Clone, Debug)]
 pub struct Create {
     /// The call's instant.
     pub now: Timestamp,
-    /// Where.
+    /// Key of the record.
     pub key: StoreKey,
-    /// What.
+    /// Record to create.
     pub record: Record,
 }
 
-/// [`Store::save`](session_core::Store::save).
+/// Operands of [`Store::save`](session_core::Store::save).
 #[derive(Clone, Debug)]
 pub struct Save {
     /// The call's instant.
     pub now: Timestamp,
-    /// Where.
+    /// Key of the record.
     pub key: StoreKey,
-    /// What has to be there.
+    /// Version that must be stored.
     pub expected: Version,
-    /// What comes there.
+    /// Record that replaces the stored one.
     pub record: Record,
 }
 
-/// [`Store::touch`](session_core::Store::touch).
+/// Operands of [`Store::touch`](session_core::Store::touch).
 #[derive(Clone, Debug)]
 pub struct Touch {
     /// The call's instant.
     pub now: Timestamp,
-    /// Where.
+    /// Key of the record.
     pub key: StoreKey,
-    /// What has to be there.
+    /// Version that must be stored.
     pub expected: Version,
-    /// The expiry at least.
+    /// New expiry. A stored expiry that is later is kept.
     pub expires_at: Timestamp,
 }
 
-/// [`Store::delete`](session_core::Store::delete).
+/// Operands of [`Store::delete`](session_core::Store::delete).
 #[derive(Clone, Debug)]
 pub struct Delete {
     /// The call's instant.
     pub now: Timestamp,
-    /// Where.
+    /// Key of the record.
     pub key: StoreKey,
-    /// What has to be there, or anything.
+    /// Version that must be stored; `None` for any version.
     pub expected: Option<Version>,
 }
 
@@ -88,18 +88,18 @@ pub struct Delete {
 pub struct List {
     /// The call's instant.
     pub now: Timestamp,
-    /// Which records.
+    /// Records to read.
     pub of: Listed,
-    /// How many at most.
+    /// Maximum number of records.
     pub limit: u32,
 }
 
-/// What a [`List`] reads.
+/// Records that a [`List`] reads.
 #[derive(Clone, Debug)]
 pub enum Listed {
-    /// One person's, in no order.
+    /// Records of one principal, in no particular order.
     Of(Principal),
-    /// Everybody's, by key, after this one.
+    /// Records of all principals in the order of their keys, after this key if there is one.
     After(Option<StoreKey>),
 }
 
@@ -108,20 +108,20 @@ pub enum Listed {
 pub struct Sweep {
     /// The call's instant.
     pub now: Timestamp,
-    /// Which records.
+    /// Records to remove.
     pub what: Swept,
 }
 
-/// What a [`Sweep`] removes.
+/// Records that a [`Sweep`] removes.
 #[derive(Clone, Debug)]
 pub enum Swept {
-    /// So many that have expired, at most.
+    /// Expired records, at most this many.
     Expired(u32),
-    /// One person's live ones but this one.
+    /// Live records of one principal, except the one under this key.
     Of(Principal, Option<StoreKey>),
 }
 
-/// What each call answers, and of which key a batch holds one only.
+/// Implements [`Item`] for each call: its output, the key that may occur once per batch, and its length in bytes.
 macro_rules! items {
     ($($call:ident -> $output:ty, $key:expr, $len:expr;)*) => {$(
         impl Item for $call {
@@ -147,22 +147,22 @@ items! {
     Touch -> Outcome, |call| Some(call.key), |_| CHANGE;
     Delete -> Outcome, |call| Some(call.key), |_| CHANGE;
     List -> Vec<(StoreKey, Record)>, |_| None, |_| CHANGE;
-    // How many were removed, and of the expired whether there may be more.
+    // The number of records removed, and whether more expired records may remain.
     Sweep -> (u64, bool), |_| None, |_| CHANGE;
 }
 
-/// A write to a record that is there: its outcome follows from what lay under its key when the batch locked it.
+/// A write to an existing record. Its outcome follows from the record that the batch found and locked.
 pub trait Write: Item<Output = Outcome> {
     /// The call's instant.
     fn now(&self) -> Timestamp;
 
-    /// Where.
+    /// Returns the key of the record.
     fn place(&self) -> &StoreKey;
 
-    /// Its outcome where a live record of `stored` lay.
+    /// Returns the outcome, given that the version `stored` was found live.
     fn told(&self, stored: Version) -> Outcome;
 
-    /// Its outcome where a record lay whose version cannot be read, if the version does not matter. By default it does.
+    /// Returns the outcome, given that the record found cannot be read. `None`, the default, if the outcome depends on its version.
     fn told_unread(&self) -> Option<Outcome> {
         None
     }
@@ -215,65 +215,66 @@ impl Write for Delete {
 }
 
 impl Load {
-    /// The answer, from the record that lies under the key.
+    /// Returns the answer, from the record found under the key.
     ///
     /// # Errors
-    /// What there is instead of a record.
+    /// The error of a record that cannot be read.
     pub fn told(&self, found: &Result<Record>) -> Result<Option<Record>> {
         found.as_ref().map(|record| record.is_live(self.now).then(|| record.clone())).map_err(Clone::clone)
     }
 }
 
 impl Create {
-    /// The outcome where a live record of `stored` lies: this very call may have been carried out before.
+    /// Returns the outcome, given that the version `stored` is live. It is `Done` if this very call was carried out before.
     pub fn told(&self, stored: Version) -> Outcome {
         Live::from(Some(stored)).create(self.record.version).unwrap_or(Outcome::Exists)
     }
 }
 
 impl Save {
-    /// The outcome of a save whose statement changed nothing, from the version that is live now.
-    /// `None`: that is the version expected, which was stored after the statement, so the save may be tried again.
+    /// Returns the outcome of a save whose statement changed nothing, from the version that is `live` now.
+    /// `None` if that is the expected version: it was stored after the statement, so the save may be retried.
     pub fn refused(&self, live: Option<Version>) -> Option<Outcome> {
         Live::from(live).save(self.expected, self.record.version)
     }
 }
 
 impl Touch {
-    /// The outcome of a touch whose statement changed nothing, from the version that is live now.
-    /// `None`: that is the version expected, which was stored after the statement, so the touch may be tried again.
+    /// Returns the outcome of a touch whose statement changed nothing, from the version that is `live` now.
+    /// `None` if that is the expected version: it was stored after the statement, so the touch may be retried.
     pub fn refused(&self, live: Option<Version>) -> Option<Outcome> {
         Live::from(live).touch(self.expected)
     }
 }
 
 impl Delete {
-    /// The outcome of a delete whose statement changed nothing, from the version that is live now.
-    /// `None`: that is a version that it removes, which was stored after the statement, so the delete may be tried again.
+    /// Returns the outcome of a delete whose statement changed nothing, from the version that is `live` now.
+    /// `None` if the delete removes that version: it was stored after the statement, so the delete may be retried.
     pub fn refused(&self, live: Option<Version>) -> Option<Outcome> {
         Live::from(live).delete(self.expected)
     }
 }
 
-/// Where a [scan](session_core::Store::scan) by key goes on.
+/// Returns the key after which a [scan](session_core::Store::scan) in the order of keys continues.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) for a cursor that no [`page`] has given.
+/// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) for a cursor that does not come from a [`page`].
 pub fn after(cursor: Option<&Cursor>) -> Result<Option<StoreKey>> {
     cursor.map(|cursor| StoreKey::from_slice(cursor.as_bytes())).transpose()
 }
 
-/// The page of a [scan](session_core::Store::scan) that found these, in the order of their keys: a full one may not be the last.
+/// Makes the page of a [scan](session_core::Store::scan) from the records found, in the order of their keys.
+/// A full page has a cursor, because it may not be the last.
 pub fn page(records: Vec<(StoreKey, Record)>, limit: NonZeroU32) -> Page {
     let last = records.last().filter(|_| records.len() >= limit.get() as usize);
     let next = last.map(|(key, _)| Cursor::new(key.as_bytes().to_vec()));
     Page::new(records, next)
 }
 
-/// At most `limit` of the `found` records, without those that cannot be read. Those are reported by an event.
+/// Returns at most `limit` of the `found` records, and reports those that cannot be read in an event.
 ///
-/// `None` if they took the place of others: then `asked`, the number of records that the store was asked for, is larger,
-/// and the store has to be asked again.
+/// `None` if unreadable records took the place of others. `asked`, the number of records to ask the store for, is then
+/// raised, and the store has to be asked again.
 pub fn readable<T>(found: Vec<Result<T>>, limit: u32, asked: &mut u32) -> Option<Vec<T>> {
     let count = u32::try_from(found.len()).unwrap_or(u32::MAX);
     let (mut records, mut unread) = (Vec::with_capacity(found.len()), None);
@@ -295,10 +296,10 @@ pub fn readable<T>(found: Vec<Result<T>>, limit: u32, asked: &mut u32) -> Option
     Some(records)
 }
 
-/// What a batch of writes found, and locked, before it changed it.
+/// Version and expiry of each record that a batch of writes found and locked, by key.
 pub type Found = HashMap<StoreKey, Result<(Version, Timestamp), Error>>;
 
-/// The outcomes of a batch, from what it found.
+/// Returns the outcomes of a batch of writes, from the records found before it changed them.
 pub fn outcomes<W: Write>(items: &[W], found: &Found) -> Vec<Result<Outcome>> {
     let outcome = |item: &W| match found.get(item.place()) {
         Some(Ok((version, expires_at))) if *expires_at > item.now() => Ok(item.told(*version)),
@@ -308,11 +309,11 @@ pub fn outcomes<W: Write>(items: &[W], found: &Found) -> Vec<Result<Outcome>> {
     items.iter().map(outcome).collect()
 }
 
-/// The outcomes of a batch of saves, from what lay there once those that could be carried out were, and before anybody else
-/// could change that. Of records that all live: of one that had expired when it was saved nobody could tell whose it is.
+/// Returns the outcomes of a batch of saves, from the versions read in the same transaction after the update.
+/// All records saved must be live, because an expired record that is found counts as missing.
 pub fn saved(items: &[Save], found: &Found) -> Vec<Result<Outcome>> {
     let outcome = |item: &Save| match found.get(&item.key) {
-        // A conflict also where it is what was expected: that came when the save had been refused already.
+        // The expected version is a conflict, too: it was stored after the save had been refused.
         Some(Ok((version, expires_at))) if *expires_at > item.now => {
             Ok(if *version == item.record.version { Outcome::Done } else { Outcome::Conflict })
         }
@@ -322,7 +323,7 @@ pub fn saved(items: &[Save], found: &Found) -> Vec<Result<Outcome>> {
     items.iter().map(outcome).collect()
 }
 
-/// The answers of a batch of loads, from the records that it found.
+/// Returns the answers of a batch of loads, from the records found.
 pub fn loaded(items: &[Load], found: &HashMap<StoreKey, Result<Record>>) -> Vec<Result<Option<Record>>> {
     items.iter().map(|item| found.get(&item.key).map_or(Ok(None), |found| item.told(found))).collect()
 }
@@ -334,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_read_takes_nobody_elses_place() {
+    fn an_unreadable_record_takes_no_other_records_place() {
         let rows = |asked: u32| {
             let row = |n| if n % 2 == 0 { Err(ErrorKind::Corrupt.into()) } else { Ok(n) };
             (0..7).take(asked as usize).map(row).collect()

@@ -1,4 +1,4 @@
-//! The work of a call that is alone, done in its caller's own task until somebody else comes.
+//! Inline execution: a call that is alone runs in its caller's task until another call arrives.
 
 use std::future::Future;
 use std::mem;
@@ -8,29 +8,29 @@ use std::task::{Context, Waker};
 
 use tokio::runtime::Handle;
 
-/// Takes batches until none waits.
+/// Runs batches until no call waits.
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Known to the caller, who does the work, and to the queue, so that whoever comes next can give it a task of its own:
-/// nobody is to wait for a caller that does not go on.
+/// Inline work, shared by its caller and the queue. The next call moves it to a task of its own, so that no call waits for a
+/// caller that has stopped polling.
 pub(crate) struct Carried {
     held: Mutex<Held>,
     runtime: Handle,
 }
 
 enum Held {
-    /// Until something wakes the caller.
+    /// Waiting between two polls, with the waker of its caller.
     Waits(Work, Waker),
-    /// Its caller has it in hands at this moment.
+    /// Being polled by its caller.
     Polled,
-    /// The same, and it is to go to a task of its own when that moment is over.
+    /// Being polled by its caller, and to be moved to a task of its own afterwards.
     Wanted,
-    /// It is done, or in a task of its own.
+    /// Finished, or moved to a task of its own.
     Gone,
 }
 
 impl Carried {
-    /// In the runtime of the caller.
+    /// Makes inline work in the caller's runtime.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -39,14 +39,14 @@ impl Carried {
         Arc::new(Self { held: Mutex::new(held), runtime: Handle::current() })
     }
 
-    /// Gives the work a task of its own, if it is not done yet and has none.
+    /// Moves the work to a task of its own, unless it is finished or has been moved already.
     pub(crate) fn hand_over(&self) {
         let mut held = self.lock();
         match mem::replace(&mut *held, Held::Gone) {
             Held::Waits(work, caller) => {
                 drop(held);
                 self.runtime.spawn(work);
-                // From now on the answer comes from elsewhere, and who waits for it has to say so there.
+                // The answer now comes from another task, so the caller must poll its channel.
                 caller.wake();
             }
             Held::Polled | Held::Wanted => *held = Held::Wanted,
@@ -54,21 +54,21 @@ impl Carried {
         }
     }
 
-    /// Only moves happen under this lock, so a poisoned one guards nothing half done.
+    /// Locks the state. Only moves happen under this lock, so a poisoned lock guards nothing half done.
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The caller's hold on its work. Work that is not done when this is dropped goes on without it.
+/// The caller's handle to its inline work. Unfinished work moves to a task of its own when this is dropped.
 pub(crate) struct Carrier(pub(crate) Arc<Carried>);
 
 impl Carrier {
-    /// Does what can be done now. Whether more is to be done here.
+    /// Polls the work. Returns whether work remains to be polled here.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> bool {
         let mut held = self.0.lock();
         let Held::Waits(mut work, mut caller) = mem::replace(&mut *held, Held::Polled) else {
-            // Its caller is the one that polls.
+            // Only the caller polls, so no other poll is going on.
             *held = Held::Gone;
             return false;
         };

@@ -15,34 +15,34 @@ pub use runtimes::PerRuntime;
 pub use tasks::{Batcher, RoundTrip};
 pub use threads::{Worker, Workers};
 
-/// What one call carries into a batch: its operands, its own `now` included.
+/// One call in a batch: its operands, including its own `now`.
 pub trait Item: Send + Sync + 'static {
-    /// What the call answers.
+    /// Answer to the call.
     type Output: Send + 'static;
 
-    /// The key of which a batch holds at most one item; a second one waits for the next batch.
+    /// Returns the key that may occur only once in a batch. A second item with this key waits for the next batch.
     ///
-    /// `None` where several in one batch do no harm: loads, or statements that run one after another.
+    /// `None` where several items in one batch do no harm: loads, or statements that run one after another.
     fn key(&self) -> Option<StoreKey>;
 
-    /// Whether a batch that begins with this one may hold `other`. If not, the batch ends before it. By default it may.
+    /// Whether a batch that begins with this item may hold `other`. If not, the batch ends before `other`. By default it may.
     fn goes_with(&self, other: &Self) -> bool {
         let _ = other;
         true
     }
 
-    /// About how many bytes it puts on the wire.
+    /// Returns approximately how many bytes the item puts on the wire.
     fn len(&self) -> usize;
 
-    /// Whether that is none.
+    /// Whether the item puts no bytes on the wire.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// What a batch answers: one result for each item, in the items' order, or one error for the batch as a whole.
+/// Answers to a batch: one result for each item, in the order of the items, or one error for the batch as a whole.
 ///
-/// After an error for the whole, each item of the batch is run again alone.
+/// After an error for a batch of several items, each item is run again on its own.
 pub type Answers<I> = Result<Vec<Result<<I as Item>::Output>>>;
 
 /// Bounds of a [`Batcher`] or of [`Workers`].
@@ -67,7 +67,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// 4 round trips in flight, 128 items or 1 MiB in a batch, 16,384 items in the queue, a time-out of 5 s, a rest of 50 µs.
+    /// Returns the defaults: 4 round trips in flight, 128 items or 1 MiB in a batch, 16,384 items in the queue, a time-out of 5 s
+    /// and a rest of 50 µs.
     pub const fn new() -> Self {
         Self {
             in_flight: 4,
@@ -81,60 +82,62 @@ impl Limits {
         }
     }
 
-    /// How many round trips may be under way at once; 0 counts as 1. [`Workers`] have one per thread instead.
+    /// Sets how many round trips may be in flight; 0 counts as 1. [`Workers`] have one per thread instead.
     pub const fn in_flight(mut self, n: usize) -> Self {
         self.in_flight = at_least_one(n);
         self
     }
 
-    /// How many round trips may be under way at once while a full batch waits, if more than [`in_flight`](Self::in_flight). Default: no more.
+    /// Sets how many round trips may be in flight while a full batch waits, if more than [`in_flight`](Self::in_flight).
+    /// Default: no more.
     ///
-    /// Few batches at a time are large ones, which is cheaper as long as they can become larger.
+    /// Few batches in flight are larger and cheaper. A full batch cannot become larger, so it need not wait.
     pub const fn full(mut self, n: usize) -> Self {
         self.full = n;
         self
     }
 
-    /// How many items go into one batch; 0 counts as 1.
+    /// Sets how many items one batch may hold; 0 counts as 1.
     pub const fn items(mut self, n: usize) -> Self {
         self.items = at_least_one(n);
         self
     }
 
-    /// How many bytes go into one batch, by [`Item::len`]. A single item that is longer goes alone.
+    /// Sets how many bytes one batch may hold, by [`Item::len`]. A longer item is sent on its own.
     pub const fn bytes(mut self, n: usize) -> Self {
         self.bytes = n;
         self
     }
 
-    /// How many items may wait; 0 counts as 1. Further calls wait for room, within their time-out.
+    /// Sets how many items may wait in the queue; 0 counts as 1. Further calls wait for room, within their time-out.
     pub const fn queue(mut self, n: usize) -> Self {
         self.queue = at_least_one(n);
         self
     }
 
-    /// How long a call may take, waiting included, before it answers
+    /// Sets how long a call may take, waiting included, before it returns
     /// [`Unavailable`](session_core::ErrorKind::Unavailable).
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How long one of the threads of [`Workers`] stays awake when there is nothing more to do, 0 for not at all.
+    /// Sets how long one thread of [`Workers`] stays awake after its work; 0 turns this off.
     ///
-    /// A call within that time need not wake it, which on a machine with little to do takes longer than a statement of SQLite.
-    /// Meanwhile it gives its core to whoever wants it. A [`Batcher`] has no use for this.
+    /// A call within that time need not wake the thread. On an idle machine, waking it takes longer than a statement of SQLite.
+    /// Meanwhile the thread yields its core to others. A [`Batcher`] ignores this.
     pub const fn rest(mut self, rest: Duration) -> Self {
         self.rest = rest;
         self
     }
 
-    /// Whether the caller's own task carries out a call while there is no other, instead of a task spawned for it. Default: no.
+    /// Sets whether a call that is alone runs inline, in its caller's task instead of a spawned one. Default: no.
     ///
-    /// That spares two changes of task, of which one wakes a second thread where several requests follow each other.
-    /// When another call comes, or the caller drops its future, the round trip goes to a task of its own, so it always ends and is never dropped half-way.
-    /// Until then a caller that does not poll its future keeps what the round trip has in hands.
-    /// So this is for drivers with which nobody else needs that: neither a lock nor the last connection. [`Workers`] have no use for it.
+    /// This saves two task switches. One of them would wake a second thread where several requests follow each other.
+    /// When another call arrives or the caller drops its future, the round trip moves to a task of its own.
+    /// So it always ends and is never dropped half-way.
+    /// Until then, a caller that stops polling holds the connection and its locks. Enable this only if no other call can be
+    /// blocked by that. [`Workers`] ignore this.
     pub const fn carried(mut self, carried: bool) -> Self {
         self.carried = carried;
         self

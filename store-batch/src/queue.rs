@@ -1,4 +1,4 @@
-//! The calls that wait, and the batches made of them. Shared by both drivers.
+//! Queue of waiting calls, and the batches made from it. Shared by both drivers.
 
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
@@ -18,39 +18,39 @@ const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within 
 const STOPPED: Error = Error::fixed(ErrorKind::Unavailable, "the batch was given up before it was answered");
 const MISCOUNTED: Error = Error::fixed(ErrorKind::Other, "a batch was answered with a wrong number of results");
 
-/// What is answered for a batch whose executor panicked.
+/// Answer to a batch whose round trip panicked.
 pub(crate) const PANICKED: Error = Error::fixed(ErrorKind::Other, "a round trip panicked");
 
 type Reply<I> = oneshot::Sender<Result<<I as Item>::Output>>;
 
-/// A call that waits.
+/// A call in the queue.
 pub(crate) struct Waiting<I: Item> {
     item: I,
     reply: Reply<I>,
-    /// Its place in the queue.
+    /// Permit for its place in the queue.
     _room: OwnedSemaphorePermit,
 }
 
-/// What one round trip carries; item and reply of a call have the same position.
+/// Items of one round trip. Item and reply of a call have the same position.
 pub(crate) struct Batch<I: Item> {
     pub(crate) items: Vec<I>,
     replies: Vec<Reply<I>>,
 }
 
-/// The calls that wait, and who works on them.
+/// Waiting calls, and the tasks or threads that serve them.
 pub(crate) struct State<I: Item> {
     pub(crate) waiting: VecDeque<Waiting<I>>,
-    /// Bytes of those.
+    /// Total length of the waiting items.
     bytes: usize,
-    /// Tasks that have a round trip under way, or threads that run a batch.
+    /// Number of tasks with a round trip in flight, or of threads that run a batch.
     pub(crate) running: usize,
-    /// Threads that sleep and that nobody has woken yet.
+    /// Number of sleeping threads that have not been woken yet.
     pub(crate) idle: usize,
-    /// Whether a thread that has nothing to do is awake and looks for it.
+    /// Whether an idle thread is awake and looks for work.
     pub(crate) looking: bool,
-    /// Whether the last batch was of several.
+    /// Whether the last batch held several items.
     pub(crate) in_company: bool,
-    /// The work that a caller last carried itself. It may long be done.
+    /// Inline work of the last call that ran in its caller's task. It may be finished.
     pub(crate) carried: Option<Arc<Carried>>,
     pub(crate) closed: bool,
 }
@@ -97,14 +97,16 @@ impl<I: Item> Queue<I> {
         Self { state: Mutex::new(state), work: Condvar::new(), limits }
     }
 
-    /// Only pushes and pops happen under this lock, so a poisoned one guards nothing half done.
+    /// Locks the state. Only pushes and pops happen under this lock, so a poisoned lock guards nothing half done.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State<I>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues `item`, calls `started` to see to it that somebody works, if need be this call itself,
-    /// and waits for the answer: all within the time-out. `room` bounds the queue, of which each runtime has its own part:
-    /// a permit may be given to a task that is not polled any more, and that task must not hold up another runtime.
+    /// Queues `item` and waits for its answer, within the time-out.
+    ///
+    /// `started` ensures that the queue is served, and returns a carrier if this caller must do that inline. `room` bounds the
+    /// queue. Each runtime has its own, because a permit may be given to a task that is no longer polled. Such a task must not
+    /// hold up another runtime.
     pub(crate) async fn call<S>(&self, room: Arc<Semaphore>, item: I, started: S) -> Result<I::Output>
     where
         S: FnOnce(MutexGuard<'_, State<I>>) -> Option<Carrier>,
@@ -121,7 +123,7 @@ impl<I: Item> Queue<I> {
                 if !carrier.poll(cx) {
                     return Pin::new(&mut answer).poll(cx).map(|answer| answer.unwrap_or(Err(STOPPED)));
                 }
-                // Not polled: the work done here would wake the task that does it.
+                // Not polled: a registered waker would be woken by the work that this task itself does.
                 match answer.try_recv() {
                     Ok(answer) => Poll::Ready(answer),
                     Err(TryRecvError::Closed) => Poll::Ready(Err(STOPPED)),
@@ -133,7 +135,7 @@ impl<I: Item> Queue<I> {
         .await
     }
 
-    /// Queues `item` if a thread looks for work and nothing else waits, or gives it back.
+    /// Queues `item` if a thread looks for work and no other item waits. Otherwise returns `item`.
     pub(crate) fn offer(&self, room: Arc<Semaphore>, item: I) -> Result<impl Future<Output = Result<I::Output>>, I> {
         let mut state = self.lock();
         let answer = match room.try_acquire_owned() {
@@ -147,20 +149,20 @@ impl<I: Item> Queue<I> {
         time::timeout(self.limits.timeout, answer).await.unwrap_or(Err(TIMED_OUT))
     }
 
-    /// How many round trips may be under way with what waits now.
+    /// Returns how many round trips may be in flight, given the items that wait now.
     pub(crate) fn in_flight(&self, state: &State<I>) -> usize {
         let Limits { in_flight, full, items, bytes, .. } = self.limits;
         let is_full = state.waiting.len() >= items || state.bytes >= bytes;
         if is_full { full.max(in_flight) } else { in_flight }
     }
 
-    /// The next batch, or `None` if nothing waits. Calls that nobody waits for any more are left out.
+    /// Takes the next batch, or returns `None` if no call waits. Drops calls whose callers have gone away.
     pub(crate) fn take(&self, state: &mut State<I>) -> Option<Batch<I>> {
         let mut batch = Batch { items: Vec::new(), replies: Vec::new() };
         let mut keys = HashSet::new();
         let mut passed_over = Vec::new();
         let mut bytes = 0usize;
-        // The second condition keeps a long queue for one hot key from being walked through for each of its items.
+        // The second condition limits the search: a long queue for one contended key would be scanned for each of its items.
         while batch.items.len() < self.limits.items && passed_over.len() < 4 * self.limits.items {
             let Some(next) = state.pop() else { break };
             if next.reply.is_closed() {
@@ -194,14 +196,14 @@ impl<I: Item> Queue<I> {
     }
 }
 
-/// Permits for the items that may be queued.
+/// Returns the permits for items in the queue.
 pub(crate) fn room(limits: &Limits) -> Semaphore {
     Semaphore::new(limits.queue.min(Semaphore::MAX_PERMITS))
 }
 
 impl<I: Item> Batch<I> {
-    /// Hands out the answers of the whole batch. When it failed as a whole and had several items,
-    /// it comes back to be run one by one: what one of them did wrong must not be felt by the others.
+    /// Sends the answers to the callers. Returns the batch if it failed as a whole and held several items: they must be run one
+    /// by one, because an item's fault must not fail the others.
     pub(crate) fn answer(self, answers: Answers<I>) -> Option<Self> {
         match answers {
             Ok(answers) if answers.len() == self.items.len() => {
@@ -224,7 +226,7 @@ impl<I: Item> Batch<I> {
         None
     }
 
-    /// Batches of one, of those that somebody still waits for.
+    /// Splits the batch into batches of one item, without items whose callers have gone away.
     pub(crate) fn one_by_one(self) -> impl Iterator<Item = Self> {
         let pairs = self.items.into_iter().zip(self.replies);
         let wanted = pairs.filter(|(_, reply)| !reply.is_closed());

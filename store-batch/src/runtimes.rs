@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use session_core::Result;
 use tokio::runtime::{Handle, Id};
 
-/// Keeps one value for each tokio runtime that calls: connections, queues, permits.
+/// Keeps one value for each calling tokio runtime, such as connections, queues or permits.
 ///
-/// A connection works only while the runtime that made it runs, and a permit may be given to a task that is not polled any more.
-/// So what calls wait for must not be shared between runtimes: one that is idle or gone would hold up the others.
-/// A runtime's value is made by its first call and dropped at the runtime's end.
+/// A connection works only while the runtime that made it runs. A permit may be given to a task that is no longer polled.
+/// So calls must not wait for values that runtimes share: an idle or stopped runtime would hold up the others.
+/// A runtime's value is made by its first call and dropped when the runtime ends.
 ///
 /// ```
 /// use store_batch::PerRuntime;
@@ -34,12 +34,12 @@ struct Values<T> {
 }
 
 impl<T: Send + Sync + 'static> PerRuntime<T> {
-    /// Values that `make` makes, each on the runtime that it is for.
+    /// Makes each value by `make`, on the runtime that it is for.
     pub fn new(make: impl Fn() -> Result<T> + Send + Sync + 'static) -> Self {
         Self(Arc::new(Values { make: Box::new(make), made: RwLock::default() }))
     }
 
-    /// As [`new`](Self::new), with `first` as the value of the runtime that calls.
+    /// Like [`new`](Self::new), with `first` as the value of the calling runtime.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -49,10 +49,10 @@ impl<T: Send + Sync + 'static> PerRuntime<T> {
         this
     }
 
-    /// The value of the runtime that calls, made if there is none.
+    /// Returns the value of the calling runtime, and makes it if there is none.
     ///
     /// # Errors
-    /// The error of making it.
+    /// The error of making the value.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -84,7 +84,7 @@ fn find<T>(made: &[(Id, Arc<T>)], runtime: Id) -> Option<Arc<T>> {
 }
 
 impl<T> Values<T> {
-    /// Only finished entries come and go under this lock, so a poisoned one guards nothing half done.
+    /// Locks the values. Only complete entries are added and removed under this lock, so a poisoned lock guards nothing half done.
     fn read(&self) -> RwLockReadGuard<'_, Vec<(Id, Arc<T>)>> {
         self.made.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,7 +106,7 @@ impl<T> fmt::Debug for PerRuntime<T> {
     }
 }
 
-/// Drops what belongs to a runtime.
+/// Drops the value of a runtime.
 trait Forget: Send + Sync {
     fn forget(&self, runtime: Id);
 }
@@ -117,12 +117,12 @@ impl<T: Send + Sync> Forget for Values<T> {
         let at = made.iter().position(|(of, _)| *of == runtime);
         let gone = at.map(|at| made.swap_remove(at));
         drop(made);
-        // Without the lock: dropping connections may take a while.
+        // Without the lock, because dropping connections may take a while.
         drop(gone);
     }
 }
 
-/// The runtimes in use, and what has to hear of the end of each.
+/// Runtimes in use, each with the values to drop when it ends.
 static RUNTIMES: Mutex<Runtimes> = Mutex::new(Vec::new());
 
 type Runtimes = Vec<(Id, Vec<Weak<dyn Forget>>)>;
@@ -131,7 +131,8 @@ fn runtimes() -> MutexGuard<'static, Runtimes> {
     RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has `values` forget the runtime that calls when it ends. One task serves the whole process: a runtime drops its tasks at its end.
+/// Makes `values` forget the calling runtime when it ends. One task per runtime does this for all values in the process, because
+/// a runtime drops its tasks when it ends.
 fn tell_at_end(runtime: Id, values: Weak<dyn Forget>) {
     let mut runtimes = runtimes();
     if let Some((_, told)) = runtimes.iter_mut().find(|(id, _)| *id == runtime) {
@@ -142,14 +143,14 @@ fn tell_at_end(runtime: Id, values: Weak<dyn Forget>) {
     runtimes.push((runtime, vec![values]));
     drop(runtimes);
     let ends = Ends(runtime);
-    // Without the lock: a runtime that is shutting down drops the task at once.
+    // Without the lock, because a runtime that is shutting down drops the task at once.
     tokio::spawn(async move {
         let _ends = ends;
         pending::<()>().await;
     });
 }
 
-/// A runtime's life.
+/// Held by a task of the runtime, and dropped when the runtime ends.
 struct Ends(Id);
 
 impl Drop for Ends {

@@ -1,4 +1,4 @@
-//! Batches run by tasks, for drivers that are asynchronous.
+//! Batches that tasks run, for asynchronous drivers.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -15,27 +15,28 @@ use crate::carried::{Carried, Carrier};
 use crate::queue::{self, Batch, PANICKED, Queue, State};
 use crate::{Answers, Item, Limits, PerRuntime};
 
-/// How a batch travels: one statement, one pipeline, one request.
+/// Runs a batch as one statement, pipeline or request.
 pub trait RoundTrip: Send + Sync + 'static {
-    /// What one call carries.
+    /// Item of one call.
     type Item: Item;
 
     /// Runs a batch of at least one item.
     ///
-    /// - A batch of one should take the plain path: most batches of a service that is not busy are of one.
-    /// - What concerns one item alone is that item's error; what concerns the connection is the batch's.
-    /// - After an error for a batch of several each item comes again in a batch of its own, all at the same time. So that is an answer for a batch that
-    ///   certainly had no effect. Where only the reply may have been lost, answer each write of it `Unavailable`:
-    ///   run again, a save that somebody has built on meanwhile would be told `Conflict`, and its caller do it twice.
-    /// - It must end by itself, soon after the time-out at the latest: it is never dropped half-way, since few drivers bear that.
-    ///   Until then it counts as in flight.
+    /// - A batch of one item should take the plain path, because most batches of a quiet service hold one item.
+    /// - An error that concerns one item belongs to that item; an error of the connection belongs to the batch.
+    /// - After an error for a batch of several items, each item is run again in a batch of its own, all at the same time.
+    ///   So return an error for the batch only if it certainly had no effect. If the reply may have been lost, answer each write
+    ///   in it with `Unavailable`. A retry could report a false `Conflict` if another save followed, and the caller would apply
+    ///   its change twice.
+    /// - It must end on its own, soon after the time-out at the latest. It is never dropped half-way, because few drivers can be
+    ///   cancelled safely. Until it ends, it counts as in flight.
     fn run(&self, items: &[Self::Item]) -> impl Future<Output = Answers<Self::Item>> + Send;
 }
 
-/// Concurrent calls in, batches out. See the [crate's documentation](crate).
+/// Groups concurrent calls into batches, which run in tasks. See the [crate's documentation](crate).
 ///
-/// Each tokio runtime that calls has a queue of its own, and its batches run there: the limits hold for each runtime by itself.
-/// So calls never wait for a runtime that is idle. Connections should be kept by runtime too, see [`PerRuntime`].
+/// Each calling tokio runtime has its own queue and runs its own batches. The limits apply to each runtime separately.
+/// So calls never wait for an idle runtime. Connections should be kept per runtime, too; see [`PerRuntime`].
 pub struct Batcher<R: RoundTrip>(Arc<Inner<R>>);
 
 struct Inner<R: RoundTrip> {
@@ -44,14 +45,14 @@ struct Inner<R: RoundTrip> {
     queues: PerRuntime<Own<R::Item>>,
 }
 
-/// One runtime's part.
+/// Queue of one runtime.
 struct Own<I: Item> {
     queue: Queue<I>,
     room: Arc<Semaphore>,
 }
 
 impl<R: RoundTrip> Batcher<R> {
-    /// Batches calls into `round_trip`s.
+    /// Returns a batcher that runs its batches by `round_trip`.
     pub fn new(round_trip: R, limits: Limits) -> Self {
         let for_each = limits.clone();
         let queues = PerRuntime::new(move || {
@@ -62,11 +63,11 @@ impl<R: RoundTrip> Batcher<R> {
 
     /// Sends `item` with the next batch and waits for its answer.
     ///
-    /// Dropping the future withdraws an item that still waits; one that is under way goes on to its end.
+    /// Dropping the future withdraws an item that still waits. The round trip of an item in flight completes.
     ///
     /// # Errors
-    /// What the round trip answers for this item;
-    /// [`Unavailable`](session_core::ErrorKind::Unavailable) when there is no answer within the time-out, waiting included.
+    /// The round trip's error for this item, or
+    /// [`Unavailable`](session_core::ErrorKind::Unavailable) if there is no answer within the time-out, waiting included.
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
@@ -75,7 +76,7 @@ impl<R: RoundTrip> Batcher<R> {
         own.queue.call(Arc::clone(&own.room), item, |state| Inner::work(&self.0, &own, state)).await
     }
 
-    /// What the batches are run by.
+    /// Returns the round trip that runs the batches.
     pub fn round_trip(&self) -> &R {
         &self.0.round_trip
     }
@@ -94,9 +95,9 @@ impl<R: RoundTrip> fmt::Debug for Batcher<R> {
 }
 
 impl<R: RoundTrip> Inner<R> {
-    /// Sees to it that somebody works, now that an item waits. The caller itself does if the answer says so.
+    /// Ensures that a runner is active for the queued item. Returns a carrier if the caller must run it inline.
     fn work(this: &Arc<Self>, own: &Arc<Own<R::Item>>, mut state: MutexGuard<'_, State<R::Item>>) -> Option<Carrier> {
-        // Two are company.
+        // A second call ends inline execution of the first.
         let earlier = state.carried.take();
         let may_run = state.running < own.queue.in_flight(&state);
         let alone = state.running == 0 && !state.in_company;
@@ -117,7 +118,7 @@ impl<R: RoundTrip> Inner<R> {
         None
     }
 
-    /// A round trip whose panic is an error like any other: the calls behind it still have their turn.
+    /// Runs a round trip and turns a panic into an error, so that the calls behind it are still served.
     async fn travel(&self, items: &[R::Item]) -> Answers<R::Item> {
         let mut trip = pin!(self.round_trip.run(items));
         poll_fn(|cx| catch_unwind(AssertUnwindSafe(|| trip.as_mut().poll(cx))).unwrap_or(Poll::Ready(Err(PANICKED))))
@@ -125,11 +126,11 @@ impl<R: RoundTrip> Inner<R> {
     }
 }
 
-/// One of the round trips in flight: runs batches until none waits.
+/// One of the round trips in flight. Runs batches until no call waits.
 struct Runner<R: RoundTrip> {
     inner: Arc<Inner<R>>,
     own: Arc<Own<R::Item>>,
-    /// Whether it is among `State::running`.
+    /// Whether this runner is counted in `State::running`.
     counted: bool,
 }
 
@@ -143,7 +144,7 @@ impl<R: RoundTrip> Runner<R> {
         }
     }
 
-    /// All at once: one that waits for somebody's lock must not use up the others' time.
+    /// Runs each item in a batch of its own. All run at once, because an item that waits for a lock must not use up the others' time.
     async fn each_alone(&self, failed: Batch<R::Item>) {
         let mut alone = JoinSet::new();
         for single in failed.one_by_one() {
@@ -156,21 +157,21 @@ impl<R: RoundTrip> Runner<R> {
         while alone.join_next().await.is_some() {}
     }
 
-    /// What waits by now, or `None` when nothing does any more.
+    /// Takes the next batch, or returns `None` if no call waits.
     ///
-    /// Where calls come in company, whoever can run does so first: those whose callers have just been answered come along.
-    /// Without that most batches at 32 tasks would be of one. Where they come one by one, nothing is waited for.
+    /// If the last batch held several items, other tasks that can run go first, so that callers just answered can call again.
+    /// Without this, most batches at 32 tasks would hold one item. After a batch of one item there is no such pause.
     async fn next(&mut self) -> Option<Batch<R::Item>> {
         if self.own.queue.lock().in_company {
             task::yield_now().await;
         }
         let queue = &self.own.queue;
         let mut state = queue.lock();
-        // One more than there should be by now leaves what waits to the others.
+        // With too many runners active, this one leaves the queue to the others.
         let one_too_many = state.running > queue.in_flight(&state);
         let batch = if one_too_many { None } else { queue.take(&mut state) };
         if batch.is_none() {
-            // Under the same lock: whoever queues an item now must see that nobody is there to take it.
+            // Under the same lock, so that a caller that queues an item now sees that this runner has ended.
             state.running -= 1;
             self.counted = false;
         }
@@ -179,7 +180,7 @@ impl<R: RoundTrip> Runner<R> {
 }
 
 impl<R: RoundTrip> Drop for Runner<R> {
-    /// When the runtime shuts down under it. A batcher that outlives one runtime works in the next.
+    /// Corrects the count when the runtime shuts down, because a batcher may outlive the runtime.
     fn drop(&mut self) {
         if self.counted {
             self.own.queue.lock().running -= 1;

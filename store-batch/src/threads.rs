@@ -1,4 +1,4 @@
-//! Batches run by threads, for drivers that block.
+//! Batches that threads run, for blocking drivers.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,19 +12,19 @@ use tokio::sync::Semaphore;
 use crate::queue::{self, Batch, PANICKED, Queue, State};
 use crate::{Answers, Item, Limits, PerRuntime};
 
-/// What a thread of [`Workers`] owns, a connection for instance, and how it runs a batch.
+/// State that a thread of [`Workers`] owns, such as a connection, and the code that runs a batch.
 pub trait Worker: Send + 'static {
-    /// What one call carries.
+    /// Item of one call.
     type Item: Item;
 
-    /// Runs a batch of at least one item, blocking. [`RoundTrip::run`](crate::RoundTrip::run) says what is expected of it.
+    /// Runs a batch of at least one item, blocking. The requirements are those of [`RoundTrip::run`](crate::RoundTrip::run).
     fn run(&mut self, items: &[Self::Item]) -> Answers<Self::Item>;
 }
 
-/// Concurrent calls in, batches out, on threads of their own. See the [crate's documentation](crate).
+/// Groups concurrent calls into batches, which run on a fixed set of threads. See the [crate's documentation](crate).
 ///
-/// Tokio runtimes share the threads, and each has its own part of the queue.
-/// When it is dropped the threads run what waits already, and end.
+/// All tokio runtimes share the threads. Each runtime has its own part of the queue.
+/// When the value is dropped, the threads run the items that already wait, and end.
 pub struct Workers<I: Item> {
     queue: Arc<Queue<I>>,
     room: PerRuntime<Semaphore>,
@@ -34,7 +34,7 @@ impl<I: Item> Workers<I> {
     /// Starts a thread named `name` for each of `workers`.
     ///
     /// # Errors
-    /// [`ErrorKind::Other`] when the system gives no thread.
+    /// [`ErrorKind::Other`] if the system cannot start a thread.
     pub fn start<W>(name: &str, workers: impl IntoIterator<Item = W>, limits: Limits) -> Result<Self>
     where
         W: Worker<Item = I>,
@@ -53,11 +53,11 @@ impl<I: Item> Workers<I> {
 
     /// Sends `item` with the next batch and waits for its answer.
     ///
-    /// Dropping the future withdraws an item that still waits; one that is under way goes on to its end.
+    /// Dropping the future withdraws an item that still waits. The batch of an item in flight completes.
     ///
     /// # Errors
-    /// What the worker answers for this item;
-    /// [`Unavailable`](session_core::ErrorKind::Unavailable) when there is no answer within the time-out, waiting included.
+    /// The worker's error for this item, or
+    /// [`Unavailable`](session_core::ErrorKind::Unavailable) if there is no answer within the time-out, waiting included.
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
@@ -75,18 +75,18 @@ impl<I: Item> Workers<I> {
             .await
     }
 
-    /// Whether a batch is being run or waits to be.
+    /// Whether a batch is running or an item waits.
     pub fn is_busy(&self) -> bool {
         let state = self.queue.lock();
         state.running > 0 || !state.waiting.is_empty()
     }
 
-    /// As [`call`](Self::call), if a thread is awake with nothing to do and nobody else waits for it; otherwise gives `item` back.
+    /// Like [`call`](Self::call), if a thread is awake with nothing to do and no other item waits. Otherwise returns `item`.
     ///
-    /// So the call is begun at once and goes first, whatever comes behind it.
+    /// Such a call starts at once, before any later call.
     ///
     /// # Errors
-    /// `item`, which was not sent. The future answers what [`call`](Self::call) does.
+    /// `item`, which was not sent. The future returns the errors of [`call`](Self::call).
     pub fn try_call(&self, item: I) -> Result<impl Future<Output = Result<I::Output>>, I> {
         match self.room.get() {
             Ok(room) => self.queue.offer(room, item),
@@ -111,7 +111,7 @@ impl<I: Item> fmt::Debug for Workers<I> {
 fn work<W: Worker>(queue: &Queue<W::Item>, mut worker: W) {
     while let Some(batch) = next(queue) {
         let answers = run(&mut worker, &batch.items);
-        // Before the callers are answered: who calls again at once must not find it busy with what it was told is done.
+        // Before the callers are answered: a caller that calls again at once must not find the thread busy with a finished batch.
         queue.lock().running -= 1;
         if let Some(failed) = batch.answer(answers) {
             for single in failed.one_by_one() {
@@ -122,14 +122,14 @@ fn work<W: Worker>(queue: &Queue<W::Item>, mut worker: W) {
     }
 }
 
-/// What waits, once something does; `None` when nobody will call any more.
+/// Waits for calls and takes the next batch. Returns `None` once the queue is closed and empty.
 fn next<I: Item>(queue: &Queue<I>) -> Option<Batch<I>> {
     let mut state = queue.lock();
     loop {
         state = look(queue, state);
         if let Some(batch) = queue.take(&mut state) {
             state.running += 1;
-            // Those who left it to this thread, which looked for work, and did not get into its batch.
+            // For the calls outside this batch: while this thread looked for work, they woke no other.
             if state.idle > 0 && !state.waiting.is_empty() {
                 state.idle -= 1;
                 queue.work.notify_one();
@@ -144,8 +144,8 @@ fn next<I: Item>(queue: &Queue<I>) -> Option<Batch<I>> {
     }
 }
 
-/// Stays awake for a while where nothing is to be done: to be woken would take longer than most statements do.
-/// One does so for all; several would only take turns.
+/// Stays awake for a while when no call waits, because waking a thread takes longer than most statements.
+/// Only one thread does so, because several would only take turns.
 fn look<'a, I: Item>(queue: &'a Queue<I>, mut state: MutexGuard<'a, State<I>>) -> MutexGuard<'a, State<I>> {
     if state.looking || !state.waiting.is_empty() {
         return state;
@@ -154,7 +154,7 @@ fn look<'a, I: Item>(queue: &'a Queue<I>, mut state: MutexGuard<'a, State<I>>) -
     state.looking = true;
     while state.waiting.is_empty() && !state.closed && start.elapsed() < queue.limits.rest {
         drop(state);
-        // Whoever else wants this core has it.
+        // Lets other threads use this core.
         thread::yield_now();
         state = queue.lock();
     }
@@ -162,7 +162,7 @@ fn look<'a, I: Item>(queue: &'a Queue<I>, mut state: MutexGuard<'a, State<I>>) -
     state
 }
 
-/// A panic is an error like any other: the calls behind it still have their turn.
+/// Runs a batch and turns a panic into an error, so that the calls behind it are still served.
 fn run<W: Worker>(worker: &mut W, items: &[W::Item]) -> Answers<W::Item> {
     catch_unwind(AssertUnwindSafe(|| worker.run(items))).unwrap_or(Err(PANICKED))
 }

@@ -1,4 +1,4 @@
-//! What differs when threads run the batches.
+//! Promises that differ when threads run the batches.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -20,7 +20,7 @@ impl Item for Call {
         None
     }
 
-    /// Numbers from 100 on go by themselves.
+    /// Whether both numbers are below 100, or both are not.
     fn goes_with(&self, other: &Self) -> bool {
         (self.0 < 100) == (other.0 < 100)
     }
@@ -30,7 +30,7 @@ impl Item for Call {
     }
 }
 
-/// Tells the test what it got, waits for leave to go on, and panics for 13.
+/// A worker that reports each batch to the test, waits for permission to run it, and panics for 13.
 struct Gated {
     seen: queue::UnboundedSender<Vec<u32>>,
     leave: mpsc::Receiver<()>,
@@ -56,7 +56,7 @@ fn start(limits: Limits) -> (Workers<Call>, queue::UnboundedReceiver<Vec<u32>>, 
 
 type Answer<'a> = Pin<Box<dyn Future<Output = Result<u32>> + Send + 'a>>;
 
-/// Polls a call once, so that it is queued or under way, in this order, when this returns.
+/// Polls a call once, so that it is queued or in flight on return. Calls keep the order in which they were begun.
 async fn begin(workers: &Workers<Call>, n: u32) -> Answer<'_> {
     let mut answer: Answer<'_> = Box::pin(workers.call(Call(n)));
     poll_fn(|cx| {
@@ -67,7 +67,7 @@ async fn begin(workers: &Workers<Call>, n: u32) -> Answer<'_> {
     answer
 }
 
-/// Calls once a thread looks for work.
+/// Makes a call as soon as a thread looks for work.
 async fn offer(workers: &Workers<Call>, n: u32) -> Answer<'_> {
     loop {
         if let Ok(answer) = workers.try_call(Call(n)) {
@@ -115,13 +115,13 @@ async fn a_thread_that_rests_takes_the_next_call_and_ends_with_its_handle() {
         let call = offer(&workers, n).await;
         assert_eq!(batches.recv().await.unwrap(), [n]);
         assert!(workers.is_busy());
-        assert_eq!(workers.try_call(Call(9)).map(drop).unwrap_err().0, 9, "nobody looks");
+        assert_eq!(workers.try_call(Call(9)).map(drop).unwrap_err().0, 9, "no thread looks for work");
         go.send(()).unwrap();
         assert_eq!(call.await.unwrap(), n);
         assert!(!workers.is_busy());
     }
     let four = offer(&workers, 4).await;
-    assert!(workers.try_call(Call(9)).is_err(), "somebody is before it");
+    assert!(workers.try_call(Call(9)).is_err(), "another call is before it");
     go.send(()).unwrap();
     assert_eq!(four.await.unwrap(), 4);
     assert_eq!(batches.recv().await.unwrap(), [4]);
@@ -153,7 +153,7 @@ async fn a_blocked_thread_is_unavailable_within_the_time_out() {
     let zero = begin(&workers, 0).await;
     assert_eq!(batches.recv().await.unwrap(), [0]);
     let one = begin(&workers, 1).await;
-    // The thread lives in real time: the clock stands still, and jumps to the time-out, only while nothing is expected of it.
+    // The thread runs in real time. The clock is paused, and jumps to the time-out, only while the test expects nothing of it.
     time::pause();
     assert_eq!(zero.await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(one.await.unwrap_err().kind(), ErrorKind::Unavailable);

@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! Builder of a store.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,10 +16,10 @@ use crate::reads::MOST_KEYS;
 use crate::server::{Op, Server, Trip};
 use crate::{DynamoStore, Inner, open, schema};
 
-/// Kinds of calls, each with a batcher of its own.
+/// Number of kinds of calls, each with a batcher of its own.
 const KINDS: usize = 8;
 
-/// How a [`DynamoStore`] is opened; from [`DynamoStore::builder`] or [`DynamoStore::from_client`].
+/// Builder of a [`DynamoStore`], from [`DynamoStore::builder`] or [`DynamoStore::from_client`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct DynamoStoreBuilder {
@@ -52,7 +52,7 @@ impl DynamoStoreBuilder {
         }
     }
 
-    /// A client that was given has an address already.
+    /// Changes the address, unless there is a client, which already has one.
     fn address(mut self, change: impl FnOnce(&mut Address)) -> Self {
         if let Place::Address(address) = &mut self.place {
             change(address);
@@ -60,41 +60,43 @@ impl DynamoStoreBuilder {
         self
     }
 
-    /// The region, such as `eu-central-1`. Default: the environment's. Without effect on a client that was given.
+    /// Sets the region, such as `eu-central-1`. Default: the environment's. Has no effect after [`DynamoStore::from_client`].
     pub fn region(self, region: &str) -> Self {
         self.address(|address| address.region = Some(region.to_owned()))
     }
 
-    /// Where DynamoDB is, if it is not the region's own: `http://localhost:8000`. Without effect on a client that was given.
+    /// Sets the endpoint, such as `http://localhost:8000`. Default: that of the region. Has no effect after
+    /// [`DynamoStore::from_client`].
     pub fn endpoint(self, url: &str) -> Self {
         self.address(|address| address.endpoint = Some(url.to_owned()))
     }
 
-    /// An access key and its secret. Default: credentials from the environment, which are better: they expire and are renewed.
-    /// Without effect on a client that was given.
+    /// Sets an access key and its secret. Has no effect after [`DynamoStore::from_client`].
+    ///
+    /// Default: credentials from the environment. They are safer, because they expire and are renewed.
     pub fn keys(self, access_key: &str, secret: &str) -> Self {
         self.address(|address| address.keys = Some((access_key.to_owned(), secret.to_owned())))
     }
 
     setters! {
-        /// It has at least 3 characters.
+        /// The name has at least 3 characters.
         namespace: "The table's name";
-        /// One attempt at a read may take half of it.
+        /// An attempt at a read takes half of it at most, so that there is time for a second attempt.
         timeout: "each request while the store is opened";
-        /// Without it [`DynamoStore::schema`] tells what to make.
+        /// If not, the template of [`DynamoStore::schema`] can create it.
         create: "the table is made where there is none";
         pool: "requests are under way at most, each on a connection of its own", "64";
         queue: "calls of a kind may wait";
     }
 
-    /// The store.
+    /// Connects, checks the table and returns the store.
     ///
-    /// Making a table takes AWS about ten seconds; opening waits for it, two minutes at most.
+    /// Creating a table takes AWS about ten seconds. Opening waits for it, two minutes at most.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, credentials that AWS refuses,
-    /// a table that is missing when it is not to be created, that is of another layout or somebody else's, or that the role may not use;
-    /// [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) when DynamoDB does not answer within the time-out.
+    /// - [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, for credentials that AWS refuses,
+    ///   and for a table that is missing, has another layout, was not created by this store, or may not be used by the role.
+    /// - [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) if DynamoDB does not answer within the time-out.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
@@ -108,7 +110,7 @@ impl DynamoStoreBuilder {
         };
         let (table, pool) = (namespace.to_string(), self.pool);
         let connect = move || {
-            // Connections work on the runtime that made them, so each runtime has an HTTP client.
+            // A connection works only on the runtime that made it, so each runtime has its own HTTP client.
             let config = match &own {
                 Some(address) => &config.to_builder().http_client(http_client(address)?).build(),
                 None => &config,
@@ -127,14 +129,15 @@ impl DynamoStoreBuilder {
         server.moment = Moment::InUse;
         let servers = PerRuntime::with(server, connect);
         let limits = Limits::new().bytes(usize::MAX).queue(self.settings.queue).timeout(timeout);
-        // One call of each kind may be in the hands of a caller that does not go on, with one of the requests that may be under way.
+        // Each kind may run one call inline, and a caller that stops polling keeps that call's permit. So calls run inline only if
+        // there are more permits than kinds.
         let limits = limits.carried(self.pool > KINDS);
-        // Loads travel by the hundred, so a part of the requests carries more of them than all the rest of the writes.
+        // A request holds up to a hundred loads, so a quarter of the requests is enough for them.
         let loads = limits.clone().items(MOST_KEYS).in_flight(self.pool.div_ceil(4));
         let writes = limits.clone().items(1).in_flight(self.pool);
         let lists = limits.items(1).in_flight(self.pool.div_ceil(8));
         Ok(DynamoStore(Arc::new(Inner {
-            // As many as `KINDS`.
+            // One batcher for each of `KINDS`.
             loads: batcher(&servers, &loads),
             creates: batcher(&servers, &writes),
             saves: batcher(&servers, &writes),
@@ -153,7 +156,7 @@ fn batcher<O: Op>(servers: &PerRuntime<Server>, limits: &Limits) -> Batcher<Trip
 }
 
 impl fmt::Debug for DynamoStoreBuilder {
-    /// Without the place, which holds the secret.
+    /// Leaves out the address, which holds the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DynamoStoreBuilder")
             .field("settings", &self.settings)
@@ -164,7 +167,7 @@ impl fmt::Debug for DynamoStoreBuilder {
 }
 
 impl DynamoStore {
-    /// A store on AWS, whose region and credentials come from the environment unless the builder is told others.
+    /// Returns a builder of a store on AWS. Region and credentials come from the environment unless the builder sets others.
     ///
     /// ```no_run
     /// use session_core::seconds;
@@ -179,11 +182,12 @@ impl DynamoStore {
         DynamoStoreBuilder::on_aws()
     }
 
-    /// A store that uses a client which the application has already: its credentials, region, endpoint and HTTP client.
-    /// Time-outs and retries are this store's.
+    /// Returns a builder of a store on a client that the application already has.
     ///
-    /// The tokio runtimes that use the store share the client's connections. A connection works only while the runtime that made it runs:
-    /// calls from another runtime can time out when that one is idle or gone.
+    /// The store uses the client's credentials, region, endpoint and HTTP client, but its own time-outs and retries.
+    ///
+    /// The tokio runtimes that use the store share the client's connections. A connection works only while the runtime that made
+    /// it runs, so calls from another runtime can time out when that one is idle or gone.
     ///
     /// ```no_run
     /// use store_dynamo::DynamoStore;

@@ -1,4 +1,4 @@
-//! The driver's client, set up so that every request ends in time and is sent as often as this store says.
+//! Configuration of the driver's client. Every request ends in time, and only this store retries.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use session_core::Result;
 use session_core::{Error, ErrorKind};
 use store_options::wrong;
 
-/// How long a connection may take to be made, however much time a call has.
+/// Maximum time to open a connection. Half of the call's time-out applies instead if that is shorter.
 const CONNECTING: Duration = Duration::from_secs(3);
 
-/// How long a connection is kept without use. DynamoDB closes idle ones too, and a request that meets that is lost.
+/// Maximum idle time of a connection. DynamoDB closes idle connections as well, and a request sent at that moment is lost.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Where DynamoDB is, and who asks.
+/// Endpoint, region and credentials.
 #[derive(Clone, Default)]
 pub(crate) struct Address {
     pub(crate) endpoint: Option<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// The clients for it. What the address leaves open is looked for in the environment.
+    /// Returns the driver's configuration for the address. What the address leaves open is read from the environment.
     pub(crate) async fn config(self, timeout: Duration) -> Result<Config> {
         let http = http_client(&self)?;
         let Self { endpoint, region, keys } = self;
@@ -47,17 +47,17 @@ impl Address {
     }
 }
 
-/// The same client, once for reads and once for writes: both share the connections.
+/// Clients for reads and for writes, which share their connections.
 pub(crate) struct Clients {
-    /// One attempt takes half of the time-out, which leaves time for a second one on another connection.
+    /// Client for reads. An attempt takes at most half of the time-out, which leaves time for a second on another connection.
     pub(crate) reads: Client,
-    /// Nothing comes after the one attempt, so it has almost all the time. It ends by itself and not by being dropped,
-    /// for then the driver gives up the connection, too.
+    /// Client for writes. The only attempt may take almost all of the time-out. It ends before its future is dropped, because
+    /// then the driver closes the connection as well.
     pub(crate) writes: Client,
 }
 
 impl Clients {
-    /// Without attempts of the driver's own: it would send a write again whose answer was lost.
+    /// Returns clients without the driver's own retries, because it would also repeat a write whose answer was lost.
     pub(crate) fn of(config: &Config, timeout: Duration) -> Self {
         let client = |attempt| {
             let times = TimeoutConfig::builder().connect_timeout(CONNECTING.min(timeout / 2));
@@ -71,7 +71,7 @@ impl Clients {
 pub(crate) fn http_client(address: &Address) -> Result<SharedHttpClient> {
     let builder = Builder::new().pool_idle_timeout(IDLE);
     let plain = address.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-    // Where credentials come from may be reached by TLS only.
+    // Without keys, the source of the credentials may need TLS.
     if plain && address.keys.is_some() {
         return Ok(builder.build_http());
     }

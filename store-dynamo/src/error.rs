@@ -1,4 +1,4 @@
-//! What the errors of DynamoDB and of its driver mean to a caller.
+//! Translation of errors of DynamoDB and its driver.
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
@@ -18,20 +18,20 @@ use session_core::{Error, ErrorKind};
 
 use crate::items::Item;
 
-/// Why a request did not work.
+/// Reason why a request failed.
 pub(crate) enum Failure {
-    /// Its condition does not hold, for this item, or because there is none.
+    /// The condition does not hold. Contains the stored item, if the server returned one.
     Refused(Option<Item>),
-    /// The server has certainly not done it, and may do it in a moment.
+    /// The server has certainly not carried out the request. A retry may work soon.
     Busy(Error),
-    /// The server answered that it does not do it; with its code.
+    /// The server refused the request, with this error code.
     Denied(Error, String),
-    /// There was no answer: whether it was done is unknown.
+    /// There was no answer. The request may or may not have been carried out.
     Lost(Error),
 }
 
 impl Failure {
-    /// What a request answers that has no condition.
+    /// Returns the error of a request that has no condition.
     pub(crate) fn error(self) -> Error {
         match self {
             Self::Refused(_) => Error::fixed(ErrorKind::Other, "DynamoDB refused a condition that was not made"),
@@ -40,22 +40,22 @@ impl Failure {
     }
 }
 
-/// What is answered when the server does not answer.
+/// Error of a request that the server did not answer in time.
 pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
 
-/// One of the driver's builders misses a part. None does.
+/// Returns the error for a builder of the driver that misses a part, which never happens here.
 pub(crate) fn incomplete(error: BuildError) -> Error {
     Error::fixed(ErrorKind::Other, "a request was put together wrongly").with_source(&error)
 }
 
-/// What an operation's error knows beside its code.
+/// An operation's error with details besides its code.
 pub(crate) trait Explains: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static {
-    /// The item for which the condition does not hold, if it was the condition.
+    /// Returns `Some` if the condition did not hold, with the stored item if the server returned one.
     fn refused(&self) -> Option<Option<Item>> {
         None
     }
 
-    /// Whether it was another transaction, or throttling, that got in a transaction's way.
+    /// Whether a transaction failed because of another one, or of throttling.
     fn met(&self) -> bool {
         false
     }
@@ -98,7 +98,7 @@ impl Explains for TransactWriteItemsError {
     }
 }
 
-/// When an error comes: where a request was once let in that is not any more, that is an outage.
+/// Phase in which an error occurs. A refused login is an outage in use, because the store could log in when it was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     Opening,
@@ -106,7 +106,7 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
-    /// What it means not to be let in.
+    /// Returns the kind of error for refused or missing credentials and for a missing table.
     const fn kind(self) -> ErrorKind {
         match self {
             Self::Opening => ErrorKind::Config,
@@ -115,7 +115,7 @@ impl Moment {
     }
 }
 
-/// Codes of a request that is not, or not any more, signed by somebody whom AWS knows.
+/// Beginnings of the error codes for credentials that are unknown, invalid or expired.
 const CREDENTIALS: [&str; 7] = [
     "ExpiredToken",
     "UnrecognizedClient",
@@ -126,7 +126,7 @@ const CREDENTIALS: [&str; 7] = [
     "RequestExpired",
 ];
 
-/// What an error means.
+/// Classifies an error.
 pub(crate) fn meaning<E: Explains>(error: &SdkError<E, HttpResponse>, moment: Moment) -> Failure {
     match error {
         SdkError::ServiceError(answer) => {
@@ -166,7 +166,7 @@ fn answered(code: Option<&str>, message: Option<&str>, status: u16, moment: Mome
     };
     let denied = |kind, message| Failure::Denied(said(kind, message), name.to_owned());
     match name {
-        // Nothing of it was done.
+        // The request was not carried out.
         "ProvisionedThroughputExceededException"
         | "ThrottlingException"
         | "Throttling"
@@ -174,12 +174,12 @@ fn answered(code: Option<&str>, message: Option<&str>, status: u16, moment: Mome
         | "TransactionConflictException"
         | "ReplicatedWriteConflictException" => Failure::Busy(said(Unavailable, message)),
         "AccessDeniedException" => denied(Config, message),
-        // The table was there when the store was opened.
+        // The table existed when the store was opened, so its absence in use is an outage.
         "ResourceNotFoundException" => denied(moment.kind(), message),
         _ if CREDENTIALS.iter().any(|code| name.starts_with(code)) => denied(moment.kind(), message),
         _ if status >= 500 || name == "TransactionInProgressException" => Failure::Lost(said(Unavailable, "")),
         _ if status == 413 || message.contains("size has exceeded") => denied(TooLarge, ""),
-        // What it has against a value it says with the value.
+        // The message is left out because it may quote a value.
         _ => denied(Other, ""),
     }
 }

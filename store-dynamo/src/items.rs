@@ -1,4 +1,4 @@
-//! Records to items and back.
+//! Conversion between records and items.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use session_core::{Bytes, Error, ErrorKind, Principal, Record, Result, StoreKey, Timestamp, Version, days};
 use sha2::{Digest as _, Sha256};
 
-/// What DynamoDB calls an item: attributes by name.
+/// DynamoDB item: attributes by name.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 pub(crate) const PK: &str = "pk";
@@ -17,25 +17,25 @@ pub(crate) const CREATED_AT: &str = "created_at";
 pub(crate) const EXPIRES_AT: &str = "expires_at";
 pub(crate) const PRINCIPAL: &str = "principal";
 pub(crate) const DATA: &str = "data";
-/// Whole seconds, for the server, which removes the item some time after it.
+/// Name of the expiry in whole seconds, some time after which the server removes the item.
 pub(crate) const TTL: &str = "ttl";
-/// Until when the entry of a session's principal is sure to be there, in milliseconds.
+/// Name of the instant until which the entry of a session's principal certainly remains, in milliseconds.
 pub(crate) const INDEX_UNTIL: &str = "index_until";
 pub(crate) const LAYOUT: &str = "layout";
 
-/// The sort key of a session. An entry has 32 bytes there, the session's key.
+/// Sort key of a session. That of an entry is the session's key, which has 32 bytes.
 const SESSION: &[u8] = b"s";
 
-/// What an entry's partition key begins with, before the hash of the principal. A session's has 32 bytes, an entry's 33.
+/// First byte of an entry's partition key, before the hash of the principal. A session's partition key has 32 bytes, an entry's 33.
 const ENTRY: u8 = b'p';
 
-/// An item's limit, 400 KB, in which names count too.
+/// Maximum size of an item, 400 KB, including the names of its attributes.
 const ITEM: usize = 400 * 1024;
 
-/// DynamoDB says how long a number is only about: this is the most that one takes.
+/// Maximum size of a number in bytes. DynamoDB documents the size of numbers only approximately.
 const NUMBER: usize = 21;
 
-/// The longest data: what an item may hold, less everything else that a session's item can hold.
+/// Maximum length of a record's data: the size of an item less the maximum size of everything else in a session's item.
 pub(crate) const MAX_DATA_LEN: usize = ITEM
     - (PK.len() + StoreKey::LEN)
     - (SK.len() + SESSION.len())
@@ -43,14 +43,14 @@ pub(crate) const MAX_DATA_LEN: usize = ITEM
     - (PRINCIPAL.len() + Principal::MAX_LEN)
     - DATA.len();
 
-/// An entry outlives its session by this much, so that a touch has to write it once a day and not each time.
-/// The server itself takes days to remove what has expired, so a day more is nothing.
+/// Time by which an entry outlives its session, so that touches write it about once a day instead of each time.
+/// One more day matters little, because the server itself may take days to remove expired items.
 const ENTRY_OUTLIVES: std::time::Duration = days(1);
 
 const WRONG_TYPE: Error = Error::fixed(ErrorKind::Corrupt, "an attribute is missing or of another type");
 const NOT_TEXT: Error = Error::fixed(ErrorKind::Corrupt, "a stored principal is not 1 to 255 bytes of UTF-8");
 
-/// Until when the entry of a session that expires then is to be there.
+/// Returns the instant until which the entry of a session with this expiry should remain.
 pub(crate) fn entry_until(expires_at: Timestamp) -> Timestamp {
     expires_at.plus(ENTRY_OUTLIVES)
 }
@@ -67,7 +67,7 @@ pub(crate) fn instant(at: Timestamp) -> AttributeValue {
     number(at.as_millis())
 }
 
-/// Seconds, rounded up: the server may be late and never early.
+/// Converts an expiry to seconds, rounded up, because the server may remove an item late but never early.
 pub(crate) fn ttl(at: Timestamp) -> AttributeValue {
     number((at.as_millis() + 999) / 1000)
 }
@@ -76,35 +76,35 @@ pub(crate) fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// Attributes by name.
+/// Returns an item with these attributes.
 pub(crate) fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
     attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The primary key of a session.
+/// Returns the primary key of a session.
 pub(crate) fn session_key(key: &StoreKey) -> Item {
     item([(PK, bytes(key.as_bytes())), (SK, bytes(SESSION))])
 }
 
-/// The partition in which the entries of a principal lie. Hashed, since AWS's logs and metrics show keys.
+/// Returns the partition key of a principal's entries. It is hashed because AWS's logs and metrics show keys.
 pub(crate) fn partition(principal: &Principal) -> AttributeValue {
     let hash = Sha256::digest(principal.as_str().as_bytes());
     bytes(&[&[ENTRY][..], &hash].concat())
 }
 
-/// The primary key of the entry for `key` among those of `principal`.
+/// Returns the primary key of the entry of `principal` for the session under `key`.
 pub(crate) fn entry_key(principal: &Principal, key: &StoreKey) -> Item {
     item([(PK, partition(principal)), (SK, bytes(key.as_bytes()))])
 }
 
-/// The entry itself.
+/// Returns the entry of `principal` for the session under `key`.
 pub(crate) fn entry(principal: &Principal, key: &StoreKey, until: Timestamp) -> Item {
     let mut item = entry_key(principal, key);
     item.insert(TTL.to_owned(), ttl(until));
     item
 }
 
-/// The item of a session, whose entry, if it has a principal, is there until `index_until`.
+/// Returns the item of a session. Its entry, if it has a principal, remains until `index_until`.
 pub(crate) fn session(key: &StoreKey, record: &Record, index_until: Option<Timestamp>) -> Item {
     let mut item = session_key(key);
     let mut set = |name: &str, value| drop(item.insert(name.to_owned(), value));
@@ -122,7 +122,7 @@ pub(crate) fn session(key: &StoreKey, record: &Record, index_until: Option<Times
     item
 }
 
-/// What decides about a write, of an item that is there.
+/// Parts of a stored session that decide about a write.
 pub(crate) struct Stored {
     pub(crate) version: Version,
     pub(crate) expires_at: Timestamp,
@@ -141,7 +141,7 @@ impl Stored {
     }
 }
 
-/// The record that an item holds; its data is not copied.
+/// Reads the record from an item, without copying its data.
 pub(crate) fn record(mut item: Item) -> Result<Record> {
     let Stored { version, expires_at, principal } = Stored::of(&item)?;
     let created_at = Timestamp::from_millis(integer(&item, CREATED_AT)?)?;
@@ -153,7 +153,7 @@ pub(crate) fn record(mut item: Item) -> Result<Record> {
     }
 }
 
-/// The session's key in an attribute: `pk` of a session, `sk` of an entry.
+/// Reads a session's key from an attribute: `pk` of a session, `sk` of an entry.
 pub(crate) fn key(item: &Item, name: &str) -> Result<StoreKey> {
     StoreKey::from_slice(blob(item, name)?)
 }

@@ -25,7 +25,7 @@ mod server;
 mod url;
 mod writes;
 
-/// The driver, for [`DynamoStore::from_client`].
+/// The DynamoDB driver, for [`DynamoStore::from_client`].
 pub use aws_sdk_dynamodb;
 pub use builder::DynamoStoreBuilder;
 
@@ -39,7 +39,7 @@ use server::Trip;
 #[derive(Clone)]
 pub struct DynamoStore(Arc<Inner>);
 
-/// A queue for each kind of call.
+/// Queues of a store, one for each kind of call.
 struct Inner {
     loads: Batcher<Trip<Load>>,
     creates: Batcher<Trip<Create>>,
@@ -53,16 +53,17 @@ struct Inner {
 }
 
 impl DynamoStore {
-    /// Opens what `url` names.
+    /// Opens the store at `url`.
     ///
-    /// - `dynamodb:///eu-central-1`: AWS itself, in that region. Without a region it is the environment's.
-    /// - `dynamodb://key:secret@localhost:8000/us-east-1`: whatever speaks DynamoDB's protocol there.
+    /// - `dynamodb:///eu-central-1`: AWS, in that region. The default region is the environment's.
+    /// - `dynamodb://key:secret@localhost:8000/us-east-1`: another server with DynamoDB's protocol.
     ///
-    /// Access key and secret may be left out of both, or given in both (`dynamodb://key:secret@/eu-central-1`):
-    /// without them credentials come from where AWS's own tools look for them.
+    /// Both forms may have an access key and its secret (`dynamodb://key:secret@/eu-central-1`). Without them credentials come
+    /// from the sources that AWS's own tools use.
     ///
-    /// Options: `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool`, `queue`, which [`DynamoStoreBuilder`] explains,
-    /// and `tls` (`true`, `false`), whether the host is spoken to by TLS. Unless it is this machine it is.
+    /// Options are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`, see [`DynamoStoreBuilder`], and
+    /// `tls` (`true`, `false`): whether connections to the host use TLS. The default of `tls` is `true` unless the host is this
+    /// machine.
     ///
     /// ```no_run
     /// use store_dynamo::DynamoStore;
@@ -74,12 +75,12 @@ impl DynamoStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a URL that is wrong, and what [`DynamoStoreBuilder::open`] answers.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`DynamoStoreBuilder::open`].
     pub async fn connect(url: &str) -> Result<Self> {
         url::parse(url)?.open().await
     }
 
-    /// The table that a namespace needs, as a template of CloudFormation's in JSON.
+    /// Returns the table that a namespace needs, as a CloudFormation template in JSON.
     ///
     /// ```
     /// let template = store_dynamo::DynamoStore::schema("web_sessions")?;
@@ -88,7 +89,8 @@ impl DynamoStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if `namespace` is none.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if `namespace` is not a valid namespace, or has fewer than 3
+    /// characters.
     pub fn schema(namespace: &str) -> Result<String> {
         schema::namespace(namespace).map(|namespace| schema::template(&namespace))
     }
@@ -129,7 +131,7 @@ impl Store for DynamoStore {
         self.0.deletes.call(Delete { now: call.now, key: *key, expected }).await
     }
 
-    /// The server removes what has expired, and asks nothing for it. To look for it here would be to read the whole table.
+    /// Does nothing. The server removes expired records at no cost, and a purge would have to read the whole table.
     async fn purge(&self, _call: &Call, _limit: NonZeroU32) -> Result<Purged> {
         Ok(Purged::new(0, false))
     }

@@ -1,4 +1,4 @@
-//! The calls that concern many keys.
+//! Calls on many keys: lists, scans and the removal of all sessions of a principal.
 
 use std::num::NonZeroU32;
 
@@ -13,10 +13,10 @@ use crate::reads::MOST_KEYS;
 use crate::server::{Alone, Server};
 use crate::writes::{Condition, Entry, What, Write, Written};
 
-/// How many requests of one call are under way at once.
+/// Maximum number of requests of one call in flight.
 const AT_ONCE: usize = 8;
 
-/// Entries in one answer at most.
+/// Maximum number of entries in one answer.
 const ENTRIES: usize = 1_000;
 
 pub(crate) struct SessionsOf {
@@ -37,7 +37,7 @@ pub(crate) struct Scan {
     pub(crate) limit: NonZeroU32,
 }
 
-/// What they answer.
+/// Implements [`Call`] for calls with these answers.
 macro_rules! items {
     ($($op:ident -> $output:ty;)*) => {$(
         impl Call for $op {
@@ -60,11 +60,11 @@ items! {
     Scan -> Page;
 }
 
-/// Keys in the order of the index, and where to go on.
+/// Keys of sessions in the order of the index, and the position of the next page, if there is one.
 type Entries = (Vec<StoreKey>, Option<Item>);
 
 impl Server {
-    /// A page of a principal's entries.
+    /// Reads a page of a principal's entries.
     async fn entries(
         &self,
         principal: &Principal,
@@ -79,13 +79,13 @@ impl Server {
             query.set_exclusive_start_key(after.clone()).send()
         };
         let answer = self.read(until, request).await?;
-        // An entry with a key that is none leads to no session.
+        // Entries with an invalid key belong to no session.
         let keys = answer.items.unwrap_or_default().iter().filter_map(|item| items::key(item, SK).ok()).collect();
         Ok((keys, answer.last_evaluated_key))
     }
 }
 
-/// Nothing for what cannot be read: it must not keep a list from showing the others.
+/// Returns the record, or `None` with an event if it cannot be read, so that a list still shows the other records.
 fn readable<T>(record: Result<T>) -> Option<T> {
     record.inspect_err(|error| tracing::warn!(%error, "a session cannot be read, and is left out of a list")).ok()
 }
@@ -107,7 +107,7 @@ impl Alone for SessionsOf {
             while let Some(found) = found.try_next().await? {
                 for (key, record) in found {
                     let Some(record) = readable(record) else { continue };
-                    // An entry whose session is gone, or somebody else's by now, is of no meaning.
+                    // An entry is ignored if its session has ended or now has another principal.
                     if record.is_live(*now) && record.principal.as_ref() == Some(principal) {
                         sessions.push((key, record));
                     }
@@ -144,7 +144,7 @@ impl Alone for DeleteAll {
 }
 
 impl DeleteAll {
-    /// Whatever its version: it goes if it is live and still that principal's.
+    /// Removes a session, whatever its version, if it is live and still has the principal. Returns whether it did.
     async fn remove(&self, key: StoreKey, server: &Server, until: Instant) -> Result<bool> {
         let write = Write {
             key: &key,
@@ -162,7 +162,7 @@ impl Alone for Scan {
         let after = self.after.as_ref().map(position).transpose()?;
         let request = || {
             let scan = server.clients.reads.scan().table_name(&server.table).consistent_read(true);
-            // Entries and the layout have no expiry of this name.
+            // Entries and the layout have no attribute of this name.
             let scan = scan.filter_expression("expires_at > :now").limit(page(self.limit.get() as usize));
             let scan = scan.expression_attribute_values(":now", items::instant(self.now));
             scan.set_exclusive_start_key(after.clone()).send()
@@ -175,7 +175,8 @@ impl Alone for Scan {
     }
 }
 
-/// The primary key of the last item that was looked at, which need not be a session's: the length of the first part, both parts.
+/// Returns a cursor with the primary key of the last item that was read, which need not be a session. It holds the length of the
+/// first part, then both parts.
 fn cursor(last: &Item) -> Result<Cursor> {
     let (pk, sk) = (items::blob(last, PK)?, items::blob(last, SK)?);
     let length = u8::try_from(pk.len()).map_err(|_| NO_CURSOR)?;

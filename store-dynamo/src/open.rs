@@ -1,4 +1,4 @@
-//! What is done before the first call: the table is made or found, and looked at.
+//! Creates and checks the table when a store is opened.
 
 use std::time::Duration;
 
@@ -14,18 +14,19 @@ use crate::items::{self, LAYOUT, TTL};
 use crate::schema;
 use crate::server::{Sends, Server};
 
-/// How long a table that is being made may take. AWS makes one in about ten seconds.
+/// Maximum time for the creation of a table. AWS takes about ten seconds.
 const MAKING: Duration = Duration::from_secs(120);
 
-/// How often it is asked whether it is ready, at first and at last.
+/// First pause between two checks whether the table is ready. Each pause is twice as long as the one before.
 const SOON: Duration = Duration::from_millis(50);
+/// Longest pause between two such checks.
 const LATER: Duration = Duration::from_secs(2);
 
 fn config(message: impl AsRef<str>) -> Error {
     Error::new(ErrorKind::Config, message)
 }
 
-/// Sees to it that what `namespace` needs is there.
+/// Ensures that the table of `namespace` exists and fits.
 pub(crate) async fn prepare(server: &Server, namespace: &Namespace, create: bool) -> Result<()> {
     let opening = Opening { server, namespace, create };
     if let Some(table) = opening.table().await? {
@@ -42,12 +43,12 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// Until when the next request may take.
+    /// Returns the deadline of the next request.
     fn until(&self) -> Instant {
         Instant::now() + self.server.timeout
     }
 
-    /// The table once it is ready, or nothing where the role may not look at it.
+    /// Returns the table's description once the table is ready, or `None` if the role may not read the description.
     async fn table(&self) -> Result<Option<TableDescription>> {
         let (end, mut pause) = (Instant::now() + MAKING, SOON);
         loop {
@@ -89,9 +90,9 @@ impl Opening<'_> {
         let request = || table.clone().billing_mode(BillingMode::PayPerRequest).send();
         match self.server.ask(self.until(), Sends::Writes, request).await {
             Ok(_) => Ok(()),
-            // Somebody else is making it, or has just removed it: it is looked at again.
+            // Another client is creating or removing the table, so it is checked again.
             Err(Failure::Denied(_, code)) if code == "ResourceInUseException" => Ok(()),
-            // Many tables are being made in this account.
+            // Too many tables are being created in this account, so creation is tried again.
             Err(Failure::Denied(_, code)) if code == "LimitExceededException" => Ok(()),
             Err(Failure::Denied(error, code)) if code == "AccessDeniedException" => Err(config(format!(
                 "the role may not create the table `{}`; have it created with what DynamoStore::schema gives",
@@ -102,7 +103,7 @@ impl Opening<'_> {
         }
     }
 
-    /// Whether it can be a table of this store's.
+    /// Checks that the table has the keys of this store.
     fn check(&self, table: &TableDescription) -> Result<()> {
         let (keys, types) = (table.key_schema(), table.attribute_definitions());
         let fits = keys.len() == schema::KEYS.len()
@@ -118,7 +119,7 @@ impl Opening<'_> {
         self.is_known(None)
     }
 
-    /// Whether the server removes what has expired. A table that does not works, and grows.
+    /// Enables time to live if needed. Only warns if that is not possible, because the table then works but grows.
     async fn expiry(&self) -> Result<()> {
         if self.expires().await? {
             return Ok(());
@@ -130,7 +131,7 @@ impl Opening<'_> {
             let request = || table.clone().time_to_live_specification(expiry.clone()).send();
             match self.server.ask(self.until(), Sends::Writes, request).await {
                 Ok(_) => return Ok(()),
-                // Somebody else has just done it.
+                // Another client has just enabled it.
                 Err(Failure::Denied(..)) if self.expires().await? => return Ok(()),
                 Err(Failure::Denied(error, _)) => tracing::warn!(%error, "time to live cannot be enabled"),
                 Err(failure) => return Err(failure.error()),
@@ -143,7 +144,7 @@ impl Opening<'_> {
         Ok(())
     }
 
-    /// Whether time to live is enabled on the right attribute. Where the role may not ask it is taken to be.
+    /// Whether time to live is enabled on the right attribute. Also `true` if the role may not ask.
     async fn expires(&self) -> Result<bool> {
         let request = || self.server.clients.reads.describe_time_to_live().table_name(self.namespace.as_str()).send();
         match self.server.ask(self.until(), Sends::Reads, request).await {
@@ -162,7 +163,7 @@ impl Opening<'_> {
         }
     }
 
-    /// Whether the table is of the layout that this release knows. Who opens a new table first writes it down.
+    /// Checks that the table has a layout that this release knows. Writes the layout into a new table.
     async fn layout(&self) -> Result<()> {
         loop {
             if let Some(number) = self.number().await? {
@@ -172,7 +173,7 @@ impl Opening<'_> {
             let put = put.set_item(Some(schema::layout())).condition_expression("attribute_not_exists(pk)");
             match self.server.ask(self.until(), Sends::Writes, || put.clone().send()).await {
                 Ok(_) => return Ok(()),
-                // Somebody else was faster.
+                // Another client has just written the layout.
                 Err(Failure::Refused(_)) => {}
                 Err(failure) => return Err(failure.error()),
             }
@@ -191,7 +192,7 @@ impl Opening<'_> {
     }
 }
 
-/// Whether it takes items. One that is being changed does, one that is being made or removed does not.
+/// Whether the table takes items. A table that is being changed does; one that is being created or removed does not.
 fn is_usable(table: &TableDescription) -> bool {
     !matches!(table.table_status(), Some(TableStatus::Creating | TableStatus::Deleting))
 }

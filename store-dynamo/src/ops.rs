@@ -1,7 +1,7 @@
-//! The calls that concern one key.
+//! Calls on one key.
 //!
-//! A write first takes the plain request that is right in the usual case. Its refusal tells what is there,
-//! and by that what is to be answered or which transaction is needed instead; nothing is read before a write.
+//! A write first sends the plain request that fits the usual case; nothing is read before it. A refusal tells what is stored,
+//! which decides the outcome or the transaction that is needed instead.
 
 use session_core::{ErrorKind, Outcome, Principal, Result, StoreKey, Timestamp};
 use store_batch::calls::{Create, Delete, Save, Touch};
@@ -11,7 +11,7 @@ use crate::items::{self, Stored, entry_until};
 use crate::server::{Alone, Server};
 use crate::writes::{Condition, Entry, What, Write, Written};
 
-/// What a refused write met.
+/// State of the stored session when a write was refused.
 enum Met {
     Nothing,
     Expired(Stored),
@@ -24,7 +24,8 @@ fn met(item: Option<items::Item>, now: Timestamp) -> Result<Met> {
     Ok(if stored.is_live(now) { Met::Live(stored) } else { Met::Expired(stored) })
 }
 
-/// What becomes of the index when a session changes hands: one item cannot be in a transaction twice.
+/// Returns the changes of the index when a session's principal changes. An unchanged principal has one change only, because an
+/// item cannot be in a transaction twice.
 fn entries<'a>(before: Option<&'a Principal>, after: Option<&'a Principal>, until: Timestamp) -> Vec<Entry<'a>> {
     let gone = before.filter(|principal| after != Some(principal)).map(Entry::Remove);
     after.map(|principal| Entry::Put(principal, until)).into_iter().chain(gone).collect()
@@ -64,8 +65,8 @@ impl Alone for Save {
         let Self { now, key, expected, record } = self;
         let condition = Condition::live(*now).version(*expected);
         let (what, same_hands) = match &record.principal {
-            // Nothing of what is there stays, and to put an item takes DynamoDB Local two thirds of the time of an update.
-            None => (What::Put(record, None), condition.clone().nobodys()),
+            // All of the item is replaced, and on DynamoDB Local a put takes two thirds of the time of an update.
+            None => (What::Put(record, None), condition.clone().without_principal()),
             Some(principal) => (What::Save(record), condition.clone().of(principal).entered_until(record.expires_at)),
         };
         let write = Write { key, what, condition: same_hands, entries: Vec::new(), tell: true };
@@ -78,7 +79,7 @@ impl Alone for Save {
             let write = Write {
                 key,
                 what: What::Put(record, record.principal.is_some().then_some(index_until)),
-                // The version stands for the principal that it was stored with.
+                // A version is always stored with the same principal, so the condition need not name the principal.
                 condition: condition.clone(),
                 entries: entries(stored.principal.as_ref(), record.principal.as_ref(), index_until),
                 tell: true,
@@ -91,7 +92,8 @@ impl Alone for Save {
     }
 }
 
-/// The outcome, or the version that is expected, which is somebody else's or whose entry must be renewed.
+/// Returns the outcome, or the stored session if it has the expected version. Such a session has another principal, or its entry
+/// must be renewed.
 fn told(save: &Save, written: Written) -> Result<Result<Outcome, Stored>> {
     let Written::Refused(item) = written else { return Ok(Ok(Outcome::Done)) };
     Ok(match met(item, save.now)? {
@@ -110,7 +112,7 @@ impl Alone for Touch {
                 what: What::Touch(*expires_at, None),
                 condition: farther.clone().entered_until(*expires_at),
                 entries: Vec::new(),
-                // It would come with the data.
+                // The returned item would include the data.
                 tell: false,
             };
             if let Written::Done = server.write(until, &write).await? {
@@ -125,7 +127,7 @@ impl Alone for Touch {
             if stored.expires_at >= *expires_at {
                 return Ok(Outcome::Done);
             }
-            // Its entry is to be renewed, or it has changed in between.
+            // The entry must be renewed, or the session has changed in between.
             let Some(principal) = &stored.principal else { continue };
             let index_until = entry_until(*expires_at);
             let write = Write {
@@ -152,7 +154,7 @@ impl Alone for Delete {
         let mut principal: Option<Principal> = None;
         loop {
             let condition = match &principal {
-                None => condition.clone().nobodys(),
+                None => condition.clone().without_principal(),
                 Some(principal) => condition.clone().of(principal),
             };
             let entries = entries(principal.as_ref(), None, *now);
@@ -175,7 +177,7 @@ impl Alone for Delete {
     }
 }
 
-/// Removes an item that cannot be read. Its entry, if it has one, leads nowhere then and expires.
+/// Removes an item that cannot be read. Its index entry, if there is one, is ignored from then on and expires.
 async fn remove_unread(key: &StoreKey, server: &Server, until: Instant) -> Result<Outcome> {
     let write = Write { key, what: What::Delete, condition: Condition::present(), entries: Vec::new(), tell: false };
     Ok(match server.write(until, &write).await? {

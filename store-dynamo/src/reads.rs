@@ -1,4 +1,4 @@
-//! Reads, all of them consistent.
+//! Reads of sessions, all of them consistent.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::error::{Failure, TIMED_OUT, incomplete};
 use crate::items::{self, Item, PK, Stored};
 use crate::server::{Op, Pauses, Sends, Server};
 
-/// How many keys DynamoDB takes at once.
+/// Maximum number of keys in one `BatchGetItem`.
 pub(crate) const MOST_KEYS: usize = 100;
 
 impl Op for Load {
@@ -26,14 +26,14 @@ impl Op for Load {
         keys.dedup();
         match server.get_all(&keys, until).await {
             Ok(found) => Ok(loaded(items, &found)),
-            // In an outage none would fare better alone.
+            // In an outage no load would succeed on its own, so all get this error and none is run again.
             Err(error) if error.is_transient() => Ok(items.iter().map(|_| Err(error.clone())).collect()),
             Err(error) => Err(error),
         }
     }
 }
 
-/// The records that are there. One that cannot be read is an error of its own.
+/// Stored records by key. A record that cannot be read is an error in its place.
 pub(crate) type Found = HashMap<StoreKey, Result<Record>>;
 
 impl Server {
@@ -43,7 +43,7 @@ impl Server {
         self.read(until, request).await?.item.map(items::record).transpose()
     }
 
-    /// What decides about a write, without the data.
+    /// Reads the parts of a session that decide about a write, without the data.
     pub(crate) async fn head(&self, key: &StoreKey, until: Instant) -> Result<Option<Stored>> {
         let get = || self.clients.reads.get_item().table_name(&self.table).consistent_read(true);
         let request = || {
@@ -53,7 +53,7 @@ impl Server {
         self.read(until, request).await?.item.as_ref().map(Stored::of).transpose()
     }
 
-    /// At most [`MOST_KEYS`] different ones at once.
+    /// Reads the records under `keys`: at most [`MOST_KEYS`], all of them different.
     pub(crate) async fn get_all(&self, keys: &[StoreKey], until: Instant) -> Result<Found> {
         let mut found = Found::with_capacity(keys.len());
         let mut pauses = Pauses::until(until);
@@ -70,7 +70,7 @@ impl Server {
             }
             let unprocessed = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, keys)| keys.keys);
             left = unprocessed.collect();
-            // An answer has room for 16 MB: the rest is left over, as is what is throttled.
+            // An answer holds up to 16 MB. The keys beyond that and the throttled ones are left over.
             if !left.is_empty() && found.len() == before && !pauses.pause().await {
                 return Err(TIMED_OUT);
             }

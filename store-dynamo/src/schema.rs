@@ -1,4 +1,4 @@
-//! The table: its keys, its time to live, and the number of its layout.
+//! Schema of the table: its keys, its time to live, and the number of its layout.
 
 use aws_sdk_dynamodb::types::{AttributeDefinition, KeySchemaElement, KeyType, ScalarAttributeType};
 use session_core::{Error, ErrorKind, Namespace, Result};
@@ -6,10 +6,10 @@ use session_core::{Error, ErrorKind, Namespace, Result};
 use crate::error::incomplete;
 use crate::items::{self, Item, LAYOUT, PK, SK, TTL};
 
-/// Which layout this release reads and writes.
+/// Layout that this release reads and writes.
 pub(crate) const NUMBER: i64 = 1;
 
-/// `name` as a table of DynamoDB's, whose names have at least three characters.
+/// Checks that `name` is a namespace and long enough for DynamoDB, whose table names have at least three characters.
 pub(crate) fn namespace(name: &str) -> Result<Namespace> {
     let namespace = Namespace::new(name)?;
     if name.len() < 3 {
@@ -18,7 +18,7 @@ pub(crate) fn namespace(name: &str) -> Result<Namespace> {
     Ok(namespace)
 }
 
-/// Both parts of the primary key, and that they are bytes.
+/// Names and kinds of both parts of the primary key, which are binary.
 pub(crate) const KEYS: [(&str, KeyType); 2] = [(PK, KeyType::Hash), (SK, KeyType::Range)];
 
 pub(crate) fn definition(name: &str) -> Result<AttributeDefinition> {
@@ -31,19 +31,19 @@ pub(crate) fn element(name: &str, kind: &KeyType) -> Result<KeySchemaElement> {
     element.build().map_err(incomplete)
 }
 
-/// Where the number of the layout is kept. Neither part has the length that a session's or an entry's has.
+/// Returns the primary key of the layout's item. Neither part is as long as that of a session or an entry.
 pub(crate) fn layout_key() -> Item {
     items::item([(PK, items::bytes(LAYOUT.as_bytes())), (SK, items::bytes(LAYOUT.as_bytes()))])
 }
 
-/// The item that says which layout the table has.
+/// Returns the item with the number of the table's layout.
 pub(crate) fn layout() -> Item {
     let mut item = layout_key();
     item.insert(LAYOUT.to_owned(), items::number(NUMBER));
     item
 }
 
-/// The table as a template of CloudFormation's, which is also what CDK and others take in.
+/// Returns the table as a CloudFormation template, which CDK and other tools accept as well.
 pub(crate) fn template(namespace: &Namespace) -> String {
     format!(
         r#"{{

@@ -1,4 +1,4 @@
-//! How a request gets to DynamoDB and back.
+//! Sends requests to DynamoDB, and retries those that may be sent again.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -14,21 +14,22 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::client::Clients;
 use crate::error::{self, Explains, Failure, Moment, TIMED_OUT};
 
-/// The longest first pause, and the longest of all. The second is twice as long as the first, and so on.
+/// Maximum length of the first pause. The maximum doubles with each pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// Maximum length of any pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A kind of call.
 pub(crate) trait Op: Item {
-    /// Carries out at least one of them.
+    /// Carries out a batch of at least one call.
     fn run(items: &[Self], server: &Server, until: Instant) -> impl Future<Output = Answers<Self>> + Send
     where
         Self: Sized;
 }
 
-/// A call that is a request of its own, or several.
+/// A call that sends requests of its own.
 pub(crate) trait Alone: Item {
-    /// Carries it out.
+    /// Carries out the call.
     fn alone(&self, server: &Server, until: Instant) -> impl Future<Output = Result<Self::Output>> + Send;
 }
 
@@ -42,17 +43,17 @@ impl<A: Alone> Op for A {
     }
 }
 
-/// What all calls of a store share.
+/// Clients and limits that all calls of a store share on one runtime.
 pub(crate) struct Server {
     pub(crate) clients: Clients,
     pub(crate) table: String,
     pub(crate) timeout: Duration,
-    /// A permit for each request that may be under way.
+    /// Semaphore with a permit for each request that may be in flight.
     pub(crate) room: Semaphore,
     pub(crate) moment: Moment,
 }
 
-/// The way of one kind of call.
+/// Round trips of one kind of call.
 pub(crate) struct Trip<O> {
     pub(crate) servers: PerRuntime<Server>,
     pub(crate) of: PhantomData<fn(O)>,
@@ -67,8 +68,8 @@ impl<O: Op> RoundTrip for Trip<O> {
     }
 }
 
-/// Whether a request may be sent again when nobody knows whether it was done. A write may not, though it would do no harm
-/// if it was the last one: somebody may have built on it meanwhile, and would make it look refused.
+/// Kind of a request, which decides about a retry after a lost answer. Writes are not retried: if another save followed ours, the
+/// retry would report a false conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sends {
     Reads,
@@ -76,8 +77,7 @@ pub(crate) enum Sends {
 }
 
 impl Server {
-    /// Sends what `request` makes, once more where it is a read and its answer was lost,
-    /// and again and again while the server is busy.
+    /// Sends the request that `request` makes. Retries a read once after a lost answer, and any request while the server is busy.
     pub(crate) async fn ask<T, E, F>(&self, until: Instant, sends: Sends, request: impl Fn() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
@@ -105,7 +105,7 @@ impl Server {
         }
     }
 
-    /// A request without a condition.
+    /// Sends a read, which has no condition.
     pub(crate) async fn read<T, E, F>(&self, until: Instant, request: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
@@ -115,7 +115,7 @@ impl Server {
     }
 }
 
-/// Pauses that grow, each of random length so that those who met do not meet again.
+/// Growing pauses of random length, so that requests that conflicted do not conflict again.
 pub(crate) struct Pauses {
     longest: Duration,
     until: Instant,
@@ -126,13 +126,13 @@ impl Pauses {
         Self { longest: FIRST_PAUSE, until }
     }
 
-    /// Waits, or says that there is no time for it.
+    /// Waits. Returns `false` at once if the pause would not end before the deadline.
     pub(crate) async fn pause(&mut self) -> bool {
         let end = Instant::now() + self.longest.mul_f64(rand::random::<f64>());
         if end >= self.until {
             return false;
         }
-        // sleep: the server takes more in a moment, and tells nobody when.
+        // sleep: DynamoDB does not tell when it will take the request.
         sleep_until(end).await;
         self.longest = (2 * self.longest).min(LONGEST_PAUSE);
         true

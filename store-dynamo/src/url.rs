@@ -1,4 +1,4 @@
-//! `dynamodb://…`, taken apart.
+//! Parser of `dynamodb://…` URLs.
 
 use session_core::Result;
 use store_options::{Given, decode, is_loopback, split, wrong};
@@ -7,7 +7,7 @@ use crate::DynamoStoreBuilder;
 
 const FORM: &str = "the URL is not of the form dynamodb://key:secret@host:port/region or dynamodb:///region";
 
-/// The builder that `url` describes.
+/// Returns the builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<DynamoStoreBuilder> {
     let (place, mut query) = split(url)?;
     let Some(place) = place.strip_prefix("dynamodb://") else {
@@ -43,7 +43,7 @@ pub(crate) fn parse(url: &str) -> Result<DynamoStoreBuilder> {
     Ok(builder.endpoint(&format!("{}://{host}", if secure { "https" } else { "http" })))
 }
 
-/// `name`, `name:port`, `1.2.3.4:port` or `[::1]:port`
+/// Whether `host` has the form `name`, `name:port`, `1.2.3.4:port` or `[::1]:port`.
 fn is_host(host: &str) -> bool {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => (name, Some(port)),

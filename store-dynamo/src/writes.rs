@@ -1,4 +1,4 @@
-//! Writes of one session: each has a condition, and what it changes in the index goes with it in one transaction.
+//! Writes of one session. Each has a condition, and its changes of the index are part of the same transaction.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::error::{Failure, incomplete};
 use crate::items::{self, Item};
 use crate::server::{Sends, Server};
 
-/// What must be so for a write to happen. An attribute that is not there makes every comparison false.
+/// Condition of a write. A comparison with a missing attribute is false.
 #[derive(Clone)]
 pub(crate) struct Condition {
     text: String,
@@ -20,48 +20,49 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
-    /// Nothing lies under the key.
+    /// Requires that there is no item under the key.
     pub(crate) fn absent() -> Self {
         Self { text: "attribute_not_exists(pk)".to_owned(), values: HashMap::new() }
     }
 
-    /// Something lies under the key.
+    /// Requires that there is an item under the key.
     pub(crate) fn present() -> Self {
         Self { text: "attribute_exists(pk)".to_owned(), values: HashMap::new() }
     }
 
-    /// What lies there has expired, and is in this version.
+    /// Requires an expired session with this version.
     pub(crate) fn expired(version: Version, now: Timestamp) -> Self {
         let values = items::item([(":old", items::number(version.as_i64())), (":now", items::instant(now))]);
         Self { text: "version = :old AND expires_at <= :now".to_owned(), values }
     }
 
-    /// What lies there is live.
+    /// Requires a live session.
     pub(crate) fn live(now: Timestamp) -> Self {
         Self { text: "expires_at > :now".to_owned(), values: items::item([(":now", items::instant(now))]) }
     }
 
+    /// Also requires this version.
     pub(crate) fn version(self, version: Version) -> Self {
         self.and("version = :old", [(":old", items::number(version.as_i64()))])
     }
 
-    /// It has no principal.
-    pub(crate) fn nobodys(self) -> Self {
+    /// Also requires that the session has no principal.
+    pub(crate) fn without_principal(self) -> Self {
         self.and("attribute_not_exists(principal)", [])
     }
 
-    /// It has this principal. Strings are compared byte for byte.
+    /// Also requires this principal. Strings are compared byte for byte.
     pub(crate) fn of(self, principal: &Principal) -> Self {
         self.and("principal = :who", [(":who", items::text(principal.as_str()))])
     }
 
-    /// Its entry, if it has a principal, is there at least until then.
+    /// Also requires that the entry of a session with a principal remains at least until `at`.
     pub(crate) fn entered_until(self, at: Timestamp) -> Self {
         let covers = "(attribute_not_exists(principal) OR index_until >= :covered)";
         self.and(covers, [(":covered", items::instant(at))])
     }
 
-    /// It expires before that.
+    /// Also requires that the session expires before `at`.
     pub(crate) fn before(self, at: Timestamp) -> Self {
         self.and("expires_at < :before", [(":before", items::instant(at))])
     }
@@ -74,42 +75,43 @@ impl Condition {
     }
 }
 
-/// What is done to the session's item.
+/// Change of the session's item.
 pub(crate) enum What<'a> {
-    /// It is written whole; its entry is there until the instant.
+    /// Writes the whole item. Its entry, if it has a principal, remains until the instant.
     Put(&'a Record, Option<Timestamp>),
-    /// All of the record but the principal.
+    /// Sets all of the record but the principal.
     Save(&'a Record),
-    /// The expiry, and with it until when the entry is there if that moves.
+    /// Sets the expiry, and `index_until` if the entry is renewed.
     Touch(Timestamp, Option<Timestamp>),
     Delete,
 }
 
-/// What is done to the index in the same transaction.
+/// Change of the index in the same transaction.
 #[derive(Clone, Copy)]
 pub(crate) enum Entry<'a> {
     Put(&'a Principal, Timestamp),
     Remove(&'a Principal),
 }
 
-/// One write.
+/// A write of one session.
 pub(crate) struct Write<'a> {
     pub(crate) key: &'a StoreKey,
     pub(crate) what: What<'a>,
     pub(crate) condition: Condition,
     pub(crate) entries: Vec<Entry<'a>>,
-    /// Whether a refusal tells what is there, data included.
+    /// Whether a refusal returns the stored item, data included.
     pub(crate) tell: bool,
 }
 
-/// How it went.
+/// Result of a write.
 pub(crate) enum Written {
     Done,
-    /// The condition does not hold; with the item, if there is one and it was to be told.
+    /// The condition does not hold. Contains the stored item, if there is one and `tell` is set.
     Refused(Option<Item>),
 }
 
-/// What all six forms of a write have in common: put, update and delete, alone and within a transaction.
+/// Sets the table, condition and values of a write. There are six builders of writes: put, update and delete, each on its own and
+/// within a transaction.
 macro_rules! conditional {
     ($builder:expr, $server:expr, $write:expr) => {{
         let Condition { text, mut values } = $write.condition.clone();
@@ -130,7 +132,7 @@ macro_rules! conditional {
 }
 
 impl What<'_> {
-    /// The expression of an update.
+    /// Returns the expression of an update.
     const fn expression(&self) -> &'static str {
         match self {
             Self::Save(_) => {
@@ -142,7 +144,7 @@ impl What<'_> {
         }
     }
 
-    /// Its names, of words that DynamoDB keeps for itself, and its values.
+    /// Returns names and values of an update's expression. The names stand for words that DynamoDB reserves.
     fn sets(&self) -> (Option<HashMap<String, String>>, Item) {
         let (names, mut values) = match self {
             Self::Put(..) | Self::Delete => return (None, Item::new()),
@@ -168,7 +170,7 @@ impl What<'_> {
 }
 
 impl Server {
-    /// Carries out `write`, if its condition holds, by the plain request if it concerns the session's item alone.
+    /// Carries out `write` if its condition holds: by a plain request if the index does not change, otherwise by a transaction.
     pub(crate) async fn write(&self, until: Instant, write: &Write<'_>) -> Result<Written> {
         if !write.entries.is_empty() {
             let all = self.transaction(write)?;
@@ -194,7 +196,7 @@ impl Server {
         }
     }
 
-    /// The session's write, the only one with a condition, and those of the index.
+    /// Returns the writes of a transaction: that of the session, which alone has a condition, and those of the index.
     fn transaction(&self, write: &Write<'_>) -> Result<Vec<TransactWriteItem>> {
         let key = || Some(items::session_key(write.key));
         let item = TransactWriteItem::builder();

@@ -1,4 +1,4 @@
-//! What DynamoDB does and DynamoDB Local does not: throttling, conflicts of transactions, failures, keys left over.
+//! Tests of situations that DynamoDB Local never produces: throttling, conflicts of transactions, failures, keys left over.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,14 +13,15 @@ use tokio::net::{TcpListener, TcpStream};
 /// Status and body of an answer.
 type Answer = (u16, Value);
 
-/// A server that answers what a test says, and remembers what it was asked.
+/// A server that gives the answers of a test, and records the requests.
 struct Fake {
     address: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Fake {
-    /// `answer` is asked for everything but what opens a store: operation, how often it was asked before, request.
+    /// Starts a server. `answer` gets the operation, the number of earlier requests for it, and the request. It does not get the
+    /// requests that open a store.
     async fn start(answer: impl Fn(&str, usize, &Value) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -42,7 +43,7 @@ impl Fake {
         store
     }
 
-    /// What was asked since the store was opened.
+    /// Returns the operations requested since the store was opened.
     fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
@@ -92,7 +93,7 @@ async fn serve(stream: TcpStream, log: &Mutex<Vec<String>>, answer: &(dyn Fn(&st
     }
 }
 
-/// A table that is there, expires and is of the right layout.
+/// Returns the answers with which a store opens: the table exists, has a time to live and the right layout.
 fn opening(operation: &str, request: &Value) -> Option<Answer> {
     let key = |name: &str, kind: &str| json!({ "AttributeName": name, "KeyType": kind });
     let bytes = |name: &str| json!({ "AttributeName": name, "AttributeType": "B" });
@@ -136,8 +137,8 @@ fn record(principal: Option<&str>) -> Record {
 async fn in_the_usual_case_each_call_is_one_request_and_the_cheapest_that_will_do() {
     let fake = Fake::start(|_, _, _| done()).await;
     let store = fake.store("").await;
-    let (nobodys, anns) = (record(None), record(Some("ann")));
-    for session in [&nobodys, &anns] {
+    let (anonymous, anns) = (record(None), record(Some("ann")));
+    for session in [&anonymous, &anns] {
         assert_eq!(store.create(&now(), &key(1), session).await.unwrap(), Outcome::Done);
         assert_eq!(store.load(&now(), &key(1)).await.unwrap(), None);
         assert_eq!(store.save(&now(), &key(1), Version::random(), session).await.unwrap(), Outcome::Done);
@@ -214,7 +215,7 @@ async fn credentials_that_expire_are_an_outage_and_a_missing_right_is_not() {
 
 #[tokio::test]
 async fn keys_that_are_left_over_are_asked_for_again() {
-    // The first answer to a batch has one item of it, the next one none, and so on.
+    // Answers to a batch have one item and none in turn.
     let fake = Fake::start(|operation, before, request| {
         if operation != "BatchGetItem" {
             return done();
@@ -239,7 +240,7 @@ async fn keys_that_are_left_over_are_asked_for_again() {
         (200, json!({ "Responses": { "sessions": items }, "UnprocessedKeys": left }))
     })
     .await;
-    // Loads of one moment travel together.
+    // Concurrent loads share a batch.
     let store = fake.store("pool=1").await;
     let loads: Vec<_> = (0..6)
         .map(|n| {

@@ -1,4 +1,4 @@
-//! The store proves the contract. `cargo test -p store-dynamo --test conformance -- --list` names the clauses.
+//! Conformance suite over the store. `cargo test -p store-dynamo --test conformance -- --list` names the clauses.
 
 mod common;
 
@@ -13,17 +13,19 @@ use session_core::{Error, ErrorKind, Principal, Result, Store, StoreKey, async_t
 use store_dynamo::DynamoStore;
 use tokio::sync::OnceCell;
 
-/// Generous: DynamoDB Local starts cold, and the driver signs each request, which is slow work without optimization.
+/// Time-out of a call. It is generous because DynamoDB Local starts slowly, and because signing requests is slow without
+/// optimization.
 const TIME_OUT: Duration = Duration::from_secs(10);
 
-/// For the same reason clauses have longer, and the history is shorter than elsewhere.
+/// Time limit of a clause, longer than for other stores because DynamoDB Local is slow.
 const CLAUSE_LIMIT: Duration = Duration::from_secs(600);
+/// Number of operations in the history, smaller than for other stores because DynamoDB Local is slow.
 const HISTORY_OPS: usize = 10_000;
 
-/// DynamoDB Local looks for what has expired every ten seconds or so.
+/// Upper limit for the removal of expired items, which DynamoDB Local looks for about every ten seconds.
 const EXPIRY_DELAY: Duration = Duration::from_secs(60);
 
-/// All namespaces on one server: there they must be apart.
+/// Test subject. All its namespaces share one server, where they must not see each other.
 struct Dynamo(OnceCell<Server>);
 
 impl Dynamo {

@@ -1,4 +1,4 @@
-//! The table: who makes it, what is refused, and what is stored in it.
+//! Tests of the table: creation, refusal of foreign tables, and stored items.
 
 mod common;
 
@@ -49,7 +49,7 @@ async fn refused(options: &str) -> String {
     error.to_string()
 }
 
-/// A number in a stored item.
+/// Returns a number in a stored item.
 fn stored(item: &Item, name: &str) -> i64 {
     match item.get(name) {
         Some(AttributeValue::N(digits)) => digits.parse().unwrap(),
@@ -79,7 +79,7 @@ async fn ten_that_open_at_once_make_one_table_that_expires() {
     assert!(expires(&server.foreign(), "test_ten").await);
 }
 
-/// Makes a table of what a template says, as CloudFormation would.
+/// Creates the table of a template, as CloudFormation would.
 async fn make(client: &Client, template: &str) {
     let template: serde_json::Value = serde_json::from_str(template).unwrap();
     let table = &template["Resources"]["Sessions"]["Properties"];
@@ -135,7 +135,7 @@ async fn another_layout_is_refused_and_not_misread() {
 }
 
 #[tokio::test]
-async fn a_table_of_somebody_elses_is_refused() {
+async fn a_foreign_table_is_refused() {
     let server = Server::get();
     server.clean("test_theirs").await;
     let theirs = DynamoStore::schema("test_theirs").unwrap().replace("\"B\"", "\"S\"");
@@ -172,7 +172,7 @@ async fn a_session_of_almost_400_kb_is_stored_and_no_longer_one_could_be() {
     let store = server.fresh("test_large", "").await;
     let most = store.capabilities().max_data_len.unwrap();
     assert!(most > 399 * 1024, "{most}");
-    // All the rest as long as it can be.
+    // Everything else has its maximum length.
     let mut large = record(Some(&"é".repeat(127)), &vec![b'x'; most]);
     large.principal = Some(who(&format!("{}x", "é".repeat(127))));
     large.version = Version::from_i64(i64::MAX).unwrap();
@@ -188,7 +188,7 @@ async fn a_session_of_almost_400_kb_is_stored_and_no_longer_one_could_be() {
 
     let over = record(None, &vec![b'x'; most + 1]);
     assert_eq!(store.create(&now(), &key(2), &over).await.unwrap_err().kind(), ErrorKind::TooLarge);
-    // The server's own limit is near: numbers, which it counts by their digits, take up to 21 bytes, five of them.
+    // The server's own limit is only a little higher: its five numbers take up to 21 bytes each, depending on their digits.
     let mut raw = server.item("test_large", common::session(&key(1))).await.unwrap();
     raw.insert("data".to_owned(), bytes(&vec![b'x'; most + 5 * 21]));
     let why = server.put("test_large", raw).await.unwrap_err();
@@ -199,7 +199,7 @@ async fn a_session_of_almost_400_kb_is_stored_and_no_longer_one_could_be() {
 async fn more_than_an_answer_has_room_for_comes_in_several() {
     let server = Server::get();
     let store = server.fresh("test_many", "&timeout=120000&pool=8").await;
-    // An answer to a batch has room for 16 MB.
+    // An answer to a batch holds up to 16 MB.
     let mut writing = JoinSet::new();
     for n in 0..50 {
         let store = store.clone();
@@ -243,7 +243,7 @@ async fn an_entry_outlives_its_session_after_many_touches_and_is_rarely_written(
     let mut record = record(Some("ann"), b"x");
     put(&store, &key(1), &record).await;
     let (mut written, mut last) = (0, 0);
-    // A session of an hour that is used for three days, every six minutes, and now and then saved.
+    // A session with an expiry of an hour is touched every six minutes for three days, and sometimes saved.
     for n in 1..=720 {
         clock = clock.plus(minutes(6));
         let (call, expires_at) = (Call::new(clock), clock.plus(hours(1)));
@@ -255,7 +255,7 @@ async fn an_entry_outlives_its_session_after_many_touches_and_is_rarely_written(
         } else {
             assert_eq!(store.touch(&call, &key(1), record.version, expires_at).await.unwrap(), Outcome::Done);
         }
-        // Looked at each time at first, as the renewal comes after a day.
+        // After the first 30 steps only every tenth is checked, because a renewal comes about once a day.
         if n % 10 != 0 && n > 30 {
             continue;
         }
@@ -286,7 +286,7 @@ async fn a_touch_that_is_due_to_renew_the_entry_of_a_session_far_ahead_does_so()
     assert!(
         Duration::from_secs(stored(&entry, "ttl").unsigned_abs()).as_millis() >= far.as_millis().unsigned_abs().into()
     );
-    // No farther: it is done already, and nothing is written.
+    // An earlier expiry needs no change, so nothing is written.
     assert_eq!(store.touch(&now(), &key(1), record.version, far.minus(days(1))).await.unwrap(), Outcome::Done);
     let session = server.item("test_renewal", common::session(&key(1))).await.unwrap();
     assert_eq!(stored(&session, "expires_at"), far.as_millis());
@@ -302,13 +302,13 @@ async fn the_index_changes_with_the_session_and_keeps_nothing_of_the_old() {
     assert!(entered("ann").await);
     assert_eq!(store.save(&now(), &key(1), first.version, &second).await.unwrap(), Outcome::Done);
     assert!(!entered("ann").await && entered("bob").await);
-    let nobodys = record(None, b"z");
-    assert_eq!(store.save(&now(), &key(1), second.version, &nobodys).await.unwrap(), Outcome::Done);
+    let anonymous = record(None, b"z");
+    assert_eq!(store.save(&now(), &key(1), second.version, &anonymous).await.unwrap(), Outcome::Done);
     assert!(!entered("bob").await);
     let back = next(&first);
-    assert_eq!(store.save(&now(), &key(1), nobodys.version, &back).await.unwrap(), Outcome::Done);
+    assert_eq!(store.save(&now(), &key(1), anonymous.version, &back).await.unwrap(), Outcome::Done);
     assert!(entered("ann").await);
-    // Somebody else's, created over it once it has expired.
+    // A session of another principal is created over it once it has expired.
     let later = Call::new(back.expires_at);
     let mut over = next(&second);
     over.expires_at = later.now.plus(hours(1));

@@ -1,4 +1,4 @@
-//! What `cargo bench -p store-file` measures, with `durable=false`; see `conformance::bench`.
+//! Benchmark of `FileStore` with `durable=false`, run with `cargo bench -p store-file`; see `conformance::bench`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! Builder of the store, and the steps of opening it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::read::Reader;
 use crate::shard::Shard;
 use crate::{FileStore, Inner, Own, open};
 
-/// Writes under one lock, and bytes of theirs.
+/// Maximum number of writes, and of their bytes, under one lock.
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 4 << 20;
-/// Loads that a thread does at once.
+/// Maximum number of loads in one batch of a thread.
 const LOADS: usize = 32;
-/// Shards that are written to at once. Who waits for the disk is no burden for the cores, so there are more than of those.
+/// Number of shards that a runtime writes to at once. May exceed the number of cores, because writers mostly wait for the disk.
 const WRITERS: usize = 16;
-/// The longest data unless told otherwise.
+/// Default limit on the length of a record's data.
 const MAX_LEN: usize = 1 << 20;
 
-/// How a [`FileStore`] is opened; from [`FileStore::builder`].
+/// Builder of a [`FileStore`], returned by [`FileStore::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct FileStoreBuilder {
@@ -45,41 +45,42 @@ impl FileStoreBuilder {
     setters! {
         namespace: "The name of the folder in the folder";
         timeout: "how long opening may";
-        /// The folder above the one that the store was told has to be there in any case.
+        /// The parent of the given folder must exist in any case.
         create: "folders are made where there are none";
         queue: "loads may wait, and as many other calls,";
     }
 
-    /// Whether a write is on the disk, file and folder, before it is reported. Default: no.
+    /// Sets whether a write is reported only when the file and its folder are on disk. Default: no.
     ///
-    /// The end of a process loses nothing either way. Without it a loss of power may undo the latest writes, and may leave one of them
-    /// undecodable, which ends that session; with it nothing that was confirmed is undone, and each write waits for the disk several times.
-    /// All stores on a folder should say the same.
+    /// A crash of the process loses no confirmed write with either setting.
+    /// Without it, a loss of power may undo the latest writes and may leave one of them undecodable, which ends that session.
+    /// With it, no confirmed write is undone, but each write waits for the disk several times.
+    /// Use the same setting for all stores on a folder.
     pub const fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self
     }
 
-    /// How many threads load sessions, 1 to 64. Default: 4.
+    /// Sets the number of threads that load sessions, 1 to 64. Default: 4.
     pub const fn readers(mut self, readers: usize) -> Self {
         self.readers = readers;
         self
     }
 
-    /// The longest data of a session in bytes, at least 1; `None` for no limit. Default: 1 MiB.
+    /// Sets the maximum length of a session's data in bytes, at least 1; `None` for no limit. Default: 1 MiB.
     ///
-    /// Longer data is `TooLarge`. A longer file that is there already is `Corrupt`, and takes no memory.
+    /// A write of longer data fails with `TooLarge`. Loading a longer session fails with `Corrupt`, and no memory is allocated for it.
     pub const fn max_len(mut self, bytes: Option<usize>) -> Self {
         self.max_len = bytes;
         self
     }
 
-    /// The store.
+    /// Opens the store.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for options outside their ranges, for a folder that is missing, cannot be written to, belongs to
-    /// another user, can be written to by others, or is of another layout;
-    /// [`ErrorKind::Unavailable`] when another process holds the lock for the whole time-out, or the disk is full.
+    /// - [`ErrorKind::Config`] for options outside their ranges, and for a folder that is missing, cannot be written to,
+    ///   belongs to another user, can be written to by other users, or has another layout.
+    /// - [`ErrorKind::Unavailable`] when another process holds the lock for the whole time-out, or the disk is full.
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
@@ -90,7 +91,7 @@ impl FileStoreBuilder {
             within("max_len", max, 1..=usize::MAX)?;
         }
         let timeout = self.settings.timeout;
-        // Opening reads and writes files: nothing for a thread that drives futures.
+        // On a blocking thread, because opening reads and writes files.
         let opening = task::spawn_blocking(move || self.open_blocking(namespace));
         let opening = time::timeout(timeout.saturating_add(timeout / 4), opening);
         match opening.await {
@@ -129,7 +130,7 @@ impl FileStoreBuilder {
 }
 
 impl FileStore {
-    /// A store in the folder at `path`.
+    /// Returns a builder for a store in the folder at `path`.
     ///
     /// ```
     /// use session_core::seconds;

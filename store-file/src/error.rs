@@ -1,4 +1,4 @@
-//! What the system's errors mean to a caller. No path of a session gets into them: its name is the session's key.
+//! Conversion of the system's errors. Errors never contain the path of a session's file, because its name is the session's key.
 
 use std::io;
 use std::path::Path;
@@ -13,7 +13,7 @@ pub(crate) const GONE: Error = Error::fixed(ErrorKind::Unavailable, "the session
 pub(crate) const NO_FILE: Error =
     Error::fixed(ErrorKind::Corrupt, "something that is no file lies under a session's name");
 
-/// An error of a store that is in use: whatever the system refuses is an outage, and may pass.
+/// Converts an error that occurred while the store was in use. Every refusal of the system is an outage, because it may pass.
 pub(crate) fn in_use(error: &io::Error) -> Error {
     let message = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return GONE.with_source(error),
@@ -26,7 +26,9 @@ pub(crate) fn in_use(error: &io::Error) -> Error {
     Error::fixed(ErrorKind::Unavailable, message).with_source(error)
 }
 
-/// An error while a store is opened: what the system refuses then, it will refuse until somebody changes something.
+/// Converts an error that occurred while the store was opened.
+///
+/// A refusal of the system is `Config` here, because it persists until the configuration is changed. A full disk is `Unavailable`.
 pub(crate) fn at_open(error: &io::Error, what: &str, path: &Path) -> Error {
     let kind = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Unavailable,

@@ -1,14 +1,14 @@
-//! Where things are in a namespace's folder, and what can be read there without a lock.
+//! Paths in a namespace's folder, and the reads that need no lock.
 //!
-//! - `layout`: which layout the folder has
-//! - `records/ab/<64 digits>`: a session, under its key in hexadecimal digits, of which the folder is named for the first two
+//! - `layout`: the layout of the folder
+//! - `records/ab/<64 digits>`: a session, named by its key in hexadecimal; the folder's name is the first two digits
 //! - `records/ab/new`: the session that is being written
-//! - `people/cd/<32 digits>-<64 digits>`: the entry of a session in the index of its principal, an empty file named for
+//! - `people/cd/<32 digits>-<64 digits>`: the index entry of a session, an empty file named by
 //!   a hash of the principal and the session's key
-//! - `locks/ab`: who has this one locked may write to `records/ab`, and entries of its sessions
+//! - `locks/ab`: the lock file; its holder may write to `records/ab` and to the entries of the sessions there
 //!
-//! A session's file is never changed: it is written aside and takes the old one's place by a rename. So whoever opens one has
-//! the old one or the new one, whole, without a lock.
+//! A session's file is never changed in place: a new file is written and renamed over the old one.
+//! A reader therefore gets the whole old file or the whole new file, without a lock.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _};
@@ -20,9 +20,9 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{self, GONE, NO_FILE};
 use crate::format::{self, Head, LONGEST_HEAD};
 
-/// The name of the file that is written aside. Only the holder of a shard's lock writes, so one for each shard is enough.
+/// Name of the temporary file of a shard. One is enough, because only the holder of the shard's lock writes.
 pub(crate) const ASIDE: &str = "new";
-/// How much of a file is read at once.
+/// Number of bytes in the first read of a file.
 const FIRST_READ: usize = 4096;
 
 const _: () = assert!(FIRST_READ >= LONGEST_HEAD);
@@ -68,12 +68,12 @@ impl Folder {
         self.people(owner.shard()).join(format!("{}{}", owner.prefix(), Handle::from(*key)))
     }
 
-    /// The record, if it is live at `now`.
+    /// Reads the record if it is live at `now`.
     pub(crate) fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Option<Record>> {
         self.read(key, |head| head.is_live(now))
     }
 
-    /// The record, live or not.
+    /// Reads the record, live or not.
     pub(crate) fn whole(&self, key: &StoreKey) -> Result<Option<Record>> {
         self.read(key, |_| true)
     }
@@ -91,7 +91,7 @@ impl Folder {
         let mut data = Vec::new();
         data.try_reserve_exact(len)
             .map_err(|_| Error::fixed(ErrorKind::Unavailable, "no memory for a session's data"))?;
-        // The file has the length that its head states, so what was read of it so far is its head and data of its.
+        // The file has the length that its head states, so the bytes read after the head are data.
         data.extend_from_slice(&start[head.len()..]);
         let left = head.data_len - data.len() as u64;
         if left > 0 {
@@ -100,7 +100,7 @@ impl Folder {
         head.with(data.into()).map(Some)
     }
 
-    /// What the record's file says before its data.
+    /// Reads the head of the record's file.
     pub(crate) fn head(&self, key: &StoreKey) -> Result<Option<Head>> {
         let mut start = [0; LONGEST_HEAD];
         Ok(self.begin(key, &mut start)?.map(|(_, _, head)| head))
@@ -133,19 +133,19 @@ impl Folder {
         Ok(Some((file, start, head)))
     }
 
-    /// The folder that has the folders of records.
+    /// Returns the parent of the folders with records.
     pub(crate) fn all_records(&self) -> PathBuf {
         self.root.join("records")
     }
 
-    /// The folder that has the folders of entries.
+    /// Returns the parent of the folders with index entries.
     pub(crate) fn all_people(&self) -> PathBuf {
         self.root.join("people")
     }
 
-    /// Makes a file in one of the 256 folders, which is made first where there is none yet.
+    /// Makes a file in one of the 256 folders, and creates that folder if it is missing.
     ///
-    /// The folder that it is in is not made: when that is gone, the store is.
+    /// The parent of the folder is not created: if it is missing, the store's folder has been removed.
     pub(crate) fn in_folder(&self, folder: &Path, make: impl Fn() -> io::Result<()>) -> io::Result<()> {
         match make() {
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
@@ -163,9 +163,9 @@ impl Folder {
         make()
     }
 
-    /// The shards from `first` on that have a folder, in order.
+    /// Returns the shards from `first` on that have a folder, in order.
     ///
-    /// Folders are made and stay, so one that is there throughout is found without a lock.
+    /// Needs no lock, because the store never removes a folder.
     pub(crate) fn shards_from(&self, first: u8) -> Result<Vec<u8>> {
         let mut shards = Vec::new();
         for shard in first..=u8::MAX {
@@ -181,7 +181,7 @@ impl Folder {
         Ok(shards)
     }
 
-    /// The keys of the sessions in a shard, in order.
+    /// Returns the keys of the sessions in a shard, in order.
     pub(crate) fn keys(&self, shard: u8) -> Result<Vec<StoreKey>> {
         let mut keys = Vec::new();
         each_name(&self.records(shard), |name| keys.extend(key_of(name)))?;
@@ -189,7 +189,7 @@ impl Folder {
         Ok(keys)
     }
 
-    /// The keys that the index has for `owner`.
+    /// Returns the keys of the index entries of `owner`.
     pub(crate) fn keys_of(&self, owner: Owner) -> Result<Vec<StoreKey>> {
         let (mut keys, prefix) = (Vec::new(), owner.prefix());
         each_name(&self.people(owner.shard()), |name| keys.extend(name.strip_prefix(&prefix).and_then(key_of)))?;
@@ -197,18 +197,17 @@ impl Folder {
     }
 }
 
-/// Which of the 256 parts of a namespace a session is in.
+/// Returns the number of the shard that holds a session.
 pub(crate) fn shard_of(key: &StoreKey) -> u8 {
     key.as_bytes()[0]
 }
 
-/// The key that a file is named for, if it is a session's.
+/// Returns the key that a file is named by, or `None` if it is not the file of a session.
 pub(crate) fn key_of(name: &str) -> Option<StoreKey> {
     name.parse::<Handle>().ok().map(|handle| *handle.key())
 }
 
-/// That nothing is found means something only where there is a place to look: a folder that was moved or unmounted
-/// is no empty one.
+/// Checks that a folder exists, so that a folder that was moved or unmounted is not taken for an empty one.
 fn expect(folder: &Path) -> Result<()> {
     match fs::metadata(folder) {
         Ok(about) if about.is_dir() => Ok(()),
@@ -217,19 +216,19 @@ fn expect(folder: &Path) -> Result<()> {
     }
 }
 
-/// The names in one of the 256 folders.
+/// Calls `see` with each name in one of the 256 folders.
 pub(crate) fn each_name(folder: &Path, mut see: impl FnMut(&str)) -> Result<()> {
     let names = match fs::read_dir(folder) {
         Ok(names) => names,
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
-            // It is made when something is to be in it.
+            // The folder is created by the first write to it.
             return folder.parent().map_or(Err(GONE), expect);
         }
         Err(error) => return Err(error::in_use(&error)),
     };
     for name in names {
         let name = name.map_err(|error| error::in_use(&error))?.file_name();
-        // What is not ours is left alone.
+        // Names that are not UTF-8 are not the store's.
         if let Some(name) = name.to_str() {
             see(name);
         }
@@ -237,7 +236,7 @@ pub(crate) fn each_name(folder: &Path, mut see: impl FnMut(&str)) -> Result<()> 
     Ok(())
 }
 
-/// Makes a folder that is its owner's alone.
+/// Creates a folder that only its owner can access.
 pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     private(&mut builder);
@@ -255,11 +254,11 @@ fn private(_: &mut DirBuilder) {}
 
 /// Waits until the names in a folder are on the disk.
 pub(crate) fn sync(folder: &Path) -> io::Result<()> {
-    // Windows opens no folder as a file, and writes names down without being asked.
+    // Windows cannot open a folder as a file, and flushes names by itself.
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// A principal as the index knows it: the first half of its SHA-256.
+/// Identifier of a principal in the index: the first half of its SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner([u8; 16]);
 
@@ -269,12 +268,12 @@ impl Owner {
         Self(owner)
     }
 
-    /// The owner and the session of an entry's name.
+    /// Parses the name of an index entry into its owner and key.
     pub(crate) fn and_key(name: &str) -> Option<(Self, StoreKey)> {
         let (owner, key) = name.split_once('-')?;
         let number = u128::from_str_radix(owner, 16).ok()?;
         let owner = Self(number.to_be_bytes());
-        // The one form that it is written in.
+        // Only the form that the store writes is accepted.
         (name.starts_with(&owner.prefix())).then_some((owner, key_of(key)?))
     }
 

@@ -1,29 +1,29 @@
-//! What is in a session's file.
+//! Format of a session's file.
 //!
 //! | bytes | |
 //! |---|---|
 //! | 0–7 | `SESSFILE` |
 //! | 8–11 | the layout's number, 1; this number and all others are little-endian |
-//! | 12–15 | how long the principal is, 0 for none |
+//! | 12–15 | length of the principal, 0 for none |
 //! | 16–23 | version |
-//! | 24–31 | created at, in milliseconds since 1970 |
-//! | 32–39 | expires at, likewise |
-//! | 40–47 | how long the data is |
+//! | 24–31 | time of creation, in milliseconds since 1970 |
+//! | 32–39 | time of expiry, in milliseconds since 1970 |
+//! | 40–47 | length of the data |
 //! | 48–63 | the first half of the data's SHA-256 |
 //! | 64–79 | the first half of the SHA-256 of the session's key, the bytes before this, and the principal |
 //!
-//! The principal follows, then the data, then nothing.
-//! The key is in the sum so that a file that got under another session's name is not taken for that session.
+//! The principal follows, then the data. The file ends there.
+//! The last sum covers the key, so that a file under another session's name is not accepted as that session.
 
 use session_core::{Bytes, Error, ErrorKind, Principal, Record, Result, StoreKey, Timestamp, Version};
 use sha2::{Digest as _, Sha256};
 
-/// The layout that this release reads and writes.
+/// Layout that this release reads and writes.
 pub(crate) const LAYOUT: u32 = 1;
 
-/// The length of what precedes the principal.
+/// Length of the part before the principal.
 pub(crate) const FIXED: usize = 80;
-/// The longest head: what precedes the data.
+/// Maximum length of a head, which is the part before the data.
 pub(crate) const LONGEST_HEAD: usize = FIXED + Principal::MAX_LEN;
 
 const MAGIC: [u8; 8] = *b"SESSFILE";
@@ -31,7 +31,7 @@ const SUMMED: usize = 64;
 
 type Sum = [u8; 16];
 
-/// What a file says before its data.
+/// Head of a session's file: everything before the data.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) version: Version,
@@ -42,7 +42,7 @@ pub(crate) struct Head {
     data_sum: Sum,
 }
 
-/// The file of `record`, head and all.
+/// Encodes `record` as the contents of its file.
 pub(crate) fn encode(key: &StoreKey, record: &Record) -> Vec<u8> {
     let principal = record.principal.as_ref().map_or("", Principal::as_str);
     let mut file = Vec::with_capacity(FIXED + principal.len() + record.data.len());
@@ -61,9 +61,9 @@ pub(crate) fn encode(key: &StoreKey, record: &Record) -> Vec<u8> {
     file
 }
 
-/// The head of the session `key` from the beginning of its file, which is `len` bytes long in all.
+/// Decodes the head of the session `key` from the start of its file, which has a total length of `len` bytes.
 ///
-/// `start` has to reach to the head's end; it may go on beyond it.
+/// `start` must contain the whole head and may contain data after it.
 pub(crate) fn head(key: &StoreKey, start: &[u8], len: u64) -> Result<Head> {
     let mut rest = start;
     if take(&mut rest)? != MAGIC {
@@ -100,7 +100,7 @@ pub(crate) fn head(key: &StoreKey, start: &[u8], len: u64) -> Result<Head> {
 }
 
 impl Head {
-    /// How long it is itself.
+    /// Returns the length of the encoded head.
     pub(crate) fn len(&self) -> usize {
         FIXED + self.principal.as_ref().map_or(0, |principal| principal.as_str().len())
     }
@@ -109,7 +109,7 @@ impl Head {
         self.expires_at > now
     }
 
-    /// The record, if `data` is what the head was written for.
+    /// Returns the record, after checking that `data` has the sum that the head states.
     pub(crate) fn with(self, data: Bytes) -> Result<Record> {
         if sum(&[&data]) != self.data_sum {
             return corrupt("a session file's data does not have the sum that its head states");
@@ -118,7 +118,7 @@ impl Head {
     }
 }
 
-/// The next bytes, as many as the array has room for.
+/// Takes the next `N` bytes.
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N]> {
     match rest.split_first_chunk() {
         Some((taken, after)) => {
@@ -144,7 +144,7 @@ fn sum(parts: &[&[u8]]) -> Sum {
     sum
 }
 
-/// A hash in two halves. The first is long enough to tell torn and foreign files, and principals, apart.
+/// Splits a hash into two halves. The first half is long enough to detect torn and foreign files and to distinguish principals.
 pub(crate) fn halves(whole: [u8; 32]) -> [[u8; 16]; 2] {
     let mut halves = [[0; 16]; 2];
     halves[0].copy_from_slice(&whole[..16]);

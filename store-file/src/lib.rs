@@ -34,10 +34,10 @@ use read::Load;
 use shard::{Shard, blocking};
 use write::{Answer, Op, What};
 
-/// Sessions that one purge removes at most, whatever its limit.
+/// Maximum number of sessions that one purge removes, whatever its limit.
 const PURGE_FILES: u32 = 1_000;
 
-/// Sessions in a folder. See the [crate's documentation](crate).
+/// A [`Store`] that keeps sessions as files in a folder. See the [crate's documentation](crate).
 ///
 /// Clones are cheap and share threads.
 #[derive(Clone)]
@@ -46,18 +46,18 @@ pub struct FileStore(Arc<Inner>);
 struct Inner {
     folder: Arc<Folder>,
     readers: Workers<Load>,
-    /// One for each first byte of a key.
+    /// One shard for each value of a key's first byte.
     shards: Vec<Batcher<Shard>>,
     own: PerRuntime<Own>,
     namespace: Namespace,
     timeout: Duration,
 }
 
-/// What the calls of one runtime wait for: they must not wait for another runtime, which may be idle.
+/// Queue limit and purge position of one runtime. Calls must not wait for another runtime, because it may be idle.
 struct Own {
-    /// One permit for each call that may be under way, loads apart.
+    /// One permit for each call in flight, except loads.
     room: Semaphore,
-    /// One purge at a time, each from where the one before it stopped.
+    /// Position of the purge. The lock allows one purge at a time, which continues where the last one stopped.
     purging: Mutex<Position>,
 }
 
@@ -68,7 +68,7 @@ impl Own {
 }
 
 impl FileStore {
-    /// Opens what `url` names.
+    /// Opens the store that `url` describes.
     ///
     /// `file://sessions` is relative to the working directory, `file:///var/lib/app/sessions` absolute.
     /// Characters may be percent-encoded.
@@ -91,12 +91,12 @@ impl FileStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a URL that is wrong, and what [`FileStoreBuilder::open`] answers.
+    /// [`ErrorKind::Config`] for an invalid URL, and the errors of [`FileStoreBuilder::open`].
     pub async fn connect(url: &str) -> Result<Self> {
         url::parse(url)?.open().await
     }
 
-    /// Does `work` when there is room for it, all within the time-out.
+    /// Waits for a permit and runs `work`, both within the time-out.
     async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let work = async {
             let own = self.0.own.get()?;
@@ -106,7 +106,7 @@ impl FileStore {
         time::timeout(self.0.timeout, work).await.unwrap_or(Err(error::TIMED_OUT))
     }
 
-    /// Does something under the lock of the key's shard.
+    /// Executes an operation under the lock of the key's shard.
     async fn locked(&self, until: Instant, now: Timestamp, key: &StoreKey, what: What) -> Result<Answer> {
         self.0.shards[usize::from(shard_of(key))].call(Op { key: *key, now, until, what }).await
     }
@@ -123,7 +123,7 @@ impl FileStore {
         self.0.folder.max_len.map_or(Ok(()), |max| fits(record, max))
     }
 
-    /// How many of these were `Done`.
+    /// Executes the operations and returns how many were `Done`.
     async fn count_done(&self, now: Timestamp, what: Vec<(StoreKey, What)>) -> Result<u64> {
         let until = self.until();
         let calls = what
@@ -154,7 +154,7 @@ impl FileStore {
         Ok(Purged::new(removed as u32, !ended))
     }
 
-    /// The first live records of `keys`, at most `limit`, and as wanted. What cannot be decoded is no session.
+    /// Loads at most `limit` live records of `keys` for which `wanted` returns `true`. Skips records that cannot be decoded.
     async fn load_each(
         &self,
         keys: Vec<StoreKey>,
@@ -190,11 +190,11 @@ impl FileStore {
     async fn keys_in(&self, shard: u8, until: Instant, now: Timestamp) -> Result<Vec<StoreKey>> {
         let mut first = [0; StoreKey::LEN];
         first[0] = shard;
-        // Under the lock: while a file takes another's place, a list of the folder may have neither.
+        // Under the lock, because a listing of the folder may miss a file that is being replaced.
         self.locked(until, now, &StoreKey::from_bytes(first), What::Keys).await?.keys()
     }
 
-    /// The shards from `first` on that have ever had a session.
+    /// Returns the shards from `first` on that have ever held a session.
     async fn shards_from(&self, first: u8) -> Result<Vec<u8>> {
         let folder = Arc::clone(&self.0.folder);
         blocking(move || folder.shards_from(first)).await

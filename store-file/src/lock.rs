@@ -1,6 +1,6 @@
-//! Locks between processes, and between the stores of one.
+//! Locks between processes, and between stores in one process.
 //!
-//! A lock ends with its process, however that ends: the system sees to it. Lock files are made when they are needed and stay.
+//! The system releases a lock when its process ends, however it ends. Lock files are created when they are needed and never removed.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -17,13 +17,13 @@ use tokio::time;
 
 use crate::error::{self, LOCKED, PANICKED};
 
-/// A lock, until it is dropped.
+/// A held lock. Dropping it releases the lock.
 #[derive(Debug)]
 pub(crate) struct Held(File);
 
 impl Drop for Held {
-    /// Said in so many words, since closing the file ends the lock only when no other handle of it is open,
-    /// and a child that is just being started has one.
+    /// Unlocks explicitly, because closing the file releases the lock only when no other handle of it is open.
+    /// A child process that is just being started has such a handle.
     fn drop(&mut self) {
         if let Err(error) = self.0.unlock() {
             tracing::warn!(%error, "a session lock ends only with its handle");
@@ -31,7 +31,7 @@ impl Drop for Held {
     }
 }
 
-/// The lock, unless somebody else has it.
+/// Takes the lock without waiting. Returns `None` if it is already held.
 pub(crate) fn take(path: &Path) -> io::Result<Option<Held>> {
     loop {
         let file = open(path)?;
@@ -46,7 +46,7 @@ pub(crate) fn take(path: &Path) -> io::Result<Option<Held>> {
     }
 }
 
-/// The lock, whenever that is.
+/// Waits for the lock without a limit.
 fn wait(path: &Path) -> io::Result<Held> {
     loop {
         let file = open(path)?;
@@ -64,7 +64,7 @@ fn open(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Makes what is created the owner's alone.
+/// Restricts a file that is created with `options` to its owner.
 #[cfg(unix)]
 pub(crate) fn private(options: &mut OpenOptions) {
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -74,7 +74,7 @@ pub(crate) fn private(options: &mut OpenOptions) {
 #[cfg(not(unix))]
 pub(crate) fn private(_: &mut OpenOptions) {}
 
-/// Whether `file` is still what `path` names: a lock on a file that somebody has removed locks nobody out.
+/// Returns whether `path` still names `file`. A lock on a removed file excludes no other process.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
@@ -86,18 +86,19 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Elsewhere a file that is open keeps its name.
+/// Returns `true`, because on other systems an open file keeps its name.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Where a store waits for a lock that somebody else has.
+/// Queue of the calls of a store that wait for a lock held elsewhere.
 ///
-/// The system's queue is fair and wakes at once, but cannot be left again. So a thread of its own stands in it, one for each lock
-/// at most, however many callers have given up meanwhile; and it belongs to no runtime, which would wait for it at its end.
+/// A wait in the system's queue is fair and ends at once when the lock is free, but it cannot be cancelled.
+/// So a separate thread waits there, at most one for each lock, however many callers have given up meanwhile.
+/// The thread belongs to no runtime, because a runtime would wait for it when it shuts down.
 ///
-/// The thread also does the work: a lock handed to a task would be held for as long as that task's runtime does not run.
+/// The thread also does the work. A lock passed to a task would stay held while that task's runtime is not running.
 pub(crate) struct Turn {
     path: PathBuf,
     queue: Arc<Mutex<Queue>>,
@@ -105,15 +106,15 @@ pub(crate) struct Turn {
 
 #[derive(Default)]
 struct Queue {
-    /// Whether the thread stands there.
+    /// Whether the thread is waiting or working.
     standing: bool,
-    /// Work to be done under the lock when it comes.
+    /// Work to do under the lock.
     wants: VecDeque<Box<dyn Want>>,
 }
 
 /// Work that waits for the lock.
 trait Want: Send {
-    /// Whether its caller has given up.
+    /// Returns whether the caller has given up.
     fn is_given_up(&self) -> bool;
 
     fn run(self: Box<Self>, held: &io::Result<Held>);
@@ -135,7 +136,7 @@ impl<T: Send, W: FnOnce(&Held) -> T + Send> Want for Wanted<T, W> {
             Ok(held) => catch_unwind(AssertUnwindSafe(|| work(held))).map_err(|_| PANICKED),
             Err(error) => Err(error::in_use(error)),
         };
-        // A caller that has gone away is no error.
+        // The caller may have given up meanwhile; that is not an error.
         let _ = told.send(done);
     }
 }
@@ -149,7 +150,7 @@ impl Turn {
         &self.path
     }
 
-    /// Does `work` under the lock, or answers an error when that does not happen by `until`.
+    /// Does `work` under the lock. Returns an error if it is not done by `until`.
     pub(crate) async fn wait<T: Send + 'static>(
         &self,
         until: Instant,
@@ -182,12 +183,12 @@ impl Turn {
     }
 }
 
-/// Only pushes and pops happen under this lock, so a poisoned one guards nothing half done.
+/// Locks the queue. Poisoning is ignored, because only pushes and pops happen under this lock.
 fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The next work that its caller still waits for. At the end the thread leaves the queue.
+/// Returns the next work whose caller still waits, or `None` if there is none and the thread must end.
 fn next(queue: &Mutex<Queue>) -> Option<Box<dyn Want>> {
     let mut queue = lock(queue);
     queue.wants.retain(|want| !want.is_given_up());
@@ -221,24 +222,24 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(turn.wait(soon(), |_| ()).await.unwrap_err().kind(), ErrorKind::Unavailable);
         }
-        // The queue, and the one thread in it.
+        // The queue itself and its only thread.
         assert_eq!(Arc::strong_count(&turn.queue), 2);
         let path = turn.path().to_owned();
         let next = turn.wait(later(), move |_| take(&path).unwrap().is_none());
         drop(held);
         assert!(next.await.unwrap(), "the work is done under the lock");
-        // In the same queue, behind the thread.
+        // Waits until the thread has released the lock.
         drop(wait(turn.path()).unwrap());
     }
 
     #[tokio::test]
-    async fn a_lock_that_comes_when_nobody_wants_it_is_let_go() {
+    async fn a_lock_granted_after_all_callers_gave_up_is_released() {
         let folder = tempfile::tempdir().unwrap();
         let turn = Turn::new(folder.path().join("lock"));
         let held = take(turn.path()).unwrap().unwrap();
         assert!(turn.wait(soon(), |_| ()).await.is_err());
         drop(held);
-        // In the same queue, behind the thread.
+        // Waits until the thread has released the lock.
         drop(wait(turn.path()).unwrap());
     }
 

@@ -1,4 +1,4 @@
-//! What has to be there before a store can work, and how it gets there.
+//! Steps of opening a store: creating, checking and tidying its folders.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -15,12 +15,12 @@ use crate::format::LAYOUT;
 use crate::lock::{self, Held};
 use crate::write;
 
-/// What the file `layout` says before the number.
+/// Text before the number in the file `layout`.
 const LAYOUT_BEGINS: &str = "store-file layout ";
-/// How long to sleep between tries for the lock.
+/// Pause between attempts to take the lock.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// Makes or checks the folders, and removes what somebody who is no more left half written.
+/// Creates or checks the folders, and removes temporary files of dead processes.
 pub(crate) fn prepare(folder: &Folder, above: &Path, create: bool, deadline: Instant) -> Result<()> {
     for place in [above, &folder.root] {
         make(place, create)?;
@@ -28,7 +28,7 @@ pub(crate) fn prepare(folder: &Folder, above: &Path, create: bool, deadline: Ins
     check_access(above, true)?;
     let about = check_access(&folder.root, false)?;
     make(&folder.locks(), create)?;
-    // One at a time: of ten processes that start at once one makes what is needed and nine find it.
+    // One process at a time: when several start at once, one creates the folders and the others find them.
     let _held = lock(&folder.locks().join("open"), deadline)?;
     check_writing(folder, &about)?;
     if create {
@@ -42,8 +42,9 @@ pub(crate) fn prepare(folder: &Folder, above: &Path, create: bool, deadline: Ins
     Ok(())
 }
 
-/// A folder for its owner alone, if it is missing and to be made. The one above it has to be there: on a disk that is not mounted
-/// nothing should be made.
+/// Checks that a folder exists. If it is missing and `create` is set, creates it with access for its owner only.
+///
+/// The parent must exist, so that nothing is created on a mount point whose disk is not mounted.
 fn make(place: &Path, create: bool) -> Result<()> {
     if place.as_os_str().is_empty() {
         return wrong("the path of the session folder is empty");
@@ -68,9 +69,9 @@ fn make(place: &Path, create: bool) -> Result<()> {
     }
 }
 
-/// Refuses a folder that others can write to: a file they put there would be a session, of whatever principal they please.
+/// Refuses a folder that other users can write to, because a file they put there would be a session of any principal they choose.
 ///
-/// Above it others may write if they cannot rename what is not theirs, as in `/tmp`.
+/// With `sticky_will_do` a folder with the sticky bit is accepted, because there users cannot rename files of others, as in `/tmp`.
 #[cfg(unix)]
 fn check_access(place: &Path, sticky_will_do: bool) -> Result<Metadata> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -93,7 +94,7 @@ fn check_access(place: &Path, _: bool) -> Result<Metadata> {
     fs::metadata(place).map_err(|error| at_open(&error, "the session folder cannot be looked at", place))
 }
 
-/// Writes a file to see whether that can be done, and in whose name.
+/// Writes a trial file to check that the folder is writable and has the same owner as the files written there.
 fn check_writing(folder: &Folder, about: &Metadata) -> Result<()> {
     let trial = folder.root.join(ASIDE);
     let written = write::write(&trial, b"", false)
@@ -120,7 +121,7 @@ fn same_owner(_: &Metadata, _: &Metadata) -> bool {
     true
 }
 
-/// The layout's number is written last: a folder that has it has everything.
+/// Creates the folders and the file `layout`. The file is written last, so a folder that has it is complete.
 fn make_all(folder: &Folder) -> Result<()> {
     let layout = folder.layout();
     let fresh = !layout.try_exists().map_err(|error| at_open(&error, "the layout cannot be looked at", &layout))?;
@@ -150,7 +151,7 @@ fn sync_made(folder: &Folder) -> io::Result<()> {
     folder.root.ancestors().skip(1).take(2).filter(|above| !above.as_os_str().is_empty()).try_for_each(sync)
 }
 
-/// Nothing of anybody else's. What an open that was cut off has made is ours.
+/// Checks that a folder without a layout holds no foreign files. Files and folders of an interrupted open are accepted.
 fn check_empty(folder: &Folder) -> Result<()> {
     let names =
         fs::read_dir(&folder.root).map_err(|error| at_open(&error, "the folder cannot be listed", &folder.root))?;
@@ -185,7 +186,7 @@ fn check_layout(folder: &Folder) -> Result<()> {
     }
 }
 
-/// What is written aside is somebody's who has the lock, or nobody's.
+/// Removes temporary files that were left behind. If the shard's lock is free, the file's writer is dead.
 fn tidy(folder: &Folder) {
     for shard in 0..=u8::MAX {
         let aside = folder.aside(shard);

@@ -1,4 +1,4 @@
-//! What a purge looks for: expired sessions, and what processes left behind that ended between two steps.
+//! Search for expired sessions and for remains of processes that died between two steps of a write.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,37 +8,38 @@ use session_core::{ErrorKind, Result, StoreKey, Timestamp};
 use crate::folder::{ASIDE, Folder, Owner, each_name, key_of, shard_of};
 use crate::write::What;
 
-/// Files that one purge looks at, so that it ends soon: some tens of milliseconds.
+/// Maximum number of files that one purge checks, so that it takes some tens of milliseconds.
 const FILES: usize = 4_096;
-/// 256 folders of records, then 256 of entries.
+/// Number of folders: 256 with records, then 256 with index entries.
 const FOLDERS: usize = 512;
 
-/// How far the purges of a store have come. One goes on where the one before it stopped.
+/// Position of a store's purges in a pass over all folders. Each purge continues where the last one stopped.
 #[derive(Debug, Default)]
 pub(crate) struct Position {
     folder: usize,
-    /// The last name in this folder that was looked at.
+    /// Last name that was checked in this folder.
     after: Option<String>,
-    /// By when a session has to have expired, as the pass through all folders began.
+    /// Cutoff of the call that started the pass.
     cutoff: Option<Timestamp>,
 }
 
-/// What is to be done, and under which key's lock.
+/// Operations to execute, each under the lock of its key's shard.
 pub(crate) type Found = Vec<(StoreKey, What)>;
 
 impl Position {
-    /// Goes on looking, until `limit` expired sessions are found, enough was looked at, or the end is reached: `true`.
+    /// Continues the pass until `limit` expired sessions are found, enough files are checked, or the pass ends.
     ///
-    /// It looks without locks. What it finds has to be looked at again under the lock.
+    /// Returns the operations to execute, and whether the pass ended.
+    /// The search takes no locks, so each operation must check its file again under the lock.
     pub(crate) fn survey(&mut self, folder: &Folder, cutoff: Timestamp, limit: usize) -> Result<(Found, bool)> {
-        // A pass by an earlier clock has passed over what this one is to find.
+        // A call with an earlier cutoff than the pass starts a new pass.
         if self.cutoff.is_none_or(|began| cutoff < began) {
             *self = Self { cutoff: Some(cutoff), ..Self::default() };
         }
         let mut survey = Survey { folder, cutoff, limit, seen: 0, expired: 0, found: Vec::new() };
         while self.folder < FOLDERS {
             let (number, after) = (self.folder, self.after.take());
-            // Past this folder though it cannot be read, so that the next purge does not end here again.
+            // Advances before reading, so that a folder that cannot be read does not stop the next purge too.
             self.folder += 1;
             let names = survey.names(number, after.as_deref())?;
             for name in names {
@@ -94,7 +95,7 @@ impl Survey<'_> {
             self.found.push((StoreKey::from_bytes(key), What::Tidy));
             return Ok(());
         }
-        // A file under another shard's name is nobody's.
+        // A file in another shard's folder is never loaded, so it is skipped.
         let Some(key) = key_of(name).filter(|key| shard_of(key) == shard) else { return Ok(()) };
         match self.folder.head(&key) {
             Ok(Some(head)) if !head.is_live(self.cutoff) => {
@@ -102,7 +103,7 @@ impl Survey<'_> {
                 self.found.push((key, What::Expire(self.cutoff)));
             }
             Ok(Some(head)) => {
-                // After a loss of power the disk may have a record without its entry, if it was not told to be durable.
+                // Without `durable`, a loss of power may leave a record without its entry.
                 if let Some(principal) = head.principal
                     && !is_there(&self.folder.entry(Owner::of(&principal), &key))
                 {
@@ -116,7 +117,7 @@ impl Survey<'_> {
         Ok(())
     }
 
-    /// An entry may be that of a session which is gone, or somebody else's by now.
+    /// Checks an index entry. Its session may have ended or may have another principal by now.
     fn entry(&mut self, name: &str) -> Result<()> {
         let Some((owner, key)) = Owner::and_key(name) else { return Ok(()) };
         match self.folder.head(&key) {
@@ -133,7 +134,7 @@ impl Survey<'_> {
     }
 }
 
-/// Only "no" is acted on, and that is looked at again under the lock.
+/// Returns whether a file exists, or `true` if that is unknown. The caller acts only on `false`, and checks again under the lock.
 fn is_there(path: &Path) -> bool {
     path.try_exists().unwrap_or(true)
 }

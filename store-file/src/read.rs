@@ -1,4 +1,4 @@
-//! The threads that load sessions. They take no lock.
+//! Threads that load sessions, without taking locks.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use store_batch::{Answers, Item, Worker};
 
 use crate::folder::Folder;
 
-/// A load.
+/// A call that loads a session.
 pub(crate) struct Load {
     pub(crate) key: StoreKey,
     pub(crate) now: Timestamp,
@@ -25,7 +25,7 @@ impl Item for Load {
     }
 }
 
-/// One of the threads.
+/// A thread that loads sessions.
 pub(crate) struct Reader(pub(crate) Arc<Folder>);
 
 impl Worker for Reader {

@@ -1,4 +1,4 @@
-//! The calls that need a shard's lock, many under one lock, and none on a thread that drives futures.
+//! Execution of calls that need a shard's lock: many under one lock, and never on a thread that drives futures.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,12 +14,12 @@ use crate::folder::Folder;
 use crate::lock::{self, Turn};
 use crate::write::{self, Answer, Op};
 
-/// One of the 256 parts of a namespace.
+/// One of the 256 shards of a namespace.
 pub(crate) struct Shard {
     folder: Arc<Folder>,
     number: u8,
     turn: Turn,
-    /// How many shards of the store a runtime may write to at once: each takes one of its threads meanwhile.
+    /// Limits the number of shards that a runtime writes to at once, because each takes one of its blocking threads.
     writers: PerRuntime<Semaphore>,
 }
 
@@ -29,8 +29,10 @@ impl Shard {
         Self { folder, number, turn, writers }
     }
 
-    /// Whoever waits for another process's lock keeps no thread of the runtime's and no place among the writers,
-    /// so a shard that somebody does not let go of keeps up no other.
+    /// Executes the calls under the shard's lock.
+    ///
+    /// While the lock is held elsewhere, the wait takes no thread of the runtime and no writer permit.
+    /// A shard that stays locked therefore does not delay the others.
     async fn under_lock(&self, ops: &[Op]) -> Result<Vec<Result<Answer>>> {
         if let Some(answers) = self.attempt(ops).await? {
             return Ok(answers);
@@ -40,7 +42,7 @@ impl Shard {
         self.turn.wait(until, move |held| write::run(&folder, number, held, &ops)).await
     }
 
-    /// `None` when another process or runtime has the lock.
+    /// Executes the calls if the lock is free. Returns `None` if another process or store holds it.
     async fn attempt(&self, ops: &[Op]) -> Result<Option<Vec<Result<Answer>>>> {
         let permit = self.writers.get()?.acquire_owned().await;
         let (folder, number, path, ops) =
@@ -58,13 +60,13 @@ impl RoundTrip for Shard {
     type Item = Op;
 
     async fn run(&self, ops: &[Op]) -> Answers<Op> {
-        // An error here is everybody's, and there is nothing to be gained by doing each call alone.
+        // The error applies to every call, so retrying each call separately would not help.
         let answers = self.under_lock(ops).await;
         Ok(answers.unwrap_or_else(|error| ops.iter().map(|_| Err(error.clone())).collect()))
     }
 }
 
-/// Runs what reads or writes files on a thread for that.
+/// Runs work that reads or writes files on a blocking thread.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match task::spawn_blocking(work).await {
         Ok(done) => done,

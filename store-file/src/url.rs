@@ -1,4 +1,4 @@
-//! `file://…`, taken apart.
+//! Parser of `file:` URLs.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use store_options::{decode, split, wrong};
 
 use crate::FileStoreBuilder;
 
-/// The builder that `url` describes.
+/// Parses `url` into a builder.
 pub(crate) fn parse(url: &str) -> Result<FileStoreBuilder> {
     let (place, mut query) = split(url)?;
     let Some(place) = place.strip_prefix("file:") else {

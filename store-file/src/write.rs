@@ -1,11 +1,11 @@
-//! What is done under a shard's lock.
+//! Operations under a shard's lock.
 //!
-//! # The index is never short of an entry
+//! # Every record has its index entry
 //!
-//! An entry and the record that it is for are two files, and a process can end between any two steps. So the entry is made before the record
-//! is put in its place, and taken away after the record is gone or somebody else's; both by whoever holds the lock of the
-//! record's shard. At every instant, and for whoever comes next, each record has its entry. An entry may lack its record;
-//! it is taken away under the same lock, when nobody can be between the two steps.
+//! A record and its index entry are two files, and a process can die between any two steps.
+//! So the entry is created before the record gets its principal, and removed after the record is gone or has another principal.
+//! Both steps happen under the lock of the record's shard. At every moment each record therefore has its entry.
+//! An entry may lack its record. It is removed under the same lock, where no other writer can be between the two steps.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -25,31 +25,33 @@ use crate::lock::{self, Held};
 pub(crate) struct Op {
     pub(crate) key: StoreKey,
     pub(crate) now: Timestamp,
-    /// When its caller stops waiting.
+    /// Time at which the caller stops waiting.
     pub(crate) until: Instant,
     pub(crate) what: What,
 }
 
+/// Operation of a call, with its arguments.
 #[derive(Clone)]
 pub(crate) enum What {
     Create(Record),
     Save(Version, Record),
     Touch(Version, Timestamp),
     Delete(Option<Version>),
-    /// Removes the record if it is live and this principal's, and an entry of theirs that has no such record.
+    /// Removes the record if it is live and belongs to this principal. Removes the principal's entry if it has no such record.
     Revoke(Principal),
-    /// Removes the record if it has expired by then.
+    /// Removes the record if it has expired at this time.
     Expire(Timestamp),
-    /// Adds the record's entry if it is missing.
+    /// Adds the record's index entry if it is missing.
     Mend,
-    /// Removes this owner's entry if the record is not theirs.
+    /// Removes this owner's index entry if the record has another principal or does not exist.
     Heal(Owner),
-    /// Removes what somebody who is no more left half written.
+    /// Removes the temporary file of a dead process.
     Tidy,
-    /// Lists the shard.
+    /// Lists the keys of the shard.
     Keys,
 }
 
+/// Result of a call.
 pub(crate) enum Answer {
     Outcome(Outcome),
     Keys(Vec<StoreKey>),
@@ -58,7 +60,7 @@ pub(crate) enum Answer {
 impl Item for Op {
     type Output = Answer;
 
-    /// They are done one after another: several of a key do no harm.
+    /// Returns `None`: a batch may hold several calls for one key, because they are executed in order.
     fn key(&self) -> Option<StoreKey> {
         None
     }
@@ -71,13 +73,13 @@ impl Item for Op {
     }
 }
 
-/// Does what the calls ask for. Each has its own answer.
+/// Executes the calls in order. Each has its own result.
 pub(crate) fn run(folder: &Folder, shard: u8, held: &Held, ops: &[Op]) -> Vec<Result<Answer>> {
     let mut writer = Writer { folder, shard, _held: held, changed: false };
     let mut changed = Vec::new();
     let mut answers = Vec::with_capacity(ops.len());
     for op in ops {
-        // While the lock was waited for some callers may have been told that it did not work: so it must not be done now.
+        // Some callers may have timed out during the wait for the lock. Their calls must not be executed any more.
         answers.push(if op.until > Instant::now() { writer.execute(op) } else { Err(TIMED_OUT) });
         if std::mem::take(&mut writer.changed) {
             changed.push(answers.len() - 1);
@@ -94,12 +96,12 @@ pub(crate) fn run(folder: &Folder, shard: u8, held: &Held, ops: &[Op]) -> Vec<Re
     answers
 }
 
-/// Whoever holds a shard's lock.
+/// Writer to a shard, which holds the shard's lock.
 struct Writer<'a> {
     folder: &'a Folder,
     shard: u8,
     _held: &'a Held,
-    /// Whether a name in the shard's folder is another than before.
+    /// Whether the last operation changed a name in the shard's folder.
     changed: bool,
 }
 
@@ -157,7 +159,7 @@ impl Writer<'_> {
                 (None, Some(head)) => self.remove(key, head),
                 (outcome, _) => Ok(outcome.unwrap_or(Outcome::Missing)),
             },
-            // Nobody can say whether it is live, or whose; whoever deletes a session regardless wants it gone.
+            // A corrupt record's liveness and principal are unknown. A delete without an expected version removes it anyway.
             Err(error) if error.kind() == ErrorKind::Corrupt && expected.is_none() => self.unlink(key),
             Err(error) => Err(error),
         }
@@ -176,7 +178,7 @@ impl Writer<'_> {
                 self.forget(key, principal);
                 Ok(Outcome::Missing)
             }
-            // The entry alone says whose it is. What cannot be removed must not keep the others from being removed.
+            // Only the index entry tells the principal of a corrupt record. A failure to remove it must not stop the other removals.
             Err(error) if error.kind() == ErrorKind::Corrupt => match self.unlink(key) {
                 Ok(outcome) => {
                     self.forget(key, principal);
@@ -212,7 +214,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Puts `record` in the place of `before`: its entry first, the old one's entry last.
+    /// Replaces the record `before` with `record`. Adds the new index entry first and removes the old entry last.
     fn put(&mut self, key: &StoreKey, before: Option<&Head>, record: &Record) -> Result<Outcome> {
         let (was, is) = (before.and_then(|head| head.principal.as_ref()), record.principal.as_ref());
         if let Some(is) = is.filter(|_| was != is) {
@@ -225,7 +227,7 @@ impl Writer<'_> {
             .in_folder(&self.folder.records(self.shard), || write(&aside, &bytes, self.folder.durable))
             .and_then(|()| fs::rename(&aside, self.folder.record(key)));
         if let Err(error) = placed {
-            // On a full disk, half a session is room for somebody else. What cannot be removed now the next writer will.
+            // Frees the space, which others may need on a full disk. If this fails, the shard's next writer removes the file.
             let _ = fs::remove_file(&aside);
             return Err(error::in_use(&error));
         }
@@ -249,7 +251,7 @@ impl Writer<'_> {
         Ok(done_or_missing(self.changed))
     }
 
-    /// Enters a session in its principal's list.
+    /// Adds a session's index entry.
     fn register(&self, key: &StoreKey, principal: &Principal) -> Result<()> {
         let owner = Owner::of(principal);
         let (entry, people) = (self.folder.entry(owner, key), self.folder.people(owner.shard()));
@@ -263,7 +265,7 @@ impl Writer<'_> {
         made.map_err(|error| error::in_use(&error))
     }
 
-    /// Takes a session from the list of somebody whose it is no more. A purge makes up for what cannot be done now.
+    /// Removes a session's entry from the index of its former principal. If this fails, a purge removes the entry later.
     fn forget(&self, key: &StoreKey, principal: &Principal) {
         if let Err(error) = remove(&self.folder.entry(Owner::of(principal), key)) {
             tracing::debug!(%error, "an entry without its session stays for now");
@@ -271,7 +273,7 @@ impl Writer<'_> {
     }
 }
 
-/// The live version in a file.
+/// Returns the live version in a file.
 fn live(head: Option<&Head>, now: Timestamp) -> Live {
     Live::at(now, head.map(|head| (head.version, head.expires_at)))
 }
@@ -280,7 +282,7 @@ const fn done_or_missing(done: bool) -> Outcome {
     if done { Outcome::Done } else { Outcome::Missing }
 }
 
-/// Whether there was such a file to remove.
+/// Removes a file. Returns whether it existed.
 fn remove(path: &Path) -> Result<bool> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
@@ -289,7 +291,7 @@ fn remove(path: &Path) -> Result<bool> {
     }
 }
 
-/// Writes a file that was not there, or was left by somebody who is no more.
+/// Writes a new file. Replaces a file of the same name, which only a dead process can have left.
 pub(crate) fn write(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -1,4 +1,4 @@
-//! The store proves the contract. `cargo test -p store-file --test conformance -- --list` names the clauses.
+//! Runs the conformance suite on the store. `cargo test -p store-file --test conformance -- --list` lists the clauses.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 const TIME_OUT: Duration = Duration::from_secs(5);
 
-/// All namespaces in one folder: there they must be apart.
+/// Harness that keeps all namespaces in one folder, where they must be independent.
 struct Files(TempDir);
 
 impl Files {
@@ -34,7 +34,7 @@ impl Harness for Files {
         Ok(Arc::new(store.open().await?))
     }
 
-    /// As a process does that is killed between entry and record.
+    /// Leaves an entry as a process does that is killed between writing the entry and the record.
     async fn plant_orphan(&self, namespace: &str, principal: &Principal, key: &StoreKey) -> Result<bool> {
         let hash = Sha256::digest(principal.as_str().as_bytes());
         let owner: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();

@@ -1,4 +1,4 @@
-//! Full disks, locks of others, rights that are taken away, folders and files that go away.
+//! Tests of full disks, locks of other processes, revoked permissions, and folders and files that are removed.
 
 mod common;
 
@@ -15,7 +15,7 @@ async fn a_lock_of_another_process_is_waited_for() {
     let writer = place.locked(1);
     let (call, k, record) = (now(), key(1), record(b"x"));
     let create = begin(store.create(&call, &k, &record)).await;
-    // Readers do not wait, and neither do other shards.
+    // Readers and other shards do not wait.
     assert_eq!(get(&store, 1).await, None);
     put(&store, 2, &record).await;
     drop(writer);
@@ -41,7 +41,7 @@ async fn a_lock_that_outlasts_the_time_out_is_unavailable_and_nothing_was_writte
         assert_eq!(answer.await.unwrap_err().kind(), ErrorKind::Unavailable);
     }
     drop(writer);
-    // Behind them in the shard's queue: whatever they did is done before this.
+    // This call is behind them in the shard's queue, so everything they did is finished before it.
     assert_eq!(store.delete(&now(), &key(257), None).await.unwrap(), Outcome::Missing);
     assert_eq!(get(&store, 1).await.as_ref(), Some(&old));
     assert_eq!(store.save(&now(), &key(1), old.version, &record(b"newer")).await.unwrap(), Outcome::Done);
@@ -58,7 +58,7 @@ async fn a_dropped_call_leaves_no_lock() {
     }
     drop(writer);
     put(&store, 257, &new).await;
-    // Whoever stood in the queue for the dropped ones lets go of it.
+    // The thread that waited for the dropped calls releases the lock.
     drop(place.locked(1));
 }
 
@@ -179,7 +179,7 @@ async fn removed_locks_are_made_again() {
     assert!(place.lock(1).exists());
 }
 
-/// Parts played by a process of its own, with fewer rights than this one.
+/// Tests that run a part in a separate process with fewer permissions than this one.
 #[cfg(unix)]
 mod elsewhere {
     use std::fs::Permissions;
@@ -192,10 +192,10 @@ mod elsewhere {
 
     const PART: &str = "STORE_FILE_TEST_FAULT";
     const PATH: &str = "STORE_FILE_TEST_PATH";
-    /// The user that is nobody, where this program is run by one whom no rights bind.
-    const NOBODY: u32 = 65534;
+    /// Unprivileged user for the parts when the tests run as root, whom permissions do not restrict.
+    const UNPRIVILEGED: u32 = 65534;
 
-    /// Runs a part of this program in `place`, by a shell that runs `first` before it.
+    /// Runs a part of this program in `place`, in a shell that runs `first` before it.
     fn play(part: &str, place: &Place, first: &str) {
         let program = place.directory.path().join("program");
         fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
@@ -204,15 +204,15 @@ mod elsewhere {
         command.env(PART, part).env(PATH, place.directory.path()).env("RUST_BACKTRACE", "0");
         if fs::metadata(place.directory.path()).unwrap().uid() == 0 {
             fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
-            chown(place.directory.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-            command.uid(NOBODY).gid(NOBODY).current_dir("/");
+            chown(place.directory.path(), Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
+            command.uid(UNPRIVILEGED).gid(UNPRIVILEGED).current_dir("/");
         }
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && text.contains("1 passed") && text.contains("PLAYED"), "{text}");
     }
 
-    /// Plays a part when it is started by the tests below, and passes otherwise.
+    /// Runs a part when the tests below start it in another process. Passes otherwise.
     #[tokio::test]
     async fn part() {
         let Ok(part) = std::env::var(PART) else { return };
@@ -238,14 +238,14 @@ mod elsewhere {
         let known = record_of("ann");
         put(&store, 1, &known).await;
         let root = folder.join("sessions");
-        // Not to be looked into.
+        // The folder cannot be searched.
         allow(&root, 0o000);
         all_unavailable(&store, &known).await;
         assert_eq!(FileStore::builder(folder).open().await.unwrap_err().kind(), ErrorKind::Config);
         allow(&root, 0o700);
         assert_eq!(get(&store, 1).await.as_ref(), Some(&known));
 
-        // Not to be written to: what is there can still be loaded.
+        // The folder cannot be written to, but its sessions can still be loaded.
         let shard = root.join("records").join(format!("{:02x}", key(1).as_bytes()[0]));
         allow(&shard, 0o500);
         let newer = record_of("ann");
@@ -260,7 +260,7 @@ mod elsewhere {
         allow(&shard, 0o700);
         assert_eq!(store.save(&now(), &key(1), known.version, &newer).await.unwrap(), Outcome::Done);
 
-        // A session that may not be read is an outage, too, and not a session that nobody knows.
+        // A session whose file may not be read is an outage too, and not an unknown session.
         let file = fs::read_dir(&shard).unwrap().next().unwrap().unwrap().path();
         allow(&file, 0o000);
         assert_eq!(store.load(&now(), &key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
@@ -280,7 +280,7 @@ mod elsewhere {
         play("rights", &Place::new(), "");
     }
 
-    /// With a limit of the system's on files, a write ends in its middle as on a full disk.
+    /// Saves large sessions under a limit on the size of files, so that a write stops in the middle as on a full disk.
     async fn large(folder: &Path) {
         let store = FileStore::builder(folder).open().await.unwrap();
         let old = record(b"old");
@@ -307,7 +307,7 @@ mod elsewhere {
     fn a_folder_of_another_user_is_refused() {
         let place = Place::new();
         if fs::metadata(place.directory.path()).unwrap().uid() != 0 {
-            // Only who is bound by no rights can give a folder away; such a folder is there in any case.
+            // Only root can change the owner of a folder, so this uses a folder that root owns.
             let error = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -319,8 +319,8 @@ mod elsewhere {
         fs::create_dir_all(place.root()).unwrap();
         allow(&place.root(), 0o755);
         play("foreign", &place, "");
-        // And by one who may write there regardless.
-        chown(place.root(), Some(NOBODY), Some(NOBODY)).unwrap();
+        // Root, who may write there regardless, is refused too.
+        chown(place.root(), Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
         let opened = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

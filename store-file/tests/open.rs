@@ -1,4 +1,4 @@
-//! Opening: URLs, folders, rights, layouts.
+//! Tests of opening a store: URLs, folders, permissions, layouts.
 
 mod common;
 
@@ -63,7 +63,7 @@ async fn what_cannot_be_opened_is_config_and_says_why() {
     assert!(!place.path().exists());
 }
 
-/// What a wrong option is called must not depend on whether a thread was free to look at it within the time-out.
+/// The error for an invalid option must not depend on whether a blocking thread was free within the time-out.
 #[test]
 fn wrong_options_are_config_while_no_thread_is_free() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
@@ -101,7 +101,7 @@ async fn without_create_what_is_missing_is_named_and_not_made() {
 
     fs::remove_file(place.root().join("layout")).unwrap();
     refused(place.builder().create(false), "not complete").await;
-    // As after an open that was killed: it is made up for.
+    // As after an open that was killed: the next open completes it.
     drop(place.open().await);
     drop(place.builder().create(false).open().await.unwrap());
 }
@@ -114,12 +114,12 @@ async fn another_layout_is_refused_and_not_misread() {
     refused(place.builder(), "layout 2").await;
     fs::write(place.root().join("layout"), "hello\n").unwrap();
     refused(place.builder(), "does not say which layout").await;
-    // Another namespace of the same folder has a layout of its own.
+    // Each namespace of a folder has its own layout.
     drop(place.builder().namespace("other").open().await.unwrap());
 }
 
 #[tokio::test]
-async fn a_folder_of_somebody_elses_is_refused_and_left_alone() {
+async fn a_foreign_folder_is_refused_and_left_alone() {
     let place = Place::new();
     fs::create_dir_all(place.root()).unwrap();
     fs::write(place.root().join("letters.txt"), "dear").unwrap();
@@ -215,7 +215,7 @@ mod rights {
             refused(place.builder(), "others than its owner can write").await;
             set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
         }
-        // As /tmp is: nobody there can rename what is another's.
+        // Like /tmp: the sticky bit keeps users from renaming files of others.
         set_permissions(place.path(), Permissions::from_mode(0o1777)).unwrap();
         drop(place.open().await);
         set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();

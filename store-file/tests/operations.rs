@@ -1,4 +1,4 @@
-//! What each operation does to the files.
+//! Tests of the effect of each operation on the files.
 
 mod common;
 
@@ -34,7 +34,7 @@ async fn without_a_limit_data_of_any_length_goes_in_and_a_limit_set_later_takes_
     assert_eq!(get(&store, 1).await, Some(large));
     let bounded = place.open().await;
     assert_eq!(bounded.load(&now(), &key(1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
-    // What needs only the head goes on.
+    // Operations that need only the head still work.
     assert_eq!(bounded.delete(&now(), &key(1), None).await.unwrap(), Outcome::Done);
 }
 
@@ -42,7 +42,7 @@ fn past() -> Call {
     Call::new(now().now.minus(hours(2)))
 }
 
-/// Records that expired an hour ago, and one that expires in an hour.
+/// Creates records that expired an hour ago, and one that expires in an hour.
 async fn with_expired(store: &FileStore, expired: u32) {
     for n in 0..expired {
         let mut record = record_of("ann");
@@ -85,7 +85,7 @@ async fn a_purge_by_a_later_clock_finds_what_the_one_before_it_passed_over() {
     let place = Place::new();
     let store = place.open().await;
     with_expired(&store, 20).await;
-    // It stops half-way, by the right clock; the next one goes by an earlier clock, and the third by the right one.
+    // The first purge uses the right clock and stops half-way. The second uses an earlier clock, and the third the right one.
     assert_eq!(store.purge(&now(), NonZeroU32::new(5).unwrap()).await.unwrap().removed, 5);
     assert_eq!(purge_all(&store, &past(), MANY).await, 0);
     assert_eq!(purge_all(&store, &now(), MANY).await, 15);
@@ -98,7 +98,7 @@ async fn a_purge_sees_more_files_than_it_looks_at_with_one_call() {
     with_expired(&store, 5).await;
     let (sample, shard) = (fs::read(place.record(1000)).unwrap(), place.shard(255));
     fs::create_dir(&shard).unwrap();
-    // Undecodable under these names, and so left alone.
+    // The contents belong to another key, so these files are undecodable and left alone.
     for n in 0..5000_u32 {
         fs::write(shard.join(format!("ff{n:062x}")), &sample).unwrap();
     }
@@ -121,7 +121,7 @@ async fn a_purge_mends_what_a_crash_left_and_leaves_what_is_not_ours() {
     put(&store, 1, &record_of("ann")).await;
     put(&store, 2, &record_of("ann")).await;
     let ann = Principal::new("ann").unwrap();
-    // A record without its entry, as after a loss of power; an entry without its record; half a record.
+    // A record without its entry, as after a loss of power, an entry without its record, and half a record.
     let entries = place.entries();
     fs::remove_file(&entries[0]).unwrap();
     let orphan = entries[1].with_file_name(entries[1].file_name().unwrap().to_str().unwrap().replace("07", "08"));
@@ -164,7 +164,7 @@ async fn a_locked_shard_does_not_keep_purges_from_the_others() {
 }
 
 #[tokio::test]
-async fn the_index_has_an_entry_for_each_session_of_somebody_and_no_other() {
+async fn the_index_has_an_entry_for_each_session_with_a_principal_and_no_other() {
     let place = Place::new();
     let store = place.open().await;
     let mut last = record(b"");
@@ -201,7 +201,7 @@ async fn delete_all_spares_keep_and_what_is_not_live() {
 async fn a_scan_misses_nothing_while_everything_is_being_saved() {
     let place = Place::new();
     let (store, other) = (place.open().await, place.open().await);
-    // All in one folder, so that files take one another's place in it all the time.
+    // All in one folder, so that files in it are replaced all the time.
     let keys: Vec<_> = (0..40).map(|n| key(n << 8)).collect();
     let mut records = Vec::new();
     for key in &keys {
@@ -239,7 +239,7 @@ async fn a_scan_misses_nothing_while_everything_is_being_saved() {
     saving.await.unwrap();
 }
 
-/// Every way in which a file can be wrong, and what is under its name then.
+/// Damages the file of session `n` in one of several ways, numbered by `kind`.
 fn damage(place: &Place, n: u32, kind: usize) {
     let path = place.record(n);
     let mut file = fs::read(&path).unwrap();
@@ -270,7 +270,7 @@ async fn what_no_store_of_ours_wrote_is_corrupt_and_alone() {
         let kind = |error: session_core::Error| error.kind();
         assert_eq!(store.load(&now(), &key(n)).await.map_err(kind), Err(ErrorKind::Corrupt), "{n}");
         if n != 4 {
-            // The head is sound there, and all that these need.
+            // Kind 4 leaves the head intact, and these operations need only the head.
             let save = store.save(&now(), &key(n), Version::random(), &record(b"y")).await;
             assert_eq!(save.map_err(kind), Err(ErrorKind::Corrupt), "{n}");
             let create = store.create(&now(), &key(n), &record(b"y")).await;
@@ -283,10 +283,10 @@ async fn what_no_store_of_ours_wrote_is_corrupt_and_alone() {
     assert_eq!(store.scan(&now(), None, MANY).await.unwrap().records.len(), 1);
     assert_eq!(store.sessions_of(&now(), &ann, MANY).await.unwrap().len(), 1);
     assert_eq!(purge_all(&store, &now(), MANY).await, 0);
-    assert!((0..8).all(|n| place.record(n).exists()), "somebody may want to look at them");
+    assert!((0..8).all(|n| place.record(n).exists()), "they remain for inspection");
     for n in 0..7 {
         assert_eq!(store.delete(&now(), &key(n), None).await.unwrap(), Outcome::Done);
-        put(&store, n, &record(b"anew")).await;
+        put(&store, n, &record(b"again")).await;
     }
     assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap(), 1);
 }
@@ -321,7 +321,7 @@ async fn a_full_queue_is_waited_for_within_the_time_out() {
     let (call, one, two, new) = (now(), key(1), key(2), record(b"x"));
     let writer = place.locked(1);
     let first = begin(store.create(&call, &one, &new)).await;
-    // There is no room for it, though its own shard is free.
+    // The queue is full, although this call's shard is free.
     let error = store.create(&call, &two, &new).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(get(&store, 2).await, None, "loads have a queue of their own");

@@ -1,6 +1,6 @@
-//! Several instances and several processes on one folder, and processes that end at any instant.
+//! Tests with several store instances and several processes on one folder, and with processes killed at any moment.
 //!
-//! The other processes are this test binary again, told by its environment which part to play.
+//! The other processes run this test binary again; an environment variable selects their part.
 
 mod common;
 
@@ -30,9 +30,10 @@ fn start(part: &str, place: &Place) -> Child {
         .unwrap()
 }
 
-/// The sessions that the writer writes, and how long one is after `step` writes: from nothing to many pages.
+/// Number of sessions that the writer writes.
 const WRITTEN: u32 = 12;
 
+/// Returns the data of a session after `step` writes. Its length ranges from a few bytes to many pages.
 fn written(step: u32) -> Bytes {
     let mut data = step.to_le_bytes().to_vec();
     data.resize(4 + (step as usize * 7919) % 150_000, step as u8);
@@ -50,7 +51,7 @@ fn step_of(record: &Record) -> u32 {
     step
 }
 
-/// Saves its sessions for ever, each write longer or shorter than the last and of another principal, and says what it does.
+/// Saves its sessions without end and prints each step. Each write has another length and another principal than the last.
 async fn write_for_ever(store: &FileStore) {
     let tasks: Vec<_> = (0..WRITTEN)
         .map(|n| {
@@ -78,14 +79,14 @@ async fn write_for_ever(store: &FileStore) {
     }
 }
 
-/// A line in one piece, and out.
+/// Prints a line in one piece and flushes it.
 fn say(line: String) {
     let mut out = std::io::stdout().lock();
     out.write_all(format!("\n{line}\n").as_bytes()).unwrap();
     out.flush().unwrap();
 }
 
-/// Plays a part when it is started by the tests below, and passes otherwise.
+/// Runs a part when the tests below start it in another process. Passes otherwise.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn part_of_another_process() {
     let Ok(part) = std::env::var(PART) else { return };
@@ -128,13 +129,13 @@ async fn instances_in_one_process_lose_no_update_of_one_another() {
     put_count(&one).await;
     tokio::join!(count_up(&one, TASKS, INCREMENTS), count_up(&two, TASKS, INCREMENTS));
     assert_eq!(count(&one).await, u64::from(2 * TASKS * INCREMENTS));
-    // What closes with an instance is its own.
+    // Dropping one instance does not affect the other.
     drop(one);
     count_up(&two, 1, 1).await;
     assert_eq!(count(&two).await, u64::from(2 * TASKS * INCREMENTS + 1));
 }
 
-/// Reads what a writer says until it has written so often, kills it there, and answers what it tried and what was confirmed last.
+/// Reads a writer's output and kills it after `writes` writes. Returns the last step tried and the last step confirmed for each session.
 fn kill_after(mut writer: Child, writes: usize) -> HashMap<u32, (Option<u32>, Option<u32>)> {
     let mut said: HashMap<u32, (Option<u32>, Option<u32>)> = HashMap::new();
     let mut confirmed = 0;
@@ -162,10 +163,10 @@ fn kill_after(mut writer: Child, writes: usize) -> HashMap<u32, (Option<u32>, Op
 #[tokio::test]
 async fn a_process_killed_at_any_instant_leaves_old_or_new_and_no_lock() {
     let place = Place::new();
-    // It has been there all along: what is killed must not need an open to be got over.
+    // The store stays open throughout, because recovery from a killed process must not require opening it again.
     let store = place.builder().timeout(seconds(60)).open().await.unwrap();
     let mut cut_off = 0;
-    // What a session had when the last round was over: its last write may have been carried out without a word.
+    // Step of each session at the end of the last round. A killed writer's last write may be stored without confirmation.
     let mut had: HashMap<u32, u32> = HashMap::new();
     for round in 0..40 {
         let part = if round % 2 == 0 { "writes" } else { "writes durably" };
@@ -192,14 +193,14 @@ async fn a_process_killed_at_any_instant_leaves_old_or_new_and_no_lock() {
     }
     assert!(cut_off > 0, "no process was killed in the middle of a write");
 
-    // Every lock is free, and every session goes on.
+    // Every lock is free, and every session can be saved.
     for n in 0..WRITTEN {
         let Some(found) = get(&store, n).await else { continue };
         let mut newer = found.clone();
         newer.version = Version::random();
         assert_eq!(store.save(&now(), &key(n), found.version, &newer).await.unwrap(), Outcome::Done);
     }
-    // And nothing is left behind.
+    // Nothing is left behind.
     while store.purge(&now(), MANY).await.unwrap().more {}
     for file in place.files("records") {
         assert!(!file.ends_with("new"), "something half written was left");
@@ -208,7 +209,7 @@ async fn a_process_killed_at_any_instant_leaves_old_or_new_and_no_lock() {
     for n in 0..WRITTEN {
         owned += usize::from(get(&store, n).await.is_some_and(|record| record.principal.is_some()));
     }
-    assert_eq!(place.entries().len(), owned, "an entry for each session of somebody, and no other");
+    assert_eq!(place.entries().len(), owned, "one entry for each session with a principal, and no other");
 }
 
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Sealed records.
+//! Store layer that seals the data of records.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -10,10 +10,10 @@ use session_core::{
 use session_crypto::{KeyRing, Sealer};
 use store_options::fits;
 
-/// The first byte of sealed data, the format of `session-crypto`. Plain data begins with others: `{`, 0xde, or 0 for a tombstone.
+/// First byte of sealed data, the format number of `session-crypto`. Plain data begins with `{`, 0xde, or 0 for a tombstone.
 const SEALED: u8 = 1;
 
-/// A store that seals what it keeps. See the [crate's documentation](crate).
+/// Store that seals the data of every record in another store. See the [crate's documentation](crate).
 ///
 /// ```
 /// use session_crypto::KeyRing;
@@ -33,13 +33,14 @@ pub struct Sealed<S> {
 }
 
 impl<S: Store> Sealed<S> {
-    /// Seals what `store` keeps with the first key of `ring`, and opens it with any.
+    /// Wraps `store`. Data is sealed with the first key of `ring` and opened with any of its keys.
     pub fn new(store: S, ring: &KeyRing) -> Self {
         Self { store, sealer: ring.sealer("store", "record"), accept_plain: false }
     }
 
-    /// Whether records are read that nobody has sealed: from before the sealing. Default: no, they are
-    /// [`ErrorKind::Corrupt`].
+    /// Whether to read unsealed records, which were stored before this layer was added.
+    ///
+    /// By default they are [`ErrorKind::Corrupt`].
     #[must_use]
     pub fn accept_plain(mut self, accept: bool) -> Self {
         self.accept_plain = accept;
@@ -69,7 +70,7 @@ impl<S: Store> Sealed<S> {
         Ok(record)
     }
 
-    /// Opens a record of a list. One that does not open is left out.
+    /// Opens a record of a list. Returns `None` and logs a warning if it does not open.
     fn opened(&self, key: StoreKey, record: Record) -> Option<(StoreKey, Record)> {
         match self.open(&key, record) {
             Ok(record) => Some((key, record)),
@@ -85,7 +86,9 @@ impl<S: Store> Sealed<S> {
     }
 }
 
-/// What is sealed in beside the data. The principal is the last, and its absence is not its emptiness, so nothing runs together.
+/// Context that the seal covers besides the data.
+///
+/// Different records have different contexts, because the fields before the principal have fixed lengths, and a byte marks that there is one.
 fn context(key: &StoreKey, record: &Record) -> Vec<u8> {
     let mut context = key.as_bytes().to_vec();
     context.extend_from_slice(&record.version.as_i64().to_be_bytes());
@@ -145,7 +148,7 @@ impl<S: Store> Store for Sealed<S> {
             let found = self.store.sessions_of(call, principal, asked).await?;
             let count = found.len();
             let mut opened = self.open_all(found);
-            // What does not open must not take the place of what does.
+            // Records that do not open must not reduce the number of those that do.
             let enough = limit.saturating_add(u32::try_from(count - opened.len()).unwrap_or(u32::MAX));
             if count < asked.get() as usize || enough <= asked {
                 opened.truncate(limit.get() as usize);

@@ -1,4 +1,4 @@
-//! A layer around a store that proves the contract proves it too.
+//! Runs the conformance suite on each layer around a memory store.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ impl Harness for Layers {
     }
 
     async fn open(&self, _: &str) -> Result<Arc<dyn Store>> {
-        // Bounded, so that the limit of the data is a limit of the layer's too.
+        // Bounded, so that the suite also checks the layer's limit on the length of data.
         let store = MemoryStore::builder().max_bytes(4 << 20).build()?;
         Ok(Arc::new(Sealed::new(store, &self.0)))
     }

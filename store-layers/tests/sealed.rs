@@ -1,4 +1,4 @@
-//! What the database can do with sealed records: keep them, and nothing else.
+//! The database can keep sealed records, but neither read nor change them.
 
 use std::num::NonZeroU32;
 
@@ -40,7 +40,7 @@ fn corrupt<T: std::fmt::Debug>(future: impl Future<Output = Result<T>>) {
     assert_eq!(pollster::block_on(future).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
-/// A record under a key in a plain store, written through a sealed one.
+/// Returns a plain store, the sealed store around it, and a record stored under `KEY` through the sealed one.
 fn sealed() -> (MemoryStore, Sealed<MemoryStore>, Record) {
     let (plain, record) = (MemoryStore::new(), record(b"{\"secret\":1}"));
     let store = Sealed::new(plain.clone(), &ring(1));
@@ -62,7 +62,7 @@ fn the_database_sees_no_data() {
 }
 
 #[test]
-fn what_is_changed_moved_or_given_to_somebody_else_is_corrupt() {
+fn what_is_changed_moved_or_given_to_another_principal_is_corrupt() {
     let changes: [fn(&mut Record); 5] = [
         |record| record.principal = Some(Principal::new("eve").unwrap()),
         |record| record.principal = None,
@@ -130,7 +130,7 @@ fn debug_shows_no_key() {
     assert!(!format!("{store:?}").contains("Sealer"));
 }
 
-/// Two sessions of a principal, of which the first was sealed by a key that is gone.
+/// Two sessions of one principal. The first was sealed by a key that is no longer in the ring.
 fn half_sealed() -> (MemoryStore, Sealed<MemoryStore>, Record) {
     let (plain, _, lost) = sealed();
     let store = Sealed::new(plain.clone(), &ring(2));
@@ -167,7 +167,7 @@ fn what_does_not_unseal_is_revoked() {
     assert!(plain.is_empty());
 }
 
-/// A clock that stands still.
+/// Clock that always returns the same time.
 #[derive(Debug)]
 struct At(Timestamp);
 
@@ -177,7 +177,7 @@ impl Clock for At {
     }
 }
 
-/// A key was taken out of the ring too early: the session cannot be read, but its owner can still end it.
+/// A key was removed from the ring too early. The session cannot be read, but its owner can still end it.
 #[test]
 fn a_session_that_does_not_unseal_is_ended_by_a_logout() {
     let plain = MemoryStore::new();

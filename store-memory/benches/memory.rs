@@ -1,4 +1,4 @@
-//! What `cargo bench -p store-memory` measures; see `conformance::bench`.
+//! Benchmark of `MemoryStore`, run with `cargo bench -p store-memory`; see `conformance::bench`.
 
 use std::sync::Arc;
 

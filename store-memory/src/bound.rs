@@ -1,13 +1,13 @@
-//! How much a store may hold.
+//! Limits on the number of records and bytes, and counters of their use.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use session_core::{Principal, Record};
 
-/// What a record costs beside its data and its principal: slot, table, allocations, index.
+/// Cost of a record in bytes besides its data and its principal: slot, hash table, allocations, index entry.
 pub(crate) const OVERHEAD: usize = 224;
 
-/// The bounds of a store, and how much of them is in use.
+/// Bounds of a store, and how much of them is in use.
 #[derive(Debug)]
 pub(crate) struct Bound {
     max_entries: usize,
@@ -22,20 +22,20 @@ impl Bound {
         Self { max_entries, max_bytes, entries: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
     }
 
-    /// The least `max_bytes` that any one record with `data_len` bytes fits in.
+    /// Returns the smallest `max_bytes` that fits one record with `data_len` bytes of data and any principal.
     pub(crate) const fn least_bytes(data_len: usize) -> usize {
         data_len + OVERHEAD + Principal::MAX_LEN
     }
 
-    /// The longest data that fits for whatever principal.
+    /// Returns the maximum length of data that fits with any principal, or `None` without a bound on bytes.
     pub(crate) fn max_data_len(&self) -> Option<usize> {
         (self.max_bytes < usize::MAX).then(|| self.max_bytes - Self::least_bytes(0))
     }
 
-    /// How many shards serve these bounds.
+    /// Returns the number of shards for these bounds, at most `most`.
     ///
-    /// Within a shard the order of use is exact, so a small store has one; a large one evicts from the shard it writes to,
-    /// whose oldest of hundreds is about as old as the oldest of all.
+    /// The order of use is exact within a shard, so a small store has one shard. A large store evicts from the shard it writes to:
+    /// the least recently used of hundreds of records there is about as old as the least recently used of the store.
     pub(crate) fn shards(&self, most: usize) -> usize {
         let records = self.max_entries.min(self.max_bytes / (OVERHEAD + 512));
         (records / 1024).clamp(1, most).next_power_of_two()
@@ -52,7 +52,7 @@ impl Bound {
     }
 
     pub(crate) fn replaced(&self, old: &Record, new: &Record) {
-        // Wrapping addition of the difference: the sum is exact, whichever is larger.
+        // Wrapping addition of the difference gives the exact sum, also when the new record is smaller.
         self.bytes.fetch_add(cost(new).wrapping_sub(cost(old)), Ordering::Relaxed);
     }
 

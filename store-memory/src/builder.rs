@@ -1,4 +1,4 @@
-//! How a store is made.
+//! Builder and URL parser of the store.
 
 use session_core::Result;
 use store_options::{within, wrong};
@@ -6,7 +6,7 @@ use store_options::{within, wrong};
 use crate::MemoryStore;
 use crate::bound::Bound;
 
-/// How much a [`MemoryStore`] may hold; without a bound, nothing live is ever evicted.
+/// Builder of a [`MemoryStore`] with bounds. Without a bound, no live record is ever evicted.
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct MemoryStoreBuilder {
@@ -15,24 +15,24 @@ pub struct MemoryStoreBuilder {
 }
 
 impl MemoryStoreBuilder {
-    /// Holds at most `n` records, expired ones that have not been purged included; at least 1.
+    /// Limits the store to `n` records, including expired records that have not been purged. At least 1.
     pub const fn max_entries(mut self, n: usize) -> Self {
         self.max_entries = Some(n);
         self
     }
 
-    /// Holds at most `n` bytes; at least 1024.
+    /// Limits the store to `n` bytes. At least 1024.
     ///
-    /// A record counts the length of its data and of its principal, and 224 bytes for everything else.
+    /// A record counts as the length of its data, the length of its principal, and 224 bytes for everything else.
     pub const fn max_bytes(mut self, n: usize) -> Self {
         self.max_bytes = Some(n);
         self
     }
 
-    /// The store.
+    /// Creates the store.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for bounds below the least.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a bound below its minimum.
     pub fn build(self) -> Result<MemoryStore> {
         within("max_entries", self.max_entries.unwrap_or(usize::MAX), 1..=usize::MAX)?;
         within("max_bytes", self.max_bytes.unwrap_or(usize::MAX), 1024..=usize::MAX)?;
@@ -41,7 +41,7 @@ impl MemoryStoreBuilder {
     }
 }
 
-/// What a URL says.
+/// Parses a URL into a builder.
 pub(crate) fn parse(url: &str) -> Result<MemoryStoreBuilder> {
     let (place, mut query) = store_options::split(url)?;
     match place.strip_prefix("memory:") {

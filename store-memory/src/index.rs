@@ -1,4 +1,4 @@
-//! Which slots hold the sessions of a principal.
+//! Index from principals to the slots of their sessions.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -8,10 +8,10 @@ use session_core::{Cursor, Error, ErrorKind, Principal, Result};
 
 const PARTS: usize = 64;
 
-/// Each principal's hash with each of its places.
+/// One part of the index: pairs of a principal's hash and the place of one of its records.
 type Part = BTreeSet<(u64, Place)>;
 
-/// Where a record lies: the number of its shard and its slot there.
+/// Location of a record: the number of its shard and its slot there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) shard: u32,
@@ -31,15 +31,15 @@ impl Place {
     }
 }
 
-/// The places of each principal's records.
+/// Index of the places of each principal's records.
 ///
-/// Principals are kept as 64-bit hashes under a random key: two words per session, and no text twice.
-/// A place is therefore a hint, and whoever follows it compares the record's principal.
+/// A principal is stored as a 64-bit hash under a random key. An entry therefore takes two words, and the text is not stored twice.
+/// Two principals may share a hash, so a place is only a hint: the caller must compare the principal of the record found there.
 ///
-/// # Order of locks
-/// A shard's lock may be held when one of these is taken, never the other way round.
-/// The index changes under the lock of the record's shard, so each record's entries change in the order of its writes,
-/// and whoever reads the index after a write has returned finds the record's place.
+/// # Lock order
+/// A thread may take a lock of the index while it holds a shard's lock, never the other way round.
+/// The index changes under the lock of the record's shard, so the entries of a record change in the order of its writes.
+/// A read of the index that starts after a write has returned therefore finds the record's place.
 pub(crate) struct Index {
     hasher: RandomState,
     parts: Box<[Mutex<Part>]>,
@@ -50,19 +50,19 @@ impl Index {
         Self { hasher: RandomState::new(), parts: (0..PARTS).map(|_| Mutex::default()).collect() }
     }
 
-    /// To be called with the lock of `place.shard` held.
+    /// Adds an entry. The caller must hold the lock of `place.shard`.
     pub(crate) fn insert(&self, principal: &Principal, place: Place) {
         let hash = self.hash(principal);
         self.part(hash).insert((hash, place));
     }
 
-    /// To be called with the lock of `place.shard` held.
+    /// Removes an entry. The caller must hold the lock of `place.shard`.
     pub(crate) fn remove(&self, principal: &Principal, place: Place) {
         let hash = self.hash(principal);
         self.part(hash).remove(&(hash, place));
     }
 
-    /// Where records of `principal` may lie. To be called without any shard's lock.
+    /// Returns the places where records of `principal` may be. The caller must hold no shard's lock.
     pub(crate) fn places(&self, principal: &Principal) -> Vec<Place> {
         let hash = self.hash(principal);
         let first = (hash, Place { shard: 0, slot: 0 });
@@ -78,7 +78,7 @@ impl Index {
         self.parts[hash as usize % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many entries there are, for tests.
+    /// Returns the number of entries, for tests.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.parts.iter().map(|part| part.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()

@@ -22,13 +22,13 @@ pub use builder::MemoryStoreBuilder;
 use index::{Index, Place};
 use shard::{Entry, Shard};
 
-/// Shards of an unbounded store: enough that two of the tasks on a large machine rarely meet.
+/// Number of shards of an unbounded store: enough that tasks rarely contend for a lock, also on a machine with many cores.
 const SHARDS: usize = 64;
 
-/// How many places of a principal are visited before other tasks get their turn.
+/// Number of index entries visited before the operation yields to other tasks.
 const VISITS: usize = 1024;
 
-/// Sessions in this process's memory. See the [crate's documentation](crate).
+/// A [`Store`] that keeps sessions in this process's memory. See the [crate's documentation](crate).
 ///
 /// Clones are cheap and see the same records.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ struct Inner {
     shards: Box<[Mutex<Shard>]>,
     index: Index,
     bound: Option<Bound>,
-    /// The shard with which the next purge begins, so that bounded purges get round to all.
+    /// Shard at which the next purge starts, so that successive purges with a limit cover all shards.
     purge_next: AtomicUsize,
 }
 
@@ -49,12 +49,12 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store without bounds.
+    /// Creates an empty store without bounds.
     pub fn new() -> Self {
         Self::with(None)
     }
 
-    /// An empty store with bounds.
+    /// Returns a builder for an empty store with bounds.
     ///
     /// ```
     /// use store_memory::MemoryStore;
@@ -67,12 +67,12 @@ impl MemoryStore {
         MemoryStoreBuilder::default()
     }
 
-    /// The store that `url` describes: `memory:`, or with bounds `memory:?max_entries=100000&max_bytes=67108864`.
+    /// Creates the store that `url` describes: `memory:`, or with bounds `memory:?max_entries=100000&max_bytes=67108864`.
     ///
-    /// Each call makes a store of its own. It waits for nothing: it is async so that every store is opened alike.
+    /// Each call creates a separate, empty store. The function is async only so that all stores are opened in the same way; it never waits.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for another scheme, an unknown option or a value that is no number.
+    /// [`ErrorKind::Config`] for another scheme, an unknown option, a value that is not a number, or a bound below its minimum.
     pub async fn connect(url: &str) -> Result<Self> {
         builder::parse(url)?.build()
     }
@@ -83,12 +83,12 @@ impl MemoryStore {
         Self(Arc::new(Inner { shards, index: Index::new(), bound, purge_next: AtomicUsize::new(0) }))
     }
 
-    /// How many records there are, expired ones that have not been purged included.
+    /// Returns the number of records, including expired records that have not been purged.
     pub fn len(&self) -> usize {
         (0..self.0.shards.len()).map(|at| self.0.lock(at).len()).sum()
     }
 
-    /// Whether there is no record at all.
+    /// Returns whether the store holds no records. Expired records that have not been purged count.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -101,13 +101,13 @@ impl fmt::Debug for MemoryStore {
 }
 
 impl Inner {
-    /// Nothing of anybody else's runs under these locks, so a poisoned one guards no half-done change of a caller's.
+    /// Locks a shard. Poisoning is ignored because no caller's code runs under the lock, so no caller can leave a change half done.
     fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shard_of(&self, hash: u64) -> usize {
-        // The table inside takes the lowest and the highest bits.
+        // The hash table inside a shard uses the lowest and the highest bits.
         (hash >> 40) as usize & (self.shards.len() - 1)
     }
 
@@ -120,7 +120,7 @@ impl Inner {
         }
     }
 
-    /// Takes a record out of its shard, whose lock the caller holds, and out of the index.
+    /// Removes a record from its shard, whose lock the caller holds, and from the index.
     fn remove(&self, shard: &mut Shard, place: Place) -> Entry {
         let entry = shard.remove(place.slot);
         self.forget(&entry.record, place);
@@ -136,7 +136,7 @@ impl Inner {
         }
     }
 
-    /// One bounded piece of a purge: how many records went, and the chunk to go on with.
+    /// Does one bounded step of a purge. Returns the number of removed records and the chunk to continue with.
     fn purge_step(&self, at: usize, from: usize, cutoff: Timestamp, limit: usize) -> (usize, Option<usize>) {
         let mut shard = self.lock(at);
         let step = shard.purge(from, cutoff, limit);
@@ -159,7 +159,7 @@ impl Inner {
         slot
     }
 
-    /// Puts `record` in place of the one that it answers.
+    /// Replaces the record in `slot`, updates the index and returns the old record.
     fn replace(&self, shard: &mut Shard, at: usize, slot: u32, record: Record) -> Record {
         let place = Place { shard: at as u32, slot };
         let old = shard.record(slot);
@@ -178,8 +178,9 @@ impl Inner {
         shard.replace(slot, record)
     }
 
-    /// Evicts what was used longest ago until the bounds hold again: from this shard as long as it has another record than `written`,
-    /// then from the others, one lock at a time.
+    /// Evicts the least recently used records until the bounds hold again.
+    ///
+    /// Evicts from shard `at` first, but never the record in slot `written`. Then evicts from the other shards, locking one at a time.
     fn keep_bounds(&self, at: usize, mut shard: MutexGuard<'_, Shard>, written: u32) {
         let Some(bound) = &self.bound else { return };
         let mut evicted = Vec::new();
@@ -213,7 +214,7 @@ impl Store for MemoryStore {
         let at = self.0.shard_of(hash);
         let own = shard::compact(record);
         let mut shard = self.0.lock(at);
-        // What is replaced is dropped after the lock: freeing memory is nothing to wait for.
+        // The replaced record is dropped after the lock is released, so that other calls do not wait while memory is freed.
         let found = shard.find(hash, key);
         if let Some(outcome) = live(&shard, found, call).create(record.version) {
             return Ok(outcome);
@@ -364,7 +365,7 @@ impl Store for MemoryStore {
     }
 }
 
-/// The live version in a slot.
+/// Returns the live version in a slot.
 fn live(shard: &Shard, slot: Option<u32>, call: &Call) -> Live {
     Record::live(slot.map(|slot| shard.record(slot)), call.now)
 }
@@ -373,7 +374,7 @@ fn theirs(entry: &Entry, principal: &Principal, call: &Call) -> bool {
     entry.record.principal.as_ref() == Some(principal) && entry.record.is_live(call.now)
 }
 
-/// Lets other tasks run, whatever the runtime: called between bounded pieces of work, with no lock held.
+/// Yields once to other tasks, on any runtime. Called between bounded steps of work, with no lock held.
 async fn pause() {
     let mut paused = false;
     poll_fn(|cx| {

@@ -1,21 +1,21 @@
-//! One part of the records: slots in chunks, a table from keys to slots, and the order of use.
+//! One shard of the records: slots in chunks, a table from keys to slots, and the order of use.
 
 use std::mem;
 
 use hashbrown::HashTable;
 use session_core::{Bytes, Record, StoreKey, Timestamp};
 
-/// Slots in a chunk: the bits of `Chunk::taken`.
+/// Number of slots in a chunk: the bits of `Chunk::taken`.
 const CHUNK: u32 = u64::BITS;
 
-/// How much of a shard one purge step looks at, so that its lock is held for some 100 µs at most.
+/// Limits of one purge step, so that it holds the shard's lock for about 100 µs at most.
 const STEP_CHUNKS: usize = 1024;
 const STEP_SEARCHED: u32 = 8;
 
-/// No slot: the end of the order of use.
+/// Marks the absence of a slot at either end of the order of use.
 const NONE: u32 = u32::MAX;
 
-/// A record where it lies.
+/// A record in its slot, with its links in the order of use.
 pub(crate) struct Entry {
     pub(crate) key: StoreKey,
     pub(crate) record: Record,
@@ -29,42 +29,42 @@ impl Entry {
     }
 }
 
-/// 64 slots that are allocated and given back together.
+/// A group of 64 slots that are allocated and freed together.
 ///
-/// Chunks instead of one growing vector: nothing is moved when a shard grows, and at most one chunk's room is idle.
+/// Chunks rather than one growing vector, because growth then moves no record and adds only 64 slots at a time.
 struct Chunk {
-    /// Empty as long as no slot is taken.
+    /// The slots, or an empty slice while none is taken.
     slots: Box<[Option<Entry>]>,
     taken: u64,
-    /// No record here expires before this. Exact after a purge; a touch may leave it too early, nothing leaves it too late.
+    /// Lower bound of the expiry of the records in this chunk. Exact after a purge. A touch, save or removal may leave it too early.
     earliest: Timestamp,
 }
 
-/// Where the order of use begins and ends.
+/// Both ends of the order of use.
 struct Order {
     newest: u32,
     oldest: u32,
 }
 
-/// One part of the records. A record keeps its slot for as long as it lives, whatever is saved to it.
+/// One shard of the records. A record keeps its slot until it is removed; saves do not move it.
 pub(crate) struct Shard {
     table: HashTable<u32>,
     chunks: Vec<Chunk>,
-    /// Chunks with a free slot, each once.
+    /// Chunks with a free slot, without duplicates.
     open: Vec<u32>,
-    /// Kept by stores with a bound only.
+    /// Maintained only by stores with a bound.
     order: Option<Order>,
 }
 
-/// What a purge step did.
+/// Result of a purge step.
 pub(crate) struct Step {
-    /// Taken out of the shard, to be dropped when its lock is free again.
+    /// Removed entries with their slots, to be dropped after the shard's lock is released.
     pub(crate) removed: Vec<(u32, Entry)>,
-    /// The chunk to go on with; `None` at the end of the shard.
+    /// Chunk to continue with, or `None` at the end of the shard.
     pub(crate) next: Option<usize>,
 }
 
-/// A key's hash. Keys are uniform already; all of it is folded in so that made-up ones spread too.
+/// Returns the hash of a key. Real keys are uniform already; folding all bytes also spreads the artificial keys of tests.
 pub(crate) fn hash(key: &StoreKey) -> u64 {
     let (words, _) = key.as_bytes().as_chunks::<8>();
     let folded = words.iter().fold(0u64, |sum, word| sum.rotate_left(17) ^ u64::from_le_bytes(*word));
@@ -73,33 +73,33 @@ pub(crate) fn hash(key: &StoreKey) -> u64 {
 }
 
 impl Shard {
-    /// An empty shard, which keeps the order of use if `ordered`.
+    /// Creates an empty shard that maintains the order of use if `ordered`.
     pub(crate) fn new(ordered: bool) -> Self {
         let order = ordered.then_some(Order { newest: NONE, oldest: NONE });
         Self { table: HashTable::new(), chunks: Vec::new(), open: Vec::new(), order }
     }
 
-    /// How many records there are, expired ones included.
+    /// Returns the number of records, including expired records.
     pub(crate) fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// The slot of `key`, whose hash is `hash`.
+    /// Returns the slot of `key`, whose hash is `hash`.
     pub(crate) fn find(&self, hash: u64, key: &StoreKey) -> Option<u32> {
         self.table.find(hash, |&slot| entry(&self.chunks, slot).key == *key).copied()
     }
 
-    /// The record in a slot that [`find`](Self::find) or [`insert`](Self::insert) gave under the same lock.
+    /// Returns the record in a slot that [`find`](Self::find) or [`insert`](Self::insert) returned under the same lock.
     pub(crate) fn record(&self, slot: u32) -> &Record {
         &entry(&self.chunks, slot).record
     }
 
-    /// What lies in `slot` by now, if anything.
+    /// Returns the entry in `slot`, if there is one.
     pub(crate) fn peek(&self, slot: u32) -> Option<&Entry> {
         self.chunks.get((slot / CHUNK) as usize)?.slots.get((slot % CHUNK) as usize)?.as_ref()
     }
 
-    /// Adds a record under a key that is not there.
+    /// Adds a record under a key that the shard does not hold, and returns its slot.
     pub(crate) fn insert(&mut self, hash: u64, key: StoreKey, record: Record) -> u32 {
         let at = self.open.last().copied().unwrap_or_else(|| self.add_chunk());
         let chunk = &mut self.chunks[at as usize];
@@ -120,20 +120,20 @@ impl Shard {
         slot
     }
 
-    /// Puts another record in the place of the one in `slot`, which it gives back.
+    /// Replaces the record in `slot` and returns the old record.
     pub(crate) fn replace(&mut self, slot: u32, record: Record) -> Record {
         let chunk = &mut self.chunks[(slot / CHUNK) as usize];
         chunk.earliest = chunk.earliest.min(record.expires_at);
         mem::replace(&mut entry_mut(&mut self.chunks, slot).record, record)
     }
 
-    /// Moves the expiry of the record in `slot` out to at least `expires_at`.
+    /// Extends the expiry of the record in `slot` to at least `expires_at`.
     pub(crate) fn extend(&mut self, slot: u32, expires_at: Timestamp) {
         let record = &mut entry_mut(&mut self.chunks, slot).record;
         record.expires_at = record.expires_at.max(expires_at);
     }
 
-    /// Takes the record in `slot` out.
+    /// Removes the record in `slot` and returns its entry.
     pub(crate) fn remove(&mut self, slot: u32) -> Entry {
         self.unlink(slot);
         let hash = hash(&entry(&self.chunks, slot).key);
@@ -148,7 +148,7 @@ impl Shard {
         chunk.taken &= !(1 << (slot % CHUNK));
         let removed = chunk.slots[(slot % CHUNK) as usize].take();
         if chunk.taken == 0 {
-            // After a storm of sessions the memory goes back, not only into the free list.
+            // Frees the chunk's memory after a flood of sessions, rather than keeping it for new records.
             chunk.slots = Box::default();
             chunk.earliest = Timestamp::MAX;
         }
@@ -156,7 +156,7 @@ impl Shard {
         removed.expect("a taken slot holds a record")
     }
 
-    /// Marks the record in `slot` as the one used last.
+    /// Marks the record in `slot` as the most recently used.
     pub(crate) fn mark_used(&mut self, slot: u32) {
         if self.order.as_ref().is_some_and(|order| order.newest != slot) {
             self.unlink(slot);
@@ -164,14 +164,14 @@ impl Shard {
         }
     }
 
-    /// The slot that was used longest ago.
+    /// Returns the least recently used slot, or `None` if the shard is empty or does not maintain the order of use.
     pub(crate) fn least_used(&self) -> Option<u32> {
         self.order.as_ref().map(|order| order.oldest).filter(|&slot| slot != NONE)
     }
 
-    /// Removes at most `limit` records that expire at `cutoff` or before, beginning with chunk `from`.
+    /// Removes at most `limit` records that expire at or before `cutoff`, starting with chunk `from`.
     ///
-    /// A chunk whose earliest expiry lies ahead is passed over with one comparison for its 64 records.
+    /// A chunk whose earliest expiry is after `cutoff` is skipped with one comparison for its 64 records.
     pub(crate) fn purge(&mut self, from: usize, cutoff: Timestamp, limit: usize) -> Step {
         let mut removed = Vec::new();
         let mut searched = 0;
@@ -189,7 +189,7 @@ impl Shard {
         Step { removed, next: (at < self.chunks.len()).then_some(at) }
     }
 
-    /// Whether it came to the chunk's end.
+    /// Purges one chunk. Returns `false` if the limit was reached before the end of the chunk.
     fn purge_chunk(&mut self, at: usize, cutoff: Timestamp, limit: usize, removed: &mut Vec<(u32, Entry)>) -> bool {
         let mut earliest = Timestamp::MAX;
         for slot in (at as u32 * CHUNK..).take(CHUNK as usize) {
@@ -207,7 +207,9 @@ impl Shard {
         true
     }
 
-    /// Records from `from` on that are live at `now`, at most `limit`, and the slot to go on with unless the shard has ended.
+    /// Returns at most `limit` records from slot `from` on that are live at `now`, and the slot to continue with.
+    ///
+    /// The slot is `None` at the end of the shard. One call searches a bounded number of slots, so it may return fewer records.
     pub(crate) fn scan(&self, from: u32, now: Timestamp, limit: usize) -> (Vec<(StoreKey, Record)>, Option<u32>) {
         let end = self.chunks.len() as u32 * CHUNK;
         let mut found = Vec::new();
@@ -223,7 +225,7 @@ impl Shard {
         (found, (stop < end).then_some(stop))
     }
 
-    /// Whether an emptied shard has given its memory back, for tests.
+    /// Returns whether an emptied shard has freed its memory, for tests.
     #[cfg(test)]
     pub(crate) fn is_small(&self) -> bool {
         self.table.capacity() <= 1024 && self.chunks.iter().all(|chunk| chunk.slots.is_empty())
@@ -236,7 +238,7 @@ impl Shard {
         at
     }
 
-    /// Gives most of the table's room back when it has become far too large. Rare: it costs a pass over what is left.
+    /// Shrinks the table when it has become far too large. This is rare because it rehashes every remaining record.
     fn shrink(&mut self) {
         if self.table.capacity() > 1024 && self.table.len() < self.table.capacity() / 8 {
             let Self { table, chunks, .. } = self;
@@ -278,9 +280,9 @@ fn entry_mut(chunks: &mut [Chunk], slot: u32) -> &mut Entry {
     chunks[(slot / CHUNK) as usize].slots[(slot % CHUNK) as usize].as_mut().expect("links name taken slots only")
 }
 
-/// `record` with data of its own, allocated to measure.
+/// Returns a copy of `record` whose data is in a buffer of exactly its size.
 ///
-/// What a caller gives may be a slice of something much larger, or have room to grow: kept for hours, that is a leak.
+/// A caller's data may be a slice of a much larger buffer or have spare capacity. Storing it as it is would keep that memory for hours.
 pub(crate) fn compact(record: &Record) -> Record {
     let mut own = record.clone();
     own.data = Bytes::copy_from_slice(&record.data);
@@ -293,7 +295,7 @@ mod tests {
 
     #[test]
     fn an_entry_stays_small() {
-        // The README promises bytes per session; most of them beside the data are here.
+        // The README states the bytes per session. Most of those besides the data are in the entry.
         assert_eq!(size_of::<Option<Entry>>(), 112);
     }
 }

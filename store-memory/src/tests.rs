@@ -20,7 +20,7 @@ fn record(expires_at: i64, principal: Option<u8>) -> Record {
     Record::new(Version::random(), at(0), at(expires_at), principal, Bytes::from_static(b"{}"))
 }
 
-/// How many records, index entries and slots in use there are: the first and the last are equal.
+/// Returns the number of records and of index entries.
 fn counts(store: &MemoryStore) -> (usize, usize) {
     (store.len(), store.0.index.len())
 }
@@ -48,7 +48,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    /// Whatever is done in whatever order, slots, table, index and a plain map agree.
+    /// After any sequence of operations, the slots, the table and the index agree with a plain map.
     #[test]
     fn it_is_a_map_with_an_index(ops in proptest::collection::vec((op(), 0..40i64), 1..120)) {
         let store = MemoryStore::new();
@@ -110,7 +110,7 @@ proptest! {
                         let purged = store.purge(&call, NonZeroU32::new(limit).unwrap()).await.unwrap();
                         prop_assert_eq!(purged.removed as usize, expired.min(limit as usize));
                         prop_assert!(purged.more || expired <= limit as usize);
-                        // Which of the expired ones went is the store's choice; seen from the beginning of time all are live.
+                        // The store chooses which expired records to remove. At the earliest instant all remaining records are live.
                         let mut kept = HashMap::new();
                         for (k, r) in model.drain() {
                             if store.load(&Call::new(at(0)), &key(k)).await.unwrap().is_some() {

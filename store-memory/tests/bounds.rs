@@ -1,4 +1,4 @@
-//! What a bounded store keeps and what it evicts.
+//! Tests of the records that a bounded store keeps and evicts.
 
 use std::num::NonZeroU32;
 
@@ -25,7 +25,7 @@ async fn put(store: &MemoryStore, n: u32, len: usize) -> Record {
 }
 
 async fn has(store: &MemoryStore, n: u32) -> bool {
-    // A load would count as use; a scan does not.
+    // A scan, because a load would count as use.
     let page = store.scan(&Call::new(NOW), None, MANY).await.unwrap();
     page.records.iter().any(|(k, _)| *k == key(n))
 }

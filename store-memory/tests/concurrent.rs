@@ -1,4 +1,4 @@
-//! What several threads see of one another.
+//! Tests with several threads on one store.
 
 use std::num::NonZeroU32;
 use std::sync::Barrier;

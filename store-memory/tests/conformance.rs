@@ -1,4 +1,4 @@
-//! The store proves the contract. `cargo test -p store-memory --test conformance -- --list` names the clauses.
+//! Runs the conformance suite on the store. `cargo test -p store-memory --test conformance -- --list` lists the clauses.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What `cargo bench -p store-mongo` measures, on the server of `CONFORMANCE_MONGO_URL` or in a container;
+//! Benchmark of the store, run by `cargo bench -p store-mongo` on the server of `CONFORMANCE_MONGO_URL` or in a container;
 //! see `conformance::bench`.
 
 use conformance::{bench, server};

@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! Builder of a store.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,19 +14,20 @@ use store_options::{Settings, setters, within};
 use crate::server::{Op, PRIMARY, Server, Trip};
 use crate::{Inner, MongoStore, error, open};
 
-/// Loads in one command.
+/// Maximum number of loads in one command.
 const LOADS: usize = 128;
 
-/// Kinds of calls, each with a batcher of its own.
+/// Number of kinds of calls, each with a batcher of its own.
 const KINDS: usize = 4;
 
 /// The database of a URL that names none.
 const DATABASE: &str = "sessions";
 
-/// From so long without use on a connection is not used any more: routers and balancers forget those that are idle for some minutes.
+/// Idle time after which a connection is not used any more, because routers and load balancers forget connections that are idle
+/// for some minutes.
 const IDLE: Duration = seconds(60);
 
-/// How a [`MongoStore`] is opened; from [`MongoStore::builder`] or [`MongoStore::from_client`].
+/// Builder of a [`MongoStore`], from [`MongoStore::builder`] or [`MongoStore::from_client`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct MongoStoreBuilder {
@@ -47,27 +48,27 @@ impl MongoStoreBuilder {
     setters! {
         namespace: "The collection's name";
         timeout: "how long opening may";
-        /// Without it [`MongoStore::schema`] tells what to make.
+        /// If not, the script of [`MongoStore::schema`] can create them.
         create: "the collection and its indexes are made where there are none";
-        /// A write has a connection to itself until a majority has it, so there are more of them than elsewhere.
-        /// On a client of the application's own this is how many commands are under way at most.
+        /// A write occupies its connection until a majority has confirmed it, so this store needs more connections than others.
+        /// With a client of the application's own this limits the commands in flight.
         pool: "connections to a server there are at most", "the client options' `max_pool_size`, else 32";
         queue: "calls of a kind may wait";
     }
 
-    /// The database's name. Default: the client options' default database, else `sessions`.
+    /// Sets the database's name. Default: the client options' default database, else `sessions`.
     pub fn database(mut self, name: &str) -> Self {
         name.clone_into(&mut self.database);
         self
     }
 
-    /// The store.
+    /// Connects, checks the server and the collection, and returns the store.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, a user that the server refuses, a server
-    /// older than MongoDB 6.0, a collection or an index that is missing when it is not to be created, a collection of another layout
-    /// or of somebody else's;
-    /// [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) when no server that takes writes answers within the time-out.
+    /// - [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, for a user that the server
+    ///   refuses, for a server older than MongoDB 6.0, for a missing collection or index that is not to be created, and for a
+    ///   collection that has another layout or was not created by this store.
+    /// - [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) if no server that takes writes answers within the time-out.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
@@ -89,7 +90,7 @@ impl MongoStoreBuilder {
         let concerns = concerns(journal, timeout);
         let (database, collection, options) = (self.database, namespace.to_string(), concerns.clone());
         let connect = move || {
-            // A client works on the runtime that made it: its connections are made and watched by tasks there.
+            // A client works on the runtime that made it, where its tasks open and watch the connections.
             let client = match &place {
                 Place::Servers(options) => Client::with_options((**options).clone()),
                 Place::Client(client) => Ok(client.clone()),
@@ -102,11 +103,12 @@ impl MongoStoreBuilder {
         open::prepare(&server, &concerns, &namespace, self.create).await?;
         let servers = PerRuntime::with(server, connect);
         let limits = Limits::new().queue(self.settings.queue).timeout(timeout).items(1);
-        // One call of each kind may be in the hands of a caller that does not go on, with one of the connections.
+        // Each kind may run one call inline, and a caller that stops polling keeps that call's connection. So calls run inline
+        // only if there are more connections than kinds.
         let limits = limits.carried(self.pool > KINDS);
         let share = |of: usize| limits.clone().in_flight(self.pool.div_ceil(of));
         Ok(MongoStore(Arc::new(Inner {
-            // As many as `KINDS`.
+            // One batcher for each of `KINDS`.
             loads: batcher(&servers, share(4).items(LOADS)),
             writes: batcher(&servers, share(2)),
             lists: batcher(&servers, share(8)),
@@ -120,10 +122,11 @@ fn batcher<O: Op>(servers: &PerRuntime<Server>, limits: Limits) -> Batcher<Trip<
     Batcher::new(Trip { servers: servers.clone(), of: PhantomData }, limits)
 }
 
-/// What the promises need, whatever the URL or the client asks for: reads at the primary of what a majority has, writes that a majority has.
+/// Returns the options that the store's promises need, whatever the URL or the client says: reads from the primary, and read and
+/// write concern `majority`.
 fn concerns(journal: Option<bool>, timeout: Duration) -> CollectionOptions {
     let writes = WriteConcern::builder().w(Acknowledgment::Majority).w_timeout(timeout);
-    // Who wants to wait for the disk as well goes on doing so. A majority without its disks is the server's setting, not ours.
+    // `journal=true` is kept, so that writes also wait for the disk. The server's own default decides otherwise.
     let writes = writes.journal(journal.filter(|journal| *journal)).build();
     CollectionOptions::builder()
         .selection_criteria(PRIMARY)
@@ -132,7 +135,7 @@ fn concerns(journal: Option<bool>, timeout: Duration) -> CollectionOptions {
         .build()
 }
 
-/// What the store relies on for connections of its own.
+/// Adds the settings that the store relies on to the options of its own connections.
 fn for_sessions(mut options: ClientOptions, pool: usize, timeout: Duration) -> ClientOptions {
     let concerns = concerns(options.write_concern.as_ref().and_then(|concern| concern.journal), timeout);
     options.selection_criteria = concerns.selection_criteria;
@@ -141,14 +144,14 @@ fn for_sessions(mut options: ClientOptions, pool: usize, timeout: Duration) -> C
     options.max_pool_size = u32::try_from(pool).ok();
     options.min_pool_size = options.min_pool_size.filter(|least| *least as usize <= pool);
     options.max_idle_time = options.max_idle_time.or(Some(IDLE));
-    // The driver's own are up to half a minute. What takes a call's time to no avail is given up with the call.
+    // The driver's own time-outs are up to half a minute. An attempt to connect ends with the call that needs the connection.
     options.connect_timeout = Some(options.connect_timeout.map_or(timeout, |own| own.min(timeout)));
     options.server_selection_timeout = Some(timeout);
     options
 }
 
 impl fmt::Debug for MongoStoreBuilder {
-    /// Without the client and its options, which hold the password.
+    /// Leaves out the client and its options, which hold the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MongoStoreBuilder")
             .field("database", &self.database)
@@ -160,9 +163,9 @@ impl fmt::Debug for MongoStoreBuilder {
 }
 
 impl MongoStore {
-    /// A store on the servers that `options` name.
+    /// Returns a builder of a store on the servers that `options` name.
     ///
-    /// Read preference, read concern and write concern in them are replaced by what the promises need.
+    /// Read preference, read concern and write concern in the options are replaced by those that the store needs.
     ///
     /// ```no_run
     /// use session_core::seconds;
@@ -187,12 +190,14 @@ impl MongoStore {
         }
     }
 
-    /// A store in a database of a client that the application has already.
+    /// Returns a builder of a store in a database of a client that the application already has.
     ///
-    /// Read preference, read concern and write concern of the client do not matter here. Its time-outs do not either: a call ends within
-    /// the store's own. A `max_idle_time` of a minute or so spares calls from connections that a router on the way has forgotten.
+    /// Read preference, read concern and write concern of the client have no effect. Nor have its time-outs, because the store's
+    /// own limits each call. Set a `max_idle_time` of about a minute on the client, so that calls do not use connections that a
+    /// router has forgotten.
     ///
-    /// A client works only while the runtime that made it runs: calls from another runtime can time out when that one is idle or gone.
+    /// A client works only while the runtime that made it runs, so calls from another runtime can time out when that one is idle
+    /// or gone.
     ///
     /// ```no_run
     /// use store_mongo::{MongoStore, mongodb};

@@ -1,14 +1,14 @@
-//! What the errors of the server and of the driver mean to a caller.
+//! Translation of errors of the server and the driver.
 //!
-//! What the server says in words is not passed on: a duplicate key is quoted there. Its codes have names that do as well.
+//! The server's messages are not passed on, because they may quote keys. The names of its error codes are used instead.
 
 use mongodb::error::{Error as Driver, ErrorKind as Kind, WriteFailure};
 use session_core::{Error, ErrorKind};
 
-/// What is answered when the server does not answer.
+/// Error of a call that the server did not answer in time.
 pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
 
-/// What an error means while a store is in use: where nobody is let in who was let in once, that is an outage.
+/// Translates an error of a store in use. A failed login is an outage, because the store could log in before.
 pub(crate) fn in_use(error: &Driver) -> Error {
     match &*error.kind {
         Kind::Authentication { .. } => Error::fixed(ErrorKind::Unavailable, REFUSED),
@@ -16,7 +16,7 @@ pub(crate) fn in_use(error: &Driver) -> Error {
     }
 }
 
-/// What an error means while a store is opened.
+/// Translates an error of a store that is being opened.
 pub(crate) fn at_open(error: &Driver) -> Error {
     meaning(error)
 }
@@ -26,21 +26,21 @@ pub(crate) fn is(error: &Driver, wanted: i32) -> bool {
     said(error).is_some_and(|(code, _)| code == wanted)
 }
 
-/// Two records under one key.
+/// Error code of a second document with the same key.
 pub(crate) const DUPLICATE_KEY: i32 = 11000;
-/// There is no such collection.
+/// Error code of a missing collection.
 pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
-/// The user may not do this.
+/// Error code of a missing right.
 pub(crate) const UNAUTHORIZED: i32 = 13;
 
 const REFUSED: &str = "the server refuses user or password";
 
-/// Code and name, if it was the server.
+/// Returns the server's error code and its name, if the server reported the error.
 fn said(error: &Driver) -> Option<(i32, &str)> {
     match &*error.kind {
         Kind::Command(said) => Some((said.code, &said.code_name)),
         Kind::Write(WriteFailure::WriteError(said)) => Some((said.code, said.code_name.as_deref().unwrap_or_default())),
-        // Written, and not known to be safe with a majority: it may be undone.
+        // Written, but not confirmed by a majority, so the write may be rolled back.
         Kind::Write(WriteFailure::WriteConcernError(said)) => Some((said.code, &said.code_name)),
         _ => None,
     }
@@ -53,7 +53,8 @@ fn meaning(error: &Driver) -> Error {
         let kind = if unsure { Unavailable } else { kind_of(code) };
         return Error::new(kind, format!("the server answered {name} ({code})"));
     }
-    // These say where the server should be and what happened on the way there. The others may quote what was sent.
+    // The sources of these errors name the server and the failure on the way to it. Other sources may quote the request, and are
+    // left out.
     let told = |kind, what| Error::fixed(kind, what).with_source(&*error.kind);
     match &*error.kind {
         Kind::Io(_) => told(Unavailable, "the connection failed"),
@@ -69,16 +70,16 @@ fn meaning(error: &Driver) -> Error {
     }
 }
 
-/// By the server's list of codes, `src/mongo/base/error_codes.yml` in its source.
+/// Translates an error code. They are listed in `src/mongo/base/error_codes.yml` in the server's source.
 const fn kind_of(code: i32) -> ErrorKind {
     use ErrorKind::{Config, Other, TooLarge, Unavailable};
     match code {
-        // Hosts, networks, shutdowns; elections and failovers; limits of time, of memory, of disk; a majority that is not there.
+        // Hosts, networks, shutdowns, elections and failovers, limits of time, memory and disk, a missing majority.
         6 | 7 | 89 | 91 | 9001 | 11600 | 11601 => Unavailable,
         189 | 10058 | 10107 | 11602 | 13435 | 13436 | 134 | 216 => Unavailable,
         50 | 202 | 262 | 146 | 14031 | 112 | 24 | 46 | 462 => Unavailable,
         64 | 100 | 63 | 13388 | 133 | 150 | 234 => Unavailable,
-        // Rights, names, and what this server cannot do.
+        // Rights, names, unsupported commands.
         13 | 18 | 11 | 8000 | 26 | 73 | 59 | 115 | 238 | 79 => Config,
         // A document or a message over the limit.
         10334 | 17419 | 17420 => TooLarge,

@@ -23,13 +23,13 @@ mod server;
 mod url;
 
 pub use builder::MongoStoreBuilder;
-/// The driver, for [`MongoStore::builder`] and [`MongoStore::from_client`].
+/// The MongoDB driver, for [`MongoStore::builder`] and [`MongoStore::from_client`].
 pub use mongodb;
 
 use ops::Write;
 use server::Trip;
 
-/// The longest data. A document may have 16 MiB, its other fields included.
+/// Maximum length of a record's data. A document may have 16 MiB, its other fields included.
 const MAX_DATA_LEN: usize = 15 << 20;
 
 /// Sessions in MongoDB. See the [crate's documentation](crate).
@@ -38,7 +38,7 @@ const MAX_DATA_LEN: usize = 15 << 20;
 #[derive(Clone)]
 pub struct MongoStore(Arc<Inner>);
 
-/// Loads travel together; all else goes alone, a bounded number at once.
+/// Queues of a store. Loads are batched. Other calls are sent separately, with a limit on those in flight.
 struct Inner {
     loads: Batcher<Trip<Load>>,
     writes: Batcher<Trip<Write>>,
@@ -48,13 +48,14 @@ struct Inner {
 }
 
 impl MongoStore {
-    /// Opens what `url` names: `mongodb://user:password@host:port,host:port/database`, or `mongodb+srv://` with one name.
-    /// Without a database it is `sessions`.
+    /// Opens the store at `url`, of the form `mongodb://user:password@host:port,host:port/database`, or `mongodb+srv://` with one
+    /// name. The default database is `sessions`.
     ///
-    /// Options: `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool`, `queue`, which [`MongoStoreBuilder`] explains, and
-    /// the driver's, of which `authSource`, `replicaSet` and `tls` matter most. Unless all servers are on this machine or `tls` says otherwise
-    /// connections are encrypted and the server's name verified. What the URL says of read preference, read concern and write concern does
-    /// not count: the promises need the primary and a majority.
+    /// Options of the store are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`; see
+    /// [`MongoStoreBuilder`]. The driver's options are allowed as well, above all `authSource`, `replicaSet` and `tls`.
+    /// The default of `tls` is `true` unless all servers are on this machine: connections are encrypted and the server's name
+    /// verified. Read preference, read concern and write concern in the URL have no effect, because the store needs the primary
+    /// and a majority.
     ///
     /// ```no_run
     /// use store_mongo::MongoStore;
@@ -66,15 +67,16 @@ impl MongoStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a URL that is wrong, and what [`MongoStoreBuilder::open`] answers.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`MongoStoreBuilder::open`].
     ///
     /// # Panics
-    /// As [`MongoStoreBuilder::open`].
+    /// Outside a tokio runtime with time and I/O enabled.
     pub async fn connect(url: &str) -> Result<Self> {
         url::builder(url).await?.open().await
     }
 
-    /// What makes a namespace's collection and indexes, for `mongosh` on the database of the sessions. Running it again changes nothing.
+    /// Returns a script for `mongosh` that creates a namespace's collection and indexes in the current database.
+    /// Running it again changes nothing.
     ///
     /// ```
     /// let script = store_mongo::MongoStore::schema("web_sessions")?;
@@ -83,7 +85,7 @@ impl MongoStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if `namespace` is none.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if `namespace` is not a valid namespace.
     pub fn schema(namespace: &str) -> Result<String> {
         Namespace::new(namespace).map(|namespace| schema::script(&namespace))
     }

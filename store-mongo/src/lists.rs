@@ -1,4 +1,4 @@
-//! The calls that concern many keys.
+//! Calls on many keys: lists, scans, purge and the removal of all sessions of a principal.
 
 use mongodb::bson::raw::RawDocument;
 use mongodb::bson::{Bson, Document, doc};
@@ -11,16 +11,16 @@ use crate::rows;
 use crate::schema::{after, by};
 use crate::server::{Alone, Server};
 
-/// Records that one purge removes at most, whatever its limit, so that it is short.
+/// Maximum number of records that one purge removes, whatever its limit, so that it is short.
 const PURGED: u32 = 1_000;
 
-/// Records that one reply holds at most.
+/// Maximum number of records in one reply.
 const PAGE: usize = 1_000;
 
 impl Alone for List {
     const READS: bool = true;
 
-    /// Page by page in the order of keys, each a question of its own: see [`Server::first`].
+    /// Reads page by page in the order of keys, each page with its own query; see [`Server::first`].
     async fn alone(&self, server: &Server) -> Driven<Result<Vec<(StoreKey, Record)>>> {
         let limit = self.limit as usize;
         let (filter, mut last) = match &self.of {
@@ -45,7 +45,7 @@ impl Alone for List {
                     Err(error) => tracing::warn!(%error, "a session cannot be read, and is left out of a list"),
                 }
             }
-            // Without a key that can be read there is nothing to go on from.
+            // A page without a valid key ends the list, because the next page would start at the same key.
             if records.len() >= limit || (found.whole && count < page) || last == before {
                 records.truncate(limit);
                 return Ok(Ok(records));
@@ -70,7 +70,7 @@ impl Alone for Sweep {
     }
 }
 
-/// The server does as much by itself about once a minute, unless its `ttlMonitorEnabled` is off.
+/// Removes expired records. The server does the same about once a minute, unless its `ttlMonitorEnabled` is off.
 async fn purge(server: &Server, now: Timestamp, limit: u32) -> Driven<(u64, bool)> {
     let now = now.min(clock(server).await?);
     let options = FindOptions::builder().projection(doc! { "_id": 1 }).limit(i64::from(limit)).batch_size(limit);
@@ -81,19 +81,20 @@ async fn purge(server: &Server, now: Timestamp, limit: u32) -> Driven<(u64, bool
     if count == 0 {
         return Ok((0, false));
     }
-    // Looked at once more, each at its turn: one that has been moved out meanwhile stays.
+    // The expiry of each record is checked again, so a record that was extended meanwhile stays.
     let gone = server.sessions.delete_many(doc! { "_id": { "$in": keys }, "expires_at": by(now) }).await?;
     Ok((gone.deleted_count, count >= limit as usize))
 }
 
-/// What the server's own clock says.
+/// Returns the time of the server's clock.
 async fn clock(server: &Server) -> Driven<Timestamp> {
     let hello = server.hello().await?;
     let time = hello.get_datetime("localTime").ok().and_then(|at| Timestamp::from_millis(at.timestamp_millis()).ok());
     time.ok_or_else(|| Driver::custom("the server does not tell its time"))
 }
 
-/// One command. Whoever has the principal when it begins and keeps it has one index entry throughout, so none is passed by.
+/// Removes a principal's sessions with one command. A session that keeps its principal keeps its index entry, so the command
+/// misses none.
 async fn delete_all(server: &Server, now: Timestamp, principal: &Principal, keep: Option<&StoreKey>) -> Driven<u64> {
     let mut filter: Document = doc! { "principal": principal.as_str(), "expires_at": after(now) };
     if let Some(keep) = keep {

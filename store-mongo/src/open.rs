@@ -1,4 +1,4 @@
-//! What is done before the first call: the server is looked at, the collection made or found.
+//! Checks the server, and creates and checks the collection, when a store is opened.
 
 use mongodb::IndexModel;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
@@ -12,13 +12,13 @@ use crate::error::{self, NAMESPACE_NOT_FOUND, TIMED_OUT, UNAUTHORIZED, at_open};
 use crate::schema::{self, LAYOUT, LAYOUTS};
 use crate::server::Server;
 
-/// The protocol of MongoDB 6.0.
+/// Wire version of MongoDB 6.0, the oldest supported server.
 const OLDEST: i32 = 17;
 
-/// How often it is tried to make what several may be making at once.
+/// Number of attempts to create what other processes may be creating at the same time.
 const TRIES: usize = 5;
 
-/// Sees to it that what `namespace` needs is there. `options` are those of the sessions' collection.
+/// Ensures that the collection and the indexes of `namespace` exist and fit. `options` are those of the sessions' collection.
 pub(crate) async fn prepare(
     server: &Server,
     options: &CollectionOptions,
@@ -35,7 +35,7 @@ pub(crate) async fn prepare(
         }
         let mut failed = None;
         for _ in 0..TRIES {
-            // What somebody else makes at the same time may stand in the way, or do just as well.
+            // Another client may create the same at the same time, and make this attempt fail or needless.
             failed = room.make().await.err();
             if matches!(&failed, Some(error) if error.kind() == ErrorKind::Config) {
                 break;
@@ -49,12 +49,12 @@ pub(crate) async fn prepare(
     timeout_at(Instant::now() + server.timeout, opening).await.map_err(|_| TIMED_OUT)?
 }
 
-/// Refuses a server that cannot keep the promises.
+/// Refuses a server that cannot keep the store's promises.
 fn look(hello: &Document) -> Result<()> {
     if hello.get_i32("maxWireVersion").is_ok_and(|version| version < OLDEST) {
         return Err(Error::fixed(ErrorKind::Config, "the server is older than MongoDB 6.0"));
     }
-    // The driver looks for the primary, unless it was told to look at one server only.
+    // The driver looks for the primary, unless it may connect to one server only.
     if !hello.get_bool("isWritablePrimary").unwrap_or(false) {
         return Err(Error::fixed(ErrorKind::Unavailable, "the server is not the primary and takes no writes"));
     }
@@ -69,15 +69,15 @@ struct Room<'a> {
 
 enum State {
     Ready,
-    /// And what.
+    /// A part is missing, with its description.
     Lacking(String),
 }
 
 impl Room<'_> {
-    /// Whether all is there, made by this store, of the layout that this release knows.
+    /// Checks that collection and indexes exist, were created by this store, and have a layout that this release knows.
     async fn check(&self) -> Result<State> {
         let namespace = self.namespace;
-        // In this order: whoever makes them makes the layout first, so a collection that is seen here has one there.
+        // The indexes are read before the layout. The layout is created first, so a collection found here already has a layout.
         let indexes = self.indexes().await.map_err(|error| at_open(&error))?;
         let layouts = self.server.database().collection_with_options::<RawDocumentBuf>(LAYOUTS, self.options.clone());
         let layout = layouts.find_one(doc! { "_id": namespace.as_str() }).await.map_err(|error| at_open(&error))?;
@@ -100,7 +100,7 @@ impl Room<'_> {
         })
     }
 
-    /// The indexes, if there is a collection.
+    /// Returns the indexes of the collection, or `None` if there is no collection.
     async fn indexes(&self) -> Driven<Option<Vec<IndexModel>>> {
         let mut cursor = match self.server.sessions.list_indexes().await {
             Ok(cursor) => cursor,

@@ -1,7 +1,7 @@
-//! The calls that concern one key.
+//! Calls on one key.
 //!
-//! Loads that come together travel together. Each write is a command of its own: one command with many would say how many of
-//! them matched, and not which.
+//! Concurrent loads share a command. Each write is a command of its own, because a command with several writes reports how many
+//! of them matched, but not which.
 
 use std::collections::HashMap;
 
@@ -53,7 +53,7 @@ impl Op for Load {
         let options = FindOptions::builder().max_time(server.timeout).batch_size(size(items.len())).build();
         let filter = doc! { "_id": { "$in": keys } };
         let found = server.first(filter, options, |document| (rows::key(document), rows::record(document))).await?;
-        // A document with a key that is none has nobody who asks for it.
+        // Documents with an invalid key are left out because no call asks for them.
         let records: HashMap<_, _> =
             found.records.into_iter().filter_map(|(key, record)| Some((key.ok()?, record))).collect();
         let mut answers = Vec::with_capacity(items.len());
@@ -69,7 +69,7 @@ impl Op for Load {
 }
 
 fn size(items: usize) -> u32 {
-    // One more than can be found: then the server knows that it is done.
+    // One more than can be found, so that the server knows that the result is complete.
     u32::try_from(items).unwrap_or(u32::MAX).saturating_add(1)
 }
 
@@ -81,14 +81,14 @@ async fn load(item: &Load, server: &Server) -> Driven<Result<Option<Record>>> {
 impl Alone for Write {
     const READS: bool = false;
 
-    /// One compare-and-set, and only when it did not match a look at why.
+    /// Tries one compare-and-set. If it did not match, reads the record to find out why.
     ///
-    /// The look comes after the attempt, so the answer is what was true at one instant within the call, and it may be given:
-    /// no live record, or one of another version, and nothing of ours changed. What the look cannot explain has changed since the attempt;
-    /// then both are done again, at most until the time-out.
+    /// The read comes after the attempt, so its result was true at one instant during the call: there is no live record, or one
+    /// with another version, and this write changed nothing. If the result does not explain the failure, the record has changed
+    /// since the attempt. Then both commands are repeated, until the time-out at most.
     ///
-    /// An attempt that changed nothing, or met a duplicate key, still waits until a majority has what it saw (the server's own tests of `lastOp`
-    /// hold it to that). So the look, which is at what a majority has, is at nothing older.
+    /// An attempt that changed nothing, or met a duplicate key, still waits until a majority has the state that it saw (the
+    /// server's own tests of `lastOp` require that). So the read, which has read concern `majority`, sees no older state.
     async fn alone(&self, server: &Server) -> Driven<Result<Outcome>> {
         loop {
             if self.attempt(server).await? {
@@ -106,12 +106,12 @@ impl Alone for Write {
 }
 
 impl Write {
-    /// Whether the record was as it has to be, and is changed.
+    /// Sends the write. Returns whether its condition held.
     async fn attempt(&self, server: &Server) -> Driven<bool> {
         let sessions = &server.sessions;
         match self {
             Self::Create(Create { now, key, record }) => {
-                // Over an expired record, or where there is none; over a live one it would be a second with the same `_id`.
+                // Matches an expired record, or inserts one. A live record makes the insert fail with a duplicate `_id`.
                 let mut dead = by_key(key);
                 dead.insert("expires_at", schema::by(*now));
                 match sessions.replace_one(dead, rows::document(key, record)).upsert(true).await {
@@ -122,7 +122,7 @@ impl Write {
             }
             Self::Save(Save { now, key, expected, record }) => {
                 let saved = sessions.replace_one(of(key, *now, Some(*expected)), rows::document(key, record)).await?;
-                // Matched and not modified: the same once more changes nothing.
+                // Counts matched documents, because a repeated write matches without modifying.
                 Ok(saved.matched_count > 0)
             }
             Self::Touch(Touch { now, key, expected, expires_at }) => {
@@ -135,7 +135,7 @@ impl Write {
         }
     }
 
-    /// The version of the live record.
+    /// Reads the version of the live record.
     async fn stored(&self, server: &Server) -> Driven<Result<Option<Version>>> {
         let (key, now) = self.place();
         let found = server.sessions.find_one(live(key, now)).max_time(server.timeout);
@@ -152,20 +152,20 @@ impl Write {
         }
     }
 
-    /// Why an attempt failed, if that is what is stored now.
+    /// Returns the outcome of a failed attempt if the version stored now explains it.
     fn explain(&self, stored: Option<Version>) -> Option<Outcome> {
         match self {
-            // With nothing there any more the way is free.
+            // If there is no live record any more, the create is tried again.
             Self::Create(call) => stored.map(|version| call.told(version)),
             Self::Save(call) => call.refused(stored),
-            // A server may miss a record that is being written. If the look finds it in the version expected, there is another try.
+            // A server may miss a record that is being written. If it has the expected version now, the touch is tried again.
             Self::Touch(call) => call.refused(stored),
             Self::Delete(call) => call.refused(stored),
         }
     }
 }
 
-/// What matches the live record, in this version if one is expected.
+/// Returns a filter for the live record, with this version if one is expected.
 fn of(key: &StoreKey, now: Timestamp, expected: Option<Version>) -> Document {
     let mut filter = live(key, now);
     filter.extend(expected.map(|version| ("version".to_owned(), Bson::Int64(version.as_i64()))));

@@ -1,4 +1,4 @@
-//! Records to documents and back.
+//! Conversion between records and documents.
 
 use mongodb::bson::raw::{RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 use mongodb::bson::spec::BinarySubtype;
@@ -8,17 +8,17 @@ use session_core::{Bytes, Error, ErrorKind, Principal, Record, Result, StoreKey,
 const WRONG_TYPE: Error = Error::fixed(ErrorKind::Corrupt, "a field is missing or holds a value of another type");
 const NOT_TEXT: Error = Error::fixed(ErrorKind::Corrupt, "a stored principal is not 1 to 255 bytes of UTF-8");
 
-/// A key in a filter.
+/// Converts a key to a value for a filter.
 pub(crate) fn key_value(key: &StoreKey) -> Bson {
     Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: key.as_bytes().to_vec() })
 }
 
-/// An instant as the server keeps it: to the millisecond, as far as the year 9999 and beyond.
+/// Converts an instant to the server's type, which is exact to the millisecond and reaches beyond the year 9999.
 pub(crate) fn instant(at: Timestamp) -> DateTime {
     DateTime::from_millis(at.as_millis())
 }
 
-/// The whole document of a record.
+/// Returns the whole document of a record.
 pub(crate) fn document(key: &StoreKey, record: &Record) -> RawDocumentBuf {
     let binary = |bytes| RawBinaryRef { subtype: BinarySubtype::Generic, bytes };
     let mut document = RawDocumentBuf::new();
@@ -33,7 +33,7 @@ pub(crate) fn document(key: &StoreKey, record: &Record) -> RawDocumentBuf {
     document
 }
 
-/// The record of a document.
+/// Reads the record from a document.
 pub(crate) fn record(document: &RawDocument) -> Result<Record> {
     let principal = match field(document, "principal") {
         Ok(RawBsonRef::String(text)) => Some(Principal::new(text).map_err(|_| NOT_TEXT)?),
@@ -45,7 +45,7 @@ pub(crate) fn record(document: &RawDocument) -> Result<Record> {
     Ok(Record::new(version(document)?, created_at, expires_at, principal, data))
 }
 
-/// A document's version.
+/// Reads the version from a document.
 pub(crate) fn version(document: &RawDocument) -> Result<Version> {
     match field(document, "version")? {
         RawBsonRef::Int64(version) => Version::from_i64(version),
@@ -53,12 +53,12 @@ pub(crate) fn version(document: &RawDocument) -> Result<Version> {
     }
 }
 
-/// A document's key.
+/// Reads the key from a document.
 pub(crate) fn key(document: &RawDocument) -> Result<StoreKey> {
     StoreKey::from_slice(bytes(document, "_id")?)
 }
 
-/// A document's key and record.
+/// Reads key and record from a document.
 pub(crate) fn keyed(document: &RawDocument) -> Result<(StoreKey, Record)> {
     Ok((key(document)?, record(document)?))
 }

@@ -1,4 +1,4 @@
-//! What a namespace is made of: a collection of records, its indexes, and the number of its layout.
+//! Schema of a namespace: a collection of records, its indexes, and the number of its layout.
 
 use mongodb::IndexModel;
 use mongodb::bson::{Bson, Document, doc};
@@ -6,18 +6,18 @@ use session_core::{Namespace, StoreKey, Timestamp};
 
 use crate::rows;
 
-/// The layout that this release reads and writes.
+/// Layout that this release reads and writes.
 pub(crate) const LAYOUT: i32 = 1;
 
-/// The collection that knows each namespace's layout. No namespace has a dot in its name.
+/// Collection with the layout of each namespace. Its name holds a dot, which no namespace has.
 pub(crate) const LAYOUTS: &str = "session.layouts";
 
-/// What records are found by, besides their key.
+/// Names of the indexes besides that of the key. Each is also the index's first field.
 pub(crate) const INDEXES: [&str; 2] = ["expires_at", "principal"];
 
-/// The commands that make what a namespace needs, in their order. Running them again changes nothing.
+/// Returns the commands that create what a namespace needs, in order. Running them again changes nothing.
 ///
-/// The layout comes first: a collection without it was made by somebody else.
+/// The layout comes first, because a collection without a layout is refused as a foreign one.
 pub(crate) fn create(namespace: &Namespace) -> [Document; 2] {
     let majority = doc! { "w": "majority" };
     [
@@ -29,9 +29,9 @@ pub(crate) fn create(namespace: &Namespace) -> [Document; 2] {
         doc! {
             "createIndexes": namespace.as_str(),
             "indexes": [
-                // The server removes what has expired by its own clock, about once a minute.
+                // The server removes records that have expired by its own clock, about once a minute.
                 { "key": { "expires_at": 1 }, "name": INDEXES[0], "expireAfterSeconds": 0 },
-                // With the key, so that lists come in its order; without the records that have no principal.
+                // With the key, so that lists are in key order. Records without a principal are left out.
                 {
                     "key": { "principal": 1, "_id": 1 },
                     "name": INDEXES[1],
@@ -43,12 +43,12 @@ pub(crate) fn create(namespace: &Namespace) -> [Document; 2] {
     ]
 }
 
-/// The same for `mongosh`, on the database that holds the sessions.
+/// Returns the commands of [`create`] as a script for `mongosh`.
 pub(crate) fn script(namespace: &Namespace) -> String {
     create(namespace).iter().map(|command| format!("db.runCommand({command});\n")).collect()
 }
 
-/// Which of the indexes is not among these.
+/// Returns the name of an index that is not among `found`.
 pub(crate) fn missing(found: &[IndexModel]) -> Option<&'static str> {
     let keys = |index: &IndexModel| index.keys.keys().next().cloned().unwrap_or_default();
     let expires = |index: &IndexModel| {
@@ -59,22 +59,22 @@ pub(crate) fn missing(found: &[IndexModel]) -> Option<&'static str> {
     INDEXES.into_iter().find(|name| !has(name))
 }
 
-/// The record under `key`, live or not.
+/// Returns a filter for the record under `key`, live or not.
 pub(crate) fn by_key(key: &StoreKey) -> Document {
     doc! { "_id": rows::key_value(key) }
 }
 
-/// The record under `key` if it is live at `now`.
+/// Returns a filter for the record under `key` if it is live at `now`.
 pub(crate) fn live(key: &StoreKey, now: Timestamp) -> Document {
     doc! { "_id": rows::key_value(key), "expires_at": after(now) }
 }
 
-/// For an expiry: later than `now`.
+/// Returns the condition that an expiry is later than `now`.
 pub(crate) fn after(now: Timestamp) -> Bson {
     Bson::Document(doc! { "$gt": rows::instant(now) })
 }
 
-/// For an expiry: at `now` or before.
+/// Returns the condition that an expiry is at `now` or before.
 pub(crate) fn by(now: Timestamp) -> Bson {
     Bson::Document(doc! { "$lte": rows::instant(now) })
 }

@@ -1,4 +1,4 @@
-//! How calls get to the server and back.
+//! Sends calls to the server, and retries reads.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -16,27 +16,27 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::{self, TIMED_OUT};
 
-/// Where everything is read: the others may be behind.
+/// Read preference of all reads. Servers other than the primary may be behind.
 pub(crate) const PRIMARY: SelectionCriteria = SelectionCriteria::ReadPreference(ReadPreference::Primary);
 
 /// A kind of call.
 pub(crate) trait Op: Item {
-    /// Whether it may be sent again when nobody knows whether it was done. A write may not, though it would do no harm
-    /// if it was the last one: somebody may have built on it meanwhile, and would make it look refused.
+    /// Whether to retry after a lost answer. Not for writes: if another save followed ours, the retry would report a false
+    /// conflict.
     const READS: bool;
 
-    /// Carries out at least one of them. The outer error is that of all, the inner ones concern one each.
+    /// Carries out a batch of at least one call. The outer error concerns the whole batch, an inner one a single call.
     fn run(items: &[Self], server: &Server) -> impl Future<Output = Driven<Vec<Result<Self::Output>>>> + Send
     where
         Self: Sized;
 }
 
-/// A call that is never sent with another.
+/// A call that is always sent on its own.
 pub(crate) trait Alone: Item {
-    /// As [`Op::READS`].
+    /// Whether to retry after a lost answer; see [`Op::READS`].
     const READS: bool;
 
-    /// Carries it out. The outer error may be the server's trouble with anything, the inner one is about what this call asks for.
+    /// Carries out the call. The outer error is one of the driver or the server, the inner one concerns the stored record.
     fn alone(&self, server: &Server) -> impl Future<Output = Driven<Result<Self::Output>>> + Send;
 }
 
@@ -52,14 +52,14 @@ impl<A: Alone> Op for A {
     }
 }
 
-/// What all calls of a store share.
+/// Collection and time-out, which all calls of a store share.
 pub(crate) struct Server {
-    /// With the concerns that the store needs, whatever the client's are.
+    /// Collection of the sessions, with the concerns that the store needs, whatever those of the client are.
     pub(crate) sessions: Collection<RawDocumentBuf>,
     pub(crate) timeout: Duration,
 }
 
-/// The way of one kind of call.
+/// Round trips of one kind of call.
 pub(crate) struct Trip<O> {
     pub(crate) servers: PerRuntime<Server>,
     pub(crate) of: PhantomData<fn(O)>,
@@ -68,12 +68,13 @@ pub(crate) struct Trip<O> {
 impl<O: Op> RoundTrip for Trip<O> {
     type Item = O;
 
-    /// What is given up half-way is dropped, which the driver bears: it closes the connection.
+    /// Sends a batch, and a batch of reads once more after a lost answer. A command that is given up is dropped, and the driver
+    /// then closes its connection.
     async fn run(&self, items: &[O]) -> Answers<O> {
         let server = self.servers.get()?;
         let begun = Instant::now();
         let deadline = begun + server.timeout;
-        // A connection that died without a word must not cost a read all of its time.
+        // The first attempt at a read takes half of the time-out at most, so that a dead connection leaves time for a second.
         let mut limit = if O::READS { begun + server.timeout / 2 } else { deadline };
         loop {
             let error = match timeout_at(limit, O::run(items, &server)).await {
@@ -82,7 +83,7 @@ impl<O: Op> RoundTrip for Trip<O> {
                 Err(_) => TIMED_OUT,
             };
             if error.kind() != ErrorKind::Unavailable {
-                // Each alone has another chance.
+                // After this error each call of the batch is run again on its own.
                 return Err(error);
             }
             if limit == deadline {
@@ -94,10 +95,10 @@ impl<O: Op> RoundTrip for Trip<O> {
     }
 }
 
-/// Records that were found.
+/// Records in one reply.
 pub(crate) struct Found<T> {
     pub(crate) records: Vec<T>,
-    /// Whether that is all of them.
+    /// Whether the reply holds all records that match.
     pub(crate) whole: bool,
 }
 
@@ -106,7 +107,7 @@ impl Server {
         self.sessions.client().database(&self.sessions.namespace().db)
     }
 
-    /// What the primary says of itself.
+    /// Asks the primary for its properties.
     pub(crate) async fn hello(&self) -> Driven<Document> {
         self.command(doc! { "hello": 1 }).await
     }
@@ -116,10 +117,10 @@ impl Server {
         self.database().run_command(command).selection_criteria(PRIMARY).await
     }
 
-    /// What one reply holds of the documents that `filter` finds.
+    /// Returns the documents that match `filter`, as far as one reply holds them.
     ///
-    /// The driver would ask for the rest of a long answer by itself. Between two replies a record may be written again, and a server
-    /// need not show it then: those that lie on PostgreSQL look for the rest by where rows lie.
+    /// The driver would fetch the rest of a long result on its own. A record that is written between two replies may then be
+    /// missed: servers that keep documents in PostgreSQL continue by the position of the rows.
     pub(crate) async fn first<T>(
         &self,
         filter: Document,

@@ -1,4 +1,4 @@
-//! `mongodb://…`, taken apart.
+//! Parser of `mongodb://…` URLs.
 
 use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ServerAddress, Tls, TlsOptions};
 use session_core::{Error, ErrorKind, Result};
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::error::{TIMED_OUT, at_open};
 use crate::{MongoStore, MongoStoreBuilder};
 
-/// The driver's own, in small letters, as it takes them in any. Others it would let pass with a warning.
+/// Names of the driver's options in lower case, because the driver ignores case. It would only warn about other names.
 const DRIVERS: [&str; 36] = [
     "adaptiveretries",
     "appname",
@@ -48,10 +48,11 @@ const DRIVERS: [&str; 36] = [
     "wtimeoutms",
 ];
 
-/// Of other languages' drivers, and not passed on: this one refuses the first. A call ends within the store's time-out all the same.
+/// Options of drivers for other languages. They are not passed on, because this driver refuses the first and the store's own
+/// time-out limits every call.
 const BOUNDED: [&str; 2] = ["sockettimeoutms", "waitqueuetimeoutms"];
 
-/// How an error for an unknown option names them, the usual ones.
+/// The driver's usual options, as the error for an unknown option lists them.
 const DRIVERS_MEANT: &str =
     "the driver's (authSource, replicaSet, directConnection, tls, tlsCAFile, appName, retryWrites and its others)";
 
@@ -61,14 +62,14 @@ const FORM: Error = Error::fixed(
      in user and password, what is no letter and no digit is percent-encoded",
 );
 
-/// What a URL says, before anybody is asked where the servers are.
+/// Contents of a URL, before any name is resolved.
 #[derive(Debug)]
 struct Parsed {
     server: ConnectionString,
     given: Given,
 }
 
-/// The builder that `url` describes. With `mongodb+srv:` the servers are looked up.
+/// Returns the builder that `url` describes. With `mongodb+srv:` it looks up the servers' names.
 pub(crate) async fn builder(url: &str) -> Result<MongoStoreBuilder> {
     let Parsed { server, given } = parse(url)?;
     let options = timeout(given.settings.timeout, ClientOptions::parse(server)).await.map_err(|_| TIMED_OUT)?;
@@ -90,7 +91,7 @@ fn parse(url: &str) -> Result<Parsed> {
     query.finish()?;
     let bounded = |pair: &&str| BOUNDED.contains(&&*pair.split('=').next().unwrap_or_default().to_ascii_lowercase());
     let drivers: Vec<_> = drivers.split('&').filter(|pair| !bounded(pair)).collect();
-    // What the driver says would quote what it could not read.
+    // The driver's own error would quote the text that it could not parse.
     let mut server = ConnectionString::parse(format!("{place}?{}", drivers.join("&"))).map_err(|_| FORM)?;
     if server.tls.is_none() && !is_local(&server.host_info) {
         server.tls = Some(Tls::Enabled(TlsOptions::default()));
@@ -98,7 +99,7 @@ fn parse(url: &str) -> Result<Parsed> {
     Ok(Parsed { server, given })
 }
 
-/// Whether nobody can stand between this machine and the servers.
+/// Whether all servers are on this machine, so that no connection can be intercepted on a network.
 fn is_local(hosts: &HostInfo) -> bool {
     match hosts {
         HostInfo::HostIdentifiers(hosts) => hosts.iter().all(|host| match host {

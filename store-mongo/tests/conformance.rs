@@ -1,4 +1,4 @@
-//! The store proves the contract. `cargo test -p store-mongo --test conformance -- --list` names the clauses.
+//! Conformance suite over the store. `cargo test -p store-mongo --test conformance -- --list` names the clauses.
 
 mod common;
 
@@ -15,10 +15,10 @@ use tokio::sync::OnceCell;
 
 const TIME_OUT: Duration = Duration::from_secs(5);
 
-/// A server of somebody's own removes the expired once a minute, and may be about it for a while.
+/// Upper limit for the removal of expired records. A server with default settings starts it once a minute, and may need a while.
 const EXPIRY_DELAY: Duration = Duration::from_secs(150);
 
-/// All namespaces in one database: there they must be apart.
+/// Test subject. All its namespaces share one database, where they must not see each other.
 struct Mongo(OnceCell<Server>);
 
 impl Mongo {

@@ -1,4 +1,4 @@
-//! Opening, and what the suite cannot know: what lies on the server, and what somebody else does to it.
+//! Tests that are specific to MongoDB: opening, stored documents, and changes by other clients.
 
 mod common;
 
@@ -29,12 +29,12 @@ fn record(who: Option<&str>) -> Record {
     Record::new(Version::random(), now, now.plus(hours(1)), principal, Bytes::from_static(b"{}"))
 }
 
-/// The server's URL with these options.
+/// Returns the server's URL with these options.
 fn url(options: &str) -> String {
     Server::get().url_with(options)
 }
 
-/// A store on an empty namespace.
+/// Opens a store on an empty namespace.
 async fn fresh(namespace: &str, options: &str) -> MongoStore {
     Server::get().clean(namespace).await;
     MongoStore::connect(&url(&format!("namespace={namespace}{options}"))).await.unwrap()
@@ -82,7 +82,7 @@ async fn an_index_that_is_missing_is_named_and_made() {
         index.insert("name", "expires_at");
         doc! { "createIndexes": "test_index", "indexes": [index] }
     };
-    // An index by which nothing ever expires is as good as none, and is not replaced behind anybody's back.
+    // An index by which no record ever expires is refused, and is never replaced silently.
     server.drop_index("test_index", "expires_at").await;
     server.database().await.run_command(of(doc! { "key": { "expires_at": 1 } })).await.unwrap();
     for create in [true, false] {
@@ -93,7 +93,7 @@ async fn an_index_that_is_missing_is_named_and_made() {
 }
 
 #[tokio::test]
-async fn another_layout_and_a_collection_of_somebody_elses_are_refused() {
+async fn another_layout_and_a_foreign_collection_are_refused() {
     let server = Server::get();
     drop(fresh("test_layout", "").await);
     let layouts = server.collection("session.layouts").await;
@@ -119,7 +119,7 @@ async fn ten_that_open_at_once_all_work() {
         server.clean("test_ten").await;
         let mut opening = JoinSet::new();
         for _ in 0..10 {
-            // Each with connections of its own, as processes have them.
+            // Each store has connections of its own, as if it were another process.
             let url = url("namespace=test_ten&timeout=20000");
             opening.spawn(async move { MongoStore::connect(&url).await });
         }
@@ -171,13 +171,13 @@ async fn principals_that_differ_in_case_or_a_trailing_space_are_different_people
     Server::get().clean("test_people").await;
 }
 
-/// Every command that a client sends while a store of its does all that stores do.
+/// Returns every command that a client sends while a store on it runs all operations.
 async fn sent(mut options: ClientOptions, namespace: &str) -> Vec<(String, Document)> {
     let (sender, mut commands) = mpsc::unbounded_channel();
     let database = options.default_database.clone().expect("the URL names a database");
     options.command_event_handler = Some(event::EventHandler::callback(move |event| {
         if let CommandEvent::Started(started) = event {
-            // The receiver lives as long as anything is sent that the test is about.
+            // A failure to send is ignored: the receiver lives longer than the store, and later commands do not matter.
             let _ = sender.send((started.command_name, started.command));
         }
     }));
@@ -238,7 +238,7 @@ async fn reads_are_the_primarys_and_writes_a_majoritys_whatever_the_client_asks_
 async fn a_purge_removes_what_both_clocks_call_expired() {
     let server = Server::get();
     let store = fresh("test_purge", "").await;
-    // Nobody else removes anything here.
+    // Without this index the server removes no records on its own.
     server.drop_index("test_purge", "expires_at").await;
     let past = SystemClock.now().minus(hours(2));
     for n in 0..20 {
@@ -270,7 +270,7 @@ async fn loads_that_do_not_fit_one_reply_are_all_answered() {
     let _server = Server::get();
     let store = fresh("test_long", "&timeout=30000").await;
     let mut long = record(Some("ann"));
-    // Six of them: the server ends a reply at 16 MiB.
+    // Six such records do not fit into one reply, which the server ends at 16 MiB.
     long.data = Bytes::from(vec![7; 5 << 20]);
     for n in 0..6 {
         put(&store, n, &long).await;
@@ -295,7 +295,7 @@ async fn loads_that_do_not_fit_one_reply_are_all_answered() {
 }
 
 #[tokio::test]
-async fn what_is_no_record_is_corrupt_and_holds_up_nobody_else() {
+async fn what_is_no_record_is_corrupt_and_fails_no_other_call() {
     let server = Server::get();
     let store = fresh("test_corrupt", "").await;
     let (good, bad) = (record(None), record(None));
@@ -337,7 +337,7 @@ async fn what_cannot_be_opened_says_why() {
         assert!(!format!("{error} {error:?}").contains("xyzzy"), "{error:?}");
     }
     let begun = std::time::Instant::now();
-    let nobody = MongoStore::connect("mongodb://127.0.0.1:1/x?timeout=1000").await.unwrap_err();
-    assert_eq!(nobody.kind(), ErrorKind::Unavailable, "{nobody}");
+    let error = MongoStore::connect("mongodb://127.0.0.1:1/x?timeout=1000").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(begun.elapsed() < seconds(3), "it took {:?}", begun.elapsed());
 }

@@ -1,5 +1,5 @@
-//! What `cargo bench -p store-mysql` measures, on MySQL and then on MariaDB: the servers of `CONFORMANCE_MYSQL_URL` and
-//! `CONFORMANCE_MARIADB_URL`, or in containers; see `conformance::bench`.
+//! Benchmark of the store, run by `cargo bench -p store-mysql` on MySQL and then on MariaDB. It uses the servers of
+//! `CONFORMANCE_MYSQL_URL` and `CONFORMANCE_MARIADB_URL`, or containers; see `conformance::bench`.
 
 use conformance::{bench, server};
 use store_mysql::MysqlStore;

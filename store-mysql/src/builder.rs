@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! Builder of a store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use store_sqlx::{Bounds, Links, SetUp, Source, SqlStore};
 use crate::schema::{self, Statements};
 use crate::{MysqlStore, open};
 
-/// How a [`MysqlStore`] is opened; from [`MysqlStore::builder`] or [`MysqlStore::from_pool`].
+/// Builder of a [`MysqlStore`], from [`MysqlStore::builder`] or [`MysqlStore::from_pool`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct MysqlStoreBuilder {
@@ -44,22 +44,22 @@ impl MysqlStoreBuilder {
 
     setters! {
         namespace: "The table's name";
-        /// The server waits for locks for half of it, in whole seconds and for one at least.
+        /// On the store's own connections the server waits for a lock for at most a third of it, in whole seconds, at least 1 s.
         timeout: "how long opening may";
-        /// Without it [`MysqlStore::schema`] tells a migration tool what to make.
+        /// If not, a migration tool can create them with [`MysqlStore::schema`].
         create: "tables are made where there are none";
-        /// Calls travel together, so a few carry a lot: more of them make smaller batches.
+        /// A few connections are enough because calls share batches. More connections make smaller batches.
         pool: "connections there are at most", "8";
         queue: "calls of a kind may wait";
     }
 
-    /// The store.
+    /// Connects, checks the server and the tables, and returns the store.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, an account or database that the
-    /// server refuses, a server that is too old, tables that are missing when they are not to be created, that are of another
-    /// layout, or that the account may not use;
-    /// [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) when the server does not answer within the time-out.
+    /// - [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, for an account or database that
+    ///   the server refuses, for a server that is too old or has unsuitable settings, and for tables that are missing, have
+    ///   another layout, or may not be used by the account.
+    /// - [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) if the server does not answer within the time-out.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
@@ -68,7 +68,7 @@ impl MysqlStoreBuilder {
         within("pool", self.pool, 1..=1000)?;
         let timeout = self.settings.timeout;
         let source = match self.place {
-            // The mode is set with all else that the store relies on.
+            // `set_up` sets the `sql_mode`, together with all other settings that the store relies on.
             Place::Server(options) => Source::Own(
                 Box::new(options.pipes_as_concat(false).no_engine_substitution(false).disable_statement_logging()),
                 Some(set_up(timeout)),
@@ -93,7 +93,7 @@ fn set_up(timeout: Duration) -> SetUp<MySql> {
 }
 
 impl fmt::Debug for MysqlStoreBuilder {
-    /// Without the options, which hold the password.
+    /// Leaves out the connection options, which hold the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MysqlStoreBuilder")
             .field("settings", &self.settings)
@@ -104,7 +104,7 @@ impl fmt::Debug for MysqlStoreBuilder {
 }
 
 impl MysqlStore {
-    /// A store on the server that `options` name.
+    /// Returns a builder of a store on the server that `options` name.
     ///
     /// ```no_run
     /// use session_core::seconds;
@@ -121,15 +121,15 @@ impl MysqlStore {
         MysqlStoreBuilder::at(Place::Server(Box::new(options)))
     }
 
-    /// A store on the connections of a pool that the application has already.
+    /// Returns a builder of a store on a pool that the application already has.
     ///
-    /// They are used as they are, whatever their `sql_mode`, time zone and isolation level: give them an
-    /// `innodb_lock_wait_timeout` and a `lock_wait_timeout` below the store's time-out, and leave `autocommit` on.
-    /// The driver's pool asks the server about each connection that is taken and given back,
-    /// so connections of the store's own are faster.
+    /// Connections are used as they are, whatever their `sql_mode`, time zone and isolation level. Set an
+    /// `innodb_lock_wait_timeout` and a `lock_wait_timeout` below the store's time-out on them, and leave `autocommit` on.
+    /// Connections of the store's own are faster, because the driver's pool pings a connection each time it is taken and given
+    /// back.
     ///
-    /// The tokio runtimes that use the store share the pool's connections. A connection works only while the runtime that made it runs:
-    /// calls from another runtime can time out when that one is idle or gone.
+    /// The tokio runtimes that use the store share the pool's connections. A connection works only while the runtime that made
+    /// it runs, so calls from another runtime can time out when that one is idle or gone.
     ///
     /// ```no_run
     /// use store_mysql::MysqlStore;

@@ -1,16 +1,16 @@
-//! What the errors of MySQL, of MariaDB and of their driver mean to a caller.
+//! Translation of errors of MySQL, MariaDB and their driver.
 
 use session_core::{Error, ErrorKind};
 use sqlx::Error as Driver;
 use sqlx::mysql::MySqlDatabaseError;
 use store_sqlx::Failure;
 
-/// A row of that key is there already.
+/// Error number of a duplicate key.
 pub(crate) const DUPLICATE: u16 = 1062;
-/// A right that the account does not have, on a table.
+/// Error number of a missing right on a table.
 pub(crate) const DENIED: u16 = 1142;
 
-/// What an error means while a store is in use: where a connection cannot be made that could be made once, that is an outage.
+/// Classifies an error of a store in use. A failure to connect is an outage, because the store could connect before.
 pub(crate) fn in_use(error: &Driver) -> Failure {
     let Some(number) = number(error) else {
         return Failure::Lost(match error {
@@ -22,15 +22,15 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
     };
     let kind = kind_of(number);
     match number {
-        // A deadlock; a row or a table that changed since the snapshot; a statement that has to be prepared anew;
-        // a commit that a cluster undid.
+        // Deadlocks, rows or tables that changed since the snapshot, statements that have to be prepared again, commits that a
+        // cluster rolled back.
         1213 | 1020 | 1412 | 1615 | 3101 => Failure::Again(said(ErrorKind::Unavailable, error)),
-        // A packet that is too large, after which the server hangs up; a statement that a proxy in between has forgotten;
-        // a server that only reads, or that has left its cluster: a new connection may lead to the one that took its place.
+        // Packets that are too large, after which the server disconnects, and statements that a proxy has forgotten.
+        // Also servers that are read-only or have left their cluster: a new connection may lead to the new primary.
         1153 | 1243 | 1047 | 1290 | 1792 | 1836 | 3100 => Failure::Ended(said(kind, error)),
-        // What ends the session: a shutdown, a kill, a network that fails.
+        // The connection ends: a shutdown, a kill, a network failure.
         1053 | 1077..=1079 | 1152 | 1158..=1161 | 1184 | 1927 | 3169 | 4031 => Failure::Lost(said(kind, error)),
-        // Who may connect, and to what.
+        // Refused connections: limits, hosts, accounts, databases.
         1040 | 1044 | 1045 | 1049 | 1129 | 1130 | 1203 | 1226 | 1698 => {
             Failure::Lost(said(ErrorKind::Unavailable, error))
         }
@@ -38,7 +38,7 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
     }
 }
 
-/// What an error means while a store is opened.
+/// Translates an error of a store that is being opened.
 pub(crate) fn at_open(error: &Driver) -> Error {
     match (number(error), error) {
         (Some(number), _) => said(kind_of(number), error),
@@ -50,7 +50,7 @@ pub(crate) fn at_open(error: &Driver) -> Error {
     }
 }
 
-/// Whether the two could not agree on encryption, or a certificate was not good enough, which comes as data that make no sense.
+/// Whether TLS could not be negotiated. An untrusted certificate is reported as invalid data.
 fn is_tls(error: &Driver) -> bool {
     match error {
         Driver::Tls(_) => true,
@@ -59,7 +59,7 @@ fn is_tls(error: &Driver) -> bool {
     }
 }
 
-/// The server's number for what it has against it, if it was the server.
+/// Returns the server's error number, if the server reported the error.
 pub(crate) fn number(error: &Driver) -> Option<u16> {
     Some(error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?.number())
 }
@@ -67,7 +67,7 @@ pub(crate) fn number(error: &Driver) -> Option<u16> {
 fn kind_of(number: u16) -> ErrorKind {
     use ErrorKind::{Config, Corrupt, Other, TooLarge, Unavailable};
     match number {
-        // Locks and time-outs, statements that were ended from outside or undone.
+        // Locks and time-outs, statements that were killed or rolled back.
         1205 | 1206 | 1213 | 1317 | 1969 | 3024 | 3058 | 1020 | 1412 | 1615 | 1243 | 1180 | 3101 => Unavailable,
         // Connections, memory, disk, the network.
         1021
@@ -84,12 +84,12 @@ fn kind_of(number: u16) -> ErrorKind {
         | 1927
         | 3169
         | 4031 => Unavailable,
-        // The storage engine's own trouble; a server that only reads, or that has left its cluster.
+        // Failures of the storage engine, servers that are read-only or have left their cluster.
         1026 | 1030 | 1047 | 1290 | 1792 | 1836 | 1874 | 3100 => Unavailable,
         1034 | 1035 | 1194 | 1195 | 1712 | 1817 => Corrupt,
-        // A packet, a row, the log.
+        // Limits of a packet, a row, the log.
         1118 | 1153 | 1301 | 1197 => TooLarge,
-        // Who may connect, and to what; databases, tables, columns, rights; what is not there or not so.
+        // Accounts, hosts, databases, tables, columns, rights, unsupported settings.
         1044..=1046
         | 1049
         | 1054
@@ -114,7 +114,7 @@ fn kind_of(number: u16) -> ErrorKind {
     }
 }
 
-/// The server's words, unless they may hold values, as those about duplicates and conversions do.
+/// Returns an error with the server's message, unless the message may hold values. Messages about duplicates and conversions do.
 fn said(kind: ErrorKind, error: &Driver) -> Error {
     let (Some(said), Some(number)) = (error.as_database_error(), number(error)) else {
         return described(kind, "MySQL failed", error);
@@ -143,7 +143,7 @@ mod tests {
         }
         assert_eq!(kind_of(1153), ErrorKind::TooLarge);
         assert_eq!(kind_of(1194), ErrorKind::Corrupt);
-        // Its words hold the key.
+        // The server's message holds the key.
         assert_eq!(kind_of(DUPLICATE), ErrorKind::Other);
     }
 }

@@ -1,6 +1,6 @@
-//! Rows as the statements for many take them: one parameter, an array of arrays in JSON, keys in hexadecimal digits.
+//! Rows as one JSON parameter for statements with many keys: an array of arrays, with keys in hexadecimal digits.
 //!
-//! So a statement is the same for any number of rows, and is prepared once. No value is in its text, where a log would show it.
+//! A statement is the same for any number of rows, so it is prepared once. No value is in its text, where a log would show it.
 
 use std::fmt::Write as _;
 
@@ -8,8 +8,9 @@ use session_core::StoreKey;
 
 use crate::ops::sorted;
 
-/// A row for each of `items`, their keys first and in order: the server locks rows as they come, and two batches that lock
-/// in one order do not wait for each other in a circle.
+/// Returns a row for each of `items`, in the order of their keys, with the key as its first column.
+///
+/// The server locks rows in the given order, and batches that lock in one order cannot deadlock with each other.
 pub(crate) fn rows<T>(items: &[T], key: impl Fn(&T) -> &StoreKey, others: impl Fn(&mut Row, &T)) -> String {
     let mut row = Row(String::from("["));
     for item in sorted(items, &key) {
@@ -22,7 +23,7 @@ pub(crate) fn rows<T>(items: &[T], key: impl Fn(&T) -> &StoreKey, others: impl F
     row.0
 }
 
-/// A row that is being written; what is added becomes the next column.
+/// A row that is being written. Each value that is added becomes the next column.
 pub(crate) struct Row(String);
 
 impl Row {

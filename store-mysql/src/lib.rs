@@ -25,12 +25,12 @@ pub struct MysqlStore(Arc<SqlStore<Statements>>);
 store_sqlx::store!(MysqlStore);
 
 impl MysqlStore {
-    /// Opens what `url` names: `mysql://user:password@host:port/database`, with `mariadb:` as well.
+    /// Opens the store at `url`, of the form `mysql://user:password@host:port/database`. The scheme may also be `mariadb:`.
     ///
-    /// Options: `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool`, `queue`, which [`MysqlStoreBuilder`] explains,
-    /// and the driver's, of which `ssl-mode` and `ssl-ca` matter most; see
-    /// [`MySqlConnectOptions`](sqlx::mysql::MySqlConnectOptions). Unless the server is on this machine or `ssl-mode` says otherwise
-    /// it is `VERIFY_IDENTITY`: the connection is encrypted and the server's name verified.
+    /// Options of the store are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`; see
+    /// [`MysqlStoreBuilder`]. The driver's options are allowed as well, above all `ssl-mode` and `ssl-ca`; see
+    /// [`MySqlConnectOptions`](sqlx::mysql::MySqlConnectOptions). The default of `ssl-mode` is `VERIFY_IDENTITY` unless the server
+    /// is on this machine: the connection is encrypted and the server's name verified.
     ///
     /// ```no_run
     /// use store_mysql::MysqlStore;
@@ -42,12 +42,12 @@ impl MysqlStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a URL that is wrong, and what [`MysqlStoreBuilder::open`] answers.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`MysqlStoreBuilder::open`].
     pub async fn connect(url: &str) -> Result<Self> {
         url::parse(url)?.open().await
     }
 
-    /// The SQL that makes what a namespace needs, for a migration tool: statements with a semicolon after each.
+    /// Returns the SQL that creates a namespace's tables, for a migration tool. A semicolon ends each statement.
     /// Running it again changes nothing.
     ///
     /// ```
@@ -57,7 +57,7 @@ impl MysqlStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if `namespace` is none.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if `namespace` is not a valid namespace.
     pub fn schema(namespace: &str) -> Result<String> {
         let namespace = Namespace::new(namespace)?;
         Ok(schema::create(&namespace).map(|statement| statement + ";\n").concat())

@@ -1,4 +1,4 @@
-//! What is done before the first call: the server is looked at, tables are made or found, and looked at.
+//! Checks the server, and creates and checks the tables, when a store is opened.
 
 use std::time::Duration;
 
@@ -13,38 +13,40 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::{self, DENIED};
 use crate::schema;
 
-/// What the server is like.
+/// Properties of the server that limit the store.
 pub(crate) struct Server {
-    /// `max_allowed_packet`: bytes in a message, to the server or from it.
+    /// The server's `max_allowed_packet`: maximum size of a message in either direction, in bytes.
     packet: usize,
-    /// Whether TLS is between it and the store.
+    /// Whether the connection to the server uses TLS.
     pub(crate) encrypted: bool,
 }
 
 impl Server {
-    /// Below it there is no room for the statements.
+    /// Smallest `max_allowed_packet`, in bytes, that has room for the statements.
     const LEAST_PACKET: usize = 16 << 10;
 
-    /// What a message holds besides a record's data.
+    /// Size of everything in a message but the record's data, in bytes.
     const ENVELOPE: usize = 1 << 10;
 
-    /// The longest data that a message can hold.
+    /// Returns the maximum length of data that fits into a message.
     pub(crate) fn max_data_len(&self) -> usize {
         MAX_DATA_LEN.min(self.packet - Self::ENVELOPE)
     }
 
-    /// Bytes of calls that go together: as JSON, or with its share of a statement, a row is no more than eight times what its call counts for.
+    /// Returns the maximum size of the calls in one batch, in bytes. As JSON, or with its share of a statement, a row takes at
+    /// most eight times the size of its call.
     pub(crate) fn batch_bytes(&self) -> usize {
         (1 << 20).min(self.packet / 8)
     }
 
-    /// Rows that one purge removes at most, whatever its limit, so that its transaction is short; a key is 70 bytes of JSON.
+    /// Returns the maximum number of rows that one purge removes, whatever its limit, so that its transaction is short.
+    /// A key takes 70 bytes of JSON.
     pub(crate) fn purge_rows(&self) -> u32 {
         u32::try_from(self.packet / 128).map_or(1_000, |rows| rows.min(1_000))
     }
 }
 
-/// Sees to it that what `namespace` needs is there.
+/// Ensures that the tables of `namespace` exist and fit. Returns the server's properties.
 pub(crate) async fn prepare(
     links: &Links<MySql>,
     namespace: &Namespace,
@@ -100,7 +102,7 @@ fn text(row: &MySqlRow, at: usize) -> Result<Option<String>> {
     Ok(row.bytes(at)?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
 }
 
-/// Whether the server is one that the store knows how to talk to.
+/// Checks that the server and the connection's settings are supported, and returns the server's properties.
 async fn look(connection: &mut MySqlConnection) -> Result<Server> {
     let (mut packet, mut version, mut autocommit) = (0, String::new(), true);
     for row in connection.fetch_all(schema::VARIABLES).await.map_err(driver)? {
@@ -138,7 +140,7 @@ async fn make(connection: &mut MySqlConnection, namespace: &Namespace) -> Result
         loop {
             match connection.execute(sqlx::raw_sql(AssertSqlSafe(statement.as_str()))).await {
                 Ok(_) => break,
-                // Somebody else makes the same.
+                // Another client is creating the same table.
                 Err(error) if matches!(error::in_use(&error), Failure::Again(_)) => {}
                 Err(error) if matches!(error::number(&error), Some(DENIED | 1044)) => {
                     return Err(config(format!(
@@ -154,7 +156,7 @@ async fn make(connection: &mut MySqlConnection, namespace: &Namespace) -> Result
     Ok(())
 }
 
-/// Whether the tables are there, made by this store, of the layout that this release knows, and open to this account.
+/// Checks that the tables exist, were created by this store, have a layout that this release knows, and allow this account access.
 async fn check(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Tables> {
     let columns = sqlx::query(schema::COLUMNS_OF).bind(namespace.as_str());
     let columns = columns.fetch_all(&mut *connection).await.map_err(driver)?;
@@ -184,7 +186,7 @@ async fn layout(connection: &mut MySqlConnection, namespace: &Namespace) -> Resu
     let query = sqlx::query(schema::GET_LAYOUT).bind(namespace.as_str().as_bytes());
     match query.fetch_all(connection).await {
         Ok(found) => found.first().map(|row| row.integer(0)).transpose(),
-        // Without a right on it nobody is told whether it is there.
+        // The server does not tell an account without a right on the table whether it exists.
         Err(error) if error::number(&error) == Some(DENIED) => {
             Err(config("the account may not read the table `session.layouts`; grant it select")
                 .with_source(&driver(error)))
@@ -194,7 +196,8 @@ async fn layout(connection: &mut MySqlConnection, namespace: &Namespace) -> Resu
     }
 }
 
-/// Whether the account may do all that the store does. It is asked by trying, as rights come by too many ways to be read.
+/// Checks that the account has the rights that the store needs. It tries them out, because rights can be granted in too many
+/// ways to be read.
 async fn rights(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<()> {
     let mut missing = Vec::new();
     for (right, statement) in schema::rights(namespace) {

@@ -1,4 +1,4 @@
-//! What each kind of call does: one alone takes the plain statement, several go together.
+//! Execution of each kind of call: a single call uses a plain statement, several share statements for many keys.
 
 use std::borrow::Borrow;
 
@@ -15,7 +15,7 @@ use crate::schema::{CREATES, SAVES, Statements, WIDTHS};
 
 type Bound = Query<'static, MySql, MySqlArguments>;
 
-/// `delete` takes it for any version, as none is negative.
+/// Version that stands for any version in a `delete`. Real versions are never negative.
 const ANY: i64 = -1;
 
 impl Dialect for Statements {
@@ -43,7 +43,8 @@ impl Dialect for Statements {
         if let [item] = items {
             return self.create_one(item, connection).await.map(|outcome| vec![outcome]);
         }
-        // All of a part, or none where a key is there already: then each comes alone, and finds itself where it is stored.
+        // A part is inserted completely, or not at all if one of its keys exists. In that case each call is run again on its own,
+        // and those already stored find their own record.
         for part in sorted(items, |item| &item.key).chunks(CREATES) {
             let row = |query: Bound, item: &&Create| bind(query.bind(&item.key.as_bytes()[..]), &item.record);
             part.iter().fold(self.insert[part.len() - 1].query(), row).execute(&mut *connection).await?;
@@ -107,7 +108,8 @@ impl Dialect for Statements {
         match what {
             Swept::Expired(limit) => self.purge(*now, *limit, connection).await,
             Swept::Of(principal, keep) => {
-                // What is committed while it runs is seen, and nothing slips in behind it.
+                // The delete sees changes that are committed while it runs. At this level it also locks gaps in the index, so no
+                // session can be added to a part that it has already passed.
                 connection.execute("set transaction isolation level repeatable read").await?;
                 let keep = keep.as_ref().map_or(&[][..], |key| key.as_bytes());
                 let query = self.delete_all.query().bind(principal.as_str().as_bytes()).bind(now.as_millis());
@@ -134,7 +136,7 @@ impl Statements {
             match self.stored(key, *now, connection).await? {
                 Ok(Some(version)) if version == record.version => return Ok(Ok(Outcome::Done)),
                 Ok(Some(_)) => return Ok(Ok(Outcome::Exists)),
-                // It went between the statements.
+                // The row was removed between the statements.
                 Ok(None) => {}
                 Err(error) => return Ok(Err(error)),
             }
@@ -146,7 +148,7 @@ impl Statements {
         loop {
             let query = bind(self.save.query(), record).bind(&key.as_bytes()[..]);
             let query = query.bind(expected.as_i64()).bind(now.as_millis());
-            // Matched rows, as the driver asks for: also one that holds these very values already.
+            // The driver counts matched rows, so a row that already holds these values counts as well.
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
                 return Ok(Ok(Outcome::Done));
             }
@@ -162,7 +164,7 @@ impl Statements {
         loop {
             let query = self.touch.query().bind(expires_at.as_millis()).bind(&key.as_bytes()[..]);
             let query = query.bind(expected.as_i64()).bind(now.as_millis());
-            // Matched rows, as the driver asks for: also one that expires as late already.
+            // The driver counts matched rows, so a row that already expires as late counts as well.
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
                 return Ok(Ok(Outcome::Done));
             }
@@ -191,7 +193,7 @@ impl Statements {
         }
     }
 
-    /// The version of the live record, for a statement that changed nothing.
+    /// Reads the version of the live record, after a statement that changed nothing.
     async fn stored(
         &self,
         key: &StoreKey,
@@ -202,7 +204,8 @@ impl Statements {
         Ok(query.fetch_all(connection).await?.first().map(|row| rows::version(row, 0)).transpose())
     }
 
-    /// A batch of saves of what lives: changes what it may, and looks only if some were refused, before anybody else can change that.
+    /// Saves a batch of records that are all live. If some saves were refused, reads the stored versions in the same transaction,
+    /// before another client can change the saved rows.
     async fn save_together(&self, items: &[Save], connection: &mut MySqlConnection) -> Answered<Outcome> {
         let saved = self.save_rows(items, &mut *connection).await?;
         if saved == items.len() as u64 {
@@ -216,7 +219,7 @@ impl Statements {
         Ok(calls::saved(items, &rows::found(&found)))
     }
 
-    /// Changes of these what is live in the version expected, and tells how many that are.
+    /// Saves those of `items` whose row is live and has the expected version. Returns their number.
     async fn save_rows<S: Borrow<Save>>(&self, items: &[S], connection: &mut MySqlConnection) -> sqlx::Result<u64> {
         let mut saved = 0;
         for (at, saves, missing) in in_widths(items, &WIDTHS[..SAVES]) {
@@ -235,14 +238,15 @@ impl Statements {
         Ok(saved)
     }
 
-    /// What is there, which stays as it is until the transaction ends.
+    /// Reads and locks the stored rows. They stay unchanged until the transaction ends.
     async fn lock<W: Write>(&self, items: &[W], connection: &mut MySqlConnection) -> sqlx::Result<Found> {
         let keys = json::rows(items, Write::place, |_, _| ());
         Ok(rows::found(&self.lock_many.query().bind(keys).fetch_all(connection).await?))
     }
 
-    /// A batch of writes to what is there: locks it, changes it, and tells the outcomes from what was locked.
-    /// What was not there is left out, as it could not be locked either, and may have been created meanwhile.
+    /// Carries out a batch of writes to stored rows. Locks the rows, changes them, and derives the outcomes from the locked rows.
+    ///
+    /// Keys without a row are left out of the change. They could not be locked, so a row may have been created meanwhile.
     async fn together<W: Write>(
         &self,
         items: &[W],
@@ -262,7 +266,8 @@ impl Statements {
         .await
     }
 
-    /// Without locks first, by the index; then by the keys in their order, as all writers do.
+    /// Removes expired rows. Finds them by the index without locks, then deletes them in the order of their keys, in which all
+    /// writers lock.
     async fn purge(&self, now: Timestamp, limit: u32, connection: &mut MySqlConnection) -> sqlx::Result<(u64, bool)> {
         let limit = limit.min(self.purge_rows);
         let query = self.expired.query().bind(now.as_millis()).bind(i64::from(limit));
@@ -277,35 +282,36 @@ impl Statements {
     }
 }
 
-/// In the order of their keys, in which all writers lock: two batches that do do not wait for each other in a circle.
+/// Sorts items by key. All writers lock in this order, so that batches cannot deadlock with each other.
 pub(crate) fn sorted<T>(items: &[T], key: impl Fn(&T) -> &StoreKey) -> Vec<&T> {
     let mut sorted: Vec<&T> = items.iter().collect();
     sorted.sort_unstable_by_key(|item| *key(item));
     sorted
 }
 
-/// Parts of `items`, each with the position of the width for it among `widths`, and how many there are to be filled up to that.
+/// Splits `items` into parts. Returns each part with the index of its statement in `widths` and the number of places in that
+/// statement that remain empty.
 fn in_widths<'i, T>(items: &'i [T], widths: &[usize]) -> impl Iterator<Item = (usize, &'i [T], usize)> {
     let at = widths.iter().position(|width| *width >= items.len()).unwrap_or(widths.len() - 1);
     let width = widths[at];
     items.chunks(width).map(move |part| (at, part, width - part.len()))
 }
 
-/// Binds the keys, and null for those that are not there.
+/// Binds the keys, and null for the `missing` ones.
 fn keys<'a>(query: Bound, keys: impl Iterator<Item = &'a StoreKey>, missing: usize) -> Bound {
     let query = keys.fold(query, |query, key| query.bind(&key.as_bytes()[..]));
     (0..missing).fold(query, |query, _| query.bind(None::<&[u8]>))
 }
 
-/// Rows to be saved together.
+/// Rows that one statement saves.
 struct Rows<'a, S> {
     saves: &'a [S],
-    /// How many the statement has room for beyond them.
+    /// Number of places in the statement that remain empty.
     missing: usize,
 }
 
 impl<'a, S: Borrow<Save>> Rows<'a, S> {
-    /// Binds pairs of a key and a value.
+    /// Binds a pair of key and value for each row, and nulls for the empty places.
     fn pairs<T>(&self, query: Bound, value: impl Fn(&'a Save) -> Option<T>) -> Bound
     where
         T: Encode<'a, MySql> + Type<MySql> + 'a,
@@ -316,7 +322,7 @@ impl<'a, S: Borrow<Save>> Rows<'a, S> {
     }
 }
 
-/// Does `work` as one.
+/// Runs `work` in a transaction.
 async fn transaction<T>(
     connection: &mut MySqlConnection,
     work: impl AsyncFnOnce(&mut MySqlConnection) -> sqlx::Result<T>,
@@ -331,19 +337,19 @@ async fn transaction<T>(
         Err(error) => Err(error),
     };
     if let Err(Driver::Database(_)) = done {
-        // A lock that was not to be had ends the statement and leaves the transaction open.
-        // Where that cannot be ended, the connection has to be.
+        // A failed lock wait ends the statement and leaves the transaction open.
+        // If the rollback fails, the connection is closed.
         connection.execute("rollback").await.map_err(unknown)?;
     }
     done
 }
 
-/// An error after which nobody knows how it stands.
+/// Turns an error into one with an unknown outcome, after which the connection is closed.
 fn unknown(error: Driver) -> Driver {
     Driver::Io(std::io::Error::other(error))
 }
 
-/// A record's columns, in the order in which the statements name them.
+/// Binds a record's columns, in the order in which the statements name them.
 fn bind(query: Bound, record: &Record) -> Bound {
     let query = query.bind(record.version.as_i64()).bind(record.created_at.as_millis());
     let query = query.bind(record.expires_at.as_millis());

@@ -1,22 +1,23 @@
-//! Tables, indexes, statements: all the SQL there is.
+//! SQL of tables, indexes and statements.
 //!
-//! Names are in backticks, which mean the same under every `sql_mode`; strings are in single quotes and hold nothing that one
-//! could take in another way. `session.layouts` holds a dot, which no namespace has.
+//! Names are in backticks, which mean the same under every `sql_mode`. Strings are in single quotes and hold nothing that a mode
+//! could interpret differently. `session.layouts` holds a dot, which no namespace has.
 
 use std::time::Duration;
 
 use session_core::Namespace;
 use sqlx::MySql;
 
-/// Which layout this release reads and writes.
+/// Layout that this release reads and writes.
 pub(crate) const LAYOUT: i32 = 1;
 
-/// Everything a namespace needs, a statement each. Running them again changes nothing.
+/// Returns the statements that create a namespace's tables. Running them again changes nothing.
 ///
-/// The layout is told first: statements that make tables commit by themselves, and a table without a layout would be
-/// somebody else's to a process that starts meanwhile.
+/// The layout is inserted before the table is created, because statements that create tables commit implicitly. Otherwise a
+/// process that starts in between would refuse a table without a layout as a foreign one.
 ///
-/// `expires_at` serves the purge, `principal` the lists. Both are bytes or numbers: no collation folds anything.
+/// The index on `expires_at` serves the purge, that on `principal` the lists. Both columns are bytes or numbers, so collations
+/// have no effect.
 pub(crate) fn create(namespace: &Namespace) -> [String; 3] {
     [
         "create table if not exists `session.layouts` (
@@ -41,7 +42,7 @@ pub(crate) fn create(namespace: &Namespace) -> [String; 3] {
     ]
 }
 
-/// The columns of a namespace's table and their types, as `COLUMNS_OF` tells them.
+/// Columns of a namespace's table and their types, as `COLUMNS_OF` returns them.
 pub(crate) const COLUMNS: [(&str, &str); 6] = [
     ("key", "varbinary"),
     ("version", "bigint"),
@@ -51,23 +52,24 @@ pub(crate) const COLUMNS: [(&str, &str); 6] = [
     ("data", "longblob"),
 ];
 
-/// What the store has to know of the server. Asked for by name, as either server has variables that the other does not know.
+/// Query without parameters. Returns names and values of the server's variables that the store needs. It asks for them by name,
+/// because MySQL and MariaDB each have variables that the other does not know.
 pub(crate) const VARIABLES: &str =
     "show variables where `variable_name` in ('autocommit', 'max_allowed_packet', 'version')";
-/// How this connection is encrypted, or nothing.
+/// Query without parameters. Returns the cipher of this connection, which is empty without TLS.
 pub(crate) const CIPHER: &str = "show session status like 'Ssl_cipher'";
-/// The database that is in use, or null.
+/// Query without parameters. Returns the current database, or null.
 pub(crate) const DATABASE: &str = "select cast(database() as binary)";
-/// Table: the storage engine.
+/// Query with a table name. Returns the table's storage engine.
 pub(crate) const ENGINE_OF: &str = "select cast(`engine` as binary) from `information_schema`.`tables` \
     where `table_schema` = database() and `table_name` = ?";
-/// Table: its columns and their types.
+/// Query with a table name. Returns the table's columns and their types.
 pub(crate) const COLUMNS_OF: &str = "select cast(`column_name` as binary), cast(`data_type` as binary) \
     from `information_schema`.`columns` where `table_schema` = database() and `table_name` = ?";
-/// Namespace: its layout.
+/// Query with a namespace. Returns its layout.
 pub(crate) const GET_LAYOUT: &str = "select cast(`layout` as signed) from `session.layouts` where `namespace` = ?";
 
-/// Statements that do nothing, each of which the server refuses to whoever lacks the right of that name.
+/// Returns statements that change nothing. The server refuses each to an account that lacks the right of that name.
 pub(crate) fn rights(namespace: &Namespace) -> [(&'static str, String); 4] {
     [
         ("select", format!("select `key` from `{namespace}` where false")),
@@ -82,11 +84,13 @@ pub(crate) fn rights(namespace: &Namespace) -> [(&'static str, String); 4] {
     ]
 }
 
-/// What is done to each connection of the store's own.
+/// Returns the statements that set up each connection that the store makes.
 ///
-/// Waiting for a lock, in a batch and then alone, ends before the time-out where seconds allow it, so that one row that somebody holds does not take the
-/// time of all that travel with it. READ COMMITTED locks the rows that are asked for, and no gaps between them.
-/// MariaDB ends by itself what nobody waits for any more; MySQL does so for reads, by a hint.
+/// A call may wait for a lock twice: in a batch, and after that on its own. Both waits end before the time-out, as far as whole
+/// seconds allow it, so that one locked row does not fail the other calls of its batch.
+///
+/// READ COMMITTED locks the requested rows, and no gaps between them. `max_statement_time` makes MariaDB end any statement whose
+/// caller has given up. MySQL ends only reads, by a hint in the statement.
 pub(crate) fn set_up(timeout: Duration) -> String {
     let wait = (timeout.as_secs() / 3).max(1);
     let seconds = timeout.as_secs_f64();
@@ -99,64 +103,71 @@ pub(crate) fn set_up(timeout: Duration) -> String {
 
 type Sql = store_sqlx::Sql<MySql>;
 
-/// So many keys go into one statement of loads or saves: the next of these, the rest of them null.
-/// A few widths, so that each is prepared once.
+/// Numbers of keys in one statement of loads or saves. A batch takes the smallest statement that holds it, and empty places are
+/// null. There are only a few widths, so that each is prepared once.
 pub(crate) const WIDTHS: [usize; 5] = [4, 16, 32, 64, 128];
-/// Of these the saves need so many, as no batch of them is larger.
+/// Number of `WIDTHS` that saves need, because no batch of saves is larger.
 pub(crate) const SAVES: usize = 4;
-/// So many rows go into one statement of creates at most. It has a statement for each number up to that, since a row
-/// that is not there cannot be filled up with null; the server keeps each statement for each connection.
+/// Maximum number of rows in one statement of creates.
+///
+/// There is a statement for each number of rows up to that, because an empty place cannot be null in an insert. The server keeps
+/// each statement for each connection.
 pub(crate) const CREATES: usize = 32;
 
-/// The statements of one namespace. Touches, deletes and the purge take many keys as rows of JSON, bytes in hexadecimal digits; see [`crate::json`].
+/// Statements of one namespace.
+///
+/// The comment on a statement lists its parameters, then its result. Touches, deletes and the purge take many keys as rows of
+/// JSON, with bytes in hexadecimal digits; see [`crate::json`].
 pub(crate) struct Statements {
-    /// key, now: version, created_at, expires_at, principal, data.
+    /// Parameters: key, now. Returns version, created_at, expires_at, principal, data of the live record.
     pub(crate) load: Sql,
-    /// As many keys as `WIDTHS` says: key and what `load` gives, expired ones too.
+    /// Parameters: as many keys as `WIDTHS` says. Returns the key and the columns of `load`, also of expired records.
     pub(crate) load_many: [Sql; WIDTHS.len()],
-    /// key, now: version.
+    /// Parameters: key, now. Returns the version of the live record.
     pub(crate) version: Sql,
-    /// key, version, created_at, expires_at, principal, data, of one row, of two, and so on: all, or none where one of the keys is.
+    /// Parameters: key, version, created_at, expires_at, principal, data of one row, of two, and so on. Inserts all rows, or none
+    /// if one of the keys exists.
     pub(crate) insert: [Sql; CREATES],
-    /// version, created_at, expires_at, principal, data, key, now: changes an expired row.
+    /// Parameters: version, created_at, expires_at, principal, data, key, now. Changes an expired row.
     pub(crate) replace: Sql,
-    /// version, created_at, expires_at, principal, data, key, expected, now: changes a row if it was live in that version.
+    /// Parameters: version, created_at, expires_at, principal, data, key, expected, now. Changes the row if it is live and has the
+    /// expected version.
     pub(crate) save: Sql,
-    /// Keys: key, version and expires_at of what is there, which is locked in the order of the keys.
+    /// Parameter: rows of keys. Returns key, version and expires_at of the stored rows, and locks them in the order of the keys.
     pub(crate) lock_many: Sql,
-    /// As many keys as `WIDTHS` says: key, version and expires_at of what is there.
+    /// Parameters: as many keys as `WIDTHS` says. Returns key, version and expires_at of the stored rows.
     pub(crate) find_many: [Sql; SAVES],
-    /// For as many keys as `WIDTHS` says, a pair of key and value for each column of each row that is set or compared:
-    /// version, created_at, expires_at, principal, data; then the keys; then such pairs for expected and now.
+    /// Parameters: for each of the columns version, created_at, expires_at, principal, data, as many pairs of key and value as
+    /// `WIDTHS` says; then the keys; then such pairs for expected and now.
     pub(crate) save_many: [Sql; SAVES],
-    /// expires_at, key, expected, now: matches a row if it was live in that version.
+    /// Parameters: expires_at, key, expected, now. Matches the row if it is live and has the expected version.
     pub(crate) touch: Sql,
-    /// key, now, expected, expires_at, for many.
+    /// Parameter: rows of key, now, expected, expires_at.
     pub(crate) touch_many: Sql,
-    /// key, now, version or -1 for any, the same again.
+    /// Parameters: key, now, and twice the version, or -1 for any.
     pub(crate) delete: Sql,
-    /// key, now, version or -1 for any, for many.
+    /// Parameter: rows of key, now, version or -1 for any.
     pub(crate) delete_many: Sql,
-    /// instant, limit: keys.
+    /// Parameters: now, limit. Returns the keys of expired rows.
     pub(crate) expired: Sql,
-    /// Keys, instant: removes those that are expired still.
+    /// Parameters: rows of keys, now. Removes the rows that are still expired.
     pub(crate) purge: Sql,
-    /// principal, now, limit: key and what `load` gives.
+    /// Parameters: principal, now, limit. Returns the key and the columns of `load`.
     pub(crate) sessions_of: Sql,
-    /// principal, now, key to keep or nothing.
+    /// Parameters: principal, now, key to keep or an empty key.
     pub(crate) delete_all: Sql,
-    /// key to go on after, now, limit: key and what `load` gives.
+    /// Parameters: last key, now, limit. Returns the key and the columns of `load` of the records after that key.
     pub(crate) scan: Sql,
-    /// How many rows a purge takes at most.
+    /// Maximum number of rows that a purge removes.
     pub(crate) purge_rows: u32,
 }
 
 const COLUMN_LIST: &str = "`version`, `created_at`, `expires_at`, `principal`, `data`";
 const ASSIGNED: &str = "`version` = ?, `created_at` = ?, `expires_at` = ?, `principal` = ?, `data` = ?";
-/// The server's own clock in milliseconds since 1970, whatever its time zone.
+/// Expression for the server's clock in milliseconds since 1970, whatever its time zone.
 const SERVER_NOW: &str = "timestampdiff(microsecond, '1970-01-01 00:00:00', utc_timestamp(3)) div 1000";
 
-/// Rows of these columns, from a parameter that holds an array of arrays in JSON.
+/// Returns a table expression with these columns, whose rows come from a parameter that holds a JSON array of arrays.
 fn rows(columns: &[(&str, &str)]) -> String {
     let columns: Vec<_> =
         columns.iter().enumerate().map(|(at, (name, kind))| format!("{name} {kind} path '$[{at}]'")).collect();
@@ -167,10 +178,10 @@ const KEY: (&str, &str) = ("k", "varchar(64)");
 const EXPECTED: (&str, &str) = ("expected", "bigint");
 const NOW: (&str, &str) = ("now", "bigint");
 
-/// An update of as many rows as `width` says, each of which has its own values.
+/// Returns an update of `width` rows, each with its own values.
 ///
-/// Joined with rows of JSON, an update of sixteen takes MariaDB twice as long: half for the JSON, half for a second pass.
-/// What a parameter is has to be said, or a version is taken for a floating-point number where it is compared.
+/// Joined with rows of JSON instead, an update of sixteen rows takes MariaDB twice as long, because of the JSON and of a second
+/// pass. The casts are needed because a version would otherwise be compared as a floating-point number.
 fn save_many(table: &str, width: usize) -> String {
     let of_key = |kind: &str| format!("case `key`{} end", format!(" when ? then cast(? as {kind})").repeat(width));
     let [number, bytes] = ["signed", "binary"].map(of_key);
@@ -186,8 +197,8 @@ impl Statements {
     pub(crate) fn new(namespace: &Namespace, timeout: Duration, purge_rows: u32) -> Self {
         let table = format!("`{namespace}`");
         let hint = format!("/*+ max_execution_time({}) */", timeout.as_millis().max(1));
-        // In this order, whatever the optimizer thinks of small tables: rows are locked in the order in which they are given,
-        // and none besides.
+        // The join order is fixed because the optimizer may choose another for small tables. Rows are thus locked in the given
+        // order, and no other rows are locked.
         let joined = format!("straight_join {table} t force index (primary) on t.`key` = unhex(i.k)");
         let read_many = |from: &str, columns: &str, width: usize| {
             let marks = vec!["?"; width].join(", ");
@@ -206,7 +217,7 @@ impl Statements {
             insert: std::array::from_fn(|at| insert(at + 1)),
             replace: format!("update {table} set {ASSIGNED} where `key` = ? and `expires_at` <= ?").into(),
             save: format!("update {table} set {ASSIGNED} where `key` = ? and `version` = ? and `expires_at` > ?").into(),
-            // The limit, which is above any batch, keeps the rows a table of their own: MySQL locks no JSON.
+            // The limit is larger than any batch. It keeps the keys in a derived table, because MySQL cannot lock rows of JSON.
             lock_many: format!(
                 "select t.`key`, t.`version`, t.`expires_at` from \
                  (select unhex(k) k from {} j limit 1000000) i \
@@ -214,7 +225,7 @@ impl Statements {
                 rows(&[KEY])
             )
             .into(),
-            // In a transaction, where SERIALIZABLE makes a lock of each row that is read.
+            // By the primary key, because this runs in a transaction, where SERIALIZABLE locks each row that it reads.
             find_many: saves.map(|width| read_many(&by_key, "`version`, `expires_at`", width)),
             save_many: saves.map(|width| save_many(&table, width).into()),
             touch: format!(
@@ -248,7 +259,7 @@ impl Statements {
                 "select {hint} `key`, {COLUMN_LIST} from {table} where `principal` = ? and `expires_at` > ? limit ?"
             )
             .into(),
-            // By this index, in which nothing moves that keeps its principal.
+            // By this index, in which an entry does not move as long as its session keeps the principal.
             delete_all: format!(
                 "delete t from {table} t force index (`principal`) \
                  where t.`principal` = ? and t.`expires_at` > ? and t.`key` <> ?"

@@ -1,4 +1,4 @@
-//! `mysql://…` and `mariadb://…`, taken apart.
+//! Parser of `mysql://…` and `mariadb://…` URLs.
 
 use session_core::Result;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
@@ -9,7 +9,7 @@ use crate::{MysqlStore, MysqlStoreBuilder};
 
 const FORM: UrlForm = UrlForm {
     schemes: ["mysql://", "mariadb://"],
-    // It would pass over others in silence.
+    // The driver would ignore other names silently.
     drivers: &[
         "sslmode",
         "ssl-mode",
@@ -30,7 +30,7 @@ const FORM: UrlForm = UrlForm {
     whole: "mysql://user:password@host:port/database",
 };
 
-/// The builder that `url` describes.
+/// Returns the builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<MysqlStoreBuilder> {
     let Told { mut options, given, of_tls, .. } = FORM.read::<MySqlConnectOptions>(url)?;
     if !of_tls && !is_local(&options) {
@@ -41,7 +41,7 @@ pub(crate) fn parse(url: &str) -> Result<MysqlStoreBuilder> {
     Ok(builder)
 }
 
-/// Whether nobody can stand between this machine and the server.
+/// Whether the server is on this machine, so that the connection cannot be intercepted on a network.
 fn is_local(options: &MySqlConnectOptions) -> bool {
     options.get_socket().is_some() || is_loopback(options.get_host())
 }

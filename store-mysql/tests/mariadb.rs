@@ -1,4 +1,4 @@
-//! The store proves the contract on MariaDB.
+//! Conformance suite over the store on MariaDB.
 
 mod common;
 

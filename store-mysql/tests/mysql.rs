@@ -1,4 +1,4 @@
-//! The store proves the contract on MySQL. `cargo test -p store-mysql --test mysql -- --list` names the clauses.
+//! Conformance suite over the store on MySQL. `cargo test -p store-mysql --test mysql -- --list` names the clauses.
 
 mod common;
 

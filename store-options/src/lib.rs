@@ -12,7 +12,7 @@ pub use query::{Query, decode, split};
 use session_core::{Error, ErrorKind, Record, Result};
 pub use settings::{Given, Settings};
 
-/// The error of a URL or an option that is wrong: [`ErrorKind::Config`].
+/// Returns the error of a wrong URL or option: [`ErrorKind::Config`].
 ///
 /// ```
 /// assert!(store_options::wrong::<()>("the URL names no file").is_err());
@@ -24,7 +24,7 @@ pub fn wrong<T>(message: impl AsRef<str>) -> Result<T> {
     Err(Error::new(ErrorKind::Config, message))
 }
 
-/// Whether an option's value is within its range.
+/// Checks that an option's value is within its range.
 ///
 /// ```
 /// assert!(store_options::within("pool", 8, 1..=1000).is_ok());
@@ -33,7 +33,7 @@ pub fn wrong<T>(message: impl AsRef<str>) -> Result<T> {
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Config`] if it is not.
+/// [`ErrorKind::Config`] if the value is out of range.
 pub fn within(name: &str, value: usize, range: RangeInclusive<usize>) -> Result<()> {
     if range.contains(&value) {
         return Ok(());
@@ -44,7 +44,7 @@ pub fn within(name: &str, value: usize, range: RangeInclusive<usize>) -> Result<
     wrong(format!("{name} must be {} to {}", range.start(), range.end()))
 }
 
-/// Whether a record's data is at most `max` bytes long.
+/// Checks that a record's data is at most `max` bytes long.
 ///
 /// ```
 /// use session_core::{Bytes, Record, Timestamp, Version};
@@ -55,7 +55,7 @@ pub fn within(name: &str, value: usize, range: RangeInclusive<usize>) -> Result<
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::TooLarge`] if it is longer.
+/// [`ErrorKind::TooLarge`] if the data is longer.
 pub fn fits(record: &Record, max: usize) -> Result<()> {
     if record.data.len() <= max {
         return Ok(());
@@ -63,9 +63,10 @@ pub fn fits(record: &Record, max: usize) -> Result<()> {
     Err(Error::new(ErrorKind::TooLarge, format!("more than {max} bytes of data")))
 }
 
-/// Whether what is there already is this store's, and of the layout that this release knows.
+/// Checks that an existing table or file belongs to this store and has the layout of this release.
 ///
-/// `stored` is the number that was noted when it was made, `known` the release's own, and `what` names it in the error.
+/// `stored` is the layout number noted when it was made, if any. `known` is the number of this release. `what` names the table
+/// or file in the error.
 ///
 /// ```
 /// use store_options::check_layout;
@@ -78,7 +79,7 @@ pub fn fits(record: &Record, max: usize) -> Result<()> {
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Config`] if it is somebody else's, or of another layout.
+/// [`ErrorKind::Config`] if it was not made by this store, or has another layout.
 pub fn check_layout(what: impl fmt::Display, stored: Option<i64>, known: i64) -> Result<()> {
     match stored {
         Some(stored) if stored == known => Ok(()),
@@ -87,10 +88,10 @@ pub fn check_layout(what: impl fmt::Display, stored: Option<i64>, known: i64) ->
     }
 }
 
-/// Whether `host` is this machine, so that nobody can stand between it and the server.
+/// Whether `host` is this machine, so that no network lies between client and server.
 ///
-/// True for `localhost` and for addresses of the loopback range, IPv6 ones with or without brackets.
-/// Names are not looked up: who answers for them may change.
+/// True for `localhost` and for loopback addresses. IPv6 addresses may have brackets.
+/// Names are not looked up, because their addresses may change.
 ///
 /// ```
 /// use store_options::is_loopback;

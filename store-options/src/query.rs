@@ -1,4 +1,4 @@
-//! What stands after the `?` of a URL.
+//! Options after the `?` of a URL.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,21 +9,21 @@ use session_core::Result;
 
 use crate::wrong;
 
-/// The options of a URL. Each is taken out by its name; [`finish`](Self::finish) complains of what nobody took.
+/// Options of a URL. Each is taken out by its name; [`finish`](Self::finish) fails if one is left.
 pub struct Query<'u> {
     options: Vec<Given<'u>>,
-    /// What was asked for, whether it was there or not, and what its value means.
+    /// Names that were asked for, present or not, each with the meaning of its value.
     known: Vec<(&'static str, String)>,
 }
 
 struct Given<'u> {
     name: String,
     value: String,
-    /// Both as they stood.
+    /// Name and value as written in the URL.
     pair: &'u str,
 }
 
-/// A URL's part before the `?`, and its options.
+/// Splits a URL into the part before the `?` and its options.
 ///
 /// ```
 /// let (place, mut query) = store_options::split("sqlite://sessions.db?namespace=w%65b")?;
@@ -34,7 +34,7 @@ struct Given<'u> {
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an option that is no UTF-8 or stands there twice.
+/// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an option that is not UTF-8 or occurs twice.
 pub fn split(url: &str) -> Result<(&str, Query<'_>)> {
     let (place, text) = url.split_once('?').unwrap_or((url, ""));
     let mut options: Vec<Given<'_>> = Vec::new();
@@ -70,39 +70,39 @@ impl Query<'_> {
         }
     }
 
-    /// The text of an option.
+    /// Takes an option as text.
     pub fn text(&mut self, name: &'static str) -> Option<String> {
         self.take(name, "")
     }
 
-    /// An option whose value is a number.
+    /// Takes an option whose value is a number.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if it is none, or not of this type.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if the value is not a number of this type.
     pub fn number<T: FromStr>(&mut self, name: &'static str) -> Result<Option<T>> {
         self.parsed(name, "a number", "a number in its range", |value| value.parse().ok())
     }
 
-    /// An option whose value is a number of milliseconds.
+    /// Takes an option whose value is a number of milliseconds.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if it is none.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if the value is not such a number.
     pub fn millis(&mut self, name: &'static str) -> Result<Option<Duration>> {
         self.parsed(name, "in ms", "a number of milliseconds", |value| value.parse().ok().map(Duration::from_millis))
     }
 
-    /// An option that is `true` or `false`.
+    /// Takes an option whose value is `true` or `false`.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if it is neither.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if the value is neither.
     pub fn truth(&mut self, name: &'static str) -> Result<Option<bool>> {
         self.one_of(name, &[("true", true), ("false", false)])
     }
 
-    /// An option with a few values, each a word.
+    /// Takes an option whose value is one of a few words.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if it is none of them.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if the value is none of them.
     pub fn one_of<T: Clone>(&mut self, name: &'static str, words: &[(&str, T)]) -> Result<Option<T>> {
         let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         let list = listed(&names, "or");
@@ -111,7 +111,9 @@ impl Query<'_> {
         })
     }
 
-    /// The options of the driver's own, as they stood, joined by `&`. `what` names them in the error for an unknown one.
+    /// Takes the driver's own options as written in the URL, joined by `&`.
+    ///
+    /// `theirs` recognizes their names. `what` names them in the error for an unknown option.
     pub fn drivers(&mut self, what: &'static str, mut theirs: impl FnMut(&str) -> bool) -> String {
         self.known.push((what, String::new()));
         let (drivers, ours) = std::mem::take(&mut self.options).into_iter().partition(|given| theirs(&given.name));
@@ -120,10 +122,10 @@ impl Query<'_> {
         pairs.join("&")
     }
 
-    /// Ends the reading.
+    /// Checks that all options have been taken.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if there is an option that nobody asked for.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if an option is left, because it is unknown.
     pub fn finish(self) -> Result<()> {
         let Some(given) = self.options.first() else { return Ok(()) };
         let known: Vec<_> = self
@@ -138,13 +140,13 @@ impl Query<'_> {
 }
 
 impl fmt::Debug for Query<'_> {
-    /// Without the values: one may be a password.
+    /// Lists the names only, because a value may be a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.options.iter().map(|given| &given.name)).finish()
     }
 }
 
-/// `text` without its percent-encoding.
+/// Returns `text` without its percent-encoding.
 ///
 /// ```
 /// assert_eq!(store_options::decode("my%20file")?, "my file");
@@ -152,7 +154,7 @@ impl fmt::Debug for Query<'_> {
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Config`](session_core::ErrorKind::Config) if it is no UTF-8 then.
+/// [`ErrorKind::Config`](session_core::ErrorKind::Config) if the decoded text is not UTF-8.
 pub fn decode(text: &str) -> Result<String> {
     match percent_decode_str(text).decode_utf8() {
         Ok(decoded) => Ok(decoded.into_owned()),
@@ -160,13 +162,13 @@ pub fn decode(text: &str) -> Result<String> {
     }
 }
 
-/// A name for a message: what is no word is not repeated, for it may be a piece of something that should not be seen.
+/// Returns a name for a message. A name that is not a word is not repeated, because it may be part of a secret.
 fn shown(name: &str) -> &str {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
     if name.len() <= 40 && name.bytes().all(word) { name } else { "…" }
 }
 
-/// `a, b and c`
+/// Joins words as `a, b and c`.
 fn listed<S: AsRef<str>>(words: &[S], and: &str) -> String {
     let words: Vec<_> = words.iter().map(AsRef::as_ref).collect();
     match words.split_last() {

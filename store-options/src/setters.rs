@@ -1,8 +1,8 @@
-//! The setters that builders have in common.
+//! Setters that all builders share.
 
-/// Methods of a builder that every store has under the same names: call it within the builder's `impl`.
+/// Makes the setters that the builders of all stores share. Call it within the builder's `impl`.
 ///
-/// Each line makes one, with its documentation: what it is about here, then further paragraphs, which stand above the line.
+/// Each line makes one setter. Its text completes the documentation, and doc comments above the line add further paragraphs.
 /// `namespace`, `timeout` and `queue` set fields of the builder's field `settings`, which is a [`Settings`](crate::Settings);
 /// `create`, a `bool`, and `pool`, a `usize`, are fields of the builder. Ranges are checked at the end, by
 /// [`Settings::check`](crate::Settings::check) and [`within`](crate::within).
@@ -10,16 +10,16 @@
 /// | line | documentation |
 /// |---|---|
 /// | `namespace: "The table's name";` | *The table's name*, of the form that `Namespace` allows. Default: `sessions`. |
-/// | `timeout: "how long opening may";` | How long a call may take, waiting included, and *how long opening may*. 1 ms to 1 hour. Default: 5 s. |
-/// | `queue: "calls may wait";` | How many *calls may wait* before further ones wait for room within their time-out. At least 1. Default: 16,384. |
-/// | `create: "tables are made where there are none";` | Whether *tables are made where there are none*. Default: yes. |
-/// | `pool: "connections there are at most", "8";` | How many *connections there are at most*, 1 to 1000. Default: *8*. |
+/// | `timeout: "how long opening may";` | Sets how long calls may take, waiting included, and *how long opening may*. 1 ms to 1 hour. Default: 5 s. |
+/// | `queue: "calls may wait";` | Sets how many *calls may wait* before others wait for room within their time-out. At least 1. Default: 16,384. |
+/// | `create: "tables are made where there are none";` | Sets whether *tables are made where there are none*. Default: yes. |
+/// | `pool: "connections there are at most", "8";` | Sets how many *connections there are at most*, 1 to 1000. Default: *8*. |
 ///
 /// ```
 /// use session_core::seconds;
 /// use store_options::{Settings, setters};
 ///
-/// /// How a store of mine is opened.
+/// /// Options for opening a store.
 /// struct Builder {
 ///     settings: Settings,
 ///     pool: usize,
@@ -54,7 +54,7 @@ macro_rules! setters {
         }
     };
     (@one timeout [$opening:literal] [$($more:literal)*]) => {
-        #[doc = concat!("How long a call may take, waiting included, and ", $opening, ". 1 ms to 1 hour. Default: 5 s.")]
+        #[doc = concat!("Sets how long calls may take, waiting included, and ", $opening, ". 1 ms to 1 hour. Default: 5 s.")]
         ///
         $(#[doc = $more])*
         pub const fn timeout(mut self, timeout: ::std::time::Duration) -> Self {
@@ -64,7 +64,7 @@ macro_rules! setters {
     };
     (@one queue [$calls:literal] [$($more:literal)*]) => {
         #[doc = concat!(
-            "How many ", $calls, " before further ones wait for room within their time-out. At least 1. Default: 16,384."
+            "Sets how many ", $calls, " before others wait for room within their time-out. At least 1. Default: 16,384."
         )]
         ///
         $(#[doc = $more])*
@@ -74,7 +74,7 @@ macro_rules! setters {
         }
     };
     (@one create [$made:literal] [$($more:literal)*]) => {
-        #[doc = concat!("Whether ", $made, ". Default: yes.")]
+        #[doc = concat!("Sets whether ", $made, ". Default: yes.")]
         ///
         $(#[doc = $more])*
         pub const fn create(mut self, create: bool) -> Self {
@@ -83,7 +83,7 @@ macro_rules! setters {
         }
     };
     (@one pool [$most:literal, $default:literal] [$($more:literal)*]) => {
-        #[doc = concat!("How many ", $most, ", 1 to 1000. Default: ", $default, ".")]
+        #[doc = concat!("Sets how many ", $most, ", 1 to 1000. Default: ", $default, ".")]
         ///
         $(#[doc = $more])*
         pub const fn pool(mut self, pool: usize) -> Self {

@@ -1,4 +1,4 @@
-//! What every store on a server or in files can be told.
+//! Options of every store on a server or in files.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use session_core::{Namespace, Result, hours, seconds};
 
 use crate::{Query, within, wrong};
 
-/// What every store can be told, whatever its database: part of each builder.
+/// Options that every store has, whatever its database. Part of each builder.
 ///
 /// ```
 /// use store_options::Settings;
@@ -23,14 +23,14 @@ use crate::{Query, within, wrong};
 pub struct Settings {
     /// The name of the table, prefix or collection, of the form that [`Namespace`] allows. Default: `sessions`.
     pub namespace: String,
-    /// How long a call may take, waiting included, and how long opening may. 1 ms to 1 hour. Default: 5 s.
+    /// Maximum time of a call, waiting included, and of opening. 1 ms to 1 hour. Default: 5 s.
     pub timeout: Duration,
-    /// How many calls may wait before further ones wait for room within their time-out. At least 1. Default: 16,384.
+    /// Number of calls that may wait before further calls wait for room within their time-out. At least 1. Default: 16,384.
     pub queue: usize,
 }
 
 impl Settings {
-    /// The defaults.
+    /// Returns the default options.
     pub fn new() -> Self {
         Self { namespace: Namespace::default().to_string(), timeout: seconds(5), queue: 16_384 }
     }
@@ -38,7 +38,7 @@ impl Settings {
     /// Takes `namespace`, `timeout` (in ms) and `queue` from a URL.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for values of another form.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if a value has the wrong form.
     pub fn read(&mut self, query: &mut Query<'_>) -> Result<()> {
         if let Some(namespace) = query.text("namespace") {
             self.namespace = namespace;
@@ -52,10 +52,10 @@ impl Settings {
         Ok(())
     }
 
-    /// The namespace, if everything is within its range.
+    /// Checks that all options are within their ranges, and returns the namespace.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if it is not.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if an option is out of range.
     pub fn check(&self) -> Result<Namespace> {
         if !(Duration::from_millis(1)..=hours(1)).contains(&self.timeout) {
             return wrong("timeout must be 1 ms to 1 hour");
@@ -71,7 +71,7 @@ impl Default for Settings {
     }
 }
 
-/// What a URL says of a store with a pool, where it says it.
+/// Options that a URL gives for a store with a pool.
 ///
 /// ```
 /// use store_options::{Given, Settings};
@@ -87,11 +87,11 @@ impl Default for Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Given {
-    /// What every store can be told.
+    /// Options that every store has.
     pub settings: Settings,
-    /// Whether what is missing is made.
+    /// Whether to create missing tables; `None` if the URL does not say.
     pub create: Option<bool>,
-    /// How many connections there are at most.
+    /// Maximum number of connections; `None` if the URL does not say.
     pub pool: Option<usize>,
 }
 
@@ -99,14 +99,14 @@ impl Given {
     /// Takes what [`Settings::read`] takes, `create` (`true` or `false`) and `pool` from a URL.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for values of another form.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if a value has the wrong form.
     pub fn read(query: &mut Query<'_>) -> Result<Self> {
         let mut settings = Settings::new();
         settings.read(query)?;
         Ok(Self { settings, create: query.truth("create")?, pool: query.number("pool")? })
     }
 
-    /// Puts it into a builder's fields. What the URL does not say of `create` and `pool` stays as it is there.
+    /// Puts the options into a builder's fields. `create` and `pool` stay as they are if the URL does not give them.
     pub fn put(self, settings: &mut Settings, create: &mut bool, pool: &mut usize) {
         *settings = self.settings;
         *create = self.create.unwrap_or(*create);

@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! Builder of a store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use store_sqlx::{Bounds, Links, Source, SqlStore};
 use crate::schema::{self, Statements};
 use crate::{PostgresStore, open};
 
-/// How a [`PostgresStore`] is opened; from [`PostgresStore::builder`] or [`PostgresStore::from_pool`].
+/// Builder of a [`PostgresStore`], from [`PostgresStore::builder`] or [`PostgresStore::from_pool`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct PostgresStoreBuilder {
@@ -45,19 +45,19 @@ impl PostgresStoreBuilder {
     setters! {
         namespace: "The table's name";
         timeout: "how long opening may";
-        /// Without it [`PostgresStore::schema`] tells a migration tool what to make.
+        /// If not, a migration tool can create them with [`PostgresStore::schema`].
         create: "tables are made where there are none";
-        /// Calls travel together, so a few carry a lot: more of them make smaller batches.
+        /// A few connections are enough because calls share batches. More connections make smaller batches.
         pool: "connections there are at most", "8";
         queue: "calls of a kind may wait";
     }
 
-    /// The store.
+    /// Connects, checks the tables and returns the store.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, a role or database that the server refuses,
-    /// tables that are missing when they are not to be created, that are of another layout, or that the role may not use;
-    /// [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) when the server does not answer within the time-out.
+    /// - [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, for a role or database that the
+    ///   server refuses, and for tables that are missing, have another layout, or may not be used by the role.
+    /// - [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) if the server does not answer within the time-out.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
@@ -75,24 +75,24 @@ impl PostgresStoreBuilder {
     }
 }
 
-/// What the store relies on, whatever the server's defaults are.
+/// Adds the settings that the store relies on, whatever the server's defaults are.
 fn for_sessions(options: PgConnectOptions, timeout: Duration) -> PgConnectOptions {
     let millis = timeout.as_millis().max(1);
     options.disable_statement_logging().options([
-        // What nobody waits for any more should not go on for long.
+        // A statement should not run for much longer than its caller waits.
         ("statement_timeout", millis.to_string()),
-        // So short that a call can wait twice, in a batch and then alone, and one row that somebody holds does not take the time
-        // of all that travel with it.
+        // A call may wait for a lock twice: in a batch, and after that on its own. Both waits fit into the time-out, so one
+        // locked row does not fail the other calls of its batch.
         ("lock_timeout", (millis / 3).max(1).to_string()),
-        // Statements are written for it; under another one they would be right as well, and undone more often.
+        // The statements are also correct under other isolation levels, but would be rolled back more often.
         ("default_transaction_isolation", "read committed".to_owned()),
-        // The same few statements for ever: planning them anew each time costs more than they do.
+        // There are only a few statements. Planning one for each execution costs more than the execution itself.
         ("plan_cache_mode", "force_generic_plan".to_owned()),
     ])
 }
 
 impl fmt::Debug for PostgresStoreBuilder {
-    /// Without the options, which hold the password.
+    /// Leaves out the connection options, which hold the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStoreBuilder")
             .field("settings", &self.settings)
@@ -103,7 +103,7 @@ impl fmt::Debug for PostgresStoreBuilder {
 }
 
 impl PostgresStore {
-    /// A store on the server that `options` name.
+    /// Returns a builder of a store on the server that `options` name.
     ///
     /// ```no_run
     /// use session_core::seconds;
@@ -120,14 +120,14 @@ impl PostgresStore {
         PostgresStoreBuilder::at(Place::Server(Box::new(options)))
     }
 
-    /// A store on the connections of a pool that the application has already.
+    /// Returns a builder of a store on a pool that the application already has.
     ///
-    /// They are used as they are: give them a `statement_timeout` and a `lock_timeout`, so that the server, too, gives up
-    /// what nobody waits for any more. The driver's pool asks the server about each connection that is taken
-    /// and given back, so connections of the store's own are faster.
+    /// Connections are used as they are. Set a `statement_timeout` and a `lock_timeout` on them, so that the server gives up
+    /// statements when their callers do. Connections of the store's own are faster, because the driver's pool pings a connection
+    /// each time it is taken and given back.
     ///
-    /// The tokio runtimes that use the store share the pool's connections. A connection works only while the runtime that made it runs:
-    /// calls from another runtime can time out when that one is idle or gone.
+    /// The tokio runtimes that use the store share the pool's connections. A connection works only while the runtime that made
+    /// it runs, so calls from another runtime can time out when that one is idle or gone.
     ///
     /// ```no_run
     /// use store_postgres::PostgresStore;

@@ -1,10 +1,10 @@
-//! What the errors of PostgreSQL and of its driver mean to a caller.
+//! Translation of errors of PostgreSQL and its driver.
 
 use session_core::{Error, ErrorKind};
 use sqlx::Error as Driver;
 use store_sqlx::Failure;
 
-/// What an error means while a store is in use: where a connection cannot be made that could be made once, that is an outage.
+/// Classifies an error of a store in use. A failure to connect is an outage, because the store could connect before.
 pub(crate) fn in_use(error: &Driver) -> Failure {
     let Some(state) = state(error) else {
         return Failure::Lost(match error {
@@ -18,22 +18,22 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
     match state.as_str() {
         // A serialization failure, a deadlock.
         "40001" | "40P01" => Failure::Again(said(ErrorKind::Unavailable, error)),
-        // What ends the session: a broken connection, a server that shuts down, one that crashed.
+        // The connection ends: a broken connection, a server that shuts down or has crashed.
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Failure::Lost(said(kind, error)),
         other if other.starts_with("08") => Failure::Lost(said(kind, error)),
         other if other.starts_with("28") || other == "3D000" => Failure::Lost(said(ErrorKind::Unavailable, error)),
-        // A standby: a new connection may lead to the server that took its place.
+        // The server is a standby. A new connection may lead to the new primary.
         "25006" => Failure::Ended(said(kind, error)),
         _ => Failure::Refused(said(kind, error)),
     }
 }
 
-/// What an error means while a store is opened.
+/// Translates an error of a store that is being opened.
 pub(crate) fn at_open(error: &Driver) -> Error {
     match (state(error), error) {
         (Some(state), _) => said(kind_of(&state), error),
         (None, Driver::Configuration(_)) => described(ErrorKind::Config, "the URL is wrong", error),
-        // A certificate that is not good enough comes as data that make no sense.
+        // An untrusted certificate is reported as invalid data.
         (None, Driver::Tls(_)) => tls(error),
         (None, Driver::Io(io)) if io.kind() == std::io::ErrorKind::InvalidData => tls(error),
         _ => in_use(error).into(),
@@ -44,7 +44,7 @@ fn tls(error: &Driver) -> Error {
     described(ErrorKind::Config, "no TLS with the server; sslmode says what is asked of it", error)
 }
 
-/// The five characters that say what the server has against it, if it was the server.
+/// Returns the SQLSTATE, a code of five characters, of an error that the server reported.
 fn state(error: &Driver) -> Option<String> {
     error.as_database_error()?.code().map(|code| code.into_owned())
 }
@@ -52,7 +52,7 @@ fn state(error: &Driver) -> Option<String> {
 fn kind_of(state: &str) -> ErrorKind {
     use ErrorKind::{Config, Corrupt, Other, TooLarge, Unavailable};
     match state {
-        // Time-outs of statement and lock, a standby that does not write, an index or a function that is being replaced.
+        // Statement and lock time-outs, objects in use, a standby that takes no writes, serialization failures, deadlocks.
         "57014" | "55P03" | "55006" | "25006" | "40001" | "40P01" => Unavailable,
         "XX001" | "XX002" => Corrupt,
         _ => match &state[..2.min(state.len())] {
@@ -67,7 +67,7 @@ fn kind_of(state: &str) -> ErrorKind {
     }
 }
 
-/// The server's words without their details, which may hold values.
+/// Returns an error with the server's message, but without its details, which may hold values.
 fn said(kind: ErrorKind, error: &Driver) -> Error {
     match error.as_database_error() {
         Some(said) => {

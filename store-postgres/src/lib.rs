@@ -24,12 +24,12 @@ pub struct PostgresStore(Arc<SqlStore<Statements>>);
 store_sqlx::store!(PostgresStore);
 
 impl PostgresStore {
-    /// Opens what `url` names: `postgres://user:password@host:port/database`, with `postgresql:` as well.
+    /// Opens the store at `url`, of the form `postgres://user:password@host:port/database`. The scheme may also be `postgresql:`.
     ///
-    /// Options: `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool`, `queue`, which [`PostgresStoreBuilder`] explains,
-    /// and the driver's, of which `sslmode` and `sslrootcert` matter most; see
-    /// [`PgConnectOptions`](sqlx::postgres::PgConnectOptions). Unless the server is on this machine or `sslmode` says otherwise
-    /// it is `verify-full`: the connection is encrypted and the server's name verified.
+    /// Options of the store are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`; see
+    /// [`PostgresStoreBuilder`]. The driver's options are allowed as well, above all `sslmode` and `sslrootcert`; see
+    /// [`PgConnectOptions`](sqlx::postgres::PgConnectOptions). The default of `sslmode` is `verify-full` unless the server is on
+    /// this machine: the connection is encrypted and the server's name verified.
     ///
     /// ```no_run
     /// use store_postgres::PostgresStore;
@@ -41,15 +41,15 @@ impl PostgresStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a URL that is wrong, and what [`PostgresStoreBuilder::open`] answers.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`PostgresStoreBuilder::open`].
     pub async fn connect(url: &str) -> Result<Self> {
         url::parse(url)?.open().await
     }
 
-    /// The SQL that makes what a namespace needs, for a migration tool. Running it again changes nothing.
+    /// Returns the SQL that creates a namespace's tables, for a migration tool. Running it again changes nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if `namespace` is none.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if `namespace` is not a valid namespace.
     pub fn schema(namespace: &str) -> Result<String> {
         schema::namespace(namespace).map(|namespace| schema::create(&namespace))
     }

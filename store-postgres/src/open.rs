@@ -1,4 +1,4 @@
-//! What is done before the first call: tables are made or found, and looked at.
+//! Creates and checks the tables when a store is opened.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::error;
 use crate::schema;
 
-/// Sees to it that what `namespace` needs is there, and tells whether the connection is encrypted.
+/// Ensures that the tables of `namespace` exist and fit. Returns whether the connection is encrypted.
 pub(crate) async fn prepare(
     links: &Links<Postgres>,
     namespace: &Namespace,
@@ -43,7 +43,7 @@ pub(crate) async fn prepare(
 
 enum Tables {
     Ready,
-    /// And the schema in which they were looked for.
+    /// The table of the namespace is missing in this schema.
     Absent {
         schema: String,
     },
@@ -65,7 +65,7 @@ async fn make(connection: &mut PgConnection, namespace: &Namespace) -> Result<()
         let made = sqlx::raw_sql(AssertSqlSafe(schema.as_str())).execute(&mut *connection).await;
         match made {
             Ok(_) => return Ok(()),
-            // Somebody who does not take our lock makes the same.
+            // Another client that does not take the store's lock is creating the same tables.
             Err(error) if !last && is_met(&error) => {}
             Err(error) if code(&error).as_deref() == Some("42501") => {
                 return Err(config(format!(
@@ -84,12 +84,13 @@ fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(|code| code.into_owned())
 }
 
-/// Unique violations in the catalogue, duplicate objects, serialization failures.
+/// Whether another client was creating the same tables: unique violations in the catalogue, duplicate objects,
+/// serialization failures, deadlocks.
 fn is_met(error: &sqlx::Error) -> bool {
     matches!(code(error).as_deref(), Some("23505" | "42P07" | "42710" | "40001" | "40P01"))
 }
 
-/// Whether the tables are there, made by this store, of the layout that this release knows, and open to this role.
+/// Checks that the tables exist, were created by this store, have a layout that this release knows, and allow this role access.
 async fn check(connection: &mut PgConnection, namespace: &Namespace) -> Result<Tables> {
     let driver = |error: sqlx::Error| error::at_open(&error);
     let around = sqlx::query(schema::SURROUNDINGS).fetch_one(&mut *connection).await.map_err(driver)?;

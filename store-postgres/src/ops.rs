@@ -1,4 +1,4 @@
-//! What each kind of call does: one alone takes the plain statement, several go together.
+//! Execution of each kind of call: a single call uses a plain statement, several share one for many keys.
 
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
 use sqlx::{PgConnection, Postgres};
@@ -8,10 +8,10 @@ use store_sqlx::{Answered, Dialect, Failure, rows};
 use crate::error;
 use crate::schema::Statements;
 
-/// Rows that one purge removes at most, whatever its limit, so that its transaction is short.
+/// Maximum number of rows that one purge removes, whatever its limit, so that its transaction is short.
 const PURGE_ROWS: u32 = 1_000;
 
-/// A column of a batch.
+/// Collects one column of a batch.
 fn column<'a, O, T>(items: &'a [O], of: impl Fn(&'a O) -> T) -> Vec<T> {
     items.iter().map(of).collect()
 }
@@ -169,7 +169,7 @@ impl Statements {
         }
     }
 
-    /// The version of the live record, for a statement that changed nothing.
+    /// Reads the version of the live record, after a statement that changed nothing.
     async fn stored(
         &self,
         key: &StoreKey,

@@ -1,15 +1,15 @@
-//! Tables, indexes, statements: all the SQL there is.
+//! SQL of tables, indexes and statements.
 //!
-//! Names made from a namespace hold a dot, which no namespace has, so that nobody's index is another's table.
-//! The longest of them has 52 bytes, so PostgreSQL, which cuts names at 63, cuts none.
+//! Names of indexes hold a dot, which no namespace has, so an index of one namespace never has the name of another's table.
+//! The longest name has 52 bytes, so PostgreSQL truncates none: it does so after 63 bytes.
 
 use session_core::{Error, ErrorKind, Namespace, Result};
 use sqlx::Postgres;
 
-/// Which layout this release reads and writes.
+/// Layout that this release reads and writes.
 pub(crate) const LAYOUT: i32 = 1;
 
-/// `name` as a namespace of this database.
+/// Checks that `name` is a namespace and allowed as a table name in PostgreSQL.
 pub(crate) fn namespace(name: &str) -> Result<Namespace> {
     if name.starts_with("pg_") {
         return Err(Error::fixed(ErrorKind::Config, "PostgreSQL keeps names that begin with pg_ for itself"));
@@ -17,12 +17,12 @@ pub(crate) fn namespace(name: &str) -> Result<Namespace> {
     Namespace::new(name)
 }
 
-/// Everything a namespace needs. Running it again changes nothing.
+/// Returns the SQL that creates a namespace's tables and indexes. Running it again changes nothing.
 ///
-/// It is sent as one message, which PostgreSQL runs as one transaction. The lock makes ten processes that start at once take turns:
-/// `if not exists` alone lets two of them meet in the catalogue. The number is any that nobody else is likely to use.
+/// It is sent as one message, which PostgreSQL runs as one transaction. The lock makes processes that start at the same time
+/// take turns, because two concurrent `create table if not exists` may both insert into the catalogue. Its number is arbitrary.
 ///
-/// `expires_at` serves the purge, `principal` the lists; sessions of nobody cost nothing there.
+/// The index on `expires_at` serves the purge, that on `principal` the lists. Sessions without a principal are not in the latter.
 pub(crate) fn create(namespace: &Namespace) -> String {
     format!(
         r#"select pg_advisory_xact_lock(7308604759847929716);
@@ -45,7 +45,7 @@ insert into "session.layouts" (namespace, layout) values ('{namespace}', {LAYOUT
     )
 }
 
-/// The columns of a namespace's table and their types, as `COLUMNS_OF` tells them.
+/// Columns of a namespace's table and their types, as `COLUMNS_OF` returns them.
 pub(crate) const COLUMNS: [(&str, &str); 6] = [
     ("key", "bytea"),
     ("version", "bigint"),
@@ -55,57 +55,63 @@ pub(crate) const COLUMNS: [(&str, &str); 6] = [
     ("data", "bytea"),
 ];
 
-/// The database's encoding, the schema in which tables are made, whether the table of layouts is there and may be read.
+/// Query without parameters. Returns the database's encoding, the schema for new tables, whether the table of layouts exists,
+/// and whether the role may read it.
 pub(crate) const SURROUNDINGS: &str = r#"
     select current_setting('server_encoding'), coalesce(current_schema()::text, ''),
            to_regclass('"session.layouts"') is not null,
            coalesce(has_table_privilege(to_regclass('"session.layouts"'), 'select'), false)"#;
-/// Whether this connection is encrypted. Everybody may ask that of their own.
+/// Query without parameters. Returns whether this connection is encrypted, which every role may ask.
 pub(crate) const ENCRYPTED: &str = "select exists(select from pg_stat_ssl where pid = pg_backend_pid() and ssl)";
-/// Table in quotes: its columns and their types.
+/// Query with a quoted table name. Returns the table's columns and their types.
 pub(crate) const COLUMNS_OF: &str = "
     select attname::text, format_type(atttypid, null) from pg_attribute
     where attrelid = to_regclass($1) and attnum > 0 and not attisdropped";
-/// Table in quotes: the rights on it that are missing.
+/// Query with a quoted table name. Returns the rights on the table that the role lacks.
 pub(crate) const MISSING_RIGHTS: &str = "
     select p from unnest(array['select', 'insert', 'update', 'delete']) p
     where not has_table_privilege(to_regclass($1), p)";
-/// A namespace's layout.
+/// Query with a namespace. Returns its layout.
 pub(crate) const GET_LAYOUT: &str = r#"select layout from "session.layouts" where namespace = $1"#;
 
 type Sql = store_sqlx::Sql<Postgres>;
 
-/// The statements of one namespace. Those for many keys take arrays, an element for each key.
+/// Statements of one namespace.
+///
+/// The comment on a statement lists its parameters, then its result. The parameters of a statement for many keys are arrays
+/// with an element for each key.
 pub(crate) struct Statements {
-    /// key, now: version, created_at, expires_at, principal, data.
+    /// Parameters: key, now. Returns version, created_at, expires_at, principal, data of the live record.
     pub(crate) load: Sql,
-    /// keys: key and what `load` gives, expired ones too.
+    /// Parameter: keys. Returns the key and the columns of `load`, also of expired records.
     pub(crate) load_many: Sql,
-    /// key, now: version.
+    /// Parameters: key, now. Returns the version of the live record.
     pub(crate) version: Sql,
-    /// key, version, created_at, expires_at, principal, data, now: changes a row if no live one was there or it is the same.
+    /// Parameters: key, version, created_at, expires_at, principal, data, now. Changes a row unless a live record with another
+    /// version is stored.
     pub(crate) create: Sql,
-    /// The same, for many: the keys that were done.
+    /// Parameters of `create` for many keys. Returns the keys whose rows were changed.
     pub(crate) create_many: Sql,
-    /// key, expected, now, version, created_at, expires_at, principal, data: changes a row if it was live in that version.
+    /// Parameters: key, expected, now, version, created_at, expires_at, principal, data. Changes the row if it is live and has
+    /// the expected version.
     pub(crate) save: Sql,
-    /// The same, for many: key, version and expires_at of what was there.
+    /// Parameters of `save` for many keys. Returns key, version and expires_at of the rows before the change.
     pub(crate) save_many: Sql,
-    /// key, expected, now, expires_at: matches a row if it was live in that version.
+    /// Parameters: key, expected, now, expires_at. Matches the row if it is live and has the expected version.
     pub(crate) touch: Sql,
-    /// The same, for many: key, version and expires_at of what was there.
+    /// Parameters of `touch` for many keys. Returns key, version and expires_at of the rows before the change.
     pub(crate) touch_many: Sql,
-    /// key, now, version or null for any.
+    /// Parameters: key, now, version or null for any.
     pub(crate) delete: Sql,
-    /// The same, for many: key, version and expires_at of what was there.
+    /// Parameters of `delete` for many keys. Returns key, version and expires_at of the rows before the change.
     pub(crate) delete_many: Sql,
-    /// instant, limit.
+    /// Parameters: now, limit.
     pub(crate) purge: Sql,
-    /// principal, now, limit: key and what `load` gives.
+    /// Parameters: principal, now, limit. Returns the key and the columns of `load`.
     pub(crate) sessions_of: Sql,
-    /// principal, now, key to keep or null.
+    /// Parameters: principal, now, key to keep or null.
     pub(crate) delete_all: Sql,
-    /// key to go on after, now, limit: key and what `load` gives.
+    /// Parameters: last key, now, limit. Returns the key and the columns of `load` of the records after that key.
     pub(crate) scan: Sql,
 }
 
@@ -115,8 +121,8 @@ impl Statements {
     pub(crate) fn new(namespace: &Namespace) -> Self {
         let table = format!("\"{namespace}\"");
         let columns = COLUMN_LIST;
-        // Rows are locked in the order of their keys, so that no two statements wait for each other in a circle, and what was
-        // there is told from the locked rows: the statement's snapshot is older than whatever it had to wait for.
+        // Rows are locked in the order of their keys, so that two statements cannot deadlock. Outcomes follow from the locked
+        // rows, because the statement's snapshot is older than the changes for which it had to wait.
         let locked = format!(
             "cur as materialized \
              (select key, version, expires_at from {table} where key = any($1) order by key for update)"
@@ -165,7 +171,7 @@ impl Statements {
                  select key, version, expires_at from cur"
             )
             .into(),
-            // The inner select locks what it found and looks again: what was touched or saved meanwhile is no longer among it.
+            // The inner select locks the rows and checks them again, so rows that were touched or saved meanwhile are kept.
             purge: format!(
                 "delete from {table} where ctid = any(array(select ctid from {table} \
                  where expires_at <= least($1, floor(extract(epoch from statement_timestamp()) * 1000)::bigint) \
@@ -190,8 +196,8 @@ impl Statements {
     }
 }
 
-/// What is done to the row `s` that lies under the key: it is replaced whole. One that has the version already is
-/// this very record, except that it may have been touched since.
+/// Returns the clause that replaces the stored row `s`, unless it is live and has another version. If it already has the new
+/// version, it is this very record. It may have been touched since, so a live row keeps its expiry.
 fn replace(now: &str) -> String {
     format!(
         "on conflict (key) do update set version = excluded.version, created_at = excluded.created_at, \

@@ -1,4 +1,4 @@
-//! `postgres://…`, taken apart.
+//! Parser of `postgres://…` URLs.
 
 use session_core::Result;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -9,7 +9,7 @@ use crate::{PostgresStore, PostgresStoreBuilder};
 
 const FORM: UrlForm = UrlForm {
     schemes: ["postgres://", "postgresql://"],
-    // It would only warn about others, with the value, in the log.
+    // For other names the driver would only log a warning, and the warning would show the value.
     drivers: &[
         "sslmode",
         "ssl-mode",
@@ -36,7 +36,7 @@ const FORM: UrlForm = UrlForm {
     whole: "postgres://user:password@host:port/database",
 };
 
-/// The builder that `url` describes.
+/// Returns the builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<PostgresStoreBuilder> {
     let Told { mut options, given, of_tls, .. } = FORM.read::<PgConnectOptions>(url)?;
     if !of_tls && std::env::var_os("PGSSLMODE").is_none() && !is_local(&options) {
@@ -47,7 +47,7 @@ pub(crate) fn parse(url: &str) -> Result<PostgresStoreBuilder> {
     Ok(builder)
 }
 
-/// Whether nobody can stand between this machine and the server.
+/// Whether the server is on this machine, so that the connection cannot be intercepted on a network.
 fn is_local(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
     options.get_socket().is_some() || host.starts_with('/') || is_loopback(host)

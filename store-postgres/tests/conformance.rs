@@ -1,4 +1,4 @@
-//! The store proves the contract. `cargo test -p store-postgres --test conformance -- --list` names the clauses.
+//! Conformance suite over the store. `cargo test -p store-postgres --test conformance -- --list` names the clauses.
 
 mod common;
 
@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 
 const TIME_OUT: Duration = Duration::from_secs(5);
 
-/// All namespaces in one database: there they must be apart.
+/// Test subject. All its namespaces share one database, where they must not see each other.
 struct Postgres(OnceCell<Server>);
 
 impl Postgres {

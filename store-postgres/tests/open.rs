@@ -1,4 +1,4 @@
-//! Opening: roles, layouts, settings of the server that must not matter.
+//! Tests of opening a store: roles, layouts, and server settings that must have no effect.
 
 mod common;
 
@@ -11,12 +11,12 @@ use sqlx::postgres::PgPoolOptions;
 use store_postgres::PostgresStore;
 use tokio::task::JoinSet;
 
-/// The server's URL with these options.
+/// Returns the server's URL with these options.
 fn url(options: &str) -> String {
     Server::get().url_with(options)
 }
 
-/// A fresh namespace, and a store on it.
+/// Opens a store on an empty namespace.
 async fn fresh(namespace: &str, options: &str) -> PostgresStore {
     let url = url(&format!("namespace={namespace}{options}"));
     let store = PostgresStore::connect(&url).await.unwrap();
@@ -46,7 +46,7 @@ async fn another_time_zone_moves_no_instant() {
     }
 }
 
-/// Sixteen tasks that add to one number, half of them on each store.
+/// Runs sixteen tasks that increment one number, half of them on each store.
 async fn count(one: &PostgresStore, two: &PostgresStore) {
     put(one, 1, &record(&0u32.to_le_bytes())).await;
     let mut tasks = JoinSet::new();
@@ -71,10 +71,10 @@ async fn count(one: &PostgresStore, two: &PostgresStore) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn serializable_by_default_refuses_nobody() {
+async fn serializable_by_default_refuses_no_call() {
     let _server = Server::get();
     let serializable = "options[default_transaction_isolation]=serializable";
-    // Connections of the store's own, whose level is the store's; then an application's, whose level is as it is.
+    // First with the store's own connections, which set their isolation level, then with those of an application, which do not.
     let store = fresh("test_serial", &format!("&{serializable}")).await;
     count(&store, &store).await;
     assert_eq!(store.delete(&now(), &key(1), None).await.unwrap(), Outcome::Done);
@@ -131,7 +131,7 @@ async fn a_role_that_may_create_nothing_is_told_what_is_missing() {
         assert_eq!(store.save(&now(), &key(1), record.version, &record).await.unwrap(), Outcome::Done);
         assert_eq!(store.touch(&now(), &key(1), record.version, record.expires_at).await.unwrap(), Outcome::Done);
         assert_eq!(store.purge(&now(), NonZeroU32::MIN).await.unwrap().removed, 0);
-        assert_eq!(store.delete_all(&now(), &Principal::new("nobody").unwrap(), None).await.unwrap(), 0);
+        assert_eq!(store.delete_all(&now(), &Principal::new("absent").unwrap(), None).await.unwrap(), 0);
         assert_eq!(store.delete(&now(), &key(1), None).await.unwrap(), Outcome::Done);
     }
 }
@@ -149,7 +149,7 @@ async fn another_layout_is_refused_and_not_misread() {
 }
 
 #[tokio::test]
-async fn a_table_of_somebody_elses_is_refused() {
+async fn a_foreign_table_is_refused() {
     let server = Server::get();
     drop(fresh("test_columns", "").await);
     server.sql("alter table test_columns alter version type integer").await;
@@ -175,7 +175,7 @@ async fn a_dropped_table_is_an_error_until_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_locks_is_unavailable_in_time_and_holds_up_nobody_else() {
+async fn a_row_that_is_locked_is_unavailable_in_time_and_delays_no_other_call() {
     let _server = Server::get();
     let store = fresh("test_locked", "&timeout=2000").await;
     let (locked, free) = (record(b"locked"), record(b"free"));
@@ -209,8 +209,8 @@ async fn what_cannot_be_opened_says_why() {
         let error = refused(options).await;
         assert!(error.contains(part), "{options}: {error}");
     }
-    let nobody = PostgresStore::connect("postgres://127.0.0.1:1/x?timeout=1000").await.unwrap_err();
-    assert_eq!(nobody.kind(), ErrorKind::Unavailable, "{nobody}");
+    let error = PostgresStore::connect("postgres://127.0.0.1:1/x?timeout=1000").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! What `cargo bench -p store-redis` measures, on Redis and then on Valkey: the servers of `CONFORMANCE_REDIS_URL` and
-//! `CONFORMANCE_VALKEY_URL`, or in containers; see `conformance::bench`.
+//! Benchmark of `RedisStore` on Redis and then on Valkey, run with `cargo bench -p store-redis`; see `conformance::bench`.
+//! Uses the servers of `CONFORMANCE_REDIS_URL` and `CONFORMANCE_VALKEY_URL`, or containers.
 
 use conformance::{bench, server};
 use store_redis::RedisStore;

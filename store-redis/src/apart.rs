@@ -1,31 +1,38 @@
-//! Index entries on a cluster, where a record and its entry lie on different nodes and no step spans both.
+//! Index entries on a cluster, where a record and its entry may be on different nodes and no step spans both.
 //!
-//! An entry without a record is harmless, a record without an entry is not. What keeps the second from ever being:
+//! An entry without a record only costs space, but a record without an entry would be missed by lists and `delete_all`.
+//! These rules ensure that every record has its entry:
 //!
-//! 1. *Entry first.* A record comes to have a principal only in a script that was given the time at which the entry was written, by the clock
-//!    of the entry's node, and that refuses if more than [`LEASE`] has passed by its own. The header then says until when the entry stands.
-//! 2. *It stands for longer than the record.* Scripts let a record expire at most [`MARGIN`] before its `index_until`, or else say whose
-//!    entry must be written anew, which the caller does before he tries again. A touch or save within that bound writes no entry and needs none:
-//!    the record that it finds, with the same principal, has one until then.
-//! 3. *An entry never moves nearer*, whoever writes it: `ZADD GT`, and the index's own expiry likewise. So each writer may count on his own
-//!    instant, though another one of the same record came between.
-//! 4. *By time alone* an entry goes only when its instant has passed by its node's clock. Its record has then expired by the clock of
-//!    the record's node, as long as these two differ by less than [`MARGIN`].
-//! 5. *Healing* removes an entry whose record is not there, or is somebody else's, in three steps. A listing that meets one puts it in doubt
-//!    (`heal_apart.lua`). A listing at least [`GRACE`] later finds it in doubt still, and *then* looks at the record; if that is still not theirs,
-//!    the entry goes, provided that it is in the same doubt. Whoever writes the entry ends the doubt in the same step.
-//!    So no entry was written since the doubt began. A record that counts on an earlier one was written within [`LEASE`] of that,
-//!    which was before the look, for [`GRACE`] is longer; and the look found none. A record that counts on a later one comes with
-//!    a new entry. In either case the removal takes nobody's.
+//! 1. *The entry is written first.* A record gets a principal only in a script that is given the time at which the entry was written,
+//!    by the clock of the entry's node. The script refuses if that time differs from its own by more than [`LEASE`].
+//!    It stores in the header until when the entry is kept (`index_until`).
+//! 2. *The entry outlives the record.* A script refuses an expiry later than `index_until - MARGIN` (see [`MARGIN`]) and returns the principal,
+//!    so that the caller can renew the entry and retry. A touch or save within that bound needs no new entry,
+//!    because the stored record has the same principal and its entry is kept for long enough.
+//! 3. *An entry never gets an earlier expiry.* `ZADD GT` ensures that, and a comparison does for the index's own expiry.
+//!    So a writer can rely on the time that it wrote, even if another writer of the record has written the entry meanwhile.
+//! 4. *An entry expires* only when its time has passed by its node's clock. Its record has then expired by the clock of the record's node,
+//!    if the two clocks differ by less than [`MARGIN`].
+//! 5. *Healing* removes an entry whose record is missing or has another principal, in three steps.
+//!    First, a listing that finds such an entry marks it as doubtful (`heal_apart.lua`).
+//!    Second, a listing at least [`GRACE`] later finds the mark and *then* reads the record.
+//!    Third, if the record still does not have the principal, the entry is removed, provided that the mark is unchanged.
+//!    Writing the entry removes the mark in the same step.
 //!
-//! All these times are servers' times. The caller's `now` decides what is live, and nothing about entries; a caller whose clock is in 2099 removes none.
-//! Clocks of two nodes may differ by [`SKEW`], a long time for machines of one cluster.
-//! If they differ by more than [`LEASE`], writes that need an entry are refused, and nothing is lost in silence.
+//! Healing never removes the entry of a record, because an unchanged mark means that the entry was not written since it was marked.
+//! A record that relies on an earlier write of the entry was itself written within [`LEASE`] of that write.
+//! That was before the record was read, because [`GRACE`] is longer, so the read would have found it.
+//! A record that relies on a later write of the entry gets a new entry.
 //!
-//! What no order of steps can help against: a failover to a replica that had not received an entry yet, while the record's node kept the record.
-//! The entry is back as soon as it is due again.
+//! All these times are servers' times. The caller's `now` decides which records are live and never removes an entry,
+//! even if the caller's clock is far ahead.
+//! The clocks of two nodes may differ by [`SKEW`], a long time for machines of one cluster.
+//! If they differ by more than [`LEASE`], writes that need an entry are refused, so no entry is lost silently.
 //!
-//! `delete` and `delete_all` leave entries to healing, since somebody may be about to store a record under that key again.
+//! These rules cannot prevent the loss of an entry in a failover to a replica that had not received it while the record's node kept the record.
+//! The entry is written again when it must next be renewed.
+//!
+//! `delete` and `delete_all` leave entries to healing, because another call may be about to store a record under the key again.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -38,50 +45,54 @@ use crate::people::CHUNK;
 use crate::schema::{Apart, OTHER_LAYOUT, Script};
 use crate::{Intent, RedisStore};
 
-/// How far the clocks of two nodes may be apart.
+/// Maximum difference between the clocks of two nodes.
 pub(crate) const SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// How long after its entry a record may be written, by the clocks of two nodes.
+/// Maximum time between writing an entry and writing its record, by the clocks of their two nodes.
 pub(crate) const LEASE: Duration = SKEW.saturating_add(Duration::from_secs(60));
 
-/// How long an entry is in doubt at least: longer than any record that counts on it can take to be written, though
-/// the clock that ends it need not be the one that began it, since the index may move to another node.
+/// Minimum time for which an entry is marked as doubtful before it is removed.
+///
+/// Longer than any record that relies on the entry can take to be written. The clocks at the start and at the end may differ,
+/// because the index may move to another node.
 pub(crate) const GRACE: Duration = LEASE.saturating_add(SKEW.saturating_mul(2)).saturating_add(Duration::from_secs(60));
 
-/// By how much an entry outlives its record at least.
+/// Minimum time by which an entry outlives its record.
 pub(crate) const MARGIN: Duration = SKEW.saturating_mul(2);
 
-/// By how much an entry that is written outlives its record: half of the record's time, so that not each touch has to write it again.
+/// Bounds of the time by which a new entry outlives its record.
+///
+/// Within them it is half of the record's remaining lifetime, so that not every touch has to write the entry again.
 const SPARE: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(30 * 24 * 3600));
 
-/// Entries that one script looks at.
+/// Maximum number of entries that one script checks.
 const AT_ONCE: usize = 500;
 
-/// Attempts at a write whose record changes hands between them.
+/// Maximum number of attempts at a write whose record's principal changes between them.
 const ROUNDS: usize = 16;
 
 const LATE: Error = Error::fixed(
     ErrorKind::Unavailable,
-    "a record and its index entry could not be written within minutes of each other: the clocks of the cluster's nodes differ, or somebody else kept changing whose it is",
+    "a record and its index entry could not be written within minutes of each other: the clocks of the cluster's nodes differ, or other calls kept changing the record's principal",
 );
 
-/// Until when the entry of a record is to stand that is written now.
+/// Returns the time until which the entry of a record written at `now` is kept.
 fn until(now: Timestamp, expires_at: Timestamp) -> i64 {
     let spare = (expires_at.since(now) / 2).clamp(SPARE.0, SPARE.1);
     expires_at.as_millis().saturating_add(i64::try_from(spare.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// The entry that a write may count on.
+/// Index entry that a write may rely on.
 #[derive(Default)]
 struct Entered {
     until: [u8; 8],
     whose: Vec<u8>,
-    /// By the clock of its node.
+    /// Time at which the entry was written, by the clock of its node.
     at: Vec<u8>,
 }
 
 impl RedisStore {
-    /// Runs a write as often as it says that an entry has to be written first.
+    /// Runs a write, and writes the index entry and retries while the script requires an entry.
     pub(crate) async fn write_apart(
         &self,
         apart: &Apart,
@@ -118,7 +129,7 @@ impl RedisStore {
         Ok(Entered { until: until.to_be_bytes(), whose, at })
     }
 
-    /// The keys of a principal's entries, and those among them that have been in doubt for long enough.
+    /// Returns the keys of a principal's entries, and the marks of those that have been doubtful for at least [`GRACE`].
     pub(crate) async fn entries_apart(
         &self,
         apart: &Apart,
@@ -142,7 +153,7 @@ impl RedisStore {
         Ok((keys, Doubts(known)))
     }
 
-    /// Removes entries that have been in doubt, and puts others in doubt.
+    /// Removes entries that have been doubtful for long enough, and marks the others.
     pub(crate) async fn heal_apart(
         &self,
         apart: &Apart,
@@ -161,7 +172,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Removes every live record of a principal, each by a script on its own node, which looks whose it is.
+    /// Removes every live record of a principal. A script on each record's node checks its principal.
     pub(crate) async fn remove_all_apart(
         &self,
         apart: &Apart,
@@ -179,7 +190,7 @@ impl RedisStore {
                 removed += u64::from(outcome? == Outcome::Done);
             }
         }
-        // A mark on an entry whose record is there after all does no harm: whoever comes back to it looks again.
+        // Marking an entry whose record still exists is harmless, because a later listing reads the record before it removes the entry.
         self.heal_apart(apart, &index, &keys, &Doubts::default()).await?;
         Ok(removed)
     }
@@ -197,7 +208,7 @@ impl RedisStore {
         }
     }
 
-    /// What lies under some keys: each is asked for by itself, wherever it is.
+    /// Reads the values of some keys, each with a separate command to its node.
     pub(crate) async fn get_apart(&self, keys: &[StoreKey]) -> Result<Vec<Value>> {
         let getting = keys.iter().map(|key| async move {
             let name = self.0.keys.record(key);
@@ -207,7 +218,7 @@ impl RedisStore {
     }
 }
 
-/// Entries in doubt that a listing may remove, with what it compares.
+/// Doubtful entries that a listing may remove, with the marks to compare.
 #[derive(Default)]
 pub(crate) struct Doubts(HashMap<StoreKey, Vec<u8>>);
 
@@ -217,7 +228,7 @@ impl Doubts {
     }
 }
 
-/// Waits for all of them at once.
+/// Waits for all futures concurrently.
 async fn together<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
     futures_util::future::join_all(all).await
 }

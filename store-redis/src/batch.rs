@@ -1,6 +1,6 @@
-//! Loads and saves of one moment on a single server, in one command each.
+//! Batches of concurrent loads and of concurrent saves on a single server, each sent as one command.
 //!
-//! A cluster's keys lie on many nodes, so each goes alone there.
+//! On a cluster every call is sent separately, because the keys are on many nodes.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::pool::Pool;
 use crate::schema::{self, Keys, Script};
 use crate::{live, outcome};
 
-/// Commands of a kind under way at once: while one travels, the next is filled. By measurement; more of them are smaller.
+/// Maximum number of batches of one kind in flight: while one is in flight, the next fills. Measured; with more, batches are smaller.
 const IN_FLIGHT: usize = 2;
 
-/// Keys in one command. The server does nothing else meanwhile, and a hundred saves take it less than a millisecond.
+/// Maximum number of keys in one command. The server does nothing else meanwhile; a hundred saves take it less than a millisecond.
 const ITEMS: usize = 128;
 
 pub(crate) struct Batches {
@@ -40,21 +40,25 @@ impl Batches {
     }
 }
 
-/// Calls of one kind. One that is alone goes its own way, without the changes of task that a batch costs.
+/// Calls of one kind. A call without concurrent calls is sent directly, to save the task switches of a batch.
 ///
-/// The first call of many does not know that it is, so what was the case lately counts: a call is alone if none is under way and
-/// the last one that travelled with others in mind met nobody.
+/// The first of many concurrent calls cannot know that others follow, so recent calls decide.
+/// A call is sent directly if none is in flight and no calls have overlapped lately.
+/// The overlap is forgotten when the call that started last ends.
 pub(crate) struct Company<R: RoundTrip> {
+    /// Number of calls in flight.
     present: AtomicUsize,
+    /// Number of calls started so far.
     came: AtomicUsize,
+    /// Whether calls have overlapped lately.
     lately: AtomicBool,
     batcher: Batcher<R>,
 }
 
-/// A call's place among those of its kind, until it is answered.
+/// A call's registration among those of its kind, until it is answered.
 pub(crate) struct Place<'a, R: RoundTrip> {
     company: &'a Company<R>,
-    /// Which of those that came it is.
+    /// Number of the call in the order of arrival.
     number: usize,
     alone: bool,
 }
@@ -80,7 +84,7 @@ impl<R: RoundTrip> Company<R> {
 }
 
 impl<R: RoundTrip> Place<'_, R> {
-    /// What takes it along with others, if there are any.
+    /// Returns the batcher to send the call with, or `None` if it must be sent directly.
     pub(crate) fn batcher(&self) -> Option<&Batcher<R>> {
         (!self.alone).then_some(&self.company.batcher)
     }
@@ -105,8 +109,9 @@ impl Loads {
         get(&self.pool, &self.keys, load).await
     }
 
-    /// `MGET` shows what is not a string as if it was not there, and an operator should hear of that:
-    /// so where nothing was found `GET` is asked, too.
+    /// Loads all items with one `MGET`.
+    ///
+    /// `MGET` reports a key of another type as missing. Each missing key is read again with `GET`, whose error tells the operator.
     async fn get_all(&self, items: &[Load]) -> Result<Vec<Result<Option<Record>>>> {
         let names = self.keys.names(items.iter().map(|item| &item.key));
         let mut get = Cmd::with_capacity(1 + items.len(), 4 + names.len());
@@ -141,12 +146,12 @@ impl RoundTrip for Loads {
                 several => self.get_all(several).await,
             }
         });
-        // Not again, one by one: what was wrong was the connection.
+        // Not retried separately, because the error is one of the connection.
         Ok(self.pool.in_time(answers).await.unwrap_or_else(|error| failed(items, &error)))
     }
 }
 
-/// A load that goes alone.
+/// Sends a load on its own, outside a batch.
 pub(crate) async fn get(pool: &Pool, keys: &Keys, load: &Load) -> Result<Option<Record>> {
     let name = keys.record(&load.key);
     let answer = pool.send(&name, Cmd::new().arg("GET").arg(&name)).await?;
@@ -159,7 +164,7 @@ pub(crate) struct Saves {
     script: Script,
 }
 
-/// A save. The script does one after another, so several of one key may go together.
+/// A save in a batch. The script executes the saves in order, so a batch may hold several for one key.
 pub(crate) struct InTurn(pub(crate) Save);
 
 impl Item for InTurn {
@@ -197,12 +202,12 @@ impl RoundTrip for Saves {
     type Item = InTurn;
 
     async fn run(&self, items: &[InTurn]) -> Answers<InTurn> {
-        // Not again: it may have taken effect, and an answer have been lost.
+        // Not retried, because the saves may have been executed and only the answer lost.
         Ok(self.pool.in_time(pin!(self.save_all(items))).await.unwrap_or_else(|error| failed(items, &error)))
     }
 }
 
-/// The answer to one write of many, where the text of an error stands for the error.
+/// Converts the answer for one save of a batch. An error is returned as its text.
 fn told(answer: Value) -> Result<Outcome> {
     let Value::BulkString(text) = answer else { return outcome(answer) };
     let reply = [b"-", &text[..], b"\r\n"].concat();

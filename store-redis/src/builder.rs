@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! Builder of the store, and the steps of opening it.
 
 use std::fmt;
 use std::pin::pin;
@@ -15,12 +15,12 @@ use crate::pool::{Pool, Servers};
 use crate::schema::{Keys, People, Scripts};
 use crate::{Inner, RedisStore, server};
 
-/// Where a cluster is asked for and cannot be had.
+/// Error text for a request of a cluster without the feature.
 #[cfg(not(feature = "cluster"))]
 pub(crate) const NOT_COMPILED_IN: &str =
     "a cluster is asked for, and the feature `cluster` of store-redis is not compiled in";
 
-/// How a [`RedisStore`] is opened; from [`RedisStore::builder`] or [`RedisStore::from_client`].
+/// Builder of a [`RedisStore`], returned by [`RedisStore::builder`] and [`RedisStore::from_client`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct RedisStoreBuilder {
@@ -29,7 +29,7 @@ pub struct RedisStoreBuilder {
     pub(crate) settings: Settings,
     connections: usize,
     cluster: bool,
-    /// Announced and reachable addresses.
+    /// Pairs of announced and reachable addresses.
     ways: Vec<(String, String)>,
 }
 
@@ -38,7 +38,7 @@ impl RedisStoreBuilder {
         Self { places: vec![client], settings: Settings::new(), connections: 1, cluster: false, ways: Vec::new() }
     }
 
-    /// Further nodes of the same cluster.
+    /// Adds further nodes of the cluster.
     pub(crate) fn and_at(mut self, nodes: impl IntoIterator<Item = Client>) -> Self {
         self.places.extend(nodes);
         self
@@ -46,22 +46,23 @@ impl RedisStoreBuilder {
 
     setters! {
         namespace: "What the keys begin with";
-        /// Connecting is part of it.
+        /// Includes the time for connecting.
         timeout: "how long opening may";
         queue: "calls may be under way";
     }
 
-    /// Whether the address is that of a cluster's node. The others are found by asking it. Default: as the URL says.
+    /// Sets whether the address is that of a cluster node. The store asks the node for the others. Default: as the URL says.
     ///
-    /// Needs the feature `cluster`. A cluster is not taken for a single server by itself, nor the other way round:
-    /// records are the same on both, but who is moved from one to the other should know it.
+    /// Needs the feature `cluster`. The store never detects a cluster or a single server by itself.
+    /// Records are the same on both, but moving a service from one to the other should be a deliberate change.
     pub const fn cluster(mut self, cluster: bool) -> Self {
         self.cluster = cluster;
         self
     }
 
-    /// Reaches the cluster's node that is announced as one `host:port` at another: through a tunnel, or from outside its network.
-    /// May be said once for each node.
+    /// Maps the announced `host:port` of a cluster node to an address that can be reached, through a tunnel or from outside its network.
+    ///
+    /// Call it once for each such node.
     ///
     /// ```
     /// use store_redis::RedisStore;
@@ -74,21 +75,21 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// How many connections to a server, or to each node, the calls of a tokio runtime share, 1 to 64.
-    /// Default: 1, which serves any number of calls at once.
+    /// Sets the number of connections to the server, or to each node, that the calls of a tokio runtime share, 1 to 64.
+    /// Default: 1, which serves any number of concurrent calls.
     ///
-    /// More of them help where one core cannot decode what the server sends, or where large sessions hold up small ones.
+    /// More connections help if one core cannot decode the server's replies fast enough, or if large sessions delay small ones.
     pub const fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
     }
 
-    /// The store, connected.
+    /// Opens the store and connects it.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, a user or password that the server refuses,
-    /// a server that is older than Redis 7.0, part of a cluster without [`cluster`](Self::cluster) or not part of one with it;
-    /// [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) when it does not answer within the time-out.
+    /// - [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, a user or password that the server refuses,
+    ///   a server older than Redis 7.0, a cluster node without [`cluster`](Self::cluster), or a single server with it.
+    /// - [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) when the server does not answer within the time-out.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
@@ -153,7 +154,7 @@ impl RedisStoreBuilder {
 }
 
 impl fmt::Debug for RedisStoreBuilder {
-    /// Without the client: it knows the password.
+    /// Omits the client, because it contains the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStoreBuilder")
             .field("settings", &self.settings)
@@ -163,7 +164,9 @@ impl fmt::Debug for RedisStoreBuilder {
     }
 }
 
-/// The same client, speaking RESP3, which tells at once when a connection ends, and sending small commands at once.
+/// Returns the client with RESP3 and `TCP_NODELAY`.
+///
+/// RESP3 reports the end of a connection at once; `TCP_NODELAY` sends small commands without delay.
 fn prepared(client: &Client) -> Result<Client> {
     let info = client.get_connection_info().clone();
     let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
@@ -171,13 +174,13 @@ fn prepared(client: &Client) -> Result<Client> {
     Client::open(info.set_redis_settings(redis).set_tcp_settings(tcp)).map_err(|error| meaning(&error))
 }
 
-/// rustls asks the program which cryptography it should use. If the program has not said it, it is ring.
+/// Makes ring the default cryptography of rustls, unless the program has chosen another.
 #[cfg(feature = "tls")]
 fn provide_cryptography() {
     use rustls::crypto::{CryptoProvider, ring};
 
     if CryptoProvider::get_default().is_none() {
-        // Another thread may have been faster: then it is decided.
+        // Fails if another thread has installed a provider meanwhile, which is then used.
         let _ = ring::default_provider().install_default();
     }
 }

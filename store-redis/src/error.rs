@@ -1,4 +1,4 @@
-//! What the server's and the driver's errors mean to a caller.
+//! Conversion of the server's and the driver's errors.
 
 use redis::{ErrorKind as Driver, RedisError, ServerErrorKind as Server};
 use session_core::{Error, ErrorKind};
@@ -7,13 +7,13 @@ pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no ans
 pub(crate) const GIVEN_UP: Error = Error::fixed(ErrorKind::Unavailable, "an attempt to connect was given up");
 pub(crate) const STRANGE: Error = Error::fixed(ErrorKind::Other, "the server answered something else than was asked");
 
-/// The error for a caller.
+/// Converts a driver error into the error for the caller.
 pub(crate) fn meaning(error: &RedisError) -> Error {
     let (kind, message) = kind(error);
     Error::fixed(kind, message).with_source(error)
 }
 
-/// Whether another connection is worth a try, be it that this one broke or that its server is no longer the primary.
+/// Returns whether the connection must be replaced, because it broke or because its server is no longer the primary.
 pub(crate) fn ends_connection(error: &RedisError) -> bool {
     matches!(error.kind(), Driver::Io | Driver::Parse | Driver::Server(Server::ReadOnly))
         || error.is_unrecoverable_error()
@@ -35,7 +35,7 @@ fn kind(error: &RedisError) -> (ErrorKind, &'static str) {
         Driver::Server(Server::NoPerm) => (Config, "the server's user may not do what this store needs"),
         _ => match error.code() {
             Some("OOM") => (Unavailable, "the server's memory is full"),
-            Some("BUSY") => (Unavailable, "the server is busy with somebody's script"),
+            Some("BUSY") => (Unavailable, "the server is busy with a long-running script"),
             Some("MISCONF" | "NOREPLICAS") => (Unavailable, "the server accepts no writes for now"),
             Some("NOAUTH" | "WRONGPASS") => (Config, "the server refuses user or password"),
             Some("WRONGTYPE") => (Corrupt, "what lies under the key is not one of this store's strings"),
@@ -46,7 +46,7 @@ fn kind(error: &RedisError) -> (ErrorKind, &'static str) {
 
 pub(crate) const CLUSTER: &str = "the server is part of a cluster: to keep sessions on it, begin the URL with redis+cluster:// or say `cluster(true)`, with the feature `cluster` of store-redis";
 
-/// The other way round.
+/// Error text for a single server where a cluster node is expected.
 #[cfg(feature = "cluster")]
 pub(crate) const NO_CLUSTER: &str =
     "the server is not part of a cluster: for a single one, begin the URL with redis://";
@@ -63,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    /// The error that a client makes of this reply.
+    /// Returns the error that the driver makes of an error reply.
     fn reply(line: &str) -> RedisError {
         let reply = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).and_then(Value::extract_error);
         reply.expect_err("an error")

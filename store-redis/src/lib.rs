@@ -37,10 +37,10 @@ use error::STRANGE;
 use pool::Pool;
 use schema::{Keys, OTHER_LAYOUT, People, Script, Scripts};
 
-/// The longest data. A string may have 512 MB, but the server has one thread, and everybody else would wait for it.
+/// Maximum length of a record's data. The server allows 512 MB, but all other calls would wait for its one thread.
 const MAX_DATA_LEN: usize = 16 << 20;
 
-/// Sessions in Redis or Valkey. See the [crate's documentation](crate).
+/// A [`Store`] that keeps sessions in Redis or Valkey. See the [crate's documentation](crate).
 ///
 /// Clones are cheap and share connections.
 #[derive(Clone)]
@@ -55,20 +55,22 @@ struct Inner {
     namespace: Namespace,
 }
 
-/// What a write is about, as far as index entries are concerned that it cannot write itself.
+/// Properties of a write that decide about an index entry on another node.
 #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "on a single server scripts write entries themselves"))]
 struct Intent<'a> {
     now: Timestamp,
     expires_at: Timestamp,
-    /// Whose entry is needed for sure.
+    /// Principal whose entry must be written first. `None` if the script decides whether an entry is needed.
     whose: Option<&'a Principal>,
 }
 
 impl RedisStore {
-    /// Opens what `url` names: `redis://user:password@host:port/database`, all but the host optional;
-    /// `rediss` for TLS, and `valkey` and `valkeys` mean the same.
-    /// A cluster is `redis+cluster://user:password@host:port,host:port`, with the feature `cluster`: one node of it is enough,
-    /// several are for the day on which that one is down.
+    /// Opens the store that `url` describes.
+    ///
+    /// The form is `redis://user:password@host:port/database`; everything but the host is optional.
+    /// `rediss` uses TLS. `valkey` and `valkeys` are aliases of `redis` and `rediss`.
+    /// With the feature `cluster`, the URL of a cluster is `redis+cluster://user:password@host:port,host:port`.
+    /// One node is enough; several let the store open while one is down.
     /// Options: `namespace`, `timeout` in ms, `connections`, `queue`; [`RedisStoreBuilder`] explains them.
     ///
     /// ```no_run
@@ -82,12 +84,12 @@ impl RedisStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a URL that is wrong, and what [`RedisStoreBuilder::open`] answers.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`RedisStoreBuilder::open`].
     pub async fn connect(url: &str) -> Result<Self> {
         url::parse(url)?.open().await
     }
 
-    /// A store at `url`, with more to say about it.
+    /// Returns a builder for the store that `url` describes.
     ///
     /// ```no_run
     /// use session_core::seconds;
@@ -101,25 +103,25 @@ impl RedisStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a URL that is wrong.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL.
     pub fn builder(url: &str) -> Result<RedisStoreBuilder> {
         url::parse(url)
     }
 
-    /// A store at the address that `client` names, with its user, database and certificates.
+    /// Returns a builder for a store at the address of `client`, with its user, database and certificates.
     ///
-    /// Only that is taken from it: the store makes its own connections, which speak RESP3.
+    /// The store opens its own connections, which speak RESP3.
     /// With [`cluster(true)`](RedisStoreBuilder::cluster) the address is that of one node.
     pub fn from_client(client: Client) -> RedisStoreBuilder {
         RedisStoreBuilder::at(client)
     }
 
-    /// Runs a script about one key.
+    /// Runs a script on one key.
     async fn run(&self, script: &Script, key: &[u8], arguments: impl Fn(&mut Cmd)) -> Result<Value> {
         self.0.pool.run(script, &[key], arguments).await
     }
 
-    /// A write to one record.
+    /// Runs a script that writes one record.
     async fn write(
         &self,
         script: &Script,
@@ -137,11 +139,11 @@ impl RedisStore {
         outcome(answer)
     }
 
-    /// A save that goes alone.
+    /// Sends a save on its own, outside a batch.
     async fn save_one(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
         let (now, bytes, expiry) = (call.now.as_millis(), schema::encode(record), schema::expiry(record.expires_at));
         let expected = schema::version(expected);
-        // Most saves are of somebody whose entry stands.
+        // Most saves need no new entry, so the script decides.
         let intent = Intent { now: call.now, expires_at: record.expires_at, whose: None };
         self.write(&self.0.scripts.save, key, intent, |command| {
             command.arg(now).arg(&bytes).arg(expiry).arg(&expected[..]);
@@ -224,7 +226,7 @@ impl Store for RedisStore {
             .await
     }
 
-    /// Nothing to do: the server removes what has expired.
+    /// Does nothing, because the server removes expired records.
     async fn purge(&self, _call: &Call, _limit: NonZeroU32) -> Result<Purged> {
         Ok(Purged::new(0, false))
     }
@@ -247,7 +249,7 @@ impl Store for RedisStore {
     }
 }
 
-/// The record in an answer, if it is live: that the server still has it says nothing.
+/// Returns the record in an answer if it is live. The server may still have a record that has expired by the caller's clock.
 fn live(call: &Call, answer: Value) -> Result<Option<Record>> {
     match answer {
         Value::Nil => Ok(None),
@@ -256,7 +258,7 @@ fn live(call: &Call, answer: Value) -> Result<Option<Record>> {
     }
 }
 
-/// What a script about a record answers.
+/// Converts the answer of a script that writes a record.
 fn outcome(answer: Value) -> Result<Outcome> {
     match answer {
         Value::Int(0) => Ok(Outcome::Done),

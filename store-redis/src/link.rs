@@ -1,4 +1,4 @@
-//! Connections: shared by all calls, made when they are needed, replaced when they break or fall silent.
+//! Connections, which all calls share. They are opened when needed and replaced when they break or do not answer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,7 +12,7 @@ use tokio::time;
 
 use crate::error::{GIVEN_UP, TIMED_OUT, ends_connection, meaning};
 
-/// How many commands may lie between the calls and a connection's task.
+/// Capacity of the channel between the calls and a connection's task, in commands.
 const PIPELINE: usize = 1024;
 
 /// One server, and the connections to it.
@@ -29,8 +29,8 @@ impl Server {
 
     /// Sends one command and waits for its reply.
     ///
-    /// The command is written, and its reply read, by the connection's own task:
-    /// a future that is dropped leaves neither half a command nor a reply that another would take for its own.
+    /// The connection's own task writes the command and reads the reply.
+    /// A dropped future therefore leaves neither half a command nor a reply that another call could take for its own.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, Failure> {
         let turn = if self.links.len() == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) };
         self.links[turn % self.links.len()]
@@ -38,7 +38,7 @@ impl Server {
             .await
     }
 
-    /// The same to a node that is taking over the key's slot: it answers only who says that he was sent.
+    /// Sends one command preceded by `ASKING`, which a node requires while it imports the key's slot.
     #[cfg(feature = "cluster")]
     pub(crate) async fn send_asking(&self, command: &Cmd) -> Result<Value, Failure> {
         let mut both = redis::Pipeline::with_capacity(2);
@@ -52,11 +52,11 @@ impl Server {
     }
 }
 
-/// Why there is no reply.
+/// Reason why a command has no reply.
 pub(crate) enum Failure {
-    /// No connection.
+    /// The command was not sent.
     Link(Error),
-    /// What the server or the driver said.
+    /// The server or the driver returned an error.
     Server(RedisError),
 }
 
@@ -69,7 +69,7 @@ impl From<Failure> for Error {
     }
 }
 
-/// A command under way.
+/// A command in flight.
 struct Waiting<'a> {
     link: &'a Link,
     number: u64,
@@ -84,8 +84,9 @@ impl Waiting<'_> {
 }
 
 impl Drop for Waiting<'_> {
-    /// Given up without an answer. If that is because the connection swallows what it is given, it must not swallow the next call too.
-    /// A call that spent most of its time-out elsewhere does not judge.
+    /// Drops the connection if the call was given up without a reply, so that an unresponsive connection does not delay the next call.
+    ///
+    /// Keeps it if the command was in flight for less than half of the time-out, because the call spent its time elsewhere.
     fn drop(&mut self) {
         if !self.answered && self.since.elapsed() >= self.link.timeout / 2 {
             self.link.drop_connection(self.number);
@@ -93,10 +94,10 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The result of an attempt to connect, for all that wait for it.
+/// Result of an attempt to connect, shared by all calls that wait for it.
 type Attempt = watch::Receiver<Option<Result<(u64, MultiplexedConnection)>>>;
 
-/// A place for one connection.
+/// Slot for one connection.
 struct Link {
     client: Client,
     timeout: Duration,
@@ -105,7 +106,7 @@ struct Link {
 
 #[derive(Default)]
 struct State {
-    /// Counts connections, so that what is said of one is not taken for another's.
+    /// Number of the latest connection attempt, so that a report about an old connection does not affect a new one.
     number: u64,
     live: Option<MultiplexedConnection>,
     attempt: Option<Attempt>,
@@ -116,7 +117,7 @@ impl Link {
         Self { client, timeout, state: Mutex::default() }
     }
 
-    /// Nothing that can panic happens under this lock.
+    /// Locks the state. Poisoning is ignored, because nothing under this lock can panic.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,12 +140,12 @@ impl Link {
 
     fn drop_connection(&self, number: u64) {
         let mut state = self.lock();
-        // Kept until the lock is released: dropping it ends its task.
+        // The connection is dropped after the lock is released, because dropping it ends its task.
         let _gone = (state.number == number).then(|| state.live.take());
         drop(state);
     }
 
-    /// The connection there is, or the one that all who need it wait for.
+    /// Returns the open connection, or waits for one attempt to connect that is shared by all calls.
     async fn connection(self: &Arc<Self>) -> Result<(u64, MultiplexedConnection)> {
         let mut attempt = {
             let mut state = self.lock();
@@ -152,7 +153,7 @@ impl Link {
                 return Ok((state.number, live.clone()));
             }
             match &state.attempt {
-                // One whose runtime has ended answers nobody.
+                // An attempt whose runtime has ended never finishes.
                 Some(attempt) if attempt.has_changed().is_ok() => attempt.clone(),
                 _ => {
                     let (told, attempt) = watch::channel(None);
@@ -170,11 +171,11 @@ impl Link {
     }
 }
 
-/// Connects, in a task of its own: whoever asked first may be gone before the others.
+/// Opens a connection. Runs in its own task, because the call that started the attempt may be dropped while others wait for it.
 async fn connect(link: Arc<Link>, number: u64, told: watch::Sender<Option<Result<(u64, MultiplexedConnection)>>>) {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(link.timeout))
-        .set_response_timeout(None) // calls have a time-out of their own
+        .set_response_timeout(None) // each call has its own time-out
         .set_pipeline_buffer_size(PIPELINE)
         .set_push_sender(disconnected(Arc::downgrade(&link), number));
     let connecting = link.client.get_multiplexed_async_connection_with_config(&config);
@@ -192,7 +193,7 @@ async fn connect(link: Arc<Link>, number: u64, told: watch::Sender<Option<Result
     told.send_replace(Some(result));
 }
 
-/// Hears of a connection's end when it comes, so that no call finds out with its own command.
+/// Returns a handler that drops the connection as soon as it ends, so that no call sends a command on a dead connection.
 fn disconnected(link: Weak<Link>, number: u64) -> impl Fn(PushInfo) -> Result<(), ()> + Send + Sync {
     move |push| {
         if push.kind == PushKind::Disconnection

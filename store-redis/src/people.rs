@@ -1,4 +1,4 @@
-//! Everybody's sessions, by their index.
+//! Listing and removing the sessions of a principal, by index.
 
 use std::num::NonZeroU32;
 
@@ -9,14 +9,14 @@ use crate::error::STRANGE;
 use crate::schema::{OTHER_LAYOUT, People, Together};
 use crate::{RedisStore, live};
 
-/// Records in one answer. A session of the usual size makes that a few dozen kilobytes.
+/// Maximum number of records in one answer: a few dozen kilobytes with sessions of the usual size.
 pub(crate) const CHUNK: usize = 64;
 
-/// Records that one script removes: the server does nothing else meanwhile.
+/// Maximum number of records that one script removes, because the server does nothing else meanwhile.
 const REMOVED_AT_ONCE: u32 = 500;
 
 impl RedisStore {
-    /// The live records under `keys`, and the keys that have no record at all.
+    /// Reads the live records under `keys`, and returns the keys without a record too.
     pub(crate) async fn records(&self, call: &Call, keys: &[StoreKey]) -> Result<Found> {
         let mut found = Found::default();
         if keys.is_empty() {
@@ -77,7 +77,7 @@ impl RedisStore {
         }
     }
 
-    /// The keys of a principal's entries: all of them at once, for in pages an entry that moves meanwhile could slip past.
+    /// Returns the keys of a principal's entries. Reads all at once, because pages could miss an entry whose score changes meanwhile.
     async fn entries(&self, together: &Together, index: &[u8], call: &Call) -> Result<Vec<StoreKey>> {
         let listed = self.run(&together.list, index, |command| {
             command.arg(call.now.as_millis());
@@ -90,7 +90,7 @@ impl RedisStore {
         keys.collect()
     }
 
-    /// At most `limit` live records of the principal, and the keys that have none, of those that were looked at.
+    /// Returns at most `limit` live records of the principal, and the keys among those read that have no record of the principal.
     async fn pick(
         &self,
         call: &Call,
@@ -118,7 +118,7 @@ impl RedisStore {
         Ok((shown, stale))
     }
 
-    /// Removes entries without a record. The script looks again: a record may have come meanwhile.
+    /// Removes entries without a record. The script checks again, because a record may have been stored meanwhile.
     async fn heal(&self, together: &Together, principal: &Principal, index: &[u8], stale: &[StoreKey]) -> Result<()> {
         for some in stale.chunks(REMOVED_AT_ONCE as usize) {
             let healed = self.run(&together.heal, index, |command| {
@@ -151,7 +151,7 @@ impl RedisStore {
         let (now, keep) = (call.now.as_millis(), keep.map_or(&[][..], |key| &key.as_bytes()[..]));
         let mut total = 0;
         loop {
-            // One more than are removed, for the one that stays: so each round begins at the index's beginning, and none is skipped.
+            // One entry more than the maximum of removals, because the entry of `keep` stays. Each round can then start at the first entry.
             let entries = REMOVED_AT_ONCE + 1;
             let removing = self.run(&together.delete_all, &index, |command| {
                 command.arg(self.0.keys.records()).arg(principal.as_str()).arg(now).arg(keep).arg(entries);
@@ -166,7 +166,7 @@ impl RedisStore {
     }
 }
 
-/// What lies under some keys.
+/// Records found under some keys.
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) live: Vec<(StoreKey, Record)>,

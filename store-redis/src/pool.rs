@@ -1,4 +1,4 @@
-//! What bounds all calls of a store, and which server a command goes to.
+//! Limits on the calls of a store, and the choice of the server for a command.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::error::{GIVEN_UP, TIMED_OUT};
 use crate::link::{Failure, Server};
 use crate::schema::Script;
 
-/// Where the keys are.
+/// Servers of a store.
 pub(crate) enum Servers {
     One(Server),
-    /// Each key on the node that serves its slot.
+    /// Nodes of a cluster. Each key is on the node that serves its slot.
     #[cfg(feature = "cluster")]
     Many(Arc<Cluster>),
 }
 
 pub(crate) struct Pool {
-    /// Connections belong to the runtime that made them, and so do places among the calls under way.
+    /// Connections and permits, separately for each runtime because a connection belongs to the runtime that opened it.
     own: PerRuntime<Own>,
     timeout: Duration,
 }
@@ -33,12 +33,12 @@ pub(crate) struct Pool {
 /// One runtime's part of the pool.
 pub(crate) struct Own {
     pub(crate) servers: Servers,
-    /// One permit for each call that may be under way.
+    /// One permit for each call in flight.
     room: Semaphore,
 }
 
 impl Pool {
-    /// `servers` makes what a runtime connects by. Each runtime may have as many as `calls` under way.
+    /// Creates a pool. `servers` creates the servers of a runtime, and each runtime may have `calls` calls in flight.
     pub(crate) fn new(
         servers: impl Fn() -> Result<Servers> + Send + Sync + 'static,
         calls: usize,
@@ -48,14 +48,14 @@ impl Pool {
         Self { own: PerRuntime::new(move || Ok(Own { servers: servers()?, room: room() })), timeout }
     }
 
-    /// The part of the runtime that calls.
+    /// Returns the part of the current runtime.
     pub(crate) fn own(&self) -> Result<Arc<Own>> {
         self.own.get()
     }
 
-    /// Runs a call within the time-out, the wait for its turn included.
+    /// Waits for a permit and runs a call, both within the time-out.
     ///
-    /// The call is pinned where it is: handed down by value it would be copied at every step, kilobytes for each request.
+    /// The call is pinned by the caller. Passed by value, its future of several kilobytes would be copied at every step.
     pub(crate) async fn call<T>(&self, work: Pin<&mut impl Future<Output = Result<T>>>) -> Result<T> {
         self.in_time(pin!(async {
             let own = self.own()?;
@@ -65,7 +65,7 @@ impl Pool {
         .await
     }
 
-    /// Runs what carries several calls, each of which has its own place already.
+    /// Runs `work` within the time-out, without a permit. Used for batches, which have a queue of their own.
     pub(crate) async fn in_time<T>(&self, work: Pin<&mut impl Future<Output = Result<T>>>) -> Result<T> {
         time::timeout(self.timeout, work).await.unwrap_or(Err(TIMED_OUT))
     }
@@ -74,7 +74,7 @@ impl Pool {
         self.timeout
     }
 
-    /// Runs a script by its hash, and by its text where the server does not know it: after a restart or a `SCRIPT FLUSH`.
+    /// Runs a script by its hash, or by its text if the server does not know the hash, after a restart or a `SCRIPT FLUSH`.
     pub(crate) async fn run<K: AsRef<[u8]>>(
         &self,
         script: &Script,
@@ -99,7 +99,7 @@ impl Pool {
         }
     }
 
-    /// Sends a command about `key` to where that key is.
+    /// Sends a command about `key` to the server that holds the key.
     pub(crate) async fn send(&self, key: &[u8], command: &Cmd) -> Result<Value, Failure> {
         match &self.own().map_err(Failure::Link)?.servers {
             Servers::One(server) => {
@@ -107,7 +107,7 @@ impl Pool {
                 server.send(command).await
             }
             #[cfg(feature = "cluster")]
-            // Boxed, so that it does not make everybody's future larger.
+            // Boxed, so that it does not enlarge the futures of stores on a single server.
             Servers::Many(cluster) => Box::pin(cluster.send(key, command)).await,
         }
     }

@@ -1,4 +1,4 @@
-//! A walk over all records.
+//! Pages of a scan over all records.
 
 use std::num::NonZeroU32;
 #[cfg(feature = "cluster")]
@@ -14,23 +14,24 @@ use crate::error::STRANGE;
 use crate::link::Server;
 use crate::pool::Servers;
 
-/// Keys that the server looks at for one command, at least: most of them may be others'.
+/// Minimum `COUNT` of a `SCAN` command, because most of the keys may belong to other programs.
 const STEP: u32 = 256;
 
-/// Commands for one page. A page may be empty where the server holds much besides sessions.
+/// Maximum number of `SCAN` commands for one page. A page may be empty if the server holds many other keys.
 const STEPS: usize = 16;
 
-/// Records in one answer.
+/// Maximum number of records in one answer.
 const CHUNK: usize = 64;
 
 const STRANGE_CURSOR: Error = Error::fixed(ErrorKind::Config, "the cursor is not one of this store");
 
-/// Where a walk stands: the server's own cursor, and keys that it gave beyond the page that asked.
+/// Position of a scan: the server's own cursor, and keys that it returned beyond the last page.
 pub(crate) struct Place {
-    /// `None` at the end, which a server calls 0, as it does the beginning.
+    /// Cursor of the server. `None` at the end, because the server uses 0 for both the start and the end.
     server: Option<u64>,
-    /// Which of a cluster's nodes that is; nothing on a single server, and nothing at the beginning.
+    /// Fingerprint of the cluster's state and address of the current node. Empty on a single server and at the start.
     node: Vec<u8>,
+    /// Keys that are not yet part of a page.
     waiting: Vec<StoreKey>,
 }
 
@@ -91,7 +92,7 @@ impl RedisStore {
         Ok(Page::new(records, place.cursor()))
     }
 
-    /// Has a server look at about `count` keys more, and answers where it stands then.
+    /// Scans about `count` more keys of a server, and returns its next cursor, or `None` at the end.
     async fn step(&self, place: &mut Place, one: &Server, server: u64, count: u32) -> Result<Option<u64>> {
         let mut scan = redis::cmd("SCAN");
         scan.arg(server).arg("MATCH").arg(self.0.keys.pattern()).arg("COUNT").arg(count);
@@ -104,7 +105,7 @@ impl RedisStore {
         Ok(Some(next).filter(|next| *next != 0))
     }
 
-    /// Has those of the names wait that are records'.
+    /// Adds the keys of records among `names` to the waiting keys.
     fn wait(&self, place: &mut Place, names: &[Value]) {
         place.waiting.extend(names.iter().filter_map(|name| match name {
             Value::BulkString(name) => self.0.keys.key_of(name),
@@ -112,7 +113,7 @@ impl RedisStore {
         }));
     }
 
-    /// The same on a cluster: when a node is done, the next one is due. How that misses no record stands in `cluster/walk.rs`.
+    /// Scans about `count` more keys of a cluster, one node after the other. `cluster/walk.rs` explains why it misses no record.
     #[cfg(feature = "cluster")]
     async fn step_on(&self, place: &mut Place, cluster: &Arc<Cluster>, server: u64, count: u32) -> Result<()> {
         let print = match place.node.first_chunk() {
@@ -121,7 +122,7 @@ impl RedisStore {
         };
         let nodes = cluster.nodes();
         let Some((current, node)) = place.find(&nodes) else {
-            // It has gone: what it had is elsewhere.
+            // The node has left the cluster, and its records are on other nodes.
             place.begin();
             return Ok(());
         };
@@ -145,7 +146,7 @@ impl RedisStore {
 
 #[cfg(feature = "cluster")]
 impl Place {
-    /// The node to ask, and its place among them.
+    /// Returns the node to scan, and its index in `nodes`.
     fn find<'n>(&self, nodes: &'n [Arc<Node>]) -> Option<(usize, &'n Arc<Node>)> {
         let mut nodes = nodes.iter().enumerate();
         match self.node.get(8..) {

@@ -1,22 +1,23 @@
 //! Keys, the layout of a record, and the scripts.
 //!
-//! A cluster has the same keys and the same records. A namespace and the braces around it would put all of them into one slot, on one node,
-//! so there are no braces: each record, and each principal's index, is where its slot happens to be. How a record and its entry keep
-//! together all the same stands in `apart.rs`.
-//! Besides keys, a cluster's index has doubts: `?` and a key, its score the instant from which the entry may go, negative.
+//! A cluster has the same keys and records. Keys contain no braces, because braces around the namespace would put all keys into one slot,
+//! on one node. Each record and each principal's index is on the node that serves its slot.
+//! `apart.rs` explains how a record and its entry stay consistent.
+//! Besides keys, an index on a cluster holds doubt marks. A mark is `?` and a key; its score is the negated time from which the entry
+//! may be removed.
 
 use std::fmt;
 
 use bytes::{Buf, Bytes};
 use session_core::{Error, ErrorKind, Namespace, Principal, Record, Result, StoreKey, Timestamp, Version};
 
-/// The first byte of every record. The scripts know it too.
+/// First byte of every record. The scripts contain it too.
 const LAYOUT: u8 = 1;
 
-/// Layout, version, `created_at`, `expires_at`, `index_until`, length of the principal: 1 + 4 × 8 + 1 bytes, big-endian.
+/// Length of the header: layout, version, `created_at`, `expires_at`, `index_until`, length of the principal (1 + 4 × 8 + 1 bytes, big-endian).
 const HEADER: usize = 34;
 
-/// What a namespace's keys begin with.
+/// Prefixes of a namespace's keys.
 #[derive(Clone)]
 pub(crate) struct Keys {
     /// `<namespace>:s:`, then the 32 bytes of the key.
@@ -33,7 +34,7 @@ impl Keys {
         }
     }
 
-    /// What the keys of records begin with.
+    /// Returns the prefix of the keys of records.
     pub(crate) fn records(&self) -> &[u8] {
         &self.records
     }
@@ -42,7 +43,7 @@ impl Keys {
         [&*self.records, key.as_bytes()].concat()
     }
 
-    /// Those of several, one behind the other.
+    /// Returns the names of several records, concatenated.
     pub(crate) fn names<'a>(&self, keys: impl ExactSizeIterator<Item = &'a StoreKey>) -> Vec<u8> {
         let mut names = Vec::with_capacity(keys.len() * (self.records.len() + StoreKey::LEN));
         for key in keys {
@@ -52,7 +53,7 @@ impl Keys {
         names
     }
 
-    /// Each of those.
+    /// Splits the result of [`names`](Self::names).
     pub(crate) fn each<'a>(&self, names: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         names.chunks_exact(self.records.len() + StoreKey::LEN)
     }
@@ -61,17 +62,17 @@ impl Keys {
         self.index_of(principal.as_str().as_bytes())
     }
 
-    /// The same of a principal as it stands in a record.
+    /// Returns the name of the index of a principal given as bytes, as in a record.
     pub(crate) fn index_of(&self, principal: &[u8]) -> Vec<u8> {
         [&*self.indexes, principal].concat()
     }
 
-    /// The key of the record that lies under `name`, if it is the name of one.
+    /// Returns the key of the record stored under `name`, or `None` if it is not the name of a record.
     pub(crate) fn key_of(&self, name: &[u8]) -> Option<StoreKey> {
         name.strip_prefix(&*self.records).and_then(|key| StoreKey::from_slice(key).ok())
     }
 
-    /// The pattern that finds all records. A namespace has no character that means something in it.
+    /// Returns the pattern that matches all records. A namespace has no character with a special meaning in patterns.
     pub(crate) fn pattern(&self) -> Vec<u8> {
         [&*self.records, b"*"].concat()
     }
@@ -83,14 +84,14 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// The record as the string to store.
+/// Encodes a record as the string to store.
 pub(crate) fn encode(record: &Record) -> Vec<u8> {
     let mut out = Vec::new();
     encode_into(&mut out, record);
     out
 }
 
-/// The same, behind what is in `out`.
+/// Appends the encoded record to `out`.
 pub(crate) fn encode_into(out: &mut Vec<u8>, record: &Record) {
     let principal = record.principal.as_ref().map_or("", Principal::as_str);
     out.reserve(HEADER + principal.len() + record.data.len());
@@ -98,14 +99,14 @@ pub(crate) fn encode_into(out: &mut Vec<u8>, record: &Record) {
     out.extend(record.version.as_i64().to_be_bytes());
     out.extend(record.created_at.as_millis().to_be_bytes());
     out.extend(record.expires_at.as_millis().to_be_bytes());
-    // Until when the index entry stands: on a single server it is written in the same step, on a cluster a script puts it in.
+    // `index_until`. On a single server the entry is written in the same step; on a cluster a script sets this field.
     out.extend(record.expires_at.as_millis().to_be_bytes());
     out.push(u8::try_from(principal.len()).expect("a principal has at most 255 bytes"));
     out.extend(principal.as_bytes());
     out.extend(&record.data);
 }
 
-/// The record that is stored as `bytes`; its data is not copied.
+/// Decodes a stored record, without copying its data.
 pub(crate) fn decode(bytes: Vec<u8>) -> Result<Record> {
     let mut bytes = Bytes::from(bytes);
     if bytes.first().is_some_and(|layout| *layout != LAYOUT) {
@@ -129,12 +130,12 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<Record> {
     Ok(Record::new(version, created_at, expires_at, principal, bytes))
 }
 
-/// The version as the scripts compare it.
+/// Encodes a version in the form that the scripts compare.
 pub(crate) fn version(version: Version) -> [u8; 8] {
     version.as_i64().to_be_bytes()
 }
 
-/// An expiry as the server takes it: `PXAT 0` would be an error, where it means that the record goes at once.
+/// Converts an expiry for the server. At least 1, because `PXAT 0` is an error; a record with expiry 1 is removed at once.
 pub(crate) fn expiry(at: Timestamp) -> i64 {
     at.as_millis().max(1)
 }
@@ -146,14 +147,14 @@ pub(crate) const OTHER_LAYOUT: Error = Error::fixed(
 
 const DAMAGED: Error = Error::fixed(ErrorKind::Corrupt, "a stored record is cut short or was changed");
 
-/// What a save is, for one key and for many.
+/// Text of the function that saves one record, shared by the scripts for one key and for many.
 macro_rules! save {
     () => {
         include_str!("scripts/save.lua")
     };
 }
 
-/// The scripts, with their hashes.
+/// Scripts of a store.
 pub(crate) struct Scripts {
     pub(crate) create: Script,
     pub(crate) save: Script,
@@ -162,11 +163,11 @@ pub(crate) struct Scripts {
     pub(crate) people: People,
 }
 
-/// The scripts about index entries.
+/// Scripts for index entries.
 pub(crate) enum People {
-    /// A record and its entry are on one server.
+    /// Scripts for a single server, which holds a record and its entry.
     Together(Together),
-    /// Each is on the node that serves its slot.
+    /// Scripts for a cluster, where a record and its entry may be on different nodes.
     #[cfg(feature = "cluster")]
     Apart(Apart),
 }
@@ -175,7 +176,7 @@ pub(crate) struct Together {
     pub(crate) list: Script,
     pub(crate) heal: Script,
     pub(crate) delete_all: Script,
-    /// As many saves as there are keys.
+    /// Saves one record for each key.
     pub(crate) save_many: Script,
 }
 
@@ -219,7 +220,7 @@ impl Scripts {
         )
     }
 
-    /// The writes are the same in both; what they do about entries is put before them.
+    /// Creates the scripts for writes, which are the same for both kinds of server. `entries` holds the functions that maintain index entries.
     fn with(entries: &str, people: People) -> Self {
         Self {
             create: Script::new(entries, include_str!("scripts/create.lua")),
@@ -231,7 +232,7 @@ impl Scripts {
     }
 }
 
-/// A script and the hash by which the server knows it.
+/// A script with the hash by which the server identifies it.
 #[derive(Clone)]
 pub(crate) struct Script {
     pub(crate) text: String,

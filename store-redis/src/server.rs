@@ -1,4 +1,4 @@
-//! What is asked of a server when a store is opened.
+//! Checks of a server when a store is opened.
 
 use redis::{Cmd, ErrorKind as Driver, ServerErrorKind, Value};
 use session_core::{Error, ErrorKind, Namespace, Result};
@@ -10,10 +10,10 @@ use crate::error::NO_CLUSTER;
 use crate::link::{Failure, Server};
 use crate::pool::Servers;
 
-/// The first release with `PEXPIRETIME`. Valkey gives a release of Redis here that it is compatible with.
+/// Oldest supported major release, the first with `PEXPIRETIME`. Valkey reports the release of Redis that it is compatible with.
 const OLDEST: u32 = 7;
 
-/// Refuses servers that cannot keep the promises, and tells of those that may not.
+/// Refuses servers that cannot keep the store's promises, and warns about those that may not.
 pub(crate) async fn check(servers: &Servers, namespace: &Namespace) -> Result<()> {
     match servers {
         Servers::One(server) => {
@@ -53,7 +53,7 @@ async fn check_one(one: &Server, namespace: &Namespace, fits: impl Fn(&str) -> R
     Ok(())
 }
 
-/// A section of `INFO`, or none where the server's user may not ask.
+/// Returns a section of `INFO`, or `None` if the server's user may not call it.
 async fn info(one: &Server, section: &str) -> Result<Option<String>> {
     let mut command = Cmd::new();
     command.arg("INFO").arg(section);

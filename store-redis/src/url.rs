@@ -1,4 +1,4 @@
-//! `redis://…`, taken apart.
+//! Parser of `redis:` and `valkey:` URLs.
 
 use session_core::Result;
 use store_options::{split, wrong};
@@ -7,7 +7,7 @@ use crate::RedisStoreBuilder;
 
 const SCHEMES: [&str; 4] = ["redis", "rediss", "valkey", "valkeys"];
 
-/// The builder that `url` describes: our options are taken out of it, the rest is the driver's to read.
+/// Parses `url` into a builder. Removes the store's options and passes the rest to the driver.
 pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     let Some((scheme, cluster)) = scheme.and_then(known) else {
@@ -28,7 +28,7 @@ pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
     let mut clients = Vec::new();
     for one in if cluster { each(rest)? } else { vec![rest.to_owned()] } {
         let fragment = fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
-        // What the driver says may quote the URL: it is not passed on.
+        // The driver's error is not passed on, because it may quote the URL with its password.
         let Ok(client) = redis::Client::open(format!("{scheme}://{one}{fragment}")) else {
             return wrong(if cluster { CLUSTER_FORM } else { FORM });
         };
@@ -50,13 +50,13 @@ const FORM: &str =
 
 const CLUSTER_FORM: &str = "the URL is not of the form redis+cluster://user:password@host:port,host:port; `#insecure` may follow where there is TLS";
 
-/// The scheme as the driver knows it, and whether a cluster is meant.
+/// Returns the scheme for the driver, and whether the URL is that of a cluster.
 fn known(scheme: &str) -> Option<(&'static str, bool)> {
     let (base, cluster) = scheme.strip_suffix("+cluster").map_or((scheme, false), |base| (base, true));
     SCHEMES.into_iter().find(|known| *known == base).map(|known| (known, cluster))
 }
 
-/// The same for each of the nodes in `user:password@host:port,host:port/`.
+/// Splits `user:password@host:port,host:port/` into one `user:password@host:port` for each node.
 fn each(rest: &str) -> Result<Vec<String>> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if !path.is_empty() {

@@ -1,4 +1,4 @@
-//! The store proves the contract on Redis. `cargo test -p store-redis --test conformance -- --list` names the clauses.
+//! Runs the conformance suite on Redis. `cargo test -p store-redis --test conformance -- --list` lists the clauses.
 
 use std::process::ExitCode;
 

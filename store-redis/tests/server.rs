@@ -1,4 +1,4 @@
-//! What the suite cannot know: what lies on the server, and what happens when it changes under the store.
+//! Tests beyond the conformance suite: keys on the server, and changes of the server while the store is open.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,7 +21,7 @@ use tracing_subscriber::fmt::MakeWriter;
 const NAMESPACE: &str = "own_tests";
 const LIMIT: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 
-/// A server, a store on it, and a connection to look behind the store.
+/// A server, a store on it, and a direct connection to the server.
 struct Bench {
     server: Server,
     store: RedisStore,
@@ -58,8 +58,8 @@ fn record(principal: Option<&Principal>) -> Record {
     Record::new(Version::random(), now, now.plus(hours(1)), principal.cloned(), Bytes::from_static(b"{}"))
 }
 
-/// A principal that no other test has.
-fn somebody() -> Principal {
+/// Returns a principal that no other test uses.
+fn principal() -> Principal {
     Principal::new(format!("{:?}", Version::random())).unwrap()
 }
 
@@ -112,7 +112,7 @@ async fn the_server_knows_every_expiry() {
 #[tokio::test]
 async fn an_index_follows_its_records_and_goes_with_the_last_one() {
     let mut bench = Bench::new().await;
-    let (ann, bob) = (somebody(), somebody());
+    let (ann, bob) = (principal(), principal());
     let (key, mut stored) = (key(), record(Some(&ann)));
     assert_eq!(bench.store.create(&call(), &key, &stored).await.unwrap(), Done);
     let farther = stored.expires_at.plus(minutes(7));
@@ -132,7 +132,7 @@ async fn an_index_follows_its_records_and_goes_with_the_last_one() {
 #[tokio::test]
 async fn entries_without_records_are_removed_by_who_meets_them() {
     let mut bench = Bench::new().await;
-    let ann = somebody();
+    let ann = principal();
     let (lives, gone, old) = (key(), key(), key());
     for key in [&lives, &gone] {
         assert_eq!(bench.store.create(&call(), key, &record(Some(&ann))).await.unwrap(), Done);
@@ -148,7 +148,7 @@ async fn entries_without_records_are_removed_by_who_meets_them() {
 #[tokio::test]
 async fn more_sessions_than_one_script_removes_all_go() {
     let bench = Bench::new().await;
-    let ann = somebody();
+    let ann = principal();
     let keys: Vec<_> = (0..1203).map(|_| key()).collect();
     for key in &keys {
         assert_eq!(bench.store.create(&call(), key, &record(Some(&ann))).await.unwrap(), Done);
@@ -173,7 +173,7 @@ async fn what_is_wrong_with_one_key_is_not_felt_by_the_others_of_its_batch() {
     let _: i64 = bench.ask(&[b"LPUSH", &name(&keys[no_string]), b"x"]).await;
     keys[unknown] = key();
 
-    // Asked for in one go: the first call goes alone, and all others together.
+    // Concurrent calls: the first is sent directly, and all others in one batch.
     let loads = join_all(keys.iter().map(|key| async { bench.store.load(&call(), key).await })).await;
     let second = record(None);
     let saves = join_all(keys.iter().map(|key| async { bench.store.save(&call(), key, first.version, &second).await }));
@@ -196,7 +196,7 @@ async fn what_is_wrong_with_one_key_is_not_felt_by_the_others_of_its_batch() {
         rest.split(',').next().unwrap().parse::<u32>().unwrap()
     };
     assert_eq!(calls("mget"), 1);
-    // One for each key to create it, then one alone, and one of the eleven others.
+    // One for each create, one for the first save, and one for the batch of the eleven others.
     assert_eq!(calls("evalsha"), 12 + 2);
 }
 
@@ -245,11 +245,11 @@ async fn a_record_of_another_layout_is_left_alone_until_it_is_deleted() {
 #[tokio::test]
 async fn what_cannot_be_read_is_left_out_of_lists_and_is_removed_with_the_others() {
     let mut bench = Bench::new().await;
-    let (ann, keys) = (somebody(), [(); 5].map(|()| key()));
+    let (ann, keys) = (principal(), [(); 5].map(|()| key()));
     for key in &keys {
         assert_eq!(bench.store.create(&call(), key, &record(Some(&ann))).await.unwrap(), Done);
     }
-    // Of another layout, of a negative version, cut short, no string.
+    // Another layout, a negative version, cut short, not a string.
     let _: i64 = bench.ask(&[b"SETRANGE", &name(&keys[0]), b"0", b"\x02"]).await;
     let _: i64 = bench.ask(&[b"SETRANGE", &name(&keys[1]), b"1", b"\xff"]).await;
     let _: () = bench.ask(&[b"SET", &name(&keys[2]), b"\x01garbage"]).await;
@@ -316,7 +316,7 @@ async fn a_wrong_password_is_config_and_not_shown() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 
-/// What is logged, kept.
+/// Writer that keeps log output.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

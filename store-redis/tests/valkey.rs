@@ -1,4 +1,4 @@
-//! The store proves the contract on Valkey.
+//! Runs the conformance suite on Valkey.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The store proves the contract on a Valkey cluster of three masters.
+//! Runs the conformance suite on a Valkey cluster of three masters.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What `cargo bench -p store-sqlite` measures, in a file with `synchronous=normal`; see `conformance::bench`.
+//! Benchmark of `SqliteStore` in a file with `synchronous=normal`, run with `cargo bench -p store-sqlite`; see `conformance::bench`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! Builder of the store, and the steps of opening it.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use crate::schema::{self, Statements};
 use crate::work::{Reader, Writer};
 use crate::{Inner, SqliteStore, Synchronous};
 
-/// Calls in one transaction, and bytes of theirs.
+/// Maximum number of calls, and of their bytes, in one transaction.
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 4 << 20;
 
-/// How a [`SqliteStore`] is opened; from [`SqliteStore::builder`] or [`SqliteStore::in_memory`].
+/// Builder of a [`SqliteStore`], returned by [`SqliteStore::builder`] and [`SqliteStore::in_memory`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct SqliteStoreBuilder {
@@ -39,7 +39,7 @@ impl SqliteStoreBuilder {
             settings: Settings::new(),
             synchronous: Synchronous::Normal,
             create: true,
-            // More readers than cores would only take the cores from the application.
+            // More readers than cores would only take the cores away from the application.
             readers: thread::available_parallelism().map_or(1, NonZeroUsize::get).div_ceil(2).min(4),
             max_page_count: None,
         }
@@ -57,36 +57,38 @@ impl SqliteStoreBuilder {
     setters! {
         namespace: "The table's name";
         timeout: "how long opening may";
-        /// Without it [`SqliteStore::schema`] tells a migration tool what to make.
+        /// Without it, a migration tool must run the SQL from [`SqliteStore::schema`].
         create: "file and tables are made where there are none";
         queue: "calls may wait for the writer, and as many for the readers,";
     }
 
-    /// When a commit is on the disk. Default: [`Synchronous::Normal`].
+    /// Sets when a commit is flushed to disk. Default: [`Synchronous::Normal`].
     pub const fn synchronous(mut self, synchronous: Synchronous) -> Self {
         self.synchronous = synchronous;
         self
     }
 
-    /// How many threads read, 1 to 64. Default: half the cores, at most 4. A store in memory has none, its writer reads.
+    /// Sets the number of reading threads, 1 to 64. Default: half the cores, at most 4.
+    ///
+    /// A store in memory has no reading threads; its writer also reads.
     pub const fn readers(mut self, readers: usize) -> Self {
         self.readers = readers;
         self
     }
 
-    /// How many pages of 4 KiB the database may have. What does not fit any more is `Unavailable`. Default: SQLite's limit.
+    /// Limits the database to this many pages of 4 KiB. A write that no longer fits returns `Unavailable`. Default: SQLite's limit.
     pub const fn max_page_count(mut self, pages: u32) -> Self {
         self.max_page_count = Some(pages);
         self
     }
 
-    /// The store.
+    /// Opens the store.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for options outside their ranges, a file or directory that is missing or cannot be written,
-    /// tables that are missing when they are not to be created, or that are of another layout;
-    /// [`ErrorKind::Corrupt`] for a file that is no database;
-    /// [`ErrorKind::Unavailable`] when other processes hold the database for the whole time-out.
+    /// - [`ErrorKind::Config`] for options outside their ranges, a file or directory that is missing or cannot be written,
+    ///   tables that are missing while `create` is off, or tables of another layout.
+    /// - [`ErrorKind::Corrupt`] for a file that is not a database.
+    /// - [`ErrorKind::Unavailable`] when other processes hold the database for the whole time-out.
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
@@ -94,7 +96,7 @@ impl SqliteStoreBuilder {
         let namespace = schema::namespace(self.settings.check()?.as_str())?;
         within("readers", self.readers, 1..=64)?;
         let timeout = self.settings.timeout;
-        // Opening reads and writes files: nothing for a thread that drives futures.
+        // On a blocking thread, because opening reads and writes files.
         let opening = task::spawn_blocking(move || self.open_blocking(namespace));
         let opening = time::timeout(timeout.saturating_add(timeout / 4), opening);
         match opening.await {
@@ -123,7 +125,7 @@ impl SqliteStoreBuilder {
                 let links = (0..self.readers).map(|_| Link::reader(Arc::clone(&config)).map(Reader));
                 Some(Workers::start("sqlite-reader", links.collect::<Result<Vec<_>>>()?, limits.clone())?)
             }
-            // Another connection would be another database.
+            // In memory each connection has its own database.
             Place::Memory => None,
         };
         let writer = Workers::start("sqlite-writer", [Writer(writer)], limits)?;
@@ -137,7 +139,7 @@ impl SqliteStoreBuilder {
 }
 
 impl SqliteStore {
-    /// A store in the file at `path`.
+    /// Returns a builder for a store in the file at `path`.
     ///
     /// ```
     /// use session_core::seconds;
@@ -160,7 +162,7 @@ impl SqliteStore {
         SqliteStoreBuilder::at(path.as_ref().to_owned())
     }
 
-    /// A store in memory: gone with the last clone of it. For tests.
+    /// Returns a builder for a store in memory, for tests. Its sessions are lost when the last clone of the store is dropped.
     pub fn in_memory() -> SqliteStoreBuilder {
         SqliteStoreBuilder::in_memory()
     }

@@ -1,4 +1,4 @@
-//! Carrying the log over into the database, beside the writer instead of within its commits.
+//! Checkpoints of the write-ahead log, on a separate thread rather than within the writer's commits.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,27 +10,27 @@ use session_core::{Error, ErrorKind, Result};
 
 use crate::connection::{Config, Link};
 
-/// When the log is carried over, in pages of 4 KiB.
+/// Lengths of the log at which it is checkpointed, in pages of 4 KiB.
 #[derive(Clone, Copy)]
 struct Thresholds {
-    /// Each time it has grown by so many, the thread is told.
+    /// Growth after which the checkpoint thread is notified.
     beside: i32,
-    /// From so many on, a commit does it itself: writers left no gap in which the log could begin anew.
+    /// Length from which a commit checkpoints the log itself, because the writers left no gap in which the log could restart.
     within: i32,
-    /// How much it grows between two tries of that, which fail while somebody reads an old snapshot.
+    /// Growth between two such attempts. An attempt fails while a connection reads an old snapshot.
     retry: i32,
 }
 
 /// 16 MiB, 64 MiB, 4 MiB.
 const THRESHOLDS: Thresholds = Thresholds { beside: 4_000, within: 16_000, retry: 1_000 };
 
-/// Wakes the thread that carries the log over. It ends when the last one is dropped.
+/// Handle that wakes the checkpoint thread. The thread ends when the last handle is dropped.
 #[derive(Clone)]
 pub(crate) struct Checkpointer(SyncSender<()>);
 
 impl Checkpointer {
     pub(crate) fn start(config: Arc<Config>) -> Result<Self> {
-        // One is enough: a checkpoint takes all there is when it begins.
+        // One pending notification is enough, because a checkpoint covers the whole log as of its start.
         let (nudge, nudges) = sync_channel(1);
         let link = Link::reader(config)?;
         thread::Builder::new()
@@ -40,7 +40,7 @@ impl Checkpointer {
         Ok(Self(nudge))
     }
 
-    /// Sees to the log of `connection`, which writes.
+    /// Watches the log of `connection`, which writes.
     pub(crate) fn watch(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         watch(connection, self.0.clone(), THRESHOLDS)
     }
@@ -52,7 +52,7 @@ fn watch(connection: &mut Connection, nudge: SyncSender<()>, thresholds: Thresho
     let mut due = beside;
     connection.wal_hook(Some(move |log: &mut Wal, pages| {
         if pages < last {
-            due = beside; // the log has begun anew
+            due = beside; // the log has restarted
         }
         last = pages;
         if pages < due {
@@ -60,11 +60,11 @@ fn watch(connection: &mut Connection, nudge: SyncSender<()>, thresholds: Thresho
         }
         if pages < within {
             due = pages + beside;
-            // Full: the thread has been told already.
+            // A full channel means that the thread is already notified.
             let _ = nudge.try_send(());
         } else {
             due = pages + retry;
-            // The commit is done in any case, and the next try makes up for this one.
+            // A failure does not affect the commit, and a later commit tries again.
             if let Err(error) = log.checkpoint() {
                 tracing::debug!(%error, "the log of the session database could not be carried over yet");
             }
@@ -81,7 +81,7 @@ fn work(mut link: Link, nudges: &Receiver<()>) {
     }
 }
 
-/// Waits for nobody: what an old snapshot still needs is left for the next time.
+/// Checkpoints the log without waiting for other connections. Pages that an old snapshot still needs are left for the next time.
 fn carry_over(link: &mut Link) -> Result<()> {
     let (connection, _) = link.ready()?;
     let done = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
@@ -114,7 +114,7 @@ mod tests {
         })
     }
 
-    /// One commit of a few pages.
+    /// Makes one commit of a few pages.
     fn commit(link: &mut Link) {
         let (connection, _) = link.ready().unwrap();
         connection.execute_batch("create table if not exists x (y); insert into x values (zeroblob(20000))").unwrap();
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_carries_the_log_over_when_nobody_else_does() {
+    fn a_commit_checkpoints_the_log_when_no_other_thread_does() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sessions.db");
         let mut link = Link::writer(config(&path)).unwrap();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_begins_anew_after_it_was_carried_over_beside_the_writer() {
+    fn the_log_restarts_after_a_checkpoint_beside_the_writer() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sessions.db");
         let mut link = Link::writer(config(&path)).unwrap();

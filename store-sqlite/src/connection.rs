@@ -1,4 +1,4 @@
-//! Connections: how they are opened, watched and replaced.
+//! Opening, checking and replacing connections.
 
 use std::fs;
 use std::io;
@@ -15,21 +15,21 @@ use crate::checkpoint::Checkpointer;
 use crate::schema::{self, Statements};
 use crate::{Synchronous, error};
 
-/// To what the log is cut back.
+/// Size to which the log is truncated after a checkpoint (`journal_size_limit`).
 const LOG_BYTES: u32 = 64 << 20;
-/// Room for the statements of a store.
+/// Capacity of a connection's statement cache, enough for all statements of a store.
 const STATEMENTS: usize = 24;
-/// How long to sleep between tries where SQLite itself does not wait.
+/// Pause between attempts where SQLite itself does not wait for a lock.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// Where the database is.
+/// Location of the database.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
     File(PathBuf),
     Memory,
 }
 
-/// What all connections of a store have in common.
+/// Configuration shared by all connections of a store.
 pub(crate) struct Config {
     pub(crate) place: Place,
     pub(crate) namespace: Namespace,
@@ -41,14 +41,15 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// How long to wait for another process's lock: somewhat less than the caller waits, so that the caller learns that
-    /// nothing was written, and the call is not carried out behind its back.
+    /// Returns how long to wait for another process's lock.
+    ///
+    /// Slightly less than the caller waits, so that the caller learns that nothing was written and the call is not executed later.
     fn busy_timeout(&self) -> Duration {
         self.timeout - (self.timeout / 10).min(Duration::from_millis(100))
     }
 }
 
-/// A connection, and the means to get another.
+/// A connection that is reopened when needed.
 pub(crate) struct Link {
     pub(crate) config: Arc<Config>,
     writes: bool,
@@ -58,12 +59,12 @@ pub(crate) struct Link {
 
 struct Open {
     connection: Connection,
-    /// Which file it was that was opened; `None` for memory.
+    /// Identity of the file that was opened; `None` in memory.
     file: Option<FileId>,
 }
 
 impl Link {
-    /// The connection that writes. It makes or checks the tables.
+    /// Opens the connection that writes, and creates or checks the tables.
     pub(crate) fn writer(config: Arc<Config>) -> Result<Self> {
         if let Place::File(path) = &config.place {
             check_path(path, config.create)?;
@@ -73,13 +74,13 @@ impl Link {
         Ok(Self { config, writes: true, checkpointer: None, open: Some(open) })
     }
 
-    /// A connection that only reads, of a database that has its tables.
+    /// Opens a connection that only reads. The database must have its tables.
     pub(crate) fn reader(config: Arc<Config>) -> Result<Self> {
         let open = Open::new(&config, false, false).map_err(|failure| failure.at_open())?;
         Ok(Self { config, writes: false, checkpointer: None, open: Some(open) })
     }
 
-    /// Leaves the log of this connection, which writes, to `checkpointer`.
+    /// Lets `checkpointer` watch the log of this connection, which writes.
     pub(crate) fn checkpoint_by(&mut self, checkpointer: Checkpointer) -> Result<()> {
         if let Some(open) = &mut self.open {
             checkpointer.watch(&mut open.connection).map_err(|error| error::at_open(&error))?;
@@ -88,11 +89,11 @@ impl Link {
         Ok(())
     }
 
-    /// A connection to the file that has the path now.
+    /// Returns a connection to the file that the path names now.
     ///
-    /// On Unix a deleted file can still be read and written: to no avail, for nobody will find what is in it.
-    /// So the path is looked up before each batch, and what is open is opened anew when it is another file.
-    /// A file that is gone is not made again: it comes back by somebody's hand or not at all.
+    /// On Unix a deleted file can still be read and written, but its contents are lost when it is closed.
+    /// Before each batch the path is therefore looked up, and the connection is reopened if it names another file.
+    /// A missing file is not created again; it has to be restored.
     pub(crate) fn ready(&mut self) -> Result<(&mut Connection, &Config)> {
         if self.in_place().is_err() {
             self.open = None;
@@ -112,7 +113,7 @@ impl Link {
         }
     }
 
-    /// Whether what is open is still the file that the path names. To be asked after a commit, before it is reported.
+    /// Checks that the open file is still the file that the path names. Call after a commit and before reporting it.
     pub(crate) fn in_place(&self) -> Result<()> {
         match (&self.open, &self.config.place) {
             (_, Place::Memory) => Ok(()),
@@ -121,7 +122,7 @@ impl Link {
         }
     }
 
-    /// What `error` means. After one that may be the connection's fault the next batch has a new one.
+    /// Converts `error`. If the connection may be the cause, it is closed, and the next batch opens a new one.
     pub(crate) fn failed(&mut self, error: &rusqlite::Error) -> Error {
         if error::is_fatal(error) && matches!(self.config.place, Place::File(_)) {
             self.open = None;
@@ -130,7 +131,7 @@ impl Link {
     }
 }
 
-/// Why there is no connection.
+/// Reason why a connection could not be opened.
 enum Failure {
     Sqlite(rusqlite::Error),
     Missing(io::Error),
@@ -206,7 +207,9 @@ impl Open {
     }
 }
 
-/// Switches to the write-ahead log. SQLite waits for no lock while it does so, and several processes may start at once.
+/// Switches the database to a write-ahead log.
+///
+/// Retries while the database is locked, because SQLite does not wait for locks here and several processes may start at once.
 fn use_log(connection: &Connection, timeout: Duration) -> Result<(), Failure> {
     let deadline = Instant::now() + timeout;
     loop {
@@ -219,7 +222,7 @@ fn use_log(connection: &Connection, timeout: Duration) -> Result<(), Failure> {
     }
 }
 
-/// Says in words what SQLite would call "unable to open database file".
+/// Checks the path, so that the error says more than SQLite's "unable to open database file".
 fn check_path(path: &Path, create: bool) -> Result<()> {
     let wrong = |message: &str| Err(Error::new(ErrorKind::Config, format!("{message}: {}", path.display())));
     if path.as_os_str().is_empty() {
@@ -240,7 +243,7 @@ fn check_path(path: &Path, create: bool) -> Result<()> {
 
 fn prepare_tables(connection: &mut Connection, config: &Config) -> Result<()> {
     if config.create {
-        // The lock is taken before the look, so of ten processes that start at once one creates and nine find.
+        // The lock is taken before the check, so when several processes start at once, one creates the tables and the others find them.
         let tx =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| error::at_open(&e))?;
         let fresh = !has_table(&tx, config.namespace.as_str()).map_err(|e| error::at_open(&e))?;
@@ -252,7 +255,7 @@ fn prepare_tables(connection: &mut Connection, config: &Config) -> Result<()> {
     check_tables(connection, config)
 }
 
-/// Whether the tables are there, made by this store, and of the layout that this release knows.
+/// Checks that the tables exist, were made by this store, and have the layout of this release.
 fn check_tables(connection: &mut Connection, config: &Config) -> Result<()> {
     let name = config.namespace.as_str();
     if !has_table(connection, name).map_err(|e| error::at_open(&e))? {
@@ -274,7 +277,9 @@ fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     connection.query_row(schema::HAS_TABLE, [name], |row| row.get(0))
 }
 
-/// A new file is its owner's alone; SQLite gives its log the same mode. By path, since closing a handle would end SQLite's locks.
+/// Restricts a new file to its owner; SQLite gives its log the same mode.
+///
+/// Sets the mode by path, because closing another handle of the file would release SQLite's locks.
 #[cfg(unix)]
 fn keep_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -286,7 +291,9 @@ fn keep_private(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Which file a path names. SQLite's locks end when any handle of the file is closed, so it is asked without opening.
+/// Identity of the file that a path names.
+///
+/// Determined without opening the file, because closing any handle of it would release SQLite's locks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct FileId {
     device: u64,
@@ -300,7 +307,7 @@ impl FileId {
         fs::metadata(path).map(|file| Self { device: file.dev(), inode: file.ino() })
     }
 
-    /// Elsewhere an open file cannot be replaced: that it exists is enough.
+    /// Checks only that the file exists: on other systems an open file cannot be replaced.
     #[cfg(not(unix))]
     fn of(path: &Path) -> io::Result<Self> {
         fs::metadata(path).map(|_| Self { device: 0, inode: 0 })

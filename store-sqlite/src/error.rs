@@ -1,26 +1,28 @@
-//! What SQLite's errors mean to a caller.
+//! Conversion of SQLite's errors.
 
 use rusqlite::ErrorCode as Code;
 use session_core::{Error, ErrorKind};
 
-/// Whether the connection may be the cause, so that a new one is worth a try.
+/// Returns whether the connection may be the cause of `error`, so that a new connection may help.
 pub(crate) fn is_fatal(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     !matches!(code, Some(Code::DatabaseBusy | Code::DatabaseLocked | Code::DiskFull | Code::TooBig))
 }
 
-/// Whether another connection holds the lock that was needed.
+/// Returns whether another connection held the lock that was needed.
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(Code::DatabaseBusy | Code::DatabaseLocked))
 }
 
-/// An error of a store that is in use.
+/// Converts an error that occurred while the store was in use.
 pub(crate) fn in_use(error: &rusqlite::Error) -> Error {
     let (kind, message) = meaning(error);
     Error::fixed(kind, message).with_source(error)
 }
 
-/// An error while a store is opened: what the system refuses then, it will refuse until somebody changes something.
+/// Converts an error that occurred while the store was opened.
+///
+/// A refusal of the system is `Config` here, because it persists until the configuration is changed.
 pub(crate) fn at_open(error: &rusqlite::Error) -> Error {
     let (kind, message) = match error.sqlite_error_code() {
         Some(Code::CannotOpen) => (ErrorKind::Config, "the database file cannot be opened or created"),

@@ -23,17 +23,17 @@ mod work;
 pub use builder::SqliteStoreBuilder;
 use work::{Answer, Op, What};
 
-/// The longest data. SQLite's own limit lies near 1 GB, but a row like that would keep everybody else waiting for the writer.
+/// Maximum length of a record's data. SQLite itself allows almost 1 GB, but all other writes would wait for such a row.
 const MAX_DATA_LEN: usize = 16 << 20;
 
-/// When a commit is on the disk.
+/// Point at which a commit is flushed to disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Synchronous {
-    /// At the next checkpoint. A crash of the process loses nothing; a loss of power may undo the latest commits, in order,
-    /// and leaves a sound database.
+    /// Flushes commits at the next checkpoint. A crash of the process loses nothing.
+    /// A loss of power may undo the latest commits, in order, but leaves an intact database.
     #[default]
     Normal,
-    /// Before it is reported: a loss of power undoes nothing. Each transaction waits for the disk.
+    /// Flushes each commit before it is reported. A loss of power undoes nothing, but each transaction waits for the disk.
     Full,
 }
 
@@ -46,7 +46,7 @@ impl Synchronous {
     }
 }
 
-/// Sessions in SQLite. See the [crate's documentation](crate).
+/// A [`Store`] that keeps sessions in SQLite. See the [crate's documentation](crate).
 ///
 /// Clones are cheap and share threads and connections.
 #[derive(Clone)]
@@ -54,14 +54,14 @@ pub struct SqliteStore(Arc<Inner>);
 
 struct Inner {
     writer: Workers<Op>,
-    /// None in memory, where there is one connection for all.
+    /// `None` in memory, where the writer's connection is the only one.
     readers: Option<Workers<Op>>,
     namespace: Namespace,
     timeout: Duration,
 }
 
 impl SqliteStore {
-    /// Opens what `url` names.
+    /// Opens the store that `url` describes.
     ///
     /// `sqlite://sessions.db` is relative to the working directory, `sqlite:///var/lib/app/sessions.db` absolute,
     /// `sqlite::memory:` in memory. Characters may be percent-encoded.
@@ -79,15 +79,15 @@ impl SqliteStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a URL that is wrong, and what [`SqliteStoreBuilder::open`] answers.
+    /// [`ErrorKind::Config`] for an invalid URL, and the errors of [`SqliteStoreBuilder::open`].
     pub async fn connect(url: &str) -> Result<Self> {
         url::parse(url)?.open().await
     }
 
-    /// The SQL that makes what a namespace needs, for a migration tool. Running it again changes nothing.
+    /// Returns the SQL that creates the tables and indexes of a namespace, for a migration tool. Running it again changes nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if `namespace` is none.
+    /// [`ErrorKind::Config`] if `namespace` is not a valid namespace.
     pub fn schema(namespace: &str) -> Result<String> {
         schema::namespace(namespace).map(|namespace| schema::create(&namespace))
     }
@@ -101,8 +101,8 @@ impl SqliteStore {
         let loads = matches!(what, What::Load(_));
         let op = self.op(call, what);
         let Some(readers) = readers else { return writer.call(op).await };
-        // Where calls come one by one, a load that follows a save is the writer's: its thread is awake, and it alone has the
-        // pages as they are now, while every reader has to read anew what a commit has changed.
+        // When calls come one at a time, the writer answers a load that follows a save. Its thread is awake and its cache holds
+        // the current pages, while a reader must reload the pages that a commit has changed.
         let op = match loads && !readers.is_busy() {
             true => match writer.try_call(op) {
                 Ok(answer) => return answer.await,

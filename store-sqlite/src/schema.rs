@@ -1,27 +1,27 @@
-//! Tables, indexes, statements: all the SQL there is.
+//! SQL of the store: tables, indexes and statements.
 //!
-//! Names made from a namespace hold a dot, which no namespace has, so that nobody's index is another's table.
+//! Names derived from a namespace contain a dot, which no namespace has. So the name of an index never collides with a table.
 
 use session_core::{Error, ErrorKind, Namespace, Result};
 
-/// Which layout this release reads and writes.
+/// Layout that this release reads and writes.
 pub(crate) const LAYOUT: i64 = 1;
 
-/// The table that says which layout each namespace has.
+/// Creates the table that records the layout of each namespace.
 const LAYOUTS: &str = r#"create table if not exists "session.layouts" (
   namespace text not null primary key,
   layout integer not null
 ) strict;"#;
 
-/// Whether a table exists.
+/// Query for whether a table exists.
 pub(crate) const HAS_TABLE: &str =
     "select exists(select 1 from sqlite_schema where type = 'table' and lower(name) = ?1)";
-/// The name of the table of layouts.
+/// Name of the table of layouts.
 pub(crate) const LAYOUTS_TABLE: &str = "session.layouts";
-/// A namespace's layout.
+/// Query for the layout of a namespace.
 pub(crate) const GET_LAYOUT: &str = r#"select layout from "session.layouts" where namespace = ?1"#;
 
-/// `name` as a namespace of this database.
+/// Parses `name` as a namespace of an SQLite database.
 pub(crate) fn namespace(name: &str) -> Result<Namespace> {
     if name.starts_with("sqlite_") {
         return Err(Error::fixed(ErrorKind::Config, "SQLite keeps names that begin with sqlite_ for itself"));
@@ -29,13 +29,16 @@ pub(crate) fn namespace(name: &str) -> Result<Namespace> {
     Namespace::new(name)
 }
 
-/// Everything a namespace needs. Running it again changes nothing.
+/// Returns the SQL that creates the tables and indexes of a namespace. Running it again changes nothing.
 ///
-/// The table has rowids: without them a session of 200 bytes is no faster, and one of some KiB, lying in the inner nodes
-/// of the tree, slower; the indexes hold 8 bytes instead of a key, so that a save changes fewer of their pages.
-/// `purge_at` is never later than `expires_at` and serves the purge, which is the only one to move it on: so a save or touch
-/// that moves the expiry out, as nearly all do, changes no index. `principal` serves the lists; sessions of nobody cost
-/// nothing there.
+/// The table has rowids. Without them a session of 200 bytes is no faster, and one of a few KiB is slower,
+/// because it would be stored in the inner nodes of the tree.
+/// With rowids the indexes hold 8 bytes instead of a key, so that a save changes fewer of their pages.
+///
+/// `purge_at` is never later than `expires_at`. Only the purge moves it to a later time.
+/// A save or touch that extends the expiry, as nearly all do, therefore changes no index.
+///
+/// The index on `principal` serves lists and `delete_all`. Sessions without a principal have no entry there.
 pub(crate) fn create(namespace: &Namespace) -> String {
     format!(
         r#"{LAYOUTS}
@@ -55,36 +58,38 @@ insert or ignore into "session.layouts" (namespace, layout) values ('{namespace}
     )
 }
 
-/// The statements of one namespace.
+/// SQL statements of one namespace, with their parameters and results.
 pub(crate) struct Statements {
-    /// key, version, created_at, expires_at, principal, data, now: changes a row if no live one was there.
+    /// Creates a record unless a live one exists. Parameters: key, version, created_at, expires_at, principal, data, now.
     pub(crate) insert: String,
-    /// key, now: version, created_at, expires_at, principal, data.
+    /// Reads a live record. Parameters: key, now. Returns version, created_at, expires_at, principal, data.
     pub(crate) load: String,
-    /// key, now: version.
+    /// Reads the version of a live record. Parameters: key, now.
     pub(crate) version: String,
-    /// key, expected, now, version, created_at, expires_at, principal, data: changes a row if it was live in that version,
-    /// has that principal and no later `purge_at`. The plain case, which changes no index.
+    /// Saves a live record of the expected version if its principal is the same and its `purge_at` is not after the new expiry.
+    /// This is the usual case and changes no index.
+    /// Parameters: key, expected version, now, version, created_at, expires_at, principal, data.
     pub(crate) save_plain: String,
-    /// The same whatever its principal and `purge_at`.
+    /// Saves a live record of the expected version and updates its principal and `purge_at`. Parameters as for `save_plain`.
     pub(crate) save: String,
-    /// key, expected, now, expires_at: matches a row if it was live in that version.
+    /// Extends the expiry of a live record of the expected version. Parameters: key, expected version, now, expires_at.
     pub(crate) touch: String,
-    /// key, now, version or null for any.
+    /// Deletes a live record. Parameters: key, now, expected version or null for any.
     pub(crate) delete: String,
-    /// instant, limit: rowid and whether it has expired, of rows that the purge has to look at.
+    /// Finds rows that the purge has to check. Parameters: cutoff, limit. Returns the rowid and whether the record has expired.
     pub(crate) due: String,
-    /// rowid.
+    /// Deletes an expired row. Parameter: rowid.
     pub(crate) purge: String,
-    /// rowid: the purge need not look at it before it expires.
+    /// Sets `purge_at` of a row to its expiry, so that the purge skips it until then. Parameter: rowid.
     pub(crate) postpone: String,
-    /// instant: whether there is anything for the purge to look at.
+    /// Returns whether the purge has any row left to check. Parameter: cutoff.
     pub(crate) any_due: String,
-    /// principal, now, limit: key and what `load` gives.
+    /// Reads the live records of a principal. Parameters: principal, now, limit. Returns the key and the columns of `load`.
     pub(crate) sessions_of: String,
-    /// principal, now, key to keep or null.
+    /// Deletes the live records of a principal. Parameters: principal, now, key to keep or null.
     pub(crate) delete_all: String,
-    /// key to go on after, now, limit: key and what `load` gives.
+    /// Reads live records in the order of their keys. Parameters: key to continue after, now, limit.
+    /// Returns the key and the columns of `load`.
     pub(crate) scan: String,
 }
 
@@ -128,7 +133,7 @@ impl Statements {
         }
     }
 
-    /// All of them, to be tried out at open: a table with other columns is found out there.
+    /// Returns all statements. Preparing them when a connection is opened detects a table with other columns.
     pub(crate) fn all(&self) -> [&str; 14] {
         [
             &self.insert,

@@ -1,4 +1,4 @@
-//! `sqlite://…`, taken apart.
+//! Parser of `sqlite:` URLs.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use store_options::{decode, split, wrong};
 
 use crate::{SqliteStoreBuilder, Synchronous};
 
-/// The builder that `url` describes.
+/// Parses `url` into a builder.
 pub(crate) fn parse(url: &str) -> Result<SqliteStoreBuilder> {
     let (place, mut query) = split(url)?;
     let Some(place) = place.strip_prefix("sqlite:") else {

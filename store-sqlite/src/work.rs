@@ -1,4 +1,4 @@
-//! What the threads do: the writer commits many calls as one transaction, readers answer many from one snapshot.
+//! Work of the store's threads. The writer commits many calls in one transaction; a reader answers many calls from one snapshot.
 
 use std::time::Instant;
 
@@ -14,18 +14,19 @@ use crate::connection::Link;
 use crate::error;
 use crate::schema::Statements;
 
-/// Rows that one purge removes at most, whatever its limit, so that writes behind it wait for milliseconds only:
-/// where the expired lie strewn over a file of hundreds of megabytes, a row is a page or two.
+/// Maximum number of rows that one purge removes, whatever its limit, so that queued writes wait only milliseconds for it.
+/// In a file of hundreds of megabytes each expired row may touch a page or two.
 const PURGE_ROWS: u32 = 100;
 
 /// A call to the store.
 pub(crate) struct Op {
     pub(crate) now: Timestamp,
-    /// When its caller stops waiting.
+    /// Time at which the caller stops waiting.
     pub(crate) until: Instant,
     pub(crate) what: What,
 }
 
+/// Operation of a call, with its arguments.
 pub(crate) enum What {
     Create(StoreKey, Record),
     Load(StoreKey),
@@ -44,7 +45,7 @@ impl What {
     }
 }
 
-/// What a call answers.
+/// Result of a call.
 pub(crate) enum Answer {
     Outcome(Outcome),
     Record(Option<Record>),
@@ -56,12 +57,12 @@ pub(crate) enum Answer {
 impl Item for Op {
     type Output = Answer;
 
-    /// Statements of a batch run one after another, each sees what the one before did: several of a key do no harm.
+    /// Returns `None`: a batch may hold several calls for one key, because its statements run in order and each sees the effect of the last.
     fn key(&self) -> Option<StoreKey> {
         None
     }
 
-    /// What only reads waits neither for the lock nor for the commit of those who write.
+    /// Keeps reads and writes in separate batches, so that reads wait for neither the lock nor the commit of a write.
     fn goes_with(&self, other: &Self) -> bool {
         self.what.only_reads() == other.what.only_reads()
     }
@@ -74,7 +75,7 @@ impl Item for Op {
     }
 }
 
-/// The one thread that writes. In a database in memory it does all the reading, too, and in a file some.
+/// The only thread that writes. It also does all reads of a database in memory, and some reads of a file.
 pub(crate) struct Writer(pub(crate) Link);
 
 impl Worker for Writer {
@@ -90,17 +91,19 @@ impl Worker for Writer {
                 self.0.in_place()?;
                 Ok(answers)
             }
-            // The lock was not to be had and nothing was done. To wait again for each call alone would help nobody.
+            // The lock was not available and nothing was written. Every call fails, because waiting for it again for each call would only add delay.
             Err(error) if error::is_busy(&error) => Ok(ops.iter().map(|_| Err(error::in_use(&error))).collect()),
             Err(error) => Err(self.0.failed(&error)),
         }
     }
 }
 
-/// The lock is taken at the beginning: a transaction that reads first and then wants to write may find that it cannot.
+/// Executes the calls in one transaction.
+///
+/// The write lock is taken at the start, because a transaction that reads first may fail when it then tries to write.
 fn write(connection: &mut Connection, statements: &Statements, ops: &[Op]) -> rusqlite::Result<Vec<Result<Answer>>> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // While the lock was waited for some callers may have been told that it did not work: so it must not be done now.
+    // Some callers may have timed out while this thread waited for the lock. Their calls must not be executed any more.
     let locked = Instant::now();
     let in_time = |op: &Op| if op.until > locked { execute(&tx, statements, op) } else { Ok(Err(TOO_LATE)) };
     let answers = ops.iter().map(in_time).collect::<rusqlite::Result<_>>()?;
@@ -110,7 +113,7 @@ fn write(connection: &mut Connection, statements: &Statements, ops: &[Op]) -> ru
 
 const TOO_LATE: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
 
-/// One of the threads that read.
+/// A thread that reads.
 pub(crate) struct Reader(pub(crate) Link);
 
 impl Worker for Reader {
@@ -122,7 +125,7 @@ impl Worker for Reader {
     }
 }
 
-/// One snapshot for all, taken after the calls were made: what was committed before a call is seen by it.
+/// Answers all calls from one snapshot. It is taken after the calls were made, so each sees everything committed before it.
 fn read(connection: &mut Connection, statements: &Statements, ops: &[Op]) -> rusqlite::Result<Vec<Result<Answer>>> {
     let tx = if ops.len() > 1 { Some(connection.unchecked_transaction()?) } else { None };
     let answers = ops.iter().map(|op| execute(connection, statements, op)).collect::<rusqlite::Result<_>>()?;
@@ -132,7 +135,7 @@ fn read(connection: &mut Connection, statements: &Statements, ops: &[Op]) -> rus
     Ok(answers)
 }
 
-/// The outer error is the batch's, the inner one concerns this call alone.
+/// Executes one call. The outer error fails the whole batch; the inner error concerns only this call.
 fn execute(connection: &Connection, sql: &Statements, op: &Op) -> rusqlite::Result<Result<Answer>> {
     let now = op.now.as_millis();
     let change =
@@ -192,7 +195,7 @@ fn execute(connection: &Connection, sql: &Statements, op: &Op) -> rusqlite::Resu
     }
 }
 
-/// Looks at the rows that are due, and postpones those that have been moved on since it last did.
+/// Checks the rows that are due: deletes the expired ones and postpones those whose expiry was extended.
 fn purge(connection: &Connection, sql: &Statements, cutoff: i64, limit: u32) -> rusqlite::Result<Answer> {
     let mut due = connection.prepare_cached(&sql.due)?;
     let due = due.query_map(params![cutoff, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -215,8 +218,9 @@ fn done() -> rusqlite::Result<Result<Answer>> {
     Ok(Ok(Answer::Outcome(Outcome::Done)))
 }
 
-/// Outcome of a statement that changed no row, as `decide` finds it from the live version. That is the version which the
-/// statement met, because both are in one transaction.
+/// Returns the outcome of a statement that changed no row, as `decide` derives it from the live version.
+///
+/// The version is the one that the statement met, because both run in one transaction.
 fn outcome(
     connection: &Connection,
     sql: &Statements,
@@ -256,7 +260,7 @@ fn fields(record: &Record) -> Fields<'_> {
     (record.version.as_i64(), record.created_at.as_millis(), record.expires_at.as_millis(), principal, &record.data)
 }
 
-/// The record in the columns from `at` on.
+/// Reads the record in the columns from `at` on.
 fn record(row: &Row<'_>, at: usize) -> Result<Record> {
     Ok(Record::new(
         Version::from_i64(integer(row, at)?)?,

@@ -1,4 +1,4 @@
-//! The store proves the contract. `cargo test -p store-sqlite --test conformance -- --list` names the clauses.
+//! Runs the conformance suite on the store. `cargo test -p store-sqlite --test conformance -- --list` lists the clauses.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 const TIME_OUT: Duration = Duration::from_secs(5);
 
-/// All namespaces in one file: there they must be apart.
+/// Harness that keeps all namespaces in one file, where they must be independent.
 struct Sqlite(TempDir);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Full disks, locks of others, files that go away.
+//! Tests of full disks, locks of other processes, and files that are removed.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::{Place, begin, get, key, now, put, record};
 use session_core::{ErrorKind, Outcome, Record, Store, seconds};
 use store_sqlite::SqliteStore;
 
-/// Creates sessions from `n` on until one is refused, and answers those that were confirmed.
+/// Creates sessions from number `first` on until a create fails. Returns the confirmed sessions.
 async fn fill(store: &SqliteStore, first: u32) -> Vec<(u32, Record)> {
     let mut confirmed = Vec::new();
     for n in first.. {
@@ -35,7 +35,7 @@ async fn on_a_full_disk_nothing_confirmed_is_lost_and_room_ends_the_outage() {
     for (n, record) in &confirmed {
         assert_eq!(get(&store, *n).await.as_ref(), Some(record));
     }
-    // In one transaction with what does not fit, what needs no room is carried out.
+    // In one batch with a write that does not fit, calls that need no room succeed.
     let foreign = place.foreign();
     foreign.execute_batch("begin immediate").unwrap();
     let (call, large, first, second) = (now(), record(&[1; 100_000]), key(0), key(1));
@@ -92,7 +92,7 @@ async fn a_lock_that_outlasts_the_time_out_is_unavailable_and_nothing_was_writte
         assert!(!error.to_string().contains("locked"), "{error}");
     }
     foreign.execute_batch("commit").unwrap();
-    // Behind them in the writer's queue: whatever they did is done before this.
+    // This call is behind them in the writer's queue, so everything they did is finished before it.
     assert_eq!(store.touch(&now(), &key(2), old.version, call.now).await.unwrap(), Outcome::Missing);
     assert_eq!(get(&store, 1).await.as_ref(), Some(&old));
     assert_eq!(store.save(&now(), &key(1), old.version, &record(b"newer")).await.unwrap(), Outcome::Done);

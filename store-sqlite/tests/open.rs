@@ -1,4 +1,4 @@
-//! Opening: URLs, files, tables, layouts.
+//! Tests of opening a store: URLs, files, tables, layouts.
 
 mod common;
 
@@ -60,7 +60,7 @@ async fn what_cannot_be_opened_is_config_and_says_why() {
     assert!(!place.path().exists());
 }
 
-/// What a wrong option is called must not depend on whether a thread was free to look at it within the time-out.
+/// The error for an invalid option must not depend on whether a blocking thread was free within the time-out.
 #[test]
 fn wrong_options_are_config_while_no_thread_is_free() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
@@ -108,12 +108,12 @@ async fn another_layout_is_refused_and_not_misread() {
     let error = place.builder().open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("layout 2"), "{error}");
-    // Another namespace of the same file has a layout of its own.
+    // Each namespace of a file has its own layout.
     drop(place.builder().namespace("other").open().await.unwrap());
 }
 
 #[tokio::test]
-async fn a_table_of_somebody_elses_is_refused() {
+async fn a_foreign_table_is_refused() {
     let place = Place::new();
     place.foreign().execute_batch("create table Sessions (id integer primary key, body text)").unwrap();
     let error = place.builder().open().await.unwrap_err();
@@ -159,7 +159,7 @@ async fn instances_opened_at_once_on_a_fresh_file_all_work() {
 #[tokio::test]
 async fn namespaces_of_one_file_are_apart() {
     let place = Place::new();
-    // A name that could be mistaken for the other's index, and two that differ in their last character.
+    // One name resembles an index of another, and two differ only in their last character.
     let long = "n".repeat(39);
     let names = ["a".to_owned(), "a_principal".to_owned(), format!("{long}1"), format!("{long}2")];
     let mut stores = Vec::new();

@@ -1,4 +1,4 @@
-//! What a batch of calls answers, and what lies in the table afterwards.
+//! Tests of the results of calls in a batch, and of the rows that they leave.
 
 mod common;
 
@@ -14,7 +14,7 @@ async fn calls_of_one_transaction_see_one_another_and_each_gets_its_own_answer()
     let store = place.open().await;
     let (first, second, third) = (record(b"1"), record(b"2"), record(b"3"));
     let foreign = place.foreign();
-    // Nothing is written while somebody else holds the lock, so all of this waits together.
+    // Another connection holds the lock, so these calls wait and are executed in one batch.
     foreign.execute_batch("begin immediate").unwrap();
     let (call, k) = (now(), key(1));
     let expected = [
@@ -59,7 +59,7 @@ async fn each_load_of_a_batch_has_its_own_now() {
 }
 
 #[tokio::test]
-async fn dropped_calls_leave_old_or_new_and_cost_nobody_else() {
+async fn dropped_calls_leave_old_or_new_and_affect_no_other_call() {
     let place = Place::new();
     let store = place.open().await;
     let old = record(b"old");
@@ -91,7 +91,7 @@ async fn data_at_the_limit_is_kept_and_beyond_it_too_large() {
     assert_eq!(get(&store, 2).await, None);
 }
 
-/// Two records that expired an hour ago, one that expires in an hour.
+/// Creates two records that expired an hour ago and one that expires in an hour.
 async fn with_expired(store: &SqliteStore) {
     let past = Call::new(now().now.minus(hours(2)));
     for n in 1..=2 {
@@ -131,7 +131,7 @@ async fn a_purge_finds_sessions_whose_expiry_has_moved_since() {
     for n in 1..=2 {
         assert_eq!(store.create(&past, &key(n), &first).await.unwrap(), Outcome::Done);
     }
-    // One by a save, one by a touch: both are live now, though a purge would have been due at their first expiry.
+    // A save extends one record, a touch the other. Both are live now, although their `purge_at` has passed.
     assert_eq!(store.save(&past, &key(1), first.version, &second).await.unwrap(), Outcome::Done);
     assert_eq!(store.touch(&past, &key(2), first.version, second.expires_at).await.unwrap(), Outcome::Done);
     let due = |at: Timestamp| -> i64 {
@@ -144,7 +144,7 @@ async fn a_purge_finds_sessions_whose_expiry_has_moved_since() {
     assert_eq!(due(now().now), 0, "which looks at each once");
     assert!(get(&store, 1).await.is_some() && get(&store, 2).await.is_some());
 
-    // A save that brings the expiry nearer brings the purge nearer.
+    // A save that shortens the expiry also moves `purge_at` to the earlier time.
     let mut third = record(b"3");
     third.expires_at = now().now.minus(hours(1));
     assert_eq!(store.save(&now(), &key(1), second.version, &third).await.unwrap(), Outcome::Done);

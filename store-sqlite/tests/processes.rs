@@ -1,6 +1,6 @@
-//! Several instances and several processes on one file.
+//! Tests with several store instances and several processes on one file.
 //!
-//! The other processes are this test binary again, told by its environment which part to play.
+//! The other processes run this test binary again; an environment variable selects their part.
 
 mod common;
 
@@ -26,7 +26,7 @@ fn start(part: &str, place: &Place) -> Child {
         .unwrap()
 }
 
-/// Plays a part when it is started by the tests below, and passes otherwise.
+/// Runs a part when the tests below start it in another process. Passes otherwise.
 #[tokio::test]
 async fn part_of_another_process() {
     let Ok(part) = std::env::var(PART) else { return };
@@ -64,7 +64,7 @@ async fn instances_in_one_process_lose_no_update_of_one_another() {
     put_count(&one).await;
     tokio::join!(count_up(&one, TASKS, INCREMENTS), count_up(&two, TASKS, INCREMENTS));
     assert_eq!(count(&one).await, u64::from(2 * TASKS * INCREMENTS));
-    // What closes with an instance is its own.
+    // Dropping one instance does not affect the other.
     drop(one);
     count_up(&two, 1, 1).await;
     assert_eq!(count(&two).await, u64::from(2 * TASKS * INCREMENTS + 1));

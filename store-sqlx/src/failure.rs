@@ -1,17 +1,17 @@
-//! What became of a statement that did not work.
+//! Reasons why a statement failed.
 
 use session_core::{Error, ErrorKind};
 
-/// Why a statement did not work, as far as it decides what is done next.
+/// Reason why a statement failed. It decides whether the statement is retried and whether the connection is kept.
 #[derive(Clone, Debug)]
 pub enum Failure {
-    /// The server undid it because of another one: the same again may work at once.
+    /// The server rolled the statement back because of a concurrent one. A retry may work at once.
     Again(Error),
-    /// The server answered that it did not do it. The connection is whole.
+    /// The server refused the statement. The connection is still usable.
     Refused(Error),
-    /// The server answered that it did not do it, and the connection is of no use any more.
+    /// The server refused the statement, and the connection is no longer usable.
     Ended(Error),
-    /// There was no answer: whether it was done is unknown, and the connection is of no use any more.
+    /// There was no answer. The statement may or may not have been executed, and the connection is no longer usable.
     Lost(Error),
 }
 
@@ -23,5 +23,5 @@ impl From<Failure> for Error {
     }
 }
 
-/// What is answered when the server does not answer.
+/// Error of a call that the server did not answer in time.
 pub const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");

@@ -13,6 +13,6 @@ pub use links::{Link, Links, SetUp, Source};
 pub use server::{Answered, Connection, Dialect};
 pub use sql::Sql;
 pub use store::{Bounds, MAX_DATA_LEN, SqlStore};
-/// What calls carry, and their outcomes once it is known what lay under their keys.
+/// Calls of a store, and their outcomes from the records found.
 pub use store_batch::calls;
 pub use url::{Told, UrlForm};

@@ -1,7 +1,7 @@
-//! Connections: taken for one batch, kept for the next, given up when they fail.
+//! Connection pool: a connection is taken for one batch, kept for the next, and closed when it fails.
 //!
-//! The driver's own pool asks the server whether a connection is sound each time one is given back, and again when it is
-//! taken: two round trips around each statement. Here only one that has been idle is asked.
+//! The driver's own pool pings a connection each time it is given back and again when it is taken. That adds two round trips
+//! to each statement. This pool pings a connection only after it has been idle for a second.
 
 use std::fmt;
 use std::pin::Pin;
@@ -14,17 +14,18 @@ use sqlx::{ConnectOptions as _, Connection as _, Database, Pool};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
-/// From so long without use on a connection is asked whether it is sound before it is relied on.
+/// Idle time after which a connection is pinged before it is used again.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long that answer may take at most, or a quarter of the time-out.
+/// Maximum time for such a ping. A quarter of the call's time-out applies instead if that is shorter.
 const PING: Duration = Duration::from_secs(1);
-/// How long a connection is kept without use, and how long altogether, so that it follows a server to another address.
+/// Maximum idle time of a connection.
 const IDLE: Duration = Duration::from_secs(600);
+/// Maximum age of a connection, so that the store follows a server to a new address.
 const LIFE: Duration = Duration::from_secs(1800);
 
 type Options<DB> = <<DB as Database>::Connection as sqlx::Connection>::Options;
 
-/// What is done to each connection of the store's own before its first statement.
+/// Prepares each connection that the store makes, before its first statement.
 pub type SetUp<DB> = Box<
     dyn for<'c> Fn(
             &'c mut <DB as Database>::Connection,
@@ -33,18 +34,18 @@ pub type SetUp<DB> = Box<
         + Sync,
 >;
 
-/// Where connections come from.
+/// Source of a store's connections.
 pub enum Source<DB: Database> {
-    /// They are made by the store, and prepared.
+    /// Connections that the store makes with these options and prepares with the function, if there is one.
     Own(Box<Options<DB>>, Option<SetUp<DB>>),
-    /// The application's own pool. Connections are back in it after each batch.
+    /// The application's own pool, to which a connection returns after each batch.
     ///
-    /// Tokio runtimes share it, so a connection works only while the runtime that made it runs.
+    /// All tokio runtimes share it, and a connection works only while the runtime that made it runs.
     Pool(Pool<DB>),
 }
 
 impl<DB: Database> fmt::Debug for Source<DB> {
-    /// Without the options, which hold the password.
+    /// Leaves out the connection options, which hold the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Own(..) => "Own",
@@ -53,9 +54,9 @@ impl<DB: Database> fmt::Debug for Source<DB> {
     }
 }
 
-/// The connections of one store on one tokio runtime.
+/// Connections of one store on one tokio runtime.
 ///
-/// A connection works only while the runtime that made it runs, so runtimes share none.
+/// A connection works only while the runtime that made it runs, so runtimes share no connections.
 pub struct Links<DB: Database> {
     source: Arc<Source<DB>>,
     ping: Duration,
@@ -70,7 +71,7 @@ struct Idle<DB: Database> {
     since: Instant,
 }
 
-/// A connection in use. One that is not [kept](Links::keep) is closed.
+/// A connection in use. It is closed unless it is [kept](Links::keep).
 pub struct Link<'a, DB: Database> {
     connection: Option<Either<DB>>,
     made: Instant,
@@ -83,7 +84,7 @@ enum Either<DB: Database> {
 }
 
 impl<DB: Database> Links<DB> {
-    /// At most `size` at once. `timeout` is what a call may take.
+    /// Returns a pool of at most `size` connections. `timeout` is the time-out of a call.
     pub fn new(source: Source<DB>, size: usize, timeout: Duration) -> Self {
         Self::from(Arc::new(source), size, PING.min(timeout / 4))
     }
@@ -92,20 +93,20 @@ impl<DB: Database> Links<DB> {
         Self { source, ping, size, room: Semaphore::new(size), idle: Mutex::default() }
     }
 
-    /// As many connections from the same source, for another runtime.
+    /// Returns an empty pool of the same size and source, for another runtime.
     pub(crate) fn elsewhere(&self) -> Self {
         Self::from(Arc::clone(&self.source), self.size, self.ping)
     }
 
-    /// Only pushes and pops happen under this lock, so a poisoned one guards nothing half done.
+    /// Locks the idle connections. No change under this lock is ever left half done, so a poisoned lock is used like any other.
     fn idle(&self) -> MutexGuard<'_, Vec<Idle<DB>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that worked a moment ago, or that has just been tried, or that is new.
+    /// Takes a connection: one used within the last second, one that has just answered a ping, or a new one.
     ///
     /// # Errors
-    /// The driver's, and [`PoolTimedOut`](sqlx::Error::PoolTimedOut) when there is none by `until`.
+    /// The driver's errors, and [`PoolTimedOut`](sqlx::Error::PoolTimedOut) if there is no connection by `until`.
     pub async fn take(&self, until: Instant) -> Result<Link<'_, DB>, sqlx::Error> {
         let room = timeout_at(until, self.room.acquire()).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
         let room = room.map_err(|_| sqlx::Error::PoolClosed)?;
@@ -140,23 +141,25 @@ impl<DB: Database> Links<DB> {
         }
     }
 
-    /// Keeps a connection that has answered for the next batch.
+    /// Keeps a connection that has answered, for the next batch.
     pub fn keep(&self, mut link: Link<'_, DB>) {
         if let Some(Either::Own(connection)) = link.connection.take_if(|own| matches!(own, Either::Own(_))) {
             let now = Instant::now();
             let mut idle = self.idle();
-            // The first has been idle for longest. One at a time is enough: connections come back more often than they grow old.
+            // The first connection has been idle for longest. Removing one at a time is enough because connections come back
+            // more often than they expire.
             if idle.first().is_some_and(|first| now >= first.since + IDLE) {
                 drop(idle.remove(0));
             }
             idle.push(Idle { connection, made: link.made, since: now });
             return;
         }
-        // Dropped outside the link it goes back to its pool.
+        // A pooled connection that is dropped outside its link goes back to its pool.
         drop(link.connection.take());
     }
 
-    /// When one fails the idle ones of the same age are likely to be dead, too, and each would cost somebody a time-out.
+    /// Closes all idle connections. After one connection fails, the idle ones are probably dead as well, and each of them would
+    /// cost a call its time-out.
     pub fn give_up_idle(&self) {
         let dead = std::mem::take(&mut *self.idle());
         drop(dead);
@@ -170,10 +173,10 @@ impl<DB: Database> fmt::Debug for Links<DB> {
 }
 
 impl<DB: Database> Link<'_, DB> {
-    /// The connection itself.
+    /// Returns the driver's connection.
     ///
     /// # Errors
-    /// [`ErrorKind::Other`] if it has been given back, which no program of ours does.
+    /// [`ErrorKind::Other`] if the connection has been given back, which [`Links::keep`] rules out because it consumes the link.
     pub fn connection(&mut self) -> Result<&mut DB::Connection> {
         match &mut self.connection {
             Some(Either::Own(connection)) => Ok(connection),
@@ -190,7 +193,7 @@ impl<DB: Database> fmt::Debug for Link<'_, DB> {
 }
 
 impl<DB: Database> Drop for Link<'_, DB> {
-    /// What is not kept may stand in the midst of an answer. A pool would wait for the rest of it.
+    /// Closes a connection that was not kept. It may be in the middle of an answer, and a pool would wait for the rest.
     fn drop(&mut self) {
         if let Some(Either::Pooled(connection)) = self.connection.take() {
             drop(connection.detach());

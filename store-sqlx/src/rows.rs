@@ -1,4 +1,4 @@
-//! Rows to records.
+//! Conversion of rows to records.
 
 use std::collections::HashMap;
 
@@ -10,18 +10,20 @@ use crate::calls::Found;
 const WRONG_TYPE: Error = Error::fixed(ErrorKind::Corrupt, "a column holds a value of another type");
 const NOT_TEXT: Error = Error::fixed(ErrorKind::Corrupt, "a stored principal is not 1 to 255 bytes of UTF-8");
 
-/// A row whose columns are read as bytes and as numbers. The types of columns are checked when a store is opened, so not here.
+/// A row whose columns are read as bytes and as numbers.
+///
+/// A store checks the types of its columns when it is opened, so they are not checked again for each row.
 pub trait Columns {
-    /// The bytes in a column, if it is not null.
+    /// Returns the bytes in a column, or `None` if it is null.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if there is no such column, or something else in it.
+    /// [`ErrorKind::Corrupt`] if there is no such column, or its value is not bytes.
     fn bytes(&self, at: usize) -> Result<Option<&[u8]>>;
 
-    /// The number in a column.
+    /// Returns the number in a column.
     ///
     /// # Errors
-    /// As [`bytes`](Self::bytes), and if it is null.
+    /// [`ErrorKind::Corrupt`] if there is no such column, or its value is null or not a number.
     fn integer(&self, at: usize) -> Result<i64>;
 }
 
@@ -46,10 +48,10 @@ where
     }
 }
 
-/// The record in the columns from `at` on: version, created_at, expires_at, principal, data.
+/// Reads a record from the columns from `at` on: version, created_at, expires_at, principal, data.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] if it is none.
+/// [`ErrorKind::Corrupt`] if the columns hold no valid record.
 pub fn record(row: &impl Columns, at: usize) -> Result<Record> {
     Ok(Record::new(
         version(row, at)?,
@@ -60,37 +62,37 @@ pub fn record(row: &impl Columns, at: usize) -> Result<Record> {
     ))
 }
 
-/// A key and its record.
+/// Reads a key and its record.
 ///
 /// # Errors
-/// As [`record`].
+/// [`ErrorKind::Corrupt`] if the columns hold no valid key and record.
 pub fn keyed(row: &impl Columns) -> Result<(StoreKey, Record)> {
     Ok((key(row, 0)?, record(row, 1)?))
 }
 
-/// What [`keyed`] reads from several rows, by key. A row whose key is none has nobody who asks for it.
+/// Reads keys and records from several rows, by key. Rows with an invalid key are left out because no call asks for them.
 pub fn by_key<R: Columns>(rows: &[R]) -> HashMap<StoreKey, Result<Record>> {
     rows.iter().filter_map(|row| Some((key(row, 0).ok()?, record(row, 1)))).collect()
 }
 
-/// Key, version and expires_at of several rows, by key.
+/// Reads key, version and expires_at from several rows, by key. Rows with an invalid key are left out.
 pub fn found<R: Columns>(rows: &[R]) -> Found {
     let of = |row| Ok((version(row, 1)?, instant(row, 2)?));
     rows.iter().filter_map(|row| Some((key(row, 0).ok()?, of(row)))).collect()
 }
 
-/// The key in a column.
+/// Reads the key in a column.
 ///
 /// # Errors
-/// As [`record`].
+/// [`ErrorKind::Corrupt`] if the column holds no valid key.
 pub fn key(row: &impl Columns, at: usize) -> Result<StoreKey> {
     StoreKey::from_slice(row.bytes(at)?.ok_or(WRONG_TYPE)?)
 }
 
-/// The version in a column.
+/// Reads the version in a column.
 ///
 /// # Errors
-/// As [`record`].
+/// [`ErrorKind::Corrupt`] if the column holds no valid version.
 pub fn version(row: &impl Columns, at: usize) -> Result<Version> {
     Version::from_i64(row.integer(at)?)
 }
@@ -105,7 +107,7 @@ fn principal(row: &impl Columns, at: usize) -> Result<Option<Principal>> {
     Principal::new(text).map(Some).map_err(|_| NOT_TEXT)
 }
 
-/// The principal as a value to store.
+/// Returns the name of a record's principal as a value to store.
 pub fn name(record: &Record) -> Option<&str> {
     record.principal.as_ref().map(Principal::as_str)
 }

@@ -1,4 +1,4 @@
-//! How a batch gets to the server and back.
+//! Sends batches to the server, and retries those that may be sent again.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,21 +14,21 @@ use crate::calls::{Create, Delete, List, Load, Save, Sweep, Touch, readable};
 use crate::failure::{Failure, TIMED_OUT};
 use crate::links::Links;
 
-/// What a batch of calls of one kind answers: the outer error is that of all, the inner ones concern one each.
+/// Answers of a batch of calls of one kind. The outer error concerns the whole batch, an inner one a single call.
 pub type Answered<T> = sqlx::Result<Vec<Result<T>>>;
 
 /// A connection of a dialect's database.
 pub type Connection<D> = <<D as Dialect>::Database as Database>::Connection;
 
-/// The statements of one database and what its errors mean: all that tells a store on sqlx from another.
+/// Statements of one database, and the meaning of its errors. Stores on sqlx differ in nothing else.
 ///
-/// A method gets at least one item, of each key only one where they write, and a connection that is its own.
-/// It leaves no transaction behind when it answers an error of the server's; when it is dropped the connection is closed.
+/// A method gets at least one item and has the connection to itself. A batch of writes holds at most one item per key.
+/// A method that returns an error of the server leaves no transaction open. If its future is dropped, the connection is closed.
 pub trait Dialect: Send + Sync + 'static {
-    /// The driver.
+    /// Driver of the database.
     type Database: Database;
 
-    /// What an error means while a store is in use: where a connection cannot be made that could be made once, that is an outage.
+    /// Classifies an error of a store in use. A failure to connect is an outage, because the store could connect before.
     fn failure(error: &sqlx::Error) -> Failure;
 
     /// Reads records.
@@ -38,7 +38,7 @@ pub trait Dialect: Send + Sync + 'static {
         connection: &mut Connection<Self>,
     ) -> impl Future<Output = Answered<Option<Record>>> + Send;
 
-    /// Stores records where no live ones are.
+    /// Creates records where there is no live record.
     fn create(
         &self,
         items: &[Create],
@@ -49,7 +49,7 @@ pub trait Dialect: Send + Sync + 'static {
     fn save(&self, items: &[Save], connection: &mut Connection<Self>)
     -> impl Future<Output = Answered<Outcome>> + Send;
 
-    /// Moves expiries out.
+    /// Extends the expiry of records.
     fn touch(
         &self,
         items: &[Touch],
@@ -63,14 +63,14 @@ pub trait Dialect: Send + Sync + 'static {
         connection: &mut Connection<Self>,
     ) -> impl Future<Output = Answered<Outcome>> + Send;
 
-    /// Reads several records. One that cannot be read has an error in its place.
+    /// Reads several records. A record that cannot be read yields an error in its place.
     fn list(
         &self,
         list: &List,
         connection: &mut Connection<Self>,
     ) -> impl Future<Output = Answered<(StoreKey, Record)>> + Send;
 
-    /// Removes several records: how many, and of the expired whether there may be more.
+    /// Removes several records. Returns their number, and whether there may be more expired records.
     fn sweep(
         &self,
         sweep: &Sweep,
@@ -80,11 +80,11 @@ pub trait Dialect: Send + Sync + 'static {
 
 /// A kind of call.
 pub(crate) trait Op: Item {
-    /// Whether it may be sent again when nobody knows whether it was done. A write may not, though it would do no harm
-    /// if it was the last one: somebody may have built on it meanwhile, and would make it look refused.
+    /// Whether to retry after a lost answer. Not for writes: if another save followed ours, the retry would report a false
+    /// conflict.
     const READS: bool;
 
-    /// Carries out at least one of them.
+    /// Carries out a batch of at least one call.
     fn run<D: Dialect>(
         items: &[Self],
         dialect: &D,
@@ -94,7 +94,7 @@ pub(crate) trait Op: Item {
         Self: Sized;
 }
 
-/// Which method of a dialect carries out which calls, many at once.
+/// Implements [`Op`] for calls that a dialect's method carries out in batches.
 macro_rules! ops {
     ($($call:ident: $method:ident, $reads:literal;)*) => {$(
         impl Op for $call {
@@ -150,14 +150,14 @@ impl Op for Sweep {
     }
 }
 
-/// What all batches of a store share on one runtime.
+/// Connections and dialect that all batches of a store share on one runtime.
 pub(crate) struct Server<D: Dialect> {
     pub(crate) links: Links<D::Database>,
     pub(crate) dialect: Arc<D>,
     pub(crate) timeout: Duration,
 }
 
-/// The way of one kind of call.
+/// Round trips of one kind of call.
 pub(crate) struct Trip<D: Dialect, O> {
     pub(crate) servers: PerRuntime<Server<D>>,
     pub(crate) of: PhantomData<fn(O)>,
@@ -176,7 +176,7 @@ impl<D: Dialect, O: Op> RoundTrip for Trip<D, O> {
         let server = self.servers.get()?;
         let begun = Instant::now();
         let deadline = begun + server.timeout;
-        // A connection that died without a word must not cost a load all of its time.
+        // The first attempt at a read takes half of the time-out at most, so that a dead connection leaves time for a second.
         let mut limit = if O::READS { begun + server.timeout / 2 } else { deadline };
         let mut second = !O::READS;
         loop {
@@ -184,7 +184,7 @@ impl<D: Dialect, O: Op> RoundTrip for Trip<D, O> {
                 Ok(answers) => return Ok(answers),
                 Err(Failure::Again(error)) if Instant::now() >= limit => return Err(error),
                 Err(Failure::Again(error)) => tracing::debug!(%error, "a statement was undone and is sent again"),
-                // Each alone has another chance.
+                // After this error each call of the batch is run again on its own.
                 Err(Failure::Refused(error) | Failure::Ended(error)) => return Err(error),
                 Err(Failure::Lost(_)) if !second => {
                     second = true;

@@ -1,4 +1,4 @@
-//! Statements that are prepared.
+//! Prepared statements.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Database};
 
 /// A statement, prepared once per connection.
 ///
-/// No text of a caller's may be in it but a namespace, whose characters have been checked.
+/// Its text may hold nothing from a caller but a namespace, whose characters have been checked.
 ///
 /// ```
 /// use sqlx::Postgres;
@@ -24,7 +24,7 @@ pub struct Sql<DB> {
 }
 
 impl<DB: Database> Sql<DB> {
-    /// The statement, its parameters still to be bound.
+    /// Returns a query with this statement, whose parameters are still to be bound.
     pub fn query<'q>(&self) -> Query<'q, DB, DB::Arguments> {
         sqlx::query(AssertSqlSafe(Arc::clone(&self.text)))
     }

@@ -1,4 +1,4 @@
-//! A store: a queue for each kind of call.
+//! Store with a queue for each kind of call.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,38 +16,41 @@ use crate::calls::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept,
 use crate::links::Links;
 use crate::server::{Dialect, Op, Server, Trip};
 
-/// Calls in one statement.
+/// Maximum number of loads in one statement.
 const LOADS: usize = 128;
+/// Maximum number of writes in one statement.
 const WRITES: usize = 64;
-/// The same over TLS: as many as go into one of its records, of 16 KiB (RFC 8446, 5.1), where sessions have a few hundred bytes.
+/// Maximum number of writes in one statement over TLS. As many sessions of a few hundred bytes fit into one TLS record of
+/// 16 KiB (RFC 8446, 5.1).
 ///
-/// What needs two is written in two parts. As sqlx 0.9.0 leaves Nagle's algorithm on (its issue 4335), the second waits until the
-/// first is acknowledged, which servers put off for up to 40 ms. Where sessions are of some KiB that is still the lesser evil:
-/// three of them in a batch would pay for a commit each.
+/// A longer message is written in two parts. The second part waits until the first is acknowledged, because sqlx 0.9.0 leaves
+/// Nagle's algorithm on (its issue 4335). Servers delay the acknowledgement for up to 40 ms. Sessions of several KiB accept
+/// that delay, because batches of the three that fit into a record would need many more commits.
 const TLS_WRITES: usize = 24;
 
-/// The longest data that a store on sqlx takes, 16 MiB. The databases' own limits are higher,
-/// but a row like that would keep everybody else's batch waiting.
+/// Maximum length of a record's data in a store on sqlx, 16 MiB.
+///
+/// The databases' own limits are higher, but a longer row would keep the batches of other calls waiting.
 pub const MAX_DATA_LEN: usize = 16 << 20;
 
-/// The bounds of a store.
+/// Bounds of a store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Bounds {
-    /// What every store can be told.
+    /// Settings that all stores have.
     pub settings: Settings,
     /// Maximum number of connections, for each tokio runtime that calls.
     pub pool: usize,
-    /// Bytes of calls in one batch.
+    /// Maximum size of the calls in one batch, in bytes.
     pub batch_bytes: usize,
-    /// Whether TLS is between the store and its server.
+    /// Whether connections to the server use TLS.
     pub encrypted: bool,
-    /// The longest data.
+    /// Maximum length of a record's data, in bytes.
     pub max_data_len: usize,
 }
 
 impl Bounds {
-    /// With batches of 1 MiB and data of up to [`MAX_DATA_LEN`].
+    /// Returns bounds with batches of 1 MiB and data of up to [`MAX_DATA_LEN`], for connections without TLS.
     pub const fn new(settings: Settings, pool: usize) -> Self {
         Self { settings, pool, batch_bytes: 1 << 20, encrypted: false, max_data_len: MAX_DATA_LEN }
     }
@@ -74,9 +77,9 @@ impl Bounds {
     }
 }
 
-/// A [`Store`] over a [`Dialect`]: what travels together is one statement, or one transaction.
+/// A [`Store`] over a [`Dialect`]. Calls in one batch are one statement or one transaction.
 ///
-/// Backends wrap it in a type of their own by [`store!`](crate::store).
+/// Backends wrap it in a type of their own with [`store!`](crate::store).
 pub struct SqlStore<D: Dialect> {
     loads: Batcher<Trip<D, Load>>,
     creates: Batcher<Trip<D, Create>>,
@@ -90,7 +93,8 @@ pub struct SqlStore<D: Dialect> {
 }
 
 impl<D: Dialect> SqlStore<D> {
-    /// A store that speaks `dialect` over `links`, which are those of the runtime that calls. Others connect when they call.
+    /// Returns a store that uses `dialect` and `links`. The links belong to the calling runtime; other runtimes connect at
+    /// their first call.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -102,9 +106,9 @@ impl<D: Dialect> SqlStore<D> {
         let servers = PerRuntime::with(opened, move || {
             Ok(Server { links: elsewhere.elsewhere(), dialect: Arc::clone(&dialect), timeout })
         });
-        // Few batches at a time are full ones: twice as many of half the size cost both sides more and commit no sooner.
-        // Of loads one is read while another forms; a write that waits for the commit before it finds the more company.
-        // What cannot become larger need not wait.
+        // Few batches in flight are larger and cheaper: twice as many of half the size cost both sides more and commit no sooner.
+        // One batch of loads is read while the next one forms. Writes that wait for the previous commit form a larger batch.
+        // A full batch is sent at once.
         let limits = Limits::new()
             .in_flight(pool.div_ceil(4))
             .full(pool.div_ceil(2))
@@ -112,10 +116,10 @@ impl<D: Dialect> SqlStore<D> {
             .queue(queue)
             .timeout(timeout);
         let (loads, writes, alone) = (
-            // They lock nothing, and a caller that does not go on keeps one connection.
+            // Loads may run inline: they lock nothing, and a caller that stops polling keeps only one connection.
             limits.clone().items(LOADS).carried(pool > 1),
             limits.clone().in_flight(pool.div_ceil(8)).items(if encrypted { TLS_WRITES } else { WRITES }),
-            // Each of these is a full batch by itself: two at a time leave connections to the others.
+            // Each list or sweep is a full batch. Without a higher limit for full batches, connections are left for other calls.
             limits.full(0).items(1),
         );
         Self {
@@ -131,7 +135,7 @@ impl<D: Dialect> SqlStore<D> {
         }
     }
 
-    /// The table's name.
+    /// Returns the table's name.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
@@ -209,7 +213,7 @@ impl<D: Dialect> Store for SqlStore<D> {
     }
 }
 
-/// Makes a type that wraps an `Arc` of a [`SqlStore`] a store itself, whose `Debug` shows its namespace and nothing else.
+/// Implements `Store` and `Debug` for a type that wraps an `Arc` of a [`SqlStore`]. `Debug` shows only the namespace.
 #[macro_export]
 macro_rules! store {
     ($store:ident) => {

@@ -1,11 +1,11 @@
-//! A URL, taken apart.
+//! Parser of database URLs.
 
 use std::str::FromStr;
 
 use session_core::Result;
 use store_options::{Given, split, wrong};
 
-/// How the URLs of one of sqlx's drivers look.
+/// Form of the URLs of one of sqlx's drivers.
 ///
 /// ```
 /// use sqlx::postgres::PgConnectOptions;
@@ -28,33 +28,35 @@ use store_options::{Given, split, wrong};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct UrlForm {
-    /// What it begins with, one or the other.
+    /// Schemes, of which a URL begins with one or the other.
     pub schemes: [&'static str; 2],
-    /// The names of the options that are the driver's to read; one that ends in `[` stands for all that begin so.
-    /// A driver passes over those that it does not know, so they have to be known here.
+    /// Names of the driver's options. A name that ends in `[` stands for all names that begin with it.
+    ///
+    /// A driver ignores options that it does not know, so [`read`](UrlForm::read) refuses those that are not listed here.
     pub drivers: &'static [&'static str],
-    /// How an error for an unknown option names them, the usual ones.
+    /// The driver's usual options, as the error for an unknown option lists them.
     pub meant: &'static str,
-    /// A whole one, for the error about what the driver cannot read.
+    /// A complete URL, as an example in the error for a URL that the driver cannot parse.
     pub whole: &'static str,
 }
 
-/// What a URL says.
+/// Contents of a URL.
 #[derive(Debug)]
 pub struct Told<O> {
-    /// What the driver makes of its part.
+    /// Options of the connection, as the driver parsed them.
     pub options: O,
-    /// Ours.
+    /// Options of the store.
     pub given: Given,
-    /// Whether it says how TLS is to be used: `sslmode` or `ssl-mode`.
+    /// Whether the URL says how to use TLS, by `sslmode` or `ssl-mode`.
     pub of_tls: bool,
 }
 
 impl UrlForm {
-    /// Takes our options out of `url` and has the driver read the rest.
+    /// Takes the store's options out of `url` and lets the driver parse the rest.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if it is of another form, without the URL's text: it may hold a password.
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a URL of another form. The error does not repeat the URL,
+    /// which may hold a password.
     pub fn read<O: FromStr>(&self, url: &str) -> Result<Told<O>> {
         let (place, mut query) = split(url)?;
         let [usual, other] = self.schemes;
@@ -70,7 +72,7 @@ impl UrlForm {
         query.finish()?;
         match O::from_str(&format!("{place}?{drivers}")) {
             Ok(options) => Ok(Told { options, given, of_tls }),
-            // The driver would quote what it could not read.
+            // The driver's own error would quote the text that it could not parse.
             Err(_) => wrong(format!("the URL or one of the driver's options in it is not of the form {}", self.whole)),
         }
     }

@@ -1,26 +1,26 @@
-//! `cargo xtask bench` and its kin: the programs in `bench/`, with the servers that they need.
+//! `cargo xtask bench` and its variants: the programs in `bench/`, with the servers that they need.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::{Result, test};
 
-/// What is passed on, but for the servers.
+/// Arguments that are passed on to the program.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Stores to measure, all that the program knows if none is named: memory, sqlite, postgres, mysql, mariadb, redis, valkey, mongo, dynamo.
+    /// Stores to measure, by default all that the program knows: memory, sqlite, postgres, mysql, mariadb, redis, valkey, mongo, dynamo.
     #[arg(long, value_delimiter = ',')]
     stores: Vec<String>,
-    /// What else the program is to be told; `-- --help` says what there is.
+    /// Further arguments of the program; `-- --help` lists them.
     #[arg(last = true)]
     more: Vec<String>,
 }
 
-/// One of the programs.
+/// Program in `bench/` to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
     Comparison,
-    /// The comparison in short.
+    /// A short run of the comparison.
     Check,
     Scale,
     /// Clauses of the suite over the peers' stores.
@@ -28,30 +28,30 @@ pub(crate) enum Program {
 }
 
 impl Program {
-    /// Where cargo finds it.
+    /// Returns the arguments by which cargo finds the program.
     const fn package(self) -> &'static [&'static str] {
         match self {
             Self::Comparison | Self::Check => &[],
             Self::Scale => &["--package", "scale"],
-            // Of the peers' dependencies, and built beside them.
+            // It shares the dependencies and the target folder of the peers.
             Self::Promises => &["--manifest-path", "promises/Cargo.toml", "--target-dir", "target/peers"],
         }
     }
 
-    /// Whether it has anything on this kind of server.
+    /// Whether the program measures on this kind of server.
     fn knows(self, server: &str) -> bool {
         self != Self::Promises || server != "dynamo"
     }
 }
 
-/// Runs a program; whether it came to its end. What it finds fails nothing.
+/// Runs a program. Returns whether it succeeded; its findings are no failure.
 pub(crate) fn run(root: &Path, options: &Options, program: Program) -> Result<bool> {
     let Options { stores, more } = options;
     let help = more.iter().any(|word| matches!(&**word, "--help" | "-h"));
     let named = |name: &str| stores.is_empty() || stores.iter().any(|store| store == name);
     let variables = test::servers::variables(root, |name| !help && program.knows(name) && named(name))?;
     if program == Program::Scale {
-        // It has a second program beside it, which `run` alone would not build.
+        // It needs a second program, which `run` alone would not build.
         let built = cargo(root, "build", program).status()?;
         if !built.success() {
             return Ok(false);
@@ -68,7 +68,7 @@ pub(crate) fn run(root: &Path, options: &Options, program: Program) -> Result<bo
     Ok(cargo.args(more).status()?.success())
 }
 
-/// Cargo in the workspace of `bench/`, with a folder of its own for what is built: other features, other versions.
+/// Returns cargo in the workspace of `bench/`, which has its own target folder because features and versions differ.
 fn cargo(root: &Path, what: &str, program: Program) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root.join("bench")).env_remove("CARGO_TARGET_DIR");

@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 
 use bench::Program;
 
-/// What may go wrong in a command itself, apart from what it checks: reported as one line.
+/// Result of a command. An error is a failure of the command itself, not of its checks, and is reported as one line.
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 /// The workspace's own commands.
@@ -30,9 +30,9 @@ struct Arguments {
 enum Command {
     /// Measure the stores beside tower-sessions' and the bare drivers, on the servers of the tests.
     Bench(bench::Options),
-    /// The same in short, for use before and after a change: prints ratios and fails nothing.
+    /// Measure in a short run, for use before and after a change: prints ratios and fails nothing.
     BenchCheck(bench::Options),
-    /// Measure how the stores grow, what purging costs those who work beside it, and how much memory is taken.
+    /// Measure how the stores grow, what a purge costs concurrent requests, and how much memory is taken.
     BenchScale(bench::Options),
     /// Run clauses of the suite over tower-sessions' stores, and print which of them hold.
     BenchPeers(bench::Options),
@@ -42,9 +42,9 @@ enum Command {
     Matrix(matrix::Options),
     /// Play random scenes over a store, and check what the core promises.
     Model(model::Options),
-    /// Run everything there is, and end with one line of totals.
+    /// Run all tests, and end with one line of totals.
     Test(test::Options),
-    /// Check what the compiler does not.
+    /// Check rules that the compiler does not.
     Tidy(tidy::Options),
 }
 
@@ -70,12 +70,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Where what is built of the workspace at `root` goes.
+/// Returns the target folder of the workspace at `root`.
 fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target))
 }
 
-/// The workspace, which this program was built from.
+/// Returns the folder of the workspace that this program was built from.
 fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()

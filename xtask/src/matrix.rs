@@ -1,10 +1,10 @@
-//! `cargo xtask matrix`: which promises are proved on which databases, for readers and for programs.
+//! `cargo xtask matrix`: writes the table of clauses and stores, for readers and for programs.
 
 use std::path::Path;
 
 use crate::{Result, test};
 
-/// Between these the README has the summary.
+/// Comments in the README that enclose the summary.
 const BEGIN: &str = "<!-- `cargo xtask matrix` writes what follows. -->\n";
 const END: &str = "<!-- `cargo xtask matrix` wrote what precedes. -->\n";
 
@@ -16,15 +16,15 @@ A clause that a store leaves out has a numbered reason; a twin of it then checks
 
 ";
 
-/// How to come by the table.
+/// Source of the table.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Options {
-    /// Take what the last whole `cargo xtask test` found instead of running the suites again.
+    /// Take the results of the last whole `cargo xtask test` instead of running the suites again.
     #[arg(long)]
     last: bool,
 }
 
-/// Runs the suite over every store and writes what was found; whether every clause holds.
+/// Runs the suite over every store and writes the results. Returns whether every clause holds.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     let tables = if options.last { test::last(root)? } else { test::suites(root)? };
     let readme = root.join("README.md");
@@ -37,7 +37,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     Ok(tables.is_green())
 }
 
-/// `text` with another summary.
+/// Returns `text` with `summary` in place of the old one.
 fn replaced(text: &str, summary: &str) -> Result<String> {
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     let (before, after) = parts.ok_or("README.md lacks the two comments between which the summary stands")?;

@@ -1,14 +1,14 @@
-//! `cargo xtask model`: random scenes over a store.
+//! `cargo xtask model`: plays random scenes over a store.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::Result;
 
-/// Stores that the program has without its feature `all`.
+/// Stores that the program includes without its feature `all`.
 const EMBEDDED: [&str; 3] = ["memory", "file", "sqlite"];
 
-/// What is passed on.
+/// Arguments that are passed on to the program.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Options {
@@ -17,7 +17,7 @@ pub(crate) struct Options {
     more: Vec<String>,
 }
 
-/// Runs the program; whether no promise was broken that is not expected to be.
+/// Runs the program. Returns whether it succeeded: no promise was broken, except those that are expected to be.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["run", "--release", "--quiet", "--locked", "--package", "model"]);
@@ -27,7 +27,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     Ok(cargo.arg("--").args(&options.more).status()?.success())
 }
 
-/// Whether the store that is named is not an embedded one.
+/// Whether the arguments name a store that is not embedded.
 fn needs_all(words: &[String]) -> bool {
     let mut words = words.iter();
     while let Some(word) = words.next() {

@@ -1,4 +1,4 @@
-//! Running a program and keeping what it says.
+//! Runs programs and keeps their output.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -7,24 +7,24 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 
-/// How a program ended.
+/// Result of a program.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// Its output and errors, line by line, in the order in which they came.
+    /// Lines of stdout and stderr, in order of arrival.
     pub(crate) output: Vec<String>,
-    /// Whether it ended by itself, with success.
+    /// Whether the program ended by itself, with success.
     pub(crate) well: bool,
 }
 
-/// How often somebody who watches a program is asked whether it may go on.
+/// Interval between checks whether a program may go on.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Runs `command` to its end, or for `longest`.
+/// Runs `command` until it ends, for at most `longest`.
 pub(crate) fn run(command: &mut Command, longest: Duration) -> Result<Ended> {
     run_while(command, |elapsed, _| elapsed < longest)
 }
 
-/// Runs `command` to its end, or until `go_on` says no. It is told how long that has been and what was said so far.
+/// Runs `command` until it ends or `go_on` returns `false`. `go_on` gets the time and the output so far.
 pub(crate) fn run_while(command: &mut Command, mut go_on: impl FnMut(Duration, &[String]) -> bool) -> Result<Ended> {
     let begun = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -44,7 +44,7 @@ pub(crate) fn run_while(command: &mut Command, mut go_on: impl FnMut(Duration, &
         return Ok(Ended { output, well: false });
     }
     for reader in readers {
-        // Ended already: the channel is closed.
+        // The threads have ended already, because the channel is closed.
         let _ = reader.join();
     }
     let status = child.wait()?;
@@ -65,7 +65,7 @@ fn listen(pipe: impl Read + Send + 'static, lines: Sender<String>) -> std::threa
     })
 }
 
-/// Whether both pipes were closed before somebody lost patience.
+/// Collects lines until both pipes are closed. Returns `false` if `go_on` ended it earlier.
 fn hear(heard: &Receiver<String>, output: &mut Vec<String>, mut go_on: impl FnMut(&[String]) -> bool) -> bool {
     let mut asked = Instant::now();
     loop {

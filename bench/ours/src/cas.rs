@@ -1,4 +1,4 @@
-//! What keeps sessions by compare-and-set, as a subject.
+//! Subjects that store sessions by compare-and-set.
 
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,35 +7,35 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use work::{Payload, SESSIONS, Subject};
 
-/// A key as this project's stores have them: 32 bytes without a pattern.
+/// A key as in this project's stores: 32 bytes without a pattern.
 pub(crate) type Key = [u8; 32];
 
-/// How long sessions live, in milliseconds.
+/// Lifetime of sessions, in milliseconds.
 pub(crate) const LIFE: i64 = 24 * 60 * 60 * 1000;
 
-/// Records with a version, and compare-and-set.
+/// Records with a version, written by compare-and-set.
 pub(crate) trait Cas: Send + Sync {
-    /// What it is read into.
+    /// Type of loaded data.
     type Data: AsRef<[u8]> + Send;
 
     fn create(&self, key: &Key, version: i64, data: Vec<u8>) -> impl Future<Output = Result<()>> + Send;
 
-    /// The version and the data, if the session lives.
+    /// Returns the version and the data, if the session is live.
     fn load(&self, key: &Key) -> impl Future<Output = Result<Option<(i64, Self::Data)>>> + Send;
 
-    /// Whether `expected` was there and is replaced.
+    /// Replaces the version `expected`. Returns whether it was stored.
     fn save(&self, key: &Key, expected: i64, version: i64, data: Vec<u8>) -> impl Future<Output = Result<bool>> + Send;
 
-    /// Whether `expected` is there. Its expiry is then moved out.
+    /// Extends the expiry of the version `expected`. Returns whether it was stored.
     fn touch(&self, key: &Key, expected: i64) -> impl Future<Output = Result<bool>> + Send;
 }
 
-/// [`SESSIONS`] sessions.
+/// A store filled with [`SESSIONS`] sessions.
 pub(crate) struct Filled<C> {
     cas: C,
     size: usize,
     keys: Vec<Key>,
-    /// The version last stored under each of them, as a request that touches knows it from its load.
+    /// Version last stored under each key. A request that touches knows it from its load.
     versions: Vec<AtomicI64>,
 }
 
@@ -50,7 +50,7 @@ impl<C: Cas> Filled<C> {
         Ok(filled)
     }
 
-    /// The version of the session that it stores.
+    /// Stores a new session and returns its version.
     async fn store_new(&self, key: &Key) -> Result<i64> {
         let version = rand::random_range(1..i64::MAX);
         self.cas.create(key, version, Payload::of_size(self.size).encode()).await?;
@@ -86,7 +86,7 @@ impl<C: Cas> Subject for Filled<C> {
 
     async fn touch(&self, n: u64) -> Result<()> {
         let version = &self.versions[n as usize];
-        // Two saves at once may note their versions in the other order.
+        // Concurrent saves may record their versions in a different order.
         while !self.cas.touch(&self.keys[n as usize], version.load(Relaxed)).await? {
             version.store(self.payload(n).await?.0, Relaxed);
         }

@@ -15,7 +15,7 @@ pub(crate) async fn application(url: &str) -> Result<Router> {
         .layer(sessions))
 }
 
-/// The same answers without a session: what no layer can be faster than.
+/// The application without sessions, which is an upper limit for every layer.
 pub(crate) fn bare() -> Router {
     let answer = || get(async || "0");
     Router::new().route("/untouched", answer()).route("/read", answer()).route("/write", answer())

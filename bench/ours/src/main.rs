@@ -1,4 +1,4 @@
-//! This project's stores, and beside each the bare driver doing the least that keeps the promise: as contestants.
+//! Contestant with this project's stores and, for each, the bare driver doing the least that keeps the promise.
 
 mod cas;
 mod drivers;
@@ -31,7 +31,7 @@ impl Contestant for OursAndDrivers {
             Some(("driver", "redis" | "valkey")) => Arc::new(Filled::new(redis::Driver::open(url).await?, size).await?),
             Some(("driver", "dynamo")) => Arc::new(Filled::new(dynamo::Driver::open(url).await?, size).await?),
             Some(("driver", "mongo")) => Arc::new(Filled::new(mongo::Driver::open(url).await?, size).await?),
-            _ => bail!("nobody is called {name}"),
+            _ => bail!("there is no subject {name}"),
         })
     }
 

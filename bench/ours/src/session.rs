@@ -1,4 +1,4 @@
-//! This project's stores as a subject, the first of its sessions as an application has it.
+//! This project's stores as a subject, whose first session is used through the manager, as in an application.
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
@@ -8,10 +8,10 @@ use work::{Payload, Subject};
 use crate::cas::Filled;
 use crate::store::Ours;
 
-/// Sessions of one store. All but the first are loaded and saved as bare records, as the drivers beside them do it.
+/// Sessions of one store. All but the first are loaded and saved as bare records, as the bare drivers do.
 ///
-/// The first is the one that all tasks write at once where contention is measured. What a conflict costs there is for
-/// [`Manager`] to see to, which no application goes without.
+/// The first session is the one that all tasks write at once when contention is measured. It is used through [`Manager`],
+/// because in every application that handles conflicts.
 pub(crate) struct OurSessions {
     records: Filled<Ours>,
     manager: Manager,

@@ -1,4 +1,4 @@
-//! This project's stores.
+//! This project's stores behind [`Cas`].
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The same application under tower-sessions' layer.
+//! The application under tower-sessions' layer.
 
 use anyhow::{Result, bail};
 use axum::Router;

@@ -1,7 +1,7 @@
-//! The stores of tower-sessions, each opened as its own documentation shows, with as many connections as this project's store has.
+//! The stores of tower-sessions, each opened as its own documentation shows, with as many connections as this project's store.
 //!
-//! [`promises`](../../promises) asks more of them than a comparison of speed does: it states a time-out, and has whatever the drivers have
-//! that looks after it. Without one they are as the documentation leaves them.
+//! [`promises`](../../promises) states a time-out, which is set wherever a driver supports it. Without a time-out the stores
+//! are as documented.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tower_sessions_sqlx_store::sqlx::postgres::Postgres;
 use tower_sessions_sqlx_store::sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tower_sessions_sqlx_store::{MySqlStore, PostgresStore, SqliteStore};
 
-/// The core that MongoDB's store is built on. It has no `create`.
+/// Core of the MongoDB store. It has no `create`.
 pub use core_0_11;
 pub use tower_sessions;
 pub use tower_sessions_moka_store::MokaStore;
@@ -26,13 +26,13 @@ pub use tower_sessions_mongodb_store;
 pub use tower_sessions_redis_store;
 pub use tower_sessions_sqlx_store;
 
-/// As many as this project's stores open.
+/// Number of connections, as in this project's stores.
 const CONNECTIONS: u32 = 10;
 
-/// What a driver is to wait for at most, if anything is said about it.
+/// Time-out for a driver; `None` leaves the driver's default.
 pub type TimeOut = Option<Duration>;
 
-/// sqlx knows a time-out for getting a connection, and none for a statement.
+/// Options of a pool. sqlx has a time-out for acquiring a connection, and none for a statement.
 fn pool<DB: Database>(time_out: TimeOut) -> PoolOptions<DB> {
     let options = PoolOptions::new().max_connections(CONNECTIONS);
     match time_out {
@@ -41,7 +41,7 @@ fn pool<DB: Database>(time_out: TimeOut) -> PoolOptions<DB> {
     }
 }
 
-/// With the settings that this project's store uses: without them SQLite is slower by far.
+/// Opens the SQLite store with the settings of this project's store, without which SQLite is far slower.
 pub async fn sqlite(url: &str) -> Result<SqliteStore> {
     let path = url.strip_prefix("sqlite://").context("a sqlite URL")?;
     let options = SqliteConnectOptions::new()
@@ -55,14 +55,14 @@ pub async fn sqlite(url: &str) -> Result<SqliteStore> {
     Ok(store)
 }
 
-/// In a schema of its own, which it creates.
+/// Opens the PostgreSQL store in its own schema, which it creates.
 pub async fn postgres(url: &str, time_out: TimeOut) -> Result<PostgresStore> {
     let store = PostgresStore::new(pool::<Postgres>(time_out).connect(url).await?);
     store.migrate().await?;
     Ok(store)
 }
 
-/// In the database of the URL: its own, which it would create, takes rights that few applications have.
+/// Opens the MySQL store in the URL's database. Creating its own database would need rights that few applications have.
 pub async fn mysql(url: &str, time_out: TimeOut) -> Result<MySqlStore> {
     let pool = pool::<MySql>(time_out).connect(url).await?;
     let database = url.rsplit('/').next().and_then(|rest| rest.split('?').next()).context("a database in the URL")?;
@@ -71,7 +71,8 @@ pub async fn mysql(url: &str, time_out: TimeOut) -> Result<MySqlStore> {
     Ok(store)
 }
 
-/// Six connections, as its documentation has it. That sets no time-out and connects once; with a time-out a lost connection is made anew, too.
+/// Opens the Redis store with six connections, as documented. The documentation sets no time-out and no reconnection.
+/// With a time-out, lost connections are re-established, too.
 pub async fn redis(url: &str, time_out: TimeOut) -> Result<RedisStore<Pool>> {
     let limits = time_out.map(|time_out| {
         let commands = PerformanceConfig { default_command_timeout: time_out, ..PerformanceConfig::default() };
@@ -88,7 +89,8 @@ pub async fn redis(url: &str, time_out: TimeOut) -> Result<RedisStore<Pool>> {
     Ok(RedisStore::new(pool))
 }
 
-/// In the database `peers`. The driver knows time-outs for choosing a server and for connecting to it, and none for an answer.
+/// Opens the MongoDB store in the database `peers`. The driver has time-outs for selecting a server and for connecting, and none
+/// for an answer.
 pub async fn mongo(url: &str, time_out: TimeOut) -> Result<MongoDBStore> {
     let mut options = mongodb::options::ClientOptions::parse(url).await?;
     if time_out.is_some() {

@@ -1,6 +1,6 @@
-//! The stores of tower-sessions as contestants.
+//! Contestant with the stores of tower-sessions.
 //!
-//! They have no touch: to move an expiry out is to store the session once more, as their session does it.
+//! They have no touch. An expiry is extended by storing the session again, as their session does.
 
 mod http;
 mod open;
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use axum::Router;
 use work::{Contestant, Payload, SESSIONS, Subject};
 
-/// A subject over a `SessionStore` of the version of the core that is named, and how that stores a new session.
+/// Defines a subject over a `SessionStore` of the given core, whose new sessions are stored by `$create`.
 macro_rules! subject_on {
     ($module:ident, $core:path, |$store:ident, $record:ident| $create:expr) => {
         mod $module {
@@ -93,7 +93,7 @@ macro_rules! subject_on {
 }
 
 subject_on!(core_0_14, tower_sessions, |store, record| store.create(record));
-// It has no create yet.
+// This version of the core has no `create`.
 subject_on!(core_0_11, core_0_11, |store, record| store.save(record));
 
 fn in_a_day() -> tower_sessions::cookie::time::OffsetDateTime {

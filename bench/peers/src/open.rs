@@ -1,4 +1,4 @@
-//! A peer's store of a name and a URL, filled.
+//! Opens a peer's store by name and URL, and fills it.
 
 use std::sync::Arc;
 

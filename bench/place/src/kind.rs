@@ -1,4 +1,4 @@
-//! The kinds of stores.
+//! Kinds of stores.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};

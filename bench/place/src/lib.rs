@@ -1,4 +1,4 @@
-//! The kinds of stores, and where their data is: on servers as the conformance suite starts them, or in a folder.
+//! Kinds of stores, and the server or folder for the data of each. Servers are started as for the conformance suite.
 
 mod kind;
 
@@ -7,7 +7,7 @@ use conformance::server::{self, Server};
 
 pub use kind::Kind;
 
-/// A place for one kind of store, removed when dropped.
+/// Server or folder for the data of one kind of store, removed when dropped.
 pub enum Place {
     Nowhere,
     Folder(tempfile::TempDir),
@@ -29,11 +29,11 @@ impl Place {
         }))
     }
 
-    /// A URL for one subject: on the same server or disk as the others', apart from their data.
+    /// Returns a URL for one subject, on the same server or disk as the other subjects. On SQLite each subject has its own file.
     pub fn url(&self, subject: &str) -> String {
         match self {
             Self::Nowhere => "memory://".into(),
-            // A file each: SQLite has one writer per file.
+            // A file for each subject, because SQLite has one writer per file.
             Self::Folder(folder) => {
                 format!("sqlite://{}", folder.path().join(subject.replace('/', "-")).with_extension("db").display())
             }
@@ -42,7 +42,7 @@ impl Place {
     }
 }
 
-/// The schemes that drivers know.
+/// Replaces the scheme of a URL by the one that drivers know.
 fn as_drivers_write_it(url: &str) -> String {
     for (ours, theirs) in [("mariadb://", "mysql://"), ("valkey://", "redis://")] {
         if let Some(rest) = url.strip_prefix(ours) {

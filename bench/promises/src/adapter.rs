@@ -16,32 +16,32 @@ use session_core::{
 use crate::lives::{Life, Lives};
 use crate::peer::{Kept, Peer};
 
-/// What an error says when the machine and not the store is to blame.
+/// Text of an error that is due to the machine and not to the store.
 pub(crate) const TOO_SLOW: &str = "this machine was too slow to ask in time";
 
-/// A store of tower-sessions, as its own `Session` uses it.
+/// A store of tower-sessions as a [`Store`], used as its own `Session` does.
 ///
 /// | here | there |
 /// |---|---|
-/// | `create` | `create`; `Exists` if it stored the record under another id, which is how it says that the id is taken. That record is deleted. |
-/// | `save` | `save`, whatever version is expected; `Done` if it answers `Ok`: that is all its applications are told. |
+/// | `create` | `create`; `Exists` if it stored the record under another id, because that reports a taken id. That record is deleted. |
+/// | `save` | `save`, for any expected version; `Done` if it answers `Ok`, because its applications learn no more. |
 /// | `load` | `load` |
-/// | `touch` | `load`, then `save` with the later expiry, as its session does it, whatever version is expected |
-/// | `delete` | `delete`, whatever version is expected; `Done` if it answers `Ok` |
+/// | `touch` | `load`, then `save` with the later expiry, as its session does, for any expected version |
+/// | `delete` | `delete`, for any expected version; `Done` if it answers `Ok` |
 ///
-/// **Records.** Version, creation, principal and data are values in the session's map, next to each other as an application's are. What
-/// is loaded is what the peer kept: nothing is remembered here that could stand in for it. The expiry is the peer's `expiry_date`.
+/// **Records.** Version, creation, principal and data are values in the session's map, next to each other like an application's values.
+/// A load returns only what the peer kept; the adapter remembers no content. The expiry is the peer's `expiry_date`.
 ///
-/// **Keys.** An id has half the bytes of a key. The halves of a key are folded so that keys that differ in one bit have ids that differ
-/// in one or two. A key whose bytes are all of the alphabet in which ids are written is the id that begins as it does: so keys that
-/// differ in the case of their letters have ids that do, in the form in which the peers keep them. (Such keys that begin alike have
-/// one id; the suite has but two, and a key that is drawn is never one.)
+/// **Keys.** An id has half the bytes of a key. The halves of a key are folded, so that keys that differ in one bit have ids that
+/// differ in one or two bits. If all bytes of a key belong to the alphabet of written ids, its first characters are the id. So keys
+/// that differ in the case of their letters have ids that differ in case, in the form in which the peers keep them. (Such keys
+/// with the same beginning share an id. The suite has only two of them, and a random key is never one.)
 ///
-/// **Time.** The peers go by the machine's clock, the suite by its own, which is moved and not waited for. So a record's life is moved
-/// on to the machine's clock, by whole seconds and with two to spare for reading and writing. An operation about the end of a record's
-/// life waits until the machine's clock is where the suite's is: on the same side of that end, at it or 200 ms before it.
-/// This favours the peers: nothing is asked of them within the last 200 ms of a record's life. Where an end is more than 90 s away
-/// a load beyond it is not asked at all, but answered as it should be.
+/// **Time.** The peers use the machine's clock. The suite uses its own clock, which is set and not waited for. So a record's life is
+/// shifted to the machine's clock, by whole seconds and with two to spare for reading and writing. An operation near the end of a
+/// record's life waits until the machine's clock is on the same side of that end: at the end, or 200 ms before it.
+/// This favours the peers, because nothing is asked of them within the last 200 ms of a record's life. If an end is more than 90 s
+/// away, a load beyond it is not sent, but answered correctly by the adapter.
 #[derive(Debug)]
 pub(crate) struct Adapter {
     peer: Arc<dyn Peer>,
@@ -50,7 +50,7 @@ pub(crate) struct Adapter {
 }
 
 impl Adapter {
-    /// `lives` are those of all adapters around the same records. What is not `durable` is not `shared` either.
+    /// Makes an adapter. All adapters of the same records share `lives`. A store that is not `durable` is not `shared` either.
     pub(crate) fn new(peer: Arc<dyn Peer>, lives: Arc<Lives>, durable: bool) -> Self {
         Self { peer, lives, durable }
     }
@@ -120,7 +120,7 @@ impl Store for Adapter {
     }
 }
 
-/// The id that stands for a key.
+/// Returns the id for a key.
 pub(crate) fn id(key: &StoreKey) -> i128 {
     let bytes = key.as_bytes();
     // Twenty-one characters are 126 bits; `A` is two that are zero.
@@ -148,7 +148,7 @@ fn kept(id: i128, record: &Record, life: Life) -> Result<Kept> {
         (VERSION.to_owned(), record.version.as_i64().into()),
         (CREATED.to_owned(), record.created_at.as_millis().into()),
         (CLOCK.to_owned(), life.clock.into()),
-        // Text as it is; a byte that is none is the character of its number.
+        // Each byte is the character with its number, so ASCII text stays as it is.
         (DATA.to_owned(), record.data.iter().copied().map(char::from).collect::<String>().into()),
     ]);
     if let Some(principal) = &record.principal {

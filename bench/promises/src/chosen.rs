@@ -1,16 +1,20 @@
-//! Which clauses make sense for a store that upserts.
+//! Clauses that make sense for a store that upserts.
 //!
-//! Left out: what is about the version that a writer expects (`create.twice`, most of `save`, `delete.stale`, `fault.lost-reply`,
-//! `history`), whose clauses would fail by construction and say the same as the two here that are the point; what the
-//! peers' stores do not have (`touch`, `principal`, `scan`, `namespace`, `purge`; `limits`, as none states a length); and what is the session's.
+//! Three kinds of clauses are left out:
+//!
+//! - Clauses about the version that a writer expects (`create.twice`, most of `save`, `delete.stale`, `fault.lost-reply`, `history`).
+//!   They would fail by construction, for the reason that `save.deleted` and `save.counter` show.
+//! - Clauses about operations that the peers' stores lack (`touch`, `principal`, `scan`, `namespace`, `purge`), and `limits`, because
+//!   no peer states a length.
+//! - Clauses about the session.
 
 use conformance::Clause;
 
-/// A clause by name, and why it is a fair question.
+/// A clause by name, and why it is a fair test.
 pub(crate) struct Chosen {
     pub(crate) name: &'static str,
     pub(crate) why: &'static str,
-    /// Whether a store that breaks it may pass by luck.
+    /// Whether a store that breaks the clause may pass by luck.
     pub(crate) race: bool,
 }
 
@@ -28,7 +32,7 @@ pub(crate) const CHOSEN: &[Chosen] = &[
         "A session comes back as it was stored, whatever the write is; without a stated limit, up to 1 MiB.",
     ),
     chosen("create.exists", "Their `create` is there so that no two sessions get one id."),
-    race("create.race", "The same of many at once: whoever is told an id takes it for their own."),
+    race("create.race", "Many at once: a caller that gets an id takes it for its own."),
     chosen("load.boundary", "Each of their stores has an expiry to keep, and answers None after it."),
     chosen("load.exact-key", "Each of the 2^128 ids is a session of its own."),
     chosen("load.far-expiry", "How far an expiry lies is the application's choice."),
@@ -46,13 +50,13 @@ pub(crate) const CHOSEN: &[Chosen] = &[
         "A logout with requests in flight: asked is what is there afterwards, not what the writers were told.",
     ),
     chosen("fault.outage", "An outage is not a visitor without a session: an error, and soon."),
-    chosen("fault.black-hole", "The same where nobody resets the connection, as when a server's machine is gone."),
+    chosen("fault.black-hole", "An outage in which no connection is reset, as when a server's machine is gone."),
     chosen("cancel.save", "A client that hangs up drops a request, and its save with it."),
     chosen("cancel.load", "The same in a load; the next request must not get another's session."),
     chosen("cancel.burst", "The same of many at once: the pool is whole afterwards."),
 ];
 
-/// The clause of this name.
+/// Returns the clause of this name.
 pub(crate) fn clause(name: &str) -> Option<&'static Clause> {
     conformance::clauses().find(|clause| clause.name == name)
 }

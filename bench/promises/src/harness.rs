@@ -1,4 +1,4 @@
-//! The peers' stores for the suite.
+//! Harness that runs the suite over the peers' stores.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,15 +17,15 @@ use crate::kind::Kind;
 use crate::lives::Lives;
 use crate::peer::{Peer, core_0_11, core_0_14};
 
-/// What the drivers are told, as far as they take it, and the suite in any case.
+/// Time-out stated to the suite, and set in the drivers as far as they support it.
 const TIME_OUT: Duration = Duration::from_secs(5);
 
-/// A clause waits for its clock: `create.race` for three minutes.
+/// Time limit of a clause. Clauses wait for the clock: `create.race` for three minutes.
 const CLAUSE_LIMIT: Duration = Duration::from_secs(600);
 
-/// Where the data is.
+/// Place of the data.
 enum Place {
-    /// A store that lives in this program: its clones share what they keep.
+    /// A store in this program, whose clones share its data.
     Here(Arc<dyn Peer>),
     Folder(tempfile::TempDir),
     Server(Box<Server>),
@@ -36,12 +36,12 @@ pub(crate) struct Peers {
     kind: Kind,
     place: Place,
     limit: TimeOut,
-    /// By namespace, of which the suite gives each clause one; the peers' stores have none.
+    /// Lives by namespace. The suite gives each clause its own namespace; the peers' stores have none.
     lives: Mutex<HashMap<String, Arc<Lives>>>,
 }
 
 impl Peers {
-    /// Starts what the store needs, and opens it once. `as_documented`, it is told of no time-out.
+    /// Starts the server that the store needs, if any, and opens the store once. With `as_documented` it gets no time-out.
     pub(crate) async fn start(kind: Kind, as_documented: bool) -> anyhow::Result<Self> {
         let place = match kind {
             Kind::Memory => Place::Here(Arc::new(core_0_14::Of(MemoryStore::default()))),
@@ -60,7 +60,7 @@ impl Peers {
         Ok(peers)
     }
 
-    /// A store of its own connections, through the proxy if there is one.
+    /// Opens the store with new connections, through the proxy if there is one.
     async fn peer(&self, proxy: Option<SocketAddr>) -> anyhow::Result<Arc<dyn Peer>> {
         let url = match &self.place {
             Place::Here(peer) => return Ok(Arc::clone(peer)),
@@ -91,7 +91,7 @@ impl Peers {
     }
 }
 
-/// The schemes that drivers know.
+/// Replaces the scheme of a URL by the one that drivers know.
 fn as_drivers_write_it(url: &str) -> String {
     url.replacen("mariadb://", "mysql://", 1).replacen("valkey://", "redis://", 1)
 }
@@ -115,12 +115,12 @@ impl Harness for Peers {
         self.adapter(Some(proxy), namespace).await
     }
 
-    /// Some clauses have keys that are always the same: a server of somebody's own would have them still the next time.
+    /// Deletes the keys of a clause. Some clauses use fixed keys, which an external server would still have in the next run.
     async fn clean(&self, namespace: &str) {
         let Some(lives) = self.lives().remove(namespace) else { return };
         let Ok(peer) = self.peer(None).await else { return };
         for key in lives.keys() {
-            // Of no interest.
+            // Errors do not matter here.
             let _ = peer.delete(id(&key)).await;
         }
     }

@@ -1,9 +1,9 @@
-//! Which stores there are.
+//! Kinds of stores.
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// What the versions below are taken from.
+/// Lock file, from which the versions of the packages are taken.
 const LOCK: &str = include_str!("../../peers/Cargo.lock");
 
 /// A store of tower-sessions, on a kind of server if it needs one.
@@ -48,7 +48,7 @@ impl Kind {
         }
     }
 
-    /// The crate that has it, and its version.
+    /// Returns the name and version of the store's crate.
     pub(crate) fn package(self) -> (&'static str, &'static str) {
         let name = match self {
             Self::Memory => "tower-sessions-memory-store",

@@ -1,4 +1,4 @@
-//! The clause's clock on the machine's.
+//! Maps the clause's clock to the machine's.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,40 +6,40 @@ use std::time::Duration;
 
 use session_core::{Clock as _, StoreKey, SystemClock, Timestamp};
 
-/// By how much a life is longer on the machine's clock: time to write a record and to ask for it, however short its life is.
+/// Milliseconds by which a life is longer on the machine's clock, as time to write and read a record with a short life.
 const LEAD: i64 = 2_000;
 
-/// How long before the end of a life is asked what a clause asks in its last instant.
+/// Milliseconds before the end of a life at which an operation of its last instant is carried out.
 const EARLIER: i64 = 200;
 
-/// How far before its end a life is not about its end.
+/// Time before the end of a life within which an operation is about the end.
 const ABOUT: Duration = Duration::from_secs(1);
 
-/// How long is waited for an instant at most.
+/// Maximum wait for an instant, in milliseconds.
 const REACH: i64 = 90_000;
 
-/// A record's life, in milliseconds since 1970 on the machine's clock.
+/// End of a record's life on the clause's clock, and the distance to the machine's clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Life {
-    /// Its end on the clause's clock.
+    /// End on the clause's clock.
     pub(crate) expires_at: Timestamp,
-    /// What the machine's clock shows, less what the clause's does.
+    /// Time of the machine's clock minus that of the clause's, in milliseconds.
     pub(crate) clock: i64,
 }
 
 impl Life {
-    /// One that begins with a write at `now`. Whole seconds lie between the clocks, so that its end has the fraction that it had.
+    /// Begins a life with a write at `now`. The clocks differ by whole seconds, so that the end keeps its fraction of a second.
     pub(crate) fn begin(now: Timestamp, expires_at: Timestamp) -> Self {
         let exact = machine() + LEAD - now.as_millis();
         Self { expires_at, clock: exact + (-exact).rem_euclid(1_000) }
     }
 
-    /// Its end on the machine's clock.
+    /// Returns the end on the machine's clock, in milliseconds since 1970.
     pub(crate) fn ends(&self) -> i64 {
         self.expires_at.as_millis() + self.clock
     }
 
-    /// Whether it is over by the machine's clock.
+    /// Whether the life has ended by the machine's clock.
     pub(crate) fn is_over(&self) -> bool {
         machine() >= self.ends()
     }
@@ -49,7 +49,7 @@ fn machine() -> i64 {
     SystemClock.now().as_millis()
 }
 
-/// The lives of the records of one clause, those of all instances.
+/// Lives of the records of one clause, shared by all instances of the store.
 #[derive(Debug, Default)]
 pub(crate) struct Lives(Mutex<HashMap<StoreKey, Life>>);
 
@@ -62,13 +62,13 @@ impl Lives {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, life);
     }
 
-    /// All keys that anything was stored under.
+    /// Returns all keys under which a record was stored.
     pub(crate) fn keys(&self) -> Vec<StoreKey> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
-    /// Waits until the machine's clock is on that side of the end of the record's life on which the clause's is at `now`:
-    /// right at the end, or shortly before it if the clause is. `false` if that is too far ahead to be waited for.
+    /// Waits until the machine's clock is on the same side of the end of the record's life as the clause's clock at `now`: at the
+    /// end, or shortly before it. Returns `false` if the end is too far ahead to wait for.
     pub(crate) async fn reach(&self, key: &StoreKey, now: Timestamp) -> bool {
         let Some(life) = self.of(key) else { return true };
         let over = now >= life.expires_at;
@@ -77,11 +77,11 @@ impl Lives {
         }
         let when = if over { life.ends() } else { life.ends() - EARLIER };
         if when - machine() > REACH {
-            // Before its end any instant is as good as another.
+            // Before the end, every instant is equivalent.
             return !over;
         }
         while let Ok(left @ 1..) = u64::try_from(when - machine()) {
-            // sleep: the store goes by the machine's clock, so this is what the clause's clock means to it.
+            // sleep: the store uses the machine's clock, so this is how it sees the clause's clock.
             tokio::time::sleep(Duration::from_millis(left)).await;
         }
         true

@@ -1,7 +1,7 @@
-//! Which of the suite's promises the stores of tower-sessions keep.
+//! Runs clauses of the suite over the stores of tower-sessions.
 //!
-//! `cargo xtask bench-peers` starts it; `-- --help` says what can be chosen. A failure is a result: this program fails only where a store
-//! cannot be opened.
+//! `cargo xtask bench-peers` starts it; `-- --help` lists the options. A failed clause is a result. This program fails only if a
+//! store cannot be opened.
 
 mod adapter;
 mod chosen;
@@ -31,10 +31,10 @@ use table::Found;
 /// Runs clauses of the suite over the stores of tower-sessions, through an adapter.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Stores, all of them if none is named.
+    /// Stores; all of them if none is named.
     #[arg(long, value_enum, value_delimiter = ',')]
     stores: Vec<Kind>,
-    /// Opens the stores as their documentation does, without the time-outs and the reconnecting that their drivers offer.
+    /// Opens the stores as documented, without the time-outs and reconnection that their drivers offer.
     #[arg(long)]
     as_documented: bool,
     /// Folder for peers.json, which is written if all clauses were run over all stores.
@@ -48,7 +48,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let clauses = clauses(&arguments.clauses)?;
     let stores = if arguments.stores.is_empty() { Kind::ALL } else { &arguments.stores };
-    // The suite's own number of threads: the clauses are races.
+    // As many threads as in the suite's own runs, because some clauses are races.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
     let ended = runtime.block_on(join_all(stores.iter().map(|kind| run(*kind, arguments.as_documented, &clauses))));
     let (mut found, mut failed) = (Vec::new(), Vec::new());
@@ -78,7 +78,7 @@ fn clauses(names: &[String]) -> Result<Vec<&'static Chosen>> {
     Ok(CHOSEN.iter().filter(|chosen| names.is_empty() || names.iter().any(|name| name == chosen.name)).collect())
 }
 
-/// Runs the clauses one after the other: they wait more than they work, so other stores' run beside them.
+/// Runs the clauses of a store one after the other. Stores run concurrently, because the clauses mostly wait.
 async fn run(kind: Kind, as_documented: bool, clauses: &[&Chosen]) -> Result<Found> {
     let suite = Suite::new(Peers::start(kind, as_documented).await?);
     let mut findings = Vec::new();
@@ -90,7 +90,7 @@ async fn run(kind: Kind, as_documented: bool, clauses: &[&Chosen]) -> Result<Fou
     Ok(Found { store: kind, report: suite.report(findings) })
 }
 
-/// Runs a clause. A race that is won once may be won by luck: then it is run eight times more, all at once.
+/// Runs a clause. A race that passes may pass by luck, so it is run eight more times, all at once.
 async fn check(suite: &Suite, clause: &'static Clause, race: bool) -> Finding {
     let once = in_time(suite, clause).await;
     if !race || once.result != ClauseResult::Passed {
@@ -100,7 +100,7 @@ async fn check(suite: &Suite, clause: &'static Clause, race: bool) -> Finding {
     more.into_iter().find(|finding| finding.result != ClauseResult::Passed).unwrap_or(once)
 }
 
-/// Runs a clause, and again if that says more about the machine than about the store.
+/// Runs a clause, and retries it if it failed because the machine was too slow.
 async fn in_time(suite: &Suite, clause: &'static Clause) -> Finding {
     let mut finding = suite.check(clause).await;
     for _ in 0..4 {

@@ -1,4 +1,4 @@
-//! A store of tower-sessions, whichever core it is built on.
+//! Stores of tower-sessions behind one trait, for both versions of the core.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -8,7 +8,7 @@ use peers::tower_sessions::cookie::time::OffsetDateTime;
 use serde_json::Value;
 use session_core::Result;
 
-/// What such a store keeps: the fields of its core's `Record`.
+/// Record of a peer's store: the fields of its core's `Record`.
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) id: i128,
@@ -16,17 +16,17 @@ pub(crate) struct Kept {
     pub(crate) expiry_date: OffsetDateTime,
 }
 
-/// The calls of `SessionStore`, as they are.
+/// The methods of `SessionStore`, unchanged.
 #[async_trait]
 pub(crate) trait Peer: Debug + Send + Sync + 'static {
-    /// The id that it is stored under, which is another one if that of `kept` is taken.
+    /// Stores a new record. Returns its id, which is another one if that of `kept` is taken.
     async fn create(&self, kept: Kept) -> Result<i128>;
     async fn save(&self, kept: Kept) -> Result<()>;
     async fn load(&self, id: i128) -> Result<Option<Kept>>;
     async fn delete(&self, id: i128) -> Result<()>;
 }
 
-/// A `SessionStore` of one of the cores as a [`Peer`], given how its session stores a new record.
+/// Implements [`Peer`] over a `SessionStore` of the given core, whose new records are stored by `$create`.
 macro_rules! peer_on {
     ($name:ident, $core:path, |$store:ident, $record:ident| $create:expr) => {
         pub(crate) mod $name {
@@ -43,7 +43,7 @@ macro_rules! peer_on {
             #[derive(Debug)]
             pub(crate) struct Of<S>(pub(crate) S);
 
-            /// Its own errors have no kinds. What the driver says is taken for an outage, which is the best that can be said of it.
+            /// Converts an error. The peer's errors have no kinds, so a driver's error counts as an outage, which favours the peer.
             fn ours(error: TheirError) -> Error {
                 match error {
                     TheirError::Backend(said) => Error::new(ErrorKind::Unavailable, said),
@@ -83,5 +83,5 @@ macro_rules! peer_on {
 }
 
 peer_on!(core_0_14, peers::tower_sessions, |store, record| store.create(record));
-// It has no create: its session saves a new record as it saves any other.
+// This version of the core has no `create`; its session saves a new record like any other.
 peer_on!(core_0_11, peers::core_0_11, |store, record| store.save(record));

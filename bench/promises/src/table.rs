@@ -1,4 +1,4 @@
-//! What was found, as Markdown.
+//! Findings as Markdown.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::chosen::{CHOSEN, Chosen, clause};
 use crate::kind::Kind;
 use crate::why::why;
 
-/// One store's report.
+/// Report of one store.
 #[derive(Debug, Serialize)]
 pub(crate) struct Found {
     pub(crate) store: Kind,
@@ -27,7 +27,7 @@ impl Found {
         match self.of(clause) {
             Some(ClauseResult::Passed) => "pass",
             Some(ClauseResult::Failed(said)) if said.contains(TOO_SLOW) => "?",
-            // An error is at least no secret.
+            // An error is at least reported to the application.
             Some(ClauseResult::Failed(said)) if said.contains("got the error") => "**FAIL** (error)",
             Some(ClauseResult::Failed(_)) => "**FAIL**",
             Some(ClauseResult::Ignored(_)) => "–",
@@ -36,7 +36,7 @@ impl Found {
     }
 }
 
-/// A row per clause and a column per store, and what the failures say.
+/// Returns a table with a row per clause and a column per store, followed by the messages of the failures.
 pub(crate) fn markdown(found: &[Found], clauses: &[&Chosen]) -> String {
     let mut text = format!(
         "| clause |{}\n|---|{}\n",
@@ -57,7 +57,7 @@ fn each(found: &[Found], of: impl Fn(&Found) -> String) -> String {
     found.iter().map(of).collect()
 }
 
-/// The failures of one clause; stores of which the same is to be said stand together.
+/// Lists the failures of one clause. Stores with the same message share a line.
 fn failures(found: &[Found], chosen: &Chosen) -> String {
     let mut groups: Vec<(String, Vec<&'static str>)> = Vec::new();
     for one in found {
@@ -80,7 +80,7 @@ fn failures(found: &[Found], chosen: &Chosen) -> String {
     text
 }
 
-/// What was said, on one line and without the record: its version is another each time.
+/// Returns a message on one line and without the record, because its version differs each time.
 fn plain(said: &str) -> String {
     let mut text = said.replace('\n', " ");
     while let Some(begin) = text.find("Record {") {
@@ -90,7 +90,7 @@ fn plain(said: &str) -> String {
     text
 }
 
-/// The names of all clauses, as a list for an error.
+/// Lists the names of all clauses, for an error.
 pub(crate) fn names() -> String {
     CHOSEN.iter().map(|chosen| chosen.name).collect::<Vec<_>>().join(", ")
 }

@@ -1,4 +1,4 @@
-//! The adapter takes nothing from a store that does what its trait says.
+//! Tests that the adapter breaks no clause for a store that does what its trait says.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use crate::chosen::{CHOSEN, clause};
 use crate::lives::Lives;
 use crate::peer::core_0_14::Of;
 
-/// As good as a store of that trait can be: an expired session is none, for every call, and a save replaces a live one only.
+/// The best possible store for the trait: every call treats an expired session as missing, and a save replaces only a live one.
 #[derive(Clone, Debug, Default)]
 struct Exact(Arc<Mutex<HashMap<Id, Record>>>);
 
@@ -68,7 +68,7 @@ impl Harness for One {
     }
 }
 
-/// What the trait has no way to say: that a save found nothing, or another version.
+/// Clauses beyond the trait, which cannot report that a save found nothing or another version.
 const BEYOND: [&str; 2] = ["save.deleted", "save.counter"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,9 +1,9 @@
-//! What in the peers' sources explains a failure. Found by reading them.
+//! Explanations of failures, found by reading the peers' sources.
 
 use crate::kind::Kind;
 use Kind::{Mariadb, Memory, Moka, Mongo, Mysql, Postgres, Redis, Sqlite, Valkey};
 
-/// A clause, the stores that this is about, and what makes them fail it.
+/// A clause, the stores that fail it, and why.
 type Why = (&'static str, &'static [Kind], &'static str);
 
 const NIL: &str = "The key is there: `SET … NX` answers nil, which the driver, without its feature `default-nil-types`, makes an error when it is \
@@ -77,9 +77,9 @@ const WHY: &[Why] = &[
     ("fault.black-hole", &[Mongo], "The driver has no time-out for an answer, and the store sets none."),
 ];
 
-/// Why this store fails this clause with this message, if that has been looked into.
+/// Returns why this store fails this clause with this message, if that is known.
 pub(crate) fn why(clause: &str, kind: Kind, said: &str) -> Option<&'static str> {
-    // A store that races may have been lucky with fresh ids, and comes to the expired ones then.
+    // A store with a race may pass for fresh ids by luck, and then fail for expired ones.
     if clause == "create.race" && said.contains("over an expired record") && said.contains("got 0 and 32") {
         return Some(EXPIRED);
     }

@@ -1,5 +1,5 @@
-//! What the program with the counting allocator is asked, and what it answers: one order on its standard input, one report on
-//! its output. A process for each figure, so that none profits from what another has left in memory.
+//! Orders to the program with the counting allocator, and its reports: one order on its standard input, one report on its output.
+//! Each figure has its own process, so that none profits from memory that an earlier one allocated.
 
 use std::process::Stdio;
 
@@ -15,19 +15,19 @@ use crate::idle::{Idle, idle as measure_idle};
 use crate::population::Population;
 use crate::requests::{Requests, requests as measure_requests};
 
-/// What is asked.
+/// Order to the program.
 #[derive(Serialize, Deserialize)]
 enum Order {
     Idle { population: Population, loaded: bool },
     Requests { kind: Kind, url: String, requests: u64, queue: Option<u64> },
 }
 
-/// What sessions at rest take in `store-memory`.
+/// Measures the memory of sessions at rest in `store-memory`.
 pub async fn idle(population: Population, loaded: bool) -> Result<Idle> {
     ask(&Order::Idle { population, loaded }).await
 }
 
-/// What so many requests at once take on the store at `url`.
+/// Measures the memory of this many concurrent requests on the store at `url`.
 pub async fn requests(kind: Kind, url: &str, requests: u64, queue: Option<u64>) -> Result<Requests> {
     ask(&Order::Requests { kind, url: url.to_owned(), requests, queue }).await
 }
@@ -39,7 +39,7 @@ async fn ask<T: DeserializeOwned>(order: &Order) -> Result<T> {
     let missing = || format!("{}: `cargo build --release -p scale` builds it", program.display());
     let mut child = command.spawn().with_context(missing)?;
     let mut orders = child.stdin.take().context("no standard input")?;
-    // Not an argument: whoever lists processes would read the URL's password.
+    // Not an argument, because process lists would show the URL's password.
     orders.write_all(&serde_json::to_vec(order)?).await?;
     drop(orders);
     let output = child.wait_with_output().await?;

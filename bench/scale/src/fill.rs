@@ -1,4 +1,4 @@
-//! Filling a store.
+//! Fills a store with sessions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,13 +11,13 @@ use tokio::task::JoinSet;
 
 use crate::population::{Population, Stored};
 
-/// How many sessions are on their way into the store at once.
+/// Number of tasks that create sessions.
 const TASKS: usize = 128;
 
-/// How often one session's creation is sent before filling is given up.
+/// Attempts to create one session before filling fails.
 const ATTEMPTS: usize = 5;
 
-/// Stores all of `population`: sessions per second.
+/// Stores all of `population`, and returns the sessions per second.
 pub async fn fill(store: &Arc<dyn Store>, population: Population, bar: &ProgressBar) -> Result<f64> {
     let next = Arc::new(AtomicU64::new(0));
     let begun = Instant::now();
@@ -41,7 +41,7 @@ pub async fn fill(store: &Arc<dyn Store>, population: Population, bar: &Progress
     Ok(population.sessions as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// A server that is busy with itself answers `Unavailable`; the same creation may be sent again, whatever came of it.
+/// Creates a session. Retries it after `Unavailable`, because the same creation may be repeated, whatever its outcome.
 async fn create(store: &dyn Store, session: &Stored) -> Result<()> {
     for attempt in 1.. {
         match store.create(&session.call, &session.key, &session.record).await {

@@ -1,4 +1,4 @@
-//! The same work over few sessions and over many.
+//! Measures the same work over few sessions and over many.
 
 use anyhow::{Context, Result, ensure};
 use place::{Kind, Place};
@@ -12,22 +12,22 @@ use crate::purge::{Pace, Purge, is_complete, purge};
 use crate::used;
 use crate::work::{Measured, Work, work_for};
 
-/// Sessions of one principal, a tenth of which has expired where expired sessions are kept.
+/// Number of sessions of one principal. A tenth of them has expired where the store keeps expired sessions.
 pub const OF_ONE: u64 = 100;
 
-/// A store of one size.
+/// Figures of a store with one number of sessions.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Growth {
     pub store: Kind,
     pub sessions: u64,
-    /// Sessions per second while it was filled.
+    /// Sessions per second while the store was filled.
     pub filled: f64,
-    /// What a session takes on the server's disk or in its memory, indexes included, where the server tells.
+    /// Bytes of a session on the server's disk or in its memory, including indexes, if the server reports them.
     pub bytes: Option<f64>,
     pub load: Measured,
     pub load_save: Measured,
     pub sessions_of: Measured,
-    /// The purge of the expired tenth; none where the server removes what expires by itself.
+    /// Purge of the expired tenth; `None` where the server removes expired sessions by itself.
     pub purge: Option<Purge>,
 }
 

@@ -1,4 +1,4 @@
-//! What a session takes in the memory of `store-memory` while nobody uses it.
+//! Measures the memory of idle sessions in `store-memory`.
 
 use std::sync::Arc;
 
@@ -12,23 +12,23 @@ use crate::fill::fill;
 use crate::population::Population;
 use crate::resident;
 
-/// What a store of one population takes.
+/// Memory of a store with one population.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Idle {
     pub population: Population,
     /// Whether each session has been loaded once since it was saved.
     pub loaded: bool,
-    /// Bytes that were asked of the allocator and not given back.
+    /// Bytes allocated and not freed.
     pub allocated: u64,
-    /// Bytes by which the process has grown: what the allocator rounds up counts, too.
+    /// Bytes by which the process has grown, including the allocator's rounding.
     pub resident: u64,
-    /// The bare content of all sessions: key, version, two times, principal's text, data.
+    /// Bytes of the bare content of all sessions: key, version, two times, principal's text, data.
     pub content: u64,
-    /// The same with the record as it is in memory, `size_of::<Record>()`, in place of its version and times.
+    /// Bytes of the content with `size_of::<Record>()` in place of its version and times.
     pub records: u64,
 }
 
-/// Fills a store of this process, whose allocator counts.
+/// Fills a store in this process, whose allocator counts, and measures it.
 pub async fn idle(counted: &PeakAlloc, population: Population, loaded: bool) -> Result<Idle> {
     let (allocated, held) = (counted.current_usage(), resident::now()?);
     let store = store_any::connect("memory:").await?;
@@ -57,7 +57,7 @@ async fn load_all(store: &Arc<dyn Store>, population: Population) -> Result<()> 
     Ok(())
 }
 
-/// Bytes of all data and principals.
+/// Returns the bytes of all data and principals.
 fn variable_length(population: Population) -> Result<u64> {
     let mut total = 0;
     for n in 0..population.sessions {

@@ -1,7 +1,7 @@
-//! How this project's stores grow, what a purge costs those who work beside it, and how much memory sessions and requests take.
+//! Measures how this project's stores grow, what a purge costs concurrent work, and how much memory sessions and requests take.
 //!
-//! The program `scale` measures, and lets `counted` measure what needs an allocator that counts:
-//! both are built together, by `cargo build --release -p scale`.
+//! The program `scale` measures, and runs `counted` for figures that need a counting allocator.
+//! Both are built together, by `cargo build --release -p scale`.
 
 pub mod counted;
 pub mod fill;

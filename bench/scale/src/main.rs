@@ -1,4 +1,4 @@
-//! Scale and memory: `cargo run --release -p scale -- --help` says what can be chosen.
+//! Measures scale and memory. `cargo run --release -p scale -- --help` lists the options.
 
 use std::path::PathBuf;
 
@@ -9,39 +9,39 @@ use place::Kind;
 use scale::results::Results;
 use scale::{growth, memory, purge, table};
 
-/// Above this many sessions only what is quick to fill is filled.
+/// Maximum number of sessions for stores that are slow to fill.
 const MANY: u64 = 1_000_000;
 
-/// Measures how this project's stores grow, what purging costs those who work beside it, and how much memory is taken.
+/// Measures how this project's stores grow, what a purge costs concurrent work, and how much memory is taken.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Stores to measure.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Kind::ALL)]
     stores: Vec<Kind>,
-    /// What to measure; all of it unless said otherwise.
+    /// Parts to measure; all of them by default.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Growth, Part::Purge, Part::Memory])]
     only: Vec<Part>,
-    /// Growth: how many sessions a store is filled with, one size after the other.
+    /// Growth: numbers of sessions that a store is filled with, one after the other.
     #[arg(long, value_delimiter = ',', default_value = "10000,1000000", value_parser = clap::value_parser!(u64).range(1000..=10_000_000))]
     sessions: Vec<u64>,
-    /// Purge: how many expired sessions are removed beside those that are worked on.
+    /// Purge: number of expired sessions that are removed beside the work.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..=10_000_000))]
     expired: u64,
-    /// Memory: how many requests are under way at once.
+    /// Memory: numbers of concurrent requests.
     #[arg(long, value_delimiter = ',', default_value = "10000,20000", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     requests: Vec<u64>,
     /// Seconds for each figure.
     #[arg(long, default_value_t = 5.0, value_parser = seconds)]
     seconds: f64,
-    /// Measures nothing: shows the tables of scale.json once more.
+    /// Measures nothing and shows the tables of scale.json again.
     #[arg(long)]
     redraw: bool,
-    /// Folder for scale.json, in which what is measured anew takes the place of what was there.
+    /// Folder for scale.json, in which new figures replace old ones.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../results"))]
     out: PathBuf,
 }
 
-/// A part of what is measured.
+/// Part of the measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// Work over few sessions and over many.
@@ -82,7 +82,7 @@ impl Arguments {
         Ok(())
     }
 
-    /// What has been measured is written at once: nothing is lost if something else fails.
+    /// Measures one kind of store. Writes each result at once, so that no result is lost if a later measurement fails.
     async fn measure_one(&self, kind: Kind, results: &mut Results) -> Result<()> {
         if self.wants(Part::Growth) {
             for &sessions in &self.sessions {

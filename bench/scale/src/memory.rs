@@ -1,4 +1,4 @@
-//! What is measured of memory.
+//! Measurements of memory.
 
 use anyhow::{Context, Result};
 use place::{Kind, Place};
@@ -9,14 +9,14 @@ use crate::population::Population;
 use crate::progress;
 use crate::requests::Requests;
 
-/// Sessions at rest, and their sizes.
+/// Number of sessions at rest, and their sizes in bytes.
 const SESSIONS: u64 = 1_000_000;
 const SIZES: [usize; 2] = [60, 200];
 
-/// A queue that is far shorter than what wants to wait in it.
+/// Length of a queue that is far shorter than the number of waiting calls.
 const SHORT_QUEUE: u64 = 1_000;
 
-/// `store-memory` with sessions of nobody, of principals with one session each, and of such that have been loaded since.
+/// Measures `store-memory` with anonymous sessions, with one session per principal, and with such sessions after a load.
 pub async fn idle() -> Result<Vec<Idle>> {
     let mut all = Vec::new();
     for size in SIZES {
@@ -30,7 +30,7 @@ pub async fn idle() -> Result<Vec<Idle>> {
     Ok(all)
 }
 
-/// Each number of requests at once, and the largest with a short queue, too: memory alone has none.
+/// Measures each number of concurrent requests, and the largest with a short queue, too. Only the memory store has no queue.
 pub async fn requests(kind: Kind, numbers: &[u64]) -> Result<Vec<Requests>> {
     let place = Place::of(kind).await.with_context(|| format!("{kind} has no server"))?;
     let largest = numbers.iter().copied().max().filter(|_| kind != Kind::Memory);

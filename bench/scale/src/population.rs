@@ -1,4 +1,4 @@
-//! Which sessions a store is filled with.
+//! Sessions that a store is filled with.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use serde::{Deserialize, Serialize};
 use session_core::{Call, Clock as _, Principal, Record, StoreKey, SystemClock, Version, hours};
 use work::Payload;
 
-/// How long a session lives from its beginning.
+/// Lifetime of a session.
 const LIFE: Duration = hours(24);
 
-/// Sessions, numbered from 0. All of each follows from its number, so that a million of them take no room beside the store's.
+/// Sessions, numbered from 0. Each is computed from its number, so that a million of them take no memory outside the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Population {
-    /// How many there are.
+    /// Number of sessions.
     pub sessions: u64,
-    /// How many bytes of data each has.
+    /// Bytes of data of each session.
     pub size: usize,
-    /// How many of them belong to the same principal, 0 if nobody is signed in.
+    /// Number of sessions of each principal; 0 if the sessions have no principal.
     pub of_one: u64,
-    /// One of how many has expired already, 0 if all live.
+    /// Number of sessions of which one has expired; 0 if all are live.
     pub one_expired_in: u64,
-    /// Two populations of one store have different ones.
+    /// Seed of the keys. Two populations of one store need different seeds.
     pub seed: u64,
 }
 
-/// A session as its creation stores it.
+/// Operands of a session's creation.
 pub struct Stored {
     pub call: Call,
     pub key: StoreKey,
@@ -33,33 +33,33 @@ pub struct Stored {
 }
 
 impl Population {
-    /// How many principals there are.
+    /// Returns the number of principals.
     pub fn principals(&self) -> u64 {
         if self.of_one == 0 { 0 } else { (self.sessions / self.of_one).max(1) }
     }
 
-    /// Whose the `n`th session is. Those of one principal lie far from each other, as if they had begun on different days.
+    /// Returns the principal of the `n`th session. Sessions of one principal are far apart, as if begun on different days.
     fn principal_of(&self, n: u64) -> u64 {
         n % self.principals().max(1)
     }
 
-    /// The text of the `nth` principal.
+    /// Returns the principal with the number `nth`.
     pub fn principal(&self, nth: u64) -> Result<Principal> {
         Ok(Principal::new(format_args!("user-{nth:08}"))?)
     }
 
-    /// Whether the `n`th session has expired. Each principal has as many that have as any other.
+    /// Whether the `n`th session has expired. All principals have the same number of expired sessions.
     pub fn is_expired(&self, n: u64) -> bool {
         let turn = n / self.principals().max(1) + self.principal_of(n);
         self.one_expired_in > 0 && turn % self.one_expired_in == self.one_expired_in - 1
     }
 
-    /// How many have expired.
+    /// Returns the number of expired sessions.
     pub fn expired(&self) -> u64 {
         (0..self.sessions).filter(|&n| self.is_expired(n)).count() as u64
     }
 
-    /// The key of the `n`th session: 32 bytes without a pattern.
+    /// Returns the key of the `n`th session: 32 bytes without a pattern.
     pub fn key(&self, n: u64) -> StoreKey {
         let mut bytes = [0; 32];
         for (at, word) in bytes.chunks_exact_mut(8).enumerate() {
@@ -68,7 +68,7 @@ impl Population {
         StoreKey::from_bytes(bytes)
     }
 
-    /// The `n`th session. One that has expired was created two hours ago, when that was now, and lived for one.
+    /// Returns the `n`th session. An expired session was created two hours ago and lived for one hour.
     pub fn stored(&self, n: u64) -> Result<Stored> {
         let now = SystemClock.now();
         let (began, ends) = match self.is_expired(n) {
@@ -80,14 +80,14 @@ impl Population {
         Ok(Stored { call: Call::new(began), key: self.key(n), record })
     }
 
-    /// What a save writes in place of `old`.
+    /// Returns the record that a save writes in place of `old`.
     pub fn changed(old: &Record) -> Result<Record> {
         let payload = Payload::decode(&old.data)?.plus_one();
         let ends = SystemClock.now().plus(LIFE);
         Ok(Record::new(Version::random(), old.created_at, ends, old.principal.clone(), payload.encode().into()))
     }
 
-    /// The data's text has no pattern either: a server that packs pages gets nothing for free.
+    /// Returns the data of the `n`th session. Its text has no pattern, so that a server that compresses pages gains nothing.
     fn data(&self, n: u64) -> Vec<u8> {
         let mut payload = Payload { count: 0, filler: String::new() };
         let length = self.size.saturating_sub(payload.encode().len());
@@ -99,7 +99,7 @@ impl Population {
     }
 }
 
-/// A number without a pattern (SplitMix64's finish).
+/// Returns a number without a pattern (finalizer of SplitMix64).
 fn mixed(seed: u64, n: u64) -> u64 {
     let mut z = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_expired_was_live_when_it_was_created() {
+    fn an_expired_session_was_live_when_it_was_created() {
         let n = (0..).find(|&n| SOME.is_expired(n)).unwrap();
         let Stored { call, record, .. } = SOME.stored(n).unwrap();
         assert!(record.is_live(call.now) && !record.is_live(SystemClock.now()));

@@ -1,4 +1,4 @@
-//! What a purge takes, and what it costs those who work beside it.
+//! Measures a purge, and what it costs concurrent work.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::population::Population;
 use crate::progress;
 use crate::work::{Measured, Work, work_during, work_for};
 
-/// Sessions per step, as `Manager` asks for.
+/// Sessions per step, as in `Manager`.
 const STEP: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
 
-/// Steps in which the store may be unavailable before a purge is given up.
+/// Number of unavailable steps before a purge fails.
 const PATIENCE: u64 = 20;
 
-/// Live sessions that are worked on beside a purge.
+/// Number of live sessions for the work beside a purge.
 const LIVE: u64 = 10_000;
 
 /// A purge from its beginning until nothing was left.
@@ -31,12 +31,12 @@ pub struct Purge {
     pub seconds: f64,
     /// The longest step, in milliseconds.
     pub longest_step: f64,
-    /// Steps that the store answered with `Unavailable`: the next one went on.
+    /// Number of steps that the store answered with `Unavailable`. The purge continued with the next step.
     #[serde(default)]
     pub unavailable: u64,
 }
 
-/// Work without a purge, and beside one.
+/// Work without a purge, and beside a purge.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Beside {
     pub store: Kind,
@@ -46,16 +46,16 @@ pub struct Beside {
     pub purge: Purge,
 }
 
-/// How steps follow each other.
+/// Pace of the steps of a purge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// At once, as `Manager::purge` has it.
+    /// One step directly after the other, as in `Manager::purge`.
     AtOnce,
-    /// After a pause as long as the step took, as `Manager::purge_every` has it.
+    /// A pause after each step as long as the step, as in `Manager::purge_every`.
     Sweeping,
 }
 
-/// Purges step by step until nothing is left. A step that got no answer is followed by the next, as in a sweep.
+/// Purges step by step until no expired session is left. Continues after an unavailable step, as a sweep does.
 pub async fn purge(store: &dyn Store, pace: Pace, bar: &ProgressBar) -> Result<Purge> {
     let begun = Instant::now();
     let mut purge = Purge { removed: 0, seconds: 0.0, longest_step: 0.0, unavailable: 0 };
@@ -82,13 +82,13 @@ pub async fn purge(store: &dyn Store, pace: Pace, bar: &ProgressBar) -> Result<P
     }
 }
 
-/// Whether `purge` removed all that had expired, as far as it was answered.
+/// Whether `purge` removed all expired sessions. After an unavailable step the count may be lower.
 pub fn is_complete(purge: &Purge, expired: u64) -> bool {
     purge.removed == expired || purge.unavailable > 0 && purge.removed < expired
 }
 
-/// Load and save, for `seconds` without a purge and then for as long as one takes that removes `expired` sessions;
-/// `None` for a store whose server removes them by itself.
+/// Measures load and save, first for `seconds` without a purge, then during a purge of `expired` sessions.
+/// Returns `None` for a store whose server removes expired sessions by itself.
 pub async fn beside(kind: Kind, expired: u64, seconds: f64) -> Result<Option<Beside>> {
     let place = Place::of(kind).await.with_context(|| format!("{kind} has no server"))?;
     let store = store_any::connect(&place.url("scale")).await?;
@@ -106,7 +106,7 @@ pub async fn beside(kind: Kind, expired: u64, seconds: f64) -> Result<Option<Bes
     let without = work_for(&store, live, Work::LoadSave, seconds).await?;
     spinner.finish_and_clear();
     let bar = progress::bar(expired, format!("{kind}: load+save beside a purge"))?;
-    // In a task of its own, as a sweep is.
+    // In its own task, like a sweep.
     let purging = tokio::spawn({
         let (store, bar) = (Arc::clone(&store), bar.clone());
         async move { purge(&*store, Pace::Sweeping, &bar).await }

@@ -1,4 +1,4 @@
-//! What requests take in an application's memory while very many of them are under way.
+//! Measures the memory of an application with very many concurrent requests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,32 +15,32 @@ use work::Payload;
 
 use crate::resident;
 
-/// How many requests each task makes, one after the other.
+/// Number of requests of each task, one after the other.
 pub const ROUNDS: u64 = 3;
 
-/// How many tasks prepare the sessions.
+/// Number of tasks that prepare the sessions.
 const PREPARING: u64 = 128;
 
-/// Requests that were all under way at the same time.
+/// Figures of concurrent requests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Requests {
     pub store: Kind,
-    /// How many at once; each task makes [`ROUNDS`].
+    /// Number of concurrent requests; each task makes [`ROUNDS`].
     pub requests: u64,
-    /// The store's bound of waiting calls, where it was set.
+    /// Length of the store's queue, if it was set.
     pub queue: Option<u64>,
-    /// The most bytes that were allocated at one time, beyond those before.
+    /// Peak of allocated bytes, beyond those allocated before.
     pub allocated: u64,
-    /// The same by what the process held: what libraries in C allocate counts, too.
+    /// Peak of the process's resident bytes, beyond those held before. Allocations of C libraries count, too.
     pub resident: u64,
     pub seconds: f64,
-    /// The longest request, in milliseconds.
+    /// Time of the longest request, in milliseconds.
     pub longest: f64,
     /// Requests that failed, by kind of error.
     pub failed: BTreeMap<String, u64>,
 }
 
-/// Opens, changes and saves a session each in `requests` tasks at once.
+/// Opens, changes and saves sessions in `requests` concurrent tasks, one session per task.
 pub async fn requests(
     counted: &PeakAlloc,
     kind: Kind,
@@ -84,7 +84,7 @@ pub async fn requests(
     })
 }
 
-/// What went wrong, and the longest request in milliseconds.
+/// Makes the requests of one task. Returns the errors, and the longest request in milliseconds.
 async fn one_task(manager: Manager, cookie: String, start: Arc<Barrier>) -> (Vec<Error>, f64) {
     start.wait().await;
     let (mut errors, mut longest) = (Vec::new(), 0.0);
@@ -102,7 +102,7 @@ async fn request(manager: &Manager, cookie: &str) -> Result<(), Error> {
     manager.close(&session).await.map(drop)
 }
 
-/// A session per request, and each one used once, so that nothing is done for the first time when it counts.
+/// Makes a session per task and uses each once, so that first-time costs are not measured.
 async fn prepared(manager: &Manager, requests: u64) -> Result<Vec<String>> {
     let mut tasks = JoinSet::new();
     for task in 0..PREPARING {

@@ -1,20 +1,20 @@
-//! How much of the machine's memory this process has, as Linux tells it.
+//! Resident memory of this process, as Linux reports it.
 
 use anyhow::{Context, Result};
 
-/// Bytes that the process holds now.
+/// Returns the resident bytes now.
 pub fn now() -> Result<u64> {
     field("VmRSS:")
 }
 
-/// The most that it has held since [`forget_peak`].
+/// Returns the peak of resident bytes since [`forget_peak`].
 pub fn peak() -> Result<u64> {
     field("VmHWM:")
 }
 
-/// Lets [`peak`] begin anew.
+/// Resets [`peak`].
 pub fn forget_peak() -> Result<()> {
-    // 5 resets the peak, says proc_pid_clear_refs(5).
+    // 5 resets the peak; see proc_pid_clear_refs(5).
     std::fs::write("/proc/self/clear_refs", "5").context("the peak of memory cannot be reset")
 }
 

@@ -1,4 +1,4 @@
-//! All that was measured, and the file that keeps it.
+//! All figures, and the file that keeps them.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,7 +12,7 @@ use crate::idle::Idle;
 use crate::purge::Beside;
 use crate::requests::Requests;
 
-/// The figures of one run or of several: what is measured again takes the place of what was there.
+/// Figures of one or several runs. New figures replace old ones.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Results {
     pub growth: Vec<Growth>,
@@ -22,7 +22,7 @@ pub struct Results {
 }
 
 impl Results {
-    /// Those in `folder`; empty if there are none yet.
+    /// Reads the results in `folder`; they are empty if there is no file yet.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = file(folder);
         match fs::read(&path) {
@@ -32,7 +32,7 @@ impl Results {
         }
     }
 
-    /// Puts them there.
+    /// Writes the results to `folder`.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let path = file(folder);
         let text = serde_json::to_string_pretty(self)? + "\n";
@@ -62,7 +62,7 @@ fn file(folder: &Path) -> PathBuf {
     folder.join("scale.json")
 }
 
-/// In order of `key`, each once.
+/// Adds `new` in the order of `key`, and replaces the value with the same key.
 fn put<T, K: Ord>(all: &mut Vec<T>, new: T, key: impl Fn(&T) -> K) {
     all.retain(|old| key(old) != key(&new));
     all.push(new);

@@ -1,4 +1,4 @@
-//! The results as Markdown.
+//! Results as Markdown.
 
 use comfy_table::{CellAlignment, Table, presets};
 use place::Kind;
@@ -10,7 +10,7 @@ use crate::requests::{ROUNDS, Requests};
 use crate::results::Results;
 use crate::work::Measured;
 
-/// All tables, each under its title; those without a row are left out.
+/// Returns all tables, each under its title. Tables without a row are left out.
 pub fn tables(results: &Results) -> String {
     let all = [
         ("Growth", growth(&results.growth)),
@@ -70,7 +70,7 @@ fn growth(all: &[Growth]) -> Table {
     table
 }
 
-/// A row per store of which there are several sizes.
+/// Returns a table with a row for each store that was measured with several sizes.
 fn ratios(all: &[Growth]) -> Table {
     let mut table = table(
         1,
@@ -175,7 +175,7 @@ fn idle(all: &[Idle]) -> Table {
     );
     for it in all {
         let population = it.population;
-        let whose = if population.of_one == 0 { "of nobody" } else { "of a principal" };
+        let whose = if population.of_one == 0 { "of no principal" } else { "of a principal" };
         let each = |bytes: u64| bytes as f64 / population.sessions as f64;
         let ratio = |of: u64| format!("{:.2}", it.allocated as f64 / of as f64);
         table.add_row([
@@ -227,7 +227,7 @@ fn requests(all: &[Requests]) -> Table {
     table
 }
 
-/// Rounded, with commas between thousands; small ones with a decimal.
+/// Formats a number, rounded and with commas between thousands. Small numbers have one decimal.
 fn grouped(value: f64) -> String {
     if value < 10.0 && value.fract() != 0.0 {
         return format!("{value:.1}");

@@ -1,16 +1,16 @@
-//! How much room a store's data takes where it lies, by what the server itself says.
+//! Size of a store's data, as the server reports it.
 
 use anyhow::{Context, Result};
 use place::{Kind, Place};
 use sqlx::Connection as _;
 
-/// Bytes of everything in the database at `place`; `None` where nobody tells.
+/// Returns the bytes of the whole database at `place`; `None` if they are not reported.
 ///
-/// Indexes count, and so does what the server keeps for itself: the difference before and after filling says what sessions take.
+/// Indexes and the server's own data are included. The difference before and after filling is the size of the sessions.
 pub async fn bytes(kind: Kind, place: &Place) -> Result<Option<u64>> {
     let url = place.url("scale");
     match kind {
-        // Memory is counted by its allocator, in a program of its own; DynamoDB Local keeps its tables in a virtual machine's memory.
+        // Memory is counted by an allocator, in a separate program. DynamoDB Local keeps its tables in the memory of a Java machine.
         Kind::Memory | Kind::Dynamo => Ok(None),
         Kind::Sqlite => sqlite(&url).map(Some),
         Kind::Postgres => postgres(&url).await.map(Some),
@@ -20,7 +20,7 @@ pub async fn bytes(kind: Kind, place: &Place) -> Result<Option<u64>> {
     }
 }
 
-/// The pages of the database. Its write-ahead log beside it does not count: it is emptied again and again.
+/// Returns the bytes of the database's pages. The write-ahead log does not count, because it is emptied repeatedly.
 fn sqlite(url: &str) -> Result<u64> {
     let file = url.strip_prefix("sqlite://").context("not a file")?;
     let connection = rusqlite::Connection::open(file)?;
@@ -38,7 +38,7 @@ async fn postgres(url: &str) -> Result<u64> {
 
 async fn mysql(url: &str) -> Result<u64> {
     let mut connection = sqlx::MySqlConnection::connect(url).await?;
-    // MySQL tells what it saw a day ago unless it is told not to; MariaDB knows no such variable, and needs none.
+    // Otherwise MySQL reports cached figures, up to a day old. MariaDB has no such variable and needs none.
     let _ = sqlx::query("set session information_schema_stats_expiry = 0").execute(&mut connection).await;
     sqlx::query("analyze table sessions").fetch_all(&mut connection).await?;
     let bytes: u64 = sqlx::query_scalar(

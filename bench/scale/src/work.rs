@@ -1,4 +1,4 @@
-//! What is done over a filled store, and how long it took.
+//! Work on a filled store, and its speed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::population::Population;
 
-/// How many tasks work at once.
+/// Number of concurrent tasks.
 pub const TASKS: usize = 32;
 
 /// A kind of work, on sessions or principals at random.
@@ -22,13 +22,13 @@ pub const TASKS: usize = 32;
 pub enum Work {
     /// Load a session.
     Load,
-    /// Load one, change it, save it; what a conflict tells is done again.
+    /// Load a session, change it, save it; retried after a conflict.
     LoadSave,
-    /// All sessions of a principal.
+    /// List all sessions of a principal.
     SessionsOf,
 }
 
-/// What a stretch of work came to. Latencies in microseconds.
+/// Figures of a stretch of work. Latencies are in microseconds.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Measured {
     pub per_second: f64,
@@ -36,13 +36,13 @@ pub struct Measured {
     pub p99: f64,
     pub p999: f64,
     pub longest: f64,
-    /// Operations that the store answered with `Unavailable`: they count as operations, too.
+    /// Number of operations that the store answered with `Unavailable`. They count as operations, too.
     pub unavailable: u64,
 }
 
-/// Works for so many seconds.
+/// Works for this many seconds.
 pub async fn work_for(store: &Arc<dyn Store>, population: Population, work: Work, seconds: f64) -> Result<Measured> {
-    // sleep: the length of a measurement.
+    // sleep: this is the length of a measurement.
     work_during(store, population, work, sleep(Duration::from_secs_f64(seconds))).await.map(|(measured, ())| measured)
 }
 
@@ -94,7 +94,7 @@ async fn one_task(
             done => done?,
         }
         latencies.saturating_record(u64::try_from(begun.elapsed().as_nanos())?.max(1));
-        // A store in memory never waits, and whoever never waits keeps the timer and the purge from running.
+        // The memory store never waits, so without this the task would keep the timer and the purge from running.
         consume_budget().await;
     }
     Ok((latencies, unavailable))
@@ -104,7 +104,7 @@ async fn once(store: &dyn Store, population: Population, work: Work) -> Result<(
     let call = Call::new(SystemClock.now());
     match work {
         Work::Load => {
-            let loaded = store.load(&call, &population.key(somebody_live(population))).await?;
+            let loaded = store.load(&call, &population.key(live_session(population))).await?;
             loaded.context("a live session is not there").map(drop)
         }
         Work::LoadSave => load_save(store, &call, population).await,
@@ -119,7 +119,7 @@ async fn once(store: &dyn Store, population: Population, work: Work) -> Result<(
 }
 
 async fn load_save(store: &dyn Store, call: &Call, population: Population) -> Result<()> {
-    let key = population.key(somebody_live(population));
+    let key = population.key(live_session(population));
     loop {
         let old = store.load(call, &key).await?.context("a live session is not there")?;
         match store.save(call, &key, old.version, &Population::changed(&old)?).await? {
@@ -130,7 +130,7 @@ async fn load_save(store: &dyn Store, call: &Call, population: Population) -> Re
     }
 }
 
-fn somebody_live(population: Population) -> u64 {
+fn live_session(population: Population) -> u64 {
     loop {
         let n = rand::rng().random_range(0..population.sessions);
         if !population.is_expired(n) {

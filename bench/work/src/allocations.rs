@@ -1,11 +1,11 @@
-//! How often memory was asked for, where a run counts it.
+//! Number of allocations, in a build that counts them.
 
-/// The allocator that counts. Only the build that counts installs it: counting slows everybody down.
+/// Counting allocator. Only the build that counts installs it, because counting slows all subjects down.
 #[cfg(feature = "allocations")]
 #[global_allocator]
 static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
 
-/// Allocations of this process so far; `None` if this build does not count.
+/// Returns the allocations of this process so far; `None` if this build does not count.
 #[cfg(feature = "allocations")]
 pub(crate) fn so_far() -> Option<u64> {
     let stats = ALLOCATOR.stats();

@@ -1,4 +1,4 @@
-//! A contestant's main loop.
+//! Main loop of a contestant.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -13,14 +13,14 @@ use tokio::task::JoinHandle;
 
 use crate::{Order, Report, Subject, measure};
 
-/// Whose subjects a program holds.
+/// A program that opens subjects and serves applications.
 #[async_trait]
 pub trait Contestant {
-    /// The subject of this name, at this URL, filled with sessions of this size.
+    /// Opens the subject of this name at this URL, filled with sessions of this size in bytes.
     async fn open(&self, subject: &str, url: &str, size: usize) -> Result<Arc<dyn Subject>>;
 
-    /// The application over the subject's sessions: `GET /untouched` asks for none, `GET /read` gives the session's count,
-    /// `GET /write` counts up. Both answer the count alone.
+    /// Returns the application over the subject's sessions. `GET /untouched` uses no session, `GET /read` reads the session's
+    /// count, `GET /write` counts up. The last two answer with the count.
     async fn application(&self, subject: &str, url: &str) -> Result<Router>;
 }
 

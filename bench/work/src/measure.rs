@@ -1,4 +1,4 @@
-//! The work, and what it took.
+//! Does the work and measures it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,13 +17,13 @@ use crate::{SESSIONS, Subject, allocations};
 pub enum Work {
     /// Load one of the sessions.
     Load,
-    /// Load one, change it, save it.
+    /// Load a session, change it, save it.
     LoadSave,
-    /// Store a new one.
+    /// Store a new session.
     Create,
-    /// Move one's expiry out.
+    /// Extend the expiry of a session.
     Touch,
-    /// All load, change and save the same session.
+    /// Load, change and save the same session in all tasks.
     Hot,
     /// Nineteen loads, then a load with a save.
     Reads95,
@@ -32,7 +32,7 @@ pub enum Work {
 impl Work {
     pub const ALL: [Self; 6] = [Self::Load, Self::LoadSave, Self::Create, Self::Touch, Self::Hot, Self::Reads95];
 
-    /// As it stands in tables and on the command line.
+    /// Returns the name in tables and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Load => "load",
@@ -45,26 +45,26 @@ impl Work {
     }
 }
 
-/// What a stretch of work came to.
+/// Figures of a stretch of work.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Measured {
-    /// Operations that were carried out.
+    /// Number of operations.
     pub operations: u64,
-    /// How long it took, in seconds.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// Latencies in microseconds: the half, 99 of a hundred, 999 of a thousand took no longer.
+    /// Latencies in microseconds, as quantiles 50 %, 99 % and 99.9 %.
     pub p50: f64,
     pub p99: f64,
     pub p999: f64,
-    /// Processor time of this program, all threads, in seconds.
+    /// Processor time of all threads of this program, in seconds.
     pub cpu: f64,
-    /// Allocations, if this build counts them.
+    /// Number of allocations, if this build counts them.
     pub allocations: Option<u64>,
-    /// Updates that were answered as done and are not there.
+    /// Number of updates that were answered as done and are missing.
     pub lost: u64,
 }
 
-/// Lets `tasks` tasks work on `subject` for `length`.
+/// Runs `tasks` tasks on `subject` for `length`.
 pub(crate) async fn measure(subject: &Arc<dyn Subject>, work: Work, tasks: u64, length: Duration) -> Result<Measured> {
     let before = counted(&**subject).await?;
     let (cpu, allocated) = (processor_time(), allocations::so_far());
@@ -97,7 +97,7 @@ pub(crate) async fn measure(subject: &Arc<dyn Subject>, work: Work, tasks: u64, 
     })
 }
 
-/// Works until the end: latencies in nanoseconds, and how many updates were answered as done.
+/// Works until `end`. Returns latencies in nanoseconds, and the number of updates that were answered as done.
 async fn one_task(subject: Arc<dyn Subject>, work: Work, task: u64, end: Instant) -> Result<(Histogram<u64>, u64)> {
     let mut latencies = Histogram::new_with_bounds(1, 60_000_000_000, 3)?;
     let mut updates = 0;
@@ -114,7 +114,7 @@ async fn one_task(subject: Arc<dyn Subject>, work: Work, task: u64, end: Instant
     Ok((latencies, updates))
 }
 
-/// One operation: how many updates that was.
+/// Does one operation, and returns its number of updates.
 async fn once(subject: &dyn Subject, work: Work, n: u64, i: u64) -> Result<u64> {
     match work {
         Work::Load => subject.load(n).await.map(|_| 0),
@@ -126,7 +126,7 @@ async fn once(subject: &dyn Subject, work: Work, n: u64, i: u64) -> Result<u64> 
     }
 }
 
-/// The sum of all counts.
+/// Returns the sum of all counts.
 async fn counted(subject: &dyn Subject) -> Result<u64> {
     let mut total = 0;
     for n in 0..SESSIONS {

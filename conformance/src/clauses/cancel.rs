@@ -1,5 +1,6 @@
-//! Futures that are dropped before they are ready, as a client that hangs up drops a request's,
-//! and such as their caller keeps and does not poll.
+//! Clauses about futures that are dropped before they are ready, and about futures that their caller stops polling.
+//!
+//! A server drops a request's future when the client hangs up.
 
 use std::future::Future;
 use std::pin::pin;
@@ -37,14 +38,15 @@ pub(super) const CLAUSES: &[Clause] = &[
         "cancel.stalled",
         [],
         stalled,
-        "A load and a save that their caller has begun and does not go on with hold up nobody else, and are answered when it does."
+        "A load and a save whose caller stops polling them hold up no other call, and are answered when it polls again."
     ),
 ];
 
-/// More await points than any store's future has of its own.
+/// Upper limit of the await points of a store's future.
 const MOST_POLLS: usize = 40;
 
-/// Polls the future, or what it is a pointer to, so many times and drops it: its answer if it was ready by then.
+/// Polls the future `polls` times and drops it. Returns its answer if it was ready by then.
+/// `F` may be a reference to a future, which is then kept.
 async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut polled = 0;
@@ -55,7 +57,7 @@ async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> 
         polled += 1;
         match future.as_mut().poll(waker) {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            // Right after the last poll, not at the next wake-up: that may come only when the future is ready.
+            // Ends right after the last poll. The next wake-up may come only when the future is ready.
             Poll::Pending if polled == polls => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
@@ -63,7 +65,7 @@ async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> 
     .await
 }
 
-/// The answer that there was already, or that the rest of the call gives.
+/// Returns the early answer, or waits for the rest of the call.
 async fn answer<F: Future>(early: Option<F::Output>, rest: F) -> F::Output {
     match early {
         Some(answer) => answer,
@@ -106,9 +108,9 @@ async fn old_or_new(cx: &Context, store: &Shared, key: &StoreKey, either: [&Reco
     same(&seen, want, format!("{when} (old record or new one, whole)"))
 }
 
-/// Whatever became of the dropped save, the record can be saved and deleted.
+/// Checks that the record can be saved and deleted, whether or not the dropped save took effect.
 async fn goes_on(cx: &Context, store: &Shared, key: &StoreKey, when: &str) -> Verdict {
-    // The dropped save may still land between a load and a save, once.
+    // The dropped save may still take effect between a load and a save, once.
     for _ in 0..2 {
         let Some(seen) = ok(store.load(&cx.call(), key).await, format!("load {when}"))? else { break };
         match ok(store.save(&cx.call(), key, seen.version, &next(&seen)).await, format!("a save {when}"))? {
@@ -127,7 +129,7 @@ async fn load(cx: Context) -> Verdict {
     is(a.create(&cx.call(), &key, &record).await, Done, "creating a record")?;
     is(a.create(&cx.call(), &other, &decoy).await, Done, "creating another record")?;
     for polls in 0..MOST_POLLS {
-        // More of them than any pool has connections; the decoy's answer must not reach the next who asks.
+        // More loads than any pool has connections. An answer for the decoy must not reach the next caller.
         let cuts = (0..48).map(|n| {
             let (store, call) = (if n % 2 == 0 { a.clone() } else { b.clone() }, cx.call());
             async move { dropped_after(polls, store.load(&call, &other)).await }
@@ -217,7 +219,7 @@ async fn stalled(cx: Context) -> Verdict {
     Ok(())
 }
 
-/// As many calls at once as ever work still: nothing that the dropped ones held is lost.
+/// Checks that 128 concurrent calls work, so that the dropped ones leak no connection.
 async fn capacity(cx: &Context, stores: [&Shared; 2], when: &str) -> Verdict {
     let calls = (0..128).map(|n| {
         let (cx, store) = (cx.clone(), stores[n % 2].clone());
@@ -230,7 +232,7 @@ async fn capacity(cx: &Context, stores: [&Shared; 2], when: &str) -> Verdict {
     Ok(())
 }
 
-/// A session from its creation to its end.
+/// Runs a session from its creation to its deletion.
 async fn life(cx: &Context, store: &Shared) -> Verdict {
     let (call, key, record) = (cx.call(), key(), cx.record());
     is(store.create(&call, &key, &record).await, Done, "create")?;

@@ -1,4 +1,4 @@
-//! `create`: a record under a key that no live record has.
+//! Clauses about `create`, which stores a record under a key without a live record.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ async fn round_trip(cx: Context) -> Verdict {
     for (name, body) in bodies {
         let (key, mut record) = (key(), cx.record());
         record.data = Bytes::from(body);
-        // No whole seconds, here and in the clauses about expiry alone.
+        // Instants with milliseconds, which only this clause and those about expiry use.
         record.created_at = record.created_at.plus(Duration::from_millis(7));
         record.expires_at = record.expires_at.plus(Duration::from_millis(501));
         is(a.create(&cx.call(), &key, &record).await, Done, format!("creating a record with data {name}"))?;
@@ -174,7 +174,7 @@ async fn twice(cx: Context) -> Verdict {
 
     let newer = next(&touched);
     is(a.save(&cx.call(), &key, record.version, &newer).await, Done, "a save")?;
-    is(b.create(&cx.call(), &key, &record).await, Exists, "the identical create after somebody's save")?;
+    is(b.create(&cx.call(), &key, &record).await, Exists, "the identical create after another save")?;
     shows(&*b, &cx.call(), &key, Some(&newer), "after the create that came late").await
 }
 

@@ -1,4 +1,4 @@
-//! `delete`: a record removed, and staying removed.
+//! Clauses about `delete`, which removes a record for good.
 
 use session_core::Outcome::{Conflict, Done, Missing};
 use session_core::{Call, Outcome, Version, hours, minutes};
@@ -33,7 +33,7 @@ async fn removes(cx: Context) -> Verdict {
         let (other, bystander) = (crate::context::key(), cx.record());
         is(a.create(&cx.call(), &key, &record).await, Done, "creating a record")?;
         is(a.create(&cx.call(), &other, &bystander).await, Done, "creating a bystander")?;
-        // Read it everywhere, so that whoever caches has it.
+        // Reads the record on both instances, so that a cache would hold it.
         all_show([&a, &b], &cx.call(), &key, Some(&record), "before the delete").await?;
         let expected = expecting.then_some(record.version);
         is(a.delete(&cx.call(), &key, expected).await, Done, "deleting a live record")?;
@@ -82,7 +82,7 @@ async fn beats_writers(cx: Context) -> Verdict {
         let (key, first) = (key(), cx.record());
         is(a.create(&cx.call(), &key, &first).await, Done, "creating a record")?;
         let farther = first.expires_at.plus(minutes(round));
-        // Saves and touches follow each other's versions as a request's would; number 12 is the delete.
+        // Saves and touches use the version that they have loaded, like a request. Task 12 deletes.
         let writers = (0..13_u64).map(|n| {
             let (store, call) = (if n % 2 == 0 { a.clone() } else { b.clone() }, cx.call());
             let first = first.clone();

@@ -1,4 +1,4 @@
-//! Servers that remove expired records by themselves.
+//! Clauses about servers that remove expired records by themselves.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(super) const CLAUSES: &[Clause] = &[clause!(
     "Within the stated delay the server no longer holds an expired record, nor an index entry that a listing would show."
 )];
 
-/// The one clause that waits, since it is about the server's clock.
+/// Waits in real time, because it checks the server's own clock.
 async fn server_removes(cx: Context) -> Verdict {
     let (a, b) = cx.pair().await?;
     let ann = principal("ann")?;
@@ -30,7 +30,7 @@ async fn server_removes(cx: Context) -> Verdict {
     is(a.create(&Call::new(born), &long, &lasting).await, Done, "creating a record that lasts")?;
     is(a.create(&Call::new(born), &short, &fleeting).await, Done, "creating a record for 400 ms")?;
 
-    // With `now` at its birth the record is live for as long as it is stored.
+    // With `now` at its creation the record is live as long as it is stored.
     let delay = cx.subject().expiry_delay + Duration::from_millis(400);
     let gone = until(delay, || async {
         match b.load(&Call::new(born), &short).await {

@@ -1,4 +1,4 @@
-//! Outages: a server that is gone, one that is silent, one whose answer is lost.
+//! Clauses about outages: a server that is gone or silent, and one whose answer is lost.
 
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -38,7 +38,7 @@ pub(super) const CLAUSES: &[Clause] = &[
 async fn outage(cx: Context) -> Verdict {
     let (store, proxy) = cx.behind_proxy().await?;
     let fixed = Fixed::new(&cx, &store).await?;
-    // Twice: the second outage meets connections made after the first.
+    // The second outage meets connections that were made after the first.
     for _ in 0..2 {
         proxy.cut();
         fixed.all_unavailable(&cx, &store, "with the server cut off").await?;
@@ -55,21 +55,21 @@ async fn black_hole(cx: Context) -> Verdict {
     fixed.all_unavailable(&cx, &store, "with every packet vanishing").await?;
     proxy.pass();
     fixed.works_again(&cx, &store, "after packets arrive again").await?;
-    // And the pool stands idle through a whole outage: what it then hands out died without a word.
+    // The pool is idle during a whole outage, so it hands out connections that have ended without notice.
     proxy.stall();
     proxy.forget();
     proxy.pass();
     fixed.works_again(&cx, &store, "after an outage that met only idle connections").await
 }
 
-/// What is in the store before the outage, and must be there after it.
+/// A record that was stored before the outage and must remain after it.
 struct Fixed {
     key: StoreKey,
     record: Record,
 }
 
 impl Fixed {
-    /// Creates it, and fills the store's pool with connections.
+    /// Creates the record, and fills the store's pool with connections.
     async fn new(cx: &Context, store: &Shared) -> Result<Self, Failure> {
         let (key, record) = (key(), cx.record_of(&principal("ann")?));
         is(store.create(&cx.call(), &key, &record).await, Done, "creating a record through the proxy")?;
@@ -91,7 +91,7 @@ impl Fixed {
         Ok(())
     }
 
-    /// Runs all operations at once; each must answer `Unavailable` in time.
+    /// Runs all operations at once. Each must answer `Unavailable` in time.
     async fn all_unavailable(&self, cx: &Context, store: &Shared, when: &str) -> Verdict {
         let running = self.operations(cx, store)?.into_iter().map(|(name, operation)| async move {
             let begun = Instant::now();
@@ -101,7 +101,7 @@ impl Fixed {
         join_all(running).await.into_iter().collect()
     }
 
-    /// Every operation that must reach the server, by name.
+    /// Returns every operation that must reach the server, with its name.
     fn operations<'a>(&'a self, cx: &Context, store: &'a Shared) -> Result<Vec<(&'static str, Running<'a>)>, Failure> {
         let (ann, farther) = (principal("ann")?, self.record.expires_at.plus(Duration::from_secs(60)));
         let (call, fresh, newer) = (cx.call(), cx.record(), next(&self.record));
@@ -144,9 +144,9 @@ impl Fixed {
         Ok(all)
     }
 
-    /// The same instance answers again, and what was there is there.
+    /// Checks that the same instance answers again and the record is still stored.
     async fn works_again(&self, cx: &Context, store: &Shared, when: &str) -> Verdict {
-        // Reconnecting may take an attempt or two; an answer that is no error has to be the right one at once.
+        // Reconnecting may take several attempts. The first answer without an error must be right.
         let back = until(3 * cx.patience(), || async {
             match within(cx.patience(), format!("load {when}"), store.load(&cx.call(), &self.key)).await {
                 Ok(Err(error)) if error.kind() == ErrorKind::Unavailable => ControlFlow::Continue(error),
@@ -170,7 +170,7 @@ impl Fixed {
     }
 }
 
-/// An operation that answers in words, so that all kinds of answers go together.
+/// An operation with its answer as text, so that all answers have one type.
 type Running<'a> = BoxFuture<'a, CoreResult<String>>;
 
 fn said<'a, T, F>(store: &'a Shared, call: &Call, run: impl FnOnce(&'a Shared, Call) -> F) -> Running<'a>
@@ -185,7 +185,7 @@ async fn lost_reply(cx: Context) -> Verdict {
     let (store, proxy) = cx.behind_proxy().await?;
     let (witness, call) = (cx.one().await?, cx.call());
     for _ in 0..4 {
-        // Once without a fault, so that statements are prepared and the lost reply is the operation's own.
+        // Runs without a fault first, so that statements are prepared and the lost reply is the operation's own.
         let (key, first) = (key(), cx.record());
         let newer = next(&first);
         is(settled(&cx, || store.create(&call, &key, &first)).await?, Done, "a create")?;
@@ -196,7 +196,7 @@ async fn lost_reply(cx: Context) -> Verdict {
     Ok(())
 }
 
-/// A create, a save and a delete, the reply of each lost.
+/// Runs a create, a save and a delete, and loses the reply of each.
 async fn round(cx: &Context, store: &Shared, witness: &Shared, proxy: &Proxy) -> Verdict {
     let (call, key, first) = (cx.call(), key(), cx.record());
     let newer = next(&first);
@@ -222,12 +222,12 @@ async fn round(cx: &Context, store: &Shared, witness: &Shared, proxy: &Proxy) ->
     proxy.lose_reply();
     let deleted = within(cx.patience(), "a delete whose reply is lost", store.delete(&call, &key, None)).await?;
     proxy.pass();
-    // A driver that sends a delete again finds what it did itself.
+    // A driver that resends a delete finds its own earlier delete.
     told(deleted, &[Done, Missing], "a delete whose reply is lost")?;
     tells(cx, witness, &key, [None, Some(&newer)], "after a delete whose reply was lost").await
 }
 
-/// The answer is one of these or `Unavailable`.
+/// Checks that the answer is one of `allowed`, or `Unavailable`.
 fn told(answer: CoreResult<Outcome>, allowed: &[Outcome], what: &str) -> Verdict {
     match answer {
         Ok(outcome) => {
@@ -238,7 +238,7 @@ fn told(answer: CoreResult<Outcome>, allowed: &[Outcome], what: &str) -> Verdict
     }
 }
 
-/// What is stored is one of these, whole.
+/// Checks that the stored record is completely one of these two.
 async fn tells(cx: &Context, witness: &Shared, key: &StoreKey, either: [Option<&Record>; 2], what: &str) -> Verdict {
     let seen = ok(witness.load(&cx.call(), key).await, what)?;
     let version = seen.as_ref().map(|record| record.version);
@@ -252,7 +252,7 @@ async fn tells(cx: &Context, witness: &Shared, key: &StoreKey, either: [Option<&
     }
 }
 
-/// The first answer that is not `Unavailable`: the broken connection may show once more.
+/// Returns the first answer that is not transient, because the broken connection may show once more.
 async fn settled<T, F>(cx: &Context, call: impl Fn() -> F) -> Result<CoreResult<T>, Failure>
 where
     F: Future<Output = CoreResult<T>>,

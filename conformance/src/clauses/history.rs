@@ -1,4 +1,4 @@
-//! Random concurrent operations, checked against the contract as a whole.
+//! Clauses that check random concurrent operations against the whole contract.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ async fn cuts(cx: Context) -> Verdict {
     let b = if cx.can().shared { cx.through(&network).await? } else { Arc::clone(&a) };
     let network = Arc::new(network);
     let mut plan = Plan::from_env(cx.subject().history_ops);
-    // Each cut costs a connection or several, and what was under way.
+    // Each cut breaks one or more connections and the calls in flight, so fewer operations run.
     plan.operations = plan.operations.div_ceil(10);
     history::run([a, b], cx.now(), &plan, Some(&network)).await
 }

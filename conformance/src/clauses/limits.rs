@@ -1,4 +1,4 @@
-//! What a store may refuse.
+//! Clauses about data that a store may refuse.
 
 use bytes::Bytes;
 use session_core::ErrorKind::TooLarge;

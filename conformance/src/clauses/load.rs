@@ -1,4 +1,4 @@
-//! `load`: the last completed write, or `None`.
+//! Clauses about `load`, which returns the last completed write, or `None`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::context::{key, next};
 use crate::{Clause, Context, Failure, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[
-    clause!("load.unknown", [], unknown, "A key that nobody created loads as None."),
+    clause!("load.unknown", [], unknown, "An unknown key loads as None."),
     clause!("load.boundary", [], boundary, "A record is live one millisecond before its expiry and not at it."),
     clause!(
         "load.reads-only",
@@ -53,7 +53,7 @@ async fn unknown(cx: Context) -> Verdict {
 
 async fn boundary(cx: Context) -> Verdict {
     let (a, b) = cx.pair().await?;
-    // Instants that are no whole seconds, so that rounding in either direction shows.
+    // Instants with milliseconds, so that rounding in either direction shows.
     for millis in [1, 499, 500, 999, 1_001, 61_234] {
         let (key, mut record) = (key(), cx.record());
         record.expires_at = cx.now().plus(Duration::from_millis(millis));
@@ -86,11 +86,11 @@ async fn exact_key(cx: Context) -> Verdict {
         other[bit / 8] ^= 1 << (bit % 8);
         keys.push(StoreKey::from_bytes(other));
     }
-    // Keys whose bytes are letters of either case, in case that a store keeps them as text.
+    // Keys whose bytes are letters of either case, for stores that keep keys as text.
     for text in [b"AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEf", b"aBcDeFgHiJkLmNoPqRsTuVwXyZaBcDeF"] {
         keys.push(StoreKey::from_bytes(*text));
     }
-    // Trailing blanks and zero bytes, which databases like to trim and pad.
+    // Keys that end in a blank or a zero byte, which databases may trim or pad.
     for tail in [b' ', 0] {
         let mut padded = [b'k'; StoreKey::LEN];
         padded[StoreKey::LEN - 1] = tail;
@@ -143,7 +143,7 @@ async fn burst(cx: Context) -> Verdict {
         is(a.create(&cx.call(), &key, &record).await, Done, "creating a record")?;
         known.push((key, record));
     }
-    // Call n asks for record n mod 50 at a minute of its own; each tenth asks for a key that nobody has.
+    // Call `n` asks for record `n % 50` with its own `now`. Every tenth call asks for an unknown key.
     let loads = (0..500_u64).map(|n| {
         let store = if n % 2 == 0 { a.clone() } else { b.clone() };
         let (key, record) = known[n as usize % known.len()].clone();

@@ -1,4 +1,4 @@
-//! The clauses, a table per topic.
+//! Clauses of the suite, in a table per topic.
 
 use crate::Clause;
 
@@ -45,7 +45,7 @@ const TABLES: &[&[Clause]] = &[
     session::CLAUSES,
 ];
 
-/// Every clause of the suite, topic by topic.
+/// Returns every clause of the suite, topic by topic.
 pub fn clauses() -> impl Iterator<Item = &'static Clause> {
     TABLES.iter().copied().flatten()
 }

@@ -1,4 +1,4 @@
-//! Namespaces: several stores on one server that know nothing of each other.
+//! Clauses about namespaces: independent stores on one server.
 
 use session_core::Outcome::Done;
 use session_core::{Call, Clock as _, ErrorKind, Namespace, SystemClock, hours};
@@ -24,7 +24,8 @@ pub(super) const CLAUSES: &[Clause] = &[
 ];
 
 async fn apart(cx: Context) -> Verdict {
-    // One that begins the others, some whose `_` a pattern would take for any character, two that differ in the 40th.
+    // One name begins the others, some have a `_` that a pattern would match with any character, and two differ only in
+    // the 40th character.
     let stem = cx.namespace().to_owned();
     let mut names = vec![stem.clone()];
     for tail in ["_", "__", "_x"] {
@@ -56,7 +57,7 @@ async fn apart(cx: Context) -> Verdict {
             ensure!(rows.len() == 1, "a scan of the namespace {name} with 1 live record shows {}", rows.len());
         }
     }
-    // Empty the first one by every way there is, and look at the others.
+    // Empties the first namespace by every available operation, and checks the others.
     let (first, rest) = stores.split_at(1);
     let (_, store, ..) = &first[0];
     if cx.can().by_principal {

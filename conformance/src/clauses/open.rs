@@ -1,4 +1,4 @@
-//! Opening: by many at once, and again.
+//! Clauses about opening a store: several instances at once, and again after closing.
 
 use session_core::Outcome::Done;
 

@@ -1,4 +1,4 @@
-//! `sessions_of` and `delete_all`: everybody's sessions, and nobody else's.
+//! Clauses about `sessions_of` and `delete_all`: all sessions of a principal, and no others.
 
 use std::num::NonZeroU32;
 
@@ -33,7 +33,7 @@ pub(super) const CLAUSES: &[Clause] = &[
         "principal.delete-all",
         [ByPrincipal],
         delete_all,
-        "`delete_all` removes all but `keep`, answers how many live ones, and touches nobody else's, not even as `keep`."
+        "`delete_all` removes all but `keep`, answers how many live ones, and touches no other principal's, not even as `keep`."
     ),
     clause!(
         "principal.delete-all-races",
@@ -45,7 +45,7 @@ pub(super) const CLAUSES: &[Clause] = &[
         "principal.own-clock",
         [ByPrincipal],
         own_clock,
-        "A listing or `delete_all` with a `now` in 2099 finds nobody and loses no live record's index entry."
+        "A listing or `delete_all` with a `now` in 2099 finds no session and loses no live record's index entry."
     ),
     clause!(
         "principal.heals",
@@ -69,7 +69,7 @@ async fn lists_all(cx: Context) -> Verdict {
     for n in 0..25 {
         let record = cx.record_of(&ann);
         rows.push((create(if n % 2 == 0 { &a } else { &b }, &cx.call(), &record).await?, record));
-        // Others', anonymous and expired ones stand between.
+        // Other principals', anonymous and expired records between them.
         create(&a, &cx.call(), &cx.record_of(&bob)).await?;
         create(&a, &cx.call(), &cx.record()).await?;
         let mut expired = cx.record_of(&ann);
@@ -79,7 +79,7 @@ async fn lists_all(cx: Context) -> Verdict {
     let keys: Vec<_> = rows.iter().map(|(key, _)| key).collect();
     for store in [&a, &b] {
         lists(&**store, &cx.call(), &ann, &keys, "25 sessions of ann").await?;
-        lists(&**store, &cx.call(), &principal("carol")?, &[], "somebody without sessions").await?;
+        lists(&**store, &cx.call(), &principal("carol")?, &[], "a principal without sessions").await?;
         for (key, shown) in ok(store.sessions_of(&cx.call(), &ann, BOUND).await, "sessions_of")? {
             let want = rows.iter().find(|(known, _)| *known == key).map(|(_, record)| record);
             same(&shown, want.unwrap_or(&shown), "a record that sessions_of shows")?;
@@ -214,7 +214,7 @@ async fn delete_all(cx: Context) -> Verdict {
     expired.expires_at = cx.now();
     create(&a, &cx.call(), &expired).await?;
     let (bobs, anonymous) = (cx.record_of(&bob), cx.record());
-    let (bobs_key, nobodys_key) = (create(&b, &cx.call(), &bobs).await?, create(&b, &cx.call(), &anonymous).await?);
+    let (bobs_key, anonymous_key) = (create(&b, &cx.call(), &bobs).await?, create(&b, &cx.call(), &anonymous).await?);
 
     let gone = ok(b.delete_all(&cx.call(), &ann, Some(&anns[2])).await, "delete_all that keeps one")?;
     ensure!(gone == 4, "delete_all that keeps 1 of 5 live sessions should answer 4, answers {gone}");
@@ -227,12 +227,12 @@ async fn delete_all(cx: Context) -> Verdict {
 
     create(&a, &cx.call(), &cx.record_of(&ann)).await?;
     let gone = ok(a.delete_all(&cx.call(), &ann, Some(&bobs_key)).await, "delete_all with another's key to keep")?;
-    ensure!(gone == 2, "delete_all that keeps somebody else's key should remove both sessions, answers {gone}");
+    ensure!(gone == 2, "delete_all that keeps another principal's key should remove both sessions, answers {gone}");
     lists(&*b, &cx.call(), &ann, &[], "after delete_all with another's key to keep").await?;
-    all_show([&a, &b], &cx.call(), &bobs_key, Some(&bobs), "somebody else's session after delete_all").await?;
-    all_show([&a, &b], &cx.call(), &nobodys_key, Some(&anonymous), "an anonymous session after delete_all").await?;
-    let nobody = ok(a.delete_all(&cx.call(), &principal("carol")?, None).await, "delete_all of nobody")?;
-    ensure!(nobody == 0, "delete_all of a principal without sessions should answer 0, answers {nobody}");
+    all_show([&a, &b], &cx.call(), &bobs_key, Some(&bobs), "another principal's session after delete_all").await?;
+    all_show([&a, &b], &cx.call(), &anonymous_key, Some(&anonymous), "an anonymous session after delete_all").await?;
+    let none = ok(a.delete_all(&cx.call(), &principal("carol")?, None).await, "delete_all without sessions")?;
+    ensure!(none == 0, "delete_all of a principal without sessions should answer 0, answers {none}");
     Ok(())
 }
 
@@ -270,7 +270,7 @@ async fn delete_all_races(cx: Context) -> Verdict {
     Ok(())
 }
 
-/// Saves and touches a record, its principal kept, until it is gone or enough was done.
+/// Saves and touches a record with its principal until it is gone, or 200 times.
 async fn keep_writing(store: &Shared, call: &Call, key: &StoreKey, mut record: Record) -> Verdict {
     for n in 0..200_u64 {
         let newer = next(&record);
@@ -295,7 +295,7 @@ async fn own_clock(cx: Context) -> Verdict {
     lists(&*a, &in_2099, &ann, &[], "with `now` in 2099").await?;
     lists(&*b, &cx.call(), &ann, &keys, "after a listing with `now` in 2099").await?;
     let gone = ok(b.delete_all(&in_2099, &ann, None).await, "delete_all with `now` in 2099")?;
-    ensure!(gone == 0, "delete_all with `now` in 2099 should find nobody live, answers {gone}");
+    ensure!(gone == 0, "delete_all with `now` in 2099 should find no live session, answers {gone}");
     let gone = ok(a.delete_all(&cx.call(), &ann, Some(keys[0])).await, "delete_all after one with `now` in 2099")?;
     ensure!(gone == 1, "delete_all that keeps 1 of 2 sessions, after one with `now` in 2099, answers {gone}");
     let mut record = cx.record_of(&ann);
@@ -317,12 +317,12 @@ async fn heals(cx: Context) -> Verdict {
     let gone = ok(b.delete_all(&cx.call(), &ann, None).await, "delete_all over an index entry that has no record")?;
     ensure!(gone == 0, "delete_all should count live sessions, counts {gone} where there are none");
 
-    // Whoever lists may heal. Meanwhile the record that the entry waits for appears.
+    // A listing may heal the index. The record of the index entry appears at the same time.
     for _ in 0..20 {
         let key = key();
         plant(&cx, &ann, &key).await?;
         let record = cx.record_of(&ann);
-        // Number 0 creates, the others list.
+        // Task 0 creates, the others list.
         let tasks = (0..7).map(|n| {
             let (store, call, who) = (if n % 2 == 0 { a.clone() } else { b.clone() }, cx.call(), ann.clone());
             let record = record.clone();

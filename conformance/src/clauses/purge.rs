@@ -1,4 +1,4 @@
-//! `purge`: expired records removed, a few at a time, and nothing else.
+//! Clauses about `purge`, which removes expired records, a limited number at a time.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(super) const CLAUSES: &[Clause] = &[
     ),
 ];
 
-/// A record that was live two hours ago by the system's clock and has expired since.
+/// Returns a record that was live two hours ago by the system's clock and has expired since.
 fn past(cx: &Context, expired_for: Duration) -> Record {
     let mut record = cx.record();
     record.created_at = today().minus(hours(3));
@@ -46,17 +46,17 @@ fn past(cx: &Context, expired_for: Duration) -> Record {
     record
 }
 
-/// A call in that past.
+/// Returns a call made two hours ago.
 fn back_then() -> Call {
     Call::new(today().minus(hours(2)))
 }
 
-/// A call by the system's clock.
+/// Returns a call made now, by the system's clock.
 fn at_present() -> Call {
     Call::new(SystemClock.now())
 }
 
-/// Purges until there is no more, and answers how many were removed.
+/// Purges until there is no more. Returns the number of removed records.
 async fn purge_all(store: &Shared, call: &Call, limit: NonZeroU32) -> Result<u32, Failure> {
     let mut removed = 0;
     for _ in 0..1_000 {
@@ -152,7 +152,7 @@ async fn bounded(cx: Context) -> Verdict {
     Ok(())
 }
 
-/// How many of the expired records are still stored.
+/// Returns how many of the expired records are still stored.
 async fn left(store: &Shared, keys: &[StoreKey]) -> Result<u32, Failure> {
     let mut count = 0;
     for key in keys {
@@ -171,7 +171,7 @@ async fn spares_done(cx: Context) -> Verdict {
             is(a.create(&back_then(), &key, &record).await, Done, "creating a record two hours ago")?;
             rows.push((key, record));
         }
-        // Two hours ago they were live: a node whose clock is slow still writes them, while others purge by the right time.
+        // A node with a slow clock still writes records that are expired by the right time, while others purge.
         let future = today().plus(hours(1));
         let writers = rows.iter().cloned().enumerate().map(|(n, (key, record))| {
             let store = if n % 2 == 0 { a.clone() } else { b.clone() };

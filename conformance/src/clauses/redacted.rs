@@ -1,4 +1,4 @@
-//! What is shown to operators and written to logs.
+//! Clauses about texts that operators see and logs contain.
 
 use bytes::Bytes;
 use session_core::Outcome::Done;
@@ -16,14 +16,14 @@ pub(super) const CLAUSES: &[Clause] = &[clause!(
     "No Display or Debug of an error, its sources, a key, an id, a record or a store shows a key, an id, data or a password."
 )];
 
-/// Everything that must not be shown, in the forms in which it would be.
+/// Secrets in every form in which a text could show them.
 struct Secrets(Vec<(&'static str, String)>);
 
 impl Secrets {
     fn new(cx: &Context, id: &SessionId, key: &StoreKey, data: &[u8]) -> Self {
         let mut all = vec![("the id", id.encode())];
         for (name, bytes) in [("the key", &key.as_bytes()[..]), ("the data", data)] {
-            // The first 12 bytes are telling enough, and survive a message that is cut short.
+            // The first 12 bytes identify the secret, and also appear in a message that is cut short.
             let head = &bytes[..12];
             let hex: String = head.iter().map(|byte| format!("{byte:02x}")).collect();
             all.push((name, hex.to_uppercase()));
@@ -71,7 +71,7 @@ async fn redacted(cx: Context) -> Verdict {
     ] {
         secrets.absent_from(&answer, what)?;
     }
-    // Errors that every store can be made to give: too large, and a namespace that is none.
+    // Errors that every store can return: too large, and an invalid namespace.
     if let Some(longest) = cx.can().max_data_len {
         let mut fat = next(&record);
         fat.data = Bytes::from(record.data.repeat(longest / record.data.len() + 1));
@@ -90,7 +90,7 @@ async fn redacted(cx: Context) -> Verdict {
     Ok(())
 }
 
-/// What an unreachable server has operations and `open` say.
+/// Checks the errors of operations and of `open` when the server cannot be reached.
 async fn outage(cx: &Context, secrets: &Secrets, key: &StoreKey, record: &session_core::Record) -> Verdict {
     let (store, proxy) = cx.behind_proxy().await?;
     secrets.absent_from(&format!("{store:?}"), "Debug of an instance behind a proxy")?;

@@ -1,4 +1,4 @@
-//! `runtime`: one instance, used from two tokio runtimes.
+//! Clauses about one instance that is used from two tokio runtimes.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(super) const CLAUSES: &[Clause] = &[
     ),
 ];
 
-/// Calls that are made at once.
+/// Number of concurrent calls.
 const CALLS: usize = 40;
 
 /// A runtime that runs only while [`run`](Self::run) waits for it.
@@ -57,7 +57,7 @@ impl Other {
         let runtime = self.0.clone().ok_or_else(|| Failure::new("the other runtime has ended"))?;
         thread::spawn(move || {
             let result = runtime.block_on(work);
-            // Dropped first: the caller may drop its own next, and that has to be the last one.
+            // Dropped first, because the caller may drop its own handle next, and that one must be the last.
             drop(runtime);
             told.send(result)
         });
@@ -66,7 +66,7 @@ impl Other {
 }
 
 impl Drop for Other {
-    /// A plain drop would wait for the runtime's threads, which is forbidden where futures are polled.
+    /// Ends the runtime without waiting for its threads, because waiting is forbidden where futures are polled.
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take().and_then(Arc::into_inner) {
             runtime.shutdown_background();
@@ -74,7 +74,7 @@ impl Drop for Other {
     }
 }
 
-/// An instance that another runtime has opened and used.
+/// Opens and uses an instance on another runtime.
 async fn opened_on(cx: &Context, other: &Other) -> Result<Shared, Failure> {
     let cx = cx.clone();
     let opening = async move {
@@ -85,7 +85,7 @@ async fn opened_on(cx: &Context, other: &Other) -> Result<Shared, Failure> {
     other.run(opening).await?
 }
 
-/// Leaves calls under way on another runtime.
+/// Leaves calls in flight on another runtime.
 async fn leave_calls(cx: &Context, other: &Other, store: &Shared) -> Verdict {
     let (cx, store) = (cx.clone(), Arc::clone(store));
     let leaving = async move {
@@ -132,7 +132,7 @@ async fn gone(cx: Context) -> Verdict {
     used(&cx, &store, "after the runtime that opened the store is gone").await
 }
 
-/// Every operation works, alone and among others.
+/// Checks that every operation works, alone and among others.
 async fn used(cx: &Context, store: &Shared, when: &str) -> Verdict {
     let alone = every_operation(cx, store);
     within(cx.patience(), format!("a call of each kind {when}"), alone).await?.map_err(|why| told(when, &why))?;
@@ -151,7 +151,7 @@ fn told(when: &str, why: &Failure) -> Failure {
     Failure::new(format!("{when}: {why}"))
 }
 
-/// A session from its creation to its end.
+/// Runs a session from its creation to its deletion.
 async fn life(cx: &Context, store: &Shared) -> Verdict {
     let (call, key, record) = (cx.call(), key(), cx.record());
     let newer = next(&record);
@@ -161,7 +161,7 @@ async fn life(cx: &Context, store: &Shared) -> Verdict {
     is(store.delete(&call, &key, Some(newer.version)).await, Done, "delete")
 }
 
-/// A session's life, and the operations on several sessions.
+/// Runs a session's life, and the operations on several sessions.
 async fn every_operation(cx: &Context, store: &Shared) -> Verdict {
     life(cx, store).await?;
     let call = cx.call();

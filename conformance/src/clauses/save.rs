@@ -1,4 +1,4 @@
-//! `save`: the only way to change a record, and only from the version that the writer knows.
+//! Clauses about `save`, which changes a record only if the writer knows its current version.
 
 use bytes::Bytes;
 use session_core::Outcome::{Conflict, Done, Exists, Missing};
@@ -22,10 +22,10 @@ pub(super) const CLAUSES: &[Clause] = &[
         stale,
         "A save that expects another version than the stored one is Conflict and changes nothing."
     ),
-    clause!("save.unknown", [], unknown, "A save under a key that nobody created is Missing and creates nothing."),
+    clause!("save.unknown", [], unknown, "A save under an unknown key is Missing and creates nothing."),
     clause!("save.expired", [], expired, "A save over an expired record is Missing and does not revive it."),
     clause!("save.deleted", [], deleted, "A save over a deleted record is Missing: a logout is never undone."),
-    clause!("save.twice", [], twice, "The identical save again is Done; after somebody else's save it is Conflict."),
+    clause!("save.twice", [], twice, "The identical save again is Done; after another writer's save it is Conflict."),
     clause!(
         "save.expires-now",
         [],
@@ -101,7 +101,7 @@ async fn unknown(cx: Context) -> Verdict {
     let (a, b) = cx.pair().await?;
     let (key, record) = (key(), cx.record_of(&principal("ann")?));
     is(a.save(&cx.call(), &key, Version::random(), &record).await, Missing, "a save under an unknown key")?;
-    // The expected version is the record's own: promise 5 must not be read as a licence to create.
+    // The expected version is the record's own: promise 5 does not permit a create.
     is(
         b.save(&cx.call(), &key, record.version, &record).await,
         Missing,
@@ -124,7 +124,7 @@ async fn expired(cx: Context) -> Verdict {
     let then = cx.later(minutes(1));
     is(b.save(&then, &key, record.version, &late).await, Missing, "a save at the instant of the expiry")?;
     all_show([&a, &b], &then, &key, None, "after a save over an expired record").await?;
-    // The same version again is no way around it.
+    // Saving the same version again does not revive the record either.
     let mut same = record.clone();
     same.expires_at = cx.now().plus(hours(2));
     is(
@@ -170,8 +170,8 @@ async fn twice(cx: Context) -> Verdict {
     shows(&*a, &cx.call(), &key, Some(&touched), "the save that came twice must not take the touch back").await?;
 
     let third = next(&touched);
-    is(a.save(&cx.call(), &key, second.version, &third).await, Done, "somebody else's save")?;
-    is(b.save(&cx.call(), &key, first.version, &second).await, Conflict, "the identical save after somebody else's")?;
+    is(a.save(&cx.call(), &key, second.version, &third).await, Done, "another writer's save")?;
+    is(b.save(&cx.call(), &key, first.version, &second).await, Conflict, "the identical save after another's")?;
     all_show([&a, &b], &cx.call(), &key, Some(&third), "after the save that came too late").await
 }
 
@@ -205,7 +205,7 @@ async fn same_bytes(cx: Context) -> Verdict {
         is(saved, Done, "a save that changes nothing but the version")?;
         all_show([&a, &b], &cx.call(), &key, Some(&record), "after a save of the same bytes").await?;
     }
-    // Nothing changes at all, the version included.
+    // Nothing changes at all, not even the version.
     is(a.save(&cx.call(), &key, record.version, &record).await, Done, "a save of exactly what is stored")
 }
 
@@ -327,7 +327,7 @@ async fn waits_for_delete(cx: Context) -> Verdict {
         is(a.create(&cx.call(), &key, &first).await, Done, "creating a record")?;
         let only_first = round % 2 == 0;
         let expected = only_first.then_some(first.version);
-        // Writers 0..8 save from the version stored, number 8 deletes; a bystander's save shares the batch.
+        // Tasks 0 to 7 save from the stored version, task 8 deletes.
         let writers = (0..9).map(|n| {
             let (store, call) = (if n % 2 == 0 { a.clone() } else { b.clone() }, cx.call());
             let (record, version) = (next(&first), first.version);

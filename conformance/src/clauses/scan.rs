@@ -1,4 +1,4 @@
-//! `scan`: every live record, page by page.
+//! Clauses about `scan`, which visits every live record, page by page.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -28,7 +28,7 @@ pub(super) const CLAUSES: &[Clause] = &[
 
 type Rows = BTreeMap<StoreKey, Record>;
 
-/// A walk from page to page, from either instance in turn.
+/// A walk over all pages, with the two instances in turn.
 struct Walk<'a> {
     stores: [&'a Shared; 2],
     call: &'a Call,
@@ -43,7 +43,7 @@ impl<'a> Walk<'a> {
         Self { stores, call, limit, pages: 0, at: None, rows: Rows::new() }
     }
 
-    /// Takes one page in, and says whether there are more.
+    /// Reads one page. Returns whether there are more.
     async fn step(&mut self) -> Result<bool, Failure> {
         let page = self.stores[self.pages % 2].scan(self.call, self.at.take(), self.limit).await;
         let page = ok(page, "scan")?;
@@ -60,7 +60,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Walks to the end.
+/// Walks to the end. Returns all records.
 pub(super) async fn walk(stores: [&Shared; 2], call: &Call, limit: NonZeroU32) -> Result<Rows, Failure> {
     let mut walk = Walk::new(stores, call, limit);
     while walk.step().await? {}
@@ -121,7 +121,8 @@ async fn moving(cx: Context) -> Verdict {
     let call = cx.call();
     let mut walk = Walk::new([&a, &b], &call, limit);
     while walk.step().await? {
-        // What it has passed goes, so that whoever counts rows skips as many of those to come; and one that it has not seen yet.
+        // Deletes the visited records, so that a scan by offset skips as many later ones. Also deletes one not
+        // visited yet.
         let (passed, ahead) = passing.into_iter().partition(|key| walk.rows.contains_key(key));
         let passed: Vec<_> = passed;
         passing = ahead;

@@ -1,4 +1,4 @@
-//! `touch`: a live record's expiry, moved out.
+//! Clauses about `touch`, which extends the expiry of a live record.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ async fn extends(cx: Context) -> Verdict {
         all_show([&a, &b], &last, &key, Some(&record), format!("1 ms before an expiry moved by {millis} ms")).await?;
         shows(&*a, &Call::new(record.expires_at), &key, None, format!("at an expiry moved by {millis} ms")).await?;
     }
-    // A touch from just before the old expiry counts after it.
+    // A touch just before the old expiry still counts after it.
     let last = Call::new(record.expires_at.minus(Duration::from_millis(1)));
     record.expires_at = record.expires_at.plus(hours(1));
     is(a.touch(&last, &key, record.version, record.expires_at).await, Done, "a touch in the last live millisecond")?;
@@ -84,7 +84,7 @@ async fn never_shortens(cx: Context) -> Verdict {
         is(b.touch(&cx.call(), &key, record.version, at).await, Done, format!("a touch {name}"))?;
         all_show([&a, &b], &cx.call(), &key, Some(&record), format!("after a touch {name}")).await?;
     }
-    // Touches in any order end at the farthest.
+    // Concurrent touches end at the latest instant, in any order.
     let touches = (0..16).map(|n| {
         let (store, call) = (if n % 2 == 0 { a.clone() } else { b.clone() }, cx.call());
         let at = record.expires_at.plus(minutes(if n == 5 { 100 } else { n }));
@@ -109,7 +109,7 @@ async fn keeps_record(cx: Context) -> Verdict {
     is(b.touch(&cx.call(), &key, before, record.expires_at).await, Done, "a touch")?;
     all_show([&a, &b], &cx.call(), &key, Some(&record), "after a touch").await?;
     if cx.can().by_principal {
-        // Past the old expiry: an index that expires has to move with the record.
+        // Past the old expiry: an index entry that expires must be extended with the record.
         lists(&*a, &cx.later(hours(2)), &ann, &[&key], "after a touch, past the old expiry").await?;
         let rows = ok(b.sessions_of(&cx.call(), &ann, crate::context::BOUND).await, "sessions_of after a touch")?;
         if let Some((_, shown)) = rows.first() {
@@ -164,7 +164,7 @@ async fn conflict(cx: Context) -> Verdict {
     refused(&second, first.version, second.expires_at, "the version before the save, out to the expiry").await?;
     refused(&second, first.version, Timestamp::MIN, "the version before the save, out to 1970").await?;
 
-    // A logout leaves a record for a minute. A late request must not keep it longer.
+    // A logout leaves a record for a minute. A late request must not extend it.
     let mut last = next(&second);
     (last.data, last.principal, last.expires_at) = (b"\0"[..].into(), None, cx.now().plus(seconds(60)));
     is(b.save(&cx.call(), &key, second.version, &last).await, Done, "a save that leaves a record for a minute")?;

@@ -1,4 +1,4 @@
-//! A capability that is not stated is absent, and says so.
+//! Clauses about capabilities that a store does not state: their operations must refuse.
 
 use session_core::ErrorKind::Unsupported;
 use session_core::Outcome::Done;

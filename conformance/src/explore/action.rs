@@ -1,8 +1,8 @@
-//! Calls of a store as values.
+//! Store calls and their answers as values.
 
 use session_core::{Outcome, Principal, Record, StoreKey, Timestamp, Version};
 
-/// A call to the store, with its operands.
+/// A store call with its operands.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
     Create(StoreKey, Record),
@@ -15,7 +15,7 @@ pub(super) enum Action {
 }
 
 impl Action {
-    /// Whether it may change what is stored.
+    /// Returns whether the call may change stored records.
     pub(super) fn writes(&self) -> bool {
         !matches!(self, Self::Load(_) | Self::SessionsOf(_))
     }
@@ -36,7 +36,7 @@ impl Action {
     }
 }
 
-/// What a call answers.
+/// Answer of a store call.
 #[derive(Clone, Debug)]
 pub(super) enum Reply {
     Outcome(Outcome),

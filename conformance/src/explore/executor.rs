@@ -1,4 +1,4 @@
-//! One run: a program's tasks, polled in an order that is chosen step by step.
+//! Execution of one run: polls the program's tasks in an order that is chosen step by step.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,33 +11,33 @@ use super::past::Past;
 use super::world::World;
 use super::{Check, Program, quietly};
 
-/// A run of more steps goes round in circles.
+/// Maximum number of steps. A longer run counts as an endless loop.
 const MOST_STEPS: usize = 600;
 
-/// What may happen next.
+/// A possible next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// A task runs until it waits.
     Poll(usize),
-    /// A call, by its index among those pending, happens.
+    /// The pending call of this index is carried out.
     Answer(usize),
-    /// A call is answered with an error, and may still happen later.
+    /// The pending call of this index is answered with an error, and may still take effect later.
     Lose(usize),
-    /// A late write, by its index, happens.
+    /// The late write of this index takes effect.
     Arrive(usize),
-    /// The operation that a task waits in is dropped.
+    /// The operation in which this task waits is dropped.
     Drop(usize),
-    /// The clock takes the step of this index.
+    /// The clock moves by the step of this index.
     Clock(usize),
-    /// What has expired is removed.
+    /// Expired records are removed.
     Purge,
-    /// All tasks have ended, and no late write happens any more.
+    /// All tasks have ended, and no late write takes effect any more.
     Finish,
-    /// A task waits for what never comes.
+    /// A task waits, and nothing can wake it.
     Stuck,
 }
 
-/// A step and whether it interrupts a task that could go on.
+/// A step, and whether it interrupts a task that could go on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Choice {
     pub(super) step: Step,
@@ -56,11 +56,11 @@ impl Wake for Flag {
     }
 }
 
-/// How a run ended.
+/// Result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     Whole,
-    /// Whoever chooses has seen this state before.
+    /// The run has reached a state that is known already.
     Merged,
 }
 
@@ -100,10 +100,10 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Runs to the end, by the steps that `choose` picks; `None` ends the run.
+    /// Runs to the end with the steps that `choose` picks. `None` ends the run.
     pub(super) fn go(mut self, choose: impl FnMut(&Self) -> Option<Step>) -> (Ended, World) {
         let ended = self.walk(choose);
-        // Tasks hold the world that holds them.
+        // Tasks and world refer to each other, so the tasks are dropped explicitly.
         let tasks = self.world.0.tasks.take();
         let _ = quietly(move || drop(tasks));
         (ended, self.world)
@@ -128,7 +128,7 @@ impl<'p> Run<'p> {
         Ended::Whole
     }
 
-    /// What may happen now; the first one lets the current task go on, if it can.
+    /// Returns the possible steps. The first one continues the current task, if that is possible.
     pub(super) fn choices(&self) -> Vec<Choice> {
         let tasks = self.world.0.tasks.borrow();
         let shared = self.world.0.store.shared();
@@ -136,7 +136,7 @@ impl<'p> Run<'p> {
         order.rotate_left(self.current);
         let mut choices = Vec::new();
         let mut goes_on = false;
-        // A task that has ended may have left a call to others who drive it now.
+        // A task that has ended may have left behind a call that other tasks drive now.
         for &task in &order {
             let own = task == self.current;
             if tasks[task].future.is_some() && self.ready[task].0.load(Ordering::Relaxed) {
@@ -156,7 +156,7 @@ impl<'p> Run<'p> {
         if choices.is_empty() {
             choices.push(Choice { step: Step::Stuck, interrupts: false });
         }
-        // What follows is bounded by its own budget.
+        // The following steps are limited by their own budgets.
         let mut add = |step| choices.push(Choice { step, interrupts: false });
         (0..shared.late.len()).for_each(|index| add(Step::Arrive(index)));
         if self.lost > 0 {
@@ -175,7 +175,7 @@ impl<'p> Run<'p> {
         choices
     }
 
-    /// Equal for runs that have come to the same state, though in another order.
+    /// Returns a hash that is equal for runs that have reached the same state in different orders.
     pub(super) fn state(&self) -> u64 {
         let tasks = self.world.0.tasks.borrow();
         let ready: Vec<_> = self.ready.iter().map(|flag| flag.0.load(Ordering::Relaxed)).collect();
@@ -273,7 +273,7 @@ impl<'p> Run<'p> {
         let polled = quietly(|| future.as_mut().poll(&mut Context::from_waker(&self.wakers[task])));
         let left = match &polled {
             Ok(Poll::Pending) => Some(future),
-            // Dropped within the poll, so that its locks count as the poll's.
+            // Dropped before the poll is recorded, so that its lock accesses count as the poll's.
             _ => {
                 let _ = quietly(move || drop(future));
                 None

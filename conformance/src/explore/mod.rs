@@ -1,9 +1,9 @@
-//! Every interleaving of small programs over sessions.
+//! An explorer that runs every interleaving of small programs over sessions.
 //!
-//! A [`Program`] starts a few tasks over managers and handles that share a model store. Each call of the store waits until the
-//! explorer lets it happen, and so does its answer; so the order of all steps is a choice. [`explore`] runs the program again and
-//! again until every order has been walked, with at most one lost answer and one dropped future anywhere in a run.
-//! The program's final check, and what its tasks see on their way, say which promises were broken.
+//! A [`Program`] starts a few tasks over managers and handles that share a model store. Each call of the store waits
+//! until the explorer carries it out, and again until the task is polled. So the order of all steps is a choice.
+//! [`explore`] repeats the program until every order has been run, with at most one lost answer and one dropped future
+//! in a run. The program's tasks and its final check report broken promises.
 //!
 //! ```
 //! use conformance::explore::{Bounds, Coverage, Faults, Program, explore};
@@ -39,9 +39,12 @@
 //! assert!(report.violations.is_empty());
 //! ```
 //!
-//! How it keeps the number of runs small: a run ends when it comes to a state that another one has been in, with as many faults left.
-//! A state is what is stored, what is under way, and of each task and each lock of the core the polls that came before it, with what they were
-//! answered. Random ids and versions are named by the poll that drew them, so that equal states have equal hashes.
+//! # How the number of runs stays small
+//!
+//! A run ends when it reaches a state that an earlier run has reached with as many faults left.
+//! A state consists of the stored records, the calls in flight, and the earlier polls of each task and each lock of
+//! the core with their answers. Random ids and versions are named by the poll that drew them, so that equal states
+//! have equal hashes.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -60,18 +63,18 @@ pub use request::{Answer, Commits, Request};
 pub use search::{Bounds, Coverage, Report, Violation, explore, replay};
 pub use world::{Faults, TaskContext, World};
 
-/// What is checked when all tasks of a run have ended.
+/// Final check of a run, called when all tasks have ended.
 pub type Check = Box<dyn FnOnce(&World)>;
 
-/// A few tasks and what must hold however they interleave.
+/// A few tasks, and the conditions that must hold however they interleave.
 pub struct Program {
-    /// Its name.
+    /// Name of the program.
     pub name: &'static str,
-    /// What it does, in one sentence.
+    /// Description of the program in one sentence.
     pub about: &'static str,
-    /// What may go wrong in a run.
+    /// Faults that the explorer may inject into a run.
     pub faults: Faults,
-    /// Sets up a run: the processes, the first session, the tasks. Answers the final check.
+    /// Sets up a run: the processes, the first session and the tasks. Returns the final check.
     pub start: fn(&World) -> Check,
 }
 
@@ -79,7 +82,7 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work`, catching a panic and printing nothing of it.
+/// Runs `work` and catches a panic without printing it.
 pub fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

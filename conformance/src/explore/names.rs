@@ -1,4 +1,4 @@
-//! Names of what is random, for comparing runs and for people.
+//! Names for random versions and keys, to compare runs and to print them.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,12 +8,12 @@ use session_core::{Record, Result, StoreKey, Version};
 use super::action::{Action, Reply};
 use crate::stored_data;
 
-/// Names of versions and keys that are equal in every run that reaches the same state, though the values are random.
+/// Names of versions and keys. They are equal in every run that reaches the same state, though the values are random.
 #[derive(Default)]
 pub(super) struct Names {
     pub(super) versions: HashMap<Version, u64>,
     pub(super) keys: HashMap<StoreKey, u64>,
-    /// Short names for people, in the order of appearance.
+    /// Short names for the printed trace, in the order of appearance.
     shown_versions: HashMap<Version, usize>,
     shown_keys: HashMap<StoreKey, usize>,
 }
@@ -25,7 +25,7 @@ pub(super) fn hash_of(value: impl Hash) -> u64 {
 }
 
 impl Names {
-    /// Gives the version and the key of a call their short names.
+    /// Assigns short names to the version and the key of a call.
     pub(super) fn see(&mut self, action: &Action) {
         if let Some(record) = action.record() {
             let next = self.shown_versions.len() + 1;

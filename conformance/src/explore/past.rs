@@ -1,4 +1,4 @@
-//! What has happened in a run, as far as its tasks can tell.
+//! History of a run, as far as its tasks can observe it.
 
 use std::collections::HashMap;
 
@@ -6,9 +6,9 @@ use session_core::observe::{self, Access};
 
 use super::names::hash_of;
 
-/// Hashes that are equal in runs whose tasks have been told the same and have used the same locks in the same order.
+/// Hash of a run's history. Equal if tasks got the same answers and used the same locks in the same order.
 ///
-/// Polls of two tasks that share no lock may be exchanged without a difference here (Mazurkiewicz traces).
+/// Polls of two tasks that share no lock can be exchanged without changing the hash (Mazurkiewicz traces).
 pub(super) struct Past {
     tasks: Vec<u64>,
     objects: HashMap<u64, Object>,
@@ -17,14 +17,14 @@ pub(super) struct Past {
 /// A lock or an atomic.
 #[derive(Default)]
 struct Object {
-    /// The poll that wrote it last.
+    /// The last poll that wrote it.
     written: u64,
-    /// The polls that have read it since, in no order.
+    /// Sum of the polls that have read it since, independent of their order.
     reads: u64,
 }
 
 impl Past {
-    /// What `tasks` tasks begin with. What was made before has numbers that are the same in each run.
+    /// Starts the history of `tasks` tasks. Objects made before have the same numbers in each run.
     pub(super) fn begin(tasks: usize) -> Self {
         let mut past =
             Self { tasks: (0..tasks).map(|task| hash_of(("task", task))).collect(), objects: HashMap::new() };
@@ -36,12 +36,12 @@ impl Past {
         past
     }
 
-    /// Takes in a poll of `task` that began with what `before` stands for, and answers what identifies the poll.
+    /// Records a poll of `task` whose input has the hash `before`. Returns a hash that identifies the poll.
     pub(super) fn polled(&mut self, task: usize, before: u64) -> u64 {
         let mut accesses = observe::take();
         let mut seen = Vec::with_capacity(accesses.len());
         let made: Vec<_> = accesses.extract_if(.., |access| matches!(access, Access::Made(_))).map(object_of).collect();
-        // A write covers a read, and the order within a poll follows from what it found.
+        // A write includes a read. The order within a poll follows from its input.
         let mut objects: Vec<(u64, bool)> = Vec::new();
         for access in accesses {
             let (object, writes) = (object_of(access), matches!(access, Access::Written(_)));
@@ -72,7 +72,7 @@ impl Past {
         poll
     }
 
-    /// A hash of it all.
+    /// Returns a hash of the whole history.
     pub(super) fn hash(&self) -> u64 {
         let objects = self.objects.values().map(|object| hash_of((object.written, object.reads)));
         hash_of((&self.tasks, objects.fold(0, u64::wrapping_add)))

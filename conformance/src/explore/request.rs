@@ -1,4 +1,4 @@
-//! Requests of a program: handles that keep account of what was confirmed.
+//! Requests of a program, which record the changes that were confirmed.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -9,20 +9,21 @@ use session_core::{Commit, Error, ErrorKind, Manager, Result, Session, SessionId
 use super::world::{TaskContext, World};
 use crate::stored_data;
 
-/// Attempts after which a commit that is still [`Unavailable`](ErrorKind::Unavailable) counts as never succeeding.
+/// Number of attempts after which a commit that is still [`Unavailable`](ErrorKind::Unavailable) counts as never
+/// succeeding.
 const TRIES: usize = 4;
 
-/// The tokens that a run's requests pushed to the list `tokens`, and those that were confirmed.
+/// Tokens of the list `tokens` that were confirmed to the run's requests. Clones share them.
 #[derive(Clone, Default)]
 pub struct Commits(Rc<RefCell<BTreeSet<u32>>>);
 
 impl Commits {
-    /// Notes tokens as confirmed.
+    /// Records tokens as confirmed.
     pub fn confirm(&self, tokens: impl IntoIterator<Item = u32>) {
         self.0.borrow_mut().extend(tokens);
     }
 
-    /// Checks the session that `key` leads to: `updates.kept` and `updates.once`.
+    /// Checks the promises `updates.kept` and `updates.once` for the session to which `key` leads. It must be live.
     pub fn check(&self, world: &World, key: StoreKey) {
         match world.session_at(key) {
             Some((_, record)) => self.check_data(world, &record.data),
@@ -30,7 +31,7 @@ impl Commits {
         }
     }
 
-    /// The same, where the session may have ended.
+    /// Checks the session to which `key` leads, like [`check`](Self::check), if it is live.
     pub fn check_if_live(&self, world: &World, key: StoreKey) {
         if world.session_at(key).is_some() {
             self.check(world, key);
@@ -50,69 +51,69 @@ impl Commits {
     }
 }
 
-/// The list `tokens` of a stored session.
+/// Returns the list `tokens` of a stored session.
 fn tokens(data: &[u8]) -> Vec<u32> {
     let content: serde_json::Value = serde_json::from_slice(stored_data::envelope(data)).unwrap_or_default();
     let list = content["v"]["tokens"].as_array().cloned().unwrap_or_default();
     list.iter().filter_map(|token| u32::try_from(token.as_u64()?).ok()).collect()
 }
 
-/// The key under which the record lies that `value` opens.
+/// Returns the key of the record that the cookie value `value` opens.
 fn key_of(manager: &Manager, value: &str) -> Option<StoreKey> {
     SessionId::parse(value).map(|id| StoreKey::derive(manager.name(), &id))
 }
 
-/// How a commit ended.
+/// Result of a commit.
 #[derive(Debug)]
 pub enum Answer {
-    /// It was confirmed.
+    /// The commit was confirmed.
     Done(Commit),
-    /// It answered an error.
+    /// The commit answered an error.
     Failed(Error),
-    /// Its future was dropped.
+    /// The commit's future was dropped.
     Dropped,
 }
 
 impl Answer {
-    /// Whether it was confirmed.
+    /// Returns whether the commit was confirmed.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done(_))
     }
 
-    /// Whether it answered an error of this kind.
+    /// Returns whether the commit answered an error of this kind.
     pub fn is(&self, kind: ErrorKind) -> bool {
         matches!(self, Self::Failed(error) if error.kind() == kind)
     }
 }
 
-/// One request's handle. Clones are clones of the handle.
+/// A request with its session handle. Clones use clones of the handle.
 #[derive(Clone)]
 pub struct Request {
-    /// The session.
+    /// The request's session.
     pub session: Session,
-    /// Where it was stored when it was opened.
+    /// Key of the session when it was opened.
     key: Option<StoreKey>,
     manager: Manager,
     commits: Commits,
-    /// Pushed, and neither confirmed nor lost so far.
+    /// Tokens that were pushed, and neither confirmed nor lost so far.
     pending: Rc<RefCell<BTreeSet<u32>>>,
     may_fail: &'static [ErrorKind],
 }
 
 impl Request {
-    /// A request on a session that is open already.
+    /// Creates a request on a session that is already open.
     pub fn on(session: Session, manager: &Manager, commits: &Commits) -> Self {
         let (manager, commits) = (manager.clone(), commits.clone());
         let key = session.handle().map(|handle| *handle.key());
         Self { session, key, manager, commits, pending: Rc::default(), may_fail: &[] }
     }
 
-    /// A request whose session is opened in the set-up by the value `id`.
+    /// Creates a request whose session is opened in the set-up by the value `id`.
     pub fn opened(world: &World, manager: &Manager, commits: &Commits, id: Option<&str>) -> Self {
         Self::on(world.at_once(manager.open(id)).expect("nothing fails at once"), manager, commits)
     }
 
-    /// A request that opens its session by the value `id`, and again if it gets no answer.
+    /// Creates a request that opens its session by the value `id`. Tries again if the store does not answer.
     pub async fn open(task: &TaskContext, commits: &Commits, id: Option<&str>) -> Option<Self> {
         for _ in 0..TRIES {
             match task.manager.open(id).await {
@@ -127,7 +128,7 @@ impl Request {
         None
     }
 
-    /// Errors that its commits may answer without any fault, by the documentation.
+    /// Sets the errors that its commits may answer without any fault, as documented.
     #[must_use]
     pub fn may_fail(mut self, kinds: &'static [ErrorKind]) -> Self {
         self.may_fail = kinds;
@@ -143,28 +144,28 @@ impl Request {
         }
     }
 
-    /// Logs out, and forgets what was not confirmed.
+    /// Logs out, and forgets the tokens that were not confirmed.
     pub fn logout(&self, task: &TaskContext) {
         self.session.logout();
         self.pending.borrow_mut().clear();
         task.show(|| "logout".to_owned());
     }
 
-    /// Forgets what was not confirmed.
+    /// Discards the changes, and forgets the tokens that were not confirmed.
     pub fn discard(&self, task: &TaskContext) {
         self.session.discard();
         self.pending.borrow_mut().clear();
         task.show(|| "discard".to_owned());
     }
 
-    /// Saves; the future may be dropped.
+    /// Saves the session. The future may be dropped.
     pub async fn save(&self, task: &TaskContext) -> Answer {
         self.commit(task, "save", self.session.save()).await
     }
 
-    /// Closes and gives the answer to the browser; the future may be dropped.
+    /// Closes the session and passes the answer to the browser. The future may be dropped.
     pub async fn close(&self, task: &TaskContext) -> Answer {
-        // An id of before this close, sent by the client or from an earlier save, may be told only if it opened the session when the close began.
+        // A commit may return an id from before this close only if that id opened the session when the close began.
         let earlier = [self.key, self.session.handle().map(|handle| *handle.key())];
         let opens = |key| task.world.session_at(key).is_some_and(|(at, _)| at == key);
         let opened = earlier.map(|key| key.is_some_and(opens));
@@ -186,7 +187,7 @@ impl Request {
         answer
     }
 
-    /// Saves until it is confirmed or refused.
+    /// Saves until the save is confirmed or refused.
     pub async fn save_until_answered(&self, task: &TaskContext) -> Answer {
         for _ in 0..TRIES {
             let answer = self.save(task).await;
@@ -197,7 +198,7 @@ impl Request {
         self.gave_up(task)
     }
 
-    /// Closes until it is confirmed or refused.
+    /// Closes until the close is confirmed or refused.
     pub async fn close_until_answered(&self, task: &TaskContext) -> Answer {
         for _ in 0..TRIES {
             let answer = self.close(task).await;
@@ -214,7 +215,7 @@ impl Request {
     }
 
     async fn commit(&self, task: &TaskContext, what: &str, commit: impl Future<Output = Result<Commit>>) -> Answer {
-        // What is pushed while the commit is under way is not its to confirm.
+        // A token that is pushed during the commit is not confirmed by it.
         let logged = self.pending.borrow().clone();
         let Some(ended) = task.droppable(commit).await else { return Answer::Dropped };
         task.show(|| format!("{what}: {ended:?}"));

@@ -1,4 +1,4 @@
-//! The walk over all runs of a program.
+//! Search over all runs of a program.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -7,31 +7,32 @@ use std::fmt;
 use super::Program;
 use super::executor::{Choice, Ended, Run};
 
-/// How far a program is explored.
+/// Limits of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Runs after which the search ends.
+    /// Maximum number of runs.
     pub runs: usize,
-    /// Whether the search ends with the first violation.
+    /// Whether the search ends at the first violation.
     pub until_violated: bool,
 }
 
 impl Bounds {
-    /// So many runs as `EXPLORE_RUNS` says, or `runs`.
+    /// Takes the number of runs from `EXPLORE_RUNS`, or `runs` if that is not set. The search then goes on after a
+    /// violation.
     pub fn from_env(runs: usize) -> Self {
         let set = std::env::var("EXPLORE_RUNS").ok().and_then(|text| text.trim().parse().ok());
         Self { runs: set.unwrap_or(runs), until_violated: false }
     }
 }
 
-/// How much of a program was explored.
+/// Extent of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coverage {
     /// Every interleaving.
     Exhausted,
-    /// Every interleaving in which tasks are interrupted at most so many times, and some of those with one more.
+    /// Every interleaving with at most this number of interruptions of a task, and some with one more.
     Interruptions(usize),
-    /// Some of those without interruptions.
+    /// Some interleavings without interruptions.
     Partial,
 }
 
@@ -48,40 +49,40 @@ impl fmt::Display for Coverage {
 /// A broken promise.
 #[derive(Clone, Debug)]
 pub struct Violation {
-    /// The promise.
+    /// Name of the broken promise.
     pub promise: &'static str,
-    /// What was seen.
+    /// Description of the state that breaks it.
     pub details: String,
-    /// The choices that lead there, for [`replay`].
+    /// Choices that lead to the violation, for [`replay`].
     pub choices: String,
 }
 
-/// What came of exploring a program.
+/// Result of exploring a program.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Runs, to the end or to a state that another run had come to before.
+    /// Number of runs, including those that ended at a known state.
     pub interleavings: usize,
-    /// Different states in which there was something to choose.
+    /// Number of different states with more than one choice.
     pub states: usize,
-    /// How much was explored.
+    /// Extent of the search.
     pub coverage: Coverage,
-    /// One for each promise that was broken, that with the fewest interruptions.
+    /// The first violation of each broken promise, with the fewest interruptions.
     pub violations: Vec<Violation>,
 }
 
-/// One step of the path that is walked now.
+/// A step of the current path.
 struct Branch {
     choices: Vec<Choice>,
     at: usize,
 }
 
-/// Walks all runs of `program`, those with few interruptions first.
+/// Explores all runs of `program`, those with few interruptions first.
 pub fn explore(program: &Program, bounds: Bounds) -> Report {
     let mut violations = BTreeMap::new();
     let mut seen = HashMap::new();
     let mut interleavings = 0;
     let mut coverage = Coverage::Partial;
-    // Few interruptions first, for short traces; then all runs.
+    // Few interruptions first, because their traces are short. Then all runs.
     for most in [0, 1, 2, usize::MAX] {
         let walk = walk(program, bounds, most, &mut interleavings, &mut seen, &mut violations);
         coverage = match walk {
@@ -96,16 +97,17 @@ pub fn explore(program: &Program, bounds: Bounds) -> Report {
     Report { interleavings, states: seen.len(), coverage, violations: violations.into_values().collect() }
 }
 
-/// How a walk with a given number of interruptions ended.
+/// Result of a walk with a limited number of interruptions.
 enum Walk {
     /// No run wanted more interruptions.
     Whole,
-    /// Some did.
+    /// Some runs wanted more interruptions.
     Bounded,
     OutOfRuns,
 }
 
-/// Walks all runs with at most `most` interruptions. `seen` has the states in which all was tried with so many left.
+/// Explores all runs with at most `most` interruptions. `seen` maps a state to the most interruptions left with which
+/// it was explored, plus one.
 fn walk(
     program: &Program,
     bounds: Bounds,
@@ -125,7 +127,7 @@ fn walk(
         let (ended, world) = Run::new(program, false).go(|run| {
             if depth == path.len() {
                 let choices = run.choices();
-                // A state with one choice needs no entry: the run that comes there goes on to one with more.
+                // A state with one choice needs no entry, because the run goes on to a state with more.
                 if choices.len() > 1 {
                     let left = most.saturating_sub(interruptions).saturating_add(1);
                     match seen.entry(run.state()) {
@@ -149,7 +151,7 @@ fn walk(
                 });
             }
         }
-        // The next path: the last choice that can be another.
+        // Advances to the next path: the last choice with an alternative takes it.
         loop {
             let Some(last) = path.last() else { return if bounded { Walk::Bounded } else { Walk::Whole } };
             let used = path.iter().rev().skip(1).filter(|branch| branch.choices[branch.at].interrupts).count();
@@ -171,7 +173,7 @@ fn walk(
     }
 }
 
-/// Choices as text, without the firsts at the end.
+/// Formats choices as text, without trailing zeros.
 fn shorten(choices: impl Iterator<Item = usize>) -> String {
     let mut choices: Vec<_> = choices.collect();
     while choices.last() == Some(&0) {
@@ -180,17 +182,17 @@ fn shorten(choices: impl Iterator<Item = usize>) -> String {
     choices.iter().map(usize::to_string).collect::<Vec<_>>().join(".")
 }
 
-/// Runs `program` once by these choices: the violations, and every step as a line.
+/// Runs `program` once with these choices. Returns the violations, and a line for every step.
 ///
 /// # Errors
-/// A sentence if `choices` are no numbers with dots between them.
+/// A message if `choices` is not a list of numbers separated by dots.
 pub fn replay(program: &Program, choices: &str) -> Result<(Vec<Violation>, Vec<String>), String> {
     let numbers = choices.split('.').filter(|text| !text.is_empty()).map(str::parse::<usize>);
     let numbers: Vec<_> = numbers.collect::<Result<_, _>>().map_err(|_| format!("{choices:?} are no choices"))?;
     let mut next = numbers.into_iter();
     let (_, world) = Run::new(program, true).go(|run| {
         let choices = run.choices();
-        // Choices of another program, or of an older one, go on with the first.
+        // Choices of another program, or of an older version, fall back to the first choice.
         Some(choices.get(next.next().unwrap_or(0)).unwrap_or(&choices[0]).step)
     });
     let violation = |(promise, details): (&&'static str, &String)| Violation {

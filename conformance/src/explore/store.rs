@@ -1,4 +1,4 @@
-//! The model store: a map in which every call waits until the explorer lets it happen.
+//! The model store: a map whose calls wait until the explorer carries them out.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use session_core::{
     Version, async_trait,
 };
 
-/// A call that a task waits for.
+/// A call in flight, for which a task waits.
 pub(super) struct Pending {
     id: u64,
     pub(super) task: usize,
@@ -27,7 +27,7 @@ pub(super) struct Pending {
     waker: Waker,
 }
 
-/// A write whose caller got an error or went away, and that may still happen.
+/// A write whose caller got an error or was dropped, and that may still take effect.
 pub(super) struct Late {
     id: u64,
     pub(super) now: Timestamp,
@@ -35,28 +35,28 @@ pub(super) struct Late {
     pub(super) name: u64,
 }
 
-/// What the store holds, and the calls under way.
+/// Stored records and calls in flight.
 #[derive(Default)]
 pub(super) struct Shared {
-    /// Expired records included, until a purge.
+    /// Includes expired records until a purge.
     pub(super) records: BTreeMap<StoreKey, Record>,
     pub(super) pending: Vec<Pending>,
     pub(super) late: Vec<Late>,
-    /// Calls happen at once and are not seen by the explorer: for set-up and final checks.
+    /// Carries out calls at once, unseen by the explorer. For the set-up and final checks.
     pub(super) at_once: bool,
     pub(super) current_task: usize,
-    /// What the current poll has sent, to be named when it is over.
+    /// Items of the current poll, which are named at its end.
     unnamed: Vec<Unnamed>,
     named: u64,
     next_id: u64,
     pub(super) names: Names,
-    /// Longest data that the store takes.
+    /// Maximum length of data that the store accepts.
     pub(super) max_data_len: Option<usize>,
-    /// No other process writes to the store.
+    /// Set if no other process writes to the store.
     pub(super) in_process: bool,
 }
 
-/// What gets its name when the poll that brought it is over.
+/// An item that gets its name at the end of the poll that created it.
 #[derive(Clone, Copy, Debug)]
 enum Unnamed {
     Version(Version),
@@ -65,7 +65,7 @@ enum Unnamed {
 }
 
 impl Shared {
-    /// Notes the versions and keys of a call that are new.
+    /// Registers the new versions and keys of a call.
     fn note_call(&mut self, action: &Action) {
         self.names.see(action);
         if let Some(record) = action.record()
@@ -80,7 +80,8 @@ impl Shared {
         }
     }
 
-    /// Names what the poll that `poll` identifies has sent: by that, so that it is named alike in every equal run.
+    /// Names the items that the poll `poll` has sent. The name depends on the poll only, so that it is equal in every
+    /// equal run.
     pub(super) fn end_poll(&mut self, poll: u64) {
         for unnamed in std::mem::take(&mut self.unnamed) {
             self.named += 1;
@@ -106,7 +107,7 @@ impl Shared {
         self.named = 0;
     }
 
-    /// A hash of the records and of the calls under way: equal in runs whose stores are in the same state.
+    /// Returns a hash of the records and of the calls in flight. Equal in runs whose stores are in the same state.
     pub(super) fn hash(&self) -> u64 {
         let mut records: Vec<_> = self
             .records
@@ -125,7 +126,7 @@ impl Shared {
         hash_of((records, late, pending))
     }
 
-    /// Carries `action` out by the contract of [`Store`].
+    /// Carries out `action` by the contract of [`Store`].
     pub(super) fn carry_out(&mut self, now: Timestamp, action: &Action) -> Result<Reply> {
         if let (Some(longest), Some(record)) = (self.max_data_len, action.record())
             && record.data.len() > longest
@@ -143,7 +144,7 @@ impl Shared {
                     .filter(|(_, record)| of(record))
                     .map(|(key, record)| (*key, record.clone()))
                     .collect();
-                // Keys are random: in their order two equal runs would differ.
+                // Keys are random, so two equal runs would differ in the order of the keys.
                 found.sort_by_key(|(key, _)| self.names.keys.get(key).copied());
                 return Ok(Reply::Listed(found));
             }
@@ -195,7 +196,7 @@ impl Shared {
         Ok(Reply::Outcome(outcome))
     }
 
-    /// Lets the call at `index` happen; its task is woken to take the answer.
+    /// Carries out the call at `index`, and wakes its task to take the answer.
     pub(super) fn answer(&mut self, index: usize) {
         let (now, action) = (self.pending[index].now, self.pending[index].action.clone());
         let answer = self.carry_out(now, &action);
@@ -203,7 +204,7 @@ impl Shared {
         self.pending[index].waker.wake_by_ref();
     }
 
-    /// Answers the call at `index` with an error; what it asked for may still happen, at any later step.
+    /// Answers the call at `index` with an error. Its write may still take effect at any later step.
     pub(super) fn lose(&mut self, index: usize) {
         let call = &mut self.pending[index];
         call.answer = Some(Err(Error::fixed(ErrorKind::Unavailable, "no answer")));
@@ -214,13 +215,13 @@ impl Shared {
         }
     }
 
-    /// Lets a late write happen.
+    /// Carries out a late write.
     pub(super) fn arrive(&mut self, index: usize) -> Result<Reply> {
         let late = self.late.remove(index);
         self.carry_out(late.now, &late.action)
     }
 
-    /// Forgets late writes that cannot change anything any more, as versions never come back.
+    /// Removes late writes that can no longer change anything, because versions never come back.
     pub(super) fn forget_dead_writes(&mut self) {
         if self.late.is_empty() {
             return;
@@ -238,13 +239,13 @@ impl Shared {
         });
     }
 
-    /// Removes what has expired at `now`.
+    /// Removes the records that have expired at `now`.
     pub(super) fn purge(&mut self, now: Timestamp) {
         self.records.retain(|_, record| record.is_live(now));
     }
 }
 
-/// The store as one process sees it.
+/// A handle to the store, shared by all processes.
 #[derive(Clone)]
 pub(super) struct ModelStore(pub(super) Arc<Mutex<Shared>>);
 
@@ -277,7 +278,7 @@ enum State {
     Over,
 }
 
-/// A call, sent by its first poll. If it is dropped before it happened, it may still happen later.
+/// A call, sent by its first poll. A write that is dropped before it took effect may still take effect later.
 struct Calling {
     store: ModelStore,
     now: Timestamp,

@@ -1,4 +1,4 @@
-//! What a program acts on: processes with their managers, a browser, tasks, and what has been found wrong.
+//! The environment of a program: processes with their managers, a browser, tasks, and the violations found.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,28 +15,29 @@ use super::names::hash_of;
 use super::store::{ModelStore, Shared};
 use crate::stored_data;
 
-/// When every run begins, so that equal states of two runs have equal times: in 2027.
+/// Start time of every run, so that equal states of two runs have equal times. It is in 2027.
 const START: Duration = Duration::from_secs(1_800_000_000);
 
-/// How many faults and dropped futures a run may have, and which faults.
+/// Faults that a run may have: their kinds and their numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Faults {
-    /// Calls whose answer is an error though they may have been, or may still be, carried out; and steps of the clock.
+    /// Maximum number of lost answers and clock steps together. A call with a lost answer fails, though it may have
+    /// taken effect or still may.
     pub lost: u8,
-    /// Futures of operations that are dropped.
+    /// Maximum number of dropped futures of operations.
     pub dropped: u8,
-    /// Steps that the clock may take, one in a run.
+    /// Steps that the clock may take.
     pub clock: &'static [Duration],
 }
 
 impl Faults {
-    /// Nothing goes wrong.
+    /// No faults.
     pub const NONE: Self = Self { lost: 0, dropped: 0, clock: &[] };
     /// At most one lost answer and one dropped future.
     pub const ANY: Self = Self { lost: 1, dropped: 1, clock: &[] };
 }
 
-/// One run's processes, browser and tasks. Clones are the same world.
+/// Processes, browser and tasks of one run. Clones share the same run.
 #[derive(Clone)]
 pub struct World(pub(super) Rc<Inner>);
 
@@ -44,32 +45,32 @@ pub(super) struct Inner {
     pub(super) store: ModelStore,
     pub(super) clock: ManualClock,
     pub(super) tasks: RefCell<Vec<Task>>,
-    /// What was found wrong: promise and details.
+    /// Violations found, from promise to details.
     pub(super) violations: RefCell<BTreeMap<&'static str, String>>,
-    /// Lines for people, if this run is shown.
+    /// Lines of the printed trace, if this run is shown.
     pub(super) trace: Option<RefCell<Vec<String>>>,
-    /// Identifies what programs have noted, in its order: state that the explorer could not see otherwise.
+    /// Hash of the programs' notes, in their order: state that the explorer could not see otherwise.
     pub(super) noted: Cell<u64>,
-    /// What the current poll has noted.
+    /// Notes of the current poll.
     notes: RefCell<Vec<u64>>,
-    /// Faults that have been given so far, drops included.
+    /// Number of faults so far, dropped futures included.
     pub(super) faults: Cell<u8>,
     browser: RefCell<Option<String>>,
 }
 
-/// A task of a program, as the executor has it.
+/// A task of a program, as the executor sees it.
 pub(super) struct Task {
     pub(super) name: &'static str,
     pub(super) future: Option<Pin<Box<dyn Future<Output = ()>>>>,
     pub(super) control: Rc<Control>,
 }
 
-/// What executor and task tell each other.
+/// Flags shared by the executor and a task.
 #[derive(Default)]
 pub(super) struct Control {
-    /// A droppable operation has been polled and waits.
+    /// Set while a droppable operation has been polled and waits.
     pub(super) waits_in_op: Cell<bool>,
-    /// The operation is to be dropped instead of polled.
+    /// Set if the operation is to be dropped instead of polled.
     pub(super) drop_op: Cell<bool>,
 }
 
@@ -88,23 +89,24 @@ impl World {
         }))
     }
 
-    /// Starts a process: a manager of its own over the common store, configured by `configure`. Idle time-out: 1 hour.
+    /// Starts a process with its own manager over the common store. Its idle time-out is 1 hour; `configure` may
+    /// change the rest.
     pub fn process(&self, configure: impl FnOnce(ManagerBuilder) -> ManagerBuilder) -> Manager {
         let builder = Manager::builder(self.0.store.clone()).clock(self.0.clock.clone()).idle(hours(1));
         configure(builder).build().expect("the program's configuration is right")
     }
 
-    /// Makes the store one that no other process writes to, for managers that are built from here on.
+    /// Declares that no other process writes to the store. Applies to managers built from now on.
     pub fn set_in_process(&self) {
         self.0.store.shared().in_process = true;
     }
 
-    /// The longest data that the store takes from here on.
+    /// Sets the maximum length of data that the store accepts from now on.
     pub fn set_max_data_len(&self, longest: usize) {
         self.0.store.shared().max_data_len = Some(longest);
     }
 
-    /// Runs `future` to its end without choices: for set-up and final checks.
+    /// Runs `future` to its end without choices, for the set-up and final checks.
     pub fn at_once<T>(&self, future: impl Future<Output = T>) -> T {
         self.0.store.shared().at_once = true;
         let done = pin!(future).poll(&mut Context::from_waker(Waker::noop()));
@@ -115,7 +117,7 @@ impl World {
         }
     }
 
-    /// Adds a task of `manager`'s process, which runs `work`.
+    /// Adds a task to `manager`'s process, which runs `work`.
     pub fn task<F: Future<Output = ()> + 'static>(
         &self,
         name: &'static str,
@@ -128,35 +130,36 @@ impl World {
         self.0.tasks.borrow_mut().push(Task { name, future: Some(future), control });
     }
 
-    /// The present by the processes' clock.
+    /// Returns the current time of the processes' clock.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 
-    /// Moves the clock on, as a part of the set-up.
+    /// Moves the clock forward, as a part of the set-up.
     pub fn advance(&self, by: Duration) {
         self.0.clock.advance(by);
     }
 
-    /// Whether an answer was lost, a future dropped or the clock moved so far.
+    /// Returns whether an answer was lost, a future dropped or the clock moved so far.
     pub fn had_faults(&self) -> bool {
         self.0.faults.get() > 0
     }
 
-    /// Says that a promise is broken.
+    /// Reports a broken promise.
     pub fn violated(&self, promise: &'static str, details: impl Into<String>) {
         let details = details.into();
         self.show(|_| format!("VIOLATED {promise}: {details}"));
         self.0.violations.borrow_mut().entry(promise).or_insert(details);
     }
 
-    /// Tells the explorer of state that programs keep outside of sessions, where its order counts: runs that differ in it
-    /// are not the same.
+    /// Tells the explorer of state that programs keep outside of sessions, if its order matters.
+    ///
+    /// Runs with different notes are in different states.
     pub fn note(&self, what: impl std::hash::Hash) {
         self.0.notes.borrow_mut().push(hash_of(what));
     }
 
-    /// Takes in what a poll has noted.
+    /// Adds the notes of the current poll to the run's hash.
     pub(super) fn end_poll(&self, poll: u64) {
         for note in self.0.notes.borrow_mut().drain(..) {
             self.0.noted.set(hash_of((self.0.noted.get(), poll, note)));
@@ -166,20 +169,20 @@ impl World {
 
     // ---- the browser ----
 
-    /// The browser's cookie.
+    /// Returns the browser's cookie.
     pub fn cookie(&self) -> Option<String> {
         self.0.browser.borrow().clone()
     }
 
-    /// The browser's cookie from here on.
+    /// Replaces the browser's cookie.
     pub fn set_cookie(&self, cookie: Option<String>) {
         self.note(("cookie", cookie.is_some()));
         *self.0.browser.borrow_mut() = cookie;
     }
 
-    // ---- what is stored ----
+    // ---- stored records ----
 
-    /// Sessions that live in the store now, tombstones left out.
+    /// Returns the live sessions in the store, without tombstones.
     pub fn live_sessions(&self) -> Vec<(StoreKey, Record)> {
         let now = self.now();
         let shared = self.0.store.shared();
@@ -187,7 +190,7 @@ impl World {
         shared.records.iter().filter(|(_, record)| live(record)).map(|(key, record)| (*key, record.clone())).collect()
     }
 
-    /// The session that `key` leads to, over the tombstones of rotations.
+    /// Returns the session to which `key` leads, following the tombstones of rotations.
     pub fn session_at(&self, mut key: StoreKey) -> Option<(StoreKey, Record)> {
         let (now, shared) = (self.now(), self.0.store.shared());
         loop {
@@ -199,7 +202,7 @@ impl World {
         }
     }
 
-    // ---- for people ----
+    // ---- printed trace ----
 
     /// Adds a line to the trace, if this run is shown.
     pub(super) fn show(&self, line: impl FnOnce(&Shared) -> String) {
@@ -210,10 +213,10 @@ impl World {
     }
 }
 
-/// What a task's work is done with.
+/// Environment of one task's work.
 #[derive(Clone)]
 pub struct TaskContext {
-    /// The run's world.
+    /// The world of the run.
     pub world: World,
     /// The manager of the task's process.
     pub manager: Manager,
@@ -222,12 +225,12 @@ pub struct TaskContext {
 }
 
 impl TaskContext {
-    /// The task's name.
+    /// Returns the task's name.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Lets other tasks run: between two operations without a store call, where another task shares the session.
+    /// Lets other tasks run. Used between two operations without a store call, if another task shares the session.
     pub async fn step(&self) {
         let mut polled = false;
         poll_fn(|context| match std::mem::replace(&mut polled, true) {
@@ -240,7 +243,7 @@ impl TaskContext {
         .await;
     }
 
-    /// Runs an operation whose future may be dropped while it waits; `None` if it was.
+    /// Runs an operation whose future may be dropped while it waits. Returns `None` if it was dropped.
     pub async fn droppable<T>(&self, operation: impl Future<Output = T>) -> Option<T> {
         let mut operation = Some(Box::pin(operation));
         let ended = poll_fn(|context| {
@@ -248,7 +251,7 @@ impl TaskContext {
             self.control.waits_in_op.set(false);
             if self.control.drop_op.take() {
                 operation = None;
-                // What follows is a step of its own.
+                // The code after the dropped operation is a separate step.
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }

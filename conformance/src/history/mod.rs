@@ -1,8 +1,8 @@
-//! Random concurrent histories, and whether some order of the operations explains what was seen.
+//! A checker for random concurrent histories: it searches an order of the operations that explains all answers.
 //!
-//! Tasks work in rounds on few keys. Each operation is recorded with the order of its call and of its answer.
-//! Between rounds nothing is in flight, so each round of a key is a short window for [the checker](Windows).
-//! An operation whose outcome is unknown may take effect at any later time of its key, or never.
+//! Tasks work in rounds on a few keys. Each operation is recorded with the places of its call and its answer.
+//! Nothing is in flight between two rounds, so each round of a key is a short window for [the checker](Windows).
+//! An operation of unknown outcome may take effect at any later time, or never.
 
 mod model;
 mod play;

@@ -1,63 +1,63 @@
-//! The contract for one key, as a sequential machine.
+//! The contract for one key, as a sequential state machine.
 
 use session_core::{Outcome, Timestamp, Version};
 
-/// What lies under a key: nothing, or a record by its version and expiry. An expired record may still lie there.
+/// State of a key: nothing, or a record's version and expiry. An expired record may remain stored.
 pub type State = Option<(Version, Timestamp)>;
 
-/// One operation on a key.
+/// An operation on a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
-    /// `create` of a record of this version and expiry.
+    /// A `create` of a record with this version and expiry.
     Create(Version, Timestamp),
-    /// `load`.
+    /// A `load`.
     Load,
-    /// `save`, expecting the first version, of a record of the second and this expiry.
+    /// A `save` that expects the first version, of a record with the second version and this expiry.
     Save(Version, Version, Timestamp),
-    /// `touch`, expecting this version, out to this instant.
+    /// A `touch` that expects this version, up to this instant.
     Touch(Version, Timestamp),
-    /// `delete`, perhaps of this version only.
+    /// A `delete`, of this version only if one is given.
     Delete(Option<Version>),
 }
 
-/// What the operation answered.
+/// Answer of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer {
-    /// A write's outcome.
+    /// Outcome of a write.
     Ended(Outcome),
-    /// What `load` showed.
+    /// Record that `load` returned.
     Showed(State),
-    /// An error: it was carried out, or will be, or never.
+    /// An error. The operation may have taken effect, may do so later, or never.
     Unknown,
 }
 
-/// An operation with its place in the history.
+/// An operation, with the places of its call and its answer in the history.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Event {
-    /// Which task's it is.
+    /// Number of the task that made the call.
     pub task: usize,
-    /// What was asked.
+    /// The operation.
     pub action: Action,
-    /// The `now` of the call.
+    /// The call's `now`.
     pub now: Timestamp,
-    /// Place of the call in the order of all calls and answers.
+    /// Place of the call among all calls and answers.
     pub called: u64,
-    /// Place of the answer.
+    /// Place of the answer among all calls and answers.
     pub answered: u64,
-    /// The answer.
+    /// Answer of the operation.
     pub answer: Answer,
 }
 
 impl Event {
-    /// An operation of `task`, made at `now`, whose call and answer have these places.
+    /// Creates an event of `task` at `now`. `places` are those of the call and the answer.
     pub const fn new(task: usize, action: Action, now: Timestamp, places: (u64, u64), answer: Answer) -> Self {
         Self { task, action, now, called: places.0, answered: places.1, answer }
     }
 
-    /// Whether its answer says that it changed nothing: a read, or a write that was refused.
+    /// Returns whether the answer shows that nothing was changed: a read, or a refused write.
     pub(super) fn never_changes(&self) -> bool {
         match self.answer {
             Answer::Showed(_) => true,
@@ -66,7 +66,7 @@ impl Event {
         }
     }
 
-    /// The state after it and whether its answer is right, if it takes effect in `state`.
+    /// Returns the next state, and whether the answer is right, if the operation takes effect in `state`.
     pub(super) fn apply(&self, state: State) -> (State, bool) {
         use Outcome::{Conflict, Done, Exists, Missing};
         let live = state.filter(|(_, expires_at)| *expires_at > self.now);

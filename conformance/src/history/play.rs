@@ -1,4 +1,4 @@
-//! Tasks that do random things to few keys, and the history of it.
+//! Tasks that run random operations on a few keys and record the history.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,30 +18,30 @@ use crate::context::{Shared, key};
 use crate::proxy::Proxy;
 use crate::{Failure, Verdict};
 
-/// How much is played, and with which dice.
+/// Extent of a random history, and its seed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Plan {
-    /// The seed: the same one makes the same choices. The interleaving is the machine's.
+    /// Seed of the choices. The interleaving may differ between runs with the same seed.
     pub seed: u64,
-    /// Operations in total.
+    /// Total number of operations.
     pub operations: usize,
-    /// Tasks at once.
+    /// Number of concurrent tasks.
     pub tasks: usize,
-    /// Keys that they work on at a time.
+    /// Number of keys in use at a time.
     pub keys: usize,
-    /// Operations of one task between two quiet points.
+    /// Number of operations of one task between two quiet points.
     pub burst: usize,
 }
 
 impl Plan {
-    /// 8 tasks on 3 keys, 4 operations of each between two quiet points.
+    /// Creates a plan with 8 tasks on 3 keys, and 4 operations of each task between two quiet points.
     pub fn new(seed: u64, operations: usize) -> Self {
         Self { seed, operations, tasks: 8, keys: 3, burst: 4 }
     }
 
-    /// A plan with the seed in `CONFORMANCE_SEED`, or a random one, and `CONFORMANCE_HISTORY_OPS` operations,
-    /// or `operations` of them.
+    /// Creates a plan from `CONFORMANCE_SEED` and `CONFORMANCE_HISTORY_OPS`.
+    /// The defaults are a random seed and `operations`.
     pub fn from_env(operations: usize) -> Self {
         let number = |name| std::env::var(name).ok().and_then(|text: String| text.trim().parse::<u64>().ok());
         let operations = number("CONFORMANCE_HISTORY_OPS").and_then(|n| usize::try_from(n).ok()).unwrap_or(operations);
@@ -49,24 +49,24 @@ impl Plan {
     }
 }
 
-/// Rounds after which the keys are changed for fresh ones.
+/// Number of rounds after which the keys are replaced by fresh ones.
 const ROUNDS_PER_KEYS: usize = 12;
 
-/// Unknown outcomes of a key after which it is not used any more: what the search has to try doubles with each.
+/// Number of unknown outcomes after which a key is no longer used. The search doubles with each of them.
 const MOST_UNKNOWN: usize = 4;
 
-/// One operation of so many breaks the network, where there is one to break.
+/// One in this number of operations breaks the network, if there is a proxy.
 const CALM: u32 = 60;
 
-/// Plays on two instances from `start` by the caller's clock, and checks round by round.
+/// Plays on two instances, from `start` by the caller's clock, and checks every round.
 ///
-/// With a `network`, which both instances are to be behind, connections are reset and replies lost as the dice will.
+/// Both instances must be behind `network`, if there is one. Connections are then reset and replies lost at random.
 ///
 /// # Errors
-/// The first window that no order explains, with the seed that made it.
+/// The first window that no order explains, with the seed.
 pub async fn run(stores: [Arc<dyn Store>; 2], start: Timestamp, plan: &Plan, network: Option<&Arc<Proxy>>) -> Verdict {
-    // To the terminal, failing or not: whoever sees the run fail elsewhere can play the same again.
-    // In one piece, for other clauses run beside it.
+    // Printed whether the run fails or not, so that a run that fails elsewhere can be repeated.
+    // One write, because other clauses print at the same time.
     let name = if network.is_some() { "history.cuts" } else { "history.random" };
     eprint!("{}", format_args!("{name}: CONFORMANCE_SEED={} over {} operations\n", plan.seed, plan.operations));
     let told = |failure: Failure| Failure::new(format!("{failure}replay with CONFORMANCE_SEED={}", plan.seed));
@@ -83,26 +83,26 @@ pub async fn run(stores: [Arc<dyn Store>; 2], start: Timestamp, plan: &Plan, net
         }
         ensure!(played > before, "a round of the history played nothing");
         table.check_round().map_err(told)?;
-        // Some records expire between the rounds, by the caller's clock and so at a quiet point.
+        // Some records expire between two rounds by the caller's clock, and so at a quiet point.
         now = now.plus(Duration::from_millis(dice.random_range(0..4)));
         round += 1;
     }
     table.eventful(played).map_err(told)
 }
 
-/// What the tasks share.
+/// State that the tasks share.
 struct Table {
     clock: AtomicU64,
     seats: Vec<Mutex<Seat>>,
     done: [AtomicU64; 5],
 }
 
-/// One key at a time, and what is known of it.
+/// One key, and its history so far.
 struct Seat {
     key: StoreKey,
     windows: Windows,
     window: Vec<Event>,
-    /// Every record written under the key, by version: what a load must show.
+    /// Every record written under the key, by version, which loads must match.
     written: HashMap<Version, Record>,
     /// Versions that were seen, the latest last.
     seen: Vec<Version>,
@@ -124,7 +124,7 @@ impl Seat {
 }
 
 impl Seat {
-    /// Operations of unknown outcome, those of this window included.
+    /// Returns the number of operations of unknown outcome, including those of this window.
     fn unknown(&self) -> usize {
         self.windows.unknown() + self.window.iter().filter(|event| event.answer == Answer::Unknown).count()
     }
@@ -163,7 +163,7 @@ impl Table {
         Ok(())
     }
 
-    /// A history in which nothing ever succeeds proves nothing.
+    /// Checks that each kind of operation succeeded, because a history without successes proves nothing.
     fn eventful(&self, played: usize) -> Verdict {
         let names = ["create", "load that showed a record", "save", "touch", "delete"];
         for (name, count) in names.iter().zip(&self.done) {
@@ -174,7 +174,7 @@ impl Table {
     }
 }
 
-/// All tasks, `burst` operations each: how many operations each task did.
+/// Runs all tasks, `burst` operations each. Returns the number of operations of each task.
 async fn play_round(
     stores: &[Shared; 2],
     table: &Arc<Table>,
@@ -206,14 +206,14 @@ async fn play_round(
         match task.await {
             Ok(steps) => played.push(steps?),
             Err(broken) if broken.is_panic() => std::panic::resume_unwind(broken.into_panic()),
-            // The runtime ends: nobody looks at this any more.
+            // The runtime ends, so the failure is not reported any more.
             Err(_) => return Err(Failure::new("a task of the history was cancelled\n")),
         }
     }
     Ok(played)
 }
 
-/// Now and then, breaks what is under way.
+/// Breaks connections now and then.
 fn disturb(network: &Proxy, dice: &mut StdRng) {
     match dice.random_range(0..CALM) {
         0 => network.forget(),
@@ -222,7 +222,7 @@ fn disturb(network: &Proxy, dice: &mut StdRng) {
     }
 }
 
-/// One random operation on one random key.
+/// Runs a random operation on a random key.
 async fn step(store: &dyn Store, table: &Table, task: usize, now: Timestamp, dice: &mut StdRng) -> Verdict {
     let n = dice.random_range(0..table.seats.len());
     let (key, action, record) = {
@@ -266,13 +266,13 @@ fn note_success(table: &Table, action: Action, answer: Answer) {
     table.done[kind].fetch_add(1, Ordering::Relaxed);
 }
 
-/// What to do next to the key, and the record that a create or save writes.
+/// Chooses the next operation on the key, and the record that a create or save writes.
 fn choose(seat: &mut Seat, now: Timestamp, dice: &mut StdRng) -> (StoreKey, Action, Record) {
     let lives = [hours(1), hours(1), hours(2), Duration::from_millis(3), Duration::from_millis(1), Duration::ZERO];
     let expires_at = now.plus(lives[dice.random_range(0..lives.len())]);
     let fresh = Version::from_i64((dice.random::<u64>() >> 1).cast_signed()).unwrap_or_else(|_| Version::random());
     let mut record = Record::new(fresh, now, expires_at, None, Bytes::from(format!("{:016x}", fresh.as_i64())));
-    // Mostly what was seen last, sometimes something older, seldom something that never was.
+    // Mostly the version that was seen last, sometimes an older one, rarely one that was never stored.
     let known = match dice.random_range(0..10) {
         0 => fresh_other(dice),
         1..=2 if !seat.seen.is_empty() => seat.seen[dice.random_range(0..seat.seen.len())],
@@ -283,7 +283,7 @@ fn choose(seat: &mut Seat, now: Timestamp, dice: &mut StdRng) -> (StoreKey, Acti
         20..45 => Action::Load,
         45..75 => Action::Save(known, fresh, expires_at),
         75..80 => match seat.last_save {
-            // The identical save once more, as after a lost reply.
+            // The identical save again, like after a lost reply.
             Some((expected, version)) => {
                 record = seat.written.get(&version).cloned().unwrap_or(record);
                 Action::Save(expected, version, record.expires_at)
@@ -312,7 +312,7 @@ fn ended(answer: session_core::Result<Outcome>) -> Result<Answer, Failure> {
     }
 }
 
-/// An outage leaves the outcome unknown; any other error has no place here.
+/// An outage leaves the outcome unknown. Any other error fails the clause.
 fn unknown(error: &session_core::Error) -> Result<Answer, Failure> {
     if error.is_transient() {
         return Ok(Answer::Unknown);
@@ -320,12 +320,12 @@ fn unknown(error: &session_core::Error) -> Result<Answer, Failure> {
     Err(Failure::new(format!("an operation of the history answered the error {error}\n")))
 }
 
-/// A loaded record is one that was written under this key, whole, but for its expiry.
+/// Checks that a loaded record is one that was written under this key. Only its expiry may differ.
 fn shown(seat: &mut Seat, seen: Option<Record>) -> Result<Answer, Failure> {
     let Some(seen) = seen else { return Ok(Answer::Showed(None)) };
     let mut want = match seat.written.get(&seen.version) {
         Some(written) => written.clone(),
-        None => return Err(Failure::new("a load shows a version that nobody wrote under this key\n")),
+        None => return Err(Failure::new("a load shows a version that was never written under this key\n")),
     };
     want.expires_at = seen.expires_at;
     crate::check::same(&seen, &want, "a record that a load shows")?;

@@ -1,4 +1,4 @@
-//! The search for an order that explains a history: Wing and Gong's, with Lowe's memory of what was tried.
+//! Search for an order that explains a history: Wing and Gong's algorithm, with Lowe's cache of explored states.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,27 +7,27 @@ use session_core::{Timestamp, Version};
 
 use super::model::{Answer, Event, State};
 
-/// The most operations of one key in one window.
+/// Maximum number of operations of one key in one window.
 const WIDEST: usize = 64;
 
-/// A history of one key, window by window.
+/// Checker for the history of one key, window by window.
 ///
-/// At the end of each window nothing is in flight but operations of unknown outcome, which stay pending.
-/// What is kept between windows is every state in which the key can be, with what is still pending in it.
+/// At the end of each window nothing is in flight except operations of unknown outcome, which stay pending.
+/// Between windows the checker keeps every possible state of the key, with the operations still pending in it.
 #[derive(Debug)]
 pub struct Windows {
     possible: Vec<(State, Vec<usize>)>,
-    /// Every operation of unknown outcome so far; `possible` points into it.
+    /// Every operation of unknown outcome so far. `possible` refers to it by index.
     unknown: Vec<Event>,
 }
 
-/// A window that no order of its operations explains.
+/// A window whose answers no order of its operations explains.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Anomaly {
-    /// The operations of the window, with unknown ones of earlier windows in front, by the order of their calls.
+    /// Operations of the window, in the order of their calls, after the unknown ones of earlier windows.
     pub window: Vec<Event>,
-    /// The states in which the window may have begun.
+    /// States in which the window may have begun.
     pub before: Vec<State>,
 }
 
@@ -57,23 +57,26 @@ impl Default for Windows {
 }
 
 impl Windows {
-    /// The history of a key that nothing lies under yet.
+    /// Creates a checker for a key without a record.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many operations of unknown outcome there were. The search grows with them: change to a fresh key after a few.
+    /// Returns the number of operations of unknown outcome. The search grows with them: use a fresh key after a few.
     pub fn unknown(&self) -> usize {
         self.unknown.len()
     }
 
-    /// Goes on by one window of at most 64 operations, those of unknown outcome before it included.
+    /// Adds a window of at most 64 operations. Pending operations of unknown outcome count towards the 64.
     ///
     /// # Errors
     /// The window, if no order of its operations explains their answers.
+    ///
+    /// # Panics
+    /// If there are more than 64 operations.
     pub fn extend(&mut self, mut window: Vec<Event>) -> Result<(), Anomaly> {
         window.sort_by_key(|event| event.called);
-        // An unknown load has no effect and says nothing.
+        // A load of unknown outcome has no effect and shows nothing.
         window.retain(|event| !(event.answer == Answer::Unknown && event.action == super::Action::Load));
         let before: Vec<_> = self.possible.iter().map(|(state, _)| *state).collect();
         let mut after: Vec<(State, Vec<usize>)> = Vec::new();
@@ -81,7 +84,7 @@ impl Windows {
         let fresh: Vec<usize> = (0..window.len()).filter(|n| window[*n].answer == Answer::Unknown).collect();
         self.unknown.extend(fresh.iter().map(|n| window[*n]));
         for (state, pending) in std::mem::take(&mut self.possible) {
-            // Pending ones may take effect at any time from here on; the mask's first bits are theirs.
+            // Pending operations may take effect at any time from now on. The first bits of the mask are theirs.
             let mut events: Vec<Event> = pending.iter().map(|n| self.unknown[*n]).collect();
             events.extend_from_slice(&window);
             let numbers: Vec<Option<usize>> = pending
@@ -107,7 +110,7 @@ impl Windows {
     }
 }
 
-/// One window from one state.
+/// Search through one window from one state.
 struct Search<'a> {
     events: &'a [Event],
     /// Bits of the operations that must take effect within the window.
@@ -123,14 +126,14 @@ impl<'a> Search<'a> {
         Self { events, known, seen: HashSet::new(), ends: Vec::new() }
     }
 
-    /// Every state in which the window can end, with the bits of what has not taken effect by then.
+    /// Returns every state in which the window can end, with the bits of the operations that have not taken effect.
     fn ends(mut self, from: State) -> Vec<(State, u64)> {
         let all = if self.events.len() == WIDEST { u64::MAX } else { (1 << self.events.len()) - 1 };
         self.from(from, all);
         self.ends
     }
 
-    /// `left`: what has not taken effect yet.
+    /// Searches on from `state`. `left` has the bits of the operations that have not taken effect yet.
     fn from(&mut self, state: State, left: u64) {
         let memory =
             state.map(|(version, expires_at): (Version, Timestamp)| (version.as_i64(), expires_at.as_millis()));
@@ -140,11 +143,11 @@ impl<'a> Search<'a> {
         if left & self.known == 0 {
             self.ends.push((state, left));
         }
-        // Whoever was called after another's answer cannot come before it.
+        // An operation that was called after another's answer cannot come before it.
         let bits = |mask: u64| (0..self.events.len()).filter(move |n| mask >> n & 1 == 1);
         let first_answer = bits(left & self.known).map(|n| self.events[n].answered).min().unwrap_or(u64::MAX);
         let candidates: Vec<usize> = bits(left).filter(|n| self.events[*n].called < first_answer).collect();
-        // What can change nothing, whenever it takes effect, may as well take effect now: no need to try other orders.
+        // An operation that never changes the state can take effect now, because no other order is better.
         let idle = |n: &&usize| self.events[**n].never_changes() && self.events[**n].apply(state).1;
         if let Some(n) = candidates.iter().find(idle) {
             return self.from(state, left & !(1 << n));

@@ -18,7 +18,7 @@ fn stored(n: i64) -> State {
     Some((v(n), at(100)))
 }
 
-/// Operations as (called, answered, action, answer), all at `now` = 0.
+/// Creates operations from (called, answered, action, answer), all at `now` = 0.
 fn window(operations: &[(u64, u64, Action, Answer)]) -> Vec<Event> {
     let event = |(task, (called, answered, action, answer)): (usize, &(u64, u64, Action, Answer))| {
         Event::new(task, *action, at(0), (*called, *answered), *answer)
@@ -78,7 +78,7 @@ fn a_lost_update_is_an_anomaly() {
 #[test]
 fn a_stale_read_is_an_anomaly() {
     assert!(!explains(&[created(), (2, 3, Save(v(1), v(2), at(100)), Ended(Done)), (4, 5, Load, Showed(stored(1)))]));
-    // Two readers who see a write and then do not.
+    // Two readers, of which the first sees a write and the second does not.
     assert!(!explains(&[
         created(),
         (2, 9, Save(v(1), v(2), at(100)), Ended(Done)),
@@ -110,7 +110,7 @@ fn two_creates_that_are_done_are_an_anomaly() {
 }
 
 #[test]
-fn a_conflict_that_nobody_caused_is_an_anomaly() {
+fn a_conflict_without_a_cause_is_an_anomaly() {
     assert!(!explains(&[created(), (2, 3, Save(v(1), v(2), at(100)), Ended(Conflict))]));
     assert!(!explains(&[
         created(),
@@ -133,10 +133,10 @@ fn a_touch_that_shortens_or_is_lost_is_an_anomaly() {
 fn a_touch_that_ignores_the_version_is_an_anomaly() {
     let moved = Some((v(2), at(500)));
     let saved = (2, 5, Save(v(1), v(2), at(100)), Ended(Done));
-    // Beside the save, before it.
+    // The touch takes effect before the concurrent save.
     assert!(explains(&[created(), saved, (3, 4, Touch(v(1), at(500)), Ended(Done)), (6, 7, Load, Showed(stored(2)))]));
     assert!(!explains(&[created(), saved, (3, 4, Touch(v(1), at(500)), Ended(Done)), (6, 7, Load, Showed(moved))]));
-    // After it.
+    // The touch is called after the save.
     assert!(!explains(&[created(), saved, (6, 7, Touch(v(1), at(500)), Ended(Done))]));
     assert!(explains(&[created(), saved, (6, 7, Touch(v(1), at(500)), Ended(Conflict))]));
     assert!(!explains(&[created(), saved, (6, 7, Touch(v(2), at(500)), Ended(Conflict))]));
@@ -179,7 +179,7 @@ fn an_unknown_outcome_happens_once_and_not_before_its_call() {
 
 #[test]
 fn a_crowded_window_is_checked_quickly() {
-    // Loads and touches, some twenty of them in flight at any time: all orders are more than anybody can try.
+    // Loads and touches, about twenty of them in flight at any time, so that not all orders can be tried.
     let operations: Vec<_> = (0..60)
         .map(|n| match n {
             0 => (0, 1, Create(v(1), at(100)), Ended(Done)),

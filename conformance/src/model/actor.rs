@@ -1,4 +1,4 @@
-//! One actor of a scene: a clone of a handle, and what it does with it.
+//! An actor of a scene: a clone of a handle, and its operations.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -13,14 +13,14 @@ use super::promise::Promise;
 use super::scene::{Act, Scene, Step};
 use super::stage::{Caller, Stage, locked};
 
-/// What all actors of a scene share.
+/// State that all actors of a scene share.
 #[derive(Debug)]
 pub(super) struct Play {
     pub(super) scene: Scene,
     pub(super) stage: Arc<Stage>,
     pub(super) ledger: Mutex<Ledger>,
     pub(super) browser: Mutex<Browser>,
-    /// No fault is planned and no future dropped.
+    /// Set if no fault is planned and no future is dropped.
     pub(super) calm: bool,
 }
 
@@ -28,14 +28,14 @@ pub(super) struct Play {
 pub(super) struct Actor {
     pub(super) play: Arc<Play>,
     pub(super) handle: Arc<Handle>,
-    /// Its number among all actors of the scene.
+    /// Number of the actor among all actors of the scene.
     pub(super) number: usize,
     caller: Arc<Caller>,
     pub(super) pending: Vec<Pending>,
     pub(super) tokens: u64,
 }
 
-/// How an actor commits.
+/// Kind of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum How {
     Save,
@@ -52,7 +52,7 @@ impl Actor {
         locked(&self.play.ledger).breaks(&self.play.stage, promise, why);
     }
 
-    /// Does one step. An error of the session is noted, and judged where nothing excuses it.
+    /// Does one step. An error of the session is recorded, and judged if nothing excuses it.
     pub(super) async fn step(&mut self, step: Step) {
         let stage = self.play.stage.clone();
         stage.operations.fetch_add(1, Ordering::Relaxed);
@@ -79,7 +79,7 @@ impl Actor {
         }
     }
 
-    /// Saves or closes. `None` if the future was dropped.
+    /// Saves or closes. Returns `None` if the future was dropped.
     pub(super) async fn commit(&mut self, how: How, dropped_after: Option<usize>) -> Option<Result<Commit>> {
         let stage = self.play.stage.clone();
         stage.note(|_| format!("{how:?}"));
@@ -105,7 +105,8 @@ impl Actor {
                 stage.note(|_| format!("  -> {error}"));
                 if error.kind() == ErrorKind::Gone {
                     let last_call = self.caller.last_call.load(Ordering::SeqCst);
-                    // Without a call of its own, or with one that only asked about an earlier write, all may be held.
+                    // Without an own store call, or with one that only checked an earlier write, the commit may have
+                    // held any change.
                     let certain = last_call > began && !self.handle.doubted.load(Ordering::SeqCst);
                     locked(&self.handle.past).gone.push(if certain { last_call } else { ended });
                     self.pending.retain(|pending| matches!(pending.what, What::Logout(_)));
@@ -122,7 +123,7 @@ impl Actor {
         done
     }
 
-    /// Takes in that a commit succeeded that ran from `began` to `ended`.
+    /// Records the success of a commit that ran from `began` to `ended`.
     fn confirm(&mut self, began: u64, ended: u64, commit: &Commit) {
         self.play.stage.commits.fetch_add(1, Ordering::Relaxed);
         self.handle.in_doubt.store(false, Ordering::SeqCst);
@@ -179,7 +180,7 @@ impl Actor {
         self.pending = later;
     }
 
-    /// Whether a new session may be empty again after `change`, so that nothing is stored.
+    /// Returns whether a new session may be empty again after `change`, so that nothing is stored.
     fn may_leave_nothing(&self, change: &Change) -> bool {
         let does = |act: fn(Act) -> bool| self.play.scene.does(act);
         match change {
@@ -191,7 +192,7 @@ impl Actor {
         }
     }
 
-    /// Whether an error is one that the documentation names for what this handle did.
+    /// Reports an error that is not documented for the operations of this handle.
     fn judge(&self, error: &session_core::Error) {
         let (play, kind) = (&self.play, error.kind());
         let limits = play.scene.kind == super::scene::Kind::Limits;
@@ -202,7 +203,7 @@ impl Actor {
             ErrorKind::Gone => play.scene.changes_identity(),
             ErrorKind::Closed => self.handle.clones,
             ErrorKind::TooLarge => limits,
-            // `reauthenticate` where nobody is signed in.
+            // Answered by `reauthenticate` if no principal is signed in.
             ErrorKind::Other => play.scene.does(|act| act == Act::Reauthenticate),
             _ => false,
         };
@@ -211,7 +212,7 @@ impl Actor {
         }
     }
 
-    /// Whether a login of this actor is accepted and not stored, though the handle is closed.
+    /// Returns whether a login of this actor was accepted and is not stored, though the handle is closed.
     pub(super) fn login_waits(&self) -> bool {
         let stored = self.handle.key().and_then(|key| self.play.stage.truth().known(&key)?.principal.clone());
         let waits = |pending: &Pending| match pending.what {
@@ -221,7 +222,7 @@ impl Actor {
         self.handle.session.is_modified() && self.pending.iter().any(waits)
     }
 
-    /// Commits until there is a definite answer, when no more faults happen.
+    /// Commits until there is a definite answer. Called when no more faults occur.
     pub(super) async fn finish(&mut self) {
         const TRIES: usize = 5;
         let mut last = None;
@@ -239,7 +240,7 @@ impl Actor {
         if !stuck || self.play.stage.outage.load(Ordering::SeqCst) {
             return;
         }
-        // Under the fresh id that follows a logout no other request can have written.
+        // No other request can write under the fresh id that follows a logout.
         let logout = self.handle.session.is_new()
             && self
                 .pending

@@ -1,4 +1,4 @@
-//! The operations that an actor does on its session.
+//! Operations of an actor on its session.
 
 use std::sync::atomic::Ordering;
 
@@ -19,7 +19,7 @@ impl Actor {
     }
 
     pub(super) async fn reload(&mut self, dropped_after: Option<usize>, began: u64) -> Result<()> {
-        // What is pending may be dropped from now on.
+        // Pending changes may be dropped from now on.
         locked(&self.handle.past).dropped.push((began, u64::MAX));
         self.note_doubt();
         let done = polls(dropped_after, self.handle.session.reload()).await;
@@ -31,7 +31,7 @@ impl Actor {
         done.unwrap_or(Ok(()))
     }
 
-    /// An operation without a store call.
+    /// Does an operation without a store call.
     pub(super) fn act(&mut self, act: Act, began: u64) -> Result<()> {
         let session = self.handle.session.clone();
         let what = match act {
@@ -107,7 +107,7 @@ impl Actor {
             }
             Act::Login(who) => {
                 let key = self.handle.key();
-                // What was done before may begin from nothing with this.
+                // After a login the session may start empty, without the earlier changes.
                 self.pending.retain(|pending| matches!(pending.what, What::Logout(_)));
                 locked(&self.handle.past).identity.push((began, u64::MAX));
                 let done = session.login(PRINCIPALS[who]);
@@ -152,7 +152,7 @@ impl Actor {
         self.handle.guarded.store(true, Ordering::SeqCst);
     }
 
-    /// Notes that what is not stored is thrown away while a commit is without an answer.
+    /// Records that uncommitted changes are discarded while a commit has no answer.
     fn note_doubt(&self) {
         if self.handle.in_doubt.load(Ordering::SeqCst) {
             locked(&self.play.ledger).discarded_in_doubt(self.handle.index);

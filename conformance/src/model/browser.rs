@@ -6,7 +6,7 @@ use super::ledger::Ledger;
 use super::promise::Promise;
 use super::stage::Stage;
 
-/// The logical name of the sessions.
+/// Logical name of the sessions.
 pub(super) const NAME: &str = "id";
 
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct Browser {
     cookie: Option<String>,
 }
 
-/// The key under which the store keeps what `value` opens.
+/// Returns the store key of the cookie value `value`.
 pub(super) fn key_of(value: &str) -> Option<StoreKey> {
     SessionId::parse(value).map(|id| StoreKey::derive(NAME, &id))
 }
@@ -24,11 +24,11 @@ impl Browser {
         self.cookie.clone()
     }
 
-    /// Takes an answer whose `close` began at `began`.
+    /// Applies an answer whose `close` began at `began`.
     pub(super) fn take(&mut self, stage: &Stage, ledger: &mut Ledger, began: u64, commit: &Commit) {
         let ticket = match commit {
             Commit::Unchanged => return,
-            // A cookie ends with the browser or with the absolute time-out, and neither has moved.
+            // The cookie itself does not change, because it ends with the browser or with the absolute time-out.
             Commit::Extended(_) => return,
             Commit::Issue(ticket) => ticket,
             Commit::Clear => {

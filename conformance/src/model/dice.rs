@@ -1,10 +1,10 @@
 //! Random choices that a seed determines.
 
-/// A small generator: a scene needs many of them, and each must be cheap to make.
+/// A small random generator. A scene needs many of them, so each is cheap to create.
 #[derive(Debug)]
 pub(super) struct Dice(u64);
 
-/// The seed with number `n` of those that follow from `seed`.
+/// Returns the seed number `n` derived from `seed`.
 pub(super) const fn derive(seed: u64, n: u64) -> u64 {
     mix(seed ^ mix(n.wrapping_add(0x632b_e59b_d9b4_e019)))
 }
@@ -26,13 +26,13 @@ impl Dice {
         mix(self.0)
     }
 
-    /// A number below `n`, which is not zero.
+    /// Returns a number below `n`, which must not be zero.
     pub(super) fn below(&mut self, n: usize) -> usize {
         let n = u64::try_from(n).unwrap_or(u64::MAX);
         usize::try_from(self.draw() % n.max(1)).unwrap_or_default()
     }
 
-    /// True once in `n` draws.
+    /// Returns true once in `n` draws on average.
     pub(super) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
@@ -41,7 +41,7 @@ impl Dice {
         of[self.below(of.len())]
     }
 
-    /// One of the values, each as often as its weight says.
+    /// Returns one of the values, with a probability that is proportional to its weight.
     pub(super) fn weighted<T: Copy>(&mut self, of: &[(usize, T)]) -> T {
         let total: usize = of.iter().map(|(weight, _)| weight).sum();
         let mut at = self.below(total);

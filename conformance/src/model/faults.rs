@@ -1,4 +1,4 @@
-//! A store around a store: it fails as a scene plans, and notes what took effect.
+//! A wrapper of a store that fails as a scene plans, and records the effects.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use super::stage::{CALLER, Caller, Effect, Stage, locked};
 
 const LOST: Error = Error::fixed(ErrorKind::Unavailable, "the scene plans a fault here");
 
-/// Waits so many turns.
+/// Waits `n` turns.
 pub(super) async fn turns(n: usize) {
     for _ in 0..n {
         yield_now().await;
@@ -36,13 +36,13 @@ pub(super) struct Part {
     calls: AtomicUsize,
     dice: Mutex<Dice>,
     turns: usize,
-    /// The longest data that is taken.
+    /// Maximum length of data that is accepted.
     longest: Option<usize>,
-    /// Calls go to tasks of their own, so that an effect is noted although the caller is dropped.
+    /// Set if calls run in their own tasks, so that an effect is recorded although the caller is dropped.
     apart: bool,
 }
 
-/// A call with its operands.
+/// A store call with its operands.
 #[derive(Clone, Debug)]
 enum Op {
     Create(StoreKey, Record),
@@ -78,7 +78,7 @@ impl Answer {
     }
 }
 
-/// What makes a [`Faulty`] store, beside the store and the stage.
+/// Settings of a [`Faulty`] store.
 #[derive(Debug, Default)]
 pub(super) struct Setting {
     pub(super) plan: Vec<(usize, Fault)>,
@@ -99,7 +99,8 @@ impl Faulty {
         let part = &self.0;
         let caller = CALLER.with(Arc::clone);
         let began = part.stage.tick();
-        // A touch carries no change. A commit that follows it may learn of the end from another's load.
+        // A touch stores no change. A later commit of the same actor may learn from another actor's load that the
+        // session has ended.
         if !matches!(op, Op::Touch(..)) {
             caller.last_call.store(began, Ordering::SeqCst);
         }

@@ -1,4 +1,4 @@
-//! A handle of a session, and what its clones must know of each other.
+//! A session handle, and the state that its clones share.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -8,39 +8,39 @@ use session_core::{Manager, Session, StoreKey};
 use super::ledger::{Change, PRINCIPALS};
 use super::stage::locked;
 
-/// What happened to a handle that its actors must know of each other.
+/// Events of a handle that all its actors must know.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    /// `discard` and `reload`: from when to when.
+    /// Begin and end of each `discard` and `reload`.
     pub(super) dropped: Vec<(u64, u64)>,
-    /// `login` and `logout`: from when to when.
+    /// Begin and end of each `login` and `logout`.
     pub(super) identity: Vec<(u64, u64)>,
-    /// Commits that ended in `Gone`: when the last store call of each began.
+    /// For each commit that ended in `Gone`, the time of its last store call.
     pub(super) gone: Vec<u64>,
     pub(super) shown: Vec<u64>,
 }
 
-/// One handle, with its clones.
+/// A session handle with its clones.
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) index: usize,
     pub(super) session: Session,
     pub(super) manager: Manager,
-    /// The key of the cookie that opened it.
+    /// Key of the cookie that opened it.
     pub(super) client: Option<StoreKey>,
     pub(super) opened_at: u64,
     pub(super) past: Mutex<Past>,
-    /// It has read what it wrote then.
+    /// Set once an operation depends on a value that was read, so that a conflict is allowed.
     pub(super) guarded: AtomicBool,
-    /// The last commit had no answer, or was dropped.
+    /// Set while the last commit had no answer or was dropped.
     pub(super) in_doubt: AtomicBool,
-    /// Any commit was.
+    /// Set once any commit had no answer or was dropped.
     pub(super) doubted: AtomicBool,
-    /// The actors after the first have nothing to tell the client.
+    /// Set if there are several actors. All but the first have no answer to the client.
     pub(super) clones: bool,
 }
 
-/// Something that the next commit confirms.
+/// A change that the next commit confirms.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) what: What,
@@ -90,12 +90,13 @@ impl Handle {
         self.session.principal().map(|who| usize::from(who.as_str() == PRINCIPALS[1]))
     }
 
-    /// Whether what was done between `began` and `ended` is still to be stored at `now`, or was by then.
+    /// Returns whether the change of `pending` is still to be stored at `now`, or was stored before.
     pub(super) fn stands(&self, pending: &Pending, now: u64) -> bool {
         let past = locked(&self.past);
         let during = |(from, to): &(u64, u64)| *to >= pending.began && *from <= now;
         let another = |(from, to): &(u64, u64)| during(&(*from, *to)) && *from != pending.began;
-        // What a commit that ended in `Gone` held is gone with it. It did not hold what came after its last call.
+        // A commit that ended in `Gone` also drops the changes it held. Changes made after its last call were not
+        // among them.
         let held = |last_call: &u64| *last_call >= pending.began;
         match pending.what {
             What::Logout(_) => !past.dropped.iter().any(during),

@@ -1,4 +1,4 @@
-//! What was confirmed in a scene, and what must hold at its end.
+//! Ledger of the confirmed changes of a scene, and the checks at its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +10,12 @@ use super::scene::{Kind, Scene};
 use super::stage::{Stage, Truth};
 use crate::stored_data;
 
-/// What a commit stores for an actor.
+/// A change that a commit stores for an actor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Token(u64),
     Guarded(u64),
-    /// Under the actor's own key.
+    /// A change of the actor's own key, to this value.
     Own(usize, Option<u64>),
     Took,
     Flash(u64),
@@ -24,25 +24,25 @@ pub(super) enum Change {
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// Confirmed changes, and the key of the session right after.
+    /// Confirmed changes, and the key of the session right after each.
     confirmed: Vec<(Change, StoreKey)>,
-    /// Keys of sessions as they were right after a confirmed commit.
+    /// Keys of sessions right after a confirmed commit.
     held: Vec<StoreKey>,
-    /// Who was signed in when a token was pushed; left out where that is not certain.
+    /// Principal at the time when a token was pushed. Missing where that is not certain.
     pushed_by: BTreeMap<u64, Option<usize>>,
     /// Messages that a request has read, whether confirmed or not.
     read: BTreeSet<u64>,
-    /// For each own key, the values in order, and whether each was confirmed.
+    /// For each actor, the values of its own key in order, and whether each was confirmed.
     own: BTreeMap<usize, Vec<(Option<u64>, bool)>>,
     /// Keys that a confirmed logout or revocation ended.
     ended: Vec<StoreKey>,
     /// Keys whose cookie a client was told to clear.
     cleared: Vec<StoreKey>,
-    /// Keys of before a confirmed login or rotation.
+    /// Keys from before a confirmed login or rotation.
     replaced: Vec<StoreKey>,
-    /// Principals whose sessions were all revoked, and when that began.
+    /// Principals whose sessions were all revoked, and the time when that began.
     revoked: Vec<(usize, u64)>,
-    /// Some handle ended without a definite answer.
+    /// Set if a handle ended without a definite answer.
     pub(super) unsettled: bool,
     /// Handles that discarded or reloaded after a commit without an answer.
     discarded_in_doubt: BTreeSet<usize>,
@@ -55,7 +55,7 @@ pub(super) fn principal(n: usize) -> Principal {
     Principal::new(PRINCIPALS[n]).expect("a name is a principal")
 }
 
-/// A session as it is stored.
+/// A session in its stored form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Stored {
@@ -80,7 +80,7 @@ impl Ledger {
         self.violations.push((promise, why));
     }
 
-    /// The promises that were broken, each once.
+    /// Returns the promises that were broken, each once.
     pub(super) fn broken(&self) -> BTreeSet<Promise> {
         self.violations.iter().map(|(promise, _)| *promise).collect()
     }
@@ -131,7 +131,7 @@ impl Ledger {
         self.revoked.push((principal, began));
     }
 
-    /// Whether a view shows only what its principal may see, and each token once.
+    /// Checks that a view shows only tokens of its principal, and each token once.
     pub(super) fn look(&mut self, stage: &Stage, owner: Option<usize>, tokens: &[u64]) {
         if let Some(twice) = repeated(tokens) {
             self.breaks(stage, Promise::UpdateTwice, format!("token {twice} is in the list twice"));
@@ -145,7 +145,7 @@ impl Ledger {
         }
     }
 
-    /// Checks what is stored at the end: all live records, tombstones included.
+    /// Checks the records stored at the end: all live ones, tombstones included.
     pub(super) fn check(&mut self, stage: &Stage, scene: &Scene, first: StoreKey, records: &[(StoreKey, Record)]) {
         let live: BTreeMap<StoreKey, (&Record, Stored)> = records
             .iter()
@@ -176,7 +176,7 @@ impl Ledger {
     }
 
     fn check_ends(&mut self, stage: &Stage, scene: &Scene, truth: &Truth, live: &dyn Fn(&StoreKey) -> bool) {
-        // A tombstone that has expired leads nowhere, so then only the key itself is certain.
+        // An expired tombstone leads nowhere, so then only the key itself is certain.
         let chain = |key: &StoreKey| match scene.clock_total() < seconds(60) {
             true => truth.chain(*key),
             false => vec![*key],
@@ -227,7 +227,7 @@ impl Ledger {
         }
     }
 
-    /// Everything of a session that no request ended.
+    /// Checks the contents of a session that no request ended.
     fn check_session(
         &mut self,
         stage: &Stage,
@@ -238,7 +238,7 @@ impl Ledger {
     ) {
         let last = *truth.chain(first).last().unwrap_or(&first);
         let Some((_, stored)) = live.get(&last) else {
-            // A rotation in doubt is not settled after its tombstone, which lives 10 minutes at most.
+            // An uncertain rotation cannot be settled after its tombstone has expired, which takes 10 minutes at most.
             if outlives_tombstones(scene) {
                 return;
             }
@@ -283,7 +283,8 @@ impl Ledger {
         }
     }
 
-    /// Tokens where logins and logouts come in between: each stays as long as the session has the id under which it was stored.
+    /// Checks tokens in scenes with logins and logouts. A token stays as long as the session has the id under which
+    /// it was stored.
     fn check_tokens(&mut self, stage: &Stage, truth: &Truth, live: &BTreeMap<StoreKey, (&Record, Stored)>) {
         let mut lost = Vec::new();
         for (change, key) in &self.confirmed {
@@ -301,7 +302,7 @@ impl Ledger {
     }
 }
 
-/// The key that only one actor writes.
+/// Returns the key that only this actor writes.
 pub(super) fn own_key(actor: usize) -> String {
     format!("own{actor}")
 }
@@ -311,7 +312,8 @@ fn repeated(tokens: &[u64]) -> Option<u64> {
     tokens.iter().copied().find(|token| !seen.insert(*token))
 }
 
-/// Whether a late create may find the tombstone gone that was to keep it off, or a doubt its proof.
+/// Returns whether the clock moves so far that a tombstone may expire before a late create, or before an uncertain
+/// commit is settled.
 fn outlives_tombstones(scene: &Scene) -> bool {
     scene.clock_total() >= minutes(10) && !scene.is_calm()
 }

@@ -1,11 +1,12 @@
-//! A random model of the core: small scenes over a real store, with faults, and what must hold after each.
+//! A random model of the core: small scenes over a real store, with faults, and promises that are checked after each.
 //!
-//! A scene is a session, one or two managers as two processes, two to five requests with their clones, and a browser.
-//! The requests do random operations; calls to the store fail before or after their effect, or take effect late; futures
-//! are dropped; the clock steps; an operator revokes. At the end of a scene every [`Promise`] is checked.
+//! A scene has a session, one or two managers as two processes, two to five requests with clones of their sessions,
+//! and a browser. The requests do random operations. Calls to the store fail before or after their effect, or take effect late.
+//! Futures are dropped, the clock steps, and an operator revokes sessions. At the end of a scene every [`Promise`] is
+//! checked.
 //!
-//! A seed determines a scene: its operations, its faults and, over [`Place::Memory`] on one thread, its interleaving.
-//! [`replay`] plays it again with a trace.
+//! A seed determines a scene: its operations and its faults. Over [`Place::Memory`] on one thread it also determines the
+//! interleaving. [`replay`] plays a scene again with a trace.
 //!
 //! ```
 //! use std::sync::Arc;

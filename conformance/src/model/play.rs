@@ -19,10 +19,10 @@ use super::promise::Promise;
 use super::scene::{Kind, Order, Request, Scene};
 use super::stage::{CALLER, Caller, Stage, locked};
 
-/// The handle of those who have none.
+/// Handle index of callers without a handle.
 const NO_HANDLE: usize = usize::MAX;
 
-/// What came of a scene.
+/// Result of a scene.
 #[derive(Debug, Default)]
 pub(super) struct Played {
     pub(super) broken: BTreeSet<Promise>,
@@ -32,15 +32,15 @@ pub(super) struct Played {
     pub(super) trace: Vec<String>,
 }
 
-/// How scenes are played, whichever they are.
+/// Settings for all scenes of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Manner {
     pub(super) traced: bool,
-    /// The store is a fresh one in this process, whose calls end at once.
+    /// Set if the store is a fresh one in this process, whose calls end at once.
     pub(super) in_memory: bool,
 }
 
-/// Everything that the tasks of a scene use.
+/// State that the tasks of a scene use.
 #[derive(Clone)]
 struct Cast {
     play: Arc<Play>,
@@ -51,7 +51,7 @@ struct Cast {
     actors: Arc<AtomicUsize>,
 }
 
-/// How a request ended.
+/// Result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Closed {
     Answered,
@@ -63,7 +63,7 @@ enum Closed {
 /// Plays the scene of `seed`.
 ///
 /// # Errors
-/// If the store fails where no fault is planned: before the scene or after it.
+/// If the store fails before or after the scene, where no fault is planned.
 pub(super) async fn play(store: &Arc<dyn Store>, seed: u64, manner: Manner) -> Result<Played> {
     let scene = Scene::draw(seed);
     let stage = Stage::new(manner.traced);
@@ -114,7 +114,7 @@ fn panicked(error: tokio::task::JoinError) -> session_core::Error {
     }
 }
 
-/// All live records.
+/// Returns all live records.
 async fn scan(store: &Arc<dyn Store>, call: &Call) -> Result<Vec<(StoreKey, Record)>> {
     const PAGE: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
     let (mut records, mut after) = (Vec::new(), None);
@@ -131,7 +131,7 @@ async fn scan(store: &Arc<dyn Store>, call: &Call) -> Result<Vec<(StoreKey, Reco
     }
 }
 
-/// Removes what the scene left. At its beginning all of that is live, for the next scene too.
+/// Removes the scene's records. `call` is at the scene's start, when all of them are live.
 async fn empty(store: &Arc<dyn Store>, call: &Call) -> Result<()> {
     for (key, _) in scan(store, call).await? {
         let _gone = store.delete(call, &key, None).await?;
@@ -146,7 +146,7 @@ fn manager(store: Faulty, clock: &ManualClock) -> Result<Manager> {
 impl Cast {
     async fn new(store: &Arc<dyn Store>, scene: &Scene, stage: &Arc<Stage>, manner: Manner) -> Result<Self> {
         let now = session_core::SystemClock.now();
-        // In the past, so that `purge` finds expired records; a server that expires by its own clock must not.
+        // In the past, so that `purge` finds expired records. Not for a server that would expire them by its own clock.
         let now = if store.capabilities().expires_itself { now } else { now.minus(days(1)) };
         let clock = ManualClock::new(now);
         let longest = (scene.kind == Kind::Limits).then_some(420);
@@ -178,7 +178,7 @@ impl Cast {
         Ok(Self { play, managers, clock, first, handles: Arc::default(), actors: Arc::default() })
     }
 
-    /// A request from its cookie to its answer. Its actors are to be finished when the faults have ended.
+    /// Plays a request from its cookie to its answer. Returns its actors, to be finished when the faults have ended.
     async fn request(self, n: usize, request: Request) -> Vec<(Arc<Caller>, Actor)> {
         turns(request.start).await;
         let stage = &self.play.stage;
@@ -260,7 +260,7 @@ impl Cast {
         None
     }
 
-    /// Closes, again after an outage, and answers the client.
+    /// Closes the session, again after a transient error, and passes the answer to the client.
     async fn close(&self, actor: &mut Actor, request: &Request) -> Closed {
         const TRIES: usize = 3;
         let mut dropped_after = request.close_dropped_after;
@@ -281,7 +281,7 @@ impl Cast {
         Closed::Failed
     }
 
-    /// The orders, one after the other.
+    /// Carries out the operator's orders, one after the other.
     async fn operator(self) -> Result<()> {
         let caller = Caller::new("operator".into(), NO_HANDLE);
         for (wait, order) in self.play.scene.orders.clone() {
@@ -333,7 +333,7 @@ impl Cast {
     }
 }
 
-/// The session that the scene is about, and the answer that issues it.
+/// Creates the session of the scene. Returns the answer that issues its cookie.
 async fn first(plain: &Manager, scene: &Scene, ledger: &mut Ledger) -> Result<Commit> {
     let session = plain.open(None).await?;
     if let Some(who) = scene.principal {

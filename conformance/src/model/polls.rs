@@ -1,10 +1,10 @@
-//! Futures that are dropped.
+//! A helper that drops futures.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-/// Polls `future` at most so many times, and drops it then. `None` if that was too few.
+/// Polls `future` at most `most` times, and then drops it. Returns `None` if it was not ready by then.
 pub(super) async fn polls<F: Future>(most: Option<usize>, future: F) -> Option<F::Output> {
     let Some(mut left) = most else { return Some(future.await) };
     let mut future = pin!(future);

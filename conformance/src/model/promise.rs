@@ -1,53 +1,55 @@
-//! The promises that the model checks.
+//! Promises that the model checks.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A promise of the core. Its name says how it is broken.
+/// A promise of the core. Variants are named after the way it breaks, and documented as the promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Promise {
-    /// A change is stored that a confirmed commit held.
+    /// A change of a confirmed commit stays stored.
     UpdateLost,
-    /// A change is done once.
+    /// A change is applied once.
     UpdateTwice,
-    /// One request takes a value that is there once.
+    /// Only one request takes a value that is stored once.
     TakeTwice,
-    /// A message is gone when the request that showed it has committed.
+    /// A message is removed when the request that showed it has committed.
     FlashKept,
-    /// Two clones of one handle do not show the same message.
+    /// Two clones of one handle never show the same message.
     FlashTwice,
-    /// A session that no request ended is still there.
+    /// A session that no request ended is still stored.
     SessionDestroyed,
-    /// As [`SessionDestroyed`](Self::SessionDestroyed), where a handle discarded or reloaded after a commit without an answer.
+    /// A session that no request ended is still stored. For scenes in which a handle discarded or reloaded after a
+    /// commit without an answer.
     DiscardDestroyed,
-    /// What a logout or `revoke` ended does not open.
+    /// A session that a logout or `revoke` ended does not open again.
     EndUndone,
-    /// What `revoke_all` ended does not open.
+    /// A session that `revoke_all` ended does not open again.
     RevokeUndone,
     /// A client is told to clear its cookie only if the session has ended.
     ClearWhileOpen,
-    /// The id of before a login or a rotation does not open.
+    /// The id from before a login or a rotation does not open a session.
     OldIdOpens,
     /// A login gives the session a new id.
     LoginKeepsId,
     /// Every live record belongs to a handle or a client.
     Ghost,
-    /// As [`Ghost`](Self::Ghost), where the handle discarded or reloaded after a commit without an answer.
+    /// Every live record belongs to a handle or a client. For records of a handle that discarded or reloaded after a
+    /// commit without an answer.
     DiscardGhost,
-    /// A session holds nothing of another principal's.
+    /// A session holds no data of another principal.
     Foreign,
     /// A confirmed login is in effect.
     LoginLost,
-    /// A login that was accepted before a `close` ended is stored by it.
+    /// A `close` stores each login that was accepted before it ended.
     LoginUnanswered,
-    /// An answer does not set an id that was dead when its `close` began over one that lives.
+    /// An answer never replaces a live id with an id that was dead when its `close` began.
     CookieBack,
-    /// A commit succeeds when the faults have ended, unless another request wrote to the session.
+    /// A commit succeeds after the faults have ended, unless another request wrote to the session.
     Stuck,
-    /// A logout succeeds when the faults have ended.
+    /// A logout succeeds after the faults have ended.
     LogoutStuck,
-    /// Without faults, only documented errors are answered.
+    /// Without faults, only documented errors occur.
     Undocumented,
 }
 
@@ -77,7 +79,7 @@ impl Promise {
         Self::Undocumented,
     ];
 
-    /// The name by which commands and reports know it.
+    /// Returns the name of the promise in commands and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::UpdateLost => "update-lost",

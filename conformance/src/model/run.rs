@@ -1,4 +1,4 @@
-//! Many scenes in a row, and what was found.
+//! A run of many scenes, and its results.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,81 +11,81 @@ use super::dice::derive;
 use super::play::{Manner, play};
 use super::promise::Promise;
 
-/// Scenes of which a report names the seed.
+/// Maximum number of seeds that are kept for each broken promise.
 const NAMED: usize = 3;
 
-/// Which scenes are played.
+/// Selection of the scenes of a run.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Plan {
-    /// The scenes follow from it.
+    /// Seed from which the seeds of all scenes are derived.
     pub seed: u64,
-    /// The number of the first scene.
+    /// Number of the first scene.
     pub first: u64,
-    /// The number of scenes, if there is a limit.
+    /// Number of scenes, or `None` for no limit.
     pub rounds: Option<u64>,
-    /// How long scenes are begun, if there is a limit.
+    /// Time after which no further scene starts, or `None` for no limit.
     pub time: Option<Duration>,
 }
 
 impl Plan {
-    /// So many scenes of `seed`.
+    /// Creates a plan for `rounds` scenes of `seed`.
     pub const fn rounds(seed: u64, rounds: u64) -> Self {
         Self { seed, first: 0, rounds: Some(rounds), time: None }
     }
 
-    /// Scenes of `seed` for so long.
+    /// Creates a plan for scenes of `seed` until `time` has passed.
     pub const fn time(seed: u64, time: Duration) -> Self {
         Self { seed, first: 0, rounds: None, time: Some(time) }
     }
 }
 
-/// Where scenes are played.
+/// Store on which scenes are played.
 #[derive(Clone, Debug)]
 pub enum Place {
-    /// A fresh store in memory for each scene: the tasks of a scene take turns as the seed says.
+    /// A fresh store in memory for each scene. The seed then determines the interleaving of the scene's tasks, too.
     Memory(fn() -> Arc<dyn Store>),
     /// One store, which is emptied after each scene.
     Store(Arc<dyn Store>),
 }
 
-/// How often a promise was broken.
+/// Violations of one promise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Broken {
-    /// Number of scenes.
+    /// Number of scenes that broke the promise.
     pub scenes: u64,
-    /// The seeds of the first of them.
+    /// Seeds of the first of these scenes, at most three.
     pub seeds: Vec<u64>,
 }
 
-/// What a run found.
+/// Result of a run.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Tally {
-    /// Scenes played.
+    /// Number of scenes played.
     pub scenes: u64,
-    /// Operations of requests.
+    /// Number of operations of requests.
     pub operations: u64,
-    /// Commits that were confirmed.
+    /// Number of commits that were confirmed.
     pub commits: u64,
-    /// Faults that happened.
+    /// Number of faults that occurred.
     pub faults: u64,
-    /// The promises that were broken.
+    /// Promises that were broken.
     pub broken: BTreeMap<Promise, Broken>,
-    /// How long it took.
+    /// Duration of the run.
     pub elapsed: Duration,
 }
 
-/// The seed of scene `number` of a run.
+/// Returns the seed of scene `number` of a run with `seed`.
 pub const fn scene_seed(seed: u64, number: u64) -> u64 {
     derive(seed, number)
 }
 
-/// Plays scenes, one after the other.
+/// Plays the scenes of `plan`, one after the other.
 ///
 /// # Errors
-/// If the store fails outside of the faults of a scene.
+/// If the store fails outside the faults of a scene.
 pub async fn run(place: &Place, plan: &Plan) -> Result<Tally> {
     let begun = Instant::now();
     let mut tally = Tally::default();
@@ -112,10 +112,11 @@ pub async fn run(place: &Place, plan: &Plan) -> Result<Tally> {
     Ok(tally)
 }
 
-/// Plays the scene of one seed, up to `repeat` times until it breaks a promise: what it broke, and its trace.
+/// Plays the scene of one seed, up to `repeat` times until it breaks a promise. Returns the broken promises and the
+/// trace.
 ///
 /// # Errors
-/// If the store fails outside of the faults of the scene.
+/// If the store fails outside the faults of the scene.
 pub async fn replay(place: &Place, scene: u64, repeat: u64) -> Result<(Vec<Promise>, Vec<String>)> {
     let mut last = (Vec::new(), Vec::new());
     for _ in 0..repeat.max(1) {

@@ -1,4 +1,4 @@
-//! What happens in one scene, drawn from its seed before it begins.
+//! Events of one scene, drawn from its seed in advance.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use session_core::{hours, minutes, seconds};
 
 use super::dice::{Dice, derive};
 
-/// What the requests of a scene may do, and so what can be checked exactly at its end.
+/// Kind of a scene. It limits the operations of requests, and so determines the checks at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Values, flashes and rotations, one handle per request.
@@ -24,7 +24,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// One principal throughout, and no request ends the session.
+    /// Returns whether the principal stays the same and no request ends the session.
     pub(super) const fn one_identity(self) -> bool {
         matches!(self, Self::Values | Self::Clones | Self::Limits)
     }
@@ -71,33 +71,33 @@ pub(super) enum Act {
     Discard,
 }
 
-/// An operation, and after how many polls its future is dropped.
+/// An operation of an actor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     pub(super) act: Act,
     pub(super) dropped_after: Option<usize>,
-    /// Turns that the actor waits first.
+    /// Number of turns that the actor waits first.
     pub(super) pause: usize,
 }
 
-/// One request: its handle, and an actor for each clone. The first actor closes.
+/// A request: its handle, and an actor for each clone. The first actor closes the session.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) manager: usize,
-    /// By the browser's cookie; else by the first id.
+    /// Whether the session is opened by the browser's cookie instead of the first id.
     pub(super) by_cookie: bool,
     pub(super) start: usize,
     pub(super) actors: Vec<Vec<Step>>,
-    /// After how many polls the first `close` is dropped.
+    /// Number of polls after which the first `close` is dropped.
     pub(super) close_dropped_after: Option<usize>,
-    /// The client has hung up: what is not committed then is given up.
+    /// Set if the client hangs up, so that uncommitted changes are lost.
     pub(super) gives_up: bool,
 }
 
 /// A call of an operator, or a step of the clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Order {
-    /// Of the session that the first id opens, or of a request's.
+    /// Revokes the session of the first id, or that of this request.
     Revoke(Option<usize>),
     RevokeAll(usize),
     List(usize),
@@ -105,21 +105,21 @@ pub(super) enum Order {
     Clock(Duration),
 }
 
-/// What becomes of a call to the store.
+/// Fault of a store call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// An error, and no effect.
+    /// An error without an effect.
     Before,
-    /// The effect, then an error.
+    /// An effect, followed by an error.
     After,
-    /// An error, and the effect so many turns later.
+    /// An error, followed by the effect after this number of turns.
     Late(usize),
 }
 
-/// A fault of one call: the manager, the number of its call, and the fault.
+/// A planned fault: the manager, the number of its store call, and the fault.
 pub(super) type Planned = (usize, usize, Fault);
 
-/// All that is drawn.
+/// Everything that is drawn for a scene.
 #[derive(Clone, Debug)]
 pub(super) struct Scene {
     pub(super) kind: Kind,
@@ -131,9 +131,9 @@ pub(super) struct Scene {
     pub(super) requests: Vec<Request>,
     pub(super) orders: Vec<(usize, Order)>,
     pub(super) faults: Vec<Planned>,
-    /// Turns that a store call waits at most, before and after it.
+    /// Maximum number of turns that a store call waits, before and after it.
     pub(super) turns: usize,
-    /// For the turns of the store calls.
+    /// Seed for the turns of the store calls.
     pub(super) turns_seed: u64,
 }
 
@@ -269,19 +269,19 @@ impl Scene {
         }
     }
 
-    /// Whether any request or order does `act`.
+    /// Returns whether any request does `act`.
     pub(super) fn does(&self, act: impl Fn(Act) -> bool) -> bool {
         self.requests.iter().flat_map(|request| request.actors.iter().flatten()).any(|step| act(step.act))
     }
 
-    /// Whether the session may change its id, its owner, or end.
+    /// Returns whether the session may change its id or its principal, or end.
     pub(super) fn changes_identity(&self) -> bool {
         let acts = |act| matches!(act, Act::Rotate | Act::Login(_) | Act::Reauthenticate | Act::Logout);
         let orders = |order: &Order| matches!(order, Order::Revoke(_) | Order::RevokeAll(_));
         self.kind == Kind::Expiry || self.does(acts) || self.orders.iter().any(|(_, order)| orders(order))
     }
 
-    /// Whether a call may fail or a future is dropped.
+    /// Returns whether no call fails and no future is dropped.
     pub(super) fn is_calm(&self) -> bool {
         let dropped = |request: &Request| {
             request.close_dropped_after.is_some()
@@ -290,7 +290,7 @@ impl Scene {
         self.faults.is_empty() && !self.requests.iter().any(dropped)
     }
 
-    /// How far the clock is moved in all.
+    /// Returns how far the clock moves in total.
     pub(super) fn clock_total(&self) -> Duration {
         let steps = self.orders.iter().filter_map(|(_, order)| match order {
             Order::Clock(by) => Some(*by),
@@ -305,7 +305,7 @@ impl Request {
         let actors = if kind.has_clones() && !dice.one_in(4) { 2 + usize::from(dice.one_in(4)) } else { 1 };
         let weights = match kind {
             Kind::Values => VALUES,
-            // A request without clones may do what would confuse them.
+            // A request without clones may use operations whose results would be ambiguous with clones.
             Kind::Clones if actors == 1 => VALUES,
             Kind::Clones => CLONES,
             Kind::Logins => LOGINS,

@@ -1,4 +1,4 @@
-//! What the parts of one scene share: the order of events, and what took effect in the store.
+//! State shared by the parts of a scene: the order of events, and the effects seen in the store.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -14,14 +14,14 @@ tokio::task_local! {
     pub(super) static CALLER: Arc<Caller>;
 }
 
-/// An actor as the store wrapper knows it.
+/// An actor, as the store wrapper sees it.
 #[derive(Debug)]
 pub(super) struct Caller {
-    /// For the trace.
+    /// Name in the trace.
     pub(super) name: String,
-    /// The handle that it works on; `usize::MAX` for operators.
+    /// Index of the actor's handle; `usize::MAX` for operators.
     pub(super) handle: usize,
-    /// When its last store call began.
+    /// Time of its last store call.
     pub(super) last_call: AtomicU64,
 }
 
@@ -35,28 +35,28 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is known of one key.
+/// Facts known about one key.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     version: Version,
     pub(super) principal: Option<Principal>,
-    /// Another principal signed in under the same key.
+    /// Set if another principal signed in under the same key.
     pub(super) changed_hands: bool,
-    /// When its create took effect.
+    /// Time at which its create took effect.
     pub(super) created: u64,
     /// The handle that created it.
     pub(super) creator: usize,
-    /// When it stopped to be a live session.
+    /// Time since which it is no live session.
     pub(super) dead: Option<u64>,
-    /// Where its tombstone points.
+    /// Key to which its tombstone points.
     pub(super) moved: Option<StoreKey>,
 }
 
-/// The effects in the store, in the order in which they were seen.
+/// Effects in the store, in the order in which they were seen.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Truth {
     keys: HashMap<StoreKey, Known>,
-    /// Writes that were sent or took effect: when, and by which handle.
+    /// Writes that were sent or took effect: the time and the handle.
     sent: Vec<(u64, usize)>,
 }
 
@@ -69,12 +69,12 @@ impl Truth {
         self.keys.iter()
     }
 
-    /// Whether another handle than `handle` has sent a write since `since`.
+    /// Returns whether another handle than `handle` has sent a write since `since`.
     pub(super) fn others_wrote(&self, handle: usize, since: u64) -> bool {
         self.sent.iter().any(|(at, by)| *at > since && *by != handle)
     }
 
-    /// The keys from `key` on, along the tombstones.
+    /// Returns `key` and the keys after it, along the tombstones.
     pub(super) fn chain(&self, key: StoreKey) -> Vec<StoreKey> {
         let mut chain = vec![key];
         while let Some(next) = chain.last().and_then(|key| self.keys.get(key)?.moved) {
@@ -86,7 +86,7 @@ impl Truth {
         chain
     }
 
-    /// Whether the key was dead before `at`.
+    /// Returns whether the key was dead before `at`.
     pub(super) fn dead_before(&self, key: &StoreKey, at: u64) -> bool {
         self.keys.get(key).and_then(|known| known.dead).is_some_and(|dead| dead < at)
     }
@@ -105,7 +105,7 @@ impl Truth {
             dead: None,
             moved: None,
         });
-        // The same call twice is one write.
+        // A call that takes effect twice is one write.
         if known.version == record.version && known.created != at {
             return;
         }
@@ -124,7 +124,7 @@ impl Truth {
         }
     }
 
-    /// Those that were there when the call began are gone now.
+    /// Records the end of the sessions that existed when the call began.
     fn deleted_all(&mut self, began: u64, at: u64, principal: &Principal, keep: Option<&StoreKey>) {
         for (key, known) in &mut self.keys {
             if known.created < began && known.principal.as_ref() == Some(principal) && Some(key) != keep {
@@ -134,7 +134,7 @@ impl Truth {
     }
 }
 
-/// One line for each event, with short names for keys and versions.
+/// Lines of the trace, one for each event, with short names for keys and versions.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     lines: Vec<String>,
@@ -171,17 +171,17 @@ impl Trace {
     }
 }
 
-/// Shared by all parts of a scene.
+/// State shared by all parts of a scene.
 #[derive(Debug)]
 pub(super) struct Stage {
     clock: AtomicU64,
     truth: Mutex<Truth>,
     trace: Option<Mutex<Trace>>,
-    /// Planned faults happen.
+    /// Set while planned faults may occur.
     pub(super) faulty: AtomicBool,
-    /// Effects that are still to come, and calls under way in tasks of their own.
+    /// Number of late effects, and of calls in tasks of their own, that are still in flight.
     pub(super) under_way: AtomicUsize,
-    /// The real store failed by itself.
+    /// Set if the real store failed by itself.
     pub(super) outage: AtomicBool,
     pub(super) faults: AtomicU64,
     pub(super) operations: AtomicU64,
@@ -210,7 +210,7 @@ impl Stage {
         })
     }
 
-    /// The number of the next event.
+    /// Returns the number of the next event.
     pub(super) fn tick(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
@@ -240,7 +240,7 @@ impl Stage {
         }
     }
 
-    /// The key's name in the trace.
+    /// Returns the key's name in the trace.
     pub(super) fn name(&self, key: &StoreKey) -> String {
         self.trace.as_ref().map(|trace| locked(trace).key(key)).unwrap_or_default()
     }
@@ -249,7 +249,7 @@ impl Stage {
         self.trace.as_ref().map(|trace| std::mem::take(&mut locked(trace).lines)).unwrap_or_default()
     }
 
-    /// Waits until every effect has come.
+    /// Waits until no effect is in flight.
     pub(super) async fn quiet(&self) {
         while self.under_way.load(Ordering::SeqCst) > 0 {
             tokio::task::yield_now().await;

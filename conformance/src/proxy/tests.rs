@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::Proxy;
 
-/// A server that sends back what it gets, and tells the test what it got.
+/// Starts a server that returns the bytes it gets, and also sends them to the test.
 async fn echo() -> (String, mpsc::UnboundedReceiver<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -90,7 +90,7 @@ async fn a_connection_that_was_not_accepted_before_an_outage_ended_is_of_the_out
     let proxy = Proxy::before(&server).await.unwrap();
     for outage in [Proxy::stall, Proxy::cut] {
         outage(&proxy);
-        // On this runtime's one thread nobody accepts until this test awaits something.
+        // On this single-threaded runtime the proxy accepts nothing until this test awaits something.
         let mut young = std::net::TcpStream::connect(proxy.address()).unwrap();
         std::io::Write::write_all(&mut young, &[1]).unwrap();
         proxy.pass();

@@ -1,7 +1,7 @@
-//! One container, held by a thread of its own.
+//! A container, held by its own thread.
 //!
-//! Whoever drops a server may be on any runtime, on one that is shutting down, or on none: a clause has panicked,
-//! a test's runtime ends, `main` returns. The container's removal must not depend on it.
+//! A server may be dropped on any runtime, on one that shuts down, or outside a runtime: a clause panics, a test's
+//! runtime ends, or `main` returns. The thread removes the container in all of these cases.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -16,39 +16,39 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::kind::Kind;
 
-/// How long a server may take from its container's start to its first answer.
+/// Time limit from a container's start to the server's first answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a container may take to start, once its image is there.
+/// Time limit for the start of a container, once its image is available.
 const STARTUP: Duration = Duration::from_secs(120);
 
-/// How long the container's own address may take to let somebody connect.
+/// Time limit for a connection to the container's own address.
 const NEAR: Duration = Duration::from_millis(500);
 
-/// How many ports are tried: the one that was free may have been taken when Docker asks for it.
+/// Number of attempts to find a port. Another program may take a free port before Docker does.
 const PORTS: usize = 5;
 
-/// How much of a log goes into an error.
+/// Number of lines of a log that an error includes.
 const LOG_LINES: usize = 15;
 
-/// A running container of a server that has answered.
+/// A running container whose server has answered.
 pub(super) struct Container {
     reached: Reached,
-    /// Closed by dropping it, which ends the thread.
+    /// Orders for the thread. Dropping the sender ends the thread.
     orders: Option<mpsc::UnboundedSender<Order>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Where the server listens.
+/// Addresses of the server.
 #[derive(Clone)]
 struct Reached {
     /// `host:port` of each node.
     addresses: Vec<String>,
-    /// The address within the container's own network, if this machine is on it.
+    /// Address within the container's own network, if this machine can reach it.
     direct: Option<String>,
 }
 
-/// What the thread is to do with the container, and where to say how it went.
+/// An order for the thread, with the channel for its result.
 struct Order {
     what: What,
     done: oneshot::Sender<Result<(), String>>,
@@ -60,7 +60,7 @@ enum What {
 }
 
 impl Container {
-    /// Starts a container and waits for the server in it. A caller who stops waiting leaves none behind.
+    /// Starts a container and waits for the server in it. If the caller stops waiting, the container is removed.
     pub(super) async fn start(kind: &'static Kind, image: &str, password: &str) -> Result<Self, String> {
         let (ready, answer) = oneshot::channel();
         let (orders, waiting) = mpsc::unbounded_channel();
@@ -73,12 +73,12 @@ impl Container {
         Ok(Self { reached, orders: Some(orders), thread: Some(thread) })
     }
 
-    /// `host:port` of each node.
+    /// Returns `host:port` of each node.
     pub(super) fn addresses(&self) -> &[String] {
         &self.reached.addresses
     }
 
-    /// `host:port` without Docker's forwarding.
+    /// Returns `host:port` without Docker's port forwarding.
     pub(super) fn direct(&self) -> Option<&str> {
         self.reached.direct.as_deref()
     }
@@ -103,13 +103,14 @@ impl Drop for Container {
     fn drop(&mut self) {
         self.orders.take();
         if let Some(thread) = self.thread.take() {
-            // It removes the container. A panic of its own has been printed.
+            // The thread removes the container. Its own panic has been printed already.
             let _ = thread.join();
         }
     }
 }
 
-/// The thread: starts the container, does as it is told, and removes the container when nobody can tell it anything.
+/// Main function of the thread: starts the container, carries out orders, and removes the container when all senders
+/// are gone.
 fn keep(
     kind: &'static Kind,
     image: &str,
@@ -125,7 +126,7 @@ fn keep(
         }
     };
     runtime.block_on(async {
-        // Somebody who stops waiting closes both channels.
+        // A caller that stops waiting closes both channels.
         let begun = tokio::select! {
             begun = begin(kind, image, password) => begun,
             None = orders.recv() => return,
@@ -156,12 +157,12 @@ async fn begin(
     password: &str,
 ) -> Result<(ContainerAsync<GenericImage>, Reached), String> {
     for attempt in 1.. {
-        // Ports of our own choice stay the same when the server is stopped and started.
+        // Fixed ports stay the same when the server is stopped and started.
         let ports = free_ports(kind.nodes)?;
         match request(kind, image, password, &ports).start().await {
             Ok(container) => {
                 let host = container.get_host().await.map_err(|error| words(&error))?.to_string();
-                // Where `localhost` is IPv6 first, Docker may not listen.
+                // If `localhost` resolves to IPv6 first, Docker may not listen there.
                 let host = if host == "localhost" { "127.0.0.1".to_owned() } else { host };
                 let addresses: Vec<_> = ports.iter().map(|port| format!("{host}:{port}")).collect();
                 answered(kind, &container, &addresses, password).await?;
@@ -180,7 +181,7 @@ async fn begin(
     unreachable!("the loop ends by returning")
 }
 
-/// The container's own address, if it is reached: Docker's engine may be on another machine, or in a virtual one.
+/// Returns the container's own address if it can be reached. Docker may run on another or a virtual machine.
 async fn direct(kind: &Kind, container: &ContainerAsync<GenericImage>) -> Option<String> {
     let address = SocketAddr::new(container.get_bridge_ip_address().await.ok()?, kind.port);
     let connected = tokio::time::timeout(NEAR, TcpStream::connect(address)).await;
@@ -203,7 +204,7 @@ fn request(kind: &Kind, image: &str, password: &str, ports: &[u16]) -> Container
     if !kind.command.is_empty() {
         request = request.with_cmd(kind.command.iter().map(|word| filled(word)));
     }
-    // Whoever runs the tests removes by it what a killed test program has left.
+    // The label identifies the containers that a killed test program has left.
     match std::env::var("CONFORMANCE_RUN") {
         Ok(run) if !run.is_empty() => request.with_label("conformance.run", run),
         _ => request,
@@ -220,7 +221,7 @@ async fn resume(
     answered(kind, container, addresses, password).await
 }
 
-/// Waits for the server; what it said for itself goes into the error.
+/// Waits for the server. An error includes the end of the server's log.
 async fn answered(
     kind: &Kind,
     container: &ContainerAsync<GenericImage>,
@@ -242,10 +243,10 @@ async fn answered(
     Err(if last.is_empty() { why } else { format!("{why}; the end of its log:\n  {last}\n") })
 }
 
-/// Comes back when the container does not run any more.
+/// Waits until the container no longer runs. Returns the reason.
 async fn ended(container: &ContainerAsync<GenericImage>) -> String {
     loop {
-        // sleep: Docker is asked now and then, and says nothing by itself.
+        // sleep: Docker is polled, because it sends no notification.
         tokio::time::sleep(Duration::from_millis(500)).await;
         match container.is_running().await {
             Ok(true) => {}
@@ -255,14 +256,14 @@ async fn ended(container: &ContainerAsync<GenericImage>) -> String {
     }
 }
 
-/// So many ports that are free, all held until the last is found: no two are the same.
+/// Returns `count` different free ports. All are held until the last is found.
 fn free_ports(count: usize) -> Result<Vec<u16>, String> {
     let listeners: io::Result<Vec<_>> = (0..count).map(|_| TcpListener::bind("0.0.0.0:0")).collect();
     let ports = listeners.and_then(|all| all.iter().map(|one| Ok(one.local_addr()?.port())).collect());
     ports.map_err(|error| format!("no port is free: {error}"))
 }
 
-/// An error with its reasons.
+/// Formats an error with its sources.
 fn words(error: &TestcontainersError) -> String {
     let mut words = error.to_string();
     let mut source = std::error::Error::source(error);

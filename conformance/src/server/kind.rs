@@ -1,34 +1,35 @@
-//! What the servers are, and how each is asked for.
+//! Kinds of servers: images, commands and URLs.
 
 use super::probe::Probe;
 
-/// The user, and the database, that containers are started with.
+/// Name of the user and of the database in a container.
 const USER: &str = "conformance";
 
 /// A kind of server.
 pub(super) struct Kind {
-    /// Its name in variables and messages.
+    /// Name in variables and messages.
     pub(super) name: &'static str,
-    /// The official image. `docker-compose.yml` names the same one.
+    /// Official image. `docker-compose.yml` names the same one.
     pub(super) image: &'static str,
-    /// Whose image it is, in variables: its own name, or that of the kind that it is made of.
+    /// Kind whose variable sets the image. A cluster uses the image of its server.
     pub(super) image_of: &'static str,
-    /// Where it listens. A cluster's nodes tell others where they are, so they listen on the ports by which they are reached.
+    /// Port of the server. Nodes of a cluster listen on the ports by which they are reached, because they announce them.
     pub(super) port: u16,
-    /// How many nodes it has: more than one makes it a cluster.
+    /// Number of nodes. A cluster has more than one.
     pub(super) nodes: usize,
-    /// What tells that it answers.
+    /// Probe that tells whether the server answers.
     pub(super) probe: Probe,
-    /// The variables that the image takes. `{password}` becomes the password here and in the next two, `{ports}` the nodes' ports.
+    /// Environment of the container. `{password}` stands for the password, also in `command` and `url`; `{ports}` for
+    /// the nodes' ports.
     pub(super) environment: &'static [(&'static str, &'static str)],
-    /// Its command; empty for the image's own.
+    /// Command of the container; empty for the image's own.
     pub(super) command: &'static [&'static str],
-    /// Where stores connect. `{address}` becomes `host:port`, of each node with commas between.
+    /// URL for stores. `{address}` stands for `host:port` of each node, separated by commas.
     url: &'static str,
 }
 
 impl Kind {
-    /// The URL of such a server.
+    /// Returns the URL of a server of this kind.
     pub(super) fn url(&self, address: &str, password: &str) -> String {
         self.url.replace("{address}", address).replace("{password}", password)
     }
@@ -42,9 +43,9 @@ pub(super) const POSTGRES: Kind = Kind {
     nodes: 1,
     probe: Probe::Postgres { user: USER, database: USER },
     environment: &[("POSTGRES_USER", USER), ("POSTGRES_PASSWORD", "{password}")],
-    // Clauses run side by side, each with several instances of the store, each with a pool of its own.
+    // Clauses run in parallel. Each opens several instances of the store, and each instance has its own pool.
     command: &["postgres", "-c", "max_connections=500"],
-    // In a container of the suite there is no TLS, wherever Docker is reached.
+    // A container of the suite has no TLS, wherever Docker runs.
     url: "postgres://conformance:{password}@{address}/conformance?sslmode=disable",
 };
 
@@ -62,7 +63,7 @@ pub(super) const MYSQL: Kind = Kind {
         ("MYSQL_PASSWORD", "{password}"),
     ],
     command: &["mysqld", "--max-connections=500"],
-    // The server has made its own certificate, which nobody can verify.
+    // The server's certificate is self-signed and cannot be verified.
     url: "mysql://conformance:{password}@{address}/conformance?ssl-mode=preferred",
 };
 
@@ -80,7 +81,7 @@ pub(super) const MARIADB: Kind = Kind {
         ("MARIADB_PASSWORD", "{password}"),
     ],
     command: &["mariadbd", "--max-connections=500"],
-    // The server has made its own certificate, which nobody can verify.
+    // The server's certificate is self-signed and cannot be verified.
     url: "mariadb://conformance:{password}@{address}/conformance?ssl-mode=preferred",
 };
 
@@ -116,9 +117,9 @@ pub(super) const MONGO: Kind = Kind {
     nodes: 1,
     probe: Probe::Mongo,
     environment: &[("MONGO_INITDB_ROOT_USERNAME", USER), ("MONGO_INITDB_ROOT_PASSWORD", "{password}")],
-    // Once a minute is the usual pace of what removes the expired, and a clause waits for it.
+    // By default expired records are removed once a minute. A clause waits for it.
     command: &["mongod", "--setParameter", "ttlMonitorSleepSecs=5"],
-    // The first user is the server's and not the database's. In a container of the suite there is no TLS.
+    // The first user belongs to the server, not to the database. A container of the suite has no TLS.
     url: "mongodb://conformance:{password}@{address}/conformance?authSource=admin&tls=false",
 };
 
@@ -131,11 +132,11 @@ pub(super) const DYNAMO: Kind = Kind {
     probe: Probe::Http,
     environment: &[],
     command: &[],
-    // No TLS in a container of the suite, wherever Docker is reached.
+    // A container of the suite has no TLS, wherever Docker runs.
     url: "dynamodb://conformance:{password}@{address}/us-east-1?tls=false",
 };
 
-/// Three masters in one container.
+/// Cluster of three masters in one container.
 pub(super) const REDIS_CLUSTER: Kind = Kind {
     name: "redis_cluster",
     image: REDIS.image,
@@ -148,7 +149,7 @@ pub(super) const REDIS_CLUSTER: Kind = Kind {
     url: "redis+cluster://:{password}@{address}/",
 };
 
-/// Three masters in one container.
+/// Cluster of three masters in one container.
 pub(super) const VALKEY_CLUSTER: Kind = Kind {
     name: "valkey_cluster",
     image: VALKEY.image,

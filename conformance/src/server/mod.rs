@@ -1,4 +1,4 @@
-//! Servers to test against, each in a container of its own. Feature `containers`.
+//! Servers for tests, each in its own container. Requires the feature `containers`.
 //!
 //! ```no_run
 //! # async fn example() -> session_core::Result<()> {
@@ -11,20 +11,20 @@
 //! # }
 //! ```
 //!
-//! A harness starts its server in [`subject`](crate::Harness::subject) and keeps it:
-//! when the harness goes, after the last clause, so does the container.
-//! Several servers of a kind may be had at once; each call starts another.
-//! Tests of one program that can do with one hold it by a [`Shared`].
+//! A harness starts its server in [`subject`](crate::Harness::subject) and keeps it.
+//! The container is removed when the harness is dropped, after the last clause.
+//! Each call starts another server, so several of a kind can run at once.
+//! Tests of one program can share one server with [`Shared`].
 //!
 //! # Where a server comes from
 //!
-//! 1. `CONFORMANCE_<NAME>_URL`, such as `CONFORMANCE_POSTGRES_URL`: a server that is there already is used as it is,
-//!    and stays. Whoever names it says where the suite may leave its tables, and gives a user who may make them.
-//! 2. A container of the image in `CONFORMANCE_<NAME>_IMAGE`, which takes the environment and the command of the
-//!    official one.
-//! 3. A container of the official image with the tag that this crate pins, pulled if need be.
+//! 1. The server in `CONFORMANCE_<NAME>_URL`, such as `CONFORMANCE_POSTGRES_URL`. It is used as it is, and never
+//!    stopped. Its URL must name a database in which the suite may leave tables, and a user who may create them.
+//! 2. A container of the image in `CONFORMANCE_<NAME>_IMAGE`. The image must take the environment and the command of
+//!    the official one.
+//! 3. A container of the official image with the tag that this crate pins. The image is pulled if necessary.
 //!
-//! A server that cannot be had is an error and never a reason to skip anything.
+//! If no server is available, the call fails, and no test is skipped.
 
 mod container;
 mod kind;
@@ -46,10 +46,10 @@ use container::Container;
 use kind::Kind;
 use url::Url;
 
-/// How long a server that is said to be there already may take to answer.
+/// Time in which an external server must answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A server that answers. One that was started for this value is removed with it.
+/// A server that answers. If it was started for this value, it is removed when the value is dropped.
 pub struct Server {
     kind: &'static Kind,
     url: Url,
@@ -62,86 +62,93 @@ impl fmt::Debug for Server {
     }
 }
 
-/// A PostgreSQL server, with an empty database.
+/// Returns a PostgreSQL server, with an empty database if it runs in a container.
 ///
 /// # Errors
-/// If none can be had, or it does not answer.
+/// If no server is available, or it does not answer.
 pub async fn postgres() -> Result<Server> {
     Server::of(&kind::POSTGRES).await
 }
 
-/// A MySQL server, with an empty database.
+/// Returns a MySQL server, with an empty database if it runs in a container.
 ///
 /// # Errors
-/// If none can be had, or it does not answer.
+/// If no server is available, or it does not answer.
 pub async fn mysql() -> Result<Server> {
     Server::of(&kind::MYSQL).await
 }
 
-/// A MariaDB server, with an empty database.
+/// Returns a MariaDB server, with an empty database if it runs in a container.
 ///
 /// # Errors
-/// If none can be had, or it does not answer.
+/// If no server is available, or it does not answer.
 pub async fn mariadb() -> Result<Server> {
     Server::of(&kind::MARIADB).await
 }
 
-/// A Redis server.
+/// Returns a Redis server.
 ///
 /// # Errors
-/// If none can be had, or it does not answer.
+/// If no server is available, or it does not answer.
 pub async fn redis() -> Result<Server> {
     Server::of(&kind::REDIS).await
 }
 
-/// A Redis cluster of three masters. Its URL, `redis+cluster://:password@host:port,host:port,host:port/`, names them all,
-/// and has to in `CONFORMANCE_REDIS_CLUSTER_URL` too. Its image is that of Redis, from `CONFORMANCE_REDIS_IMAGE` if that is set.
+/// Returns a Redis cluster of three masters.
 ///
-/// In a container the nodes announce themselves on 127.0.0.1, so Docker has to be on this machine.
+/// Its URL names all of them: `redis+cluster://:password@host:port,host:port,host:port/`.
+/// So must the URL in `CONFORMANCE_REDIS_CLUSTER_URL`. The image is that of Redis, which `CONFORMANCE_REDIS_IMAGE`
+/// overrides.
+///
+/// In a container the nodes announce themselves on 127.0.0.1, so Docker must run on this machine.
 ///
 /// # Errors
-/// If none can be had, or its nodes do not serve all slots.
+/// If no cluster is available, or its nodes do not serve all slots.
 pub async fn redis_cluster() -> Result<Server> {
     Server::of(&kind::REDIS_CLUSTER).await
 }
 
-/// A Valkey server.
+/// Returns a Valkey server.
 ///
 /// # Errors
-/// If none can be had, or it does not answer.
+/// If no server is available, or it does not answer.
 pub async fn valkey() -> Result<Server> {
     Server::of(&kind::VALKEY).await
 }
 
-/// A Valkey cluster of three masters, as [`redis_cluster`] is one: `CONFORMANCE_VALKEY_CLUSTER_URL`, or the image of Valkey.
+/// Returns a Valkey cluster of three masters, like [`redis_cluster`].
+///
+/// Its variables are `CONFORMANCE_VALKEY_CLUSTER_URL` and `CONFORMANCE_VALKEY_IMAGE`.
 ///
 /// # Errors
-/// If none can be had, or its nodes do not serve all slots.
+/// If no cluster is available, or its nodes do not serve all slots.
 pub async fn valkey_cluster() -> Result<Server> {
     Server::of(&kind::VALKEY_CLUSTER).await
 }
 
-/// A MongoDB server, or another that speaks its protocol, with an empty database: a single one, without replicas.
+/// Returns a MongoDB server, or another that speaks its protocol: a single node without replicas.
+/// Its database is empty if it runs in a container.
 ///
 /// # Errors
-/// If none can be had, or it does not answer.
+/// If no server is available, or it does not answer.
 pub async fn mongo() -> Result<Server> {
     Server::of(&kind::MONGO).await
 }
 
-/// DynamoDB Local, which keeps its tables in memory: they are gone after a [`stop`](Server::stop).
-/// It takes any credentials; those in the URL are the access key's id and its secret, the path is the region.
+/// Returns a DynamoDB Local server. It keeps its tables in memory, so they are lost after a [`stop`](Server::stop).
+///
+/// It accepts any credentials. Those in the URL are the access key's id and its secret; the path is the region.
 ///
 /// # Errors
-/// If none can be had, or it does not answer.
+/// If no server is available, or it does not answer.
 pub async fn dynamo() -> Result<Server> {
     Server::of(&kind::DYNAMO).await
 }
 
-/// How a server is started: one of the functions of this module, as `|| Box::pin(server::postgres())`.
+/// Function that starts a server: one of this module's, as `|| Box::pin(server::postgres())`.
 pub type Start = fn() -> Pin<Box<dyn Future<Output = Result<Server>> + Send>>;
 
-/// Every kind of server that there is, by name.
+/// Start functions of all kinds of servers, by name.
 ///
 /// ```no_run
 /// # async fn example() -> session_core::Result<()> {
@@ -163,7 +170,7 @@ pub const ALL: &[(&str, Start)] = &[
     ("dynamo", || Box::pin(dynamo())),
 ];
 
-/// `url` with these options behind whatever options it has; as it is, if they are none.
+/// Appends `options` to the options of `url`. Returns `url` unchanged if `options` is empty.
 ///
 /// ```
 /// use conformance::server::with;
@@ -179,10 +186,10 @@ pub fn with(url: &str, options: &str) -> String {
     }
 }
 
-/// The options by which a store is told a clause's namespace and the [time-out](crate::Subject::time_out) that its harness states,
-/// where it takes them from its URL as `namespace` and `timeout`.
+/// Returns the URL options for a clause's namespace and the harness's [time-out](crate::Subject::time_out).
 ///
-/// Each byte of the name is percent-encoded: one that the store has to refuse gets to it as it is.
+/// For stores that take them from their URL as `namespace` and `timeout`, the latter in milliseconds.
+/// Each byte of the name is percent-encoded, so that names which the store must refuse reach it unchanged.
 ///
 /// ```
 /// use std::time::Duration;
@@ -229,19 +236,21 @@ impl Server {
         Ok(Self { kind, url, container: Some(container) })
     }
 
-    /// What kind of server it is: `postgres`, `redis`, …
+    /// Returns the name of the server's kind: `postgres`, `redis`, …
     pub fn name(&self) -> &'static str {
         self.kind.name
     }
 
-    /// Where stores connect, password included.
+    /// Returns the URL for stores, with the password.
     pub fn url(&self) -> &str {
         self.url.text()
     }
 
-    /// [`url`](Self::url) with the container's own address, where this machine reaches it, and else as it is.
-    /// For measurements: what Docker's forwarding takes of a processor is more than what a fast server takes.
-    /// After a [`stop`](Self::stop) the address may be another's.
+    /// Returns the URL with the container's own address if this machine can reach it, otherwise the same as
+    /// [`url`](Self::url).
+    ///
+    /// Use it for measurements, because Docker's port forwarding takes more processor time than a fast server.
+    /// After a [`stop`](Self::stop) the address may belong to another container.
     ///
     /// ```no_run
     /// # async fn example() -> session_core::Result<()> {
@@ -255,7 +264,7 @@ impl Server {
         direct.map_or_else(|| self.url().to_owned(), |address| self.url.at(address))
     }
 
-    /// [`url`](Self::url) with these options behind whatever options it has.
+    /// Returns the [`url`](Self::url) with these options appended.
     ///
     /// ```no_run
     /// # async fn example() -> session_core::Result<()> {
@@ -268,39 +277,39 @@ impl Server {
         with(self.url(), options)
     }
 
-    /// `host:port`, for [`Subject::address`](crate::Subject::address): the first node's, if there are several.
+    /// Returns `host:port` for [`Subject::address`](crate::Subject::address), of the first node if there are several.
     pub fn address(&self) -> &str {
         self.url.address()
     }
 
-    /// `host:port` of each node.
+    /// Returns `host:port` of each node.
     pub fn addresses(&self) -> &[String] {
         self.url.addresses()
     }
 
-    /// [`url`](Self::url) with the server's address, or those of all nodes, replaced by a proxy's.
+    /// Returns the [`url`](Self::url) with the addresses of the server or of all its nodes replaced by a proxy's.
     pub fn url_through(&self, proxy: SocketAddr) -> String {
         self.url.at(&proxy.to_string())
     }
 
-    /// The password in the URL, for [`Subject::secret`](crate::Subject::secret); empty if there is none.
-    /// It is drawn anew for every container, so a text that holds it holds it for no other reason.
+    /// Returns the URL's password for [`Subject::secret`](crate::Subject::secret), or an empty text if there is none.
+    /// Every container has a random one, so that a text does not contain it by accident.
     pub fn password(&self) -> &str {
         self.url.password()
     }
 
-    /// Stops the server, as an operator does: what it keeps on disk is there after [`start`](Self::start).
+    /// Stops the server, like an operator. Data on its disk remains for [`start`](Self::start).
     ///
     /// # Errors
-    /// If it is not a container of this value's own, or the container does not stop.
+    /// If the server is external, or its container does not stop.
     pub async fn stop(&self) -> Result<()> {
         self.own("be stopped")?.stop().await.map_err(|why| self.failed("stopping", &why))
     }
 
-    /// Starts the server again, at the address that it had, and waits until it answers.
+    /// Starts the server again at its old address, and waits until it answers.
     ///
     /// # Errors
-    /// If it is not a container of this value's own, or it does not answer.
+    /// If the server is external, or it does not answer.
     pub async fn start(&self) -> Result<()> {
         self.own("be started")?.resume().await.map_err(|why| self.failed("starting", &why))
     }

@@ -1,4 +1,6 @@
-//! Whether a server answers: a port that is open says little, as Docker's own proxy opens it before the server does.
+//! Probes that tell whether a server answers.
+//!
+//! An open port proves little, because Docker's proxy opens it before the server does.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -10,34 +12,34 @@ use tokio::time::timeout;
 
 use crate::check::until;
 
-/// How long one attempt may take. A server that is starting may accept a connection and say nothing.
+/// Time limit of one attempt. A server that is starting may accept a connection and stay silent.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
-/// The first words of a protocol: a question whose answer only a server gives that is ready to serve.
+/// First exchange of a protocol: a question that only a server which is ready answers in this way.
 pub(super) enum Probe {
-    /// A start-up message, answered by a request to authenticate, or by an error while the server is starting.
+    /// A start-up message. The answer is a request to authenticate, or an error while the server is starting.
     Postgres { user: &'static str, database: &'static str },
-    /// `PING`, answered by `PONG` or the word that a password is wanted, or by `LOADING`.
+    /// `PING`. The answer is `PONG`, an error that asks for a password, or `LOADING`.
     Redis,
-    /// `CLUSTER INFO`, answered by a state of `ok`.
+    /// `CLUSTER INFO`. The answer is a state of `ok`.
     RedisCluster,
-    /// Nothing: the server speaks first, with its version, or with an error.
+    /// No question: the server speaks first, with its version or an error.
     Mysql,
-    /// `hello`, answered by what the server is: one that is starting takes no writes yet.
+    /// `hello`. The answer describes the server. A server that is starting takes no writes yet.
     Mongo,
-    /// A request for anything, answered by any status: whoever speaks HTTP is there.
+    /// An HTTP request. Any status is an answer.
     Http,
 }
 
-/// What one attempt came to.
+/// Result of one attempt.
 enum Answer {
     Ready,
-    /// Why not, in the server's words or ours.
+    /// The reason, in the server's words or ours.
     NotYet(String),
 }
 
 impl Probe {
-    /// Waits until all nodes of a server answer, at most for `patience` each.
+    /// Waits until all nodes of a server answer, each for `patience` at most.
     pub(super) async fn all_answered(
         &self,
         nodes: &[String],
@@ -50,7 +52,7 @@ impl Probe {
         Ok(())
     }
 
-    /// Waits until the server at `address` answers, at most for `patience`.
+    /// Waits until the server at `address` answers, for `patience` at most.
     async fn answered(&self, address: &str, password: &str, patience: Duration) -> Result<(), String> {
         let attempt = || async {
             ControlFlow::Continue(match timeout(ATTEMPT, self.ask(address, password)).await {
@@ -78,7 +80,7 @@ impl Probe {
                 refusal(&mut stream, length.saturating_sub(4)).await
             }
             Self::Mysql => {
-                // Length and number of the packet, then what it is: 10 is the version of the handshake.
+                // The packet's length and number, followed by its type: 10 is the version of the handshake.
                 let mut head = [0; 5];
                 stream.read_exact(&mut head).await?;
                 if head[4] == 10 {
@@ -112,7 +114,7 @@ impl Probe {
     }
 }
 
-/// Whether a node of a Redis cluster serves, and knows who serves the slots that it does not.
+/// Asks a node of a Redis cluster whether it knows a serving node for every slot.
 async fn cluster(stream: &mut TcpStream, password: &str) -> io::Result<Answer> {
     if !password.is_empty() {
         stream.write_all(format!("AUTH {password}\r\n").as_bytes()).await?;
@@ -124,7 +126,7 @@ async fn cluster(stream: &mut TcpStream, password: &str) -> io::Result<Answer> {
     stream.write_all(b"CLUSTER INFO\r\n").await?;
     let length = line(stream).await?;
     let Some(length) = length.strip_prefix('$').and_then(|length| length.parse::<u64>().ok()) else {
-        // Another user may be the one who can ask. The node is there, and whether it serves the store will see.
+        // Only another user may have the permission to ask. The node answers, and the store will find out the rest.
         let there = length.starts_with("-NOAUTH") || length.starts_with("-NOPERM");
         return Ok(if there { Answer::Ready } else { Answer::NotYet(length) });
     };
@@ -139,7 +141,7 @@ async fn cluster(stream: &mut TcpStream, password: &str) -> io::Result<Answer> {
 const HELLO: [u8; 52] = *b"\x34\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\
     \x1f\0\0\0\x10hello\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0";
 
-/// The field of the reply, a true one.
+/// The field of the reply, with the value true.
 const WRITABLE: &[u8] = b"\x08isWritablePrimary\0\x01";
 
 /// PostgreSQL's first message, protocol 3.0.
@@ -149,14 +151,14 @@ fn startup(user: &str, database: &str) -> Vec<u8> {
     [&length.to_be_bytes()[..], &196_608_u32.to_be_bytes(), body.as_bytes()].concat()
 }
 
-/// An error as it stands in the packet, readable or nearly so.
+/// Reads an error as it is in the packet, more or less readable.
 async fn refusal(stream: &mut TcpStream, length: u32) -> io::Result<Answer> {
     let mut text = Vec::new();
     stream.take(u64::from(length.min(4096))).read_to_end(&mut text).await?;
     Ok(Answer::NotYet(String::from_utf8_lossy(&text).replace('\0', " ").trim().to_owned()))
 }
 
-/// What comes until the end of a line, or of the connection.
+/// Reads up to the end of a line, or 512 bytes.
 async fn line(stream: &mut TcpStream) -> io::Result<String> {
     let mut line = Vec::new();
     while line.len() < 512 {
@@ -174,8 +176,8 @@ mod tests {
 
     use super::*;
 
-    /// A server that drops its first connections, as Docker's proxy does while nobody listens behind it,
-    /// then answers each with the next of these, the last one over and over.
+    /// Starts a server that drops its first connections, like Docker's proxy before the server listens.
+    /// It answers the following ones with `answers` in turn, and repeats the last answer.
     async fn server(dropped: usize, answers: &'static [&'static [u8]]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();

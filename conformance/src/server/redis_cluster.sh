@@ -1,5 +1,6 @@
-# A cluster of Redis or Valkey in one container: `redis PASSWORD PORTS` or `valkey PASSWORD PORTS`, a master for each of the ports.
-# The nodes meet on 127.0.0.1, where they announce themselves: whoever tests reaches the same ports there.
+# Starts a Redis or Valkey cluster in one container: `redis PASSWORD PORTS` or `valkey PASSWORD PORTS`, with one
+# master per port.
+# The nodes announce themselves on 127.0.0.1, because tests reach them there by the same ports.
 password=$1
 nodes=
 pids=
@@ -16,11 +17,11 @@ form() {
     for port in $1; do
         until "$0-cli" -p "$port" ping 2>&1 | grep -q PONG; do sleep 0.05; done
     done
-    # One that was stopped knows its nodes already.
+    # A cluster that was stopped knows its nodes already.
     # shellcheck disable=SC2086 # it is a list
     [ -e formed ] || { "$0-cli" --cluster create $nodes --cluster-yes && touch formed; }
 }
-# Nothing may run in the foreground: the shell would hear of the end only after it, if at all.
+# Nothing may run in the foreground, because the shell handles a signal only after a foreground process has ended.
 # shellcheck disable=SC2086 # it is a list
 trap 'kill $pids' TERM
 form "$2" &

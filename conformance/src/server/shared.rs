@@ -1,4 +1,4 @@
-//! A server for several tests of one program.
+//! A server that several tests of one program share.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -8,9 +8,10 @@ use session_core::{Error, ErrorKind, Result};
 
 use super::{Server, Start};
 
-/// A server that tests of one program share: there while one of them has it, removed when the last lets it go.
+/// A server that tests of one program share. It is started by the first test and removed when the last one drops it.
 ///
-/// A static value is never dropped, and so a server in one would stay. This is a static value that holds none.
+/// A static value is never dropped, so a server in it would never be removed. This type can be static, because it holds
+/// only a weak reference.
 ///
 /// ```no_run
 /// use conformance::server::{self, Shared};
@@ -29,15 +30,17 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// None yet.
+    /// Creates a value without a server.
     pub const fn new(start: Start) -> Self {
         Self { start, held: Mutex::new(Weak::new()) }
     }
 
-    /// The server, started if nobody has it. Others who ask meanwhile wait for the same one. Blocks the thread, see [`blocking`].
+    /// Returns the server, and starts it if no test has it. Concurrent callers wait for the same server.
+    ///
+    /// Blocks the thread, like [`blocking`].
     ///
     /// # Errors
-    /// What the start answers; the next one to ask tries again.
+    /// The error of the start. The next call tries again.
     pub fn get(&self) -> Result<Arc<Server>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(server) = held.upgrade() {
@@ -55,7 +58,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// A server of one's own for whoever cannot wait in a future: it blocks the thread, on a runtime or on none, until the server answers.
+/// Starts a server from synchronous code. Blocks the thread until the server answers, inside or outside a runtime.
 ///
 /// ```no_run
 /// # fn main() -> session_core::Result<()> {
@@ -68,10 +71,10 @@ impl fmt::Debug for Shared {
 /// ```
 ///
 /// # Errors
-/// What the start answers, and if there can be no thread or no runtime for it.
+/// The error of the start, or of creating the thread or its runtime.
 pub fn blocking(start: Start) -> Result<Server> {
     let failed = |error: &std::io::Error| Error::fixed(ErrorKind::Other, "starting a server").with_source(error);
-    // A thread of its own, for the caller may be on a runtime already.
+    // A new thread, because the caller may be on a runtime already.
     let starting = thread::Builder::new().name("server start".to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(|error| failed(&error))?.block_on(start())

@@ -1,18 +1,18 @@
-//! As much of a URL as it takes to put something between a store and its server.
+//! A parser for URLs that finds a server's address, so that a proxy can replace it.
 
 /// `scheme://[user[:password]@]host[:port][,host[:port]…][/…]`
 #[derive(Clone)]
 pub(super) struct Url {
     text: String,
-    /// `host:port` of each node, the kind's usual port where the URL says none.
+    /// `host:port` of each node, with the kind's default port if the URL has none.
     addresses: Vec<String>,
-    /// Where the hosts stand in the text.
+    /// Range of the hosts within the text.
     place: (usize, usize),
     password: String,
 }
 
 impl Url {
-    /// Why it is none does not repeat the text, which may hold a password.
+    /// Parses a URL. The error does not repeat the text, because it may hold a password.
     pub(super) fn parse(text: &str, port: u16) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").ok_or("it has no `://`")?;
         let begin = scheme.len() + "://".len();
@@ -40,13 +40,13 @@ impl Url {
         &self.password
     }
 
-    /// The same URL of another host and port, or of others.
+    /// Returns the URL with other hosts and ports.
     pub(super) fn at(&self, address: &str) -> String {
         format!("{}{address}{}", &self.text[..self.place.0], &self.text[self.place.1..])
     }
 }
 
-/// `host:port` of `host[:port]`.
+/// Returns `host:port` for `host[:port]`.
 fn address(place: &str, port: u16) -> Result<String, String> {
     let (host, port) = match place.rsplit_once(':') {
         // Colons within brackets are part of an IPv6 address.

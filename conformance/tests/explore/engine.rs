@@ -1,4 +1,4 @@
-//! Tests of the explorer itself: it walks what there is, and merging runs hides nothing.
+//! Tests of the explorer itself: it runs every order, and merging states hides no result.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -41,7 +41,7 @@ fn number(world: &World, manager: &Manager, id: &str) -> u32 {
     world.at_once(manager.open(Some(id))).unwrap().peek("n").unwrap().unwrap()
 }
 
-/// Two tasks of three steps each, whose order is all that there is: 6 choose 3 orders.
+/// Runs two tasks of three steps each. There are 20 orders, 3 out of 6.
 fn every_order() -> Result<(), Failed> {
     thread_local! {
         static ORDERS: std::cell::RefCell<BTreeSet<String>> = const { std::cell::RefCell::new(BTreeSet::new()) };
@@ -74,7 +74,7 @@ fn every_order() -> Result<(), Failed> {
     ensure(orders == 20, format!("{orders} of 20 orders"))
 }
 
-/// Two requests that read, then write without a guard.
+/// Two requests that read and then write without a guard.
 fn unguarded(world: &World) -> Check {
     let manager = world.process(|builder| builder);
     let (_, id) = stored(world, &manager, 0);
@@ -109,7 +109,7 @@ fn replayed() -> Result<(), Failed> {
     ensure(replay(&program, "no numbers").is_err(), "words are taken for choices")
 }
 
-/// How a save with a fault may end: what is stored afterwards, and whether it was confirmed.
+/// Returns the results of a save with faults: the stored value, and whether the save was confirmed.
 fn outcomes(faults: Faults) -> BTreeSet<(u32, bool)> {
     thread_local! {
         static SEEN: std::cell::RefCell<BTreeSet<(u32, bool)>> = const { std::cell::RefCell::new(BTreeSet::new()) };
@@ -139,7 +139,7 @@ fn outcomes(faults: Faults) -> BTreeSet<(u32, bool)> {
 
 fn late_write() -> Result<(), Failed> {
     let seen = outcomes(Faults { lost: 1, dropped: 0, clock: &[] });
-    // The core asks what became of it, so a lost answer may end in a confirmation; a second one is never lost.
+    // After a lost answer the core checks the record and may confirm the save. A second answer is never lost.
     ensure(seen.contains(&(1, true)), "a save without a fault")?;
     ensure(!seen.contains(&(0, true)), "a save that was confirmed and is not there")?;
     let none = outcomes(Faults::NONE);

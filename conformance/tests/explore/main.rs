@@ -1,7 +1,7 @@
-//! Every interleaving of small programs over the core, checked for its promises.
+//! Runs every interleaving of small programs over the core, and checks its promises.
 //!
-//! `EXPLORE_REPLAY="program:choices"` in the environment makes one run and prints its steps;
-//! `EXPLORE_RUNS=5000000` lets a program that is not exhausted go further. `docs/changing-the-core.md` has more.
+//! `EXPLORE_REPLAY="program:choices"` in the environment makes one run and prints its steps.
+//! `EXPLORE_RUNS=5000000` extends the search for programs that are not exhausted. See `docs/changing-the-core.md`.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ mod programs;
 
 use known::KNOWN;
 
-/// Runs of a program after which its search ends, unless it is exhausted before.
+/// Maximum number of runs of a program.
 const RUNS: usize = 60_000;
 
 fn main() -> ExitCode {
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     #[cfg(feature = "mutants")]
     trials.extend(mutants::tests(&found));
     let mut arguments = Arguments::from_args();
-    // One run at a time is one processor's work.
+    // A run uses one processor, so there is one test per processor.
     arguments.test_threads =
         arguments.test_threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -68,7 +68,7 @@ fn line(program: &Program, report: &Report) -> String {
     format!("explore::{}: {} interleavings ({}), {violations}", program.name, report.interleavings, report.coverage)
 }
 
-/// Fails unless exactly the known violations are found, and each is shown by its line.
+/// Fails unless exactly the known violations are found, each with its recorded choices.
 fn compare(program: &Program, report: &Report) -> Result<(), Failed> {
     let mut problems = Vec::new();
     let known: Vec<_> = KNOWN.iter().filter(|known| known.program == program.name).collect();

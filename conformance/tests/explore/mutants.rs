@@ -1,4 +1,4 @@
-//! Faults of the core, switched on one at a time: the explorer finds each.
+//! Defects of the core, switched on one at a time. The explorer must find each.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,10 +9,10 @@ use session_core::mutant::{Mutant, activate};
 
 use crate::programs;
 
-/// Runs of a program after which a fault counts as not found.
+/// Number of runs of a program after which a defect counts as not found.
 const RUNS: usize = 20_000;
 
-/// A fault, the rule that it breaks, and the program and promise that show it.
+/// A defect, the rule that it breaks, and the program and promise that show it.
 struct Fault {
     mutant: Mutant,
     rule: &'static str,
@@ -103,7 +103,7 @@ const FAULTS: &[Fault] = &[
         "merged with faults",
     ),
     fault(
-        Mutant::BeginsAnewAtOnce,
+        Mutant::BeginsAgainAtOnce,
         "a page begins a new session only once the logout before it is settled",
         "page after a logout",
     ),
@@ -114,7 +114,7 @@ const FAULTS: &[Fault] = &[
     ),
 ];
 
-/// Runs the core of this thread with a fault.
+/// Runs `run` with a defect in this thread's core.
 fn with<T>(mutant: Mutant, run: impl FnOnce() -> T) -> T {
     struct Healthy;
 
@@ -129,7 +129,7 @@ fn with<T>(mutant: Mutant, run: impl FnOnce() -> T) -> T {
     run()
 }
 
-/// One test for each fault. Each leaves a line in `lines`.
+/// Creates one test for each defect. Each adds a line to `lines`.
 pub(crate) fn tests(lines: &Arc<Mutex<BTreeMap<usize, String>>>) -> Vec<Trial> {
     let trial = |(place, fault): (usize, &'static Fault)| {
         let lines = lines.clone();

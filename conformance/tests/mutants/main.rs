@@ -1,4 +1,5 @@
-//! Every clause catches a store that breaks it: the reference passes, and each mutant fails exactly the clauses it should.
+//! Tests that every clause catches a store that breaks it: the reference passes, and each mutant fails exactly its
+//! clauses.
 //!
 //! `cargo test -p conformance --test mutants -- --table` prints which mutants each clause kills, as Markdown.
 
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// Clause names to the names of the mutants that they are listed to kill.
+/// Maps clauses to the mutants that list them.
 fn killers(mutants: &[Mutant]) -> BTreeMap<&'static str, Vec<&'static str>> {
     let mut killers = BTreeMap::<_, Vec<_>>::new();
     for mutant in mutants {
@@ -62,7 +63,7 @@ fn every_clause_kills(killers: &BTreeMap<&'static str, Vec<&'static str>>) -> Re
     Err(format!("clauses that kill no mutant: {idle:?}; mutants list clauses that do not exist: {unknown:?}").into())
 }
 
-/// The clauses that fail on the subject, with what they say.
+/// Returns the clauses that fail on the subject, with their messages.
 fn failures(subject: &Subject) -> Result<BTreeMap<&'static str, String>, Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
     runtime.block_on(async {
@@ -75,7 +76,7 @@ fn failures(subject: &Subject) -> Result<BTreeMap<&'static str, String>, Failed>
             clauses().filter(|clause| subject.is_about(clause)).collect::<Vec<&'static Clause>>().into_iter();
         let mut failed = BTreeMap::new();
         loop {
-            // A few at a time, as the test program does: clauses that count on time-outs need some air.
+            // Only a few at a time, like in the test program, because clauses with time-outs need free processor time.
             while running.len() < 3 {
                 let Some(clause) = queue.next() else { break };
                 let suite = Arc::clone(&suite);
@@ -97,8 +98,8 @@ fn honest(name: String, subject: Subject) -> Trial {
     })
 }
 
-/// Clauses that race operations: whether they meet a bug that is not about races is up to the scheduler.
-/// A mutant that is listed with one fails it always; one that is not listed may fail it.
+/// Clauses that race operations. The scheduler decides whether they detect a defect that is not about races.
+/// A mutant that lists one of them must always fail it. Other mutants may fail it.
 const RACES: [&str; 19] = [
     "cancel.burst",
     "cancel.load",
@@ -121,9 +122,9 @@ const RACES: [&str; 19] = [
     "touch.race",
 ];
 
-/// Each clause about a store that fails is listed or a race, and each that is listed fails.
+/// Checks that the mutant fails every clause it lists, and no other clause about stores except those that race.
 ///
-/// Sessions stand on the whole store, so a wrong store shows in many clauses about sessions; only some are listed.
+/// A broken store may fail many clauses about sessions, because sessions use the whole store. Only some are listed.
 fn mutant_dies(mutant: &Mutant) -> Result<(), Failed> {
     let failed = failures(&mutant.subject)?;
     let expected: BTreeSet<_> = mutant.fails.iter().copied().collect();

@@ -1,4 +1,4 @@
-//! A correct store, written to be obvious: one map under one lock. Mutants are this store with one thing wrong.
+//! A correct store in the simplest form: one map under one lock. Each mutant is this store with one defect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -11,19 +11,19 @@ use session_core::{
     Timestamp, Version,
 };
 
-/// The longest data that the reference takes.
+/// Maximum length of data that the reference accepts.
 pub(crate) const LONGEST: usize = 100_000;
 
-/// One namespace's server.
+/// Server of one namespace.
 #[derive(Default)]
 pub(crate) struct World {
     rows: Mutex<Rows>,
     locked: AtomicU64,
-    /// Whether it removes expired records by its own clock.
+    /// Whether the server removes expired records by its own clock.
     expires_itself: bool,
 }
 
-/// Records, and the index of those that have a principal.
+/// Records, and the index of those with a principal.
 #[derive(Clone, Default)]
 pub(crate) struct Rows {
     pub(crate) records: BTreeMap<StoreKey, Record>,
@@ -45,8 +45,8 @@ impl World {
         rows
     }
 
-    /// Dawdles until somebody else has been at the rows, or for as long as it takes to see that nobody will.
-    /// What races with others at this point loses always.
+    /// Waits until another call has locked the rows, or for 200 turns if none does.
+    /// An operation that races with others at this point therefore always loses.
     pub(crate) async fn dawdle(&self) {
         let before = self.locked.load(Ordering::SeqCst);
         for _ in 0..200 {
@@ -138,7 +138,7 @@ impl Rows {
         }
     }
 
-    /// The keys of what is expired by both clocks, at most one more than `limit`.
+    /// Returns the keys of records that are expired by both clocks, at most `limit` and one more.
     pub(crate) fn expired(&self, now: Timestamp, limit: NonZeroU32) -> Vec<StoreKey> {
         let by_both = now.min(SystemClock.now());
         let expired = self.records.iter().filter(|(_, record)| !record.is_live(by_both));

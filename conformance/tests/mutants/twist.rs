@@ -1,4 +1,4 @@
-//! How one thing is made wrong, and the harness that opens the result.
+//! Defects of the reference store, and the harness that opens a store with one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -14,14 +14,14 @@ use session_core::{
 
 use crate::reference::{LONGEST, World, fits};
 
-/// What the reference store can do in this run.
+/// Capabilities of the reference store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flavour {
-    /// All that a store without a server of its own can.
+    /// All capabilities of a store without an external server.
     Full,
     /// Neither sessions by principal nor scan.
     Plain,
-    /// As `Full`, with a server that removes expired records by itself.
+    /// All capabilities, with a server that removes expired records by itself.
     Expiring,
 }
 
@@ -37,7 +37,7 @@ impl Flavour {
     }
 }
 
-/// One instance: the server it is connected to, and what it keeps for itself.
+/// An instance: its connection to the server, and its own state.
 pub(crate) struct Instance {
     pub(crate) world: Arc<World>,
     pub(crate) memo: Mutex<Memo>,
@@ -47,7 +47,7 @@ pub(crate) struct Instance {
     twist: Arc<dyn Twist>,
 }
 
-/// What mutants remember from call to call.
+/// State that mutants keep from call to call.
 #[derive(Default)]
 pub(crate) struct Memo {
     pub(crate) seen: BTreeMap<StoreKey, Option<Record>>,
@@ -64,7 +64,7 @@ impl Instance {
     }
 }
 
-/// The operations of the reference, each of which a mutant may write anew.
+/// Operations of the reference. A mutant overrides some of them.
 #[async_trait]
 pub(crate) trait Twist: Send + Sync + 'static {
     async fn create(&self, at: &Instance, now: Timestamp, key: &StoreKey, record: &Record) -> Result<Outcome> {
@@ -136,28 +136,28 @@ pub(crate) trait Twist: Send + Sync + 'static {
         at.world.rows().scan(now, after, limit)
     }
 
-    /// The name under which the server knows the namespace.
+    /// Returns the name under which the server keeps the namespace.
     fn namespace(&self, name: &str) -> Result<String> {
         Namespace::new(name).map(|name| name.to_string())
     }
 
-    /// The server of this namespace, made if it is not there.
+    /// Returns the server of this namespace, and creates it if necessary.
     async fn open(&self, worlds: &Worlds, name: String) -> Arc<World> {
         worlds.get_or_make(name)
     }
 
-    /// What the store's `Debug` shows.
+    /// Writes the store's `Debug` output.
     fn debug(&self, _at: &Instance, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Reference")
     }
 
-    /// Whether the namespace's server removes expired records by itself, if it states so.
+    /// Returns whether the server of a namespace removes expired records by itself, if the store says so.
     fn expires(&self) -> bool {
         true
     }
 }
 
-/// Nothing is wrong with this one.
+/// The reference without a defect.
 pub(crate) struct Honest;
 
 impl Twist for Honest {}
@@ -211,7 +211,7 @@ impl Store for Instance {
     }
 }
 
-/// The servers of all namespaces.
+/// Servers of all namespaces.
 pub(crate) struct Worlds {
     by_name: Mutex<HashMap<String, Arc<World>>>,
     expires_itself: bool,
@@ -243,7 +243,7 @@ impl Worlds {
     }
 }
 
-/// The reference store, or a mutant of it.
+/// Harness for the reference store, or for a mutant of it.
 pub(crate) struct Bench {
     twist: Arc<dyn Twist>,
     flavour: Flavour,
@@ -257,7 +257,7 @@ impl Bench {
     }
 }
 
-/// What every harness here states: time-outs short enough for mutants that run into them.
+/// Creates the subject of all harnesses here. Its time-outs are short, because some mutants run into them.
 pub(crate) fn subject(name: &str) -> Subject {
     Subject::new(name, "0.0.0")
         .time_out(Duration::from_millis(300))

@@ -13,20 +13,20 @@ use crate::programs::{ALL, Broken, Program};
 use crate::schedule::{Bounded, Log, Reach, Recorded, Replay, Switches};
 use crate::trace;
 
-/// Promise that is broken by a deadlock, a panic or a run without an end.
+/// Promise that is broken by a deadlock, a panic or an endless run.
 const ENDS: &str = "every call ends";
 
 /// Seed of the random schedulers.
 const SEED: u64 = 1;
 
-/// Runs after which the search for all of them gives up.
+/// Number of runs after which the search for all orders gives up.
 const MOST: u64 = 200_000;
 
 /// Program that updates on one clone while another saves.
 #[cfg(feature = "mutants")]
 const UPDATES: &str = "save_and_updates_of_clones";
 
-/// Steps after which a run counts as endless.
+/// Number of steps after which a run counts as endless.
 const STEPS: usize = 20_000;
 
 /// Known violations: program, promise, schedule.
@@ -37,7 +37,7 @@ type Known = &'static [(&'static str, &'static str, &'static str)];
 struct Found {
     runs: u64,
     reach: Reach,
-    /// First run that breaks each promise, and how.
+    /// First run that breaks each promise, with details.
     violations: BTreeMap<&'static str, (Switches, String)>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn main(known: Known) -> ExitCode {
     conclusion.exit_code()
 }
 
-/// A fault of the core that only threads can meet: it is switched on, and the programs must show it.
+/// Test with a defect of the core that only threads can meet. The programs must find it.
 #[cfg(feature = "mutants")]
 fn mutant() -> Option<Trial> {
     use session_core::mutant::{Mutant, activate};
@@ -167,14 +167,14 @@ fn run(program: &Program, scheduler: impl Scheduler + 'static, runs: &mut u64) -
     violations
 }
 
-/// How the run with `switches` breaks `promise`, if it does.
+/// Returns how the run with `switches` breaks `promise`, if it does.
 fn replay(program: &Program, promise: &str, switches: &Switches) -> Option<String> {
     run(program, Replay::new(switches.clone()), &mut 0).remove(promise).map(|(_, what)| what)
 }
 
-/// Leaves out every switch without which `promise` is broken as well.
+/// Removes every switch that is not needed to break `promise`.
 fn shorten(program: &Program, promise: &str, switches: &mut Switches, what: &mut String) {
-    // A violation that does not come back is kept as it was seen; `compare` reports its schedule.
+    // A violation that cannot be reproduced is kept unchanged, and `compare` reports its schedule.
     let mut place = 0;
     while place < switches.0.len() {
         let mut fewer = switches.clone();
@@ -189,7 +189,7 @@ fn shorten(program: &Program, promise: &str, switches: &mut Switches, what: &mut
     }
 }
 
-/// Fails unless exactly the known violations were found, and every known schedule still shows its own.
+/// Fails unless exactly the known violations were found, and every known schedule still shows its violation.
 fn compare(program: &Program, found: &Found, known: Known) -> Result<(), Failed> {
     let known: BTreeMap<_, _> = known
         .iter()

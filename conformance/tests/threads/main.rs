@@ -1,6 +1,7 @@
-//! Small programs on interleavings of threads that `shuttle` makes, each checked for the promises of `session-core`.
+//! Runs small programs on interleavings of threads that `shuttle` chooses, and checks the promises of `session-core`.
 //!
-//! `RUSTFLAGS="--cfg shuttle" cargo test -p conformance --features mutants --test threads --target-dir target/shuttle` runs them, and so does `cargo xtask test`.
+//! Run by `cargo xtask test`, or by
+//! `RUSTFLAGS="--cfg shuttle" cargo test -p conformance --features mutants --test threads --target-dir target/shuttle`.
 //! `THREADS_REPLAY="program:schedule"` in the environment makes one run and prints its steps.
 
 #[cfg(shuttle)]

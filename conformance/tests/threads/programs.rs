@@ -1,4 +1,4 @@
-//! The programs.
+//! Programs for the schedulers.
 
 use session_core::{Clock, Commit, Error, ErrorKind, Manager, Session, Timestamp};
 use shuttle::future::block_on;
@@ -10,9 +10,9 @@ use crate::trace;
 /// A program whose threads are run in many orders.
 pub(crate) struct Program {
     pub(crate) name: &'static str,
-    /// All runs of at most so many switches are made.
+    /// All runs with at most this number of switches are made.
     pub(crate) switches: usize,
-    /// Runs of each random scheduler.
+    /// Number of runs of each random scheduler.
     pub(crate) random: usize,
     pub(crate) run: fn() -> Vec<Broken>,
 }
@@ -39,7 +39,7 @@ pub(crate) const ALL: &[Program] = &[
     Program { name: "two_readers_of_a_flash", switches: 4, random: 2_000, run: two_readers_of_a_flash },
 ];
 
-/// A clock that stands still, so that it adds no step.
+/// A clock that never advances, so that it adds no step.
 #[derive(Debug)]
 struct Still;
 
@@ -121,7 +121,7 @@ fn all_stored(checks: &mut Checks, manager: &Manager, value: &str, tokens: &[u32
     checks.holds(NOTHING_LOST, sorted == tokens, || format!("confirmed {tokens:?}, stored {stored:?}"));
 }
 
-/// A clone saves what conflicts with another request, while two other clones update.
+/// A clone saves a change that conflicts with another request, while two other clones update.
 fn save_and_updates_of_clones() -> Vec<Broken> {
     let manager = manager();
     let value = stored(&manager, |session| session.insert("tokens", &[0; 0]));
@@ -185,7 +185,7 @@ fn close_and_login(work: fn(&Session)) -> Vec<Broken> {
     login_beside(work, close)
 }
 
-/// As a framework does it: it awaits only a close that has something to store.
+/// Closes like a framework, which awaits a close only if it has something to store.
 fn close_at_once_and_login() -> Vec<Broken> {
     login_beside(read, |manager, session| match manager.close_at_once(session) {
         Some(commit) => {
@@ -216,7 +216,7 @@ fn login_beside(work: fn(&Session), close: fn(&Manager, &Session) -> Result<Comm
     match login {
         Err(error) => checks.holds(NO_ERROR, error.kind() == ErrorKind::Closed, || format!("login: {error}")),
         Ok(()) => {
-            // The close is the last that the request does, so the client must have heard of the login by it.
+            // The close is the request's last step, so its answer must contain the login.
             let told = match &closed {
                 Ok(Commit::Issue(ticket)) => Some(ticket.value.as_str().to_owned()),
                 _ => None,

@@ -1,4 +1,4 @@
-//! Schedules: how threads take turns, written down and made.
+//! Schedules: recorded and chosen orders of threads.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex};
 
 use shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 
-/// A switch to another thread that the usual order would not make.
+/// A switch to another thread, unlike the default order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Switch {
-    /// Number of the decision, among those with more than one runnable thread.
+    /// Number of the decision among those with more than one runnable thread.
     at: usize,
     to: usize,
 }
 
 /// The switches of a run.
 ///
-/// The usual order stays on the current thread while it can run, and then takes the first one that can.
+/// The default order stays on the current thread while it can run, and then takes the first runnable one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Switches(pub(crate) Vec<Switch>);
 
@@ -46,7 +46,7 @@ impl FromStr for Switches {
     }
 }
 
-/// The thread that runs next in the usual order.
+/// Returns the next thread in the default order.
 fn usual(runnable: &[usize], current: Option<TaskId>, yields: bool) -> usize {
     match current.map(usize::from) {
         Some(current) if !yields && runnable.contains(&current) => current,
@@ -58,7 +58,7 @@ fn ids(runnable: &[&Task]) -> Vec<usize> {
     runnable.iter().map(|task| usize::from(task.id())).collect()
 }
 
-/// Runs and switches, shared with the one who started the scheduler.
+/// Number of runs, and the current switches. Shared with the caller that started the scheduler.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     pub(crate) runs: u64,
@@ -67,7 +67,7 @@ pub(crate) struct Log {
     decisions: usize,
 }
 
-/// Writes down what another scheduler decides.
+/// Records the decisions of another scheduler.
 #[derive(Debug)]
 pub(crate) struct Recorded<S> {
     pub(crate) inner: S,
@@ -101,7 +101,7 @@ impl<S: Scheduler> Scheduler for Recorded<S> {
     }
 }
 
-/// Makes one run with the given switches. A switch to a thread that cannot run is left out.
+/// Makes one run with the given switches. Skips a switch to a thread that cannot run.
 #[derive(Debug)]
 pub(crate) struct Replay {
     switches: Switches,
@@ -136,49 +136,49 @@ impl Scheduler for Replay {
     }
 }
 
-/// One decision on the way to the current run.
+/// A decision of the current run.
 #[derive(Debug)]
 struct Level {
-    /// The usual thread first.
+    /// The default thread comes first.
     choices: Vec<usize>,
     chosen: usize,
-    /// Switches made before this decision.
+    /// Number of switches before this decision.
     spent: usize,
 }
 
-/// How far [`Bounded`] came.
+/// Extent of the search by [`Bounded`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// It gave up before it had made every run within its bound.
+    /// The search gave up before it had made every run within its bound.
     #[default]
     Unfinished,
-    /// It made every run within its bound.
+    /// The search made every run within its bound.
     Bounded,
-    /// It made every run there is.
+    /// The search made every run.
     Complete,
 }
 
-/// Makes every run of at most so many switches.
+/// Makes every run with at most `switches` switches.
 #[derive(Debug)]
 pub(crate) struct Bounded {
     switches: usize,
-    /// Runs after which it gives up.
+    /// Maximum number of runs.
     most: u64,
     runs: u64,
     levels: Vec<Level>,
     decisions: usize,
-    /// A run was left out because it needs more switches.
+    /// Set if a run was left out because it needs more switches.
     cut: bool,
     reach: Arc<Mutex<Reach>>,
 }
 
 impl Bounded {
-    /// `reach` is set at the end.
+    /// Creates the scheduler. It sets `reach` at the end.
     pub(crate) fn new(switches: usize, most: u64, reach: Arc<Mutex<Reach>>) -> Self {
         Self { switches, most, runs: 0, levels: Vec::new(), decisions: 0, cut: false, reach }
     }
 
-    /// Goes on to the next run: changes the last decision that can be changed. Whether there is one.
+    /// Changes the last decision that has an alternative. Returns whether there is one.
     fn advance(&mut self) -> bool {
         while let Some(level) = self.levels.last_mut() {
             if level.chosen + 1 < level.choices.len() {

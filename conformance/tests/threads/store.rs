@@ -1,4 +1,4 @@
-//! A store in memory whose every call is a step of the schedule.
+//! A store in memory whose every call is one step of the schedule.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,9 +8,9 @@ use shuttle::sync::Mutex;
 
 use crate::trace;
 
-/// Records by key. Locking them is the only point at which a call can be overtaken.
+/// Records by key. A call can be overtaken only while it waits for this lock.
 pub(crate) struct Model {
-    /// Whether other processes may write to it, as far as the manager is told.
+    /// Whether the manager is told that other processes write to the store.
     shared: bool,
     records: Mutex<BTreeMap<StoreKey, Record>>,
 }
@@ -45,7 +45,7 @@ impl Model {
     }
 }
 
-/// Short name of the stored version.
+/// Returns the short name of the stored version.
 fn named(slot: &Option<Record>) -> String {
     slot.as_ref().map_or("nothing".to_owned(), |record| trace::version(record.version))
 }

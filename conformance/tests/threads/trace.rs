@@ -1,10 +1,10 @@
-//! Steps of a run, printed when it is replayed.
+//! Trace of a run, printed when it is replayed.
 
 use std::cell::{Cell, RefCell};
 
 use session_core::Version;
 
-// Shuttle runs all threads of a program on one thread of the system, so these are theirs together.
+// Shuttle runs all threads of a program on one system thread, so these values are shared by them.
 thread_local! {
     static ON: Cell<bool> = const { Cell::new(false) };
     static VERSIONS: RefCell<Vec<Version>> = const { RefCell::new(Vec::new()) };
@@ -22,7 +22,7 @@ pub(crate) fn step(what: impl FnOnce() -> String) {
     }
 }
 
-/// Short name of a version, the same in every replay.
+/// Returns the short name of a version, which is the same in every replay.
 pub(crate) fn version(version: Version) -> String {
     VERSIONS.with_borrow_mut(|versions| {
         let place = versions.iter().position(|known| *known == version).unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! The idle time-out and the type of the cart one release ago.
+//! Idle time-out and type of the cart one release ago.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use session_core::hours;
 
-/// How long a session may lie unused.
+/// Idle time-out of sessions.
 pub(crate) const IDLE: Duration = hours(12);
 
-/// The cart as it is stored: a list with one entry for each tin.
+/// The cart as stored: a list with one entry for each tin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct StoredCart(Vec<String>);

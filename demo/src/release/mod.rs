@@ -1,4 +1,4 @@
-//! What has changed since the release before: the idle time-out and the type of the cart.
+//! Changes since the previous release: the idle time-out and the type of the cart.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,15 +6,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use session_core::hours;
 
-/// How long a session may lie unused. The release before let it lie for twelve hours.
+/// Idle time-out of sessions. In the previous release it was twelve hours.
 pub(crate) const IDLE: Duration = hours(1);
 
-/// The cart as it is stored: tins of each tea. A cart of the release before is read as well.
+/// The cart as stored: the number of tins of each tea. A cart of the previous release is read as well.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum StoredCart {
     Tins(BTreeMap<String, u32>),
-    /// One entry for each tin.
+    /// One entry for each tin, as the previous release stored it.
     OfReleaseBefore(Vec<String>),
 }
 

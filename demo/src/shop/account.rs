@@ -1,4 +1,4 @@
-//! Signing in and out, here and elsewhere.
+//! Signing in and out, and ending a user's other sessions.
 
 use axum::Form;
 use axum::extract::State;
@@ -12,7 +12,7 @@ use super::page::{Frame, Page, redirect};
 use crate::serve::Served;
 use crate::words;
 
-/// The longest name in characters; whatever fits into a page's head.
+/// Maximum length of a name, in characters, so that it fits into the page's header.
 const LONGEST_NAME: usize = 40;
 
 #[derive(askama::Template)]
@@ -31,7 +31,7 @@ pub(super) async fn sign_in_page(session: Session) -> Result<Response> {
 #[derive(Debug, Deserialize)]
 pub(super) struct SignInForm {
     name: String,
-    /// A checked box is sent, an unchecked one is not.
+    /// Present if the box is checked.
     remember: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub(super) async fn sign_in(session: Session, headers: HeaderMap, Form(form): Fo
     redirect(&session, "/", &format!("Welcome, {name}!"))
 }
 
-/// What is written after the logout goes to a fresh session: so there is one who can say good-bye.
+/// Signs out. The notice is written after the logout, so it starts a fresh session.
 pub(super) async fn sign_out(session: Session) -> Result<Redirect> {
     session.logout();
     redirect(&session, "/", "You are signed out. See you soon!")
@@ -60,7 +60,7 @@ pub(super) async fn sign_out(session: Session) -> Result<Redirect> {
 #[template(path = "account.html")]
 struct AccountPage {
     frame: Frame,
-    /// `None` if the store cannot tell.
+    /// `None` if the store cannot list a user's sessions.
     devices: Option<Vec<Device>>,
 }
 
@@ -70,7 +70,7 @@ impl AccountPage {
     }
 }
 
-/// Somewhere to be signed in.
+/// A session of the user, as listed on the page.
 struct Device {
     handle: String,
     label: String,
@@ -120,7 +120,7 @@ pub(super) async fn end_one(
     if session.handle() == Some(handle) {
         return sign_out(session).await;
     }
-    // Whose it is is checked by `revoke`: the handle came from outside.
+    // `revoke` checks that the session is this user's, because the handle comes from the client.
     let notice = if served.manager.revoke(&principal, &handle).await? {
         "That session is signed out."
     } else {

@@ -12,13 +12,13 @@ use super::catalogue::{self, Tea};
 use super::page::{Frame, Page, redirect};
 use crate::release::StoredCart;
 
-/// Where it is kept in the session.
+/// Key of the cart in the session.
 const KEY: &str = "cart";
 
-/// The most tins of one tea.
+/// Maximum number of tins of one tea.
 const MOST: u32 = 99;
 
-/// How many tins of which tea.
+/// Number of tins of each tea, by slug.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "StoredCart", into = "StoredCart")]
 pub(super) struct Cart(BTreeMap<String, u32>);
@@ -36,7 +36,7 @@ impl From<Cart> for StoredCart {
 }
 
 impl Cart {
-    /// The cart of the session, to be shown. One that a later release has stored is not shown, and stays as it is.
+    /// Returns the session's cart to show it. A cart stored by a later release is not shown, and stays as it is.
     pub(super) fn of(session: &Session) -> Result<Self> {
         match session.peek(KEY) {
             Err(error) if error.kind() == ErrorKind::WrongType => Ok(Self::default()),
@@ -62,7 +62,7 @@ impl Cart {
         }
     }
 
-    /// What is in it, as far as it is still sold.
+    /// Returns the teas in the cart that are still sold.
     fn lines(&self) -> Vec<Line> {
         let line = |(slug, &tins): (&String, &u32)| Some(Line { tea: catalogue::tea(slug)?, tins });
         self.0.iter().filter_map(line).collect()
@@ -110,7 +110,7 @@ enum Change {
     Drop,
 }
 
-/// The page that a form stands on, to go back to.
+/// Page that contains the form, to return to.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum FormPage {
@@ -125,7 +125,7 @@ pub(super) struct ChangeForm {
     from: FormPage,
 }
 
-/// `update` runs again on whatever another tab has stored meanwhile, so no click is lost.
+/// Changes the cart. `update` is replayed on a cart that another tab has stored meanwhile, so no click is lost.
 pub(super) async fn change(session: Session, Form(form): Form<ChangeForm>) -> Result<Response> {
     let Some(tea) = catalogue::tea(&form.tea) else {
         return Ok(super::refused(StatusCode::NOT_FOUND, "We have no such tea.").into_response());
@@ -143,7 +143,7 @@ pub(super) async fn change(session: Session, Form(form): Form<ChangeForm>) -> Re
     Ok(redirect(&session, &to, &notice)?.into_response())
 }
 
-/// `take` gives the cart to one request only: whoever clicks twice orders once.
+/// Orders the cart. `take` gives it to one request only, so two clicks make one order.
 pub(super) async fn check_out(session: Session) -> Result<Response> {
     let lines = session.take::<Cart>(KEY)?.unwrap_or_default().lines();
     let (to, notice) = if lines.is_empty() {

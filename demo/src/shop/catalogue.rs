@@ -1,16 +1,16 @@
-//! What there is to buy.
+//! Teas for sale.
 
-/// A tea.
+/// A tea for sale.
 #[derive(Debug)]
 pub(super) struct Tea {
-    /// Its name in addresses and carts.
+    /// Name in URLs and carts.
     pub(super) slug: &'static str,
     pub(super) name: &'static str,
     pub(super) origin: &'static str,
     pub(super) note: &'static str,
-    /// The price of a tin, in cents.
+    /// Price of a tin, in cents.
     pub(super) cents: u32,
-    /// The colour in the cup.
+    /// Colour in the cup, for CSS.
     pub(super) colour: &'static str,
 }
 
@@ -20,7 +20,7 @@ impl Tea {
     }
 }
 
-/// `€ 12.50`.
+/// Formats a price as `€ 12.50`.
 pub(super) fn price(cents: u32) -> String {
     format!("€ {}.{:02}", cents / 100, cents % 100)
 }

@@ -1,4 +1,4 @@
-//! What the session is, shown to the one whose it is.
+//! Page that shows users their own session.
 
 use axum::extract::State;
 use axum::response::Redirect;
@@ -29,7 +29,7 @@ pub(super) struct SessionPage {
 pub(super) async fn show(State(served): State<Served>, session: Session) -> Result<Page<SessionPage>> {
     let now = served.manager.now();
     let when = |at: Timestamp| format!("{} ({})", words::instant(at), words::seen_from(now, at));
-    // Values are shown before the frame takes its messages.
+    // Read before the frame takes its messages, so that they are shown, too.
     let mut values = Vec::new();
     for key in session.keys() {
         let value = session.peek::<Box<serde_json::value::RawValue>>(&key)?;
@@ -78,7 +78,7 @@ pub(super) async fn new_id(session: Session) -> Result<Redirect> {
     redirect(&session, "/session", "The session has a new id. The old one opens nothing any more.")
 }
 
-/// Nothing is written afterwards, so the cookie is cleared and nothing is stored.
+/// Ends the session. Nothing is written afterwards, so the cookie is cleared and nothing is stored.
 pub(super) async fn end(session: Session) -> Redirect {
     session.logout();
     Redirect::to("/session")

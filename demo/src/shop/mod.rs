@@ -21,7 +21,7 @@ use crate::guard;
 use crate::serve::Served;
 use page::{Frame, Page};
 
-/// How long somebody who wants to be remembered may stay away.
+/// Idle time-out for users who want to be remembered.
 pub(crate) const REMEMBERED_IDLE: Duration = days(14);
 
 pub(crate) fn routes() -> Router<Served> {
@@ -64,7 +64,7 @@ pub(crate) struct Failed {
     text: &'static str,
 }
 
-/// The page in place of what could not be done.
+/// Returns the page for a session error.
 pub(crate) fn failed(error: &Error) -> Response {
     let (heading, text) = match error.kind() {
         ErrorKind::Unavailable => (
@@ -72,7 +72,7 @@ pub(crate) fn failed(error: &Error) -> Response {
             "Nothing is lost: your session is where it was. Please try again in a moment.",
         ),
         ErrorKind::Conflict => {
-            ("Somebody was faster", "You did the same in another tab just now. Please look and try again.")
+            ("Another tab was faster", "You did the same in another tab just now. Please look and try again.")
         }
         ErrorKind::Gone => {
             ("This session has ended", "You signed in or out elsewhere meanwhile. Please start from the shop.")
@@ -90,12 +90,12 @@ pub(crate) fn failed(error: &Error) -> Response {
     page(guard::status(error), heading, text).into_response()
 }
 
-/// The page for a request that is not carried out.
+/// Returns the page for a refused request.
 pub(crate) fn refused(status: StatusCode, text: &'static str) -> (StatusCode, Page<Failed>) {
     page(status, "We did not do that", text)
 }
 
-/// The page for an address that leads nowhere.
+/// Returns the page for an unknown address.
 pub(crate) async fn not_found(State(_): State<Served>) -> (StatusCode, Page<Failed>) {
     page(StatusCode::NOT_FOUND, "There is nothing here", "Perhaps the tea you looked for has been drunk.")
 }

@@ -1,4 +1,4 @@
-//! What all pages share.
+//! Parts that all pages share.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -7,13 +7,13 @@ use session_tower::{Result, Session};
 
 use super::cart::Cart;
 
-/// The key under which messages wait for the next page.
+/// Key of the messages for the next page.
 const NOTICES: &str = "notices";
 
-/// The frame around a page: who is here, what is in the cart, what there is to say.
+/// Frame around a page: the user, the size of the cart, and messages.
 #[derive(Debug)]
 pub(super) struct Frame {
-    /// Which entry of the navigation the page belongs to.
+    /// Navigation entry that the page belongs to.
     pub(super) here: &'static str,
     pub(super) user: Option<String>,
     pub(super) in_cart: u32,
@@ -21,7 +21,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Takes the messages: they are gone once this page's session is stored.
+    /// Makes the frame and takes the messages, which are gone once the session is stored.
     pub(super) fn of(session: &Session, here: &'static str) -> Result<Self> {
         Ok(Self {
             here,
@@ -31,13 +31,13 @@ impl Frame {
         })
     }
 
-    /// For pages that must do without a session.
+    /// Makes a frame for pages without a session.
     pub(super) const fn anonymous() -> Self {
         Self { here: "", user: None, in_cart: 0, notices: Vec::new() }
     }
 }
 
-/// Goes to another page, which then says `notice`.
+/// Redirects to another page, which then shows `notice`.
 pub(super) fn redirect(session: &Session, to: &str, notice: &str) -> Result<Redirect> {
     session.flash(NOTICES, notice)?;
     Ok(Redirect::to(to))

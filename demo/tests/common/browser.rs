@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use ureq::Agent;
 use ureq::http::{Request, Response};
 
-/// A browser with one cookie, following no redirect by itself.
+/// A browser with one cookie, which follows no redirect by itself.
 #[derive(Clone)]
 pub(crate) struct Browser {
     agent: Agent,
     base: String,
-    /// The value of the cookie `id`.
+    /// Value of the cookie `id`.
     pub(crate) cookie: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl Answer {
         self.headers.get(name)?.first().map(String::as_str)
     }
 
-    /// The `Set-Cookie` lines.
+    /// Returns the values of `Set-Cookie`.
     pub(crate) fn cookies(&self) -> &[String] {
         self.headers.get("set-cookie").map_or(&[], Vec::as_slice)
     }
@@ -64,7 +64,7 @@ impl Browser {
         self.send("DELETE", path, &[], "")
     }
 
-    /// Sends a form as this site's own page does, and gives the page that the answer leads to.
+    /// Sends a form as the site's own page does, and returns the page that the answer redirects to.
     pub(crate) fn submit(&mut self, path: &str, form: &str) -> Answer {
         let answer = self.send("POST", path, &FORM, form).expect(303);
         let to = answer.header("location").unwrap().split('#').next().unwrap().to_owned();
@@ -108,6 +108,6 @@ fn read(mut response: Response<ureq::Body>) -> Answer {
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
-/// What a browser sends along with a form of the page it shows.
+/// Headers that a browser sends with a form of the same site.
 pub(crate) const FORM: [(&str, &str); 2] =
     [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")];

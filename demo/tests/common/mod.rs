@@ -1,4 +1,4 @@
-//! What the tests of the shop share.
+//! Helpers that the tests of the shop share.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 pub(crate) mod browser;

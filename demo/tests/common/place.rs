@@ -1,21 +1,21 @@
-//! Where the sessions of a test are kept.
+//! Stores for the sessions of a test.
 
 use session_core::{Call, Clock, Store, SystemClock};
 use tempfile::TempDir;
 
 use super::server::Server;
 
-/// Where the sessions of one test are kept.
+/// Store for the sessions of one test, and its keys.
 pub(crate) struct Place {
-    /// What to call it in `--store`.
+    /// URL for `--store`.
     pub(crate) url: String,
-    /// The folder with what is stored, if there is one.
+    /// Folder of the stored data, if there is one.
     pub(crate) folder: Option<TempDir>,
-    /// What is in `SESSION_SECRET`.
+    /// Value of `SESSION_SECRET`.
     pub(crate) keys: Option<&'static str>,
 }
 
-/// Two keys, for as many as a test needs.
+/// Two keys for `SESSION_SECRET`.
 pub(crate) const KEYS: [&str; 2] =
     ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "_w7dzLuqmYh3ZlVEMyIRAP_u3cy7qpmId2ZVRDMiEQA"];
 
@@ -30,12 +30,12 @@ impl Place {
         Self { url, folder: Some(folder), keys: None }
     }
 
-    /// In the cookies themselves.
+    /// Keeps sessions in the cookies themselves.
     pub(crate) fn cookie() -> Self {
         Self { url: "cookie:".into(), folder: None, keys: Some(KEYS[0]) }
     }
 
-    /// Nowhere.
+    /// Keeps no sessions.
     pub(crate) fn null() -> Self {
         Self { url: "null:".into(), folder: None, keys: None }
     }
@@ -46,27 +46,27 @@ impl Place {
         Self { url, folder: Some(folder), keys: None }
     }
 
-    /// A namespace of a database server, both named by `url`.
+    /// Keeps sessions in a namespace of a database server, which `url` names.
     pub(crate) fn database(url: String) -> Self {
         Self { url, folder: None, keys: None }
     }
 
-    /// What the program answers as its `store`.
+    /// Returns the name that the program reports as its `store`.
     pub(crate) fn name(&self) -> String {
         store_any::scheme(&self.url).unwrap()
     }
 
-    /// How a session opens whose id nobody has given out.
+    /// Returns how a session opens for a well-formed id that was never issued.
     pub(crate) fn says_of_a_made_up_id(&self) -> &'static str {
         if self.keys.is_some() { "undecodable" } else { "unknown" }
     }
 
-    /// Whether what is stored is where somebody else can look at it, too.
+    /// Whether another process can read the store.
     fn is_open_to_others(&self) -> bool {
         !matches!(&*self.name(), "memory" | "cookie" | "null")
     }
 
-    /// How many sessions are stored, where somebody from outside can look.
+    /// Returns the number of stored sessions, if another process can read the store.
     pub(crate) fn stored(&self) -> Option<usize> {
         if !self.is_open_to_others() {
             return None;
@@ -79,7 +79,7 @@ impl Place {
         }))
     }
 
-    /// Starts the program on this store, on a port of the system's choice.
+    /// Starts the program on this store, on a port that the system chooses.
     pub(crate) fn serve(&self) -> Server {
         Server::start_with(&["--listen", "127.0.0.1:0", "--store", &self.url], self.keys)
     }

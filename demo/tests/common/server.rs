@@ -1,4 +1,4 @@
-//! The program as it is started, and its end.
+//! Starts the program as a process, and stops it.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
@@ -6,13 +6,13 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Longer than anything here takes, so that a hang fails rather than waits.
+/// Time limit for a process, longer than anything here takes, so that a hang fails the test.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The program, running.
+/// A running process of the program.
 pub(crate) struct Server {
     child: Child,
-    /// `http://127.0.0.1:PORT`.
+    /// Base URL, `http://127.0.0.1:PORT`.
     pub(crate) base: String,
     log: Option<JoinHandle<String>>,
 }
@@ -22,12 +22,12 @@ impl Server {
         Self::start_with(arguments, None)
     }
 
-    /// With these keys in `SESSION_SECRET`.
+    /// Starts the program with these keys in `SESSION_SECRET`.
     pub(crate) fn start_with(arguments: &[&str], keys: Option<&str>) -> Self {
         Self::spawn(command(arguments, keys))
     }
 
-    /// The shop as it was one release ago.
+    /// Starts the shop as it was one release ago.
     pub(crate) fn start_before(arguments: &[&str]) -> Self {
         Self::spawn(command_of(env!("CARGO_BIN_EXE_demo-before"), arguments, None))
     }
@@ -42,12 +42,12 @@ impl Server {
         Self { child, base, log: Some(log) }
     }
 
-    /// `127.0.0.1:PORT`.
+    /// Returns the address, `127.0.0.1:PORT`.
     pub(crate) fn address(&self) -> &str {
         self.base.strip_prefix("http://").unwrap()
     }
 
-    /// Stops it as a service manager does, and gives what it logged.
+    /// Stops the program as a service manager does, and returns its log.
     pub(crate) fn stop(self) -> String {
         self.tell_to_stop();
         let log = self.wait();
@@ -57,12 +57,12 @@ impl Server {
 
     pub(crate) fn tell_to_stop(&self) {
         let pid = self.child.id();
-        // The shell's own `kill`, which no package has to bring.
+        // The shell's own `kill`, because it needs no package.
         let told = Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status().unwrap();
         assert!(told.success());
     }
 
-    /// Waits until it has ended, and gives what it logged.
+    /// Waits until the program has ended, and returns its log.
     pub(crate) fn wait(mut self) -> String {
         let status = within(self.child.wait_in_time());
         let log = self.log.take().unwrap().join().unwrap();
@@ -73,7 +73,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Stopped already, except after a failure.
+        // The process has stopped already, except after a failure.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -91,12 +91,12 @@ fn command_of(program: &str, arguments: &[&str], keys: Option<&str>) -> Command 
     command
 }
 
-/// Runs the program to its own end: how it ended, and what it said on stderr.
+/// Runs the program until it ends, and returns its status and its output on stderr.
 pub(crate) fn run(arguments: &[&str]) -> (ExitStatus, String) {
     run_with(arguments, None)
 }
 
-/// [`run`], with these keys in `SESSION_SECRET`.
+/// Like [`run`], with these keys in `SESSION_SECRET`.
 pub(crate) fn run_with(arguments: &[&str], keys: Option<&str>) -> (ExitStatus, String) {
     let mut child = command(arguments, keys).spawn().unwrap();
     let log = listen(child.stderr.take().unwrap());
@@ -104,7 +104,7 @@ pub(crate) fn run_with(arguments: &[&str], keys: Option<&str>) -> (ExitStatus, S
     (status, log.join().unwrap())
 }
 
-/// The rest of stderr.
+/// Collects stderr until it ends.
 fn listen(mut stderr: ChildStderr) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut log = String::new();
@@ -113,7 +113,7 @@ fn listen(mut stderr: ChildStderr) -> JoinHandle<String> {
     })
 }
 
-/// The address in the one line on stdout; `None` if the program ends without it.
+/// Reads the address from the line on stdout; `None` if the program ends without it.
 fn address(stdout: ChildStdout) -> Option<String> {
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).unwrap();
@@ -125,7 +125,7 @@ trait WaitInTime {
 }
 
 impl WaitInTime for Child {
-    /// `None`, after killing it, if it does not end.
+    /// Waits for the process. If it does not end in time, kills it and returns `None`.
     fn wait_in_time(&mut self) -> Option<ExitStatus> {
         let (ended, heard) = channel();
         std::thread::scope(|scope| {
@@ -138,7 +138,7 @@ impl WaitInTime for Child {
                 true
             });
             let status = self.wait().unwrap();
-            // Nobody hears it if it was killed: the status then tells.
+            // Not received if the process was killed; then its status has no code.
             let _ = ended.send(());
             status.code().is_some().then_some(status)
         })

@@ -1,7 +1,7 @@
 //! A request that is held between loading its session and saving it.
 //!
-//! HTTP itself keeps the order: the server says `100 Continue` when it has loaded the session and waits for the body, which is
-//! sent when whatever was to come between is over.
+//! HTTP itself keeps the order: the server says `100 Continue` when it has loaded the session and waits for the body. The test
+//! sends the body after the requests that belong in between.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -32,7 +32,7 @@ impl SlowRequest {
         Self(stream)
     }
 
-    /// Lets it go on, and gives the whole answer.
+    /// Sends the body, and returns the whole answer.
     pub(crate) fn finish(&mut self) -> String {
         self.0.get_mut().write_all(b"{}").unwrap();
         let mut answer = String::new();

@@ -1,4 +1,4 @@
-//! What every store must let the shop promise to scripts.
+//! The shop's promises to scripts, which must hold on every store.
 
 use std::sync::Arc;
 
@@ -12,23 +12,23 @@ use super::slow::SlowRequest;
 
 type Step = fn(&Place);
 
-/// Where sessions are kept, as far as promises go.
+/// Kinds of stores that differ in their promises.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backing {
     /// A store that outlives the program.
     Lasting,
-    /// One that does not.
+    /// A store that ends with the program.
     Passing,
-    /// The cookie itself, which is the client's.
+    /// The cookie itself, which the client holds.
     Cookie,
-    /// Nowhere.
+    /// A store that keeps nothing.
     Nothing,
 }
 
 use Backing::{Cookie, Lasting, Nothing, Passing};
 
-/// The steps, and which backings promise them. What one cannot promise has a step of its own, which checks that it is refused
-/// or absent.
+/// The steps, and the backings that promise them. Where a backing cannot keep a promise, a step of its own checks that the
+/// operation is refused or has no effect.
 const STEPS: &[(&str, Step, &[Backing])] = &[
     ("values_survive_a_restart", values_survive_a_restart, &[Lasting, Cookie]),
     (
@@ -50,7 +50,7 @@ const STEPS: &[(&str, Step, &[Backing])] = &[
     ("nothing_is_kept", nothing_is_kept, &[Nothing]),
 ];
 
-/// The walk as tests: each step on a place of its own.
+/// Makes a test of each step that the backing promises, each on a place of its own.
 pub(crate) fn trials(
     store: &str,
     backing: Backing,
@@ -109,7 +109,7 @@ fn a_made_up_id_is_never_adopted(place: &Place) {
         let mut attacker = Browser::with_cookie(&server.base, &made_up);
         let about = attacker.get("/api/session").expect(200).json();
         assert_eq!(about["is_new"], json!(true), "{made_up}");
-        // A value that is no id may as well be taken for none.
+        // A value that is not an id may also count as no cookie at all.
         assert!(about["opened"] == json!(opened) || about["opened"] == json!("new"), "{about}");
         assert_eq!(place.stored().unwrap_or(0), 0);
     }
@@ -190,7 +190,7 @@ fn the_id_before_a_login_is_dead(place: &Place) {
     let mut thief = Browser::with_cookie(&server.base, &before);
     let about = thief.get("/api/session").expect(200).json();
     assert_eq!((&about["is_new"], &about["principal"], &about["values"]), (&json!(true), &json!(null), &json!({})));
-    // Nor does the old id write, or get a cookie that would take the place of Ann's new one.
+    // The old id cannot write either, and gets no cookie that would replace Ann's new one.
     let answer = thief.post("/api/counter", "").expect(409);
     assert_eq!(answer.cookies(), [""; 0]);
     assert_eq!(ann.get("/api/values/visits").body, "1");
@@ -233,7 +233,7 @@ fn parallel_counters_of_two_servers_lose_nothing(place: &Place) {
 const CLIENTS: usize = 64;
 const TOTAL: u64 = 2_000;
 
-/// One session, counted up by all clients at once, spread over the servers: where the counter stands at the end.
+/// Counts up one session by all clients at once, spread over the servers, and returns the final count.
 fn count_in_parallel(servers: &[&Server]) -> u64 {
     let mut first = Browser::new(&servers[0].base);
     first.post("/api/values/visits", "0").expect(204);
@@ -254,7 +254,7 @@ fn count_in_parallel(servers: &[&Server]) -> u64 {
     first.get("/api/values/visits").body.parse().unwrap()
 }
 
-/// The client has the only copy: nobody can list sessions or end one from elsewhere, and the shop says so.
+/// The client has the only copy, so sessions cannot be listed or ended from elsewhere, and the shop says so.
 fn sessions_elsewhere_cannot_be_ended(place: &Place) {
     let server = place.serve();
     let (mut ann, mut elsewhere) = (Browser::new(&server.base), Browser::new(&server.base));

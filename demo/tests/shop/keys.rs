@@ -1,4 +1,4 @@
-//! Keys that change under a running shop: nobody is signed out, and nobody gets an error page.
+//! Keys that change between restarts of the shop: no user is signed out or gets an error page.
 
 use serde_json::json;
 
@@ -6,12 +6,12 @@ use crate::common::browser::Browser;
 use crate::common::place::{KEYS, Place};
 use crate::common::server::{Server, run_with};
 
-/// The shop on `place` with these keys.
+/// Starts the shop on `place` with these keys.
 fn serve(place: &Place, keys: &str) -> Server {
     Server::start_with(&["--listen", "127.0.0.1:0", "--store", &place.url], Some(keys))
 }
 
-/// Old key, then new and old, then new alone.
+/// Restarts the shop with the old key, then with the new and the old one, then with the new one alone.
 fn keys_rotate(place: &Place) {
     let [old, new] = KEYS;
     let server = serve(place, old);
@@ -28,7 +28,7 @@ fn keys_rotate(place: &Place) {
         let answer = ann.get("/api/session").expect(200);
         let about = answer.json();
         assert_eq!((&about["principal"], &about["values"]), (&json!("ann"), &json!({ "visits": 1 })));
-        assert_eq!(answer.cookies().len(), 1, "it is issued anew by the new key");
+        assert_eq!(answer.cookies().len(), 1, "it is reissued with the new key");
         after = ann.cookie.clone().unwrap();
         assert_ne!(after, before);
         assert_eq!(ann.get("/api/session").expect(200).cookies(), [""; 0], "once");

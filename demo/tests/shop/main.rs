@@ -1,4 +1,4 @@
-//! The shop's pages and the program's settings, driven from outside: the program as it is started.
+//! The shop's pages and the program's settings, tested over HTTP on a process of the program.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! What people and scripts see when the store does not answer.
+//! Answers to users and scripts while the store is unavailable.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ fn an_outage_is_told_in_the_askers_language_and_passes() {
     let mut ann = Browser::new(&server.base);
     ann.post("/api/login", r#"{"user":"ann"}"#).expect(200);
 
-    // Somebody else holds the database: it can be read, and not written.
+    // Another connection holds the database, so that it can be read and not written.
     let holder = rusqlite::Connection::open(file).unwrap();
     holder.execute_batch("begin immediate").unwrap();
     let answer = ann.post("/api/counter", "").expect(503);
@@ -23,7 +23,7 @@ fn an_outage_is_told_in_the_askers_language_and_passes() {
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert!(answer.body.contains("We cannot reach our books"), "{}", answer.body);
-    assert_eq!(answer.cookies(), [""; 0], "nobody is signed out by an outage");
+    assert_eq!(answer.cookies(), [""; 0], "an outage signs out no user");
     ann.get("/account").expect(200);
 
     holder.execute_batch("rollback").unwrap();

@@ -3,7 +3,7 @@
 use crate::common::browser::{Browser, FORM};
 use crate::common::place::Place;
 
-/// The value of the hidden field `name` in the first form after `mark`.
+/// Returns the value of the hidden field `name` in the first form after `mark`.
 fn hidden<'a>(page: &'a str, mark: &str, name: &str) -> &'a str {
     let after = &page[page.find(mark).unwrap_or_else(|| panic!("no {mark} in {page}"))..];
     let field = format!("name=\"{name}\" value=\"");
@@ -92,7 +92,7 @@ fn sessions_elsewhere_can_be_ended() {
     assert_eq!(page.matches("Firefox on Linux").count(), 4);
     assert_eq!(page.matches("this one").count(), 1);
 
-    // Another's handle ends nothing, nor does one that is none.
+    // Neither another user's handle nor an invalid one ends a session.
     let bobs = bob.get("/account").body;
     let form = format!("handle={}", hidden(&bobs, "this one", "handle"));
     assert!(here.submit("/account/end-one", &form).body.contains("over already"));

@@ -1,4 +1,4 @@
-//! Wrong settings, and the end.
+//! Wrong settings, cookie attributes, and shutdown.
 
 use std::net::TcpStream;
 
@@ -7,7 +7,7 @@ use crate::common::place::Place;
 use crate::common::server::{Server, run};
 use crate::common::slow::SlowRequest;
 
-/// One line on stderr that contains `what`, and exit code 2.
+/// Checks that the program ends with exit code 2 and one line on stderr that contains `what`.
 fn refused(arguments: &[&str], what: &str) {
     let (status, log) = run(arguments);
     assert_eq!(status.code(), Some(2), "{arguments:?}: {log}");
@@ -33,7 +33,7 @@ fn an_unwritable_path_is_one_clear_line() {
     let folder = tempfile::tempdir().unwrap();
     let missing = format!("sqlite://{}", folder.path().join("missing/sessions.db").display());
     refused(&["--listen", "127.0.0.1:0", "--store", &missing], "the sessions' store");
-    // Root may write anywhere, but not a file where a folder is.
+    // Even root cannot write a file in place of a folder.
     let directory = format!("sqlite://{}", folder.path().display());
     refused(&["--listen", "127.0.0.1:0", "--store", &directory], "the sessions' store");
 }
@@ -87,7 +87,7 @@ fn a_request_under_way_ends_before_the_server_does() {
     visitor.post("/api/counter", "").expect(200);
     let mut slow = SlowRequest::begin(&server, visitor.cookie.as_deref().unwrap());
     server.tell_to_stop();
-    // It stops to listen first.
+    // The server first stops listening.
     while TcpStream::connect(server.address()).is_ok() {
         std::thread::yield_now();
     }

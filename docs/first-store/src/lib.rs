@@ -9,7 +9,7 @@ use session_core::{
     async_trait,
 };
 
-/// Sessions in a map.
+/// A store that keeps its records in a map.
 #[derive(Default)]
 pub struct MapStore(Mutex<HashMap<StoreKey, Record>>);
 
@@ -20,7 +20,7 @@ impl MapStore {
 }
 
 impl std::fmt::Debug for MapStore {
-    // Written by hand: a derived one would walk through the records.
+    // Not derived, because a derived `Debug` would print all records.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MapStore").finish_non_exhaustive()
     }
@@ -42,7 +42,7 @@ impl Store for MapStore {
     }
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
-        // It never writes: what has expired is left to `purge`.
+        // A load never writes. Expired records are left to `purge`.
         Ok(self.rows().get(key).filter(|stored| stored.is_live(call.now)).cloned())
     }
 
@@ -60,7 +60,7 @@ impl Store for MapStore {
         if let Some(outcome) = Record::live(rows.get(key), call.now).touch(expected) {
             return Ok(outcome);
         }
-        // Never nearer.
+        // A touch never shortens the life of a record.
         rows.entry(*key).and_modify(|stored| stored.expires_at = stored.expires_at.max(expires_at));
         Ok(Outcome::Done)
     }
@@ -75,7 +75,7 @@ impl Store for MapStore {
     }
 
     async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
-        // Both clocks must call it expired, so that a node with a wrong clock deletes nothing.
+        // A record must have expired by both clocks, so that a node with a wrong clock removes no live record.
         let now = call.now.min(SystemClock.now());
         let mut rows = self.rows();
         let mut expired: Vec<_> = rows.iter().filter(|(_, stored)| !stored.is_live(now)).map(|(key, _)| *key).collect();

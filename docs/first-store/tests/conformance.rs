@@ -1,4 +1,4 @@
-//! The store proves the contract.
+//! Runs the conformance suite over the store.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! The page shows what is compiled and run here, to the letter.
+//! The page `docs/writing-a-store.md` shows exactly the code of this crate.
 
-/// The programs on the page, in order.
+/// Returns the programs on the page, in order.
 fn programs() -> Vec<String> {
     let page = include_str!("../../writing-a-store.md");
     let blocks = page.split("```rust").skip(1).map(|rest| {
@@ -12,7 +12,7 @@ fn programs() -> Vec<String> {
 
 #[test]
 fn the_page_shows_the_store() {
-    // But for the first line: here the crate's documentation is its README, as everywhere in this workspace.
+    // The first line differs, because the documentation of this crate is its README.
     let but_first = |text: &str| text.split_once('\n').map(|(_, rest)| rest.to_owned());
     let store = include_str!("../src/lib.rs").split("\n#[cfg(doctest)]").next().unwrap_or_default();
     assert_eq!(but_first(&programs()[0]), but_first(store));

@@ -53,7 +53,7 @@ impl From<WirePolicy> for OwnPolicy {
     }
 }
 
-/// All of a session except its key, version and expiry.
+/// Content of a session: all of its record except the key, the version and the expiry.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Content {
     /// Codec of the record, and of every value in it.
@@ -88,13 +88,13 @@ impl Content {
         self.flashes.values().map(Vec::len).sum()
     }
 
-    /// Key and id of the oldest message.
+    /// Returns the key and the id of the oldest message.
     pub(crate) fn oldest_flash(&self) -> Option<(Arc<str>, u64)> {
         let all = self.flashes.iter().flat_map(|(key, messages)| messages.iter().map(move |flash| (flash.id, key)));
         all.min().map(|(id, key)| (key.clone(), id))
     }
 
-    /// Principal, time of authentication and codec. If one of them changes under a request, its changes are not replayed.
+    /// Returns the principal, the time of authentication and the codec. If one of them differs in a newer record, no changes are replayed on it.
     ///
     /// A record keeps its codec for its life, so a record in another codec is another session.
     pub(crate) fn identity(&self) -> (Option<&Principal>, Option<Timestamp>, Codec) {

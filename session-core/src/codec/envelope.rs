@@ -16,8 +16,9 @@ use super::messagepack;
 const TOMBSTONE: u8 = 0x00;
 
 impl Content {
-    /// Encodes the content as a record that is used at `now` and expires after `idle`, in place of the one with the trail `over`.
-    /// Checks `rules`.
+    /// Encodes the content as a record that is used at `now` and expires after `idle`, and checks the limits in `rules`.
+    ///
+    /// `over` is the trail of the record that it replaces.
     pub(crate) fn to_record(
         &self,
         version: Version,
@@ -79,11 +80,14 @@ impl Stored {
     }
 }
 
-/// Second byte of a tombstone: whether the session moved. If so, the key that it moved to follows.
+/// Second byte of a tombstone of a session that has moved. The new key follows.
 const MOVED: u8 = 1;
+/// Second byte of a tombstone of a session that has ended.
 const ENDED: u8 = 0;
 
-/// Creates the record that replaces a session which moved to `next` or ended. `over` is the trail of the session's record, if there was one.
+/// Creates the record that replaces a session which has moved to `next`, or has ended.
+///
+/// `over` is the trail of the session's record, if there was one.
 pub(crate) fn tombstone(
     next: Option<&StoreKey>,
     created_at: Timestamp,

@@ -1,4 +1,4 @@
-//! Finds numbers that are not finite, which JSON would store as `null`.
+//! Search for numbers that are not finite, which JSON would store as `null`.
 
 use std::fmt::{self, Display};
 
@@ -10,12 +10,12 @@ use serde::{Serialize, Serializer};
 
 /// Whether a number in `value` is infinite or is not a number.
 ///
-/// A value whose `Serialize` fails is `false`: the codec says why.
+/// Returns `false` if the value's `Serialize` fails, because the codec reports that error.
 pub(super) fn has_other_numbers<T: Serialize + ?Sized>(value: &T) -> bool {
     matches!(value.serialize(Finder), Err(Stop::NotFinite))
 }
 
-/// Reason to look no further.
+/// Reason why the search has stopped.
 #[derive(Debug)]
 enum Stop {
     NotFinite,
@@ -45,7 +45,7 @@ type Result<T = ()> = std::result::Result<T, Stop>;
 #[derive(Clone, Copy)]
 struct Finder;
 
-/// Methods for what holds no number, or one that is finite.
+/// Defines methods for values that hold no number, or a finite one.
 macro_rules! finite {
     ($($method:ident($($type:ty),*);)*) => {
         $(fn $method(self, $(_: $type),*) -> Result {
@@ -54,7 +54,7 @@ macro_rules! finite {
     };
 }
 
-/// Methods for what begins a sequence, a map or a struct.
+/// Defines methods that begin a sequence, a map or a struct.
 macro_rules! begin {
     ($($method:ident($($type:ty),*) -> $compound:ident;)*) => {
         $(
@@ -129,7 +129,7 @@ impl Serializer for Finder {
     }
 }
 
-/// Parts of a sequence, a map or a struct.
+/// Defines methods for the parts of a sequence, a map or a struct.
 macro_rules! parts {
     ($($compound:ident: $($method:ident($($name:ty)?)),+;)*) => {
         $(impl $compound for Finder {

@@ -1,6 +1,6 @@
-//! JSON envelope: `{"v":{values},"f":{flashes},"p":{own policy},"a":auth time,"l":label}`, each field only when needed.
+//! JSON envelope: `{"v":{values},"f":{flashes},"p":{own policy},"a":auth time,"l":label}`. A field is left out if it is empty.
 //!
-//! Values pass through as the bytes they are stored in. They are parsed when they are read, so no number is rounded on the way.
+//! Values are copied as bytes. They are parsed only when they are read, so no number is rounded.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -107,7 +107,7 @@ pub(super) fn decode(record: &Record, envelope: &[u8]) -> Result<Content> {
     Ok(content)
 }
 
-/// Reads the envelope straight into `content`. Every request with a session does this, so there is no form in between.
+/// Visitor that reads the envelope directly into `content`. An intermediate form would slow down every request with a session.
 struct Envelope<'c> {
     data: &'c Bytes,
     content: &'c mut Content,
@@ -151,7 +151,7 @@ impl<'de> Visitor<'de> for Envelope<'_> {
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Reads an object. The function converts the text of each field.
+/// Seed that reads an object. The function converts the text of each field.
 struct Fields<F>(F);
 
 impl<'de, T, F: FnMut(&'de RawValue) -> serde_json::Result<T>> DeserializeSeed<'de> for Fields<F> {

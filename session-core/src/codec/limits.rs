@@ -1,4 +1,4 @@
-//! Names of the codecs, and limits of a session.
+//! Codecs, and limits of a session's size.
 
 /// First byte of a JSON envelope.
 pub(super) const JSON: u8 = b'{';
@@ -6,7 +6,7 @@ pub(super) const JSON: u8 = b'{';
 /// First byte of a MessagePack envelope: a map whose length takes 16 bits.
 pub(super) const MESSAGEPACK: u8 = 0xde;
 
-/// Deepest nesting of arrays and maps that is ever read, by `serde_json` too. A deeper value could overflow the stack of the reader.
+/// Maximum nesting of arrays and maps that is read, also by `serde_json`. A deeper value could overflow the reader's stack.
 pub(super) const MAX_DEPTH: usize = 127;
 
 /// Format of a session's record and of the values in it; see [`ManagerBuilder::codec`](crate::ManagerBuilder::codec).
@@ -15,10 +15,10 @@ pub(super) const MAX_DEPTH: usize = 127;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Codec {
-    /// JSON, which people and all other programs can read. Bytes become arrays of numbers.
+    /// JSON, which people and other programs can read. Bytes are stored as arrays of numbers.
     #[default]
     Json,
-    /// MessagePack, by the feature `messagepack`. Bytes are stored as bytes, map keys can be of any type, and most values are smaller.
+    /// MessagePack, with the feature `messagepack`. Bytes are stored as bytes, map keys can be of any type, and most values are smaller.
     ///
     /// Serde treats a `Vec<u8>` as an array, which takes one or two bytes per element. Use `serde_bytes` or `bytes::Bytes` to store
     /// raw bytes. Structs are stored with the names of their fields, so a later version of a struct may add or drop fields.
@@ -39,7 +39,10 @@ pub enum Codec {
     MessagePack,
 }
 
-/// Limits of a session's size. Exceeding one is [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge).
+/// Limits of a session's size.
+///
+/// If a limit is exceeded, the write or the commit returns [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge).
+/// The oldest flash messages are dropped first to make room.
 ///
 /// ```
 /// use session_core::Limits;
@@ -50,19 +53,22 @@ pub enum Codec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Maximum encoded size of a session in bytes. 64 KiB unless set, and never more than the store accepts
-    /// ([`Capabilities::max_data_len`](crate::Capabilities::max_data_len)).
+    /// Maximum encoded size of a session in bytes. 64 KiB unless set.
+    ///
+    /// A store with a smaller [`Capabilities::max_data_len`](crate::Capabilities::max_data_len) lowers it.
     pub max_data_len: usize,
     /// Maximum number of values. 1,000 unless set.
     pub max_keys: usize,
-    /// Maximum number of flash messages under all keys together. 100 unless set. If there are more, the oldest go: that is no error.
+    /// Maximum number of flash messages under all keys together. 100 unless set. The oldest are dropped to make room.
     pub max_flashes: usize,
-    /// Maximum nesting of arrays and objects in one value. 64 unless set; a limit above 127 counts as 127, because nothing deeper is read.
+    /// Maximum nesting of arrays and objects in one value. 64 unless set.
+    ///
+    /// A limit above 127 counts as 127, because deeper values cannot be read.
     pub max_depth: usize,
 }
 
 impl Limits {
-    /// Default limits.
+    /// Creates the default limits.
     pub const fn new() -> Self {
         Self { max_data_len: 64 * 1024, max_keys: 1_000, max_flashes: 100, max_depth: 64 }
     }

@@ -1,6 +1,6 @@
-//! Contents of a record: values, codecs, limits, envelopes and tombstones.
+//! Content of records: values, codecs, limits, envelopes and tombstones.
 //!
-//! Each file uses only files further down: `envelope`, then `json` and `messagepack`, `content`, `value`, `finite`, `limits`.
+//! Each file uses only files that come later in this order: `envelope`, then `json` and `messagepack`, `content`, `value`, `finite`, `limits`.
 
 mod content;
 mod envelope;

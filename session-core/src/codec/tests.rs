@@ -1,4 +1,4 @@
-//! Tests of what holds in every codec.
+//! Tests of properties that every codec has.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,7 +81,7 @@ fn record(data: impl Into<Bytes>) -> Record {
     Record::new(Version::random(), Timestamp::MIN, Timestamp::MAX, None, data.into())
 }
 
-/// Checks that what was read can be written and read again, and that decoding its values does not panic.
+/// Checks that content that was read can be written and read again, and that decoding its values does not panic.
 fn holds_together(content: &Content) {
     let written = content.to_record(Version::random(), Timestamp::MIN, IDLE, None, &RULES).unwrap();
     let Ok((Stored::Content(again), _)) = Stored::read(&written) else { panic!("what was read does not come back") };

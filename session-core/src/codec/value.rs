@@ -1,4 +1,4 @@
-//! One encoded value.
+//! Encoded value of a session.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use super::limits::{Codec, Limits, MAX_DEPTH};
 use super::messagepack::value as messagepack;
 use crate::{Error, ErrorKind, Result};
 
-/// Encoded value of a session. Its codec is that of the session.
+/// Encoded value of a session, in the session's codec.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Value {
     pub(super) codec: Codec,
@@ -35,7 +35,7 @@ impl Value {
 }
 
 impl Codec {
-    /// All codecs that this build has.
+    /// Codecs that this build supports.
     pub const ALL: &'static [Self] = &[
         Self::Json,
         #[cfg(feature = "messagepack")]
@@ -44,8 +44,8 @@ impl Codec {
 
     /// Encodes `value` as [`insert`](crate::Session::insert) does, and decodes it as [`get`](crate::Session::get) does.
     ///
-    /// This is for the tests of an application: serde has types that are written and do not come back the same
-    /// (see [`insert`](crate::Session::insert)). A test of one's own types finds them before a user does:
+    /// It is for an application's tests, which should check that the types it stores come back equal.
+    /// Some types that serde supports do not, as [`insert`](crate::Session::insert) explains.
     ///
     /// ```
     /// use session_core::Codec;
@@ -66,15 +66,15 @@ impl Codec {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Other`] if `value` has no form in the codec or a number in it is not finite, [`ErrorKind::TooLarge`] if it is
-    /// nested deeper than 127 levels, [`ErrorKind::WrongType`] or [`ErrorKind::Corrupt`] if what was encoded does not decode.
+    /// [`ErrorKind::Other`] if `value` cannot be encoded or holds a number that is not finite, [`ErrorKind::TooLarge`] if it is
+    /// nested deeper than 127 levels, [`ErrorKind::WrongType`] or [`ErrorKind::Corrupt`] if the encoded value does not decode.
     pub fn round_trip<T: Serialize + DeserializeOwned>(self, value: &T) -> Result<T> {
         let limits = Limits::new().max_data_len(usize::MAX).max_depth(MAX_DEPTH);
         Rules { limits, codec: self }.encode(self, value)?.decode("round trip")
     }
 }
 
-/// Limits of a manager's sessions, and the codec of those it creates.
+/// Limits of a manager's sessions, and the codec of its new sessions.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) limits: Limits,
@@ -96,7 +96,7 @@ impl Rules {
             return Err(Error::fixed(ErrorKind::TooLarge, "a value alone exceeds the session's size"));
         }
         let (depth, may_be_infinite) = match codec {
-            // A number that is not finite is `null` in JSON, as nothing is. Only the value itself tells them apart.
+            // JSON stores `None` and a number that is not finite as `null`, so only the value itself tells which it is.
             Codec::Json => (json_depth(&raw), raw.windows(4).any(|bytes| bytes == b"null")),
             #[cfg(feature = "messagepack")]
             Codec::MessagePack => (messagepack::depth(&raw)?, messagepack::may_hold_floats(&raw)),

@@ -1,4 +1,4 @@
-//! The changes that one commit has to store.
+//! Changes that one commit stores.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::session::log::{Op, replay};
 use crate::session::state::State;
 use crate::{ConflictPolicy, Error, ErrorKind, Result};
 
-/// What one commit has to store, as it was when the commit began.
+/// Changes that one commit stores, as they were when it began.
 pub(crate) struct Changes {
     pub(crate) ops: Vec<Arc<Op>>,
     pub(crate) ops_end: u64,
@@ -17,14 +17,14 @@ pub(crate) struct Changes {
     /// `base` after `ops`.
     pub(crate) content: Arc<Content>,
     pub(crate) stored: Option<StoredAt>,
-    /// The record that undecided saves may still replace. What is sent next goes over the same one, so at most one is stored.
+    /// The record that undecided saves may still replace. The next save expects the same record, so at most one of them is stored.
     pub(crate) undecided_over: Option<Arc<StoredRecord>>,
     pub(crate) rotate: bool,
     /// [`State::new_ids_wanted`](crate::session::state::State::new_ids_wanted) when the commit began.
     pub(crate) new_ids: u64,
 }
 
-/// Why changes cannot be replayed on the current record.
+/// Reason why changes cannot be replayed on the current record.
 pub(crate) enum RebaseError {
     /// The record belongs to another principal, or to another login.
     Identity,
@@ -32,7 +32,7 @@ pub(crate) enum RebaseError {
 }
 
 impl Changes {
-    /// No changes, for a save of the record `stored` as it is.
+    /// Returns changes without an operation, for a save of the record `stored` as it is.
     pub(crate) fn none(state: &State, stored: &StoredAt) -> Self {
         Self {
             ops: Vec::new(),
@@ -47,17 +47,17 @@ impl Changes {
         }
     }
 
-    /// The session's state once these changes are stored as `stored`.
+    /// Returns the session's state once these changes are stored as `stored`.
     pub(crate) const fn committed(&self, stored: StoredAt) -> CommittedState {
         CommittedState { stored, ops_end: self.ops_end, epoch: self.epoch, new_ids: self.new_ids }
     }
 
-    /// Whether `state` is what these changes lead to, rather than an earlier part of them.
+    /// Whether `state` is the result of all of these changes. `false` if it holds only the first of them.
     pub(crate) fn lead_to(&self, state: &CommittedState) -> bool {
         (self.ops_end, self.epoch, self.new_ids) == (state.ops_end, state.epoch, state.new_ids)
     }
 
-    /// The content after these changes on what is stored now. Closures of `update` run in here, so no lock may be held.
+    /// Replays these changes on the `current` content and returns the result. Closures of `update` run here, so no lock may be held.
     pub(crate) fn rebase(&self, current: &Arc<Content>, policy: ConflictPolicy) -> Result<Arc<Content>, RebaseError> {
         if Arc::ptr_eq(current, &self.base) {
             return Ok(self.content.clone());

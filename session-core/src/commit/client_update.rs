@@ -1,4 +1,4 @@
-//! What the client must be told after a commit.
+//! Notice for the client after a commit.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::mutant::{self, Mutant};
 use crate::session::state::State;
 use crate::{Result, Timestamp};
 
-/// How what is stored differs from what the client holds, over the whole request.
+/// Difference between the stored session and the client's cookie, over the whole request.
 ///
 /// ```
 /// # use session_core::Commit;
@@ -24,36 +24,36 @@ use crate::{Result, Timestamp};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the client must be told of a new id"]
 pub enum Commit {
-    /// The client holds what it should.
+    /// The client's cookie is up to date.
     Unchanged,
-    /// The id is the same, and the session's expiry has moved. Only a client that keeps the id no longer than that must be told.
+    /// The client has the right id, but the session's expiry has moved. A new cookie is needed only if cookies end with the idle time-out.
     Extended(CookieUpdate),
-    /// The client needs this id, or has to keep it for another time than before.
+    /// The client needs a new cookie: the id or the cookie's lifetime has changed, or the cookie is outdated.
     Issue(CookieUpdate),
-    /// The client holds the id of a session that has ended.
+    /// The client's session has ended, so its cookie must be removed.
     Clear,
 }
 
-/// What goes to the client.
+/// Content of a new cookie for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CookieUpdate {
-    /// The value that opens the session.
+    /// Value that opens the session.
     pub value: ClientValue,
-    /// When the session ends unless it is used, as it is stored now.
+    /// Instant at which the session ends unless it is used again.
     pub expires_at: Timestamp,
-    /// Time from now to the session's absolute time-out: the client never needs the value for longer.
+    /// Time from now to the session's absolute time-out. The client never needs the cookie for longer.
     pub max_age: Duration,
     /// Whether the session asked for a cookie that outlives the browser.
     pub persistent: bool,
 }
 
-/// What a client sends to open its session: a secret, so `Debug` does not show it.
+/// Value that a client sends to open its session. It is a secret, so `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientValue(String);
 
 impl ClientValue {
-    /// The text for the client, and for nobody else.
+    /// Returns the text to send to the client. It is a secret.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -66,19 +66,19 @@ impl fmt::Debug for ClientValue {
 }
 
 impl Committer<'_> {
-    /// Compares what is stored with what the client holds.
+    /// Compares the stored session with the client's cookie.
     pub(crate) fn difference(&self, state: &State) -> Commit {
         let env = &*self.shared.env;
         let now = env.now();
         let Some(stored) = &state.stored else {
-            // A logout that a clone has not committed yet has ended nothing.
+            // A logout that is not committed yet, such as a clone's, has not ended the stored session.
             let ended = state.ended && state.client.is_some();
             let ended = ended && (state.ending.is_empty() || mutant::is(Mutant::ClearsBeforeTheLogout));
             return if ended { Commit::Clear } else { Commit::Unchanged };
         };
         let client = state.client.as_ref();
         let lifetime = env.cookie_lifetime(&state.base);
-        // A cookie is sent again if it is to outlive the browser from now on, or no longer, or if the absolute time-out has moved.
+        // Besides a new id, a change of persistence or of the absolute time-out needs a new cookie.
         let same = client.is_some_and(|client| {
             client.id.as_ref() == Some(&stored.id) && client.lifetime == Some(lifetime) && !client.outdated
         });
@@ -94,10 +94,10 @@ impl Committer<'_> {
         if same { Commit::Extended(update) } else { Commit::Issue(update) }
     }
 
-    /// The difference. It has an id only if the record under it was written or touched during this close.
+    /// Returns the difference. It has an id only if the record under that id was written or touched during this close.
     ///
     /// # Errors
-    /// An id that the client does not have yet cannot be confirmed for want of an answer. The next close tries again.
+    /// The store's error, if the client does not have the id yet and the store did not confirm it. The next close tries again.
     pub(crate) async fn confirmed_difference(&self) -> Result<Commit> {
         let difference = {
             let state = self.state();
@@ -107,7 +107,7 @@ impl Committer<'_> {
             }
             difference
         };
-        // A cookie without an expiry of its own says nothing that an extension could change.
+        // Unless cookies end with the idle time-out, an extension does not change them.
         if matches!(difference, Commit::Extended(_)) && !self.shared.env.renews_cookies {
             return Ok(Commit::Unchanged);
         }
@@ -129,7 +129,7 @@ impl Committer<'_> {
     }
 }
 
-/// Whether `commit` has an id without a write or touch of this close under it. The session may have ended since an earlier save.
+/// Whether `commit` has an id that no write or touch of this close has confirmed. The session may have ended since an earlier save.
 pub(super) const fn needs_confirmation(state: &State, commit: &Commit) -> bool {
     !state.confirmed && matches!(commit, Commit::Extended(_) | Commit::Issue(_))
 }

@@ -1,4 +1,4 @@
-//! The end of a request: the last commit, and what the client must be told.
+//! End of a request: the last commit, and the notice for the client.
 
 use super::client_update::needs_confirmation;
 use super::committer::Committer;
@@ -6,7 +6,7 @@ use crate::mutant::{self, Mutant};
 use crate::{Commit, Error, ErrorKind, Result};
 
 impl Committer<'_> {
-    /// [`Manager::close`](crate::Manager::close).
+    /// Implements [`Manager::close`](crate::Manager::close).
     pub(crate) async fn close(&self) -> Result<Commit> {
         self.state().confirmed &= mutant::is(Mutant::TrustsAnEarlySave);
         for _ in 0..=self.shared.env.max_replays {
@@ -16,7 +16,7 @@ impl Committer<'_> {
             } else {
                 self.touch_if_due().await;
             }
-            // Another task may have written since: what it was not refused is stored as well.
+            // Another task may have written since. Its accepted changes must be stored too.
             let closed = {
                 let mut state = self.state();
                 let nothing_left = !state.has_changes();
@@ -30,9 +30,9 @@ impl Committer<'_> {
         Err(Error::fixed(ErrorKind::Conflict, "other tasks wrote to the session while it was closed, again and again"))
     }
 
-    /// [`Manager::close_at_once`](crate::Manager::close_at_once).
+    /// Implements [`Manager::close_at_once`](crate::Manager::close_at_once).
     pub(crate) fn close_at_once(&self) -> Option<Commit> {
-        // Another clone's commit under way may still fail and leave something to store.
+        // If another clone's commit is in flight, it may still fail and leave changes to store.
         let _turn = self.shared.committing.try_lock()?;
         if self.touch_is_due() {
             return None;

@@ -1,4 +1,4 @@
-//! The first record of a session.
+//! Creation of a session's first record.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::{Error, ErrorKind, Outcome, Record, Result, SessionId, StoreKey};
 impl Committer<'_> {
     /// Stores `content` under a new id.
     ///
-    /// If the first answer is lost, the second attempt goes under another id:
-    /// sending the first again could revive what has been revoked meanwhile.
+    /// If the first reply is lost, the second attempt uses another id, because a retry under the first one could revive a session
+    /// that has been revoked meanwhile.
     pub(super) async fn create(&self, changes: &Changes, content: Arc<Content>) -> Result<Step> {
         let env = &*self.shared.env;
         let mut lost = Error::from(ErrorKind::Unavailable);
@@ -28,7 +28,7 @@ impl Committer<'_> {
                     self.apply_commit(&after);
                     return Ok(Step::Committed);
                 }
-                // Another record has the id, by a chance of 2^-256 or because the store is broken.
+                // Another record has the id. The probability is 2^-256 unless the store is broken.
                 Ok(_) => self.state().uncertain = None,
                 Err(error) if is_definite(&error) => {
                     self.state().uncertain = None;
@@ -46,7 +46,7 @@ impl Committer<'_> {
         Err(lost)
     }
 
-    /// A record for `content` under a new id, and the session's state once it is stored.
+    /// Returns a key and record for `content` under a new id, and the session's state once the record is stored.
     pub(super) fn new_record(
         &self,
         changes: &Changes,

@@ -1,4 +1,4 @@
-//! One save that holds the changes of several requests.
+//! Joint writes: saves that hold the changes of several requests.
 
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -7,42 +7,42 @@ use crate::session::committed::StoredRecord;
 use crate::sync::{Mutex, MutexGuard, SharedFuture};
 use crate::{Error, ErrorKind, Version};
 
-/// How a joint write ended, for all of its members.
+/// Result of a joint write, for all of its members.
 #[derive(Clone)]
 pub(crate) enum Ended {
-    /// This is stored.
+    /// This record is stored.
     Stored(Arc<StoredRecord>),
-    /// Nothing of it is stored and nothing will be: another process was faster, or the write before it was not stored.
+    /// Nothing is stored, now or later. Another process was faster, or the previous write of the queue was not stored.
     NotStored,
-    /// There is no live record any more.
+    /// No live record has the key any more.
     Gone,
-    /// The store, or a limit, refused it. Each member goes alone.
+    /// The store or a limit refused the write. Each member now saves on its own.
     Refused(Error),
-    /// It may be stored, or may be later.
+    /// The outcome is uncertain: the write may be stored now or later.
     Unknown(Error),
 }
 
-/// A save that takes in changes until it is sent. It belongs to no request: each of its members drives it.
+/// A save that accepts changes until it is sent. No request owns it: each member drives it.
 pub(crate) struct JointWrite {
     forming: Mutex<Forming>,
     end: SharedFuture<Ended>,
 }
 
-/// What a joint write will store or has sent.
+/// Content of a joint write, and the records sent for it.
 pub(crate) struct Forming {
-    /// Content after the changes of all members.
+    /// Content with the changes of all members.
     pub(crate) content: Arc<Content>,
     pub(crate) members: u64,
     /// Whether more members may join.
     pub(crate) open: bool,
-    /// The record that it replaces, once it is sent.
+    /// The record to replace, once the write is sent.
     pub(crate) over: Option<Arc<StoredRecord>>,
-    /// Records that were sent. All expect the same version, so at most one is ever stored.
+    /// Records that were sent. All expect the same version, so at most one of them is ever stored.
     pub(crate) sent: Vec<Arc<StoredRecord>>,
 }
 
 impl Forming {
-    /// Takes no more members, and returns the content to put in place of `over`.
+    /// Closes the write to new members and returns the content that replaces `over`.
     pub(crate) fn close(&mut self, over: &Arc<StoredRecord>) -> Arc<Content> {
         self.open = false;
         self.over = Some(over.clone());
@@ -62,7 +62,7 @@ const PANICKED: Error =
     Error::fixed(ErrorKind::Unavailable, "the store panicked, and it cannot be told whether the write was done");
 
 impl JointWrite {
-    /// A write of `content` by one member. `send` sends it; its future may not end before the write before it has.
+    /// Makes a write of `content` with one member. `send` makes the future that sends it, which must not end before the previous write.
     pub(crate) fn new<F>(content: Arc<Content>, open: bool, send: impl FnOnce(Weak<Self>) -> F) -> Arc<Self>
     where
         F: Future<Output = Ended> + Send + 'static,
@@ -71,7 +71,7 @@ impl JointWrite {
         Arc::new_cyclic(|write| Self { forming: Mutex::new(forming), end: SharedFuture::new(send(write.clone())) })
     }
 
-    /// Never held across an await or while foreign code runs.
+    /// Locks the content. The lock is never held across an await or while foreign code runs.
     pub(crate) fn forming(&self) -> MutexGuard<'_, Forming> {
         self.forming.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,7 +82,7 @@ impl JointWrite {
     }
 }
 
-/// The last step in the queue of a session, on which the next change goes.
+/// Last step in the queue of a session. The next change builds on it.
 #[derive(Clone)]
 pub(crate) enum LastStep {
     /// The record is being loaded.
@@ -93,7 +93,7 @@ pub(crate) enum LastStep {
 }
 
 impl LastStep {
-    /// Whether the two are the very same step.
+    /// Whether both are the same step.
     pub(crate) fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Load(a), Self::Load(b)) => Arc::ptr_eq(a, b),
@@ -104,16 +104,16 @@ impl LastStep {
     }
 }
 
-/// What the writers of one session share.
+/// State shared by the writers of one session.
 #[derive(Default)]
 pub(crate) struct Line {
     pub(crate) last: Option<LastStep>,
-    /// How many writes in a row went on top of each other without a load.
+    /// Number of consecutive writes without a load between them.
     pub(crate) in_a_row: u32,
 }
 
 impl Line {
-    /// Puts `next` in place of `step`, if that is the last. Without one the next writer begins with a load.
+    /// Replaces `step` by `next` if it is still the last step. If `next` is `None`, the next writer starts with a load.
     pub(crate) fn replace(&mut self, step: &LastStep, next: Option<LastStep>) {
         if self.last.as_ref().is_some_and(|last| last.is(step)) {
             self.last = next;

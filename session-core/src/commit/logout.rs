@@ -1,15 +1,15 @@
-//! Logout: the end of a session and of whatever it has moved on to.
+//! Logout: the end of a session, under its current id and under every id that it moves to.
 
 use super::committer::{Committer, TOMBSTONE_LIFE};
 use crate::codec::{Stored, tombstone};
 use crate::head::Trail;
 use crate::{Error, ErrorKind, Outcome, Result, StoreKey};
 
-/// A session that moves this often during one logout is being moved by something that will not stop.
+/// Maximum number of attempts of one logout. Each concurrent save or rotation of the session costs an attempt.
 const MAX_STEPS: usize = 64;
 
 impl Committer<'_> {
-    /// Ends every record that a logout named.
+    /// Ends every record in the session's list of records to end.
     pub(super) async fn end_previous(&self) -> Result<()> {
         loop {
             let Some(key) = self.state().ending.first().copied() else { return Ok(()) };
@@ -18,9 +18,9 @@ impl Committer<'_> {
         }
     }
 
-    /// Turns the record under `key`, or the one that it has moved to, into a tombstone that points nowhere.
+    /// Replaces the record under `key`, or the record that it has moved to, by a tombstone without a next key.
     ///
-    /// A save in flight then finds another version, a rotation in flight cannot leave its own tombstone, and neither goes on.
+    /// Saves and rotations in flight then conflict with the tombstone and fail.
     async fn end_chain(&self, mut key: StoreKey) -> Result<()> {
         let env = &*self.shared.env;
         let mut failed = false;
@@ -28,7 +28,7 @@ impl Committer<'_> {
             let record = match env.store().load(&env.call(), &key).await {
                 Ok(Some(record)) => record,
                 Ok(None) => return Ok(()),
-                // The store cannot read it: a torn row, or sealed by a key that was taken away. It ends all the same.
+                // The store cannot read the record: the row is damaged, or its key was removed. The session must end anyway.
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     let _ = env.store().delete(&env.call(), &key, None).await?;
                     return Ok(());
@@ -42,7 +42,7 @@ impl Committer<'_> {
                     continue;
                 }
                 Ok((Stored::Content(_), head)) => head.trail,
-                // What does not decode ends as well.
+                // A record that does not decode must end too.
                 Err(_) => Trail::of(record.version),
             };
             let expires_at = env.now().plus(TOMBSTONE_LIFE);
@@ -50,7 +50,7 @@ impl Committer<'_> {
             match env.store().save(&env.call(), &key, record.version, &grave).await {
                 Ok(Outcome::Done | Outcome::Missing) => return Ok(()),
                 Ok(Outcome::Conflict | Outcome::Exists) => {}
-                // Whether it was done, the next load tells.
+                // The next load shows whether the write was stored.
                 Err(error) if error.is_transient() && !failed => failed = true,
                 Err(error) => return Err(error),
             }

@@ -1,7 +1,7 @@
 //! Merges concurrent writes to one session into few saves.
 //!
-//! The first conflict opens a queue for the session. Each request then adds its own changes to the content of the save that
-//! forms there, in its own task, while the save before it is under way. So a hundred requests at once cost two or three saves.
+//! The first conflict opens a queue for the session. While one save of the queue is in flight, each request adds its changes to
+//! the content of the next save, in its own task. So a hundred concurrent requests cost two or three saves.
 
 use std::sync::{Arc, Weak};
 
@@ -18,18 +18,18 @@ use crate::session::committed::{StoredAt, StoredRecord};
 use crate::sync::SharedFuture;
 use crate::{Error, ErrorKind, Record, Result, StoreKey, Version};
 
-/// How many writes in a row go on top of each other until one begins with a load.
+/// Maximum number of consecutive writes without a load between them.
 ///
-/// A write that needs no load is always faster than another process, which must load after each conflict.
-/// Without a load now and then a long queue here would starve the writers of another process.
+/// A write that builds on the previous one needs no load, so it always wins against another process, which must load after each
+/// conflict. Without a load now and then, a long queue here would starve the writers of another process.
 const IN_A_ROW: u32 = 8;
 
 const PANICKED: Error = Error::fixed(ErrorKind::Unavailable, "the store panicked");
 
-/// The save of a joint write.
+/// State of the save of a joint write.
 struct Sending {
     env: Arc<Environment>,
-    /// It owns this future, and whoever polls the future has it.
+    /// Weak because the write owns the future that holds this. The task that polls the future holds the write.
     write: Weak<JointWrite>,
     over: Arc<StoredRecord>,
     content: Arc<Content>,
@@ -56,8 +56,8 @@ impl Undecided for Sending {
 }
 
 impl Committer<'_> {
-    /// Saves `changes` together with those of others who wait in the queue. `known` is the record that they were made on, as long as
-    /// no conflict says that it has been replaced.
+    /// Saves `changes` together with those of other requests in the queue. `known` is the record that `changes` were made on, or
+    /// `None` if a conflict has shown that it was replaced.
     pub(super) async fn save_merged(
         &self,
         changes: &Arc<Changes>,
@@ -70,7 +70,7 @@ impl Committer<'_> {
             let join = self.join(changes, stored, slot, alone, known.take());
             let Some(write) = join.await? else { return self.mark_gone(changes) };
             let ended = self.end_joint(&write, changes, stored).await;
-            // What is stored is all that the next writer needs to know of it.
+            // The next writer needs only the stored record, so the write itself can be dropped.
             let next = match &ended {
                 Ended::Stored(record) => Some(LastStep::Loaded(record.clone())),
                 _ => None,
@@ -111,7 +111,7 @@ impl Committer<'_> {
         ended
     }
 
-    /// Adds `changes` to the save that forms in the queue. `None` if nothing of the session is left.
+    /// Adds `changes` to the next save of the queue and returns it. `None` if the session is gone.
     async fn join(
         &self,
         changes: &Arc<Changes>,
@@ -121,7 +121,7 @@ impl Committer<'_> {
         known: Option<Arc<StoredRecord>>,
     ) -> Result<Option<Arc<JointWrite>>> {
         let env = &self.shared.env;
-        // In a queue without a last step, others had nothing to write since this record was loaded.
+        // A queue without a last step has not written since this record was loaded.
         if let Some(known) = known {
             slot.shared().last.get_or_insert(LastStep::Loaded(known));
         }
@@ -148,7 +148,7 @@ impl Committer<'_> {
                     (forming.content.clone(), forming.members, loaded)
                 }
             };
-            // Nothing needs a replay on the record that the changes were made on.
+            // On the record that the changes were made on, their result is known without a replay.
             let rebased = if loaded { Ok(changes.content.clone()) } else { changes.rebase(&content, env.conflicts) };
             match rebased {
                 Ok(content) => {
@@ -156,7 +156,7 @@ impl Committer<'_> {
                         return Ok(Some(write));
                     }
                 }
-                // The queue may be out of date, or ahead of what is stored. So it decides nothing against these changes.
+                // The queue may be behind or ahead of the stored record. So only a load may decide against these changes.
                 Err(RebaseError::Error(error)) if mutant::is(Mutant::BelievesTheQueue) => return Err(error),
                 Err(_) => {
                     if let LastStep::Write(write) = &last {
@@ -173,7 +173,7 @@ impl Committer<'_> {
         }
     }
 
-    /// Makes `content` that of the save after `last`, if the queue is as it was when `content` was computed.
+    /// Puts `content` into the save after `last`. Returns `None` if the queue has changed since `content` was computed.
     #[expect(clippy::too_many_arguments, reason = "all of one step in the queue")]
     fn add(
         &self,
@@ -225,7 +225,7 @@ impl Committer<'_> {
     }
 }
 
-/// Sends a joint write once the step `before` it has ended. Until then more members may join.
+/// Sends a joint write after the step `before` has ended. Until then, more members may join.
 async fn send(env: Arc<Environment>, key: StoreKey, before: LastStep, write: Weak<JointWrite>) -> Ended {
     let over = match before {
         LastStep::Loaded(current) => current,
@@ -235,7 +235,7 @@ async fn send(env: Arc<Environment>, key: StoreKey, before: LastStep, write: Wea
                 Some(over) => over,
                 None => return Ended::NotStored,
             },
-            // This write holds changes that are not stored, so it is not sent.
+            // This write builds on changes that are not stored, so it is not sent.
             _ => return Ended::NotStored,
         },
         LastStep::Load(_) => return Ended::NotStored,
@@ -251,17 +251,17 @@ async fn send(env: Arc<Environment>, key: StoreKey, before: LastStep, write: Wea
         Ok(Attempted::NotStored) => Ended::NotStored,
         Ok(Attempted::Gone) => Ended::Gone,
         Ok(Attempted::Unknown(error)) => Ended::Unknown(error),
-        // With an earlier record undecided, the refusal of the second one says nothing about it.
+        // An earlier record is still undecided, and the refusal of the last one does not decide it.
         Err(error) if !sending.sent().is_empty() => Ended::Unknown(error),
         Err(error) => Ended::Refused(error),
     }
 }
 
-/// Loads the record of a session, after the step `before` has ended. `None` if nothing of the session is left.
+/// Loads the record of a session after the step `before` has ended. `None` if the session is gone.
 async fn load(env: Arc<Environment>, key: StoreKey, before: Option<LastStep>) -> Result<Option<Arc<StoredRecord>>> {
     if let Some(LastStep::Write(write)) = before {
         write.end().await;
-        // The second load gives another process that has just lost a race the time to save.
+        // A second load gives another process that has just lost a race the time to save.
         env.current(&key).await?;
     }
     match env.current(&key).await? {

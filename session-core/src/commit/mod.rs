@@ -1,7 +1,7 @@
-//! Stores what a session's log holds. This file has the order of the steps; each step has a file of its own.
+//! Commits: store the operations in a session's log. This file has the order of the steps, and each step has its own file.
 //!
-//! A dropped future and a lost answer are one case: what is sent is noted in the session's state first (`recovery`),
-//! and the next commit finds out what became of it. Records that no client can have are removed by `orphans`.
+//! A dropped future and a lost reply are handled alike. Every write is noted in the session's state before it is sent, and the next
+//! commit finds out whether it was stored (`recovery`). Records under ids that no client has are removed (`orphans`).
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ use committer::{GONE, Step, TOO_MANY_CONFLICTS};
 use uncertain::Sent;
 
 impl Committer<'_> {
-    /// Stores what there is to store. Commits of one session go one at a time.
+    /// Commits the session's changes. Commits of one session run one at a time.
     pub(crate) async fn commit(&self) -> Result<()> {
         let _turn = self.shared.committing.lock().await;
         let env = &*self.shared.env;
@@ -44,7 +44,7 @@ impl Committer<'_> {
         }
         for _ in 0..=env.max_replays {
             if self.state().has_leftovers() {
-                // The logout comes first, because nothing may keep it from being carried out.
+                // The logout comes first, so that a failure of another step cannot prevent it.
                 self.end_previous().await?;
                 self.resolve_uncertain().await?;
                 self.remove_orphans().await;
@@ -61,7 +61,7 @@ impl Committer<'_> {
                 Some(stored) => self.save_over(&changes, stored).await?,
             };
             if step == Step::Committed {
-                // Creates that were abandoned during this commit.
+                // This commit may have abandoned creates.
                 if self.state().has_leftovers() {
                     self.remove_orphans().await;
                 }
@@ -71,7 +71,7 @@ impl Committer<'_> {
         Err(TOO_MANY_CONFLICTS)
     }
 
-    /// What there is to store now.
+    /// Returns the changes to store, or `None` if there are none.
     fn changes(&self) -> Result<Option<Arc<Changes>>> {
         loop {
             let mut state = self.state();
@@ -106,7 +106,7 @@ impl Committer<'_> {
         }
     }
 
-    /// Brings the view up to date with operations that were logged while a commit was under way.
+    /// Replays operations that were logged during a commit, so that the view shows them.
     fn catch_up(&self) -> Result<()> {
         loop {
             let (log, base, changes) = {
@@ -116,7 +116,7 @@ impl Committer<'_> {
                 }
                 (state.log.to_vec(), state.base.clone(), state.changes())
             };
-            // Closures run here, so no lock is held.
+            // Closures of `update` run here, so no lock is held.
             let view = replay(&log, &base)?;
             let mut state = self.state();
             if state.changes() == changes {
@@ -134,12 +134,12 @@ impl Committer<'_> {
             state.stale
         };
         if is_stale {
-            // A clash among what was logged meanwhile is the next commit's to report.
+            // The next commit reports a conflict among operations that were logged meanwhile.
             let _later = self.catch_up();
         }
     }
 
-    /// Applies the save that was sent as `version`, which may hold only the first of `changes`.
+    /// Applies the save that was stored as `version`. Returns [`Step::Again`] if it held only the first of `changes`.
     fn apply_sent(&self, version: Version, last: Option<Arc<Sent>>, changes: &Changes) -> Step {
         let last = last.filter(|last| last.version == version);
         let Some(sent) = last.or_else(|| self.state().sent_as(version)) else { return Step::Again };

@@ -1,4 +1,4 @@
-//! The removal of records under ids that no client has.
+//! Removal of orphans: records under ids that no client has.
 
 use super::committer::{Committer, TOMBSTONE_LIFE};
 use crate::codec::tombstone;
@@ -7,9 +7,9 @@ use crate::session::committed::Orphan;
 use crate::{Error, Outcome, Result};
 
 impl Committer<'_> {
-    /// Removes records under ids that no client has. A removal that fails twice is left to the next commit.
+    /// Removes the session's orphans. If a removal fails twice, the next commit tries again.
     ///
-    /// The record of a rotation stays while its tombstone is uncertain, because it is the session if the tombstone is stored.
+    /// The new record of a rotation stays while its tombstone is uncertain. If the tombstone is stored, that record is the session.
     pub(super) async fn remove_orphans(&self) {
         let orphans = self.state().removable_orphans();
         for orphan in orphans {
@@ -24,7 +24,7 @@ impl Committer<'_> {
         }
     }
 
-    /// Removes one record. If its create may still arrive, a tombstone takes the key first, so that the create is refused.
+    /// Removes one orphan. If its create may still arrive, a tombstone is created under the key first, so that the create is refused.
     async fn remove_orphan(&self, orphan: &Orphan) -> Result<()> {
         let env = &*self.shared.env;
         if !orphan.landed && !mutant::is(Mutant::RemovesACreateOnce) {
@@ -34,7 +34,7 @@ impl Committer<'_> {
                 return Ok(());
             }
         }
-        // Whatever the outcome, this version is not stored any more, and no version returns.
+        // After any outcome this version is no longer stored, and a version never returns.
         let _ = env.store().delete(&env.call(), &orphan.key, Some(orphan.version)).await?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A session's own write over its record: a save, or the tombstone of a rotation.
+//! Writes of one session over its own record: a save, or the tombstone of a rotation.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use crate::mutant::{self, Mutant};
 use crate::session::committed::{CommittedState, StoredAt, StoredRecord};
 use crate::{Record, Result, Session, Version};
 
-/// What replaces the record.
+/// Replacement of the record.
 pub(super) enum Replacement {
-    /// The record with this content.
+    /// A record with this content.
     Content(Arc<Content>),
-    /// A tombstone, after which the session is this.
+    /// A tombstone. Once it is stored, the session has this state.
     Tombstone(CommittedState),
 }
 
-/// A write over `over`, the record under the key of `at`.
+/// A write that replaces `over`, the record under the key of `at`.
 pub(super) struct OwnWrite<'s> {
     pub(super) session: &'s Session,
     pub(super) changes: &'s Changes,
@@ -31,7 +31,7 @@ pub(super) struct OwnWrite<'s> {
 }
 
 impl OwnWrite<'_> {
-    /// The record to send, and the session's state once it is stored.
+    /// Returns the record to send, and the session's state once it is stored.
     fn record(&self) -> Result<(Record, CommittedState)> {
         let env = &*self.session.shared.env;
         let trail = Some(&self.over.trail);

@@ -1,8 +1,8 @@
-//! Writes whose answer was lost. What became of them is asked, never guessed.
+//! Recovery of writes whose reply was lost. The store is asked whether a write is stored, so nothing is guessed.
 //!
-//! For one piece of work, all records that were sent and are undecided expect the same version, each under a fresh version of
-//! its own. As no version returns, at most one of them is ever stored. The work goes over another version only once the
-//! expected one is proven to be replaced by none of them.
+//! A write may be sent several times. Each attempt has a fresh version, and all undecided attempts expect the same stored version.
+//! Versions never return, so at most one attempt is ever stored. The write expects another version only after it is proven that
+//! none of the attempts has replaced the first one.
 
 use super::committer::Committer;
 use super::joint_write::Ended;
@@ -14,44 +14,44 @@ use crate::mutant::{self, Mutant};
 use crate::session::committed::{CommittedState, Orphan};
 use crate::{Error, ErrorKind, Outcome, Record, Result, StoreKey, Version};
 
-/// What became of a write over an expected version.
+/// Outcome of a write over an expected version.
 pub(super) enum Attempted {
-    /// This version is or was stored.
+    /// The attempt with this version is stored, or was.
     Stored(Version),
-    /// None of the versions that were sent is stored, and none will be.
+    /// No attempt is stored, now or later.
     NotStored,
-    /// There is no live record any more.
+    /// No live record has the key any more.
     Gone,
-    /// One of them may be stored, or may be later.
+    /// The outcome is uncertain: an attempt may be stored now or later.
     Unknown(Error),
 }
 
 /// A write that may have to be sent more than once.
 pub(super) trait Undecided {
-    /// Notes the record that is sent next, under a fresh version, and returns it.
+    /// Makes the next record to send, under a fresh version, notes it and returns it.
     fn next(&mut self) -> Result<Record>;
 
-    /// All versions that were noted, in earlier attempts too.
+    /// Returns all noted versions, including those of earlier attempts.
     fn sent(&self) -> Vec<Version>;
 
-    /// Forgets the version that was noted last, because the store has refused it.
+    /// Forgets the last noted version, because the store has refused its record.
     fn refused(&mut self);
 }
 
 const UNKNOWN: Error =
     Error::fixed(ErrorKind::Unavailable, "an answer was lost, and it cannot be told whether the write was done");
 
-/// Whether `error` says that nothing was changed.
+/// Whether `error` proves that nothing was changed.
 pub(super) fn is_definite(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Unsupported | ErrorKind::Config | ErrorKind::Corrupt)
 }
 
-/// Sends a write over `expected`, and after a lost answer finds out what became of it.
+/// Sends a write over `expected`. If the reply is lost, finds out whether the write was stored.
 ///
-/// Each record is noted before it is sent, so that a dropped future loses nothing either.
+/// Each record is noted before it is sent, so that the outcome can be found out even if the future is dropped.
 ///
 /// # Errors
-/// An error says that the last record changes nothing. Others that were noted may still be undecided.
+/// An error means that the last record changed nothing. Other noted records may still be undecided.
 pub(super) async fn attempt(
     env: &Environment,
     key: &StoreKey,
@@ -68,7 +68,7 @@ pub(super) async fn attempt(
         match env.store().save(&env.call(), key, expected, &record).await {
             Ok(Outcome::Done) => return Ok(Attempted::Stored(record.version)),
             Ok(Outcome::Missing) => return Ok(Attempted::Gone),
-            // With others undecided, one of them may be what it conflicts with.
+            // With other attempts undecided, the conflict may be with one of them.
             Ok(Outcome::Conflict | Outcome::Exists) if write.sent() == [record.version] => {
                 return Ok(Attempted::NotStored);
             }
@@ -92,11 +92,11 @@ pub(super) async fn attempt(
     Ok(Attempted::Unknown(lost))
 }
 
-/// Loads the record and concludes what became of the versions in `sent`, which all expect `expected`.
+/// Loads the record and decides whether one of the versions in `sent` was stored. All of them expect `expected`.
 ///
-/// `None` if the expected version is still stored, so that the write may be sent again.
+/// Returns `None` if the expected version is still stored, so that the write may be sent again.
 async fn find(env: &Environment, key: &StoreKey, expected: Version, sent: &[Version]) -> Result<Option<Attempted>> {
-    // Nothing comes back to life under a key.
+    // A record that is gone never comes back under its key.
     let Some(record) = env.store().load(&env.call(), key).await? else { return Ok(Some(Attempted::Gone)) };
     if record.version == expected {
         return Ok(None);
@@ -107,14 +107,14 @@ async fn find(env: &Environment, key: &StoreKey, expected: Version, sent: &[Vers
     Ok(Some(match sent.iter().find(|version| trail.contains(**version)) {
         Some(version) => Attempted::Stored(*version),
         None if trail.contains(expected) => Attempted::NotStored,
-        // The session ended or moved, and with it what was to be written. No tombstone is ever replaced.
+        // The session has ended or moved, and no write ever replaces a tombstone.
         None if matches!(Stored::read(&record), Ok((Stored::Tombstone(_), _))) => Attempted::NotStored,
         None => Attempted::Unknown(UNKNOWN),
     }))
 }
 
 impl Committer<'_> {
-    /// Finds out what became of the last write, before a commit does anything else.
+    /// Finds out whether the last uncertain write was stored. A commit does this before it writes.
     pub(crate) async fn resolve_uncertain(&self) -> Result<()> {
         let Some(write) = self.state().uncertain.clone() else { return Ok(()) };
         match *write {
@@ -144,12 +144,12 @@ impl Committer<'_> {
         Ok(())
     }
 
-    /// Finds out whether a create is stored, and applies it if so. If not, it may still arrive, and no client has its id.
+    /// Applies a create if it is stored, and returns whether it is. If not, its record becomes an orphan, because it may still arrive.
     pub(super) async fn resolve_create(&self, key: &StoreKey, after: CommittedState) -> Result<bool> {
         let env = &*self.shared.env;
         let version = after.stored.version;
         let found = env.store().load(&env.call(), key).await.map_err(|_| UNANSWERED)?;
-        // Under a fresh id nothing else can be stored.
+        // A fresh id is used by no other write.
         let stored = found.is_some_and(|record| record.version == version);
         if stored {
             self.apply_commit(&after);

@@ -1,4 +1,4 @@
-//! Rotation: the session under a new id, and a tombstone in place of its old record.
+//! Rotation: stores the session under a new id, and a tombstone in place of its old record.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::session::log::{self, replay};
 use crate::{Error, ErrorKind, Outcome, Result};
 
 impl Committer<'_> {
-    /// Stores the session under a new id, then turns the old record into a tombstone that points there.
+    /// Stores the session under a new id, then replaces the old record by a tombstone that points to the new one.
     ///
-    /// Until the second step succeeds no client has the new id, and after it the old one opens nothing.
-    /// At no instant do both open the session, or neither.
+    /// Until the second step succeeds, no client has the new id. Afterwards the old id opens nothing.
+    /// So at every instant exactly one id opens the session.
     pub(super) async fn rotate_over(&self, changes: &Changes, old: &StoredAt) -> Result<Step> {
         let env = &*self.shared.env;
         let mut over = changes.undecided_over.clone().unwrap_or_else(|| old.record.clone());
@@ -30,7 +30,7 @@ impl Committer<'_> {
             let after = self.store_under_new_id(changes, &content).await?;
             let replacement = Replacement::Tombstone(after);
             let mut tombstone = OwnWrite { session: self, changes, at: old, over: &over, replacement, last: None };
-            // If the tombstone stands, the new record is the session. After an error the next commit finds out.
+            // Once the tombstone is stored, the new record is the session. After an error the next commit finds out which it is.
             match attempt(env, &old.key, over.version, &mut tombstone).await? {
                 Attempted::Stored(version) => return Ok(self.apply_sent(version, tombstone.last, changes)),
                 Attempted::Unknown(error) => return Err(error),
@@ -39,7 +39,7 @@ impl Committer<'_> {
             self.remove_orphans().await;
             over = match env.current(&old.key).await? {
                 Now::Live(current) => current,
-                // A logout beats a login that was in flight.
+                // A logout wins over a login that is in flight.
                 Now::Ended => return self.mark_gone(changes),
                 Now::Moved | Now::Missing => return self.start_over(changes).await,
             };
@@ -47,7 +47,7 @@ impl Committer<'_> {
         Err(TOO_MANY_CONFLICTS)
     }
 
-    /// Stores `content` under a new id. It is noted as an orphan until the tombstone is stored.
+    /// Stores `content` under a new id. The record is noted as an orphan until the tombstone is stored.
     async fn store_under_new_id(&self, changes: &Changes, content: &Arc<Content>) -> Result<CommittedState> {
         let env = &*self.shared.env;
         let mut lost = Error::from(ErrorKind::Unavailable);
@@ -72,8 +72,9 @@ impl Committer<'_> {
         Err(lost)
     }
 
-    /// A login whose old session is gone starts from an empty one. Other changes are gone with the session,
-    /// and so is a login whose log was guarded by a value of it (`take`, `get` then `insert`, `require_unchanged`).
+    /// Creates a new session for a login whose old session is gone. Fails with `Gone` if `changes` have no login.
+    ///
+    /// Also fails if the log depends on a value that was read from the old session (`take`, `get` then `insert`, `require_unchanged`).
     async fn start_over(&self, changes: &Changes) -> Result<Step> {
         let login = changes
             .ops
@@ -81,7 +82,7 @@ impl Committer<'_> {
             .rposition(|op| op.is_login())
             .filter(|_| mutant::is(Mutant::LogsInWithAGuard) || !log::is_guarded(&changes.ops));
         let Some(login) = login else { return self.mark_gone(changes) };
-        // The values of these operations are encoded in the codec of the session that is gone.
+        // The logged values are encoded in the codec of the old session.
         let empty = Content::empty(self.shared.env.now(), changes.base.codec);
         let content = replay(&changes.ops[login..], &empty)?;
         self.create(changes, content).await

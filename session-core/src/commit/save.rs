@@ -1,4 +1,4 @@
-//! A save over the record that was loaded.
+//! Saves over the record that the session has loaded.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::mutant::{self, Mutant};
 use crate::session::committed::{StoredAt, StoredRecord};
 use crate::{ConflictPolicy, Outcome, Result};
 
-/// How often a conflict in a store within the process is answered by a load, before the session's queue is opened.
+/// Number of conflicts in a store within this process that lead to a load and a retry, before the session's queue is opened.
 ///
-/// Such a store answers sooner than a task that waits in a queue is woken. The queue is for slow `update` closures, which could lose
-/// every race. Other stores do better with merged saves.
+/// Such a store replies sooner than a queue can wake a waiting task. The queue is for slow `update` closures, which could lose
+/// every race. A shared store opens the queue at the first conflict, because merged saves cost it less.
 const ALONE: u32 = 40;
 
 impl Committer<'_> {
-    /// Saves `changes` over the record that they were made on. After a conflict they go through the session's queue.
+    /// Saves `changes` over the record that they were made on. After a conflict, saves them through the session's queue.
     pub(super) async fn save_over(&self, changes: &Arc<Changes>, stored: &StoredAt) -> Result<Step> {
         let env = &*self.shared.env;
         let undecided = changes.undecided_over.clone().filter(|_| !mutant::is(Mutant::GoesOverItsOwnBase));
@@ -69,7 +69,7 @@ impl Committer<'_> {
         Box::pin(self.save_merged(changes, stored, &slot, None)).await
     }
 
-    /// Saves the record `over`, which this session stands on, as it is.
+    /// Saves the content of the session's record `over` again, without a change.
     pub(super) async fn save_again(&self, stored: &StoredAt, over: &Arc<StoredRecord>) -> Result<Outcome> {
         let changes = Changes::none(&self.state(), stored);
         let replacement = Replacement::Content(over.content.clone());
@@ -87,10 +87,10 @@ impl Committer<'_> {
         Ok(outcome)
     }
 
-    /// Decides a rotation that was discarded while it was uncertain. `false` if there is none.
+    /// Decides a rotation that was discarded while it was uncertain. Returns `false` if there is none.
     ///
-    /// Its tombstone may still arrive, and until then nobody could remove the record under the new id. Once the old record is replaced
-    /// by itself, the tombstone is refused.
+    /// Its tombstone may still arrive, so the record under the new id cannot be removed yet. Saving the old record again, under a new
+    /// version, makes the store refuse the tombstone.
     pub(super) async fn decide_discarded_rotation(&self) -> Result<bool> {
         let (stored, over) = {
             let state = self.state();
@@ -105,7 +105,7 @@ impl Committer<'_> {
         self.save_again(&stored, &over).await.map(|_: Outcome| true)
     }
 
-    /// The error for a conflict, by the policy that changes are not replayed.
+    /// Returns the error for a conflict under [`ConflictPolicy::Reject`], or [`Step::Again`] if the record is as it was.
     async fn reject(&self, changes: &Changes, stored: &StoredAt) -> Result<Step> {
         match self.shared.env.current(&stored.key).await? {
             Now::Live(current) => match changes.rebase(&current.content, ConflictPolicy::Reject) {
@@ -117,10 +117,10 @@ impl Committer<'_> {
         }
     }
 
-    /// Drops the operations of `changes` because the session is gone. Always an error of kind `Gone`.
+    /// Drops the operations of `changes` because the session is gone. Always returns an error of kind `Gone`.
     pub(super) fn mark_gone(&self, changes: &Changes) -> Result<Step> {
         self.state().mark_gone(changes.epoch, changes.ops_end, self.shared.env.now());
-        // A login that was logged since starts from an empty session. If it clashes, the next commit reports that.
+        // A login that was logged since starts a new session. The next commit reports a conflict of it.
         let _later = self.catch_up();
         Err(GONE)
     }

@@ -1,4 +1,4 @@
-//! Moves of the stored expiry.
+//! Touches: extend the stored expiry after a use of the session.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl Committer<'_> {
         }
     }
 
-    /// Whether the session has not been used for a tenth of its idle time-out, or for an hour, so that its last use is to be noted.
+    /// Whether a touch is due: a tenth of the idle time-out, or an hour, has passed since the last noted use.
     pub(super) fn touch_is_due(&self) -> bool {
         let env = &*self.shared.env;
         let state = self.shared.state();
@@ -31,17 +31,17 @@ impl Committer<'_> {
         if unused.is_zero() || unused < (idle.min(today) / 10).min(hours(1)) {
             return false;
         }
-        // Nothing is gained where the absolute time-out comes first.
+        // If the absolute time-out comes first, a touch gains nothing.
         idle != today || env.policy.end(&stored.content, now) > env.life(stored, now).ends_at
     }
 
-    /// Notes the use of the record that this session has loaded or stored. A record that has changed since stays as it is.
+    /// Touches the record that this session has loaded or stored. Changes nothing if the record has been replaced since.
     async fn touch_own(&self) -> Result<Outcome> {
         let Some((stored, epoch)) = stored(&self.shared.state()) else { return Ok(Outcome::Missing) };
         self.touch_record(&stored, &stored.record, epoch).await
     }
 
-    /// Notes the use of the session, also if others have saved its record since, as long as it is the same login's.
+    /// Touches the session's current record, even if other requests have saved it since. The login must still be the same.
     pub(crate) async fn touch_current(&self) -> Result<Outcome> {
         let _turn = self.shared.committing.lock().await;
         let mut outcome = self.touch_own().await?;
@@ -60,13 +60,13 @@ impl Committer<'_> {
         Ok(outcome)
     }
 
-    /// Moves the expiry of `record`, which is stored under the key of `stored`.
+    /// Extends the expiry of `record`, which is stored under the key of `stored`.
     ///
-    /// The record says with which idle time-out it was stored. If that is another one today, it is saved again instead.
+    /// A record holds the idle time-out that it was stored with. If today's differs, the record is saved again instead.
     async fn touch_record(&self, stored: &StoredAt, record: &Arc<StoredRecord>, epoch: u64) -> Result<Outcome> {
         let env = &*self.shared.env;
         if env.idle_has_changed(record) {
-            // What another request has saved since says what it had to say. What is uncertain is for the next commit.
+            // A later save by another request has noted a use already. An uncertain write must be resolved by a commit first.
             if record.version != stored.version || self.shared.state().uncertain.is_some() {
                 return Ok(Outcome::Missing);
             }
@@ -92,13 +92,13 @@ impl Committer<'_> {
         Ok(outcome)
     }
 
-    /// The version that is stored, for mutants that go over whatever is there.
+    /// Returns the stored version, for mutants that expect any version.
     async fn found(&self, stored: &StoredAt) -> Result<Version> {
         let env = &*self.shared.env;
         Ok(env.store().load(&env.call(), &stored.key).await?.map_or(stored.version, |found| found.version))
     }
 
-    /// Confirms changes that leave the record `over` as it is by a touch, which replaces nothing and fails if the record has changed.
+    /// Confirms `changes` that leave the record `over` as it is. A touch suffices, because it fails if the record has been replaced.
     pub(super) async fn confirm(
         &self,
         changes: &Changes,
@@ -120,7 +120,7 @@ impl Committer<'_> {
     }
 }
 
-/// What the session stands on, and its epoch.
+/// Returns the session's stored record and its epoch.
 fn stored(state: &State) -> Option<(StoredAt, u64)> {
     state.stored.clone().map(|stored| (stored, state.epoch))
 }

@@ -1,4 +1,4 @@
-//! A write that was sent and whose answer is not known: its request was dropped, or the answer was lost.
+//! Uncertain writes: sent, but without a known outcome, because the request was dropped or the reply was lost.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use super::joint_write::JointWrite;
 use crate::session::committed::{CommittedState, StoredAt, StoredRecord};
 use crate::{StoreKey, Version};
 
-/// A write that may be stored, or may be later.
+/// A write that may be stored now or later.
 #[derive(Clone)]
 pub(crate) enum UncertainWrite {
-    /// The first record of a session, or its record under a new id.
+    /// A create of the session's first record.
     Create { key: StoreKey, after: CommittedState },
     /// A save, or the tombstone of a rotation.
     Save(UncertainSave),
-    /// A save that this session's changes are part of.
+    /// A joint write that holds changes of this session.
     Joint { write: Arc<JointWrite>, changes: Arc<Changes>, stored: StoredAt },
 }
 
@@ -22,14 +22,14 @@ pub(crate) enum UncertainWrite {
 #[derive(Clone)]
 pub(crate) struct UncertainSave {
     pub(crate) key: StoreKey,
-    /// The record that they were to replace.
+    /// The record to replace.
     pub(crate) over: Arc<StoredRecord>,
     pub(crate) last: Arc<Sent>,
-    /// Records that were sent before the last.
+    /// Records that were sent before `last`.
     pub(crate) earlier: Vec<Arc<Sent>>,
 }
 
-/// A record that was sent, and the state of the session once it is stored.
+/// A record that was sent, and the session's state once it is stored.
 pub(crate) struct Sent {
     pub(crate) version: Version,
     pub(crate) after: CommittedState,
@@ -50,7 +50,7 @@ impl UncertainSave {
 }
 
 impl UncertainWrite {
-    /// Whether it is, or may be, the last step of a rotation: a tombstone in place of the old record.
+    /// Whether this may be the last step of a rotation: an attempt is a tombstone in place of the old record.
     pub(crate) fn is_rotation(&self) -> bool {
         match self {
             Self::Save(save) => save.sent().any(|sent| sent.after.stored.key != save.key),
@@ -58,7 +58,7 @@ impl UncertainWrite {
         }
     }
 
-    /// The key of the session's record, if this write is stored and the record was there before.
+    /// Returns the key of the session's record once this write is stored. `None` for a create.
     pub(crate) fn leads_to(&self) -> Option<StoreKey> {
         match self {
             Self::Create { .. } => None,
@@ -67,7 +67,7 @@ impl UncertainWrite {
         }
     }
 
-    /// Whether the session's record may be the one under `key` once this is decided.
+    /// Whether the session's record may be the one under `key` once the outcome is known.
     pub(crate) fn may_lead_to(&self, key: &StoreKey) -> bool {
         match self {
             Self::Create { key: created, .. } => created == key,
@@ -76,7 +76,7 @@ impl UncertainWrite {
         }
     }
 
-    /// Adds the attempts of `later` if both expect the same version, and else takes its place.
+    /// Adds the attempts of `later` if both saves expect the same version. Otherwise `later` replaces this write.
     pub(crate) fn followed_by(&mut self, later: Self) {
         match (self, later) {
             (Self::Save(save), Self::Save(later))

@@ -1,6 +1,6 @@
-//! Queues of writers, one for each key that several tasks of this process write at once.
+//! Queues of writers, one for each key that several tasks of this process write concurrently.
 //!
-//! A queue holds what its writers share, and knows nothing of it.
+//! A queue holds a value that its writers share. The type of that value is left to the user of the queue.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError};
@@ -11,33 +11,34 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// Maximum number of queues without a writer.
 ///
-/// After a joint write all of its requests may be about to come back. If they found no queue, each would save on its own, and all but
-/// one would meet a conflict.
+/// After a joint write, all of its clients may soon send their next requests. If these found no queue, each would save on its own,
+/// and all but one would conflict.
 const IDLE: usize = 64;
 
-/// All queues of one manager.
+/// Queues of one manager.
 pub(crate) struct WriteQueues<T> {
     queues: Mutex<Queues<T>>,
-    /// How many there are, so that the usual case (none) takes no lock.
+    /// Number of queues, so that the usual case (none) takes no lock.
     open: AtomicUsize,
     max_idle: usize,
 }
 
 struct Queues<T> {
     by_key: HashMap<StoreKey, Queue<T>>,
-    /// Keys of the queues without a writer, the longest idle first.
+    /// Keys of the queues without a writer, longest idle first.
     idle: VecDeque<StoreKey>,
 }
 
 struct Queue<T> {
     shared: Arc<Mutex<T>>,
     writers: usize,
-    /// Several writers were here at once since the queue was opened or idle.
+    /// Whether the queue had several writers at once since it was opened or last idle.
     contended: bool,
 }
 
-/// A writer's place in a queue. When the last writer leaves, by dropping its slot, what the writers shared is dropped.
-/// The queue stays open if several writers were there at once.
+/// A writer's place in a queue. Dropping it leaves the queue.
+///
+/// When the last writer leaves, the shared value is dropped. The queue stays open, as an idle one, if it had several writers at once.
 pub(crate) struct Slot<T: Default> {
     queues: Arc<WriteQueues<T>>,
     key: StoreKey,
@@ -45,13 +46,13 @@ pub(crate) struct Slot<T: Default> {
 }
 
 impl<T: Default> WriteQueues<T> {
-    /// Queues of a store. `keeps_idle` says whether a conflict costs more than an idle queue.
+    /// Makes the queues of a manager. `keeps_idle` says whether queues without a writer stay open.
     pub(crate) fn new(keeps_idle: bool) -> Self {
         let queues = Queues { by_key: HashMap::new(), idle: VecDeque::new() };
         Self { queues: Mutex::new(queues), open: AtomicUsize::new(0), max_idle: if keeps_idle { IDLE } else { 0 } }
     }
 
-    /// Enters the queue of `key`, if there is one.
+    /// Enters the queue of `key` if it is open.
     pub(crate) fn enter_if_open(self: &Arc<Self>, key: &StoreKey) -> Option<Slot<T>> {
         if self.open.load(Ordering::Acquire) == 0 {
             return None;
@@ -60,7 +61,7 @@ impl<T: Default> WriteQueues<T> {
         queues.by_key.contains_key(key).then(|| self.slot(key, &mut queues))
     }
 
-    /// Enters the queue of `key`, and opens it if there is none.
+    /// Enters the queue of `key`, and opens it first if needed.
     pub(crate) fn enter(self: &Arc<Self>, key: &StoreKey) -> Slot<T> {
         self.slot(key, &mut self.queues())
     }
@@ -111,7 +112,7 @@ impl<T> WriteQueues<T> {
 }
 
 impl<T: Default> Slot<T> {
-    /// What the queue's writers share. Never held across an await or while foreign code runs.
+    /// Locks the value that the queue's writers share. The lock is never held across an await or while foreign code runs.
     pub(crate) fn shared(&self) -> MutexGuard<'_, T> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! The one error type, and the redaction of what drivers say.
+//! Error type of all crates, and the redaction of drivers' messages.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -11,29 +11,33 @@ use redact::Redacted;
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, as far as a program can act on it.
+/// Kind of an [`Error`], as far as a program can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The store could not be reached, or did not answer in time. Trying again later may help.
+    /// The store could not be reached, or did not answer in time. A retry later may succeed.
     Unavailable,
-    /// Somebody else changed what this request read and then wrote; see [`Error::key`].
+    /// Another request changed a value that this request had read before writing it; [`Error::key`] names the value.
+    ///
+    /// An error without a key means too many conflicts in a row, or the policy [`Reject`](crate::ConflictPolicy::Reject).
+    /// [`reload`](crate::Session::reload) the session and do the work again.
     Conflict,
     /// The session ended, moved or changed hands while the request was under way, and its changes were dropped.
     ///
-    /// Each commit says so, of every clone, until [`discard`](crate::Session::discard), `reload`, `login` or `logout`.
+    /// Every commit of every clone of the session returns this error until [`discard`](crate::Session::discard),
+    /// [`reload`](crate::Session::reload), [`login`](crate::Session::login) or [`logout`](crate::Session::logout).
     Gone,
-    /// The response's head has left: a new cookie can no longer be sent.
+    /// The operation needs a new cookie, but the response's head has already been sent.
     Closed,
-    /// Over a limit of the session or of the store. Nothing was changed.
+    /// A limit of the session or of the store is exceeded. Nothing was changed.
     TooLarge,
-    /// The store does not have this capability.
+    /// The store or this build does not support the operation.
     Unsupported,
-    /// Stored or sent bytes that do not decode.
+    /// Bytes that were stored or sent do not decode.
     Corrupt,
-    /// A value is intact, and not of the type asked for; see [`Error::key`]. It stays as it is.
+    /// A value is intact but not of the requested type; [`Error::key`] names the value. It stays as it is.
     WrongType,
-    /// The configuration is wrong: a name, a URL, a key, a combination of options.
+    /// The configuration is wrong, such as a name, a URL, a key, or a combination of options.
     Config,
     /// Anything else.
     Other,
@@ -56,9 +60,9 @@ impl ErrorKind {
     }
 }
 
-/// The error of every operation here: opaque, with a [`kind`](Error::kind) to act on.
+/// Error of every operation on sessions and stores. It is opaque, with a [`kind`](Error::kind) to act on.
 ///
-/// Neither `Display` nor `Debug`, of it or of its sources, shows an id, a store key, a value or the password of a URL.
+/// `Display` and `Debug` show no id, store key, value or password of a URL, and neither do those of its sources.
 /// Errors of drivers are therefore kept as redacted text, not as the driver's types.
 ///
 /// ```
@@ -80,26 +84,28 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of `kind` with a message for humans.
+    /// Creates an error of `kind` with a message for humans.
     ///
-    /// The message is redacted as the sources are; it should still not be made from ids, keys or values.
+    /// The message is redacted. It should still not be made from ids, store keys or values.
     pub fn new(kind: ErrorKind, message: impl AsRef<str>) -> Self {
         Self(Inner { kind, message: redact::text(message.as_ref()).into(), key: None, source: None })
     }
 
-    /// An error whose message is a literal: usable in constants, and free of allocation.
+    /// Creates an error with a literal as its message. It can be used in constants, and allocates nothing.
     pub const fn fixed(kind: ErrorKind, message: &'static str) -> Self {
         Self(Inner { kind, message: Cow::Borrowed(message), key: None, source: None })
     }
 
-    /// Another request changed the session value `key`, which this one had read before writing it.
+    /// Creates a [`Conflict`](ErrorKind::Conflict): another request changed the value under `key`, which this one had read before writing it.
     pub fn conflict_on(key: &str) -> Self {
         let mut error = Self::fixed(ErrorKind::Conflict, "a value read here was changed meanwhile");
         error.0.key = Some(key.into());
         error
     }
 
-    /// The value under `key` is no `T`. Of serde's error only what does not quote the value is kept.
+    /// Creates a [`WrongType`](ErrorKind::WrongType): the value under `key` is not a `T`.
+    ///
+    /// Parts of serde's error that may quote the value are left out.
     pub(crate) fn wrong_type<T>(key: &str, serde_error: &dyn fmt::Display) -> Self {
         let type_name = std::any::type_name::<T>();
         let message = match redact::serde_reason(&serde_error.to_string()) {
@@ -109,36 +115,37 @@ impl Error {
         Self(Inner { kind: ErrorKind::WrongType, message: message.into(), key: Some(key.into()), source: None })
     }
 
-    /// The value under `key` does not decode as any type.
+    /// Creates a [`Corrupt`](ErrorKind::Corrupt): the value under `key` does not decode as any type.
     pub(crate) fn corrupt_value(key: &str) -> Self {
         let mut error = Self::fixed(ErrorKind::Corrupt, "a value does not decode");
         error.0.key = Some(key.into());
         error
     }
 
-    /// The operation needs a capability that the store does not have.
+    /// Creates an [`Unsupported`](ErrorKind::Unsupported): `operation` needs a capability that the store does not have.
     pub const fn unsupported(operation: &'static str) -> Self {
         Self::fixed(ErrorKind::Unsupported, operation)
     }
 
-    /// Keeps what `source` and its sources say, redacted.
+    /// Adds the redacted text of `source`, and that of its own sources.
     #[must_use]
     pub fn with_source(mut self, source: &(dyn StdError + 'static)) -> Self {
         self.0.source = Some(Box::new(Redacted::of(source)));
         self
     }
 
-    /// What went wrong, as far as a program can act on it.
+    /// Returns the kind of the error, as far as a program can act on it.
     pub const fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether the same call may succeed later without anything being changed.
+    /// Whether a retry of the same call may succeed later. `true` only for [`Unavailable`](ErrorKind::Unavailable).
     pub const fn is_transient(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Unavailable)
     }
 
-    /// The session value that a [`Conflict`](ErrorKind::Conflict) or a [`WrongType`](ErrorKind::WrongType) is about.
+    /// Returns the key of the value that a [`Conflict`](ErrorKind::Conflict), [`WrongType`](ErrorKind::WrongType) or
+    /// [`Corrupt`](ErrorKind::Corrupt) error is about, if the error names one.
     pub fn key(&self) -> Option<&str> {
         self.0.key.as_deref()
     }

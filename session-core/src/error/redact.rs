@@ -1,12 +1,12 @@
-//! Text of drivers with everything taken out that could open a session or a database.
+//! Redaction: removes from drivers' messages all that could open a session or a database.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// An id is 43 characters of base64url, a key 64 of hex; drivers cut and wrap them, so shorter runs count too.
+/// Shortest run of characters that may be a secret. An id has 43 characters and a key 64, but drivers cut and wrap them.
 const SECRET_RUN: usize = 24;
 
-/// An error's text, redacted, and that of its sources.
+/// Redacted text of an error and of its sources.
 #[derive(Clone)]
 pub(super) struct Redacted {
     text: Box<str>,
@@ -41,7 +41,7 @@ impl StdError for Redacted {
     }
 }
 
-/// `raw` without URL credentials and without long runs that look like ids, keys or tokens.
+/// Returns `raw` without URL credentials, and without long runs that look like ids, keys or tokens.
 pub(super) fn text(raw: &str) -> String {
     without_runs(&without_credentials(raw))
 }
@@ -82,13 +82,13 @@ fn without_runs(raw: &str) -> String {
     out
 }
 
-/// What a serde error says about a value, without the value. `None` for a text that is not serde's own, which may quote anything.
+/// Returns the reason in the text of a serde error, without the value. `None` for a text that is not serde's own, because it may quote anything.
 pub(super) fn serde_reason(raw: &str) -> Option<String> {
     let own_words = ["missing field `", "duplicate field `", "invalid length "];
     if own_words.iter().any(|words| raw.starts_with(words)) {
         return Some(raw.to_owned());
     }
-    // What was found comes before what is expected, and is quoted.
+    // The found value comes before the expected type, and is quoted.
     let quoting = ["invalid type: ", "invalid value: ", "unknown variant ", "unknown field "];
     let words = quoting.iter().find(|words| raw.starts_with(**words))?;
     let (found, expected) = raw[words.len()..].rsplit_once(", expected ")?;
@@ -98,7 +98,7 @@ pub(super) fn serde_reason(raw: &str) -> Option<String> {
     Some(format!("{what}{found}, expected {expected}"))
 }
 
-/// Long, and not a word: identifiers of programs are lower case with underscores, or have no digit.
+/// Whether `run` is long and is not a word. Identifiers of programs are lower case with underscores, or have no digit.
 fn looks_secret(run: &str) -> bool {
     run.len() >= SECRET_RUN
         && (run.bytes().any(|b| b.is_ascii_digit())

@@ -1,4 +1,4 @@
-//! How a manager is configured.
+//! Builder of a manager.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +11,21 @@ use crate::commit::write_queue::WriteQueues;
 use crate::{Clock, Error, ErrorKind, Result, Store, SystemClock, hours};
 
 impl Manager {
-    /// A manager with the defaults: named `id`, idle time-out 1 hour, absolute time-out 24 hours.
+    /// Creates a manager with the defaults: the name `id`, an idle time-out of 1 hour and an absolute time-out of 24 hours.
     pub fn new(store: impl Store) -> Self {
         Self::builder(store).build().expect("the defaults go together")
     }
 
-    /// A manager to be configured.
+    /// Starts the configuration of a manager over `store`.
     pub fn builder(store: impl Store) -> ManagerBuilder {
         ManagerBuilder::new(Arc::new(store))
     }
 }
 
-/// Configures a [`Manager`].
+/// Builder of a [`Manager`], made by [`Manager::builder`].
+///
+/// A session ends at the *idle* time-out, counted from its last use, or at the *absolute* time-out, counted from its login or creation.
+/// Changed time-outs also apply to sessions that are stored already.
 ///
 /// ```
 /// use session_core::{Manager, NullStore, days, hours, minutes};
@@ -32,7 +35,7 @@ impl Manager {
 ///     .idle(hours(1))
 ///     .anonymous_idle(minutes(30))
 ///     .absolute(hours(24))
-///     .max_idle(days(30)) // what "remember me" may ask for
+///     .max_idle(days(30)) // limit for "remember me"
 ///     .max_absolute(days(90))
 ///     .build()?;
 /// assert_eq!(manager.name(), "shop");
@@ -71,42 +74,44 @@ impl ManagerBuilder {
         }
     }
 
-    /// The logical name: ids of two names never meet, even in one store. `id` unless set; 1–64 bytes without NUL.
+    /// Sets the logical name of the sessions; `id` unless set. It has 1–64 bytes and no NUL.
+    ///
+    /// Sessions of different names are separate, even in one store, because the name is part of the key.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// How long a session may lie unused; 1 hour unless set.
+    /// Sets the idle time-out: a session ends when it has not been used for this long. 1 hour unless set.
     #[must_use]
     pub const fn idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
         self
     }
 
-    /// How long a session lasts at most, however much it is used; 24 hours unless set.
+    /// Sets the absolute time-out: a session ends this long after its creation or last login, even if it is used. 24 hours unless set.
     #[must_use]
     pub const fn absolute(mut self, absolute: Duration) -> Self {
         self.absolute = absolute;
         self
     }
 
-    /// How long a session may lie unused to which nobody is signed in; as [`idle`](Self::idle) unless set.
+    /// Sets the idle time-out of sessions without a principal; as [`idle`](Self::idle) unless set.
     #[must_use]
     pub const fn anonymous_idle(mut self, idle: Duration) -> Self {
         self.anonymous_idle = Some(idle);
         self
     }
 
-    /// The longest idle time-out that a session may [set for itself](crate::Session::set_idle); as [`idle`](Self::idle) unless set.
+    /// Sets the longest idle time-out that a session may [set for itself](crate::Session::set_idle); as [`idle`](Self::idle) unless set.
     #[must_use]
     pub const fn max_idle(mut self, idle: Duration) -> Self {
         self.max_idle = Some(idle);
         self
     }
 
-    /// The longest absolute time-out that a session may [set for itself](crate::Session::set_absolute); as
+    /// Sets the longest absolute time-out that a session may [set for itself](crate::Session::set_absolute); as
     /// [`absolute`](Self::absolute) unless set.
     #[must_use]
     pub const fn max_absolute(mut self, absolute: Duration) -> Self {
@@ -114,7 +119,7 @@ impl ManagerBuilder {
         self
     }
 
-    /// What a session may hold at most.
+    /// Sets the limits of a session's size. A store with a smaller [`max_data_len`](crate::Capabilities::max_data_len) lowers that limit.
     #[must_use]
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.rules.limits = limits;
@@ -124,7 +129,7 @@ impl ManagerBuilder {
     /// Sets the codec of new sessions; [`Codec::Json`] unless set.
     ///
     /// A session keeps its codec for its life, through saves, logins and rotations. The manager reads and writes sessions of every codec,
-    /// whichever of them is set here. So the codec may be changed at any time, and differ between processes.
+    /// also of those not set here. So the codec may change at any time, and may differ between processes.
     ///
     /// A program without the feature `messagepack` cannot read sessions in MessagePack: opening one is
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), not a blank session. To change over, build the feature into every process,
@@ -142,32 +147,32 @@ impl ManagerBuilder {
         self
     }
 
-    /// What happens when somebody else was faster.
+    /// Sets the policy for a commit when another request has saved the session meanwhile; [`ConflictPolicy::Replay`] unless set.
     #[must_use]
     pub const fn conflicts(mut self, policy: ConflictPolicy) -> Self {
         self.conflicts = policy;
         self
     }
 
-    /// How many times a commit is tried again after a conflict; 64 unless set.
+    /// Sets how many times a commit is retried after conflicts; 64 unless set.
     #[must_use]
     pub const fn max_replays(mut self, replays: u32) -> Self {
         self.max_replays = replays;
         self
     }
 
-    /// Where the present comes from; the system's clock unless set.
+    /// Sets the clock that decides what has expired; the system's clock unless set.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// The manager.
+    /// Creates the manager.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if a time-out is below a millisecond or above its own maximum, or the name is empty, longer
-    /// than 64 bytes or has a NUL.
+    /// [`ErrorKind::Config`] if a time-out is below a millisecond, if [`idle`](Self::idle) or [`absolute`](Self::absolute) is above its maximum,
+    /// or if the name is empty, longer than 64 bytes or has a NUL.
     pub fn build(self) -> Result<Manager> {
         if self.name.is_empty() || self.name.len() > 64 || self.name.contains('\0') {
             return Err(Error::fixed(ErrorKind::Config, "a session's logical name has 1 to 64 bytes and no NUL"));

@@ -1,4 +1,4 @@
-//! What all sessions of a manager share: the store, the policy, the clock and the queues of writers.
+//! Parts that all sessions of a manager share: the store, the policy, the clock and the write queues.
 
 use std::sync::Arc;
 
@@ -20,22 +20,22 @@ pub(crate) struct Environment {
     pub(crate) rules: Rules,
     pub(crate) conflicts: ConflictPolicy,
     pub(crate) max_replays: u32,
-    /// The store keeps nothing, on purpose.
+    /// Set if the store keeps nothing, on purpose.
     pub(crate) discards: bool,
-    /// Other processes may write to the store, so versions must differ between forked ones.
+    /// Set if other processes may write to the store. Versions must then differ between forked processes.
     pub(crate) is_shared: bool,
-    /// The store lives for one request, and what is in it goes to the client with the response's head.
+    /// Set if the store lives for one request, and its content is sent to the client with the response's head.
     pub(crate) for_request: bool,
-    /// Cookies end with the idle time-out, so they are sent again whenever it begins anew.
+    /// Set if cookies end with the idle time-out, so that they are sent again whenever the expiry moves.
     pub(crate) renews_cookies: bool,
     pub(crate) queues: Arc<WriteQueues<Line>>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// What is stored under a key now.
+/// Present state of a key in the store.
 pub(crate) enum Now {
     Live(Arc<StoredRecord>),
-    /// The session has another id.
+    /// The session has moved to another id.
     Moved,
     /// A logout has ended the session.
     Ended,
@@ -43,7 +43,7 @@ pub(crate) enum Now {
 }
 
 impl Environment {
-    /// The inner store. A call through `Arc<dyn Store>` would box the future twice.
+    /// Returns the inner store. A call through `Arc<dyn Store>` would box the future twice.
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.store
     }
@@ -52,22 +52,22 @@ impl Environment {
         self.clock.now()
     }
 
-    /// Content of a session that begins now, in the manager's codec.
+    /// Creates the content of a session that begins now, in the manager's codec.
     pub(crate) fn blank(&self) -> Content {
         Content::empty(self.now(), self.rules.codec)
     }
 
-    /// Lifetime of the cookie of a session with this content.
+    /// Returns the lifetime of the cookie of a session with this content.
     pub(crate) fn cookie_lifetime(&self, content: &Content) -> CookieLifetime {
         CookieLifetime { persistent: content.own.persistent, ends_at: self.policy.outlived_at(content) }
     }
 
-    /// Last use and end of a stored session.
+    /// Returns the last use and the end of a stored session.
     pub(crate) fn life(&self, stored: &StoredRecord, now: Timestamp) -> Life {
         self.policy.life(&stored.content, stored.expires_at, stored.idle, now)
     }
 
-    /// Whether the idle time-out of a stored session is another one today, so that a touch would not say when it was used.
+    /// Whether the idle time-out of a stored session has changed since it was stored. A touch would then give a wrong last use.
     pub(crate) fn idle_has_changed(&self, stored: &StoredRecord) -> bool {
         stored.idle.is_some_and(|idle| idle != self.policy.idle(&stored.content))
     }
@@ -76,20 +76,20 @@ impl Environment {
         Call::new(self.now())
     }
 
-    /// A record that stores `content` from now on, in place of one with the trail `over`, encoded and decoded.
+    /// Creates the record that stores `content` from now on, encoded and decoded. `over` is the trail of the record that it replaces.
     pub(crate) fn record(&self, content: &Arc<Content>, over: Option<&Trail>) -> Result<(Record, Arc<StoredRecord>)> {
         let now = self.now();
         if self.policy.outlived_at(content) <= now {
             return Err(Error::fixed(ErrorKind::Gone, "its absolute time-out has passed"));
         }
         let version = if self.is_shared { Version::random() } else { Version::of_this_process() };
-        // A session in a cookie has one writer, and its size counts.
+        // A session in a cookie has one writer, so it needs no trail, and its size counts.
         let over = over.filter(|_| !self.for_request);
         let (mut content, mut dropped) = (content.clone(), 0_u32);
         let record = loop {
             let record = content.to_record(version, now, self.policy.idle(&content), over, &self.rules);
             let is_too_large = record.as_ref().is_err_and(|error| error.kind() == ErrorKind::TooLarge);
-            // Messages are decoration, so the oldest give way.
+            // Flash messages matter least, so the oldest are dropped first.
             let Some((key, id)) = content.oldest_flash().filter(|_| is_too_large) else { break record? };
             Op::TakeFlashes { key, ids: [id].into() }.apply(Arc::make_mut(&mut content))?;
             dropped += 1;

@@ -1,4 +1,4 @@
-//! A store joined with a policy.
+//! Manager: a store joined with a policy.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ pub use principals::SessionInfo;
 
 use environment::Environment;
 
-/// Opens sessions of one kind, closes them, and looks after them: a [`Store`] joined with a policy.
+/// Opens, closes, lists, ends and purges sessions. A manager joins a [`Store`] with a policy.
 ///
-/// It knows no HTTP, and no clock but the one it is given. Clones are the same manager.
+/// It is independent of HTTP, and reads the time only from its [`Clock`](crate::Clock). Clones are the same manager.
 ///
 /// ```
 /// # pollster::block_on(async {
@@ -30,10 +30,10 @@ use environment::Environment;
 ///
 /// let manager = Manager::builder(NullStore).name("id").idle(hours(1)).absolute(hours(24)).build()?;
 ///
-/// let session = manager.open(None).await?; // what the client sent, if anything
+/// let session = manager.open(None).await?; // the client's cookie value, if it sent one
 /// session.insert("cart", &["tea"])?;
-/// let commit = manager.close(&session).await?; // what the client must be told
-/// assert_eq!(commit, Commit::Unchanged); // for this store keeps nothing
+/// let commit = manager.close(&session).await?; // the cookie to send, if any
+/// assert_eq!(commit, Commit::Unchanged); // because this store keeps nothing
 /// # Ok::<(), session_core::Error>(())
 /// # }).unwrap();
 /// ```
@@ -43,54 +43,57 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// The logical name of its sessions, which takes part in their keys.
+    /// Returns the logical name of the manager's sessions, which is part of their keys.
     pub fn name(&self) -> &str {
         &self.env.name
     }
 
-    /// Where its sessions are kept.
+    /// Returns the store of the manager's sessions.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.env.store
     }
 
-    /// The present instant by its clock.
+    /// Returns the present instant by the manager's clock.
     pub fn now(&self) -> Timestamp {
         self.env.now()
     }
 
-    /// The session that the client's value opens; a new one if there is none. [`Session::opened`] says which.
+    /// Opens the session of the client's value, or a new one if there is none. [`Session::opened`] tells which.
     ///
-    /// There is always a session, and nothing is stored by opening one. An id that is unknown is never adopted:
-    /// what is written goes under a new one. A record that does not decode gives a new session and an error event.
-    /// Without a value, or with one that is no id, the store is not asked.
+    /// Opening stores nothing. An unknown id is never adopted: changes are stored under a new id.
+    /// A record that does not decode gives a new session and an error event.
+    /// The store is not called if there is no value, or if the value is not an id.
     ///
     /// # Errors
-    /// Those of the store: above all [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable). An outage is never taken for a blank session.
+    /// Errors of the store, mostly [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable). An outage never gives a new session.
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a record in a [codec](crate::Codec) that this program is built without.
     pub async fn open(&self, client_value: Option<&str>) -> Result<Session> {
         Session::open(&self.env, client_value).await
     }
 
-    /// Stores what was changed and closes the handle: afterwards what needs a new cookie is
-    /// [`Closed`](crate::ErrorKind::Closed), while the rest still works by [`Session::save`].
+    /// Stores the changes of `session`, closes it, and returns what the client must be told. Call it before the response's head is sent.
     ///
-    /// A session that was only read is touched, at most once per tenth of its idle time-out and once per hour. A touch that fails
-    /// is a warning event and no error, because nothing that was confirmed is lost by it.
+    /// After this, operations that need a new cookie return [`Closed`](crate::ErrorKind::Closed). Other changes can still be stored by
+    /// [`Session::save`].
     ///
-    /// The answer has an id only if this call has written or touched the record under it, also where an earlier save has stored it.
-    /// So a late response does not put an old id over the one that a login in another request has set.
+    /// A session that was only read is touched once its stored last use is a tenth of its idle time-out, or an hour, ago.
+    /// A touch that fails is a warning event and no error, because it loses no change.
+    ///
+    /// The result has an id only if this call has written or touched the record under that id, also if an earlier save has stored it.
+    /// So a late response cannot replace the id that a login in another request has set.
     ///
     /// # Errors
-    /// As [`Session::save`]; the handle then stays open. [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) also if an earlier save
-    /// has stored a new id and the store does not answer whether the session is still there: closing again asks again.
+    /// The errors of [`Session::save`]. The session then stays open.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) also if an earlier save has stored a new id, and the store does not answer
+    /// whether the session is still stored. Another call asks it again.
     pub async fn close(&self, session: &Session) -> Result<Commit> {
         Committer(session).close().await
     }
 
-    /// [`close`](Self::close), at once, where it needs nothing of the store; `None` if it does, and then nothing was done.
+    /// Closes `session` without a future, if the store is not needed. Otherwise it returns `None` and does nothing.
     ///
-    /// For whoever puts this under a framework: most requests only read, and for those it takes no future that must be
-    /// kept alive when the client hangs up.
+    /// For crates that connect sessions with a framework. Most requests only read, so they need no [`close`](Self::close), whose future
+    /// must be kept alive after the client has disconnected.
     ///
     /// ```
     /// # pollster::block_on(async {
@@ -110,12 +113,13 @@ impl Manager {
     }
 }
 
-/// For crates that put sessions under HTTP.
+/// Derived managers, for crates that connect sessions with HTTP.
 impl Manager {
-    /// A manager of the same name, policy and clock over `store`, which lives for one request: what is in it by the time the
-    /// response's head leaves goes to the client. For whoever keeps the session in the cookie, as `session-http` does.
+    /// Creates a manager with the name, policy and clock of this one over `store`, which lives for one request.
     ///
-    /// Once its session is [closed](Self::close) every write is [`Closed`](crate::ErrorKind::Closed), for nobody would ever see it.
+    /// It is for sessions that are stored in the cookie itself, as `session-http` does. The content of `store` is sent to the client
+    /// with the response's head. Writes to a session that is [closed](Self::close) return [`Closed`](crate::ErrorKind::Closed),
+    /// because they could no longer be sent.
     ///
     /// ```
     /// use session_core::{Manager, NullStore};
@@ -139,8 +143,9 @@ impl Manager {
         Self { env: Arc::new(env) }
     }
 
-    /// A manager whose sessions lie unused for `longest` at most, whatever they set for themselves, and whose clients are told
-    /// whenever the idle time-out begins anew: for cookies that live for `longest`.
+    /// Creates a manager like this one, with all idle time-outs capped at `longest`, also those that sessions set for themselves.
+    ///
+    /// It is for cookies with a lifetime of `longest`. [`close`](Self::close) returns [`Commit::Extended`] whenever the expiry has moved.
     ///
     /// ```
     /// use session_core::{Manager, NullStore, hours, minutes};

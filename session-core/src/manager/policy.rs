@@ -1,27 +1,27 @@
-//! Time-outs, and what a commit does after a conflict.
+//! Time-outs, and the policy for conflicts.
 
 use std::time::Duration;
 
 use crate::codec::Content;
 use crate::{Error, ErrorKind, Result, Timestamp, hours};
 
-/// What a commit does when another request has saved the session since it was loaded.
+/// Policy for a commit when another request has saved the session since it was loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConflictPolicy {
-    /// Replays the changes on the newer record. Only a [clash](crate::Session#when-somebody-else-was-faster) is an error.
+    /// Replays the changes on the newer record. Only a [clash](crate::Session#conflicts) is an error.
     #[default]
     Replay,
-    /// Answers [`ErrorKind::Conflict`].
+    /// Returns [`ErrorKind::Conflict`] and stores nothing.
     Reject,
     /// Replaces the newer record, so the other request's changes are lost.
     Overwrite,
 }
 
-/// How far ahead the clock of another process may be. What was used later than that is taken for a mistake.
+/// Tolerated difference between the clocks of two processes. A last use further in the future is taken for an error.
 const CLOCKS_DIFFER: Duration = hours(24);
 
-/// When a session was used last, and when it ends unless it is used.
+/// Last use of a session, and its end unless it is used again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Life {
     pub(crate) last_used: Timestamp,
@@ -39,7 +39,7 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// How long a session of this content may lie unused.
+    /// Returns the idle time-out of a session with this content.
     pub(crate) fn idle(&self, content: &Content) -> Duration {
         let usual = match (&content.principal, self.anonymous_idle) {
             (None, Some(anonymous)) => anonymous,
@@ -57,24 +57,22 @@ impl Policy {
         }
     }
 
-    /// How long it may last at all.
+    /// Returns the absolute time-out of a session with this content.
     pub(crate) fn absolute(&self, content: &Content) -> Duration {
         content.own.absolute.map_or(self.absolute, |own| own.min(self.max_absolute))
     }
 
-    /// When a session of this content reaches its absolute time-out.
+    /// Returns the instant at which a session with this content reaches its absolute time-out.
     pub(crate) fn outlived_at(&self, content: &Content) -> Timestamp {
         content.created_at.plus(self.absolute(content))
     }
 
-    /// When a session of this content ends if it was used at `last_used`.
+    /// Returns the end of a session with this content that was last used at `last_used`.
     pub(crate) fn end(&self, content: &Content, last_used: Timestamp) -> Timestamp {
         last_used.plus(self.idle(content)).min(self.outlived_at(content))
     }
 
-    /// Last use and end of a session by today's time-outs, whatever they were when it was stored.
-    ///
-    /// `idle` is the idle time-out that it was stored with.
+    /// Returns the last use of a session, and its end by the time-outs in force now. `idle` is the idle time-out that it was stored with.
     pub(crate) fn life(
         &self,
         content: &Content,
@@ -83,7 +81,7 @@ impl Policy {
         now: Timestamp,
     ) -> Life {
         let last_used = expires_at.minus(idle.unwrap_or_else(|| self.idle(content)));
-        // A clock that was a little ahead must sign nobody out, and one that was years ahead must keep nobody signed in.
+        // A session stored by a clock that was a little ahead stays live. One stored by a clock that was years ahead must not live for years.
         if last_used > now.plus(CLOCKS_DIFFER) {
             return Life { last_used, ends_at: now };
         }

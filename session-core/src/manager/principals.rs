@@ -1,4 +1,4 @@
-//! Where somebody is signed in, and how that is ended.
+//! Lists the sessions of a principal, and ends them.
 
 use std::num::NonZeroU32;
 
@@ -7,51 +7,51 @@ use super::environment::Environment;
 use crate::codec::Stored;
 use crate::{Error, ErrorKind, Handle, Outcome, Principal, Result, Timestamp};
 
-/// The longest list that [`Manager::sessions_of`] gives.
+/// Maximum number of sessions that [`Manager::sessions_of`] returns.
 const LIST_LIMIT: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
-/// Rounds and steps after which whoever keeps making new sessions is stronger.
+/// Maximum number of passes of a revocation. A client that keeps making new sessions could prolong it without end.
 const MAX_ROUNDS: usize = 64;
 
-/// One session of a principal, for a list of where they are signed in. It holds no data.
+/// One session of a principal, as [`Manager::sessions_of`] lists it. It holds no values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionInfo {
-    /// What [`Manager::revoke`] takes; knowing it opens nothing.
+    /// Handle for [`Manager::revoke`]. It does not open the session.
     pub handle: Handle,
-    /// When it began.
+    /// Start of the session: its creation, or its last login or reauthentication.
     pub created_at: Timestamp,
-    /// When it was used last, to a tenth of its idle time-out or an hour: reads are noted no more often.
+    /// Last use, accurate to a tenth of the idle time-out or to an hour, whichever is shorter. Reads are not stored more often.
     pub last_used: Timestamp,
-    /// When it ends unless it is used.
+    /// Instant at which the session ends unless it is used before, by the time-outs in force now.
     pub expires_at: Timestamp,
-    /// When the principal last proved who they are.
+    /// Instant of the last [login](crate::Session::login) or [reauthentication](crate::Session::reauthenticate).
     pub auth_time: Option<Timestamp>,
-    /// What the application [called it](crate::Session::set_label).
+    /// Label that the application [has set](crate::Session::set_label).
     pub label: Option<String>,
-    /// Whether it is the session that asks.
+    /// Whether this is the session whose handle was passed as `current`.
     pub current: bool,
 }
 
 impl Manager {
-    /// Where `principal` is signed in, newest first, at most 1,000 sessions; `current` is the handle of the one that asks.
+    /// Lists the sessions of `principal`, newest first, at most 1,000. The one with the handle `current` is marked.
     ///
-    /// Sessions of all logical names that share the store's namespace are listed.
+    /// The list has the sessions of all logical names that share the store's namespace.
     /// A record that does not decode is left out, with an event.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] by a store without [`by_principal`](crate::Capabilities::by_principal), and if one of them is in a
+    /// [`ErrorKind::Unsupported`] if the store lacks [`by_principal`](crate::Capabilities::by_principal), or if a session is in a
     /// [codec](crate::Codec) that this program is built without; [`ErrorKind::Unavailable`].
     pub async fn sessions_of(&self, principal: &Principal, current: Option<&Handle>) -> Result<Vec<SessionInfo>> {
         self.env.sessions_of(principal, current).await
     }
 
-    /// Ends the session `handle` if it is `principal`'s; whether it was.
+    /// Ends the session `handle` if it belongs to `principal`. Returns whether a session was ended.
     ///
-    /// If it has just moved under a new id, it is ended there.
-    /// A record that the store cannot read is removed whoever it belongs to, because it opens for nobody.
+    /// A session that has just moved to a new id is ended there.
+    /// A record that the store cannot read is removed without a check of its principal, because no client can open it.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`].
+    /// [`ErrorKind::Unavailable`], also if the session kept changing meanwhile.
     pub async fn revoke(&self, principal: &Principal, handle: &Handle) -> Result<bool> {
         let env = &*self.env;
         let mut key = *handle.key();
@@ -60,7 +60,7 @@ impl Manager {
             let record = match env.store().load(&call, &key).await {
                 Ok(Some(record)) => record,
                 Ok(None) => return Ok(false),
-                // Ended by a delete without a version: there is none to name.
+                // The version cannot be read, so the delete names none.
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     return Ok(env.store().delete(&call, &key, None).await? == Outcome::Done);
                 }
@@ -82,10 +82,12 @@ impl Manager {
         Err(Error::fixed(ErrorKind::Unavailable, "the session kept changing while it was to be revoked"))
     }
 
-    /// Ends all sessions of `principal` but `except`, those that are just moving included, and answers how many.
+    /// Ends all sessions of `principal` except the one with the handle `except`. Returns how many were ended.
+    ///
+    /// Sessions that are just moving to a new id are ended too.
     ///
     /// # Errors
-    /// As [`sessions_of`](Manager::sessions_of).
+    /// [`ErrorKind::Unsupported`] if the store lacks [`by_principal`](crate::Capabilities::by_principal), [`ErrorKind::Unavailable`].
     pub async fn revoke_all(&self, principal: &Principal, except: Option<&Handle>) -> Result<u64> {
         self.env.revoke_all(principal, except).await
     }
@@ -122,7 +124,7 @@ impl Environment {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::error!(name = %self.name, %error, "a stored session does not decode");
                 }
-                // A list that leaves out what is live would say that nobody is signed in there.
+                // A list must not leave out a live session.
                 Err(error) => return Err(error),
             }
         }
@@ -130,8 +132,9 @@ impl Environment {
         Ok(list)
     }
 
-    /// One pass may miss a session that is stored under its new id while the old one is deleted, so passes go on until
-    /// one finds nobody.
+    /// Ends the sessions of `principal` in passes, until a pass finds none.
+    ///
+    /// One pass may miss a session that is stored under its new id while the old one is deleted.
     pub(crate) async fn revoke_all(&self, principal: &Principal, except: Option<&Handle>) -> Result<u64> {
         let mut revoked = 0;
         for _ in 0..MAX_ROUNDS {

@@ -1,4 +1,4 @@
-//! The removal of expired sessions, round after round.
+//! Removal of expired records.
 
 use std::future::ready;
 use std::num::NonZeroU32;
@@ -7,22 +7,24 @@ use std::time::{Duration, Instant};
 use super::Manager;
 use crate::Result;
 
-/// Records removed in one transaction: short enough that requests do not notice.
+/// Maximum number of records removed in one transaction. A short transaction does not delay requests.
 const STEP: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
 
-/// A longer pause is the same as none at all.
+/// Maximum pause between two rounds.
 const LONGEST_PAUSE: Duration = crate::days(365);
 
 impl Manager {
-    /// Removes what has expired, in short steps, and answers how much.
+    /// Removes expired records in short steps. Returns how many were removed.
     ///
     /// # Errors
-    /// Those of the store. What was removed before stays removed.
+    /// Errors of the store. Records that were removed before the error stay removed.
     pub async fn purge(&self) -> Result<u64> {
         self.purge_pausing(&|_| ready(())).await
     }
 
-    /// Gives others a turn after each step, for as long as the step took: a store with one writer has nothing left for them otherwise.
+    /// Removes expired records, and pauses after each step for as long as the step took.
+    ///
+    /// Without pauses a purge would block all other writers of a store that has one writer at a time.
     async fn purge_pausing<F: Future<Output = ()>>(&self, pause: &(impl Fn(Duration) -> F + Sync)) -> Result<u64> {
         let mut removed = 0;
         loop {
@@ -36,13 +38,13 @@ impl Manager {
         }
     }
 
-    /// Removes what has expired, about once per `every`, for ever: for a task of its own.
+    /// Removes expired records about once per `every`. The future never ends, so spawn it as a task.
     ///
-    /// The first round comes after a random part of `every`, and each pause varies by a tenth, so that processes started
-    /// together do not sweep together. Within a round, each step is followed by a pause as long as the step.
-    /// An error is logged and the next round tried.
+    /// The first round starts after a random part of `every`, and each pause varies by a tenth, so that processes started
+    /// together do not purge together. Within a round, each step is followed by a pause as long as the step.
+    /// An error is logged, and the next round runs as usual.
     ///
-    /// `sleep` is the runtime's, such as `tokio::time::sleep`, since this crate has no runtime.
+    /// `sleep` is a function of the runtime, such as `tokio::time::sleep`, because this crate has no runtime.
     ///
     /// ```
     /// # use session_core::{Manager, minutes};
@@ -62,7 +64,7 @@ impl Manager {
         F: Future<Output = ()> + Send,
     {
         let manager = self.clone();
-        // What is multiplied below must not exceed what a duration holds.
+        // The products below must fit into a `Duration`.
         let every = every.min(LONGEST_PAUSE);
         async move {
             sleep(every.mul_f64(rand::random::<f64>())).await;

@@ -1,4 +1,4 @@
-//! Changes of who a session belongs to, and its end. All take effect with the next commit.
+//! Login, logout and rotation. All take effect with the next commit.
 
 use std::fmt::Display;
 
@@ -10,25 +10,28 @@ use crate::commit::uncertain::UncertainWrite;
 use crate::{Error, ErrorKind, Principal, Result};
 
 impl Session {
-    /// Signs `principal` in: from the commit on the session has a new id, and the old one is of no use.
+    /// Signs `principal` in. The commit gives the session a new id, and the old id no longer opens it.
     ///
-    /// The session begins anew ([`created_at`](Session::created_at), [`auth_time`](Session::auth_time)). The values of an anonymous
-    /// session stay, those of the same principal too; another principal's are dropped.
-    ///
-    /// Time-outs and persistence begin with the manager's settings. What a guest has chosen does not rule the account's session
-    /// (NIST SP 800-63B-4, 5.1; OWASP ASVS 5.0, 7.3.1), and neither does an earlier login. Only what this handle sets since it was opened is kept,
-    /// before or after this call: [`set_idle`](Session::set_idle), [`set_absolute`](Session::set_absolute), [`set_persistent`](Session::set_persistent).
-    /// A login in two steps carries the choice as a value.
-    ///
-    /// The new id keeps a session that an attacker planted or overheard before the login from being the one after it
+    /// The new id protects from session fixation: an id that an attacker planted or overheard before the login is useless after it
     /// (OWASP ASVS 5.0, 7.2.4).
     ///
-    /// If the session was revoked or moved on meanwhile, the login begins a fresh one with what is written after it, rather than fail.
-    /// It does fail, with [`ErrorKind::Gone`], if this request took a value ([`take`](Session::take)), or read one and then wrote it:
-    /// that value is gone, and two requests must not both have had it.
+    /// [`created_at`](Session::created_at) and [`auth_time`](Session::auth_time) become the present instant. Values of an anonymous
+    /// session and of the same principal are kept. Those of another principal are dropped.
+    ///
+    /// Time-outs and persistence return to the manager's settings, because choices of a guest must not apply to the account's session
+    /// (NIST SP 800-63B-4, 5.1; OWASP ASVS 5.0, 7.3.1). Choices of an earlier login are dropped too. Only choices of this request are kept,
+    /// made before or after this call: [`set_idle`](Session::set_idle), [`set_absolute`](Session::set_absolute),
+    /// [`set_persistent`](Session::set_persistent). A login in two steps has to carry them over as a value.
+    ///
+    /// If the session was revoked or moved to another id meanwhile, the login starts a new session with the values written after this call.
+    /// The commit fails with [`ErrorKind::Gone`] instead in two cases:
+    ///
+    /// - A logout in another request came first.
+    /// - This request took a value ([`take`](Session::take)), read and then wrote one, or required one to be unchanged
+    ///   ([`require_unchanged`](Session::require_unchanged)). Two requests must not both succeed with that value.
     ///
     /// # Errors
-    /// As [`Principal::new`]; [`ErrorKind::Closed`] after the response's head, since it needs a cookie.
+    /// The errors of [`Principal::new`]; [`ErrorKind::Closed`] after the response's head has been sent, because a login needs a cookie.
     pub fn login(&self, principal: impl Display) -> Result<()> {
         self.log_in(Principal::new(principal)?, Keep::All)
     }
@@ -36,7 +39,7 @@ impl Session {
     /// Signs `principal` in as [`login`](Session::login) does, and keeps only the values under `keys`.
     ///
     /// # Errors
-    /// As [`login`](Session::login).
+    /// The errors of [`login`](Session::login).
     pub fn login_keeping(&self, principal: impl Display, keys: &[&str]) -> Result<()> {
         self.log_in(Principal::new(principal)?, Keep::Only(keys.iter().map(|&key| key.into()).collect()))
     }
@@ -46,27 +49,29 @@ impl Session {
         let mut state = self.state();
         state.cookie_possible()?;
         if state.gone {
-            // Nothing of the old session is left that could be carried over.
+            // The old session has left nothing that could be carried over.
             state.reset(self.shared.env.blank());
             state.gone = false;
         }
         let (at, own) = (self.shared.env.now(), state.chosen);
         state.push(Op::Login { principal, at, keep, own })?;
         state.new_ids_wanted += 1;
-        // Values may have been dropped, so what was read before says nothing about them.
+        // Values may have been dropped, so earlier reads no longer hold.
         state.reads.clear();
         Ok(())
     }
 
-    /// Notes that the principal has proved who they are once more: new id, and both time-outs begin anew.
+    /// Notes that the principal has authenticated again. The session gets a new id, and both time-outs start again.
     ///
     /// # Errors
-    /// [`ErrorKind::Other`] if nobody is signed in; else as [`login`](Session::login), and [`ErrorKind::Gone`] if it moved or ended.
+    /// - [`ErrorKind::Other`]: the session has no principal.
+    /// - [`ErrorKind::Gone`]: the session has moved or ended.
+    /// - [`ErrorKind::Closed`]: the response's head has been sent, and a new id needs a cookie.
     pub fn reauthenticate(&self) -> Result<()> {
         let mut state = self.writing()?;
         state.cookie_possible()?;
         if state.view.principal.is_none() {
-            return Err(Error::fixed(ErrorKind::Other, "nobody is signed in who could reauthenticate"));
+            return Err(Error::fixed(ErrorKind::Other, "the session has no principal; call `login` first"));
         }
         let at = self.shared.env.now();
         state.push(Op::Reauthenticate { at })?;
@@ -74,12 +79,12 @@ impl Session {
         Ok(())
     }
 
-    /// Gives the session a new id from the commit on; the old one is then of no use. Do so when its rights change.
+    /// Gives the session a new id with the next commit. The old id then no longer opens it. Call this when the rights of the session change.
     ///
     /// A session that is not stored yet gets a new id anyway.
     ///
     /// # Errors
-    /// [`ErrorKind::Gone`] if it moved or ended, [`ErrorKind::Closed`] after the response's head.
+    /// [`ErrorKind::Gone`] if the session has moved or ended, [`ErrorKind::Closed`] after the response's head has been sent.
     pub fn rotate(&self) -> Result<()> {
         let mut state = self.writing()?;
         state.cookie_possible()?;
@@ -87,38 +92,40 @@ impl Session {
         Ok(())
     }
 
-    /// Lets a page write to a session that [opened](Session::opened) as [`Ended`](Opened::Ended), if the logout was at least 10 s before:
-    /// from then on it counts as [`Unknown`](Opened::Unknown). Returns whether it does.
+    /// Lets a page start a new session after a logout that is at least 10 s old. Returns whether it does.
     ///
-    /// For crates that put sessions under HTTP, and for requests of which they know that the browser made them after it had the logout's answer.
-    /// Any other request may come from the page that signed out. What it writes would begin a session whose cookie goes over that of
-    /// a login, so it stays [`Gone`](ErrorKind::Gone).
+    /// It applies to a session that [opened](Session::opened) as [`Ended`](Opened::Ended). From then on it counts as
+    /// [`Unknown`](Opened::Unknown), and accepts writes.
+    ///
+    /// This is for crates that connect sessions with HTTP. They call it only for requests that the browser must have made after it received
+    /// the logout's response. Any other request may come from the page that signed out. A session that it started would
+    /// replace the cookie of a login, so its writes stay [`Gone`](ErrorKind::Gone).
     ///
     /// ```
     /// # pollster::block_on(async {
     /// # use session_core::{Manager, NullStore};
     /// let session = Manager::new(NullStore).open(None).await?;
-    /// assert!(!session.begin_anew_if_ended(), "nothing ended it");
+    /// assert!(!session.restart_if_ended(), "nothing ended it");
     /// # Ok::<(), session_core::Error>(())
     /// # }).unwrap();
     /// ```
-    pub fn begin_anew_if_ended(&self) -> bool {
+    pub fn restart_if_ended(&self) -> bool {
         let mut state = self.state();
-        let begins = state.may_begin_anew && state.opened == Opened::Ended && state.gone;
+        let begins = state.may_restart && state.opened == Opened::Ended && state.gone;
         if begins {
             (state.opened, state.gone) = (Opened::Unknown, false);
         }
         begins
     }
 
-    /// Ends the session: whatever other requests of it are in flight, nothing of it stays live once this is committed.
+    /// Ends the session. Once this is committed, no request can use or revive it, not even one that is already in flight.
     ///
-    /// What is written afterwards in the same request, such as a farewell flash, goes to a fresh session;
-    /// otherwise the client's cookie is cleared. Works after the response's head too, but then the cookie stays.
+    /// Later writes of the same request, such as a flash message, start a new session. Without them the client's cookie is cleared.
+    /// A logout also works after the response's head has been sent, but the cookie then stays.
     pub fn logout(&self) {
         let mut state = self.state();
         let old = state.stored.as_ref().map(|stored| stored.key);
-        // The key that the client sent counts too: it may have been moved on a moment ago, and its owner wants out.
+        // The record under the client's key is ended too, because it may have moved to another id a moment ago.
         let sent = state.client.as_ref().and_then(|client| client.id.as_ref());
         let sent = sent.map(|id| crate::StoreKey::derive(&self.shared.env.name, id));
         let uncertain = state.uncertain.as_deref().and_then(UncertainWrite::leads_to);

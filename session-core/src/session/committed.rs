@@ -1,4 +1,4 @@
-//! What a session knows of the store: its record, and the state that a write leads to.
+//! Stored record of a session, and the state that a write leads to.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use crate::codec::Content;
 use crate::head::{Head, Trail};
 use crate::{Record, SessionId, StoreKey, Timestamp, Version};
 
-/// A live record as it is stored, decoded.
+/// Live record as it is stored, decoded.
 #[derive(Clone)]
 pub(crate) struct StoredRecord {
     pub(crate) version: Version,
     pub(crate) expires_at: Timestamp,
-    /// Idle time-out when it was stored: it was used last so long before it expires. `None` if the record does not say.
+    /// Idle time-out when the record was stored. Its last use is `expires_at` less this. `None` if the record does not tell.
     pub(crate) idle: Option<Duration>,
     pub(crate) trail: Trail,
     pub(crate) content: Arc<Content>,
@@ -26,7 +26,7 @@ impl StoredRecord {
     }
 }
 
-/// The live record that a session stands on, and where it is.
+/// Live record on which a session is based, with its id and key.
 #[derive(Clone)]
 pub(crate) struct StoredAt {
     pub(crate) id: SessionId,
@@ -35,7 +35,7 @@ pub(crate) struct StoredAt {
 }
 
 impl StoredAt {
-    /// The same place, with `record` there.
+    /// Returns the same id and key with another record.
     pub(crate) fn with(&self, record: Arc<StoredRecord>) -> Self {
         Self { id: self.id.clone(), key: self.key, record }
     }
@@ -49,32 +49,32 @@ impl Deref for StoredAt {
     }
 }
 
-/// The session's state once a write is stored.
+/// State of a session once a write is stored.
 #[derive(Clone)]
 pub(crate) struct CommittedState {
     pub(crate) stored: StoredAt,
-    /// The write holds the operations before this one, by its index in [`State::log`](super::state::State::log).
+    /// Index in [`State::log`](super::state::State::log) of the first operation that the write does not hold.
     pub(crate) ops_end: u64,
-    /// [`State::epoch`](super::state::State::epoch) when the commit began.
+    /// Value of [`State::epoch`](super::state::State::epoch) when the commit began.
     pub(crate) epoch: u64,
-    /// [`State::new_ids_wanted`](super::state::State::new_ids_wanted) when the commit began.
+    /// Value of [`State::new_ids_wanted`](super::state::State::new_ids_wanted) when the commit began.
     pub(crate) new_ids: u64,
 }
 
-/// How long a client keeps its cookie.
+/// Lifetime of a client's cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CookieLifetime {
-    /// The session asks for a cookie that outlives the browser.
+    /// Set if the session asks for a cookie that outlives the browser.
     pub(crate) persistent: bool,
-    /// The session's absolute time-out, after which no cookie is needed.
+    /// Instant of the session's absolute time-out, after which no cookie is needed.
     pub(crate) ends_at: Timestamp,
 }
 
-/// A record under an id that no client has.
+/// Record under an id that no client has.
 #[derive(Clone, Debug)]
 pub(crate) struct Orphan {
     pub(crate) key: StoreKey,
     pub(crate) version: Version,
-    /// Set if it is known to be stored. Otherwise its create may still arrive.
+    /// Set if the record is known to be stored. Otherwise its create may still arrive.
     pub(crate) landed: bool,
 }

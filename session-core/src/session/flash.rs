@@ -1,4 +1,4 @@
-//! Messages that are shown once.
+//! Flash messages: messages that are shown once.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -14,12 +14,12 @@ use crate::mutant::{self, Mutant};
 use crate::{Error, Result, Timestamp, random};
 
 impl Session {
-    /// Adds a message under `key`, to be shown once.
+    /// Adds a flash message under `key`, to be shown once.
     ///
-    /// If there are more messages than the [limit](crate::Limits::max_flashes), or more than the store has room for, the oldest go.
+    /// The oldest messages are dropped if there are more than the [limit](crate::Limits::max_flashes), or more than the session has room for.
     ///
     /// # Errors
-    /// As [`insert`](Session::insert).
+    /// The errors of [`insert`](Session::insert).
     pub fn flash<T: Serialize + ?Sized>(&self, key: impl Display, message: &T) -> Result<()> {
         let key = &*Key::new(key)?;
         let (mut state, value) = self.encoding(message)?;
@@ -33,13 +33,14 @@ impl Session {
         state.push(Op::Flash { key: key.into(), flash: Flash { id, value } })
     }
 
-    /// Takes the messages under `key`, oldest first. They are gone only once this session has been stored.
+    /// Takes the flash messages under `key`, oldest first. They are removed from the store when the session is committed.
     ///
     /// A message that is not a `T`, such as one of an earlier release, is dropped with a warning event.
-    /// Two requests may show the same message, two tasks of one request do not; one that is added meanwhile stays. Never clashes.
+    /// Two concurrent requests may get the same message, but two tasks of one request do not.
+    /// A message that is added meanwhile stays. Never causes a conflict.
     ///
     /// # Errors
-    /// As [`insert`](Session::insert). In a session that moved or ended there are none.
+    /// The errors of [`insert`](Session::insert). A session that has moved or ended has no messages.
     pub fn flashes<T: DeserializeOwned>(&self, key: impl Display) -> Result<Vec<T>> {
         let key = &*Key::new(key)?;
         loop {
@@ -47,7 +48,7 @@ impl Session {
                 Some(messages) => messages.clone(),
                 None => return Ok(Vec::new()),
             };
-            // Foreign code decodes, so the lock is let go.
+            // Decoding runs code of the application, so the lock is released.
             let shown: Vec<Result<T>> = messages.iter().map(|flash| flash.value.decode(key)).collect();
             let mut state = self.writing()?;
             let ids_shown = ids(&messages);
@@ -63,10 +64,10 @@ impl Session {
         }
     }
 
-    /// Drops the messages under `key` without showing them. One that is added meanwhile stays. Never clashes.
+    /// Drops the flash messages under `key` without showing them. A message that is added meanwhile stays. Never causes a conflict.
     ///
     /// # Errors
-    /// As [`insert`](Session::insert).
+    /// The errors of [`insert`](Session::insert).
     pub fn clear_flashes(&self, key: impl Display) -> Result<()> {
         let key = &*Key::new(key)?;
         let mut state = self.writing()?;
@@ -81,12 +82,12 @@ fn ids(messages: &[Flash]) -> BTreeSet<u64> {
     messages.iter().map(|flash| flash.id).collect()
 }
 
-/// An id for a message that is added at `now` to a session whose newest message has the id `newest`.
+/// Creates an id for a message that is added at `now`. The session's newest message has the id `newest`.
 ///
-/// Ids are in the order of age, so that the oldest message can be told: milliseconds first, or one more than those of the newest.
-/// The rest is random, because two requests that add a message to the same session must not choose one id.
+/// Ids increase, so that the oldest message has the lowest id. The high bits are milliseconds, or one more than those of `newest`.
+/// The low bits are random, because two requests that add a message to one session must choose different ids.
 fn flash_id(now: Timestamp, newest: Option<u64>) -> u64 {
-    /// What is left for milliseconds lasts until 2109.
+    /// Number of random bits. The other 42 hold milliseconds until the year 2109.
     const RANDOM_BITS: u32 = 22;
     let millis = u64::try_from(now.as_millis()).unwrap_or(0);
     let later = newest.map_or(0, |newest| (newest >> RANDOM_BITS) + 1);

@@ -1,23 +1,23 @@
-//! The key of a value, printed.
+//! Printed key of a value.
 
 use std::fmt::{self, Display, Write};
 use std::ops::Deref;
 
 use crate::{Error, ErrorKind, Result};
 
-/// Keys are short, and printing one must cost no allocation: most calls have a `&str` at hand.
+/// Maximum length in bytes of a key that is printed without an allocation. Most keys are a short `&str`.
 const SHORT: usize = 64;
 
-/// What a key prints.
+/// Text that a key prints.
 pub(super) struct Key {
     short: [u8; SHORT],
     len: usize,
-    /// All of it, if it is longer.
+    /// Whole text, if it is longer than `short`. Otherwise empty.
     long: String,
 }
 
 impl Key {
-    /// Prints `key`, which is foreign code: never while a lock is held.
+    /// Prints `key`. This runs code of the application, so no lock may be held.
     pub(super) fn new(key: impl Display) -> Result<Self> {
         let mut printed = Self { short: [0; SHORT], len: 0, long: String::new() };
         match write!(printed, "{key}") {
@@ -51,7 +51,7 @@ impl Deref for Key {
 
     fn deref(&self) -> &str {
         if self.long.is_empty() {
-            // Whole strings were put together, so it is valid.
+            // Only whole strings were copied, so the bytes are valid UTF-8.
             std::str::from_utf8(&self.short[..self.len]).unwrap_or_default()
         } else {
             &self.long
@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    /// Prints its parts one by one.
+    /// Key that prints its parts one by one.
     struct Parts(Vec<String>);
 
     impl Display for Parts {

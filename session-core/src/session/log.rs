@@ -1,4 +1,4 @@
-//! What was done to a session, in a form that can be done again on a newer record.
+//! Operations on a session, in a form that can be replayed on a newer record.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
@@ -9,16 +9,16 @@ use crate::mutant::{self, Mutant};
 use crate::sync::Mutex;
 use crate::{Error, Principal, Result, Timestamp};
 
-/// A value as this request has seen it, or its absence.
+/// Value that this request has seen under a key. `None` if it saw that there was no value.
 pub(super) type Seen = Option<Value>;
 
-/// Computes a value from the present one, and encodes it for a session in the codec.
+/// Function that computes a value from the present one, and encodes it in the codec of the session.
 pub(super) type Rerun = Box<dyn Fn(Option<&Value>, Codec) -> Result<Value> + Send>;
 
 /// One operation of a session's log.
 ///
-/// `seen` is what the request had read under the key before it wrote it: if something else is there when the operation
-/// runs again, the two requests clash. `None` means that it had read nothing, so that overwriting is what was asked for.
+/// `seen` is the value that the request had read under the key before it wrote. If a replay finds another value, the two requests clash.
+/// `None` means that the request had not read the key, so that it overwrites any value.
 pub(crate) enum Op {
     Insert {
         key: Arc<str>,
@@ -50,7 +50,7 @@ pub(crate) enum Op {
     Idle(Option<Duration>),
     Absolute(Option<Duration>),
     Persistent(bool),
-    /// `own` is what the request has chosen before the login. Of what others chose for the session nothing stays.
+    /// `own` is the policy that this request has set before the login. Settings of earlier requests are dropped.
     Login {
         principal: Principal,
         at: Timestamp,
@@ -62,19 +62,19 @@ pub(crate) enum Op {
     },
 }
 
-/// Which values of an anonymous session a login keeps.
+/// Values that a login keeps, of those that belong to no other principal.
 pub(crate) enum Keep {
     All,
     Only(Vec<Box<str>>),
 }
 
 impl Op {
-    /// Whether it changes what is stored; a requirement alone does not.
+    /// Whether the operation changes the content. A requirement does not.
     pub(crate) fn writes(&self) -> bool {
         !matches!(self, Self::Require { .. })
     }
 
-    /// Whether it rests on a value that was read: it must not be done where that value is not.
+    /// Whether the operation depends on a value that was read. It must not be applied to content without that value.
     pub(super) fn is_guarded(&self) -> bool {
         match self {
             Self::Insert { seen, .. } | Self::Remove { seen, .. } => matches!(seen, Some(Some(_))),
@@ -83,7 +83,7 @@ impl Op {
         }
     }
 
-    /// Returns the key of the value that it is about.
+    /// Returns the key, if the operation is on one value.
     pub(super) fn value_key(&self) -> Option<&Arc<str>> {
         match self {
             Self::Insert { key, .. }
@@ -98,7 +98,7 @@ impl Op {
         matches!(self, Self::Login { .. })
     }
 
-    /// Does it to `content`; an error leaves `content` unfit for use.
+    /// Applies the operation to `content`. After an error `content` must not be used.
     pub(crate) fn apply(&self, content: &mut Content) -> Result<()> {
         match self {
             Self::Insert { key, value, seen } => {
@@ -161,19 +161,19 @@ fn login(content: &mut Content, principal: &Principal, at: Timestamp, keep: &Kee
         content.values.retain(|key, _| keys.iter().any(|kept| **kept == **key));
         content.flashes.clear();
     }
-    // Their meaning is unknown, so they must not reach another account.
+    // Fields of unknown meaning must not reach another account.
     content.unknown.clear();
     content.principal = Some(principal.clone());
     content.auth_time = Some(at);
     content.created_at = at;
 }
 
-/// Whether an operation of `log` rests on a value that was read.
+/// Whether an operation of `log` depends on a value that was read.
 pub(crate) fn is_guarded(log: &[Arc<Op>]) -> bool {
     log.iter().any(|op| op.is_guarded())
 }
 
-/// Does `log` to a copy of `content`, in order.
+/// Applies the operations of `log` to a copy of `content`, in order.
 pub(crate) fn replay(log: &[Arc<Op>], content: &Content) -> Result<Arc<Content>> {
     let mut scratch = content.clone();
     log.iter().try_for_each(|op| op.apply(&mut scratch))?;

@@ -1,4 +1,4 @@
-//! A session as one request sees it.
+//! Session as one request sees it.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -25,17 +25,17 @@ pub use opened::Opened;
 
 use state::State;
 
-/// A session: a cheap handle, shared within one request.
+/// Session of one request: values, flash messages, login and logout.
 ///
-/// Clones are the same session. Reading and writing is synchronous, for the record is here already;
-/// nothing reaches the store before [`save`](Session::save) or [`Manager::close`](crate::Manager::close).
+/// It is a cheap handle, and clones are the same session. Values are read and written in memory, without waiting for the store.
+/// Changes are stored by [`Manager::close`](crate::Manager::close) at the end of the request, or earlier by [`save`](Session::save).
 ///
 /// # Values
 ///
-/// A value is anything that serde can turn into JSON, or into the other [codec](crate::Codec) that the session was created in.
-/// It is kept encoded and decoded when it is asked for.
+/// A value is anything that serde can encode in the session's [codec](crate::Codec), which is JSON unless the manager is set to another one.
+/// It is kept encoded, and decoded when it is read.
 ///
-/// A key is anything that prints: text, a number, or an enum of one's own, so that none is misspelt.
+/// A key is anything that implements `Display`, such as text or a number. An enum of the application's own protects from misspelt keys.
 ///
 /// ```
 /// # pollster::block_on(async {
@@ -67,19 +67,25 @@ use state::State;
 /// # }).unwrap();
 /// ```
 ///
-/// # When somebody else was faster
+/// # Conflicts
 ///
-/// If the stored record has changed by the time of the commit, what was done here is done again on the newer record, in order:
+/// If another request has saved the session meanwhile, the commit replays this request's changes on the newer record, in order.
+/// (A manager may have another [policy](crate::ConflictPolicy).)
 ///
-/// - keys that nobody else changed take this request's value;
-/// - [`update`](Session::update) and [`flash`](Session::flash) run again on what is there now;
-/// - a key written without having been read is overwritten;
-/// - [`flashes`](Session::flashes) removes just the messages it showed;
-/// - a key that was read here ([`get`](Session::get), [`contains`](Session::contains), [`take`](Session::take)), then written here,
-///   and changed to something else meanwhile, is a clash: the commit answers [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) and names the key.
+/// - A key that no other request has changed takes this request's value.
+/// - [`update`](Session::update) and [`flash`](Session::flash) run again on the newer values.
+/// - A key that this request writes without having read it is overwritten.
+/// - [`flashes`](Session::flashes) removes only the messages that it returned.
+/// - A clash is a key that this request has read ([`get`](Session::get), [`contains`](Session::contains), [`take`](Session::take))
+///   and then written, while another request changed it to another value.
+///   The commit returns [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) and names the key.
 ///
-/// Reading one key and writing *another* is not protected, unless [`require_unchanged`](Session::require_unchanged) says so.
-/// If the session changed hands meanwhile (login, logout, rotation, revocation), nothing is done again: [`ErrorKind::Gone`](crate::ErrorKind::Gone).
+/// Reading one key and writing *another* is protected only by [`require_unchanged`](Session::require_unchanged).
+///
+/// After a login, logout, rotation or revocation by another request nothing is replayed, and the commit returns
+/// [`ErrorKind::Gone`](crate::ErrorKind::Gone). A [`login`](Session::login) may start a new session instead.
+///
+/// # Example
 ///
 /// ```
 /// # pollster::block_on(async {
@@ -103,12 +109,12 @@ pub struct Session {
 pub(crate) struct Shared {
     pub(crate) env: Arc<Environment>,
     state: Mutex<State>,
-    /// Commits go one at a time.
+    /// Held by a commit, so that commits of one session run one at a time.
     pub(crate) committing: AsyncMutex,
 }
 
 impl Shared {
-    /// Never held across an await or while foreign code runs.
+    /// Locks the state. The lock must not be held across an await, or while code of the application runs.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,7 +130,7 @@ impl Session {
         self.shared.state()
     }
 
-    /// For writing: refused from inside an `update` closure, since it would run again with every replay.
+    /// Locks the state for a write. A write from inside an `update` closure is refused, because every replay would repeat it.
     fn writing(&self) -> Result<MutexGuard<'_, State>> {
         reentrancy::refuse(Arc::as_ptr(&self.shared).cast())?;
         let state = self.state();

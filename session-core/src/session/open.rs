@@ -12,7 +12,7 @@ use crate::manager::environment::Environment;
 use crate::{ErrorKind, Result, SessionId, StoreKey};
 
 impl Session {
-    /// The session that `client_value` opens, or a new one.
+    /// Opens the session of `client_value`, or a new one.
     pub(crate) async fn open(env: &Arc<Environment>, client_value: Option<&str>) -> Result<Self> {
         let state = match client_value.map(SessionId::parse) {
             None => State::new(Opened::New, None, env.blank()),
@@ -24,7 +24,7 @@ impl Session {
 }
 
 impl Environment {
-    /// The state of the session with `id`, as it is stored now.
+    /// Loads the state of the session with `id`.
     pub(crate) async fn resume(&self, id: SessionId) -> Result<State> {
         let key = StoreKey::derive(&self.name, &id);
         let call = self.call();
@@ -45,7 +45,7 @@ impl Environment {
             Stored::Tombstone(Some(_)) => blank(Opened::Moved, id),
             Stored::Tombstone(None) => {
                 let mut ended = blank(Opened::Ended, id);
-                ended.may_begin_anew = is_settled_logout(&record, call.now);
+                ended.may_restart = is_settled_logout(&record, call.now);
                 ended
             }
             Stored::Content(content) => {

@@ -1,6 +1,6 @@
-//! How a session was opened.
+//! Result of opening a session.
 
-/// Result of opening a session by the value that the client sent.
+/// Result of opening a session by the value that the client sent; see [`Session::opened`](crate::Session::opened).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Opened {
@@ -8,15 +8,15 @@ pub enum Opened {
     New,
     /// A live session was found.
     Resumed,
-    /// The id is of no session: it expired, was revoked, or never was. It is not adopted.
+    /// No session has the id: it has expired, was revoked, or never existed. The id is not adopted.
     Unknown,
-    /// The session is over its absolute time-out.
+    /// The session is still stored, but has passed a time-out that is in force now, such as the absolute one.
     Expired,
-    /// The client's value is no id, or the stored record does not decode.
+    /// The client's value is not an id, or the stored record does not decode.
     Undecodable,
-    /// The session goes on under another id, which the client has been or is being told.
+    /// The session has moved to another id within the last minute. The client has that id, or is about to receive it.
     Moved,
-    /// The session was ended by a logout within the last minute. A login begins a new session; other writes are
+    /// A logout has ended the session within the last minute. A login starts a new session. Other writes return
     /// [`Gone`](crate::ErrorKind::Gone), because they may come from the page that signed out.
     Ended,
 }

@@ -1,4 +1,4 @@
-//! What reaches the store.
+//! Operations of a session that call the store.
 
 use super::Session;
 use crate::commit::Committer;
@@ -6,35 +6,36 @@ use crate::commit::uncertain::UncertainWrite;
 use crate::{Commit, Error, ErrorKind, Outcome, Result};
 
 impl Session {
-    /// Stores what was changed, and answers how that differs from what the client holds.
+    /// Stores the changes of this session now, and returns how the stored session differs from the client's cookie.
     ///
-    /// Not needed in a web application, where the layer commits every session before the response's head leaves.
-    /// The cookie of an explicit save is announced by the layer all the same.
+    /// A web application need not call it, because the layer commits every session before the response's head is sent.
+    /// After an explicit save the layer still sends the cookie.
     ///
-    /// Dropping the future half-way loses nothing: the next commit finds out what was stored.
+    /// Dropping the future loses no change. The next commit finds out what was stored.
     ///
     /// # Errors
-    /// - [`ErrorKind::Conflict`]: a key read and written here was changed meanwhile, or the manager's policy is to
+    /// - [`ErrorKind::Conflict`]: another request changed a key that this request has read and written, or the manager's policy is
     ///   [`Reject`](crate::ConflictPolicy::Reject). [`reload`](Session::reload) and do the work again.
-    /// - [`ErrorKind::Gone`]: the session ended, moved or changed hands.
-    /// - [`ErrorKind::TooLarge`]: over a limit. Nothing was stored, the changes are still here.
-    /// - [`ErrorKind::Unavailable`]: the store cannot be reached, or it is not known whether the write arrived.
-    ///   The changes are still here; saving again finds out and never does them twice.
+    /// - [`ErrorKind::Gone`]: the session has ended, moved or changed hands. The changes are dropped.
+    /// - [`ErrorKind::TooLarge`]: a limit is exceeded. Nothing was stored, and the changes are kept.
+    /// - [`ErrorKind::Unavailable`]: the store cannot be reached, or it is uncertain whether the write was stored.
+    ///   The changes are kept. Another save finds out, and never applies them twice.
     pub async fn save(&self) -> Result<Commit> {
         let committer = Committer(self);
         committer.commit().await?;
         Ok(committer.difference(&self.state()))
     }
 
-    /// Drops the changes that have not been saved and reads what is stored now. After a [`logout`](Session::logout) there is
-    /// nothing to read; the logout is kept, and the next commit carries it out.
+    /// Drops the changes that have not been saved, and loads the session as it is stored now.
+    ///
+    /// A [`logout`](Session::logout) is kept, and the next commit carries it out. There is then nothing to load.
     ///
     /// # Errors
-    /// [`ErrorKind::Gone`] if it is no longer there, [`ErrorKind::Unavailable`].
+    /// [`ErrorKind::Gone`] if the session is no longer stored under this id, [`ErrorKind::Unavailable`].
     pub async fn reload(&self) -> Result<()> {
         let _turn = self.shared.committing.lock().await;
         let env = &*self.shared.env;
-        // Under which id to read, the outcome of an uncertain rotation decides.
+        // The outcome of an uncertain rotation decides which id to load.
         if self.state().uncertain.as_deref().is_some_and(UncertainWrite::is_rotation) {
             Committer(self).resolve_uncertain().await?;
         }
@@ -67,9 +68,9 @@ impl Session {
         }
     }
 
-    /// Moves the expiry out to an idle time-out from now, without waiting for the tenth of it to pass.
+    /// Stores the present instant as the session's last use, even if the previous one is recent. This moves its expiry.
     ///
-    /// Does nothing if the session is not stored, or has ended, moved or changed hands: that is no error.
+    /// Does nothing if the session is not stored, or has ended, moved or changed hands. That is not an error.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`].
@@ -77,25 +78,25 @@ impl Session {
         Committer(self).touch_current().await.map(|_: Outcome| ())
     }
 
-    /// Ends all other sessions of this session's principal, and answers how many. Do so after a change of password.
+    /// Ends all other sessions of this session's principal. Returns how many were ended. Call this after a change of password.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] by a store without [`by_principal`](crate::Capabilities::by_principal), [`ErrorKind::Other`] if nobody
-    /// is signed in, [`ErrorKind::Unavailable`].
+    /// [`ErrorKind::Unsupported`] if the store lacks [`by_principal`](crate::Capabilities::by_principal), [`ErrorKind::Other`] if the session
+    /// has no principal, [`ErrorKind::Unavailable`].
     pub async fn revoke_others(&self) -> Result<u64> {
         let Some(principal) = self.principal() else {
-            return Err(Error::fixed(ErrorKind::Other, "nobody is signed in whose sessions could end"));
+            return Err(Error::fixed(ErrorKind::Other, "the session has no principal"));
         };
         self.shared.env.revoke_all(&principal, self.handle().as_ref()).await
     }
 
-    /// The sessions of this session's principal, this one marked as [`current`](crate::SessionInfo::current).
+    /// Lists the sessions of this session's principal, newest first. This one is marked as [`current`](crate::SessionInfo::current).
     ///
     /// # Errors
-    /// As [`revoke_others`](Session::revoke_others).
+    /// The errors of [`Manager::sessions_of`](crate::Manager::sessions_of), and [`ErrorKind::Other`] if the session has no principal.
     pub async fn sessions(&self) -> Result<Vec<crate::SessionInfo>> {
         let Some(principal) = self.principal() else {
-            return Err(Error::fixed(ErrorKind::Other, "nobody is signed in whose sessions could be listed"));
+            return Err(Error::fixed(ErrorKind::Other, "the session has no principal"));
         };
         self.shared.env.sessions_of(&principal, self.handle().as_ref()).await
     }

@@ -1,4 +1,4 @@
-//! What a session is, and the policy it may set for itself.
+//! Properties of a session, and the time-outs that it may set for itself.
 
 use std::time::Duration;
 
@@ -7,27 +7,29 @@ use super::{Opened, Session};
 use crate::{Handle, Principal, Result, Timestamp};
 
 impl Session {
-    /// How it came to be.
+    /// Returns how the session was opened, such as resumed, unknown or expired.
     pub fn opened(&self) -> Opened {
         self.state().opened
     }
 
-    /// Whether nothing of it is stored.
+    /// Whether the session is not stored.
     pub fn is_new(&self) -> bool {
         self.state().stored.is_none()
     }
 
-    /// Whether there is anything that a commit would store.
+    /// Whether a commit has anything to do, such as changes to store or a logout to carry out.
     pub fn is_modified(&self) -> bool {
         self.state().is_modified()
     }
 
-    /// When it began; the absolute time-out counts from here. A login or reauthentication begins it anew.
+    /// Returns the start of the session, from which the absolute time-out counts. A login or reauthentication sets it to the present.
     pub fn created_at(&self) -> Timestamp {
         self.state().view.created_at
     }
 
-    /// When it ends unless it is used, by today's time-outs; of a new session, when it would if it were stored now.
+    /// Returns the end of the session unless it is used before, by the time-outs in force now.
+    ///
+    /// For a session that is not stored, it is the end that it would have if it were stored now.
     pub fn expires_at(&self) -> Timestamp {
         let env = &*self.shared.env;
         let state = self.state();
@@ -37,46 +39,46 @@ impl Session {
         }
     }
 
-    /// When its principal last proved who they are; `None` if nobody is signed in.
+    /// Returns the instant of the last login or reauthentication. `None` if the session has no principal.
     pub fn auth_time(&self) -> Option<Timestamp> {
         self.state().view.auth_time
     }
 
-    /// Who is signed in.
+    /// Returns the principal that is signed in. `None` for an anonymous session.
     pub fn principal(&self) -> Option<Principal> {
         self.state().view.principal.clone()
     }
 
-    /// What [`set_label`](Session::set_label) said.
+    /// Returns the label that [`set_label`](Session::set_label) has set.
     pub fn label(&self) -> Option<String> {
         self.state().view.label.as_deref().map(String::from)
     }
 
-    /// Whether it asks for a cookie that outlives the browser.
+    /// Whether the session asks for a cookie that outlives the browser.
     pub fn is_persistent(&self) -> bool {
         self.state().view.own.persistent
     }
 
-    /// Its handle for lists and operators; `None` while nothing is stored.
+    /// Returns the handle of the session, for lists and for operators. `None` if the session is not stored.
     pub fn handle(&self) -> Option<Handle> {
         self.state().stored.as_ref().map(|stored| stored.key.into())
     }
 
-    /// Describes it in [lists](crate::Manager::sessions_of), such as by browser and place. What is longer than 255 bytes is cut.
+    /// Sets the label of the session in [lists](crate::Manager::sessions_of), such as its browser and place. A label over 255 bytes is cut.
     ///
     /// # Errors
-    /// As [`insert`](Session::insert).
+    /// The errors of [`insert`](Session::insert).
     pub fn set_label(&self, label: &str) -> Result<()> {
         let end = (0..=label.len().min(255)).rfind(|end| label.is_char_boundary(*end));
         let label = &label[..end.unwrap_or(0)];
         self.writing()?.push(Op::Label(Some(label.into())))
     }
 
-    /// Its own idle time-out, in place of the manager's; `None` for the manager's again.
+    /// Sets the session's own idle time-out, which replaces the manager's. `None` restores the manager's.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is zero or over the manager's [`max_idle`](crate::ManagerBuilder::max_idle);
-    /// else as [`insert`](Session::insert).
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is below a millisecond or above the manager's
+    /// [`max_idle`](crate::ManagerBuilder::max_idle), and those of [`insert`](Session::insert).
     pub fn set_idle(&self, idle: Option<Duration>) -> Result<()> {
         self.shared.env.policy.check_own(idle, self.shared.env.policy.max_idle)?;
         let mut state = self.writing()?;
@@ -85,20 +87,20 @@ impl Session {
         Ok(())
     }
 
-    /// Makes its idle time-out `longest` where it is longer: what its cookie's own lifetime allows.
+    /// Caps the session's idle time-out at `longest`, for a cookie with a fixed lifetime.
     ///
     /// # Errors
-    /// As [`set_idle`](Self::set_idle).
+    /// The errors of [`set_idle`](Self::set_idle).
     pub fn idle_at_most(&self, longest: Duration) -> Result<()> {
         let longer = self.shared.env.policy.idle(&self.state().view) > longest;
         if longer { self.set_idle(Some(longest)) } else { Ok(()) }
     }
 
-    /// Its own absolute time-out, in place of the manager's; `None` for the manager's again.
+    /// Sets the session's own absolute time-out, which replaces the manager's. `None` restores the manager's.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is zero or over the manager's [`max_absolute`](crate::ManagerBuilder::max_absolute);
-    /// else as [`insert`](Session::insert).
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is below a millisecond or above the manager's
+    /// [`max_absolute`](crate::ManagerBuilder::max_absolute), and those of [`insert`](Session::insert).
     pub fn set_absolute(&self, absolute: Option<Duration>) -> Result<()> {
         self.shared.env.policy.check_own(absolute, self.shared.env.policy.max_absolute)?;
         let mut state = self.writing()?;
@@ -107,10 +109,10 @@ impl Session {
         Ok(())
     }
 
-    /// Asks for a cookie that outlives the browser ("remember me"), with a lifetime in step with the session's.
+    /// Sets whether the session asks for a cookie that outlives the browser ("remember me"). The lifetime of that cookie follows the session's.
     ///
     /// # Errors
-    /// As [`insert`](Session::insert).
+    /// The errors of [`insert`](Session::insert).
     pub fn set_persistent(&self, persistent: bool) -> Result<()> {
         let mut state = self.writing()?;
         state.push(Op::Persistent(persistent))?;
@@ -118,7 +120,7 @@ impl Session {
         Ok(())
     }
 
-    /// Asks for a new cookie of the same id with the next [`close`](crate::Manager::close), such as in place of one that an older key signed.
+    /// Makes the next [`close`](crate::Manager::close) issue the same id again, such as for a cookie that was signed with an older key.
     #[doc(hidden)]
     pub fn renew_cookie(&self) {
         if let Some(client) = &mut self.state().client {
@@ -126,7 +128,7 @@ impl Session {
         }
     }
 
-    /// Drops the changes that have not been saved. A [`logout`](Session::logout) is kept: the next commit carries it out.
+    /// Drops the changes that have not been saved. A [`logout`](Session::logout) is kept, and the next commit carries it out.
     pub fn discard(&self) {
         self.state().discard();
     }

@@ -1,6 +1,6 @@
-//! Which sessions' `update` closures run on this thread.
+//! Sessions whose `update` closures run on this thread.
 //!
-//! A write from inside such a closure would be logged once more with every replay, so it is refused.
+//! A write from inside such a closure is refused, because every replay would log it again.
 
 use std::cell::RefCell;
 
@@ -11,7 +11,7 @@ thread_local! {
     static RUNNING: RefCell<Vec<*const ()>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Takes its entry out again, on a panic too.
+/// Removes the last entry when it is dropped, also on a panic.
 struct Entry;
 
 impl Drop for Entry {
@@ -20,7 +20,7 @@ impl Drop for Entry {
     }
 }
 
-/// Runs the closure of an update of the session at this address.
+/// Runs the closure of an update. The session is known by its address.
 pub(super) fn during<R>(session: *const (), run: impl FnOnce() -> R) -> R {
     RUNNING.with(|running| running.borrow_mut().push(session));
     let _entry = Entry;

@@ -1,4 +1,4 @@
-//! What a session knows between two calls.
+//! Mutable state of a session.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::commit::uncertain::{Sent, UncertainWrite};
 use crate::mutant::{self, Mutant};
 use crate::{Error, ErrorKind, Result, SessionId, StoreKey, Timestamp, Version};
 
-/// The value that the client sent when the session was opened, and what the client was told with it.
+/// Value that the client sent when the session was opened, and what is known about its cookie.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientCookie {
-    /// The id, if the value was one.
+    /// Id, if the value was an id.
     pub(crate) id: Option<SessionId>,
     /// Expiry of the record when it was opened.
     pub(crate) expires_at: Option<Timestamp>,
-    /// Lifetime of the cookie, as far as the record tells.
+    /// Lifetime of the cookie, as the record tells. `None` if no live record was found.
     pub(crate) lifetime: Option<CookieLifetime>,
     /// Set when the client needs the same id in a new cookie, such as one that an older key signed.
     pub(crate) outdated: bool,
@@ -35,44 +35,44 @@ impl ClientCookie {
 pub(crate) struct State {
     pub(crate) opened: Opened,
     pub(crate) client: Option<ClientCookie>,
-    /// A write or touch of the session's record succeeded since [`Manager::close`](crate::Manager::close) began.
+    /// Set when a write or touch of the session's record has succeeded since [`Manager::close`](crate::Manager::close) began.
     pub(crate) confirmed: bool,
     pub(crate) stored: Option<StoredAt>,
-    /// As stored.
+    /// Content as it is stored, or blank.
     pub(crate) base: Arc<Content>,
-    /// As this request sees it: `base` after `log`.
+    /// Content as this request sees it: `base` after `log`.
     pub(crate) view: Arc<Content>,
     pub(crate) log: CompactLog,
-    /// Counts the times that the session began from nothing: a write sent before that says nothing about it.
+    /// Incremented when the session is reset. The results of writes from an earlier epoch do not apply to it.
     pub(crate) epoch: u64,
-    /// `view` could not be brought up to date after a commit; the next one does it or names the clash.
+    /// Set when `view` lacks operations of `log` after a commit. It is replayed at once; if that fails, the next commit reports the clash.
     pub(crate) stale: bool,
-    /// What has been read under each key, or is known since it was written after having been read.
+    /// Value last seen under each key, by a read or by a write that followed a read. Used to detect clashes.
     pub(super) reads: BTreeMap<Arc<str>, Seen>,
-    /// How often a new id was asked for, by a login or a rotation.
+    /// Number of new ids requested, by logins, reauthentications and rotations.
     pub(crate) new_ids_wanted: u64,
-    /// How many of those a stored id has answered. What was asked for while it was stored has to get another one.
+    /// Number of those requests that the present id satisfies. A request that came while this id was being stored needs another one.
     new_ids_given: u64,
-    /// What this handle has set of the session's own policy. A login keeps this and nothing else.
+    /// Parts of the session's own policy that this request has set. A login keeps these and no others.
     pub(super) chosen: OwnPolicy,
-    /// Records that the next commit ends before all else, by logout.
+    /// Keys of records that the next commit ends first, because of a logout.
     pub(crate) ending: Vec<StoreKey>,
-    /// Left by creates and rotations that failed; the next commit removes them.
+    /// Records left by creates and rotations that failed. The next commit removes them.
     pub(crate) orphans: Vec<Orphan>,
-    /// Ended by logout: without anything new the client's cookie is cleared.
+    /// Set by a logout. The client's cookie is cleared unless a new session is stored.
     pub(crate) ended: bool,
-    /// Moved, ended or revoked: nothing can be written but a login.
+    /// Set when the session has moved, ended or been revoked. The only write that is accepted then is a login.
     pub(crate) gone: bool,
-    /// The logout that ended the session is settled, so a page may begin a new one.
-    pub(super) may_begin_anew: bool,
-    /// Changes were dropped because the session is gone. Each commit says so, whichever clone it is of, until this is acknowledged.
+    /// Set when the logout that ended the session is settled, so that a page may start a new session.
+    pub(super) may_restart: bool,
+    /// Set when changes were dropped because the session is gone. Every commit of every clone fails until this is acknowledged.
     pub(crate) dropped: bool,
-    /// The response's head has left.
+    /// Set when the response's head has been sent.
     pub(crate) closed: bool,
-    /// What is stored goes to the client with that head.
+    /// Set when the stored session itself is sent to the client with that head.
     pub(crate) for_request: bool,
     pub(crate) uncertain: Option<Box<UncertainWrite>>,
-    /// Counts changes of `view`, so that `update` can run its closure unlocked and see whether it must run again.
+    /// Number of changes of `view`. `update` runs its closure unlocked, and runs it again if this has changed meanwhile.
     pub(super) changes: u64,
 }
 
@@ -100,7 +100,7 @@ impl State {
             orphans: Vec::new(),
             ended: false,
             gone: matches!(opened, Opened::Moved | Opened::Ended),
-            may_begin_anew: false,
+            may_restart: false,
             dropped: false,
             closed: false,
             for_request: false,
@@ -109,7 +109,7 @@ impl State {
         }
     }
 
-    /// A session whose record was found.
+    /// Creates the state of a session whose record was found.
     pub(crate) fn resumed(stored: StoredAt, lifetime: CookieLifetime) -> Self {
         let client = ClientCookie {
             id: Some(stored.id.clone()),
@@ -121,17 +121,17 @@ impl State {
         Self::of(Opened::Resumed, Some(client), Some(stored), content)
     }
 
-    /// Whether there is anything for a commit to do.
+    /// Whether a commit has anything to do.
     pub(crate) fn is_modified(&self) -> bool {
         self.has_changes() || self.has_leftovers()
     }
 
-    /// Whether a commit has anything to do or to say.
+    /// Whether a commit has anything to do or to report.
     pub(crate) fn needs_commit(&self) -> bool {
         self.is_modified() || self.dropped
     }
 
-    /// Drops what was logged for a session that is gone. `true` if anything was, now or before.
+    /// Drops the operations logged for a session that is gone. Returns whether any were dropped, now or before.
     pub(crate) fn drop_lost_changes(&mut self) -> bool {
         if self.gone && !self.log.is_empty() {
             self.drop_changes();
@@ -140,7 +140,7 @@ impl State {
         self.dropped
     }
 
-    /// Whether an earlier commit has left something to end, to find out or to remove.
+    /// Whether there are records to end or to remove, or an uncertain write.
     pub(crate) fn has_leftovers(&self) -> bool {
         !self.ending.is_empty() || !self.orphans.is_empty() || self.uncertain.is_some()
     }
@@ -150,7 +150,7 @@ impl State {
         self.new_ids_given < self.new_ids_wanted && self.stored.is_some()
     }
 
-    /// Whether something was written that no commit has stored.
+    /// Whether there are changes that no commit has stored.
     pub(crate) fn has_changes(&self) -> bool {
         self.wants_new_id() || !self.ending.is_empty() || self.log.iter().any(|op| op.writes())
     }
@@ -169,7 +169,7 @@ impl State {
         Ok(())
     }
 
-    /// Refuses what needs a new cookie when none can be sent.
+    /// Refuses an operation that needs a new cookie when none can be sent.
     pub(super) fn cookie_possible(&self) -> Result<()> {
         if self.closed {
             return Err(Error::fixed(ErrorKind::Closed, "a new session id needs a cookie"));
@@ -177,20 +177,20 @@ impl State {
         Ok(())
     }
 
-    /// Does `op` to the view and keeps it for the commit.
+    /// Applies `op` to the view and logs it for the commit.
     pub(super) fn push(&mut self, op: Op) -> Result<()> {
         op.apply(Arc::make_mut(&mut self.view))?;
         self.push_applied(op);
         Ok(())
     }
 
-    /// Keeps `op`, which `view` shows already.
+    /// Logs `op`, which has been applied to the view already.
     pub(super) fn push_applied(&mut self, op: Op) {
         self.log.push(Arc::new(op));
         self.changes += 1;
     }
 
-    /// Notes that `value` has been read, or is known, under `key`.
+    /// Notes that `value` has been read under `key`, or is known because this request wrote it.
     pub(super) fn record_read(&mut self, key: &str, value: Seen) {
         match self.reads.get_mut(key) {
             Some(seen) => *seen = value,
@@ -200,16 +200,16 @@ impl State {
         }
     }
 
-    /// After a write under `key`: what was read there before is now known to be this.
+    /// Notes a write of `value` under `key`, if the key has been read before.
     pub(super) fn wrote(&mut self, key: &str, value: Seen) {
         if let Some(seen) = self.reads.get_mut(key) {
             *seen = value;
         }
     }
 
-    /// Forgets the changes that were not stored. A logout is not taken back.
+    /// Forgets the changes that were not stored. A logout is kept.
     pub(crate) fn discard(&mut self) {
-        // What became of a rotation must be known: one of the two ids is the session's. Whether a save was stored is of no interest any more.
+        // An uncertain rotation must still be resolved, because it decides which of two ids is the session's. An uncertain save need not be.
         if !self.uncertain.as_deref().is_some_and(UncertainWrite::is_rotation) {
             self.forget_uncertain();
         }
@@ -218,14 +218,14 @@ impl State {
         self.drop_changes();
     }
 
-    /// Forgets the uncertain write. A create may still arrive, and no client would have its id.
+    /// Forgets the uncertain write. A create may still arrive under an id that no client has, so it becomes an orphan.
     fn forget_uncertain(&mut self) {
         if let Some(UncertainWrite::Create { key, after }) = self.uncertain.take().map(|write| *write) {
             self.orphans.push(Orphan { key, version: after.stored.version, landed: false });
         }
     }
 
-    /// Notes a write before it is sent. `false` if the session began from nothing since `epoch`: then it must not be sent.
+    /// Notes a write before it is sent. Returns `false` if the session was reset since `epoch`; the write must then not be sent.
     pub(crate) fn note(&mut self, write: UncertainWrite, epoch: u64) -> bool {
         if self.epoch != epoch && !mutant::is(Mutant::NotesAcrossEpochs) {
             return false;
@@ -237,7 +237,7 @@ impl State {
         true
     }
 
-    /// The record that undecided saves may still replace.
+    /// Returns the record that undecided saves may still replace.
     pub(crate) fn undecided_over(&self) -> Option<Arc<StoredRecord>> {
         match self.uncertain.as_deref() {
             Some(UncertainWrite::Save(save)) => Some(save.over.clone()),
@@ -245,7 +245,7 @@ impl State {
         }
     }
 
-    /// Versions of saves that were sent and are undecided.
+    /// Returns the versions of saves that were sent and are undecided.
     pub(crate) fn sent_versions(&self) -> Vec<Version> {
         match self.uncertain.as_deref() {
             Some(UncertainWrite::Save(save)) => save.versions(),
@@ -253,7 +253,7 @@ impl State {
         }
     }
 
-    /// The undecided save that was sent as `version`.
+    /// Returns the undecided save that was sent as `version`.
     pub(crate) fn sent_as(&self, version: Version) -> Option<Arc<Sent>> {
         match self.uncertain.as_deref() {
             Some(UncertainWrite::Save(save)) => save.sent_as(version).cloned(),
@@ -261,7 +261,7 @@ impl State {
         }
     }
 
-    /// Orphans that no uncertain write leads to.
+    /// Returns the orphans that no uncertain write can make the session's record.
     pub(crate) fn removable_orphans(&self) -> Vec<Orphan> {
         if self.orphans.is_empty() {
             return Vec::new();
@@ -273,7 +273,7 @@ impl State {
         self.orphans.iter().filter(|orphan| !leads_to(&orphan.key)).cloned().collect()
     }
 
-    /// Forgets the save that was sent last, because the store has refused it.
+    /// Forgets the save that was sent last. Called when the store has refused it.
     pub(crate) fn forget_last_sent(&mut self) {
         if let Some(UncertainWrite::Save(save)) = self.uncertain.as_deref_mut() {
             match save.earlier.pop() {
@@ -290,7 +290,7 @@ impl State {
         }
     }
 
-    /// Starts over from `blank`, as a session that is not stored.
+    /// Resets the session to `blank`, which is not stored.
     pub(crate) fn reset(&mut self, blank: Content) {
         self.stored = None;
         self.base = Arc::new(blank);
@@ -300,9 +300,9 @@ impl State {
         self.drop_changes();
     }
 
-    /// The record is gone, and with it the operations before `ops_end` that work of `epoch` held.
+    /// Marks the session as gone, and drops the operations before `ops_end`. Does nothing if the session was reset since `epoch`.
     ///
-    /// A login that was logged since begins a session from nothing. What else was logged since is kept for a commit that refuses it.
+    /// A login that was logged since starts a new session. Other operations are kept for the next commit, which refuses them.
     pub(crate) fn mark_gone(&mut self, epoch: u64, ops_end: u64, now: Timestamp) {
         if self.epoch != epoch {
             return;
@@ -312,7 +312,7 @@ impl State {
         if mutant::is(Mutant::LosesALaterLogin) {
             since = CompactLog::default();
         }
-        // The values of these operations are encoded in the codec of the session that is gone.
+        // The operations that were logged since hold values in the codec of the session that is gone.
         self.reset(Content::empty(now, self.base.codec));
         let login = since.iter().rposition(|op| op.is_login()).filter(|_| !log::is_guarded(&since));
         self.gone = login.is_none();
@@ -324,7 +324,7 @@ impl State {
         self.log = since;
     }
 
-    /// Puts a new view in place. Counted, so that an `update` that has read the one before runs its closure again.
+    /// Replaces the view. This counts as a change, so that an `update` that has read the old view runs its closure again.
     pub(crate) fn set_view(&mut self, view: Arc<Content>) {
         self.view = view;
         if !mutant::is(Mutant::ReplacesTheViewUncounted) {
@@ -340,12 +340,12 @@ impl State {
         self.set_view(self.base.clone());
     }
 
-    /// Empties the log, without a change of the view.
+    /// Empties the log without changing the view.
     pub(crate) fn drop_operations(&mut self) {
         self.log.remove_before(self.log.end());
     }
 
-    /// For a store that keeps nothing: the view stays, and nothing is left to do.
+    /// Drops all operations and keeps the view, for a store that keeps nothing.
     pub(crate) fn discard_to_view(&mut self) {
         self.base = self.view.clone();
         self.discard();
@@ -355,15 +355,15 @@ impl State {
         self.changes
     }
 
-    /// The index of the operation that comes next.
+    /// Returns the index of the next operation.
     pub(crate) fn ops_end(&self) -> u64 {
         self.log.end()
     }
 
-    /// Applies a write that is stored. Operations logged since it was sent stay in the log, and `view` must be brought up to date.
+    /// Applies a write that is stored. Operations logged since it was sent stay in the log. `stale` is set if the view must be replayed.
     pub(crate) fn apply_commit(&mut self, after: &CommittedState) {
         if self.epoch != after.epoch {
-            // A logout came while it was under way: what it stored ends as well.
+            // A logout came while the write was in flight, so the record that it stored must end as well.
             if !self.ending.contains(&after.stored.key) {
                 self.ending.push(after.stored.key);
             }

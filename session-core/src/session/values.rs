@@ -1,4 +1,4 @@
-//! Reading and writing values.
+//! Reads and writes of values.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::{Error, ErrorKind, Result};
 
 impl Session {
-    /// The value under `key`, decoded as a `T`; `None` if there is none.
+    /// Returns the value under `key`, decoded as a `T`. `None` if there is no value.
     ///
-    /// What is read counts: see [conflicts](Session#when-somebody-else-was-faster). [`peek`](Session::peek) does not count.
+    /// This counts as a read of the key when [conflicts](Session#conflicts) are detected. [`peek`](Session::peek) does not.
     ///
     /// # Errors
-    /// [`ErrorKind::WrongType`] if it is not a `T`. It stays as it is.
+    /// [`ErrorKind::WrongType`] if the value is not a `T`. It stays as it is.
     pub fn get<T: DeserializeOwned>(&self, key: impl Display) -> Result<Option<T>> {
         let key = &*Key::new(key)?;
         let there = {
@@ -32,18 +32,18 @@ impl Session {
         there.map(|there| there.decode(key)).transpose()
     }
 
-    /// The value under `key`, as [`get`](Session::get), without counting as a read.
+    /// Returns the value under `key` like [`get`](Session::get), but does not count as a read when [conflicts](Session#conflicts) are detected.
     ///
     /// # Errors
-    /// [`ErrorKind::WrongType`] if it is not a `T`.
+    /// [`ErrorKind::WrongType`] if the value is not a `T`.
     pub fn peek<T: DeserializeOwned>(&self, key: impl Display) -> Result<Option<T>> {
         let key = &*Key::new(key)?;
         self.there(key).map(|there| there.decode(key)).transpose()
     }
 
-    /// Whether there is a value under `key`. Counts as a read of it.
+    /// Whether there is a value under `key`. Counts as a read when [conflicts](Session#conflicts) are detected.
     pub fn contains(&self, key: impl Display) -> bool {
-        // What has never been printed has never been stored.
+        // A key that cannot be printed has never been stored.
         let Ok(key) = Key::new(key) else { return false };
         let mut state = self.state();
         let there = state.view.values.get(&*key).cloned();
@@ -51,25 +51,28 @@ impl Session {
         there.is_some()
     }
 
-    /// All keys, sorted. Does not count as a read of their values.
+    /// Returns all keys of values, sorted. Does not count as a read of the values.
     pub fn keys(&self) -> Vec<String> {
         self.state().view.values.keys().map(|key| String::from(&**key)).collect()
     }
 
-    /// Puts `value` under `key`, over what is there.
+    /// Stores `value` under `key`, and replaces any value there.
     ///
-    /// What is accepted comes back from [`get`](Session::get), for a type whose `Deserialize` reads what its `Serialize` writes. A number that
-    /// is not finite is refused, because JSON has none. Some types of serde's own do not come back the same:
+    /// [`get`](Session::get) returns an equal value if the type's `Deserialize` reads what its `Serialize` writes. A number that is not
+    /// finite is refused, because JSON cannot represent it. Some types that serde supports do not come back the same:
     ///
-    /// - `Some(None)` and `Some(())` come back as `None`;
-    /// - inside `#[serde(untagged)]`, `#[serde(flatten)]` and `#[serde(tag = "…")]`: 128-bit integers do not decode, and in JSON neither do maps
-    ///   whose keys are numbers.
+    /// - `Some(None)` and `Some(())` come back as `None`.
+    /// - Inside `#[serde(untagged)]`, `#[serde(flatten)]` and `#[serde(tag = "…")]`, 128-bit integers do not decode. In JSON, maps whose keys
+    ///   are numbers do not decode there either.
     ///
-    /// [`Codec::round_trip`] proves a type of your own in a test.
+    /// [`Codec::round_trip`] checks a type of the application in a test.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] over a [limit](crate::Limits), [`ErrorKind::Other`] if `value` has no form in the session's [codec](crate::Codec)
-    /// or holds a number that is not finite, [`ErrorKind::Gone`] if the session moved or ended, [`ErrorKind::Closed`] if it would need a cookie after the response's head.
+    /// - [`ErrorKind::TooLarge`]: a [limit](crate::Limits) is exceeded.
+    /// - [`ErrorKind::Other`]: `value` cannot be encoded in the session's [codec](crate::Codec), holds a number that is not finite, or `key`
+    ///   cannot be printed. Also if the call comes from inside an [`update`](Session::update) closure of this session.
+    /// - [`ErrorKind::Gone`]: the session has moved or ended.
+    /// - [`ErrorKind::Closed`]: the change would need a cookie, and the response's head has been sent.
     pub fn insert<T: Serialize + ?Sized>(&self, key: impl Display, value: &T) -> Result<()> {
         let key = &*Key::new(key)?;
         let rules = self.shared.env.rules;
@@ -83,10 +86,10 @@ impl Session {
         Ok(())
     }
 
-    /// Removes the value under `key`; whether there was one, which does not count as a read.
+    /// Removes the value under `key`. Returns whether there was one, which does not count as a read.
     ///
     /// # Errors
-    /// As [`insert`](Session::insert).
+    /// The errors of [`insert`](Session::insert).
     pub fn remove(&self, key: impl Display) -> Result<bool> {
         let key = &*Key::new(key)?;
         let mut state = self.writing()?;
@@ -97,17 +100,19 @@ impl Session {
         Ok(there)
     }
 
-    /// Reads the value under `key` and removes it: of two requests that do so at once only one gets it, the other a conflict.
+    /// Reads the value under `key` and removes it.
+    ///
+    /// If two requests take one value at the same time, only one commit succeeds. The other returns [`ErrorKind::Conflict`].
     ///
     /// # Errors
-    /// As [`get`](Session::get) and [`insert`](Session::insert). A value that is not a `T` stays.
+    /// The errors of [`get`](Session::get) and [`insert`](Session::insert). A value that is not a `T` stays.
     pub fn take<T: DeserializeOwned>(&self, key: impl Display) -> Result<Option<T>> {
         let key = &*Key::new(key)?;
         let mut state = self.writing()?;
         let there = state.view.values.get(key).cloned();
         state.record_read(key, there.clone());
         let Some(there) = there else { return Ok(None) };
-        // Foreign code decodes, so the lock is let go; `seen` says what was decoded.
+        // Decoding runs code of the application, so the lock is released. `seen` holds the value that was decoded.
         drop(state);
         let value = there.decode(key)?;
         let mut state = self.writing()?;
@@ -116,15 +121,16 @@ impl Session {
         Ok(Some(value))
     }
 
-    /// Changes the value under `key` by `f`, from `T::default()` if there is none, and answers the new value.
+    /// Changes the value under `key` by `f`, starting from `T::default()` if there is none. Returns the new value.
     ///
-    /// If somebody else's write comes first, `f` runs again on their value, so counters lose nothing;
-    /// the value answered here may then be out of date. `f` should depend on its argument alone.
-    /// It runs without any lock; it may read the session but not write to it. A closure that holds the session itself keeps it
-    /// in memory until the change is stored or [discarded](Session::discard).
+    /// If another request's write is stored first, `f` runs again on the newer value. So concurrent updates all count, but the value
+    /// that was returned here may then be out of date.
+    ///
+    /// `f` should depend only on its argument. It may read the session but not write to it. It runs without any lock.
+    /// A closure that holds the session itself keeps it in memory until the change is stored or [discarded](Session::discard).
     ///
     /// # Errors
-    /// As [`get`](Session::get) and [`insert`](Session::insert).
+    /// The errors of [`get`](Session::get) and [`insert`](Session::insert).
     pub fn update<T, F>(&self, key: impl Display, f: F) -> Result<T>
     where
         T: Default + Serialize + DeserializeOwned,
@@ -153,7 +159,7 @@ impl Session {
             if there.is_none() && state.view.values.len() >= rules.limits.max_keys {
                 return Err(Error::fixed(ErrorKind::TooLarge, "too many keys"));
             }
-            // The new value is known here from now on, whether or not the old one had been read.
+            // The new value is known to this request from now on, even if the old one was not read.
             state.record_read(key, Some(encoded.clone()));
             Arc::make_mut(&mut state.view).values.insert(name.clone(), encoded);
             let session = Arc::downgrade(&self.shared);
@@ -165,26 +171,26 @@ impl Session {
         }
     }
 
-    /// Removes all values and flashes, those too that other requests add before this is stored. Never clashes.
+    /// Removes all values and flash messages, also those that other requests add before this is stored. Never causes a conflict.
     ///
     /// # Errors
-    /// As [`insert`](Session::insert).
+    /// The errors of [`insert`](Session::insert).
     pub fn clear(&self) -> Result<()> {
         let mut state = self.writing()?;
         state.reads.values_mut().for_each(|seen| *seen = None);
         state.push(Op::Clear)
     }
 
-    /// Makes the commit a [`Conflict`](ErrorKind::Conflict) if the value under `key` is changed by somebody else before it.
+    /// Makes the commit return [`Conflict`](ErrorKind::Conflict) if another request has changed the value under `key` by then.
     ///
-    /// For a write to one key that rests on what another one says. It counts only together with a write.
+    /// Use it when a write to one key depends on the value under another key. It has no effect unless this request also writes.
     ///
     /// ```
     /// # use session_core::{Result, Session};
     /// fn order(session: &Session) -> Result<()> {
     ///     let limit: u64 = session.get("credit")?.unwrap_or(0);
     ///     if limit >= 100 {
-    ///         session.require_unchanged("credit")?; // else a lowered credit could slip in between
+    ///         session.require_unchanged("credit")?; // otherwise another request could lower the credit in between
     ///         session.insert("ordered", &100)?;
     ///     }
     ///     Ok(())
@@ -192,7 +198,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`insert`](Session::insert).
+    /// The errors of [`insert`](Session::insert).
     pub fn require_unchanged(&self, key: impl Display) -> Result<()> {
         let key = &*Key::new(key)?;
         let mut state = self.writing()?;
@@ -205,7 +211,7 @@ impl Session {
 
     /// Encodes `value` in the session's codec, and locks the session to write it.
     ///
-    /// The session is not locked while `value` is encoded, because that runs code of the application. If a logout meanwhile begins
+    /// The session is not locked while `value` is encoded, because that runs code of the application. If a logout meanwhile starts
     /// a session in another codec, the value is encoded again.
     pub(super) fn encoding<T: Serialize + ?Sized>(&self, value: &T) -> Result<(MutexGuard<'_, State>, Value)> {
         loop {
@@ -218,7 +224,7 @@ impl Session {
         }
     }
 
-    /// What this request sees under `key`.
+    /// Returns the value that this request sees under `key`.
     fn there(&self, key: &str) -> Option<Value> {
         self.state().view.values.get(key).cloned()
     }

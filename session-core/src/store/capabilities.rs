@@ -1,6 +1,6 @@
-//! What a store can do.
+//! Capabilities of a store.
 
-/// What a store can do. Fields are read; the methods of the same names set them.
+/// Capabilities of a [`Store`](crate::Store). Each field has a method of the same name that sets it.
 ///
 /// ```
 /// use session_core::Capabilities;
@@ -11,24 +11,24 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Records outlive the process.
+    /// Whether records outlive the process.
     pub durable: bool,
-    /// Several instances, in several processes, see the same records.
+    /// Whether several instances, in several processes, see the same records.
     pub shared: bool,
-    /// The server removes expired records by itself, by its own clock.
+    /// Whether the server removes expired records itself, by its own clock.
     pub expires_itself: bool,
-    /// `sessions_of` and `delete_all` work.
+    /// Whether [`sessions_of`](crate::Store::sessions_of) and [`delete_all`](crate::Store::delete_all) are supported.
     pub by_principal: bool,
-    /// `scan` works.
+    /// Whether [`scan`](crate::Store::scan) is supported.
     pub scan: bool,
-    /// Nothing that is written is kept, on purpose: a session over such a store needs no cookie.
+    /// Whether the store drops every write on purpose. A session over such a store needs no cookie.
     pub discards: bool,
-    /// The longest `Record::data` in bytes, if there is a limit below memory's.
+    /// Maximum length of [`Record::data`](crate::Record::data) in bytes. `None` if only memory limits it.
     pub max_data_len: Option<usize>,
 }
 
 impl Capabilities {
-    /// A store that can do nothing beyond the basic operations.
+    /// Returns the capabilities of a store that has only the required operations.
     pub const fn new() -> Self {
         Self {
             durable: false,

@@ -1,14 +1,16 @@
-//! Stores that pass every method on.
+//! Stores that forward every method to another store.
 
 use std::sync::Arc;
 
 use crate::Store;
 
-/// Makes a type a [`Store`](crate::Store) that passes every method on to the store inside it, those with defaults too.
+/// Implements [`Store`](crate::Store) for a type by forwarding every method to its inner store, including those with defaults.
 ///
-/// It takes the type, a name for a reference to it, and an expression for a reference to the inner store.
-/// Generic parameters go in brackets before the type. The inner store's future is handed on as it is: a method written as
-/// `self.0.load(call, key).await` would box a second one around it.
+/// The arguments are the type, a name for a reference to it, and an expression for a reference to the inner store.
+/// Generic parameters stand in brackets before the type.
+///
+/// The future of the inner store is returned as it is. A method written as `self.0.load(call, key).await` would box a second
+/// future around it.
 ///
 /// ```
 /// use session_core::{Capabilities, NullStore, Store, delegate_store};

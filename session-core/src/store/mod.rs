@@ -1,4 +1,4 @@
-//! The contract between sessions and databases.
+//! Contract between sessions and databases.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -16,63 +16,63 @@ mod null;
 pub use capabilities::Capabilities;
 pub use null::NullStore;
 
-/// What a call to a store carries beside its operands.
+/// Context of a call to a store, beside its operands.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Call {
-    /// The instant that counts as now: it alone decides which records are live.
+    /// Current instant, set by the caller. It alone decides which records are live.
     pub now: Timestamp,
 }
 
 impl Call {
-    /// A call made at `now`.
+    /// Returns the context of a call made at `now`.
     pub const fn new(now: Timestamp) -> Self {
         Self { now }
     }
 }
 
-/// How a write ended.
+/// Outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a write that was refused changed nothing"]
 pub enum Outcome {
-    /// It was carried out.
+    /// The write was carried out, by this call or by an earlier identical one.
     Done,
-    /// `create`: a live record has the key already.
+    /// `create` only: another live record already has the key.
     Exists,
-    /// `save`, `touch`, `delete`: the live record has another version than the one expected.
+    /// `save`, `touch` and `delete` only: the live record has another version than the one expected.
     Conflict,
-    /// `save`, `touch`, `delete`: there is no live record.
+    /// `save`, `touch` and `delete` only: no live record has the key.
     Missing,
 }
 
-/// How far a [`Store::purge`] came.
+/// Result of a [`Store::purge`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Purged {
-    /// How many expired records it removed.
+    /// Number of expired records removed.
     pub removed: u32,
-    /// Whether expired records may be left: call again.
+    /// Whether expired records may remain. If so, call `purge` again.
     pub more: bool,
 }
 
 impl Purged {
-    /// So many removed, and whether there may be more.
+    /// Returns the result of a purge that removed `removed` records. `more` says whether others may remain.
     pub const fn new(removed: u32, more: bool) -> Self {
         Self { removed, more }
     }
 }
 
-/// Where a [`Store::scan`] goes on. What the bytes mean is the store's own affair.
+/// Position at which a [`Store::scan`] continues. Only the store knows the meaning of its bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cursor(Bytes);
 
 impl Cursor {
-    /// A cursor of these bytes.
+    /// Makes a cursor from `bytes`.
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         Self(bytes.into())
     }
 
-    /// The bytes it was made of.
+    /// Returns the bytes that the cursor was made from.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -88,118 +88,135 @@ impl Debug for Cursor {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Page {
-    /// Live records; a page may be empty though there are more.
+    /// Live records. A page may be empty although others follow.
     pub records: Vec<(StoreKey, Record)>,
-    /// Where the next page begins; `None` at the end.
+    /// Cursor of the next page, or `None` if this is the last.
     pub next: Option<Cursor>,
 }
 
 impl Page {
-    /// A page of `records`, with the next one at `next`.
+    /// Returns a page of `records`. `next` is the cursor of the next page.
     pub const fn new(records: Vec<(StoreKey, Record)>, next: Option<Cursor>) -> Self {
         Self { records, next }
     }
 }
 
-/// A place where sessions are kept, and what it promises.
+/// Stores the records of sessions. This trait is the contract between sessions and a database.
 ///
-/// A record is *live* when it is stored and its `expires_at` lies after `call.now`.
+/// A record is *live* when it is stored and its `expires_at` is later than `call.now`.
 ///
 /// # Promises to the caller
 ///
-/// 1. **Time is the caller's.** Whether a record is live is decided by `call.now` alone.
-///    Removal is the one exception, see [`purge`](Store::purge).
-/// 2. **Every write is a compare-and-set** ([`create`](Store::create), [`save`](Store::save)): of several from the same state exactly one wins.
-/// 3. **The same call twice is one call.** A create or save whose `record.version` is what is stored already answers [`Outcome::Done`]
-///    and changes nothing, so sending it again after a lost reply does no harm. A touch sent again is `Done` again.
+/// 1. **The caller sets the time.** `call.now` alone decides whether a record is live.
+///    The removal of expired records is the one exception, see [`purge`](Store::purge).
+/// 2. **Every write is a compare-and-set.** Of several [`create`](Store::create) or [`save`](Store::save) calls from the same state,
+///    exactly one succeeds.
+/// 3. **A repeated call counts once.** A create or save whose `record.version` is already stored returns [`Outcome::Done`]
+///    and changes nothing, so a caller can retry it after a lost reply. A repeated touch is `Done` again.
+///    Only a repeated [`delete`](Store::delete) may have another outcome.
 /// 4. **An outage is an error** of kind [`Unavailable`](crate::ErrorKind::Unavailable), never `None` or [`Outcome::Missing`].
-///    It comes within the configured time-out, time spent waiting for a connection included.
-///    When the outage passes the store works again without being opened anew.
-/// 5. **Dropping a future** leaves the old record or the new one, and no lock, transaction or half-used connection.
-/// 6. **Data is opaque**: any bytes up to [`Capabilities::max_data_len`]; longer is [`TooLarge`](crate::ErrorKind::TooLarge) and changes nothing.
-/// 7. **Namespaces** on one server do not see each other.
-/// 8. **No operation spans two keys**, so that clusters and caches can keep all of this too.
+///    The error is returned within the configured time-out, which includes the time spent waiting for a connection.
+///    After the outage the store works again without being reopened.
+/// 5. **A future may be dropped at any time.** The store then has either the old record or the new one.
+///    No lock, transaction or half-used connection remains.
+/// 6. **Data is opaque.** A record holds any bytes up to [`Capabilities::max_data_len`].
+///    Longer data is an error of kind [`TooLarge`](crate::ErrorKind::TooLarge) and changes nothing.
+/// 7. **Namespaces are separate.** Namespaces on one server do not see each other's records.
+/// 8. **No operation spans two keys.** No write has to change two records atomically, so clusters and caches can keep these promises too.
 /// 9. **A record that cannot be read** is an error of kind [`Corrupt`](crate::ErrorKind::Corrupt) for a call that loads it, and for no other call.
-///    Lists leave it out, with a `tracing` event. A delete without a version and [`delete_all`](Store::delete_all) remove it.
+///    Lists leave it out and emit a `tracing` event. A delete without a version and [`delete_all`](Store::delete_all) remove it.
 ///
-/// # For those who write a store
+/// # For implementors
 ///
-/// - Many drivers are not safe to cancel: run statements in tasks of the store's own, never in the caller's future.
-/// - Times are exact to the millisecond. A server that counts in seconds keeps the milliseconds beside.
-/// - Build the server's compare-and-set on `version`; a check followed by a write is no compare-and-set.
-/// - [`Live`](crate::Live) decides every write from the version that is stored, for stores that read before they write.
-/// - Six methods are enough. The others have defaults for a store without the capability: `sessions_of`, `delete_all` and `scan`
-///   answer [`Error::unsupported`](crate::Error::unsupported), `purge` removes nothing.
-/// - The crate `conformance` checks every sentence here; `docs/writing-a-store.md` walks through it.
+/// - Many drivers are not cancel-safe. Run statements in tasks of the store's own, never in the caller's future.
+/// - Times are exact to the millisecond. If the server counts in seconds, store the milliseconds separately.
+/// - Make the server compare `version` and write in one atomic step. A check followed by a separate write is no compare-and-set.
+/// - [`Live`](crate::Live) decides every write from the stored version, for stores that read before they write.
+/// - Six methods are required. The others have defaults for a store without the capability: `sessions_of`, `delete_all` and `scan`
+///   return [`Error::unsupported`](crate::Error::unsupported), and `purge` removes nothing.
+/// - The crate `conformance` checks every sentence here. `docs/writing-a-store.md` builds a store step by step.
 ///
-/// # For those who wrap a store
+/// # For wrappers
 ///
-/// A wrapper keeps the promises or takes the capability away. It passes `call` on unchanged and never retries a write
-/// under another version: only the identical call is safe to send again.
+/// A wrapper keeps each promise or takes the capability away. It passes `call` on unchanged.
+/// It never retries a write under another version, because only the identical call is safe to repeat.
 ///
-/// A wrapper passes every method on, those with defaults too. [`delegate_store!`](crate::delegate_store) does so for a newtype.
-/// The suite finds a wrapper that states a capability and leaves a default in its place.
+/// A wrapper forwards every method, including those with defaults. [`delegate_store!`](crate::delegate_store) does so for a newtype.
+/// The suite `conformance` finds a wrapper that states a capability but keeps the default of its method.
 ///
-/// A store is [`Any`], so whoever is handed one behind a pointer can find out which it is: `session-http` serves
-/// cookie sessions by that.
+/// A store is [`Any`], so a caller that holds a `dyn Store` can find out its type. `session-http` recognises its cookie store this way.
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a session store",
     note = "implement `session_core::Store` with `#[async_trait]`; `Arc<S>` and `Box<S>` of a store are stores"
 )]
 pub trait Store: Any + Debug + Send + Sync {
-    /// What this store can do. Constant over its life.
+    /// Returns the capabilities of the store, which never change.
     fn capabilities(&self) -> Capabilities;
 
-    /// Stores `record` if no live record has the key: [`Outcome::Done`] or [`Outcome::Exists`].
+    /// Stores `record` if no live record has the key.
     ///
-    /// On `Exists` nothing changes. Of concurrent creates of one key exactly one is `Done`.
-    /// An expired record that still lies there is replaced whole, its index entry included, in the same step.
-    /// If the live record has `record.version` already, this call was carried out before: `Done`.
+    /// Returns [`Outcome::Done`], or [`Outcome::Exists`] if another live record has the key. `Exists` changes nothing.
+    ///
+    /// - Of concurrent creates of one key, exactly one is `Done`.
+    /// - An expired record that is still stored is replaced as a whole in the same step, including its index entry.
+    /// - If the live record already has `record.version`, an identical call was carried out before, and this one is `Done`.
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome>;
 
-    /// The last completed write, or `None` when no live record has the key. Never writes.
+    /// Returns the record of the last completed write, or `None` if no live record has the key. Never writes.
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>>;
 
-    /// Replaces the live record whose version is `expected`, and nothing else:
-    /// [`Outcome::Done`], [`Outcome::Conflict`] (live, with another version) or [`Outcome::Missing`] (not live).
+    /// Replaces the live record under the key if its version is `expected`.
     ///
-    /// It never creates and never revives; `expires_at` may move in both directions, into the past too.
-    /// Of concurrent saves from one version exactly one is `Done`.
-    /// If the live record has `record.version` already, this call was carried out before: `Done`.
+    /// Returns [`Outcome::Done`], [`Outcome::Conflict`] if the live record has another version, or [`Outcome::Missing`]
+    /// if no live record has the key. Only `Done` changes anything.
+    ///
+    /// - A save never creates a record and never revives an expired one.
+    /// - It may move `expires_at` in both directions, even into the past.
+    /// - Of concurrent saves from one version, exactly one is `Done`.
+    /// - If the live record already has `record.version`, an identical call was carried out before, and this one is `Done`.
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome>;
 
-    /// Moves the expiry of the live record whose version is `expected` out to `expires_at`, never nearer:
-    /// [`Outcome::Done`], [`Outcome::Conflict`] (live, with another version) or [`Outcome::Missing`] (not live).
+    /// Extends the live record under the key to `expires_at` if its version is `expected`.
     ///
-    /// After `Done` the expiry is the later of the two. A refused touch changes nothing, so a late request cannot extend
-    /// the record that has taken the place of the one that it read.
-    /// Version, data, principal and index stay: a save made from `expected` still succeeds, and so does the same touch again.
-    /// No data crosses the wire.
+    /// Returns [`Outcome::Done`], [`Outcome::Conflict`] if the live record has another version, or [`Outcome::Missing`]
+    /// if no live record has the key.
+    ///
+    /// - After `Done` the expiry is the later of the stored one and `expires_at`. A touch never shortens a record's life.
+    /// - `Conflict` and `Missing` change nothing. So a late request cannot extend a record that has replaced the one it read.
+    /// - Version, data, principal and index stay as they are. So a save from `expected` still succeeds, and so does the same touch again.
+    /// - The record's data is not transferred.
     async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome>;
 
-    /// Removes a live record, with `expected` only that version: [`Outcome::Done`], [`Outcome::Conflict`] or [`Outcome::Missing`].
+    /// Removes the live record under the key. With `expected`, removes it only if it has that version.
     ///
-    /// Once it has returned `Done`, no save or touch that was in flight brings the record back.
-    /// It is the one write that tells nothing when it is sent again: after a lost answer the second one is `Missing`.
-    /// Without `expected` it also removes a record that cannot be read.
+    /// Returns [`Outcome::Done`], [`Outcome::Conflict`] if the live record has another version than `expected`, or
+    /// [`Outcome::Missing`] if no live record has the key.
+    ///
+    /// - After `Done`, no save or touch that was in flight brings the record back.
+    /// - A delete that is repeated after a lost reply is `Missing`, even if the first one removed the record.
+    /// - Without `expected`, it also removes a record that cannot be read.
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome>;
 
     /// Removes at most `limit` expired records in one short transaction.
     ///
-    /// Only what both `call.now` and the server's own clock call expired goes, so that one node with a wrong clock deletes nothing.
-    /// What a save or touch answered `Done` for survives.
-    /// The default removes nothing. It suits a store whose server [expires by itself](Capabilities::expires_itself), or that keeps nothing.
+    /// - A record is removed only if it has expired by `call.now` and by the server's own clock. So a node with a wrong clock
+    ///   removes no live record.
+    /// - A record that a concurrent save or touch has extended, with the outcome `Done`, survives.
+    ///
+    /// The default removes nothing. It suits a store that keeps nothing, and one whose server
+    /// [removes expired records itself](Capabilities::expires_itself).
     async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
         let _ = (call, limit);
         Ok(Purged::default())
     }
 
-    /// Live records of `principal`, at most `limit`, in no order. Expired ones that still lie there do not count,
-    /// and neither do those that cannot be read.
+    /// Returns at most `limit` live records of `principal`, in no particular order.
     ///
-    /// Needs [`Capabilities::by_principal`]; the default is [`Error::unsupported`](crate::Error::unsupported).
-    /// Misses no record whose create or save returned before this call began.
+    /// Expired records that are still stored, and records that cannot be read, are left out and do not count towards `limit`.
+    /// Within `limit`, the call misses no record whose create or save returned before it began.
+    ///
+    /// Needs [`Capabilities::by_principal`]. The default returns [`Error::unsupported`](crate::Error::unsupported).
     async fn sessions_of(
         &self,
         call: &Call,
@@ -210,20 +227,24 @@ pub trait Store: Any + Debug + Send + Sync {
         Err(Error::unsupported("sessions_of"))
     }
 
-    /// Removes every live record of `principal` except `keep`, and answers how many.
+    /// Removes every live record of `principal` except the one under `keep`, and returns their number.
     ///
-    /// Needs [`Capabilities::by_principal`]; the default is [`Error::unsupported`](crate::Error::unsupported).
-    /// Misses no record whose create or save returned before this call began,
-    /// and touches no other principal's, not even as `keep`. It also removes the principal's records that cannot be read.
+    /// - The call misses no record whose create or save returned before it began.
+    /// - It changes no record of another principal, even if `keep` is the key of one.
+    /// - It also removes the principal's records that cannot be read.
+    ///
+    /// Needs [`Capabilities::by_principal`]. The default returns [`Error::unsupported`](crate::Error::unsupported).
     async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
         let _ = (call, principal, keep);
         Err(Error::unsupported("delete_all"))
     }
 
-    /// Live records from `after` on, at most `limit`, each at least once over the whole walk. Those that cannot be read are left out.
+    /// Returns a page of at most `limit` live records, from the position `after` on, or from the start if it is `None`.
     ///
-    /// Needs [`Capabilities::scan`]; the default is [`Error::unsupported`](crate::Error::unsupported).
-    /// A record that is live throughout the walk is visited; one that comes or goes may be.
+    /// A walk follows [`Page::next`] until it is `None`. A record that is live throughout the walk is returned at least once.
+    /// A record that is stored or removed during the walk may be returned. Records that cannot be read are left out.
+    ///
+    /// Needs [`Capabilities::scan`]. The default returns [`Error::unsupported`](crate::Error::unsupported).
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
         let _ = (call, after, limit);
         Err(Error::unsupported("scan"))

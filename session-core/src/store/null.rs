@@ -1,12 +1,12 @@
-//! A store that keeps nothing.
+//! Store that keeps nothing.
 
 use async_trait::async_trait;
 
 use crate::{Call, Capabilities, Outcome, Record, Result, Store, StoreKey, Timestamp, Version};
 
-/// Keeps nothing: what is created is gone at once. For APIs that have no sessions but share code with applications that do.
+/// A store that keeps nothing, for APIs without sessions that share code with applications that have them.
 ///
-/// A [`Manager`](crate::Manager) over it hands out sessions that work for the length of a request.
+/// A session of a [`Manager`](crate::Manager) over this store works until the end of its request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NullStore;
 

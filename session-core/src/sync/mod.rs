@@ -1,8 +1,8 @@
 //! Locks, atomics and thread-locals of this crate.
 //!
-//! Built with `--cfg shuttle` they are those of the crate `shuttle`, which chooses the order in which threads run.
-//! With the feature `observe` they say when they are used, see [`observed`].
-//! Nothing else in this crate may synchronise threads, because neither would see it.
+//! With `--cfg shuttle` they come from the crate `shuttle`, which chooses the order in which threads run.
+//! With the feature `observe` they record each use, see [`observed`].
+//! All synchronisation in this crate must use them, because `shuttle` and `observed` see no other.
 
 mod async_mutex;
 #[cfg(all(feature = "observe", not(shuttle)))]

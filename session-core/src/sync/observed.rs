@@ -1,19 +1,19 @@
-//! Locks and atomics that say when they are used, for an explorer of interleavings.
+//! Locks and atomics that record each use, for an explorer of interleavings.
 //!
-//! Two polls that use no lock in common can be exchanged without a difference, so of the orders that differ only in such
-//! exchanges one is enough. The explorer of the crate `conformance` learns from here which locks a poll has used.
+//! Two adjacent polls without a common lock have the same effect in either order. Of the interleavings that differ only in such
+//! swaps, the explorer runs one. The explorer of the crate `conformance` reads from here which locks a poll has used.
 
 use std::cell::{Cell, RefCell};
 use std::sync::{LockResult, MutexGuard};
 
-/// A use of a lock or atomic.
+/// A use of a lock or atomic, with the number of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// The object was made.
+    /// The lock or atomic was created.
     Made(u64),
     /// The atomic was read.
     Read(u64),
-    /// The lock was taken, or the atomic written.
+    /// The lock was taken, or the atomic was written.
     Written(u64),
 }
 
@@ -22,18 +22,18 @@ thread_local! {
     static ACCESSES: RefCell<Option<Vec<Access>>> = const { RefCell::new(None) };
 }
 
-/// Records what this thread uses from here on. Objects are numbered from zero.
+/// Starts recording the uses by this thread. Objects created from now on are numbered from zero.
 pub fn begin() {
     NEXT.set(0);
     ACCESSES.set(Some(Vec::new()));
 }
 
-/// Takes what was recorded since the last call, in order.
+/// Returns the uses recorded since the last call, in order.
 pub fn take() -> Vec<Access> {
     ACCESSES.with_borrow_mut(|accesses| accesses.as_mut().map(std::mem::take).unwrap_or_default())
 }
 
-/// Records nothing more.
+/// Stops recording on this thread.
 pub fn end() {
     ACCESSES.set(None);
 }
@@ -46,7 +46,7 @@ fn record(access: Access) {
     });
 }
 
-/// The number of a new object.
+/// Number of a lock or atomic.
 #[derive(Debug)]
 struct Object(u64);
 

@@ -1,4 +1,4 @@
-//! A future that several tasks poll.
+//! Future that several tasks poll.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -8,13 +8,14 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::{Mutex, MutexGuard};
 use crate::mutant::{self, Mutant};
 
-/// How many tasks are woken to drive the future. Each that finds it busy has been woken for nothing; with one alone, a task that is
-/// not polled would hold up all others.
+/// Maximum number of tasks woken to drive the future.
+///
+/// More would mostly find the future busy. A single one could stall all others, because its executor might not poll it.
 const DRIVERS: usize = 3;
 
-/// A future that each of several tasks may drive to its end, and whose output all of them get.
+/// A future that several tasks may drive to its end. All of them get its output.
 ///
-/// It goes on while one of the tasks lives. A task that leaves, and each that comes later, drives it too.
+/// The future makes progress as long as one of the tasks does. A task that is dropped wakes the others, and each new task drives it too.
 pub(crate) struct SharedFuture<T> {
     stage: Mutex<Stage<T>>,
     waiting: Arc<Waiting>,
@@ -22,19 +23,19 @@ pub(crate) struct SharedFuture<T> {
 
 enum Stage<T> {
     Idle(Pin<Box<dyn Future<Output = T> + Send>>),
-    /// One task polls the future.
+    /// A task is polling the future.
     Polled,
     Ended(Option<T>),
 }
 
-/// Tasks that are woken when the future can go on.
+/// Tasks to wake when the future can make progress.
 #[derive(Default)]
 struct Waiting(Mutex<Wakers>);
 
 #[derive(Default)]
 struct Wakers {
     tasks: Vec<Waker>,
-    /// The future can go on since its last poll began.
+    /// Whether the future was woken since its last poll began.
     woken: bool,
 }
 
@@ -59,7 +60,7 @@ impl Waiting {
         self.wake_some(if mutant::is(Mutant::LeavesOthersAsleep) { 1 } else { DRIVERS });
     }
 
-    /// Wakes the tasks that have come last, `most` at most.
+    /// Wakes at most `most` tasks, the latest to arrive.
     fn wake_some(&self, most: usize) {
         let tasks = {
             let mut wakers = self.wakers();
@@ -90,9 +91,9 @@ impl<T> SharedFuture<T> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts the future back after a poll by the task with `waker`.
+    /// Puts the future back after a pending poll by the task with `waker`.
     ///
-    /// If the future was woken during the poll, the tasks that were woken with it have found it busy, so they are woken again.
+    /// If the future was woken during the poll, the woken tasks may have found it busy. So tasks are woken again.
     fn go_on(&self, future: Pin<Box<dyn Future<Output = T> + Send>>, waker: &Waker) {
         *self.stage() = Stage::Idle(future);
         self.waiting.add(waker);
@@ -116,7 +117,7 @@ impl<T> Drop for PollGuard<'_, T> {
     }
 }
 
-/// Wakes the other tasks if a task leaves before the end, because it may be the one that was to go on.
+/// Wakes the other tasks if a task is dropped before the end, because it may be the one that was woken to drive the future.
 struct LeaveGuard<'f, T>(&'f SharedFuture<T>);
 
 impl<T> Drop for LeaveGuard<'_, T> {
@@ -128,7 +129,7 @@ impl<T> Drop for LeaveGuard<'_, T> {
 }
 
 impl<T: Clone> SharedFuture<T> {
-    /// Drives the future to its end. `None` if it panicked, in the task that polled it.
+    /// Drives the future to its end and returns its output. `None` if a poll of the future panicked.
     pub(crate) async fn output(&self) -> Option<T> {
         let leaving = LeaveGuard(self);
         let output = poll_fn(|context| self.poll(context)).await;
@@ -158,7 +159,7 @@ impl<T: Clone> SharedFuture<T> {
                 Poll::Pending
             }
             Poll::Ready(output) => {
-                // What the future holds is dropped before the output is known.
+                // The future is dropped first, so that no task sees the output while the future still holds something.
                 drop(future);
                 self.end(Some(output.clone()));
                 Poll::Ready(Some(output))
@@ -182,7 +183,7 @@ mod tests {
         }
     }
 
-    /// A future that is ready once `ready` has been woken into being.
+    /// A future that is ready once the gate is open.
     #[derive(Clone, Default)]
     struct Gate(Arc<std::sync::Mutex<(bool, Option<Waker>)>>);
 
@@ -239,7 +240,7 @@ mod tests {
         assert_eq!(poll(&second, &count), Poll::Ready(None));
     }
 
-    /// Polls the same future from within its own poll, as a task on another thread could.
+    /// A future that polls itself through another handle stands for a task on another thread.
     #[test]
     fn a_task_that_comes_while_it_is_polled_tries_again_afterwards() {
         let handle: Arc<std::sync::Mutex<Option<Arc<SharedFuture<()>>>>> = Arc::default();
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!(pollster::block_on(shared.output()), Some(()));
     }
 
-    /// A future behind a gate, and tasks that wait for it.
+    /// Returns a gate, a shared future behind it, and the wake-up counters of tasks that wait for that future.
     fn with_waiting_tasks(tasks: usize) -> (Gate, Arc<SharedFuture<u32>>, Vec<Arc<Count>>) {
         let gate = Gate::default();
         let inner = gate.clone();

@@ -1,4 +1,4 @@
-//! Store of the tests: records in memory, which a test can look at and replace.
+//! In-memory store for tests, which can read and replace its records.
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::num::NonZeroU32;
@@ -9,7 +9,7 @@ use session_core::{
     Timestamp, Version, async_trait,
 };
 
-/// Store without expiry and without a list of principals. Clones share their records.
+/// A store that ignores expiry and supports no optional operation. Clones share their records.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shelf(Arc<Mutex<Vec<(StoreKey, Record)>>>, Arc<Mutex<Vec<&'static str>>>);
 
@@ -18,7 +18,7 @@ impl Shelf {
         self.0.lock().unwrap()
     }
 
-    /// Names of the calls that write, since they were last asked for.
+    /// Returns the names of the writing calls since the last call of this method.
     pub(crate) fn writes(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.1.lock().unwrap())
     }
@@ -27,12 +27,12 @@ impl Shelf {
         self.1.lock().unwrap().push(call);
     }
 
-    /// The record that was stored last.
+    /// Returns the record that was created last.
     pub(crate) fn record(&self) -> Record {
         self.records().last().unwrap().1.clone()
     }
 
-    /// Envelope of the record that was stored last and is no tombstone.
+    /// Returns the envelope of the last created record that is not a tombstone.
     pub(crate) fn envelope(&self) -> Bytes {
         let after_head =
             |data: &Bytes| if data[0] == 2 { data.slice(8 + usize::from(data[1]) * 8..) } else { data.clone() };

@@ -1,4 +1,4 @@
-//! What browsers reject. Sections are those of RFC 6265bis (draft-ietf-httpbis-rfc6265bis) unless named otherwise.
+//! Checks for the rules by which browsers reject cookies. Section numbers are of RFC 6265bis (draft-ietf-httpbis-rfc6265bis) unless stated.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::{CookieOptions, SameSite};
 use crate::line;
 use crate::value::longest_id;
 
-/// The longest value of an attribute; the browser ignores a longer one (5.6).
+/// Maximum length of an attribute's value in bytes. Browsers ignore a longer one (5.6).
 const MAX_ATTRIBUTE_LEN: usize = 1024;
 
 pub(super) fn check(name: &str, options: &CookieOptions) -> Result<()> {
@@ -27,12 +27,12 @@ fn refuse(message: impl AsRef<str>) -> Result<()> {
     Err(Error::new(ErrorKind::Config, message))
 }
 
-/// RFC 9110, 5.6.2.
+/// Whether `b` may occur in a token (RFC 9110, 5.6.2).
 pub(super) fn is_tchar(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 
-/// Required of servers by 4.1.1.
+/// Checks that the name is a token, which 4.1.1 requires of servers.
 fn token(name: &str) -> Result<()> {
     if name.is_empty() || !name.bytes().all(is_tchar) {
         return refuse("a cookie's name consists of letters, digits and any of !#$%&'*+-.^_`|~");
@@ -40,7 +40,7 @@ fn token(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// 5.6.4: a path without a leading slash is replaced by that of the request; `;` would end the attribute.
+/// Checks the path. Browsers replace a path without a leading slash by that of the request (5.6.4), and `;` would end the attribute.
 fn path(path: &str) -> Result<()> {
     let is_path_byte = |b: u8| (b' '..=b'~').contains(&b) && b != b';';
     if !path.starts_with('/') || path.ends_with(' ') || !path.bytes().all(is_path_byte) {
@@ -52,7 +52,7 @@ fn path(path: &str) -> Result<()> {
     Ok(())
 }
 
-/// 5.7, steps on the domain attribute: addresses match nothing, public suffixes are refused.
+/// Checks the domain. An address matches no host, and browsers refuse public suffixes (5.7, steps on the domain attribute).
 fn domain(domain: &str) -> Result<()> {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -76,7 +76,7 @@ fn domain(domain: &str) -> Result<()> {
     Ok(())
 }
 
-/// The URL standard takes a host that ends in a number for an IPv4 address, however it is written.
+/// Whether the last label is a number. The URL standard treats such a host as an IPv4 address.
 fn last_label_is_number(domain: &str) -> bool {
     domain.rsplit('.').next().is_some_and(|last| {
         let hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
@@ -84,7 +84,7 @@ fn last_label_is_number(domain: &str) -> bool {
     })
 }
 
-/// 5.5, and 5.6.2: a `Max-Age` of zero deletes the cookie.
+/// Checks the lifetime (5.5). A `Max-Age` of zero would delete the cookie (5.6.2).
 fn lifetime(max_age: Option<Duration>) -> Result<()> {
     match max_age {
         Some(age) if age < Duration::from_secs(1) => refuse("a cookie's max-age is at least one second"),
@@ -93,7 +93,7 @@ fn lifetime(max_age: Option<Duration>) -> Result<()> {
     }
 }
 
-/// 5.7 for `SameSite=None`; draft-cutler-httpbis-partitioned-cookies, 2.1, for `Partitioned`.
+/// Checks that `Secure` is set if `SameSite=None` (5.7) or `Partitioned` (draft-cutler-httpbis-partitioned-cookies, 2.1) needs it.
 fn secure_attributes(options: &CookieOptions) -> Result<()> {
     if options.secure {
         return Ok(());
@@ -107,9 +107,10 @@ fn secure_attributes(options: &CookieOptions) -> Result<()> {
     Ok(())
 }
 
-/// 5.4 and 5.7; `__Http-` and `__Host-Http-` are of its successor, draft-ietf-httpbis-layered-cookies.
+/// Checks the rules of the name's prefix (5.4 and 5.7).
 ///
-/// Browsers compare without regard to case, since servers exist that do.
+/// `__Http-` and `__Host-Http-` come from the successor, draft-ietf-httpbis-layered-cookies.
+/// Browsers compare prefixes case-insensitively, because some servers do.
 fn prefix(name: &str, options: &CookieOptions) -> Result<()> {
     let has = |prefix: &str| name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
     let host = has("__Host-");
@@ -136,7 +137,7 @@ fn signing(options: &CookieOptions) -> Result<()> {
     Ok(())
 }
 
-/// Whether the cookie with an id for its value would fit.
+/// Checks that a cookie with an id as its value fits into 4096 bytes.
 fn length(name: &str, options: &CookieOptions) -> Result<()> {
     match line::issue(name, options, &"A".repeat(longest_id(options)), Some(CookieOptions::LONGEST)) {
         Ok(_) => Ok(()),

@@ -1,4 +1,4 @@
-//! What clients send is read without harm, and only what a key's holder wrote is taken.
+//! Values from clients are read safely, and only those made with a key of the ring are accepted.
 
 use proptest::prelude::*;
 use session_core::{Bytes, Principal, Timestamp, Version, hours};
@@ -26,7 +26,7 @@ fn record(principal: Option<&str>, data: &[u8]) -> Record {
     Record::new(Version::random(), created, created.plus(hours(1)), principal, Bytes::copy_from_slice(data))
 }
 
-/// Without the version, which a cookie does not carry.
+/// Clears the version, which a cookie does not carry.
 fn unversioned(mut record: Record) -> Record {
     record.version = Version::from_i64(0).unwrap();
     record
@@ -41,7 +41,7 @@ fn one_bit_off(value: &str) -> impl Iterator<Item = String> + '_ {
     (0..value.len() * 8).filter_map(|bit| {
         let mut bytes = value.as_bytes().to_vec();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        // What is no UTF-8 does not get this far.
+        // The parser has already rejected values that are not UTF-8.
         String::from_utf8(bytes).ok()
     })
 }
@@ -89,7 +89,7 @@ fn an_older_key_reads_and_a_strangers_does_not() {
 }
 
 #[test]
-fn an_unsigned_id_is_taken_only_on_demand_and_is_to_be_written_anew() {
+fn an_unsigned_id_is_taken_only_on_demand_and_is_to_be_written_again() {
     let id = id();
     assert!(signing(&[1], false).read(&id).is_none());
     assert!(signing(&[1], true).read(&id).is_some_and(|read| !read.current));
@@ -107,7 +107,7 @@ fn names_and_uses_are_apart() {
     assert!(other.read(&signed).is_none());
 }
 
-/// The layout is a promise: what an earlier release has sealed must open in a later one.
+/// The layout is a promise: a session that an earlier release has sealed must open in a later one.
 #[test]
 fn what_was_sealed_before_still_opens() {
     let read = sealing(&[0]).read(BEFORE).unwrap();
@@ -142,12 +142,12 @@ proptest! {
         let written = value.write(&id(), Some(&record(Some("ann"), b"{}"))).into_owned();
         let sealed = URL_SAFE_NO_PAD.decode(&written).unwrap();
         let raw = [&sealed[..n.min(sealed.len() - 1)], &bytes].concat();
-        // What was cut off may, by chance, be what is put in its place.
+        // The random bytes may happen to equal the bytes that were cut off.
         prop_assume!(raw != sealed);
         prop_assert!(value.read(&URL_SAFE_NO_PAD.encode(&raw)).is_none());
     }
 
-    /// What was sealed by us is read with the same distrust.
+    /// Unsealed bytes are checked like any other input.
     #[test]
     fn arbitrary_bytes_are_no_layout_or_one_that_writes_the_same(mut bytes: Vec<u8>, ours: bool) {
         if let Some(first) = bytes.first_mut().filter(|_| ours) {

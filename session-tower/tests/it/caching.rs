@@ -38,7 +38,7 @@ async fn a_set_cookie_is_never_stored_by_a_cache() {
 }
 
 #[tokio::test]
-async fn a_page_of_somebody_signed_in_is_never_stored_by_a_cache() {
+async fn a_page_of_a_signed_in_user_is_never_stored_by_a_cache() {
     let (_, sessions) = one();
     let ann = testing::signed_in(&sessions, "ann").await;
     let response = get_with(&Router::new().route("/", route(read)).layer(sessions), &ann).await;
@@ -100,7 +100,7 @@ async fn opting_out_has_no_effect_with_a_set_cookie() {
     assert_eq!(header(&response, "cache-control"), Some("no-store"));
     assert_eq!(header(&response, "vary"), Some("Cookie"));
 
-    // Nor with a cookie of the handler's own.
+    // It has no effect with the handler's own cookie either.
     let theirs = |_: Session| async { (Extension(OwnCaching), PUBLIC, [("set-cookie", "theme=dark")]) };
     let response = get(&Router::new().route("/", route(theirs)).layer(sessions)).await;
     assert_eq!(response.headers()["set-cookie"], HeaderValue::from_static("theme=dark"));

@@ -1,4 +1,4 @@
-//! Clients that hang up, and handlers that panic.
+//! Clients that disconnect, and handlers that panic.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What goes wrong, and what the client gets.
+//! Failures, and the responses that the client gets.
 
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode};
@@ -181,7 +181,7 @@ async fn the_application_has_its_own_page_for_each_of_our_errors() {
     check(Router::new().route("/", route(write)), ErrorKind::Unavailable, 503).await;
     store.fail_loads(ErrorKind::Unavailable);
     check(Router::new().route("/", route(opened)), ErrorKind::Unavailable, 503).await;
-    // Also where a handler met it outside of any session of the request.
+    // The page also replaces an error that does not come from a session of the request.
     let elsewhere = || async { Err::<(), _>(Error::from(session_core::Error::from(ErrorKind::Conflict))) };
     check(Router::new().route("/", route(elsewhere)), ErrorKind::Conflict, 409).await;
 }

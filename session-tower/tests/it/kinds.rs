@@ -1,4 +1,4 @@
-//! Sessions of different stores behind one layer: a database, the cookie itself, and nothing at all.
+//! Sessions of different stores behind one layer: a database, a cookie store and a null store.
 
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode};
@@ -91,7 +91,7 @@ async fn of_three_sessions_on_three_stores_the_one_that_fails_takes_no_other_wit
     let error = failed.extensions().get::<Error>().unwrap();
     let failures = error.commit().unwrap().failures().map(|(name, error)| (name, error.kind())).collect::<Vec<_>>();
     assert_eq!(failures, [("cart", ErrorKind::Unavailable)]);
-    // The database's cookie stays as it is; the other one is the session itself.
+    // The cookie of the database session stays as it is. The other cookie holds the session itself.
     let [line] = set_cookies(&failed)[..] else { panic!("{:?}", set_cookies(&failed)) };
     assert!(line.starts_with("__Host-prefs="), "{line}");
 
@@ -124,7 +124,7 @@ async fn a_cookie_that_is_too_large_takes_no_other_session_with_it() {
 }
 
 #[tokio::test]
-async fn what_an_older_key_wrote_is_sent_anew_by_the_layer() {
+async fn what_an_older_key_wrote_is_sent_again_by_the_layer() {
     let older = KeyRing::new(&(1..33).collect::<Vec<u8>>()).unwrap();
     let both = ring().and(&(1..33).collect::<Vec<u8>>()).unwrap();
     let store = TestStore::new();
@@ -149,10 +149,10 @@ async fn what_an_older_key_wrote_is_sent_anew_by_the_layer() {
     let app = |ring: &KeyRing| Router::new().route("/", route(read)).layer(layers(ring));
     let response = get_with(&app(&both), &cookies).await;
     assert_eq!(set_cookies(&response).len(), 2);
-    let anew = testing::returned(&response).unwrap();
+    let renewed = testing::returned(&response).unwrap();
     assert_eq!(text(response).await, "Resumed Resumed");
-    assert_eq!(text(get_with(&app(&ring()), &anew).await).await, "Resumed Resumed");
+    assert_eq!(text(get_with(&app(&ring()), &renewed).await).await, "Resumed Resumed");
     let response = get_with(&app(&ring()), &cookies).await;
-    assert_eq!(response.status(), StatusCode::OK, "nobody gets an error page");
+    assert_eq!(response.status(), StatusCode::OK, "no client gets an error page");
     assert_eq!(text(response).await, "Undecodable Undecodable");
 }

@@ -1,4 +1,4 @@
-//! Where the layer stands.
+//! Position of the layer among other layers.
 
 use axum::Router;
 use axum::extract::Request;
@@ -136,7 +136,7 @@ async fn other_towers_than_axums_are_served_too() {
     use http_body_util::{BodyExt as _, Full};
     use tower::{Layer as _, ServiceExt as _, service_fn};
 
-    // A request body that is no body at all, a response body of another crate, an error of the service's own.
+    // The request's body is not a body at all, the response's body comes from another crate, and the service has its own error type.
     let (_, sessions) = one();
     let inner = service_fn(|request: axum::http::Request<u8>| async move {
         match request.into_body() {

@@ -1,4 +1,4 @@
-//! The layer and the extractors under axum, a test named for each promise.
+//! Tests of the layer and the extractors under axum, each named for the promise that it checks.
 
 mod caching;
 mod cancel;

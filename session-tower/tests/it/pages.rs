@@ -1,4 +1,4 @@
-//! The pages for users name tests that exist.
+//! User documentation names only tests that exist.
 
 use std::path::Path;
 

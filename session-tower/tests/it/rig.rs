@@ -1,4 +1,4 @@
-//! A store that counts, fails and waits on request, and one-line requests.
+//! Test store that counts, fails and waits as a test asks, and helpers for requests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,11 +27,11 @@ struct Inner {
     writes: AtomicUsize,
     fail_loads: Mutex<Option<ErrorKind>>,
     fail_writes: Mutex<Option<ErrorKind>>,
-    /// Whether writes wait to be let through.
+    /// Gate that holds writes up, if there is one.
     gate: Mutex<Option<Arc<Gate>>>,
 }
 
-/// Holds writes up: they announce themselves and wait.
+/// Holds writes up. Each write signals its arrival, waits to pass, and signals its end.
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) arrived: Semaphore,
@@ -39,7 +39,7 @@ pub(crate) struct Gate {
     pub(crate) done: Semaphore,
 }
 
-/// Waits until `semaphore` was given a permit, and takes it. What never comes fails the test rather than hang it.
+/// Waits for a permit of `semaphore` and takes it. A time-out fails the test, so that it cannot hang.
 pub(crate) async fn wait(semaphore: &Semaphore) {
     let permit = tokio::time::timeout(session_core::minutes(1), semaphore.acquire());
     permit.await.expect("it comes to pass").unwrap().forget();
@@ -115,7 +115,7 @@ impl Store for TestStore {
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
         self.0.loads.fetch_add(1, Ordering::SeqCst);
-        // As from a real server the answer is not there at once, so others get their turn.
+        // Yields to other tasks, as a round trip to a real server would.
         tokio::task::yield_now().await;
         let fails = *self.0.fail_loads.lock().unwrap();
         match fails {
@@ -158,7 +158,7 @@ impl Store for TestStore {
     }
 }
 
-/// A layer with one session over a fresh store.
+/// Returns a fresh store and a layer with one session over it.
 pub(crate) fn one() -> (TestStore, SessionLayer) {
     let store = TestStore::new();
     (store.clone(), SessionLayer::new(Manager::new(store)))
@@ -168,12 +168,12 @@ pub(crate) fn named(store: &TestStore, name: &str) -> Manager {
     Manager::builder(store.clone()).name(name).build().unwrap()
 }
 
-/// `GET /` with no cookie.
+/// Sends `GET /` without a cookie.
 pub(crate) async fn get(app: &Router) -> Response<Body> {
     send(app, None).await
 }
 
-/// `GET /` with this `Cookie` header.
+/// Sends `GET /` with this `Cookie` header.
 pub(crate) async fn get_with(app: &Router, cookie: &HeaderValue) -> Response<Body> {
     send(app, Some(cookie)).await
 }

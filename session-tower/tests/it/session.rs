@@ -1,4 +1,4 @@
-//! What a handler sees and what its client is told.
+//! Sessions as seen by a handler, and the cookies that its client gets.
 
 use axum::Router;
 use axum::http::HeaderValue;
@@ -213,7 +213,7 @@ async fn several_sessions_live_side_by_side() {
     let loads = store.loads();
     let cookies = testing::returned(&response).unwrap();
     assert_eq!(text(get_with(&app, &cookies).await).await, "cart");
-    assert_eq!(store.loads(), loads + 1, "the session nobody asked for is not loaded");
+    assert_eq!(store.loads(), loads + 1, "a session that was not asked for is not loaded");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A call that is alone, done by its caller's own task: nobody notices, but that there is no other task.
+//! Inline calls: no difference can be seen, except that no task is spawned.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -15,7 +15,7 @@ fn limits() -> Limits {
     Limits::new().in_flight(1).carried(true)
 }
 
-/// Tasks of batches. One more waits for the runtime's end.
+/// Returns the number of tasks that run batches. One more task waits for the end of the runtime.
 fn tasks() -> usize {
     Handle::current().metrics().num_alive_tasks() - 1
 }
@@ -36,7 +36,7 @@ async fn a_call_that_is_alone_needs_no_task_until_another_one_comes() {
 }
 
 #[tokio::test]
-async fn a_caller_that_does_not_go_on_holds_up_nobody() {
+async fn a_caller_that_stops_polling_holds_up_no_other() {
     let (batcher, mut trips, zero, trip) = busy(limits()).await;
     let one = begin(&batcher, call(1)).await;
     trip.succeed();
@@ -98,7 +98,7 @@ async fn calls_in_company_travel_together() {
     for (n, answer) in answers.into_iter().enumerate() {
         assert_eq!(answer.await.unwrap() as usize, n);
     }
-    // They were in company, so these wait for each other.
+    // The last batch held several calls, so these wait for each other.
     let mut answers = Vec::new();
     for n in 4..=6 {
         answers.push(begin(&batcher, call(n)).await);
@@ -106,11 +106,11 @@ async fn calls_in_company_travel_together() {
     assert_eq!(trips.recv().await.unwrap().numbers(), [4, 5, 6]);
 }
 
-/// While call 0 is worked on, call 1 comes.
+/// A round trip for call 0 during which call 1 arrives.
 #[derive(Default)]
 struct Visited {
     batcher: OnceLock<Batcher<Visited>>,
-    /// What call 1 was answered.
+    /// Answer to call 1.
     second: OnceLock<Result<u32>>,
 }
 
@@ -134,7 +134,7 @@ async fn a_call_that_comes_while_the_caller_works_is_not_forgotten() {
     let visited = batcher.round_trip();
     visited.batcher.set(batcher.clone()).unwrap();
     let zero = begin(&batcher, call(0)).await;
-    // Nobody polls call 0, and both are answered.
+    // Call 0 is not polled, and both calls are answered.
     while visited.second.get().is_none() {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! Which calls travel together, and that none waits for a timer.
+//! Calls of one moment share a batch, and no call waits for a timer.
 
 use store_batch::Limits;
 
@@ -116,7 +116,7 @@ async fn a_full_batch_waits_for_none_of_those_in_flight() {
     let third = trips.recv().await.unwrap();
     assert_eq!(third.numbers(), [4, 5, 6]);
     third.succeed();
-    // What waits by now is no full batch: it is left to the one that is under way.
+    // The calls that wait now do not fill a batch, so they are left to the round trip in flight.
     for n in 1..=6 {
         assert_eq!(answers.remove(1).await.unwrap(), n);
     }

@@ -1,4 +1,4 @@
-//! Each promise of the README, ordered by channels.
+//! Each promise of the README. Channels put the events in order.
 
 mod carried;
 mod company;
@@ -136,7 +136,7 @@ async fn callers_that_drop_their_futures_in_a_batch_cost_the_others_nothing() {
     answers[0] = None;
     answers[2] = None;
     trip.fail();
-    // Nobody waits for 1 and 3 any more: only the others are run again.
+    // The callers of 1 and 3 have gone away, so only the others are run again.
     for n in [2, 4] {
         let trip = trips.recv().await.unwrap();
         assert_eq!(trip.numbers(), [n]);
@@ -153,7 +153,7 @@ async fn the_time_out_covers_the_round_trip_and_leaves_it_running() {
     let started = tokio::time::Instant::now();
     assert_eq!(zero.await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(started.elapsed(), seconds(3));
-    // Not dropped half-way: it can still be answered, and the next call waits for that.
+    // The round trip is not dropped half-way: it can still be answered, and the next call waits for it.
     let one = begin(&batcher, call(1)).await;
     assert!(trips.try_recv().is_err());
     trip.succeed();
@@ -199,7 +199,7 @@ async fn a_full_queue_makes_calls_wait_and_then_unavailable() {
     }
     trip.answer.send(Ok(vec![Ok(3)])).unwrap();
     assert_eq!(third.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable, "it had timed out too");
-    // All the room is there again.
+    // The whole queue is free again.
     let seventh = tokio::spawn(begin(&batcher, call(7)).await);
     let trip = trips.recv().await.unwrap();
     assert_eq!(trip.numbers(), [7]);
@@ -245,7 +245,7 @@ fn a_runtime_that_does_not_run_holds_up_no_other() {
     for carried in [false, true] {
         let (batcher, mut trips) = open(Limits::new().in_flight(1).queue(1).carried(carried));
         let (idle, other) = (runtime(), runtime());
-        // One is under way, one waits in the queue, one waits for room.
+        // One call is in flight, one waits in the queue, one waits for room.
         let _stopped = idle.block_on(async {
             let zero = begin(&batcher, call(0)).await;
             let trip = trips.recv().await.unwrap();
@@ -259,7 +259,7 @@ fn a_runtime_that_does_not_run_holds_up_no_other() {
     }
 }
 
-/// Panics for odd numbers.
+/// A round trip that panics for odd numbers.
 struct Fragile;
 
 impl RoundTrip for Fragile {
@@ -273,7 +273,7 @@ impl RoundTrip for Fragile {
 }
 
 #[tokio::test]
-async fn a_panic_fails_nobody_else() {
+async fn a_panic_fails_no_other_call() {
     for carried in [false, true] {
         let batcher = Batcher::new(Fragile, Limits::new().in_flight(1).carried(carried));
         let (zero, one, two) = tokio::join!(batcher.call(call(0)), batcher.call(call(1)), batcher.call(call(2)));

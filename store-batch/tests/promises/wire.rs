@@ -1,4 +1,4 @@
-//! Round trips that a test sees leave and answers itself.
+//! Round trips that a test observes and answers itself.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use session_core::{Error, ErrorKind, Result, StoreKey};
 use store_batch::{Answers, Batcher, Item, Limits, RoundTrip};
 use tokio::sync::{mpsc, oneshot};
 
-/// A call: its number, the key it is for, its length.
+/// A call with a number, a key and a length.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Call {
     pub(crate) n: u32,
@@ -36,7 +36,7 @@ pub(crate) fn keyed(n: u32, key: u8) -> Call {
     Call { n, key: Some(key), len: 1 }
 }
 
-/// A round trip that the test sees leave and answers itself.
+/// A round trip in flight, which the test answers.
 pub(crate) struct Trip {
     pub(crate) calls: Vec<Call>,
     pub(crate) answer: oneshot::Sender<Answers<Call>>,
@@ -76,7 +76,7 @@ pub(crate) fn open(limits: Limits) -> (Batcher<Wire>, mpsc::UnboundedReceiver<Tr
 
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<u32>> + Send>>;
 
-/// Polls a call once, so that it is queued or under way, in this order, when this returns.
+/// Polls a call once, so that it is queued or in flight on return. Calls keep the order in which they were begun.
 pub(crate) async fn begin<R: RoundTrip<Item = Call>>(batcher: &Batcher<R>, call: Call) -> Answer {
     let batcher = batcher.clone();
     let mut answer: Answer = Box::pin(async move { batcher.call(call).await });
@@ -88,7 +88,7 @@ pub(crate) async fn begin<R: RoundTrip<Item = Call>>(batcher: &Batcher<R>, call:
     answer
 }
 
-/// A batcher with one round trip in flight, that of call 0.
+/// Returns a batcher with one round trip in flight, which carries call 0.
 pub(crate) async fn busy(limits: Limits) -> (Batcher<Wire>, mpsc::UnboundedReceiver<Trip>, Answer, Trip) {
     let (batcher, mut trips) = open(limits.in_flight(1));
     let answer = begin(&batcher, call(0)).await;

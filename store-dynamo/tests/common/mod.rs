@@ -1,4 +1,4 @@
-//! What the tests of this store share.
+//! Helpers for the tests of this store.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use store_dynamo::aws_sdk_dynamodb::{Client, error::DisplayErrorContext};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// The server under test: one for all tests that run at the time, removed when the last of them lets it go.
+/// The server under test. Tests that run at the same time share it, and it is removed when the last of them drops it.
 pub(crate) struct Server(Arc<server::Server>);
 
 impl Deref for Server {
@@ -36,7 +36,7 @@ impl Server {
         SERVER.get().map(Self)
     }
 
-    /// A client of somebody else's.
+    /// Returns a client that does not belong to a store.
     pub(crate) fn foreign(&self) -> Client {
         let url = self.url();
         let key = url.split_once("://").and_then(|(_, rest)| rest.split_once(':')).map_or("", |(key, _)| key);
@@ -50,13 +50,13 @@ impl Server {
         Client::from_conf(config.build())
     }
 
-    /// A store on a table of its own, which is not there yet.
+    /// Opens a store on a new table.
     pub(crate) async fn fresh(&self, namespace: &str, options: &str) -> DynamoStore {
         self.clean(namespace).await;
         DynamoStore::connect(&self.url_with(&format!("namespace={namespace}{options}"))).await.expect("a store")
     }
 
-    /// An item as it is stored.
+    /// Returns an item as it is stored.
     pub(crate) async fn item(&self, table: &str, key: Item) -> Option<Item> {
         let get = self.foreign().get_item().table_name(table).consistent_read(true).set_key(Some(key)).send().await;
         get.map_err(|error| DisplayErrorContext(error).to_string()).expect("an item").item
@@ -67,10 +67,10 @@ impl Server {
         put.map(drop).map_err(|error| DisplayErrorContext(error).to_string())
     }
 
-    /// Removes the table of `namespace`, if it is one.
+    /// Removes the table of `namespace`, if the name is valid.
     pub(crate) async fn clean(&self, namespace: &str) {
         if Namespace::new(namespace).is_ok() {
-            // It need not be there.
+            // A missing table is no error here.
             let _ = self.foreign().delete_table().table_name(namespace).send().await;
         }
     }
@@ -88,12 +88,12 @@ pub(crate) fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> I
     attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Where a session lies.
+/// Returns the primary key of a session, as in README.md.
 pub(crate) fn session(key: &StoreKey) -> Item {
     item([("pk", bytes(key.as_bytes())), ("sk", bytes(b"s"))])
 }
 
-/// Where the entry lies that leads from a principal to a session, as README.md tells.
+/// Returns the primary key of the entry of a principal for a session, as in README.md.
 pub(crate) fn entry(principal: &Principal, key: &StoreKey) -> Item {
     use sha2::Digest as _;
 

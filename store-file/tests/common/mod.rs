@@ -1,4 +1,4 @@
-//! What the tests of this store share.
+//! Helpers of the store's tests.
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 
 use std::fs::{self, File};
@@ -18,7 +18,7 @@ pub(crate) use conformance::fixtures::{Begun, begin, get, key, now, put, record,
 
 pub(crate) const MANY: NonZeroU32 = NonZeroU32::MAX;
 
-/// A folder with room for sessions.
+/// Temporary folder for a store.
 pub(crate) struct Place {
     pub(crate) directory: TempDir,
 }
@@ -28,12 +28,12 @@ impl Place {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
-    /// What the store is told.
+    /// Returns the path that the store is opened with.
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
-    /// The folder of the namespace `sessions`.
+    /// Returns the folder of the namespace `sessions`.
     pub(crate) fn root(&self) -> PathBuf {
         self.path().join("sessions")
     }
@@ -46,41 +46,41 @@ impl Place {
         self.builder().open().await.unwrap()
     }
 
-    /// The file of session `n`.
+    /// Returns the file of session `n`.
     pub(crate) fn record(&self, n: u32) -> PathBuf {
         self.shard(n).join(Handle::from(key(n)).to_string())
     }
 
-    /// The folder that session `n` is in.
+    /// Returns the folder that holds session `n`.
     pub(crate) fn shard(&self, n: u32) -> PathBuf {
         self.root().join("records").join(shard_name(n))
     }
 
-    /// The lock file of session `n`.
+    /// Returns the lock file of session `n`.
     pub(crate) fn lock(&self, n: u32) -> PathBuf {
         self.root().join("locks").join(shard_name(n))
     }
 
-    /// As if somebody had been killed while he wrote session `n`.
+    /// Leaves the temporary file of a process that was killed while it wrote session `n`, and returns its path.
     pub(crate) fn half_written(&self, n: u32) -> PathBuf {
         fs::create_dir_all(self.shard(n)).unwrap();
         fs::write(self.shard(n).join("new"), "half").unwrap();
         self.shard(n).join("new")
     }
 
-    /// Somebody else's lock on the shard of session `n`.
+    /// Locks the shard of session `n`, as another process would.
     pub(crate) fn locked(&self, n: u32) -> File {
         let file = File::options().create(true).append(true).open(self.lock(n)).unwrap();
         file.lock().unwrap();
         file
     }
 
-    /// Names of all entries in the index.
+    /// Returns the paths of all index entries.
     pub(crate) fn entries(&self) -> Vec<PathBuf> {
         self.files("people")
     }
 
-    /// All files below a folder of folders.
+    /// Returns all files in the subfolders of a folder.
     pub(crate) fn files(&self, name: &str) -> Vec<PathBuf> {
         let mut files = Vec::new();
         for folder in fs::read_dir(self.root().join(name)).unwrap() {

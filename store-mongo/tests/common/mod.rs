@@ -1,4 +1,4 @@
-//! What the tests of this store share.
+//! Helpers for the tests of this store.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::ops::Deref;
@@ -9,7 +9,7 @@ use session_core::{Namespace, Result};
 use store_mongo::mongodb::bson::{Document, doc};
 use store_mongo::mongodb::{Client, Collection, Database};
 
-/// The server under test: one for all tests that run at the time, removed when the last of them lets it go.
+/// The server under test. Tests that run at the same time share it, and it is removed when the last of them drops it.
 pub(crate) struct Server(Arc<server::Server>);
 
 impl Deref for Server {
@@ -30,12 +30,12 @@ impl Server {
         SERVER.get().map(Self)
     }
 
-    /// Somebody else's client.
+    /// Opens a client that does not belong to a store.
     pub(crate) async fn client(&self) -> Client {
         Client::with_uri_str(self.url()).await.expect("a client")
     }
 
-    /// The database of the URL, seen by somebody else.
+    /// Returns the URL's database, through a client that does not belong to a store.
     pub(crate) async fn database(&self) -> Database {
         self.client().await.default_database().expect("the URL names a database")
     }
@@ -46,13 +46,13 @@ impl Server {
 
     pub(crate) async fn drop_index(&self, namespace: &str, name: &str) {
         let collection = self.collection(namespace).await;
-        // FerretDB answers `ok: true`, where the driver wants a number: what counts is that the index is gone.
+        // FerretDB answers `ok: true`, where the driver expects a number. So the result is ignored, and the index looked for.
         let _ = collection.drop_index(name).await;
         let left = collection.list_index_names().await.expect("the indexes");
         assert!(!left.iter().any(|index| index == name), "{name} is still among {left:?}");
     }
 
-    /// FerretDB says which MongoDB it stands for, and its own version beside it.
+    /// Returns the server's name and version. FerretDB reports its own version besides that of the MongoDB it replaces.
     pub(crate) async fn version(&self) -> String {
         let about = self.database().await.run_command(doc! { "buildInfo": 1 }).await.expect("what the server is");
         match about.get_document("ferretdb") {
@@ -61,7 +61,7 @@ impl Server {
         }
     }
 
-    /// Removes what is in `namespace`, if it is one.
+    /// Removes the collection and the layout of `namespace`, if the name is valid.
     pub(crate) async fn clean(&self, namespace: &str) {
         if Namespace::new(namespace).is_ok() {
             let database = self.database().await;

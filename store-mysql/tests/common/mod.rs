@@ -1,4 +1,4 @@
-//! What the tests of this store share: a server of one kind, and the suite over the store on it.
+//! Helpers for the tests of this store: a server of one kind, and the conformance suite over the store on it.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 
 const TIME_OUT: Duration = Duration::from_secs(5);
 
-/// Which server.
+/// Kind of server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Mysql,
@@ -31,7 +31,7 @@ impl Kind {
     }
 }
 
-/// Both.
+/// Both kinds of server.
 pub(crate) const KINDS: [Kind; 2] = [Kind::Mysql, Kind::Mariadb];
 
 /// The server under test.
@@ -46,7 +46,7 @@ impl Deref for Server {
 }
 
 impl Server {
-    /// One of a kind for all tests that run at the time, removed when the last of them lets it go.
+    /// Returns the server of this kind. Tests that run at the same time share it, and it is removed when the last of them drops it.
     pub(crate) fn get(kind: Kind) -> Self {
         Self::shared(kind).expect("a server")
     }
@@ -56,12 +56,12 @@ impl Server {
         SERVERS[kind as usize].get().map(Self)
     }
 
-    /// One for a test that changes it.
+    /// Starts a server for a test that changes its settings.
     pub(crate) fn own(kind: Kind) -> Self {
         Self(Arc::new(server::blocking(kind.start()).expect("a server")))
     }
 
-    /// The URL of another account with the suite's password.
+    /// Returns the URL for another account with the suite's password.
     pub(crate) fn url_of(&self, account: &str, options: &str) -> String {
         let url = self.url_with(options);
         let begin = url.find("://").expect("a scheme") + 3;
@@ -69,19 +69,19 @@ impl Server {
         format!("{}{account}{}", &url[..begin], &url[end..])
     }
 
-    /// A connection of somebody else's.
+    /// Opens a connection that does not belong to a store.
     pub(crate) async fn foreign(&self) -> MySqlConnection {
         MySqlConnection::connect(self.url()).await.expect("a connection")
     }
 
-    /// Runs statements in turn, as somebody who may do everything: the account `root` of the suite's containers.
+    /// Runs statements in order as `root`, an account with all rights in the suite's containers.
     pub(crate) async fn as_root(&self, sql: &str) {
         let mut root = MySqlConnection::connect(&self.url_of("root", "")).await.expect("an account `root`");
         let done = root.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await;
         done.unwrap_or_else(|error| panic!("a statement of the test: {error}"));
     }
 
-    /// Runs statements in turn, as somebody else.
+    /// Runs statements in order on a connection that does not belong to a store.
     pub(crate) async fn sql(&self, sql: &str) {
         let done = self.foreign().await.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await;
         done.unwrap_or_else(|error| panic!("a statement of the test: {error}"));
@@ -94,7 +94,7 @@ impl Server {
         format!("{} {number}", if version.contains("MariaDB") { "MariaDB" } else { "MySQL" })
     }
 
-    /// Removes what is in `namespace`, if it is one.
+    /// Removes the table and the layout of `namespace`, if the name is valid.
     pub(crate) async fn clean(&self, namespace: &str) {
         if Namespace::new(namespace).is_ok() {
             self.sql(&format!(
@@ -105,9 +105,9 @@ impl Server {
     }
 }
 
-/// The store on one kind of server. All namespaces are in one database: there they must be apart.
+/// Test subject on one kind of server. All its namespaces share one database, where they must not see each other.
 pub(crate) struct Suite {
-    /// What the table of all stores calls it.
+    /// Name in the table of all stores.
     name: &'static str,
     kind: Kind,
     server: OnceCell<Server>,

@@ -1,5 +1,5 @@
-//! What the suite cannot know of MySQL and MariaDB: opening, settings that must not matter, trouble while in use.
-//! Each test is run on both servers.
+//! Tests that are specific to MySQL and MariaDB: opening, settings that must have no effect, trouble while in use.
+//! Each test runs on both servers.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -22,16 +22,16 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 use store_mysql::MysqlStore;
 use tokio::task::JoinSet;
 
-/// A store on an empty namespace.
+/// Opens a store on an empty namespace.
 async fn fresh(server: &Server, namespace: &str, options: &str) -> MysqlStore {
     let store = MysqlStore::connect(&server.url_with(&format!("namespace={namespace}{options}"))).await.unwrap();
     server.sql(&format!("truncate `{namespace}`")).await;
     store
 }
 
-/// A store on connections that an application has made, after these statements on each.
+/// Opens a store on an application's connections, each set up with these statements.
 async fn pooled(server: &Server, namespace: &str, statements: &str) -> (MySqlPool, MysqlStore) {
-    // Here the error of one that the server does not know is seen.
+    // Running them here first shows the error of a statement that the server does not know.
     server.sql(statements).await;
     let statements = statements.to_owned();
     let pool = MySqlPoolOptions::new().max_connections(8).after_connect(move |connection, _| {
@@ -50,7 +50,7 @@ async fn refused(url: &str) -> String {
     error.to_string()
 }
 
-/// Every operation, alone and together, with data and people that a statement could trip over.
+/// Runs every operation, in single calls and in batches, with data and principals that a statement could misread.
 async fn everything(store: &MysqlStore, when: &str) {
     let people = ["Ann", "ann", "ann ", "a\\", "\\'", "a'b\"c`d", "a||b", "%", "Änn", "😀"];
     let call = now();
@@ -106,7 +106,7 @@ async fn everything(store: &MysqlStore, when: &str) {
     assert_eq!(store.purge(&call, NonZeroU32::MAX).await.unwrap().removed, 1, "{when}: what is expired goes");
 }
 
-/// Runs `what` for all of them at once, so that the calls travel together.
+/// Runs `what` for all items at the same time, so that the calls share batches.
 async fn together<T>(all: &[T], what: impl AsyncFn(&T)) {
     join_all(all.iter().map(|one| what(one))).await;
 }

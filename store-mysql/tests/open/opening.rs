@@ -1,11 +1,11 @@
-//! Opening: layouts, rights of accounts, options.
+//! Tests of opening a store: layouts, rights of accounts, options.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_that_open_at_once_where_there_is_nothing_all_open() {
     for kind in KINDS {
-        // One that has not even the table of layouts.
+        // A new server has not even the table of layouts.
         let server = Server::own(kind);
         for round in 0..3 {
             let namespace = format!("test_ten_{round}");
@@ -34,7 +34,7 @@ async fn another_layout_is_refused_and_not_misread() {
 }
 
 #[tokio::test]
-async fn a_table_of_somebody_elses_is_refused() {
+async fn a_foreign_table_is_refused() {
     for kind in KINDS {
         let server = Server::get(kind);
         for (change, part) in [
@@ -56,7 +56,7 @@ async fn a_table_of_somebody_elses_is_refused() {
 async fn without_create_the_tables_come_from_the_schema() {
     for kind in KINDS {
         let server = Server::get(kind);
-        // Whatever ran before, the table of layouts is there.
+        // Ensures that the table of layouts exists, whatever ran before.
         drop(fresh(&server, "test_schema_other", "").await);
         server.clean("test_schema").await;
         let error = refused(&server.url_with("namespace=test_schema&create=false")).await;
@@ -124,13 +124,13 @@ async fn what_cannot_be_opened_says_why() {
         assert!(error.contains("there_is_none"), "{error}");
         let error = refused(&url.replacen(server.password(), "hunter2", 1)).await;
         assert!(error.contains("denied") && !error.contains("hunter2"), "{error}");
-        // A certificate that nobody has signed is not good enough for whoever wants a name.
+        // A self-signed certificate is refused if the server's name is to be verified.
         let error = refused(&url.replace("ssl-mode=preferred", "ssl-mode=verify_identity")).await;
         assert!(error.contains("ssl-mode"), "{error}");
     }
-    let nobody = MysqlStore::connect("mysql://127.0.0.1:1/x?timeout=1000").await.unwrap_err();
-    assert_eq!(nobody.kind(), ErrorKind::Unavailable, "{nobody}");
-    let nobody = MySqlConnectOptions::from_str("mysql://127.0.0.1:1/x").unwrap();
-    let nobody = MysqlStore::builder(nobody).timeout(seconds(1)).open().await.unwrap_err();
-    assert_eq!(nobody.kind(), ErrorKind::Unavailable, "{nobody}");
+    let error = MysqlStore::connect("mysql://127.0.0.1:1/x?timeout=1000").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    let absent = MySqlConnectOptions::from_str("mysql://127.0.0.1:1/x").unwrap();
+    let error = MysqlStore::builder(absent).timeout(seconds(1)).open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }

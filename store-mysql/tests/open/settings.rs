@@ -1,4 +1,4 @@
-//! Settings of the connections and of the server that must not matter, or have to be respected.
+//! Tests of settings of connections and servers that must have no effect, or that the store has to respect.
 
 use super::*;
 
@@ -18,7 +18,7 @@ async fn settings_of_an_applications_connections_change_nothing() {
         if matches!(kind, Kind::Mariadb) {
             settings.push("set sql_mode = 'ORACLE'");
         } else {
-            // A mode that MariaDB does not have, and one that MySQL does not.
+            // MariaDB does not have this mode, and MySQL does not have the mode above.
             settings.push("set sql_mode = 'TIME_TRUNCATE_FRACTIONAL', sql_safe_updates = 1");
         }
         for setting in settings {
@@ -31,7 +31,7 @@ async fn settings_of_an_applications_connections_change_nothing() {
     }
 }
 
-/// Sixteen tasks that add to one number, half of them on each store.
+/// Runs sixteen tasks that increment one number, half of them on each store.
 async fn count(one: &MysqlStore, two: &MysqlStore) {
     put(one, 1, &record(&0_u32.to_le_bytes())).await;
     let mut tasks = JoinSet::new();
@@ -64,7 +64,7 @@ async fn no_isolation_level_loses_or_refuses_anything() {
             let (pool, one) = pooled(&server, "test_isolation", &set).await;
             let two = MysqlStore::from_pool(pool.clone()).namespace("test_isolation").open().await.unwrap();
             count(&one, &two).await;
-            // A hundred writes at once of keys that nobody has, others that are there, and a purge among them.
+            // A hundred concurrent writes of missing and of stored keys, with purges among them.
             let purges = one.clone();
             let purging = tokio::spawn(async move {
                 for _ in 0..20 {
@@ -135,7 +135,7 @@ async fn what_max_allowed_packet_cannot_carry_is_too_large_and_all_else_fits() {
         writers.join_all().await;
         let later = Call::new(now().now.plus(hours(2)));
         assert_eq!(store.purge(&later, NonZeroU32::MAX).await.unwrap().removed, 0);
-        // Somebody makes it smaller, and connections come that know no better than the server lets them.
+        // The limit is lowered later, and new connections learn the new one from the server.
         server.as_root("set global max_allowed_packet = 16384").await;
         let smaller = MysqlStore::connect(&server.url_with("namespace=test_packet")).await.unwrap();
         assert_eq!(smaller.capabilities().max_data_len, Some(15 * 1024), "{kind:?}");
@@ -145,12 +145,12 @@ async fn what_max_allowed_packet_cannot_carry_is_too_large_and_all_else_fits() {
     }
 }
 
-/// Without TLS a batch may have more rows than one statement takes.
+/// Runs without TLS, so that a batch may have more rows than one statement takes.
 #[tokio::test]
 async fn creates_that_take_several_statements_each_have_their_own_answer() {
     for kind in KINDS {
         let server = Server::get(kind);
-        // MySQL has to have seen a password over TLS once, before it takes a hash of it without.
+        // MySQL accepts the hash of a password without TLS only after a login over TLS.
         drop(fresh(&server, "test_creates", "").await);
         let url = server.url_with("namespace=test_creates&pool=1").replace("ssl-mode=preferred", "ssl-mode=disabled");
         let store = MysqlStore::connect(&url).await.unwrap();

@@ -1,4 +1,4 @@
-//! What happens to a store in use: tables, rows and connections that somebody else takes away.
+//! Tests of a store in use whose tables, rows or connections another client removes or locks.
 
 use super::*;
 
@@ -17,7 +17,7 @@ async fn a_dropped_table_is_an_error_until_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_locks_is_unavailable_in_time_and_holds_up_nobody_else() {
+async fn a_row_that_is_locked_is_unavailable_in_time_and_delays_no_other_call() {
     for kind in KINDS {
         let server = Server::get(kind);
         let store = fresh(&server, "test_locked", "&timeout=4000").await;
@@ -29,7 +29,7 @@ async fn a_row_that_somebody_locks_is_unavailable_in_time_and_holds_up_nobody_el
         let lock = format!("begin; select * from test_locked where `key` = x'{hex}' for update");
         sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut foreign).await.unwrap();
         let (call, one, two, newer) = (now(), key(1), key(2), record(b"newer"));
-        // The first goes out at once and waits; the others travel together behind it.
+        // The first call is sent at once and waits. The others form the batch behind it.
         let (first, stuck, done) = tokio::join!(
             store.save(&call, &one, locked.version, &newer),
             store.delete(&call, &one, None),
@@ -41,7 +41,7 @@ async fn a_row_that_somebody_locks_is_unavailable_in_time_and_holds_up_nobody_el
         sqlx::raw_sql("rollback").execute(&mut foreign).await.unwrap();
         assert_eq!(store.load(&now(), &key(1)).await.unwrap(), Some(locked.clone()));
         assert_eq!(store.save(&now(), &key(1), locked.version, &newer).await.unwrap(), Outcome::Done);
-        // Nothing that waited has left a transaction behind: nobody else waits for its locks.
+        // No call that waited has left a transaction open, so another client gets all locks.
         server.sql("set innodb_lock_wait_timeout = 1; delete from test_locked").await;
     }
 }

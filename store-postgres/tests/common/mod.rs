@@ -1,4 +1,4 @@
-//! What the tests of this store share.
+//! Helpers for the tests of this store.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::ops::Deref;
@@ -8,7 +8,7 @@ use conformance::server::{self, Shared};
 use session_core::{Namespace, Result};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
-/// The server under test: one for all tests that run at the time, removed when the last of them lets it go.
+/// The server under test. Tests that run at the same time share it, and it is removed when the last of them drops it.
 pub(crate) struct Server(Arc<server::Server>);
 
 impl Deref for Server {
@@ -29,12 +29,12 @@ impl Server {
         SERVER.get().map(Self)
     }
 
-    /// A connection of somebody else's.
+    /// Opens a connection that does not belong to a store.
     pub(crate) async fn foreign(&self) -> PgConnection {
         PgConnection::connect(self.url()).await.expect("a connection")
     }
 
-    /// Runs statements in turn, as somebody else.
+    /// Runs statements in order on a connection that does not belong to a store.
     pub(crate) async fn sql(&self, sql: &str) {
         let mut foreign = self.foreign().await;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut foreign).await.expect("a statement of the test");
@@ -46,7 +46,7 @@ impl Server {
         format!("PostgreSQL {}", version.split(' ').next().unwrap_or_default())
     }
 
-    /// Removes what is in `namespace`, if it is one.
+    /// Removes the table and the layout of `namespace`, if the name is valid.
     pub(crate) async fn clean(&self, namespace: &str) {
         if Namespace::new(namespace).is_ok() {
             self.sql(&format!(

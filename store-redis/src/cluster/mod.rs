@@ -1,8 +1,9 @@
-//! A cluster's nodes: which are there, which one serves a key, and what they say when it is another.
+//! Nodes of a cluster, routing of commands by slot, and redirections.
 //!
-//! The driver has a cluster connection too. It is not used, for two reasons. It sends a command again when a connection breaks,
-//! which this store leaves to those who know what was meant. And it asks all nodes, one lock over all connections held, whenever the slots
-//! have moved: a node that is silent then holds up the sessions on all others. Here a node has its own connections, as a single server has.
+//! The driver's own cluster connection is not used, for two reasons.
+//! It sends a command again when a connection breaks; this store leaves that decision to its callers.
+//! When slots have moved it asks all nodes while it holds one lock over all connections, so an unresponsive node delays the sessions
+//! on all others. Here each node has its own connections, like a single server.
 
 mod slots;
 mod walk;
@@ -24,32 +25,32 @@ use crate::link::{Failure, Server};
 pub(crate) use slots::Address;
 use slots::{Range, SLOTS, ranges, slot};
 
-/// How long a call waits before it asks again a cluster that is not ready: doubled each time, up to the last.
+/// First and longest pause before a call retries on a cluster that is not ready. The pause doubles each time.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
 
-/// Redirections in a row that are followed at once. More of them mean that the nodes do not agree yet.
+/// Number of successive redirections that are followed without a pause. More mean that the nodes do not agree yet.
 const AT_ONCE: usize = 5;
 
-/// How many known nodes are asked for the slots, besides those that the store was opened with.
+/// Maximum number of known nodes that are asked for the slots, besides the seeds.
 const ASKED: usize = 4;
 
-/// Reachable addresses of nodes that are announced under others.
+/// Map from announced addresses of nodes to reachable addresses.
 pub(crate) type Ways = HashMap<Address, Address>;
 
 pub(crate) struct Cluster {
-    /// What the store was opened with: asked for the slots when no other node is known or answers.
+    /// Nodes that the store was opened with. They are always asked for the slots too.
     seeds: Box<[Arc<Node>]>,
     to: Access,
     map: RwLock<Map>,
-    /// Whose turn it is to be asked.
+    /// Number of the next known node to ask for the slots.
     turn: AtomicUsize,
-    /// The result of a look at the slots, for all that wait for it.
+    /// Result of a running discovery of the slots, shared by all calls that wait for it.
     looking: Mutex<Option<watch::Receiver<Option<Result<()>>>>>,
 }
 
-/// How a node is connected to.
+/// Settings for connections to nodes.
 struct Access {
-    /// User, password, TLS. The address is each node's own.
+    /// User, password and TLS. Each node has its own address.
     info: ConnectionInfo,
     ways: Ways,
     connections: usize,
@@ -61,9 +62,9 @@ pub(crate) struct Node {
     pub(crate) server: Server,
 }
 
-/// Who serves what.
+/// Slot table.
 struct Map {
-    /// For each slot a place in `nodes`, or none that there is.
+    /// Index into `nodes` for each slot. Out of range if no node is known.
     owners: Box<[u16]>,
     nodes: Vec<Arc<Node>>,
 }
@@ -83,7 +84,7 @@ impl Access {
 }
 
 impl Cluster {
-    /// The cluster that `seeds` are nodes of. Nothing is connected yet.
+    /// Creates a cluster with the nodes `seeds`, without connecting.
     pub(crate) fn new(seeds: &[Client], ways: Ways, connections: usize, timeout: Duration) -> Result<Self> {
         let first = seeds.first().ok_or(GIVEN_UP)?;
         let to = Access { info: first.get_connection_info().clone(), ways, connections, timeout };
@@ -110,17 +111,17 @@ impl Cluster {
         map.nodes.get(usize::from(map.owners[slot])).cloned()
     }
 
-    /// The masters, by their addresses.
+    /// Returns the masters, ordered by address.
     pub(crate) fn nodes(&self) -> Vec<Arc<Node>> {
         let mut nodes = self.map().nodes.clone();
         nodes.sort_unstable_by(|a, b| a.address.cmp(&b.address));
         nodes
     }
 
-    /// Sends a command about `key` to the node that serves it, wherever that is by now.
+    /// Sends a command about `key` to the node that serves its slot, and follows redirections.
     ///
-    /// A node that says that it is another, or that it is not ready, has not run the command, so it is sent again.
-    /// A command whose connection broke may have been run, and is not.
+    /// A node that redirects or is not ready has not executed the command, so the command is sent again.
+    /// It is not sent again after its connection broke, because it may have been executed.
     pub(crate) async fn send(self: &Arc<Self>, key: &[u8], command: &Cmd) -> Result<Value, Failure> {
         let slot = slot(key);
         let mut patience = Patience { cluster: self, since: Instant::now(), over: false };
@@ -142,7 +143,7 @@ impl Cluster {
             let error = match answer {
                 Ok(value) => return Ok(value),
                 Err(Failure::Link(error)) => {
-                    // Nothing was sent. If another node has taken over, it is asked.
+                    // The command was not sent. If another node has taken over the slot, it is sent there.
                     let looked = self.look().await;
                     target = self.owner(slot).filter(|owner| looked.is_ok() && owner.address != node.address);
                     asking = false;
@@ -176,7 +177,9 @@ impl Cluster {
         }
     }
 
-    /// The node that a redirection names. One that holds from now on is noted at once, for the calls that come before the next look.
+    /// Returns the node that a redirection names.
+    ///
+    /// A permanent redirection (`moved`) updates the slot table at once, so that other calls use it before the next discovery.
     fn elsewhere(
         self: &Arc<Self>,
         error: &RedisError,
@@ -206,14 +209,14 @@ impl Cluster {
     }
 
     async fn wait(self: &Arc<Self>, pause: &mut Duration) {
-        // sleep: the nodes tell nobody when they are ready.
+        // sleep: the nodes do not announce when they are ready.
         time::sleep(*pause).await;
         *pause = (*pause * 2).min(PAUSES.1);
-        // What is wrong shows with the next command.
+        // An error is ignored here, because the next command reports it.
         let _ = self.look().await;
     }
 
-    /// Finds out which node serves what. Whoever asks meanwhile gets the same answer.
+    /// Discovers which node serves each slot. Concurrent calls share one discovery.
     pub(crate) async fn look(self: &Arc<Self>) -> Result<()> {
         let mut result = self.look_soon();
         match result.wait_for(Option::is_some).await {
@@ -225,19 +228,19 @@ impl Cluster {
     fn look_soon(self: &Arc<Self>) -> watch::Receiver<Option<Result<()>>> {
         let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         match &*looking {
-            // One whose runtime has ended answers nobody.
+            // A discovery whose runtime has ended never finishes.
             Some(result) if result.has_changed().is_ok() => result.clone(),
             _ => {
                 let (told, result) = watch::channel(None);
                 *looking = Some(result.clone());
-                // In a task of its own: whoever asked first may be gone before the others.
+                // In its own task, because the call that started the discovery may be dropped while others wait for it.
                 tokio::spawn(looked(Arc::clone(self), told));
                 result
             }
         }
     }
 
-    /// Asks several nodes at once, and takes the first answer: one that is silent keeps nobody waiting.
+    /// Asks several nodes concurrently and uses the first answer, so that an unresponsive node causes no delay.
     async fn discover(&self) -> Result<Vec<Range>> {
         let mut asked = JoinSet::new();
         let nodes = self.map().nodes.clone();
@@ -255,7 +258,7 @@ impl Cluster {
         while let Some(answer) = asked.join_next().await {
             match answer {
                 Ok(Ok(ranges)) => return Ok(ranges),
-                // What somebody has to mend says more than what may pass.
+                // A permanent error is more helpful than a transient one.
                 Ok(Err(error)) if telling.as_ref().is_none_or(Error::is_transient) => telling = Some(error),
                 _ => {}
             }
@@ -263,7 +266,7 @@ impl Cluster {
         Err(telling.unwrap_or(GIVEN_UP))
     }
 
-    /// Takes over what a node said. Nodes that are still there keep their connections.
+    /// Replaces the slot table with a node's answer. Nodes that remain keep their connections.
     fn adopt(&self, ranges: Vec<Range>) -> Result<()> {
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
         let mut known: HashMap<Address, Arc<Node>> =
@@ -288,7 +291,7 @@ impl Cluster {
     }
 }
 
-/// A command under way.
+/// A command in flight.
 struct Patience<'a> {
     cluster: &'a Arc<Cluster>,
     since: Instant,
@@ -296,7 +299,7 @@ struct Patience<'a> {
 }
 
 impl Drop for Patience<'_> {
-    /// Given up without an answer: a node that is silent may have been replaced, and says nothing about it.
+    /// Starts a discovery if the command was given up without an answer, because an unresponsive node may have been replaced.
     fn drop(&mut self) {
         if !self.over && self.since.elapsed() >= self.cluster.to.timeout / 2 && Handle::try_current().is_ok() {
             self.cluster.look_soon();
@@ -313,7 +316,7 @@ async fn looked(cluster: Arc<Cluster>, told: watch::Sender<Option<Result<()>>>) 
     told.send_replace(Some(result));
 }
 
-/// Why a node does not say who serves what.
+/// Converts the error of a node that was asked for the slots.
 fn reason(failure: Failure) -> Error {
     match failure {
         Failure::Server(error) if error.kind() == Driver::Server(ServerErrorKind::ResponseError) => {
@@ -323,9 +326,9 @@ fn reason(failure: Failure) -> Error {
     }
 }
 
-/// What to do after an answer that is none.
+/// Reaction to an error of a node.
 enum Next {
-    /// Ask another node, with this command only or with all about the slot.
+    /// Send to another node: only this command, or all commands for the slot.
     Elsewhere {
         only_this: bool,
     },

@@ -1,14 +1,14 @@
-//! Which node serves which key: hash slots, as the cluster's specification has them.
+//! Hash slots and the answer to `CLUSTER SLOTS`, according to the Redis cluster specification.
 
 use redis::Value;
 use session_core::Result;
 
 use crate::error::STRANGE;
 
-/// How many slots a cluster has.
+/// Number of slots of a cluster.
 pub(crate) const SLOTS: usize = 16_384;
 
-/// A node as the cluster announces it.
+/// Address of a node, as the cluster announces it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Address {
     pub(crate) host: String,
@@ -16,7 +16,7 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// `host:port`; an IPv6 address may stand in brackets or not. A node that says no host is at `nearby`.
+    /// Parses `host:port`. An IPv6 address may be in brackets. Without a host, the host is `nearby`.
     pub(crate) fn parse(text: &str, nearby: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -29,7 +29,7 @@ impl Address {
     }
 }
 
-/// The slot of a key: CRC-16 (XMODEM) of the key, or of what stands within its first braces, if anything does.
+/// Returns the slot of a key: the CRC-16 (XMODEM) of the text in its first braces, or of the whole key if there is none.
 pub(crate) fn slot(key: &[u8]) -> usize {
     let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
         let rest = &key[open + 1..];
@@ -53,7 +53,7 @@ fn crc16(bytes: &[u8]) -> u16 {
 /// A range of slots, both ends included, and the master that serves it.
 pub(crate) type Range = (u16, u16, Address);
 
-/// The answer to `CLUSTER SLOTS`. A node that is not said to be elsewhere is where the answer came from, at `nearby`.
+/// Parses the answer to `CLUSTER SLOTS`. A node without a host is at `nearby`, the host that answered.
 pub(crate) fn ranges(answer: Value, nearby: &str) -> Result<Vec<Range>> {
     let Value::Array(ranges) = answer else { return Err(STRANGE) };
     ranges.into_iter().map(|range| read(range, nearby).ok_or(STRANGE)).collect()
@@ -70,7 +70,7 @@ fn read(range: Value, nearby: &str) -> Option<Range> {
         Value::Nil => "",
         _ => return None,
     };
-    // `?` says that the node does not know: whoever answers is as good a guess as any.
+    // `?` means that the node does not know the host. The host that answered is the best guess.
     let host = if host.is_empty() || host == "?" { nearby } else { host };
     let slot = |slot: i64| u16::try_from(slot).ok().filter(|slot| usize::from(*slot) < SLOTS);
     Some((slot(*first)?, slot(*last)?, Address { host: host.to_owned(), port: u16::try_from(*port).ok()? }))
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn slots_are_those_that_the_servers_compute() {
-        // The specification's own check value, and answers of `CLUSTER KEYSLOT`.
+        // The check value of the specification, and answers of `CLUSTER KEYSLOT`.
         assert_eq!(slot(b"123456789"), 0x31c3);
         assert_eq!(slot(b""), 0);
         for (key, same) in [

@@ -1,11 +1,12 @@
-//! A walk over all nodes of a cluster, while slots may move between them.
+//! State of a cluster that lets a scan over all nodes miss no record while slots move between them.
 //!
-//! The nodes are walked one after the other. A record that moves meanwhile, from a node that is still to come to one that was walked already,
-//! would be missed. So the walk notes at its beginning what all masters say of themselves: their ids, epochs and slots.
-//! Whoever takes over slots takes a new epoch with them, so if they say the same at the end, no slot has changed hands, and but for slots that
-//! are just being moved every record stayed on its node. If they do not, the walk begins anew, which shows some records twice and misses none.
-//! The slots that are being moved are asked for by themselves at the end, first the node that gives and then the one that takes:
-//! whatever was not at the first any more is at the second.
+//! A scan visits one node after the other. It would miss a record that moves meanwhile from a node not yet visited to a visited one.
+//! So the scan compares the state of all masters at its start and at its end: their ids, epochs and slots.
+//! A node that takes over a slot gets a new epoch. If the states are equal, no slot has moved completely,
+//! and every record outside the slots in migration stayed on its node.
+//! If they differ, the scan starts again, which shows some records twice but misses none.
+//! At the end, the slots in migration are read separately, first from the exporting node and then from the importing node:
+//! a key that has left the first is on the second.
 
 use std::sync::Arc;
 
@@ -15,11 +16,11 @@ use session_core::{Error, Result};
 use super::{Cluster, Node};
 use crate::error::STRANGE;
 
-/// What all masters say of themselves.
+/// State of all masters, as they report it themselves.
 pub(crate) struct State {
-    /// Changes whenever a slot changes hands, or begins or ends to be moved.
+    /// Fingerprint that changes whenever a slot moves to another node, or its migration starts or ends.
     pub(crate) print: u64,
-    /// Slots that are being moved, with the node to ask: those that give before those that take.
+    /// Slots in migration with the node to ask: exporting nodes before importing nodes.
     moving: Vec<(u16, Arc<Node>)>,
 }
 
@@ -44,7 +45,7 @@ impl Cluster {
 }
 
 impl State {
-    /// The names of all keys in slots that are being moved.
+    /// Returns the names of all keys in slots in migration.
     pub(crate) async fn moving(&self) -> Result<Vec<Value>> {
         let mut names = Vec::new();
         for (slot, node) in &self.moving {
@@ -65,10 +66,10 @@ fn text(answer: &Value) -> Option<String> {
     }
 }
 
-/// What a node says of itself in `CLUSTER NODES`.
+/// A node's line about itself in `CLUSTER NODES`.
 #[derive(Debug, PartialEq, Eq)]
 struct Myself {
-    /// Id, epoch and slots.
+    /// Id, epoch and slots, as text.
     said: String,
     gives: Vec<u16>,
     takes: Vec<u16>,
@@ -86,7 +87,7 @@ fn myself(nodes: &str) -> Option<Myself> {
     Some(Myself { said: format!("{id} {epoch} {}\n", slots.join(" ")), gives: open("->-"), takes: open("-<-") })
 }
 
-/// FNV-1a: the same in every process that goes on with a walk.
+/// Hashes with FNV-1a, because another process may continue the scan and must get the same fingerprint.
 fn print(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

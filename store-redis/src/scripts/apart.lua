@@ -1,10 +1,10 @@
--- Put before the writes on a cluster, where a record's entry lies on another node: it is written before the record is.
--- ARGV ends with: until when an entry stands, as eight bytes, whose it is, and its node's time when it was written; or with nothing thrice.
+-- Precedes the write scripts on a cluster, where a record's index entry may be on another node and is written before the record.
+-- The last three of ARGV describe an entry: its expiry as eight bytes, its principal, and its node's time when it was written; or they are empty.
 local standing, entered = ARGV[#ARGV - 2], tonumber(ARGV[#ARGV])
 local function until_of(head) return string.sub(head, 26, 33) end
 local function number(bytes) return (struct.unpack('>I8', bytes)) end
 local function leave() end
--- Whose entry has to be written before a record of `who` that expires at `at`, if one has.
+-- Returns `who` if an entry must be written before a record of `who` that expires at `at`, otherwise nil.
 local function lacking(old, who, at)
   if who == '' then return nil end
   if entered and ARGV[#ARGV - 1] == who then
@@ -15,7 +15,7 @@ local function lacking(old, who, at)
   end
   return who
 end
--- A record that expires at once by this node's clock is gone already, and nothing must be written in its place.
+-- Stores in the record until when its entry is kept. Writes nothing if the record has already expired by this node's clock.
 local function enter(key, who, _, old)
   if who ~= '' and call('EXISTS', key) == 1 then
     call('SETRANGE', key, 25, entered and standing or until_of(old))

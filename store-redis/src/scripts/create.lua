@@ -1,4 +1,4 @@
--- ARGV: now, record, its expiry
+-- ARGV: now, record, its expiry.
 local old = head(KEYS[1])
 if old ~= '' then
   if layout(old) ~= 1 then return 4 end

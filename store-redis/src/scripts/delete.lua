@@ -1,8 +1,8 @@
--- ARGV: now, the version expected or nothing
+-- ARGV: now, the expected version or an empty string.
 local old = head(KEYS[1])
 if old == '' then return 3 end
 if layout(old) ~= 1 then
-  -- Whose it is cannot be read. An entry of it goes when it is next listed.
+  -- The principal cannot be read. The next listing of the principal removes the entry.
   if ARGV[2] ~= '' then return 4 end
   call('UNLINK', KEYS[1])
   return 0

@@ -1,12 +1,12 @@
--- KEYS: an index. ARGV: what its records' keys begin with, its principal, now, the key to keep or nothing, how many entries.
--- Answers how many records were removed, and how many entries were looked at.
+-- KEYS: an index. ARGV: the prefix of the records' keys, the principal, now, the key to keep or an empty string, the maximum number of entries.
+-- Returns the number of records removed and the number of entries read.
 local now, removed = tonumber(ARGV[3]), 0
 local entries = call('ZRANGE', KEYS[1], '(' .. ARGV[3], '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[5])
 for _, member in ipairs(entries) do
   local key = ARGV[1] .. member
   local old = head(key)
   if old ~= '' and layout(old) ~= 1 then
-    -- Whose it is says the entry alone.
+    -- Only the entry tells the principal of a record of another layout.
     if member ~= ARGV[4] then
       call('UNLINK', key)
       call('ZREM', KEYS[1], member)

@@ -1,5 +1,5 @@
--- KEYS: an index on a cluster. ARGV: a record's key, until when its entry is to stand. Answers this node's time.
--- An entry is never moved nearer: somebody else may count on it. One that is written is not in doubt any more.
+-- KEYS: an index on a cluster. ARGV: a record's key, the expiry of its entry. Returns this node's time.
+-- The expiry of an entry never becomes earlier, because another writer may rely on it. Writing an entry removes its doubt mark.
 local now = server_now()
 local added = call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[1])
 call('ZREM', KEYS[1], '?' .. ARGV[1])

@@ -1,4 +1,4 @@
--- The index of a principal: a sorted set of keys by expiry, that goes with the last of them.
+-- Maintains the index of a principal: a sorted set of keys by expiry, which expires with the last of them.
 local function index(key, who) return sub(key, 1, -35) .. 'p:' .. who end
 local function lacking() return nil end
 local function leave(key, who)

@@ -1,5 +1,5 @@
--- KEYS: an index on a cluster. ARGV: keys without such a record, each with the doubt that stood before somebody looked, or nothing.
--- An entry that was in doubt all the time goes. Any other is in doubt from now on: whoever wrote it may be about to write the record.
+-- KEYS: an index on a cluster. ARGV: keys without a record of the principal, each with the mark found before the record was read, or empty.
+-- Removes an entry whose mark is unchanged. Marks any other entry, because its writer may be about to write the record.
 local now = server_now()
 for i = 1, #ARGV, 2 do
   local doubt = '?' .. ARGV[i]

@@ -1,5 +1,5 @@
 -- KEYS: an index on a cluster. ARGV: now.
--- Answers the keys that may be live, and those among them that have been in doubt for long enough, each with its doubt.
+-- Returns the keys that may be live, and the keys that have been doubtful for long enough, each with its mark.
 local now = server_now()
 call('ZREMRANGEBYSCORE', KEYS[1], 1, now)
 local old = {}

@@ -1,7 +1,7 @@
--- On a cluster. ARGV: now, a principal. Removes the record if it is live and theirs.
+-- On a cluster. ARGV: now, a principal. Removes the record if it is live and belongs to the principal.
 local old = head(KEYS[1])
 if old == '' then return 3 end
--- Whose it is says the entry alone, which led here.
+-- Only the index entry, by which the caller found this record, tells the principal of a record of another layout.
 if layout(old) ~= 1 then
   call('UNLINK', KEYS[1])
   return 0

@@ -1,5 +1,5 @@
--- ARGV: the four of a save, for each key.
--- What is wrong with one key stands among the answers as text; what is wrong with the server ends all.
+-- ARGV: the four arguments of a save, for each key.
+-- An error of one key is returned as text among the answers. An error of the server ends the script.
 local answers = {}
 for n, key in ipairs(KEYS) do
   local at = 4 * n - 3

@@ -1,4 +1,4 @@
--- ARGV: now, the version expected, the expiry as eight bytes, the same as a number
+-- ARGV: now, the expected version, the expiry as eight bytes, the expiry as a number.
 local old = head(KEYS[1])
 if old == '' then return 3 end
 if layout(old) ~= 1 then return 4 end

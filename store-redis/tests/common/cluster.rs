@@ -1,4 +1,4 @@
-//! What the suite needs to know of a cluster, shared by the targets for Redis and for Valkey.
+//! Conformance harness for a cluster, shared by the targets for Redis and Valkey.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use super::nodes::Nodes;
 
 const TIME_OUT: Duration = Duration::from_secs(2);
 
-/// The cluster, kept for as long as the suite runs.
+/// The cluster under test, kept while the suite runs.
 pub(crate) struct Cluster {
-    /// What the table of all stores calls it.
+    /// Name in the table of all stores.
     name: &'static str,
     start: Start,
     server: OnceCell<Server>,
@@ -58,7 +58,7 @@ impl Harness for Cluster {
         };
         let named = format!("{name} {version}, {} masters", nodes.0.len());
         let mut subject = Subject::new(self.name, env!("CARGO_PKG_VERSION")).server(named).time_out(TIME_OUT);
-        // As the nodes announce themselves: that is where the store would go past a proxy.
+        // The announced addresses, because without a mapping the store would bypass a proxy and connect to them.
         let mut addresses = nodes.0.iter().map(|node| &node.address);
         subject = addresses.next().into_iter().fold(subject, Subject::address);
         subject = addresses.fold(subject, Subject::node);
@@ -87,13 +87,13 @@ impl Harness for Cluster {
 
     async fn clean(&self, namespace: &str) {
         if let Ok(mut nodes) = self.nodes().await {
-            // What cannot be removed stays on a server that is about to go.
+            // An error is ignored, because the server is about to be stopped.
             let _ = clean(&mut nodes, &format!("{namespace}:")).await;
         }
     }
 }
 
-/// Removes all keys that begin so.
+/// Removes all keys with a prefix.
 async fn clean(nodes: &mut Nodes, prefix: &str) -> RedisResult<()> {
     for node in &mut nodes.0 {
         let mut cursor = 0_u64;
@@ -101,7 +101,7 @@ async fn clean(nodes: &mut Nodes, prefix: &str) -> RedisResult<()> {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(1000);
             let (next, keys): (u64, Vec<Vec<u8>>) = scan.query_async(&mut node.connection).await?;
-            // One by one: they are in different slots.
+            // One command for each key, because the keys are in different slots.
             let mut all = redis::Pipeline::with_capacity(keys.len());
             for key in &keys {
                 all.cmd("UNLINK").arg(key).ignore();

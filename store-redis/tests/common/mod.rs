@@ -1,4 +1,4 @@
-//! What the suite needs to know of a Redis server, shared by the targets for Redis and for Valkey.
+//! Conformance harness for a single server, shared by the targets for Redis and Valkey.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use tokio::sync::OnceCell;
 
 const TIME_OUT: Duration = Duration::from_secs(2);
 
-/// The server of one kind, kept for as long as the suite runs.
+/// The server under test, kept while the suite runs.
 pub(crate) struct Redis {
-    /// What the table of all stores calls it.
+    /// Name in the table of all stores.
     name: &'static str,
     start: Start,
     server: OnceCell<Server>,

@@ -1,4 +1,4 @@
-//! A look at a cluster behind the store's back, node by node.
+//! Direct connections to the nodes of a cluster, bypassing the store.
 
 use conformance::server::Server;
 use store_redis::redis::{self, Client, Cmd, FromRedisValue, RedisError, RedisResult, aio::MultiplexedConnection};
@@ -9,16 +9,16 @@ pub(crate) struct Nodes(pub(crate) Vec<Node>);
 
 #[derive(Clone)]
 pub(crate) struct Node {
-    /// As the cluster announces it.
+    /// Address that the cluster announces.
     pub(crate) address: String,
     pub(crate) connection: MultiplexedConnection,
 }
 
-/// A range of slots, and the host, port and more of each of its nodes.
+/// Answer to `CLUSTER SLOTS`: ranges of slots with the host, port and id of their master.
 pub(crate) type Slots = Vec<(u16, u16, (String, u16, String, redis::Value))>;
 
 impl Nodes {
-    /// The masters, as the first node of the URL has them.
+    /// Connects to the masters, as reported by the first node of the URL.
     pub(crate) async fn of(server: &Server) -> RedisResult<Self> {
         let at = |address: &str| Client::open(format!("redis://:{}@{address}", server.password()));
         let mut first = at(server.address())?.get_multiplexed_async_connection().await?;
@@ -34,7 +34,7 @@ impl Nodes {
         Ok(Self(nodes))
     }
 
-    /// What the node answers that the command's key is on.
+    /// Returns the answer of the node that holds the command's key.
     pub(crate) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
         let mut moved: Option<RedisError> = None;
         for node in &mut self.0 {

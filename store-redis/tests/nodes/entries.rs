@@ -1,13 +1,13 @@
-//! Entries of the index and the records on other nodes: whoever dies or comes late between the two steps.
+//! Tests of index entries whose records are on other nodes, with writers that stop or are late between the two steps.
 
 use super::*;
 
 #[tokio::test]
-async fn an_entry_just_written_stands_until_its_record_comes_whoever_heals_between() {
+async fn an_entry_just_written_stands_until_its_record_comes_even_if_it_is_healed_between() {
     let mut bench = Bench::new().await;
-    let (ann, key) = (somebody(), key());
+    let (ann, key) = (principal(), key());
     let (record, bytes, until) = bench.stored(&ann).await;
-    // A writer between his two steps.
+    // A writer between its two steps.
     let at = bench.enter(&ann, &key, until).await;
     for _ in 0..3 {
         assert_eq!(bench.listed(&ann).await, []);
@@ -23,11 +23,11 @@ async fn an_entry_just_written_stands_until_its_record_comes_whoever_heals_betwe
 #[tokio::test]
 async fn a_writer_who_comes_later_than_healing_is_refused_and_begins_again() {
     let mut bench = Bench::new().await;
-    let (ann, key) = (somebody(), key());
+    let (ann, key) = (principal(), key());
     let (mut record, bytes, until) = bench.stored(&ann).await;
     let at = bench.enter(&ann, &key, until).await;
     assert_eq!(bench.listed(&ann).await, []);
-    // The doubt has lasted for long enough, and so has the writer's pause.
+    // The entry has been doubtful for long enough, and the writer has paused for too long.
     bench.ask::<i64>(&[b"ZADD", &index(&ann), b"-1", &doubt(&key)]).await;
     assert_eq!(bench.listed(&ann).await, []);
     assert_eq!(bench.entry(&ann, &key).await, None, "an entry that was in doubt for long is removed");
@@ -45,10 +45,10 @@ async fn a_writer_who_comes_later_than_healing_is_refused_and_begins_again() {
 #[tokio::test]
 async fn a_touch_that_renews_an_entry_wins_over_a_healer_who_had_judged_it() {
     let mut bench = Bench::new().await;
-    let (ann, key) = (somebody(), key());
+    let (ann, key) = (principal(), key());
     let stored = record(Some(&ann));
     assert_eq!(bench.store.create(&call(), &key, &stored).await.unwrap(), Done);
-    // A healer has seen this doubt, and has not removed the entry yet.
+    // A healer has seen this mark and has not removed the entry yet.
     bench.ask::<i64>(&[b"ZADD", &index(&ann), b"-1", &doubt(&key)]).await;
     let farther = stored.expires_at.plus(hours(48));
     assert_eq!(bench.store.touch(&call(), &key, stored.version, farther).await.unwrap(), Done);
@@ -63,14 +63,14 @@ async fn a_touch_that_renews_an_entry_wins_over_a_healer_who_had_judged_it() {
 #[tokio::test]
 async fn an_entry_outlives_its_record_and_is_written_again_only_when_it_is_due() {
     let mut bench = Bench::new().await;
-    let (ann, bob, key) = (somebody(), somebody(), key());
+    let (ann, bob, key) = (principal(), principal(), key());
     let mut stored = record(Some(&ann));
     assert_eq!(bench.store.create(&call(), &key, &stored).await.unwrap(), Done);
     let first = bench.entry(&ann, &key).await.unwrap();
     assert!(first >= stored.expires_at.plus(hours(11)).as_millis());
     assert_eq!(bench.ask::<i64>(&[b"PEXPIRETIME", &index(&ann)]).await, first);
 
-    // Within its time the entry is left alone: a touch and a save.
+    // A touch and a save within the entry's time do not write the entry.
     let nearer = stored.expires_at.plus(hours(1));
     assert_eq!(bench.store.touch(&call(), &key, stored.version, nearer).await.unwrap(), Done);
     assert_eq!(bench.entry(&ann, &key).await, Some(first));
@@ -82,7 +82,7 @@ async fn an_entry_outlives_its_record_and_is_written_again_only_when_it_is_due()
     assert_eq!(bytes[25..33], first.to_be_bytes(), "a save keeps what is known of the entry");
     assert_eq!(bench.ask::<i64>(&[b"PEXPIRETIME", &name(&key)]).await, nearer.as_millis());
 
-    // Beyond it, the entry comes first and the header follows.
+    // Beyond that time, the entry is renewed first and the header follows.
     let farther = stored.expires_at.plus(hours(30));
     assert_eq!(bench.store.touch(&call(), &key, stored.version, farther).await.unwrap(), Done);
     let second = bench.entry(&ann, &key).await.unwrap();
@@ -91,7 +91,7 @@ async fn an_entry_outlives_its_record_and_is_written_again_only_when_it_is_due()
     assert_eq!(bytes, second.to_be_bytes());
     assert_eq!(bench.ask::<i64>(&[b"PEXPIRETIME", &index(&ann)]).await, second);
 
-    // Somebody else's now. The entry that is left behind is in doubt with the next listing.
+    // The principal changes. The next listing marks the entry that is left behind.
     let before = stored.version;
     (stored.version, stored.principal) = (Version::random(), Some(bob.clone()));
     assert_eq!(bench.store.save(&call(), &key, before, &stored).await.unwrap(), Done);

@@ -1,5 +1,6 @@
-//! What the suite cannot know of a cluster: what lies on which node, and what happens when nodes or slots change under the store.
-//! Orders are made by doing a writer's or a healer's steps one by one, with the store's own scripts.
+//! Tests of a cluster beyond the conformance suite: keys on each node, and changes of nodes and slots while the store is open.
+//!
+//! Tests force an order of steps by executing a writer's or a healer's steps separately, with the store's own scripts.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -27,12 +28,12 @@ use nodes::{Node, Nodes, Slots};
 const NAMESPACE: &str = "own_tests";
 const LIMIT: NonZeroU32 = NonZeroU32::new(1000).expect("it is not zero");
 
-/// As in `apart.rs`, in ms.
+/// Times of `apart.rs`, in ms.
 const TIMES: &str = "local LEASE, MARGIN, GRACE = 360000, 600000, 1020000\n";
 const LEASE: i64 = 360_000;
 const MARGIN: i64 = 600_000;
 
-/// A cluster, a store on it, and connections to look behind the store.
+/// A cluster, a store on it, and direct connections to its nodes.
 struct Bench {
     server: Server,
     store: RedisStore,
@@ -51,7 +52,7 @@ impl Bench {
         self.nodes.ask(&cmd(command)).await.unwrap()
     }
 
-    /// When the entry goes at the latest, if there is one.
+    /// Returns the expiry of an index entry, if there is one.
     async fn entry(&mut self, who: &Principal, key: &StoreKey) -> Option<i64> {
         self.ask(&[b"ZSCORE", &index(who), key.as_bytes()]).await
     }
@@ -60,13 +61,13 @@ impl Bench {
         self.ask(&[b"ZSCORE", &index(who), &doubt(key)]).await
     }
 
-    /// The first step of a writer: the entry. Answers its node's time.
+    /// Executes the first step of a writer, which writes the entry. Returns the time of the entry's node.
     async fn enter(&mut self, who: &Principal, key: &StoreKey, until: i64) -> Vec<u8> {
         let script = [COMMON, include_str!("../../src/scripts/enter.lua")].concat();
         self.ask(&[b"EVAL", script.as_bytes(), b"1", &index(who), key.as_bytes(), until.to_string().as_bytes()]).await
     }
 
-    /// The second: the record, as the bytes of another one of theirs.
+    /// Executes the second step of a writer, which creates the record. `like` holds the record's bytes.
     async fn create(&mut self, key: &StoreKey, like: &[u8], record: &Record, until: i64, at: &[u8]) -> redis::Value {
         let apart = include_str!("../../src/scripts/apart.lua");
         let script = [COMMON, TIMES, apart, include_str!("../../src/scripts/create.lua")].concat();
@@ -84,7 +85,7 @@ impl Bench {
         keys
     }
 
-    /// A stored record of theirs, its bytes, and its entry's instant.
+    /// Stores a record of the principal and deletes it again. Returns the record, its bytes, and the expiry of its entry.
     async fn stored(&mut self, who: &Principal) -> (Record, Vec<u8>, i64) {
         let (key, record) = (key(), record(Some(who)));
         assert_eq!(self.store.create(&call(), &key, &record).await.unwrap(), Done);
@@ -99,7 +100,7 @@ impl Bench {
         self.ask(&[b"CLUSTER", b"KEYSLOT", name]).await
     }
 
-    /// The place of the node that serves a slot.
+    /// Returns the index of the node that serves a slot.
     async fn owner(&mut self, slot: u16) -> usize {
         let slots: Slots = self.ask(&[b"CLUSTER", b"SLOTS"]).await;
         let (.., (host, port, ..)) =
@@ -132,7 +133,7 @@ fn record(principal: Option<&Principal>) -> Record {
     Record::new(Version::random(), now, now.plus(hours(24)), principal.cloned(), Bytes::from_static(b"{}"))
 }
 
-fn somebody() -> Principal {
+fn principal() -> Principal {
     Principal::new(format!("{:?}", Version::random())).unwrap()
 }
 
@@ -155,7 +156,7 @@ async fn tell(node: &mut Node, command: &[&[u8]]) {
 #[tokio::test]
 async fn scripts_that_one_node_has_lost_are_sent_again() {
     let mut bench = Bench::new().await;
-    let ann = somebody();
+    let ann = principal();
     let keys: Vec<_> = (0..12).map(|_| key()).collect();
     for flushed in 0..bench.nodes.0.len() {
         for key in &keys {
@@ -209,7 +210,7 @@ async fn a_silent_node_holds_up_no_session_on_another() {
     }
     assert!(begun.elapsed() < limit / 2, "other nodes' sessions took {:?}", begun.elapsed());
     assert_eq!(waiting.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
-    // Its slot is another's now. The call that gave up on it has had a look, or the next one will.
+    // Another node takes over the slot. The timed-out call has started a discovery, or the next call will.
     let slot = bench.slot(&name(&silent)).await;
     Move { slot, from: 0, to: 1 }.all(&mut bench.nodes, bench.server.password()).await;
     let mut silences = 0;
@@ -217,7 +218,7 @@ async fn a_silent_node_holds_up_no_session_on_another() {
         silences += 1;
         assert!(silences < 3, "the slot has moved away from the silent node, and calls do not follow");
     }
-    // A node that is known to be gone is no different.
+    // The same holds for a node whose connections are refused.
     let silent = *keys[0].iter().find(|key| **key != silent).unwrap();
     proxies[0].cut();
     let begun = Instant::now();
@@ -242,7 +243,7 @@ async fn a_cluster_and_a_single_server_are_not_taken_for_each_other() {
     for word in ["redis+cluster://", "`cluster`"] {
         assert!(error.to_string().contains(word), "{error}");
     }
-    // The same address, said to be a cluster's: one node is enough to find the others.
+    // With `cluster(true)` the same address works: one node is enough to find the others.
     let store = RedisStore::builder(&single).unwrap().cluster(true).namespace(NAMESPACE).open().await.unwrap();
     let (key, first) = (key(), record(None));
     assert_eq!(store.create(&call(), &key, &first).await.unwrap(), Done);

@@ -1,8 +1,8 @@
-//! Slots that move from node to node while they are used.
+//! Tests of slots that move between nodes while they are in use.
 
 use super::*;
 
-/// A slot that moves, in the steps of an operator's tool.
+/// Migration of a slot, in the steps of an operator's tool.
 pub(crate) struct Move {
     pub(crate) slot: u16,
     pub(crate) from: usize,
@@ -36,7 +36,7 @@ impl Move {
 
     async fn close(&self, nodes: &mut Nodes) {
         let (to, slot) = (id(nodes, self.to).await, self.slot.to_string());
-        // The one that takes it first, then the one that gives it, then who only hears of it.
+        // The importing node first, then the exporting node, then the others.
         let mut order: Vec<usize> = (0..nodes.0.len()).collect();
         order.sort_by_key(|place| if *place == self.to { 0 } else { 1 + usize::from(*place != self.from) });
         for place in order {
@@ -55,7 +55,7 @@ async fn id(nodes: &mut Nodes, place: usize) -> Vec<u8> {
     cmd(&[b"CLUSTER", b"MYID"]).query_async(&mut nodes.0[place].connection).await.unwrap()
 }
 
-/// A session that counts.
+/// Reads the counter in a session's data.
 fn count(record: &Record) -> u64 {
     u64::from_le_bytes(record.data[..8].try_into().unwrap())
 }
@@ -70,7 +70,7 @@ fn counting(n: u64, who: &Principal) -> Record {
 async fn slots_that_move_lose_no_update_and_no_entry() {
     const ROUNDS: u64 = 40;
     let mut bench = Bench::new().await;
-    let ann = somebody();
+    let ann = principal();
     let keys: Vec<_> = (0..8).map(|_| key()).collect();
     for key in &keys {
         assert_eq!(bench.store.create(&call(), key, &counting(0, &ann)).await.unwrap(), Done);
@@ -88,7 +88,7 @@ async fn slots_that_move_lose_no_update_and_no_entry() {
                         outcome => assert_eq!(outcome, Conflict),
                     }
                 };
-                // Far enough for a new entry.
+                // Late enough to need a new entry.
                 let farther = SystemClock.now().plus(hours(24 * (round + 2)));
                 // The other writer may have saved since.
                 let touched = store.touch(&call(), &key, version, farther).await.unwrap();
@@ -132,12 +132,12 @@ async fn slots_that_move_lose_no_update_and_no_entry() {
 #[tokio::test]
 async fn a_slot_that_stays_half_moved_serves_everything() {
     let mut bench = Bench::new().await;
-    let (ann, key) = (somebody(), key());
+    let (ann, key) = (principal(), key());
     let slot = bench.slot(&name(&key)).await;
     let from = bench.owner(slot).await;
     let half = Move { slot, from, to: (from + 1) % 3 };
     half.open(&mut bench.nodes).await;
-    // Not there yet, and then made where the slot goes to.
+    // The record does not exist yet, and is then created on the importing node.
     assert_eq!(bench.store.load(&call(), &key).await.unwrap(), None);
     let first = record(Some(&ann));
     assert_eq!(bench.store.create(&call(), &key, &first).await.unwrap(), Done);
@@ -152,8 +152,9 @@ async fn a_slot_that_stays_half_moved_serves_everything() {
     assert_eq!(bench.store.load(&call(), &key).await.unwrap(), None);
 }
 
-/// A walk shows all records, though some of them move behind its back, from a node that is still to come to one that was walked:
-/// either their slots change hands, or they are open throughout.
+/// Checks that a scan returns all records while some of them move from a node not yet visited to a visited one.
+///
+/// With `finish` the migration of their slots is completed; otherwise the slots stay in migration throughout.
 async fn walk(finish: bool) {
     let mut bench = Bench::new().await;
     let mut missing = Vec::new();
@@ -162,7 +163,7 @@ async fn walk(finish: bool) {
         assert_eq!(bench.store.create(&call(), &key, &record).await.unwrap(), Done);
         missing.push(key);
     }
-    // The walk goes by addresses.
+    // A scan visits nodes in the order of their addresses.
     bench.nodes.0.sort_by_key(|node| node.address.rsplit_once(':').unwrap().1.parse::<u16>().unwrap());
     let mut moves = Vec::new();
     for key in &missing {
@@ -173,7 +174,7 @@ async fn walk(finish: bool) {
     }
     assert!(!moves.is_empty());
     if !finish {
-        // Slots that are open before the walk begins and after it ends.
+        // These slots are in migration before the scan starts and after it ends.
         for one in &moves {
             one.open(&mut bench.nodes).await;
         }

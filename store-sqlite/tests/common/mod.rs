@@ -1,4 +1,4 @@
-//! What the tests of this store share.
+//! Helpers of the store's tests.
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 
 use std::future::{Future, poll_fn, ready};
@@ -15,7 +15,7 @@ pub(crate) use conformance::fixtures::{Begun, begin, get, key, now, put, record,
 
 pub(crate) const MANY: NonZeroU32 = NonZeroU32::MAX;
 
-/// A directory with room for a database.
+/// Temporary directory for a database.
 pub(crate) struct Place {
     pub(crate) directory: TempDir,
 }
@@ -37,7 +37,7 @@ impl Place {
         self.builder().open().await.unwrap()
     }
 
-    /// A connection of somebody else's.
+    /// Opens a connection of another program.
     pub(crate) fn foreign(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).unwrap()
     }

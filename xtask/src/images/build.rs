@@ -1,4 +1,4 @@
-//! Building images from packages, on a base made by `debootstrap`.
+//! Builds images from packages, on a base made by `debootstrap`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,16 +10,16 @@ use super::docker;
 use super::progress::{self, silent};
 use crate::Result;
 
-/// The machine's certificates, put into the base so that registries can be reached behind a company's proxy.
+/// The machine's certificates, put into the base so that registries can be reached behind a proxy with its own certificate.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// What the base image holds besides `containers/base`. Part of its tag: a change makes a new image.
+/// Arguments of `debootstrap` for the base image. They are part of its tag, so a change makes a new image.
 const DEBOOTSTRAP: &[&str] = &["--variant=minbase", "--include=ca-certificates", "sid"];
 
-/// What no image needs of a fresh system: lists that will be out of date, and what a container mounts anyway.
+/// Paths of a fresh system that no image needs: package lists, which become out of date, and folders that a container mounts.
 const LEFT_OUT: &[&str] = &["./dev/*", "./proc/*", "./sys/*", "./var/lib/apt/lists/*", "./var/cache/apt/*"];
 
-/// The image of `containers/NAME`, by the contents of that folder and of the base's.
+/// Returns the tag of the image for `containers/NAME`, by a hash of that folder and of the base's.
 pub(super) fn tag(containers: &Path, name: &str) -> Result<String> {
     let mut hash = Sha256::new();
     for word in DEBOOTSTRAP {
@@ -53,7 +53,7 @@ pub(super) fn exists(image: &str) -> bool {
     silent(Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", image])).is_ok()
 }
 
-/// Builds `containers/NAME`, and the base first if it is not there.
+/// Builds `containers/NAME`, and the base first if it is missing.
 pub(super) fn build(containers: &Path, name: &str, scratch: &Path) -> Result<String> {
     let (base, image) = (tag(containers, "base")?, tag(containers, name)?);
     if !exists(&base) {
@@ -66,10 +66,10 @@ pub(super) fn build(containers: &Path, name: &str, scratch: &Path) -> Result<Str
 
 fn docker_build(image: &str, options: &[&str], context: &Path) -> Result<()> {
     let mut command = Command::new("docker");
-    // The builder that every version has, and that takes a base which is here only.
+    // Every version of Docker has this builder, and it accepts a base that exists only on this machine.
     command.env("DOCKER_BUILDKIT", "0").args(["build", "--force-rm", "-t", image]).args(options).arg(context);
     progress::long(&format!("docker build -t {image}"), &mut command)?;
-    // What only the build needed is large. If it stays, it costs space and nothing else.
+    // Images of build stages are large. If this fails, they only cost space.
     let mut prune = Command::new("docker");
     let _ = silent(prune.args(["image", "prune", "--force", "--filter", "label=conformance.stage"]));
     Ok(())
@@ -100,10 +100,10 @@ fn build_base(recipe: &Path, image: &str, scratch: &Path) -> Result<()> {
     clear(scratch)
 }
 
-/// Removes a folder in which a system may have been made. One that was interrupted leaves mounts.
+/// Removes the scratch folder of a base build. An interrupted build leaves mounts in it.
 fn clear(scratch: &Path) -> Result<()> {
     for mount in ["root/proc", "root/sys", "root/dev"] {
-        // Most times nothing is mounted there.
+        // Usually nothing is mounted there.
         let _ = silent(Command::new("umount").arg(scratch.join(mount)));
     }
     silent(Command::new("rm").args(["-rf", "--one-file-system"]).arg(scratch))

@@ -1,4 +1,4 @@
-//! The servers and their official images: `docker-compose.yml` says which.
+//! Reads the servers and their official images from `docker-compose.yml`.
 
 use std::path::Path;
 
@@ -11,14 +11,14 @@ pub(crate) struct Service {
     pub(crate) image: String,
 }
 
-/// The services of the workspace at `root`.
+/// Reads the services of the workspace at `root`.
 pub(crate) fn services(root: &Path) -> Result<Vec<Service>> {
     let path = root.join("docker-compose.yml");
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(of(&text))
 }
 
-/// As far as YAML goes in that file: a service stands at two spaces, its image at four.
+/// Parses as much YAML as that file uses: a service is indented by two spaces, its image by four.
 pub(crate) fn of(text: &str) -> Vec<Service> {
     let mut name = None;
     let mut services = Vec::new();

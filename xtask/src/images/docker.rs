@@ -1,4 +1,4 @@
-//! Docker: whether it runs, and getting it to run where this program may.
+//! Checks whether Docker runs, and installs and starts it where this program may.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use super::progress::{self, silent};
 use crate::Result;
 
-/// What building images takes, besides Docker's own: the firewall that it needs, and what makes the base image.
+/// Packages for building images: Docker, the firewall that it needs, and the tools that make the base image.
 const PACKAGES: &[&str] = &["docker.io", "iptables", "debootstrap", "debian-archive-keyring", "ca-certificates"];
 
-/// How long Docker may take to answer once it has been started.
+/// Time within which Docker must answer once it has been started.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Where a daemon that this program starts says what it does.
+/// Log file of a daemon that this program starts.
 const LOG: &str = "/var/log/dockerd.log";
 
 const PID_FILE: &str = "/var/run/docker.pid";
 
-/// Has Docker running: looks, then installs and starts it where that can be done without asking anybody.
+/// Ensures that Docker runs. Installs and starts it if necessary, where that needs no permission.
 pub(super) fn ready() -> Result<()> {
     let Err(why) = answers() else { return Ok(()) };
     if std::env::var_os("DOCKER_HOST").is_some() || !may_install() {
@@ -32,7 +32,7 @@ pub(super) fn ready() -> Result<()> {
     start()
 }
 
-/// Whether Docker answers; why not.
+/// Checks that Docker answers. The error says why it does not.
 pub(super) fn answers() -> Result<(), String> {
     if !installed("docker") {
         return Err("it is not installed".into());
@@ -51,7 +51,7 @@ fn advice(why: &str) -> String {
     )
 }
 
-/// Whether this is root on a system whose packages have the names that we know.
+/// Whether this is root on Debian or Ubuntu, whose packages have the names in [`PACKAGES`].
 pub(super) fn may_install() -> bool {
     let root = silent(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
@@ -68,7 +68,7 @@ pub(super) fn installed(program: &str) -> bool {
     found || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(program).is_file())
 }
 
-/// Installs what images need, from the system's packages, and `more`.
+/// Installs [`PACKAGES`] and `more`.
 pub(super) fn install(more: &[&str]) -> Result<()> {
     let apt = || {
         let mut command = Command::new("apt-get");
@@ -78,7 +78,7 @@ pub(super) fn install(more: &[&str]) -> Result<()> {
     progress::long("apt-get update", apt().arg("update"))?;
     let mut packages = PACKAGES.to_vec();
     packages.extend(more);
-    // Newer releases have the client in a package of its own.
+    // In newer releases the client has its own package.
     if silent(Command::new("apt-cache").args(["show", "docker-cli"])).is_ok() {
         packages.push("docker-cli");
     }
@@ -91,18 +91,18 @@ fn start() -> Result<()> {
         progress::long("systemctl start docker", Command::new("systemctl").args(["start", "docker"]))?;
         return wait(None);
     }
-    // Its package may have started it just now.
+    // The package may have started it just now.
     if runs() { wait(None) } else { wait(Some(spawn()?)) }
 }
 
-/// Whether there is a daemon, answering or not.
+/// Whether a daemon is running, even if it does not answer.
 fn runs() -> bool {
     let pid = fs::read_to_string(PID_FILE).unwrap_or_default();
     let name = fs::read_to_string(format!("/proc/{}/comm", pid.trim())).unwrap_or_default();
     name.trim() == "dockerd"
 }
 
-/// The daemon, in a session of its own: it stays when this program is gone, however it ends.
+/// Starts the daemon in its own session, so that it keeps running after this program, however that ends.
 fn spawn() -> Result<Child> {
     println!("docker: starting dockerd, which stays; it writes to {LOG}");
     let log = File::create(LOG).map_err(|error| format!("{LOG}: {error}"))?;
@@ -122,12 +122,12 @@ fn wait(mut daemon: Option<Child>) -> Result<()> {
             Some(child) => child.try_wait()?.is_some(),
             None => false,
         };
-        // One that ends because another was faster is no trouble.
+        // A daemon that ends because another one was faster is no failure.
         if (ended && !runs()) || begun.elapsed() > PATIENCE {
             let log = fs::read_to_string(LOG).unwrap_or_default();
             return Err(format!("dockerd does not come up: {why}\n{}", progress::tail(log.lines(), 20)).into());
         }
-        // Between two attempts: nothing tells when a socket is there.
+        // Polls, because no event tells when the socket exists.
         thread::sleep(Duration::from_millis(100));
     }
 }

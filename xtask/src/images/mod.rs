@@ -14,15 +14,15 @@ pub(crate) use compose::{Service, services};
 
 use crate::Result;
 
-/// How long a registry may be silent before it is taken to be out of reach.
+/// Time after which a silent registry counts as out of reach.
 const FIRST_WORD: Duration = Duration::from_secs(20);
 
-/// Which images to get.
+/// Images to get.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Services of docker-compose.yml; all of them if none is named.
     names: Vec<String>,
-    /// Build what could be built even where there is an image, as packages have become newer.
+    /// Build from packages even if there is an image, because packages may be newer.
     #[arg(long)]
     fresh: bool,
 }
@@ -30,13 +30,13 @@ pub(crate) struct Options {
 /// An image that Docker has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Image {
-    /// The official one, by the name that the suite knows.
+    /// The official image, by the name that the suite knows.
     Official(String),
-    /// One of ours.
+    /// An image built from `containers/`.
     Built(String),
 }
 
-/// Gets the images of the named servers; whether all of them are there.
+/// Gets the images of the named servers. Returns whether all of them are there.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     let services = services(root)?;
     let known = || services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -62,18 +62,18 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     Ok(all)
 }
 
-/// Gets images, one after the other. Docker runs as long as there is such a value.
+/// Gets images, one after the other. Docker is running while this value exists.
 pub(crate) struct Images {
     containers: PathBuf,
     scratch: PathBuf,
-    /// Why the first pull failed, if nothing can be pulled at all: then no further one is tried.
+    /// Whether the registry is out of reach. Then no further pull is tried.
     out_of_reach: bool,
-    /// Held so that two runs do not build the same at once.
+    /// Lock file, so that two runs do not build the same image at once.
     _lock: File,
 }
 
 impl Images {
-    /// Has Docker running.
+    /// Ensures that Docker runs, and waits for other runs that get images.
     pub(crate) fn new(root: &Path) -> Result<Self> {
         docker::ready()?;
         let target = crate::target(root);
@@ -87,7 +87,7 @@ impl Images {
         Ok(Self { containers, scratch: target.join("images"), out_of_reach: false, _lock: lock })
     }
 
-    /// The image of a server: one that is there, else pulled, else built.
+    /// Returns the image of a server: an existing one, else pulled, else built.
     pub(crate) fn get(&mut self, service: &Service) -> Result<Image> {
         let Service { name, image: official } = service;
         if build::exists(official) {
@@ -122,7 +122,7 @@ enum Pulled {
 
 fn pull(image: &str) -> Result<Pulled> {
     let mut command = Command::new("docker");
-    // A registry that answers may take its time; one that does not is given up soon.
+    // There is no limit once the registry has answered.
     let mut spoke = false;
     let ended = progress::watched(command.args(["pull", image]), |elapsed, output| {
         spoke |= !output.is_empty();
@@ -132,7 +132,7 @@ fn pull(image: &str) -> Result<Pulled> {
         return Ok(Pulled::Yes);
     }
     let why = progress::complaint(&ended);
-    // What a registry says about one image tells nothing about the next.
+    // A registry that answers about one image may still have the next.
     let answered = ["not found", "manifest unknown", "denied", "toomanyrequests"].iter().any(|word| why.contains(word));
     Ok(Pulled::No { why, out_of_reach: !answered })
 }

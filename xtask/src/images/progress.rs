@@ -1,4 +1,4 @@
-//! Commands that take long: what runs and for how long, and what went wrong.
+//! Runs commands that take long, and reports progress and errors.
 
 use std::process::Command;
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 use crate::Result;
 use crate::process::{self, Ended};
 
-/// How often somebody who waits is told what is going on.
+/// Interval between progress reports.
 const BEAT: Duration = Duration::from_secs(15);
 
-/// Nothing here takes longer.
+/// Time limit of a command, longer than any of them takes.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
 
-/// How long a command that only asks may take.
+/// Time limit of a command that only queries something.
 const QUESTION: Duration = Duration::from_secs(30);
 
-/// Runs a command that only asks: its output, or the last thing it said.
+/// Runs a command that only queries something. Returns its output, or the last line of a failed command.
 pub(super) fn silent(command: &mut Command) -> Result<String, String> {
     let ended = process::run(command, QUESTION).map_err(|error| error.to_string())?;
     if ended.well { Ok(ended.output.join("\n")) } else { Err(complaint(&ended)) }
 }
 
-/// Runs a command, telling now and then how far it is.
+/// Runs a command and prints its progress from time to time.
 pub(super) fn long(what: &str, command: &mut Command) -> Result<()> {
     println!("{what} …");
     let ended = watched(command, |_, _| true)?;
@@ -31,7 +31,7 @@ pub(super) fn long(what: &str, command: &mut Command) -> Result<()> {
     Err(format!("{what}: failed\n{}", tail(ended.output.iter().map(String::as_str), 30)).into())
 }
 
-/// The same for one that may be given up.
+/// Runs a command and prints its progress. Ends it early if `go_on` returns `false`.
 pub(super) fn watched(command: &mut Command, mut go_on: impl FnMut(Duration, &[String]) -> bool) -> Result<Ended> {
     let mut next = BEAT;
     process::run_while(command, |elapsed, output| {
@@ -45,14 +45,14 @@ pub(super) fn watched(command: &mut Command, mut go_on: impl FnMut(Duration, &[S
     .map_err(|error| format!("{}: {error}", command.get_program().to_string_lossy()).into())
 }
 
-/// The last thing that a failed command said before its exit status, in one line.
+/// Returns the last line of a failed command before its exit status.
 pub(super) fn complaint(ended: &Ended) -> String {
     let mut said = ended.output.iter().rev().map(|line| line.trim());
     let said = said.find(|line| !line.is_empty() && !line.starts_with("ended by exit status"));
     said.unwrap_or("it says nothing").to_owned()
 }
 
-/// The last lines, indented.
+/// Returns the last `count` lines, indented.
 pub(super) fn tail<'a>(lines: impl Iterator<Item = &'a str>, count: usize) -> String {
     let lines: Vec<&str> = lines.collect();
     let last = &lines[lines.len().saturating_sub(count)..];

@@ -1,4 +1,4 @@
-//! Building every test program there is.
+//! Builds all test programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufReader;
@@ -11,34 +11,34 @@ use cargo_metadata::{CompilerMessage, Message, Metadata, Package, PackageId, Tar
 use super::Place;
 use crate::Result;
 
-/// A test program that was built.
+/// A test program, built.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Program {
     pub(super) package: String,
     pub(super) target: String,
     pub(super) kind: Kind,
-    /// The package's folder: where its tests run.
+    /// Folder of the package, in which its tests run.
     pub(super) folder: PathBuf,
     pub(super) version: String,
     pub(super) executable: PathBuf,
 }
 
-/// What a test program was made from.
+/// Source of a test program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// The tests inside a library or a program: there may be none.
+    /// Tests inside a library or a program. There may be none.
     Unit,
-    /// A file in `tests/`: it is there to run something.
+    /// A file in `tests/`, which must contain a test.
     Integration,
 }
 
 impl Program {
-    /// Whether it runs nothing unless it is built with `--cfg shuttle`.
+    /// Whether the program has tests only if built with `--cfg shuttle`.
     pub(super) fn needs_shuttle(&self) -> bool {
         (&*self.package, &*self.target) == ("conformance", "threads")
     }
 
-    /// As `cargo test` names it to people.
+    /// Returns the name of the program for people.
     pub(super) fn name(&self) -> String {
         match self.kind {
             Kind::Unit => format!("{} (unit)", self.package),
@@ -47,16 +47,16 @@ impl Program {
     }
 }
 
-/// What came out of the build.
+/// Result of the build.
 #[derive(Debug, Default)]
 pub(super) struct Built {
     pub(super) programs: Vec<Program>,
-    /// What did not compile, by name.
+    /// Names of the targets that did not compile.
     pub(super) broken: BTreeSet<String>,
     pub(super) well: bool,
 }
 
-/// Builds all tests and examples of the workspace, going on where something does not compile.
+/// Builds all tests and examples of the workspace, and continues if a target does not compile.
 pub(super) fn build(place: &Place) -> Result<Built> {
     let metadata = cargo_metadata::MetadataCommand::new().current_dir(&place.root).no_deps().exec()?;
     let mut child = place
@@ -107,7 +107,7 @@ fn name_of(packages: &BTreeMap<&PackageId, &Package>, id: &PackageId) -> String 
     packages.get(id).map_or_else(|| id.to_string(), |package| package.name.to_string())
 }
 
-/// The order in which the workspace lists its members: from the core outwards.
+/// Returns the position of each member in the workspace's list, which goes from the core outwards.
 fn places(metadata: &Metadata) -> BTreeMap<String, usize> {
     let members = metadata.workspace_packages();
     members.iter().enumerate().map(|(place, package)| (package.name.to_string(), place)).collect()

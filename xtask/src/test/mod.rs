@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything there is, counted.
+//! `cargo xtask test`: runs all tests and counts them.
 
 mod build;
 pub(crate) mod servers;
@@ -18,39 +18,39 @@ use tally::Tally;
 use crate::Result;
 use crate::process::{self, Ended};
 
-/// A test program that is not over by then hangs.
+/// Time limit of a test program. A program that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(45 * 60);
 
-/// Where in the target folder the suites leave what they found.
+/// Folder in the target folder for the reports of the suites.
 const REPORTS: &str = "conformance";
 
 /// A file beside the reports that says that none is missing.
 const WHOLE: &str = "whole";
 
-/// Begins a line of a test program's output that is repeated at the end of the run.
+/// Prefix of output lines that are repeated at the end of the run.
 const SUMMARY: &str = "summary: ";
 
-/// How often a test program that runs for long is said to be running.
+/// Interval at which a long test program is reported as running.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How to test.
+/// Options of `cargo xtask test`.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Options {
     /// Show the output of test programs that succeed, too.
     #[arg(long, short)]
     verbose: bool,
-    /// Leave out what needs a database server, and Docker with it.
+    /// Leave out the tests that need a database server, and so Docker.
     #[arg(long)]
     embedded: bool,
 }
 
-/// Builds and runs every test program and the doctests; whether all of them succeeded.
+/// Builds and runs every test program and the doctests. Returns whether all of them succeeded.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     let total = everything(&Place { root: root.to_owned(), target: crate::target(root) }, options)?;
     Ok(total.failed == 0)
 }
 
-/// A workspace, and where what is built of it goes.
+/// A workspace and its target folder.
 #[derive(Clone, Debug)]
 struct Place {
     root: PathBuf,
@@ -58,7 +58,7 @@ struct Place {
 }
 
 impl Place {
-    /// Cargo, in the workspace.
+    /// Returns cargo in the workspace.
     fn cargo(&self) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
@@ -66,7 +66,7 @@ impl Place {
     }
 }
 
-/// Runs the suite over every store there is: what was found, if there was something to find on each.
+/// Runs the suite over every store and returns the tables. Fails if a store is missing from them.
 pub(crate) fn suites(root: &Path) -> Result<Tables> {
     let place = Place { root: root.to_owned(), target: crate::target(root) };
     println!("building …");
@@ -78,14 +78,14 @@ pub(crate) fn suites(root: &Path) -> Result<Tables> {
     }
     run.servers.clean();
     let tables = table::read(&run.reports.folder)?;
-    // A clause that fails belongs into the table, a store that is missing from it makes it untrue.
+    // A failed clause belongs in the table, but a missing store would make the table untrue.
     match run.missing.is_empty() && built.well {
         true => Ok(tables),
         false => Err(format!("not every store was there: {}", run.failures.join("; ")).into()),
     }
 }
 
-/// What the suites found in the last run of everything.
+/// Returns the tables of the last run of all tests.
 pub(crate) fn last(root: &Path) -> Result<Tables> {
     let folder = crate::target(root).join(REPORTS);
     match folder.join(WHOLE).exists() {
@@ -110,7 +110,7 @@ fn everything(place: &Place, options: &Options) -> Result<Tally> {
     if built.programs.iter().any(Program::needs_shuttle) {
         run.threads()?;
     }
-    // What it says without its features is promised too, and a build of everything has them all.
+    // The crate must also work without its features, and a build of the workspace enables them all.
     if place.root.join("session-core").is_dir() {
         run.cargo_test("session-core without features", &["-p", "session-core", "--tests"])?;
     }
@@ -121,20 +121,20 @@ fn everything(place: &Place, options: &Options) -> Result<Tally> {
     run.conclude()
 }
 
-/// A run so far.
+/// State of a run.
 struct Run<'a> {
     place: &'a Place,
     reports: Reports,
     verbose: bool,
     servers: Servers,
     total: Tally,
-    /// The table of mutants, as their program prints it.
+    /// Table of mutants, as their program prints it.
     mutants: Option<Vec<String>>,
     /// Lines to repeat at the end.
     summary: Vec<String>,
-    /// What went wrong, one line each.
+    /// Failures, one line each.
     failures: Vec<String>,
-    /// Programs that should have left a report and did not.
+    /// Programs that could not run or left no report.
     missing: Vec<String>,
 }
 
@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// What cargo runs by itself.
+    /// Runs tests by `cargo test`.
     fn cargo_test(&mut self, name: &str, what: &[&str]) -> Result<()> {
         let command = self.place.cargo();
         self.cargo_test_by(command, name, what)
@@ -249,7 +249,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The tables, what failed, and the line of totals: the last one.
+    /// Prints the tables, the failures and, as the last line, the totals.
     fn conclude(mut self) -> Result<Tally> {
         self.servers.clean();
         let mut tables = table::read(&self.reports.folder)?;
@@ -317,13 +317,13 @@ fn announced(name: &str, command: &mut Command) -> Result<(Ended, Duration)> {
     Ok((ended, begun.elapsed()))
 }
 
-/// Where conformance suites leave their findings: one file for each test program.
+/// Folder of the conformance suites' reports, with one file for each test program.
 struct Reports {
     folder: PathBuf,
 }
 
 impl Reports {
-    /// A folder without the findings of earlier runs.
+    /// Makes the folder, without the reports of earlier runs.
     fn fresh(place: &Place) -> Result<Self> {
         let folder = place.target.join(REPORTS);
         match std::fs::remove_dir_all(&folder) {
@@ -342,7 +342,7 @@ impl Reports {
 mod tests {
     use super::{Options, Place, Tally, everything, with_shuttle};
 
-    /// What a run of a small workspace comes to: one library with these tests, in files of their own.
+    /// Result of a run over a workspace of one library with these tests, in files of their own.
     fn total(library: &str, tests: &[(&str, &str)]) -> Tally {
         let manifest = "[package]\nname = 'sample'\nedition = '2024'\n[workspace]\n";
         let mut files = vec![("Cargo.toml".to_owned(), manifest), ("src/lib.rs".to_owned(), library)];

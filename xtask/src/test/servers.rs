@@ -1,4 +1,4 @@
-//! The servers that test programs need: which, and where the programs find them.
+//! Servers that test programs need, and the variables by which the programs find them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::Result;
 use crate::images::{self, Image, Images};
 use crate::process;
 
-/// The stores whose tests start servers, as services of `docker-compose.yml`.
+/// Stores whose tests start servers, with the services of `docker-compose.yml`.
 const STORES: &[(&str, &[&str])] = &[
     ("store-postgres", &["postgres"]),
     ("store-mysql", &["mysql", "mariadb"]),
@@ -19,16 +19,16 @@ const STORES: &[(&str, &[&str])] = &[
     ("store-dynamo", &["dynamo"]),
 ];
 
-/// Servers of whose image the tests make clusters, too.
+/// Servers that the tests also run as clusters, from the same image.
 const CLUSTERS: &[(&str, &str)] = &[("redis", "redis_cluster"), ("valkey", "valkey_cluster")];
 
-/// Every server that there is.
+/// All servers.
 const ALL: &[&str] = &["postgres", "mysql", "mariadb", "redis", "valkey", "mongo", "dynamo"];
 
-/// How long Docker may take to remove what is left.
+/// Time limit for removing containers.
 const REMOVAL: Duration = Duration::from_secs(60);
 
-/// The servers that a test program starts. Unit tests start none.
+/// Returns the servers that a test program starts. Unit tests start none.
 pub(super) fn needed(program: &Program) -> &'static [&'static str] {
     match (&*program.package, &*program.target, program.kind) {
         (_, _, Kind::Unit) => &[],
@@ -38,29 +38,29 @@ pub(super) fn needed(program: &Program) -> &'static [&'static str] {
     }
 }
 
-/// What tells a program where the servers of `wanted` are; an error if one of them cannot be had. Others than servers are passed by.
+/// Returns the variables by which a program finds the servers that `wanted` selects. Fails if one of them is not available.
 pub(crate) fn variables(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, String)>> {
     let mut servers = Servers::named(root, ALL.iter().copied().filter(|name| wanted(name)).collect());
     if let Some((name, why)) = servers.missing.first_key_value() {
         return Err(format!("{name} cannot be had: {why}").into());
     }
-    // What the program leaves behind is its own affair.
+    // The program removes its own containers.
     servers.run = None;
     Ok(std::mem::take(&mut servers.variables).into_iter().collect())
 }
 
-/// Servers to be had in this run.
+/// Servers that are available in this run.
 #[derive(Debug, Default)]
 pub(super) struct Servers {
     variables: BTreeMap<String, String>,
-    /// Why a server cannot be had.
+    /// Servers that are not available, and why.
     missing: BTreeMap<&'static str, String>,
-    /// A word by which containers of this run are known. `None` if none can have been started.
+    /// Label of this run's containers. `None` if none can have been started.
     run: Option<String>,
 }
 
 impl Servers {
-    /// Gets the images of what these programs need. What cannot be had fails the programs that need it, no others.
+    /// Gets the images of the servers that these programs need. A missing server fails only the programs that need it.
     pub(super) fn of(root: &Path, programs: &[&Program]) -> Self {
         let mut names: Vec<&'static str> = programs.iter().flat_map(|program| needed(program)).copied().collect();
         names.sort_unstable();
@@ -70,7 +70,7 @@ impl Servers {
 
     /// Gets the images of these servers.
     fn named(root: &Path, mut names: Vec<&'static str>) -> Self {
-        // Whoever says where a server is has seen to it.
+        // A server whose URL or image is given needs no preparation.
         names.retain(|name| {
             let said = |of: &str, what| std::env::var_os(variable(of, what)).is_some();
             let clusters = CLUSTERS.iter().filter(|(server, _)| server == name);
@@ -107,19 +107,19 @@ impl Servers {
         self.run = Some(run);
     }
 
-    /// Why this program cannot be run, if it cannot.
+    /// Returns why this program cannot run, if a server is missing.
     pub(super) fn missing(&self, program: &Program) -> Option<String> {
         needed(program).iter().find_map(|name| Some(format!("{name} cannot be had: {}", self.missing.get(name)?)))
     }
 
-    /// What test programs are told.
+    /// Returns the environment variables for test programs.
     pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.variables.iter().map(|(name, value)| (&**name, &**value))
     }
 }
 
 impl Servers {
-    /// Removes containers that outlived their test programs, which can only be if those were killed.
+    /// Removes containers that outlived their test programs, which happens only if those were killed.
     pub(super) fn clean(&mut self) {
         let Some(run) = self.run.take() else { return };
         let mut list = Command::new("docker");
@@ -128,14 +128,14 @@ impl Servers {
         if left.well && !left.output.is_empty() {
             println!("removing {} containers that test programs have left", left.output.len());
             let mut remove = Command::new("docker");
-            // What does not succeed is shown by `docker ps`; the tests have been counted.
+            // A failure does not matter: the tests have been counted, and `docker ps` shows what is left.
             let _ = process::run(remove.args(["rm", "--force", "--volumes"]).args(&left.output), REMOVAL);
         }
     }
 }
 
 impl Drop for Servers {
-    /// Where an error ended the run before its conclusion.
+    /// Removes the containers of a run that an error ended early.
     fn drop(&mut self) {
         self.clean();
     }
@@ -145,7 +145,7 @@ fn variable(server: &str, what: &str) -> String {
     format!("CONFORMANCE_{}_{what}", server.to_uppercase())
 }
 
-/// The images of the named servers, or why there is none; an error if there is no Docker.
+/// Gets the images of the named servers, each with its own error. Fails if there is no Docker.
 fn prepare(root: &Path, names: &[&'static str]) -> Result<Vec<(&'static str, Result<Image>)>> {
     println!("servers: {}", names.join(", "));
     let services = images::services(root)?;
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_cannot_be_had_fails_whoever_needs_it() {
+    fn a_missing_server_fails_the_programs_that_need_it() {
         let redis = program("store-redis", "conformance", Kind::Integration);
         let mut servers = Servers::default();
         servers.missing.insert("valkey", "no network".into());

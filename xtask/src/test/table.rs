@@ -1,4 +1,4 @@
-//! The tables made from what conformance suites report: clauses by stores, clauses by mutants.
+//! Tables of the conformance suites' reports: clauses by stores, clauses by mutants.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-/// What one test program left: the findings on a store.
+/// Report of one test program: the findings on a store.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Report {
@@ -26,7 +26,7 @@ struct Finding {
     why: Option<String>,
 }
 
-/// The findings on one store.
+/// Findings on one store.
 #[derive(Debug, Serialize)]
 struct Column {
     #[serde(rename = "subject")]
@@ -48,11 +48,11 @@ impl Column {
     }
 }
 
-/// Everything that was reported.
+/// All reports of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     stores: Vec<Column>,
-    /// Clauses and the mutants that they kill, as text.
+    /// Clauses, each with the mutants that it kills, as text.
     kills: Vec<(String, String)>,
 }
 
@@ -79,7 +79,7 @@ impl Tables {
         self.stores.push(Column { name, version: report.version, server: report.server, findings: report.findings });
     }
 
-    /// Takes in the Markdown table that the mutants' program prints: clause, promise, mutants. Whether there was one.
+    /// Adds the Markdown table that the mutants' program prints: clause, promise, mutants. Returns whether there was one.
     pub(super) fn add_mutants(&mut self, markdown: &[String]) -> bool {
         let rows = markdown.iter().filter_map(|line| {
             let mut cells = line.strip_prefix("| `")?.strip_suffix('|')?.split('|').map(str::trim);
@@ -90,7 +90,7 @@ impl Tables {
         !self.kills.is_empty()
     }
 
-    /// All clauses, in the order of the reports.
+    /// Returns all clauses, in the order of the reports.
     fn clauses(&self) -> Vec<&str> {
         let mut clauses = Vec::new();
         for finding in self.stores.iter().flat_map(|store| &store.findings) {
@@ -101,7 +101,7 @@ impl Tables {
         clauses
     }
 
-    /// Names the clauses that kill no mutant, which may check nothing. Only if there are both tables.
+    /// Names the clauses that kill no mutant, because they may check nothing. `None` unless there are both tables.
     pub(super) fn problem(&self) -> Option<String> {
         if self.kills.is_empty() || self.stores.is_empty() {
             return None;
@@ -140,12 +140,12 @@ impl Tables {
         text
     }
 
-    /// Whether every clause holds on every store, or is left out for a reason.
+    /// Whether there are stores, and no clause failed on any of them.
     pub(crate) fn is_green(&self) -> bool {
         !self.stores.is_empty() && self.stores.iter().all(|store| store.count("failed") == 0)
     }
 
-    /// Stores by clauses, as Markdown.
+    /// Returns the table of clauses by stores, as Markdown.
     pub(crate) fn markdown(&self) -> String {
         let mut reasons = Vec::new();
         let mut rows = Vec::new();
@@ -167,7 +167,7 @@ impl Tables {
         text
     }
 
-    /// One row for each store, as Markdown: on what it was proved, and how far.
+    /// Returns a table with one row for each store, as Markdown: its server and its numbers of clauses.
     pub(crate) fn summary(&self) -> String {
         let row = |store: &Column| {
             let count = |result| store.count(result).to_string();
@@ -178,7 +178,7 @@ impl Tables {
         pipes(&head, &self.stores.iter().map(row).collect::<Vec<_>>())
     }
 
-    /// Everything, for programs.
+    /// Returns all findings as JSON.
     pub(crate) fn json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(&self.stores)? + "\n")
     }
@@ -192,7 +192,7 @@ impl Tables {
     }
 }
 
-/// How `clause` went on `store`; reasons for leaving it out become numbered notes.
+/// Returns the result of `clause` on `store`. Reasons for leaving it out become numbered notes.
 fn cell<'a>(store: &'a Column, clause: &str, reasons: &mut Vec<&'a str>) -> String {
     let Some(finding) = store.findings.iter().find(|finding| finding.clause == clause) else { return String::new() };
     match (&*finding.result, finding.why.as_deref()) {
@@ -209,14 +209,14 @@ fn cell<'a>(store: &'a Column, clause: &str, reasons: &mut Vec<&'a str>) -> Stri
     }
 }
 
-/// Rows as a table of Markdown.
+/// Formats rows as a table of Markdown.
 fn pipes(head: &[String], rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let rule = format!("|{}\n", "---|".repeat(head.len()));
     line(head) + &rule + &rows.iter().map(|row| line(row)).collect::<String>()
 }
 
-/// Rows as columns of equal width, a rule below the first.
+/// Formats rows in aligned columns, with a rule below the first row.
 fn grid(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();

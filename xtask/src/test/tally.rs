@@ -1,8 +1,8 @@
-//! Counting what test programs say they did.
+//! Counts of passed, failed and ignored tests, from the output of test programs.
 
 use std::ops::AddAssign;
 
-/// How many tests passed, failed and were left out.
+/// Number of tests that passed, failed and were left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) passed: u64,
@@ -11,10 +11,10 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// One failure that no test program counted itself.
+    /// One failure that no test program has counted.
     pub(crate) const ONE_FAILURE: Self = Self { passed: 0, failed: 1, ignored: 0 };
 
-    /// The counts in a line such as `test result: ok. 8 passed; 0 failed; 1 ignored; …`; `None` of any other line.
+    /// Reads the counts of a line such as `test result: ok. 8 passed; 0 failed; 1 ignored; …`; `None` for any other line.
     pub(crate) fn of_line(line: &str) -> Option<Self> {
         let (_, counts) = line.trim().strip_prefix("test result: ")?.split_once(". ")?;
         let of = |what: &str| {
@@ -24,16 +24,16 @@ impl Tally {
         Some(Self { passed: of("passed")?, failed: of("failed")?, ignored: of("ignored").unwrap_or(0) })
     }
 
-    /// What one test program did, by its last result line. A test may print such a line too, but never after it.
+    /// Counts the tests of one program, by its last result line. A test may print such a line, too, but never after it.
     ///
-    /// A program that ends badly without having counted a failure has crashed, and one that ends well without a
-    /// result line has run nothing: both are a failure.
+    /// A program that fails without a counted failure has crashed. A program that succeeds without a result line has run
+    /// nothing. Both count as a failure.
     pub(crate) fn of_program(output: &[String], ended_well: bool) -> Self {
         let said = output.iter().rev().find_map(|line| Self::of_line(line));
         Self::judged(said, ended_well)
     }
 
-    /// What a run of several test programs in a row did: the sum of all result lines.
+    /// Counts the tests of several programs run in a row, as the sum of all result lines.
     pub(crate) fn of_programs(output: &[String], ended_well: bool) -> Self {
         let mut said = output.iter().filter_map(|line| Self::of_line(line)).peekable();
         let any = said.peek().is_some();
@@ -52,7 +52,7 @@ impl Tally {
         tally
     }
 
-    /// How many tests there were that ran or might have.
+    /// Returns the number of all tests, including ignored ones.
     pub(crate) const fn all(self) -> u64 {
         self.passed + self.failed + self.ignored
     }

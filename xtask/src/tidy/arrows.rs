@@ -1,9 +1,9 @@
-//! Who may depend on whom.
+//! Allowed dependencies between crates.
 
 use super::tree::{Member, Tree, line_of};
 use super::{Problem, Result};
 
-/// What a crate may use of the workspace, outside of its tests.
+/// Whether a crate may use another crate of the workspace, outside of its tests.
 fn may_use(user: &str, used: &str) -> bool {
     match user {
         "session-core" => false,
@@ -19,14 +19,14 @@ fn may_use(user: &str, used: &str) -> bool {
     }
 }
 
-/// What a crate's tests may use besides.
+/// Whether the tests of a crate may use another crate of the workspace.
 fn tests_may_use(user: &str, used: &str) -> bool {
     if may_use(user, used) {
         return true;
     }
     match user {
         "session-core" => false,
-        // A layer is tested around something.
+        // A layer is tested around another store.
         "store-layers" => matches!(used, "conformance" | "store-memory"),
         store if store.starts_with("store-") && store != "store-any" => used == "conformance",
         _ => true,

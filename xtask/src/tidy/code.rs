@@ -1,15 +1,15 @@
-//! What the source may and may not contain.
+//! Checks of the source code.
 
 use std::path::Path;
 
 use super::tree::{File, Tree};
 use super::{Problem, Result, tokens};
 
-/// Words that say that something is not finished, or not checked.
+/// Tokens that mark unfinished or unchecked code, each with the problem to report.
 const UNFINISHED: &[(&[&str], &str)] = &[
     (&["todo", "!"], "is not finished"),
     (&["unimplemented", "!"], "is not finished"),
-    (&["dbg", "!"], "was left by somebody who was looking for something"),
+    (&["dbg", "!"], "is left over from debugging"),
     (&["#", "[", "ignore"], "a test that does not run proves nothing"),
     (&["allow", "(", "unsafe_code"], "there is no unsafe code here"),
     (&["expect", "(", "unsafe_code"], "there is no unsafe code here"),
@@ -29,7 +29,7 @@ pub(super) fn unfinished(tree: &Tree) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// A file longer than this is told of, one longer than the second is refused.
+/// Lines of a file: above the first number there is a warning, above the second an error.
 const LONG: [usize; 2] = [400, 600];
 
 pub(super) fn length(tree: &Tree) -> Result<Vec<Problem>> {
@@ -57,7 +57,7 @@ pub(super) fn whitespace(tree: &Tree) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// How many lines above a sleep its reason may stand.
+/// Maximum number of lines between a sleep and the comment with its reason.
 const ADJACENT: usize = 3;
 
 pub(super) fn sleeps(tree: &Tree) -> Result<Vec<Problem>> {

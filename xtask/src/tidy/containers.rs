@@ -1,4 +1,4 @@
-//! The servers stand in three places, which must not drift apart.
+//! Checks that the three lists of servers agree: `docker-compose.yml`, the suite, and `containers/`.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::images::compose;
 
 const LIST: &str = "docker-compose.yml";
 
-/// Where the suite says which image it starts.
+/// File with the images that the suite starts.
 const PINNED: &str = "conformance/src/server/kind.rs";
 
 pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {

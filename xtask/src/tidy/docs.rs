@@ -1,4 +1,4 @@
-//! Links and programs in the documentation.
+//! Checks of links and programs in the documentation.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -26,7 +26,7 @@ pub(super) fn links(tree: &Tree) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// The file that a link names; `None` of one to elsewhere, to the same page, or to an item of rustdoc's.
+/// Returns the file that a link names; `None` for an external link, a link within the page, or an item of rustdoc.
 fn relative(link: &str) -> Option<&str> {
     let target = link.split(['#', '?']).next().unwrap_or_default();
     let elsewhere = target.contains(':') || target.starts_with('/');
@@ -59,7 +59,7 @@ pub(super) fn programs(tree: &Tree) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// The files that some source file includes as text, from the workspace's root.
+/// Returns the files that source files include as text, relative to the workspace's root.
 fn included(tree: &Tree) -> Result<BTreeSet<PathBuf>> {
     let mut included = BTreeSet::new();
     for file in tree.with_extension("rs") {
@@ -73,7 +73,7 @@ fn included(tree: &Tree) -> Result<BTreeSet<PathBuf>> {
     Ok(included)
 }
 
-/// Without `..`.
+/// Returns `path` without `..` and `.`.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {

@@ -1,4 +1,4 @@
-//! What every crate's manifest says.
+//! Checks of every crate's manifest.
 
 use std::path::Path;
 use std::process::Command;
@@ -47,7 +47,7 @@ pub(super) fn versions(tree: &Tree) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// Versions in the root's manifest that no crate uses.
+/// Finds versions in the root's manifest that no crate uses.
 fn unused(tree: &Tree) -> Result<Vec<Problem>> {
     let path = Path::new("Cargo.toml");
     let Some(file) = tree.file(path) else { return Ok(Vec::new()) };
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_nobody_uses_is_found() {
+    fn an_unused_version_is_found() {
         let files = [ROOT, ("a/Cargo.toml", "[package]\nname = 'a'\n")];
         assert_eq!(found(versions, &files), ["Cargo.toml:4: no crate uses serde"]);
     }

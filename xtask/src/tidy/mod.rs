@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: what the compiler does not check.
+//! `cargo xtask tidy`: checks rules that the compiler does not.
 
 mod arrows;
 mod code;
@@ -10,6 +10,7 @@ mod rooms;
 mod tokens;
 mod tree;
 mod weight;
+mod words;
 
 use std::path::Path;
 
@@ -17,7 +18,7 @@ use tree::Tree;
 
 use crate::Result;
 
-/// How to check.
+/// Options of `cargo xtask tidy`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Name the checks and run none.
@@ -27,20 +28,20 @@ pub(crate) struct Options {
     filter: Option<String>,
 }
 
-/// One check: a rule with a name, and what finds where it is broken.
+/// A check: a rule with a name, and a function that finds the places where it is broken.
 struct Check {
     name: &'static str,
     rule: &'static str,
     find: fn(&Tree) -> Result<Vec<Problem>>,
 }
 
-/// Where a rule is broken, and how to mend it.
+/// A place where a rule is broken, and the problem.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Problem {
     /// `file:line`, or a file or folder.
     place: String,
     what: String,
-    /// Worth telling, but nothing to stop for.
+    /// Whether this is only a warning, which fails nothing.
     only_warns: bool,
 }
 
@@ -89,12 +90,13 @@ const CHECKS: &[Check] = &[
     Check { name: "code.length", rule: "no source file is over 600 lines", find: code::length },
     Check { name: "code.whitespace", rule: "no line ends in white space", find: code::whitespace },
     Check { name: "code.sleeps", rule: "no test sleeps, or it says why", find: code::sleeps },
+    Check { name: "words", rule: "no text has a word that makes it hard to read", find: words::check },
     Check { name: "docs.links", rule: "links lead somewhere", find: docs::links },
     Check { name: "docs.proofs", rule: "clauses and tests that the pages in docs/ name exist", find: proofs::check },
     Check { name: "docs.programs", rule: "programs in the documentation are compiled", find: docs::programs },
 ];
 
-/// Runs the checks on the workspace at `root`; whether all rules are kept.
+/// Runs the checks on the workspace at `root`. Returns whether all rules are kept.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     let wanted = |check: &&Check| options.filter.as_deref().is_none_or(|filter| check.name.contains(filter));
     let checks: Vec<&Check> = CHECKS.iter().filter(wanted).collect();
@@ -125,12 +127,12 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
 
 #[cfg(test)]
 mod testing {
-    //! Workspaces made for a test.
+    //! Workspaces for tests of the checks.
 
     use super::tree::Tree;
     use super::{Problem, Result};
 
-    /// A workspace of these files, with the members that their manifests name.
+    /// Makes a workspace of these files, with the members that the root's manifest names.
     pub(super) fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, Tree) {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
@@ -142,7 +144,7 @@ mod testing {
         (folder, tree)
     }
 
-    /// What `check` finds in a workspace of these files: `place: what`, in order.
+    /// Returns the problems that `check` finds in a workspace of these files: `place: what`, in order.
     pub(super) fn found(check: fn(&Tree) -> Result<Vec<Problem>>, files: &[(&str, &str)]) -> Vec<String> {
         let (_folder, tree) = tree(files);
         let mut problems = check(&tree).unwrap();

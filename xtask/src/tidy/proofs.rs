@@ -1,4 +1,4 @@
-//! What a page says is shown by a clause or a test, is.
+//! Checks that clauses and tests named in `docs/` exist.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,14 +9,14 @@ use super::tokens::{self, Token};
 use super::tree::{File, Tree};
 use super::{Problem, Result};
 
-/// What the names are of that come next.
+/// Kind of the names that follow.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Of {
     Clauses,
     Tests,
 }
 
-/// Names in code that follow the word "clause" or "test" in the pages under `docs/`: ``clauses `a.b` and `a.c`, test `d_e` ``.
+/// Checks names in code that follow the word "clause" or "test" in the pages under `docs/`: ``clauses `a.b` and `a.c`, test `d_e` ``.
 pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
     let known = Known::of(tree)?;
     let pages = tree.with_extension("md").filter(|file| file.path.starts_with("docs"));
@@ -33,7 +33,7 @@ impl Known {
     fn of(tree: &Tree) -> Result<Self> {
         let mut known = Self::default();
         for file in tree.with_extension("rs") {
-            // Parsing is slow, and most files have neither.
+            // Parsing is slow, and most files have neither clauses nor tests.
             if file.text.contains("clause!") || file.text.contains("test") {
                 known.read(&tokens::of(file)?);
             }
@@ -91,7 +91,7 @@ fn missing(page: &File, known: &Known) -> Vec<Problem> {
     problems
 }
 
-/// Of what a name is that comes after `text`, if one before it was of `before`.
+/// Returns the kind of a name that follows `text`. `before` is the kind of the previous name.
 fn announced(text: &str, before: Option<Of>) -> Option<Of> {
     match text.split([' ', '(']).rfind(|word| !word.is_empty()) {
         Some("clause" | "clauses") => Some(Of::Clauses),

@@ -1,12 +1,12 @@
-//! Every store is laid out alike: whoever has read one has read them all.
+//! Checks that every store has the same files, so that readers find their way in all of them.
 
 use super::tree::Tree;
 use super::{Problem, Result};
 
-/// Crates named like stores that are none.
+/// Crates that are named like stores but are not stores.
 const NO_STORES: &[&str] = &["store-options", "store-batch", "store-sqlx", "store-layers", "store-any"];
 
-/// Where the suite is run over a store: once, or once for each server that it is made for.
+/// Returns the files that may hold the suite over a store; one of them must exist.
 fn suites(store: &str) -> Vec<&'static str> {
     match store {
         "store-mysql" => vec!["tests/mysql.rs"],
@@ -14,7 +14,7 @@ fn suites(store: &str) -> Vec<&'static str> {
     }
 }
 
-/// Stores that leave nothing on a server or in a database, so that there is no layout to read.
+/// Stores without a server or database, which have no layout to describe.
 const WITHOUT_SCHEMA: &[&str] = &["store-memory", "store-file"];
 
 pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {

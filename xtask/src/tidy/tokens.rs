@@ -1,20 +1,20 @@
-//! Rust source as tokens: what stands in comments and strings is not code.
+//! Rust source as tokens, so that comments and strings are not taken for code.
 
 use proc_macro2::{TokenStream, TokenTree};
 
 use crate::Result;
 use crate::tidy::tree::File;
 
-/// A token, flattened: brackets are tokens of their own.
+/// A token of flattened source, in which brackets are tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) text: String,
     pub(super) line: usize,
-    /// Inside an item behind `#[cfg(test)]`.
+    /// Whether the token is inside an item behind `#[cfg(test)]`.
     pub(super) in_tests: bool,
 }
 
-/// The tokens of a source file, in order.
+/// Returns the tokens of a source file, in order.
 pub(super) fn of(file: &File) -> Result<Vec<Token>> {
     let stream: TokenStream = file.text.parse().map_err(|error| format!("{}: {error}", file.path.display()))?;
     let mut tokens = Vec::new();
@@ -56,7 +56,7 @@ fn flatten(stream: TokenStream, in_tests: bool, tokens: &mut Vec<Token>) {
     }
 }
 
-/// The lines on which `words`, one token each, stand in a row.
+/// Returns the lines on which `words`, one token each, follow each other.
 pub(super) fn lines_with(tokens: &[Token], words: &[&str]) -> Vec<usize> {
     let here = |window: &&[Token]| window.iter().zip(words).all(|(token, word)| token.text == *word);
     tokens.windows(words.len()).filter(here).map(|window| window[0].line).collect()

@@ -1,4 +1,4 @@
-//! The workspace's files, read once for all checks.
+//! Files of the workspace, read once for all checks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,17 +7,17 @@ use toml::Table;
 
 use crate::Result;
 
-/// A workspace as it lies on disk.
+/// A workspace on disk.
 pub(super) struct Tree {
     pub(super) root: PathBuf,
-    /// The text files, by path.
+    /// Text files, by path.
     pub(super) files: Vec<File>,
     pub(super) members: Vec<Member>,
 }
 
 /// A text file.
 pub(super) struct File {
-    /// From the workspace's root.
+    /// Path relative to the workspace's root.
     pub(super) path: PathBuf,
     pub(super) text: String,
 }
@@ -25,7 +25,7 @@ pub(super) struct File {
 /// A crate of the workspace.
 pub(super) struct Member {
     pub(super) name: String,
-    /// Its folder, from the workspace's root.
+    /// Folder relative to the workspace's root.
     pub(super) folder: PathBuf,
     pub(super) manifest: Table,
 }
@@ -53,7 +53,7 @@ impl Tree {
             let path = folder.join(&name);
             let kind = entry.file_type()?;
             if kind.is_dir() {
-                // What was built, and the history, are not part of the source.
+                // Build output and history are not part of the source.
                 if name != "target" && name != ".git" {
                     self.walk(&path)?;
                 }
@@ -74,7 +74,7 @@ impl Tree {
         self.members.iter().find(|member| member.name == name)
     }
 
-    /// The files whose name ends in `.extension`.
+    /// Returns the files whose name ends in `.extension`.
     pub(super) fn with_extension(&self, extension: &str) -> impl Iterator<Item = &File> {
         self.files.iter().filter(move |file| file.path.extension().is_some_and(|found| found == extension))
     }
@@ -85,7 +85,7 @@ impl Member {
         self.folder.join("Cargo.toml")
     }
 
-    /// Its dependencies of a kind, such as `dependencies` or `dev-dependencies`, those for some targets only included.
+    /// Returns the dependencies of a kind, such as `dependencies` or `dev-dependencies`, including those for some targets only.
     pub(super) fn dependencies<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a toml::Value)> {
         let for_targets = self.manifest.get("target").and_then(toml::Value::as_table);
         let for_targets =
@@ -95,7 +95,7 @@ impl Member {
     }
 }
 
-/// The members in the root's manifest, as they stand there; this workspace uses no patterns.
+/// Returns the members in the root's manifest as written; this workspace uses no patterns.
 fn member_folders(tree: &Tree) -> Result<Vec<PathBuf>> {
     let Some(file) = tree.file(Path::new("Cargo.toml")) else { return Ok(Vec::new()) };
     let manifest: Table = file.text.parse().map_err(|error| format!("Cargo.toml: {error}"))?;
@@ -103,7 +103,7 @@ fn member_folders(tree: &Tree) -> Result<Vec<PathBuf>> {
     Ok(members.into_iter().flatten().filter_map(toml::Value::as_str).map(PathBuf::from).collect())
 }
 
-/// The first line of `text` that begins with `start` after white space, counted from 1; 1 if there is none.
+/// Returns the first line of `text` that begins with `start` after white space, counted from 1; 1 if there is none.
 pub(super) fn line_of(text: &str, start: &str) -> usize {
     text.lines().position(|line| line.trim_start().starts_with(start)).map_or(1, |line| line + 1)
 }

@@ -1,11 +1,11 @@
-//! What crates must not carry along.
+//! Checks that crates do not depend on heavy packages.
 
 use std::process::Command;
 
 use super::tree::Tree;
 use super::{Problem, Result};
 
-/// Runtimes, HTTP, TLS and databases, by name or by the beginning of it.
+/// Runtimes, HTTP, TLS and databases, by name or by the beginning of the name.
 const HEAVY: &[&str] = &[
     "tokio",
     "async-std",
@@ -45,7 +45,7 @@ const FRAMEWORKS: &[&str] =
     &["tokio", "async-std", "smol", "mio", "hyper", "axum", "actix", "tower", "warp", "rocket", "poem"];
 
 pub(super) fn core(tree: &Tree) -> Result<Vec<Problem>> {
-    // Once as others depend on it, on any platform, and once as `cargo tree` shows it to whoever looks.
+    // Once as dependants see it, on any platform, and once as plain `cargo tree` shows it.
     let mut problems =
         heavy(&listing(tree, "session-core", &["-e", "no-dev", "--target", "all"])?, "session-core", HEAVY);
     if problems.is_empty() {
@@ -59,7 +59,7 @@ pub(super) fn http(tree: &Tree) -> Result<Vec<Problem>> {
     Ok(heavy(&listing, "session-http", FRAMEWORKS))
 }
 
-/// The dependencies of `package`, each line with its depth in front.
+/// Returns the dependencies of `package`, one per line, each preceded by its depth.
 fn listing(tree: &Tree, package: &str, options: &[&str]) -> Result<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let mut command = Command::new(cargo);
@@ -71,7 +71,7 @@ fn listing(tree: &Tree, package: &str, options: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The unwanted among the crates of a listing, with the way that leads to each.
+/// Finds the unwanted crates in a listing, each with the path that leads to it.
 fn heavy(listing: &str, package: &str, unwanted: &[&str]) -> Vec<Problem> {
     let mut way: Vec<&str> = Vec::new();
     let mut problems = Vec::new();
@@ -90,7 +90,7 @@ fn heavy(listing: &str, package: &str, unwanted: &[&str]) -> Vec<Problem> {
     problems
 }
 
-/// `sqlx` means `sqlx-core` too, but not `sqlxtra`.
+/// Whether `name` is `start` or begins with it: `sqlx` matches `sqlx-core`, but not `sqlxtra`.
 fn is_or_begins(name: &str, start: &str) -> bool {
     name.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
 }

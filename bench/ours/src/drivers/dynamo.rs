@@ -27,7 +27,7 @@ impl Driver {
             .credentials_provider(Credentials::new(key, secret, None, None, "bare"))
             .endpoint_url(format!("http://{host}"))
             .http_client(aws_smithy_http_client::Builder::new().build_http())
-            // Off in the store too: it looks at every body.
+            // Off in the store, too, because it inspects every body.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         let client = Client::from_conf(config);
@@ -36,14 +36,14 @@ impl Driver {
         let table = client.create_table().table_name(TABLE).billing_mode(BillingMode::PayPerRequest);
         let made = table.attribute_definitions(name.build()?).key_schema(hash.build()?).send().await;
         if let Err(error) = made {
-            // There already, from a measurement before.
+            // The table may exist from an earlier measurement.
             let is_there = error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception());
             ensure!(is_there, error);
         }
         Ok(Self(client))
     }
 
-    /// A whole item, still without a condition.
+    /// Returns the write of a whole item, still without a condition.
     fn put(&self, key: &Key, version: i64, data: Vec<u8>) -> PutItemFluentBuilder {
         let put = self.0.put_item().table_name(TABLE).item("id", binary(key.to_vec()));
         let put = put.item("version", number(version)).item("expires_at", number(now() + LIFE));

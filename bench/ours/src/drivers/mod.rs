@@ -1,5 +1,5 @@
-//! The bare drivers, doing the least that keeps the promise: one statement to load a live session, one to replace the
-//! version that was loaded. As many connections as this project's store has.
+//! The bare drivers, which do the least that keeps the promise: one statement to load a live session, one to replace the
+//! version that was loaded. They use as many connections as this project's store.
 
 pub(crate) mod dynamo;
 pub(crate) mod mongo;

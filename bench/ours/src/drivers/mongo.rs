@@ -12,7 +12,7 @@ pub(crate) struct Driver(Collection<Document>);
 impl Driver {
     pub(crate) async fn open(url: &str) -> Result<Self> {
         let database = Client::with_uri_str(url).await?.database("bare");
-        // The same consistency as the store asks for.
+        // The same consistency as in the store.
         let options = mongodb::options::CollectionOptions::builder()
             .read_concern(ReadConcern::majority())
             .write_concern(WriteConcern::majority())

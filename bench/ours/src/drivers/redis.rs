@@ -51,7 +51,7 @@ impl Cas for Driver {
         Ok(call.invoke_async(&mut self.connection.clone()).await?)
     }
 
-    /// The server's own command for it, which compares no version.
+    /// Uses the server's own command, which compares no version.
     async fn touch(&self, key: &Key, _: i64) -> Result<bool> {
         let mut expire = cmd("PEXPIREAT");
         expire.arg(name(key)).arg(now() + LIFE);

@@ -1,5 +1,5 @@
-//! One connection for everybody, on the runtime's threads for blocking work: rusqlite blocks, and who calls it in a task holds up
-//! every other request of that thread.
+//! One connection for all tasks, used on the runtime's threads for blocking work. rusqlite blocks, so calling it in a task would
+//! hold up the other requests of that thread.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

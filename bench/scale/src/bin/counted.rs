@@ -1,4 +1,4 @@
-//! Measures memory: a program of its own, as an allocator that counts slows everything down.
+//! Measures memory. A separate program, because a counting allocator slows everything down.
 
 use peak_alloc::PeakAlloc;
 

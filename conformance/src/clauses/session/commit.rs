@@ -1,4 +1,4 @@
-//! What is stored when, and what the client is told.
+//! Clauses about when a session is stored and what the client gets.
 
 use std::pin::pin;
 
@@ -39,7 +39,7 @@ pub(super) async fn lazy(cx: Context) -> Verdict {
     let n = web.number(&cookie, "n").await?;
     ensure!(n == Some(1), "what was written under the new id should be there, is {n:?}");
 
-    // A request that only reads writes nothing, not even a touch, while little of the idle time has passed.
+    // A request that only reads does not even touch the record while little of the idle time has passed.
     let session = web.a_opens(&cookie).await?;
     ok(session.get::<u64>("n"), "get")?;
     closes_quietly(&web.a, &session, "a session that was only read").await?;
@@ -96,7 +96,7 @@ async fn announced(web: &Web) -> Verdict {
     let n = web.number(&again, "n").await?;
     ensure!(n == Some(2), "the cookie of the last commit should open what was stored last, n is {n:?}");
 
-    // After the head: what is stored can still be saved, what needs a cookie cannot.
+    // After the head of the response a stored session can still be saved, but nothing can be done that needs a cookie.
     ok(session.insert("n", &3), "insert into a stored session after the head")?;
     let _commit = ok(session.save().await, "a save after the head")?;
     crate::check::errs(session.rotate(), session_core::ErrorKind::Closed, "a rotation after the head")?;
@@ -127,7 +127,7 @@ async fn once(cx: &Context, web: &Web) -> Verdict {
     Ok(())
 }
 
-/// Begins a commit and drops it when it reaches the gate: before the store has the call, or after it has answered.
+/// Drops a commit when it reaches the gate: before the store gets the call, or after the store has answered.
 async fn dropped(web: &Web, operation: Operation, answered: bool, session: &session_core::Session) {
     let held = if answered { web.gate.hold(operation, Point::After) } else { web.gate.hold(operation, Point::Before) };
     let mut commit = pin!(session.save());

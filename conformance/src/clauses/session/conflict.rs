@@ -1,4 +1,4 @@
-//! Two requests of one session at once.
+//! Clauses about two requests of one session at once.
 
 use session_core::{ErrorKind, Session};
 
@@ -6,7 +6,7 @@ use super::{Web, refused};
 use crate::check::{at_once, ensure, errs, ok};
 use crate::{Context, Failure, Verdict};
 
-/// Two requests that have both loaded the same record.
+/// Opens two requests that have both loaded the same record.
 async fn two(web: &Web, cookie: &str) -> Result<(Session, Session), Failure> {
     Ok((web.a_opens(cookie).await?, web.b_opens(Some(cookie)).await?))
 }
@@ -36,7 +36,7 @@ pub(super) async fn replay(cx: Context) -> Verdict {
     }
 
     let (one, two_) = two(&web, &cookie).await?;
-    ok(one.get::<u64>("count"), "get")?; // having read it makes no difference to an update
+    ok(one.get::<u64>("count"), "get")?; // an update succeeds after a read, too
     plus_one(&one, "count")?;
     plus_one(&two_, "count")?;
     plus_one(&two_, "count")?;
@@ -51,7 +51,7 @@ pub(super) async fn replay(cx: Context) -> Verdict {
     hot(&web, &cookie).await
 }
 
-/// Many requests that update one session at once, half of them in either process.
+/// Updates one session from many concurrent requests, half of them in each process.
 async fn hot(web: &Web, cookie: &str) -> Verdict {
     let requests = (0..64).map(|n| {
         let manager = if n % 2 == 0 { web.a.clone() } else { web.b.clone() };
@@ -98,7 +98,7 @@ async fn read_and_written(web: &Web, cookie: &str) -> Verdict {
     ensure!(error.key() == Some("n"), "the Conflict should name the key \"n\", names {:?}", error.key());
     let (n, other) = (web.number(cookie, "n").await?, web.number(cookie, "other").await?);
     ensure!((n, other) == (Some(100), None), "a clash should store nothing; n is {n:?}, other is {other:?}");
-    // Done again on what is there now, it works.
+    // After a reload the same change succeeds.
     ok(late.reload().await, "reload after a clash")?;
     let n: u64 = ok(late.get("n"), "get")?.unwrap_or_default();
     ok(late.insert("n", &(n + 1)), "insert")?;
@@ -106,7 +106,7 @@ async fn read_and_written(web: &Web, cookie: &str) -> Verdict {
     let n = web.number(cookie, "n").await?;
     ensure!(n == Some(101), "after a reload n should be 101, is {n:?}");
 
-    // Known is known: what has been saved replayed was not what the request had read.
+    // A value that was read stays guarded: a replayed save of another key does not refresh it.
     let (one, late) = two(web, cookie).await?;
     let n: u64 = ok(late.get("n"), "get")?.unwrap_or_default();
     ok(late.insert("other", &2), "insert")?;
@@ -126,7 +126,7 @@ async fn no_clash(web: &Web, cookie: &str) -> Verdict {
     let (one, late) = two(web, cookie).await?;
     let n: u64 = ok(late.get("n"), "get")?.unwrap_or_default();
     ok(late.insert("n", &7), "insert")?;
-    ok(one.insert("n", &n), "insert")?; // the value that is there already
+    ok(one.insert("n", &n), "insert")?; // the value already stored
     both_saved(&one, &late, "the same value written meanwhile").await?;
 
     let (one, late) = two(web, cookie).await?;
@@ -137,7 +137,7 @@ async fn no_clash(web: &Web, cookie: &str) -> Verdict {
     let n = web.number(cookie, "n").await?;
     ensure!(n == Some(8), "a blind write should overwrite: n should be 8, is {n:?}");
 
-    // What the request itself wrote, it knows; reading that is no read of the store.
+    // A read of the request's own write is no read of the store.
     let (one, late) = two(web, cookie).await?;
     ok(late.insert("n", &10), "insert")?;
     let own: u64 = ok(late.get("n"), "get")?.unwrap_or_default();
@@ -158,7 +158,7 @@ async fn taken_and_cleared(web: &Web, cookie: &str) -> Verdict {
     late.discard();
 
     let (one, late) = two(web, cookie).await?;
-    let _there = late.contains("n"); // a read, and still no clash
+    let _there = late.contains("n"); // a read, and still no conflict
     ok(late.clear(), "clear")?;
     ok(one.insert("added", &1), "insert")?;
     ok(one.flash("info", "added"), "flash")?;

@@ -1,4 +1,4 @@
-//! Idle and absolute time-outs.
+//! Clauses about idle and absolute time-outs.
 
 use session_core::{Commit, Manager, Opened, Session, days, hours, minutes};
 
@@ -14,7 +14,7 @@ pub(super) async fn expiry(cx: Context) -> Verdict {
     stale_touch(&Web::of(&cx).await?).await
 }
 
-/// Time-outs that are others today than when a session was stored.
+/// Time-outs that have changed since a session was stored.
 pub(super) async fn changed(cx: Context) -> Verdict {
     let web = Web::of(&cx).await?;
     let manager = |idle| {
@@ -54,7 +54,7 @@ async fn opens_as(web: &Web, cookie: &str, want: Opened, what: &str) -> Verdict 
     Ok(())
 }
 
-/// A request that only reads.
+/// Makes a request that only reads.
 async fn read(web: &Web, cookie: &str) -> Result<Commit, Failure> {
     let session = web.a_opens(cookie).await?;
     ok(session.get::<u64>("n"), "get")?;
@@ -63,7 +63,7 @@ async fn read(web: &Web, cookie: &str) -> Result<Commit, Failure> {
 
 async fn idle(web: &Web) -> Verdict {
     let cookie = web.visitor().await?;
-    // Reading moves the expiry, at most once per tenth of the idle time.
+    // A read extends the expiry at most once per tenth of the idle time.
     web.clock.advance(minutes(5));
     let commit = read(web, &cookie).await?;
     ensure!(commit == Commit::Unchanged, "a read after 5 minutes should touch nothing, is {commit:?}");
@@ -91,23 +91,23 @@ async fn absolute(web: &Web) -> Verdict {
         let _commit = read(web, &cookie).await?;
     }
     web.clock.advance(minutes(30));
-    // Whether the record is there still is the store's affair.
+    // Some stores remove the expired record, others keep it.
     let opened = web.opened(&cookie).await?;
     let ended = matches!(opened, Opened::Unknown | Opened::Expired);
     ensure!(ended, "after 24 hours of use: the session should have ended, opens as {opened:?}");
 
-    // A login begins anew, and so does a reauthentication.
+    // A login restarts the session's life, and so does a reauthentication.
     let cookie = web.visitor().await?;
     web.clock.advance(minutes(50));
     let session = web.a_opens(&cookie).await?;
     ok(session.login("ann"), "login")?;
     let cookie = super::issued(&web.a, &session).await?;
     let begun = web.b_opens(Some(&cookie)).await?.created_at();
-    ensure!(begun == web.clock_now(), "a login should begin the session anew, it began at {begun:?}");
+    ensure!(begun == web.clock_now(), "a login should restart the session, it began at {begun:?}");
     reauthenticated(web, &cookie).await
 }
 
-/// Under a new id, and with both time-outs from now on.
+/// A reauthentication gives a new id, and both time-outs start again.
 async fn reauthenticated(web: &Web, cookie: &str) -> Verdict {
     web.clock.advance(minutes(50));
     let session = web.a_opens(cookie).await?;
@@ -118,7 +118,7 @@ async fn reauthenticated(web: &Web, cookie: &str) -> Verdict {
     let (begun, proved) = (session.created_at(), session.auth_time());
     ensure!(
         begun == web.clock_now() && proved == Some(begun),
-        "a reauthentication should begin the session anew, it began at {begun:?}, its proof is of {proved:?}"
+        "a reauthentication should restart the session, it began at {begun:?}, its proof is of {proved:?}"
     );
     let lasts = session.expires_at().since(begun);
     ensure!(lasts == hours(1), "a reauthenticated session should last an hour without use, it lasts {lasts:?}");
@@ -157,7 +157,7 @@ async fn own(web: &Web) -> Verdict {
     opens_as(web, &cookie, Opened::Unknown, "an hour after the own idle time-out was taken back").await
 }
 
-/// A request that was opened before the absolute time-out was shortened cannot move the expiry past it.
+/// A request that was opened before the absolute time-out was shortened cannot extend the expiry past it.
 async fn stale_touch(web: &Web) -> Verdict {
     let cookie = web.visitor().await?;
     let stale = web.a_opens(&cookie).await?;

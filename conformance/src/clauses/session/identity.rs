@@ -1,4 +1,4 @@
-//! Sessions that change hands or ids while other requests are under way.
+//! Clauses about sessions whose principal or id changes during other requests.
 
 use session_core::{Commit, ConflictPolicy, ErrorKind, Manager, Opened, Session, hours};
 
@@ -7,7 +7,7 @@ use crate::check::{ensure, errs, is, ok};
 use crate::gate::{Operation, Point};
 use crate::{Context, Failure, Verdict};
 
-/// Something that changes whose session it is, or under which id.
+/// A change of the session's principal or id.
 type Change = fn(&Session) -> session_core::Result<()>;
 
 pub(super) async fn identity(cx: Context) -> Verdict {
@@ -79,7 +79,7 @@ pub(super) async fn rotate(cx: Context) -> Verdict {
         async move { manager.close(&session).await }
     });
     held.arrived().await;
-    // In the middle of the rotation the old id is the one that works, and what it saves is not lost.
+    // During the rotation the old id still works, and a save under it is not lost.
     let other = web.b_opens(Some(&old)).await?;
     ok(other.insert("between", &5), "insert")?;
     let _commit = ok(other.save().await, "a save in the middle of a rotation")?;
@@ -104,7 +104,7 @@ pub(super) async fn rotate(cx: Context) -> Verdict {
     Ok(())
 }
 
-/// The id that a session has left gives no data, takes none, and sets no cookie.
+/// Checks that the old id of a session gives no data, accepts none, and sets no cookie.
 async fn dead(web: &Web, old: &str) -> Verdict {
     let session = ok(web.b.open(Some(old)).await, "opening the old id")?;
     let opened = session.opened();
@@ -136,7 +136,7 @@ pub(super) async fn login_race(cx: Context) -> Verdict {
     let opened = web.opened(&cookie).await?;
     ensure!(opened == Opened::Moved, "the id before both logins should be dead, it opens as {opened:?}");
 
-    // The first login took the anonymous values along; the second starts without them.
+    // The first login keeps the anonymous values, the second starts without them.
     let n = [web.number(&cookies[0], "n").await?, web.number(&cookies[1], "n").await?];
     ensure!(n == [Some(1), None], "the anonymous session's values should go to one login, they are at {n:?}");
     on_ended(&web).await?;
@@ -167,7 +167,7 @@ async fn on_revoked(cx: &Context, web: &Web) -> Verdict {
     clean(web, &new).await
 }
 
-/// Bob is signed in under `cookie`, with nothing of anybody else's.
+/// Checks that bob is signed in under `cookie`, without another session's data.
 async fn clean(web: &Web, cookie: &str) -> Verdict {
     let session = web.b_opens(Some(cookie)).await?;
     let (who, keys) = (session.principal(), session.keys());

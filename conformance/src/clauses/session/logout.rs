@@ -1,4 +1,4 @@
-//! A logout against whatever else the session is doing.
+//! Clauses about a logout during other operations on the session.
 
 use session_core::{Commit, ErrorKind, Opened, Session};
 
@@ -66,7 +66,7 @@ async fn farewell(web: &Web) -> Verdict {
     Ok(())
 }
 
-/// A clone logs out while the first save of the session is under way: what that stores must not stay.
+/// A clone logs out during the first save of the session. The record of that save must not stay.
 async fn beats_its_own_first_save(web: &Web) -> Verdict {
     for point in [Point::Before, Point::After] {
         let what = format!("a logout during the session's own first save, held {point:?}");
@@ -82,12 +82,12 @@ async fn beats_its_own_first_save(web: &Web) -> Verdict {
         held.release();
         ok(saving.await.map_err(|error| Failure::new(error.to_string()))?, &what)?;
         super::closes_quietly(&web.a, &session, &what).await?;
-        nobody_is_signed_in(web, &what).await?;
+        none_signed_in(web, &what).await?;
     }
     Ok(())
 }
 
-/// The move has stored its new record and waits at the old one when the logout comes.
+/// The logout arrives when the move has stored its new record and has not yet replaced the old one.
 async fn before_the_tombstone(web: &Web, name: &str, make: Move) -> Verdict {
     let what = format!("a {name} held before its tombstone");
     let cookie = web.member("ann").await?;
@@ -104,10 +104,10 @@ async fn before_the_tombstone(web: &Web, name: &str, make: Move) -> Verdict {
     let commit = commit.await.map_err(|error| Failure::new(error.to_string()))?;
     crate::check::errs(commit, ErrorKind::Gone, &what)?;
     is_dead(web, &cookie, &what).await?;
-    nobody_is_signed_in(web, &what).await
+    none_signed_in(web, &what).await
 }
 
-/// The move is done when the logout comes, from a request that still bears the old id.
+/// The logout arrives after the move, from a request that still has the old id.
 async fn after_the_move(web: &Web, name: &str, make: Move) -> Verdict {
     let what = format!("a logout from the id before a {name}");
     let cookie = web.member("ann").await?;
@@ -117,10 +117,10 @@ async fn after_the_move(web: &Web, name: &str, make: Move) -> Verdict {
     log_out(web, &out, &what).await?;
     is_dead(web, &new, &what).await?;
     is_dead(web, &cookie, &what).await?;
-    nobody_is_signed_in(web, &what).await
+    none_signed_in(web, &what).await
 }
 
-async fn nobody_is_signed_in(web: &Web, what: &str) -> Verdict {
+async fn none_signed_in(web: &Web, what: &str) -> Verdict {
     if !web.a.store().capabilities().by_principal {
         return Ok(());
     }
@@ -131,7 +131,7 @@ async fn nobody_is_signed_in(web: &Web, what: &str) -> Verdict {
     Ok(())
 }
 
-/// One logout among saves and moves, in whatever order they come.
+/// Runs a logout among concurrent saves and moves, in any order.
 async fn all_at_once(web: &Web) -> Verdict {
     let moves: [Move; 2] = [Session::rotate, |session| session.login("bob")];
     for round in 0..16_usize {
@@ -162,7 +162,7 @@ async fn all_at_once(web: &Web) -> Verdict {
         for cookie in &cookies {
             is_dead(web, cookie, &what).await?;
         }
-        nobody_is_signed_in(web, &what).await?;
+        none_signed_in(web, &what).await?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a session promises over a [`Manager`] on the store.
+//! Clauses about sessions of a [`Manager`] over the store.
 
 use session_core::{Codec, Commit, ErrorKind, Manager, ManualClock, Opened, Session, SessionId, StoreKey, days, hours};
 
@@ -93,7 +93,7 @@ pub(super) const CLAUSES: &[Clause] = &[
         "session.list",
         [ByPrincipal],
         people::list,
-        "`sessions_of` lists where a principal is signed in, and `revoke` ends one of theirs and nobody else's."
+        "`sessions_of` lists where a principal is signed in, and `revoke` ends only a session of that principal."
     ),
     clause!(
         "session.expiry",
@@ -115,11 +115,11 @@ pub(super) const CLAUSES: &[Clause] = &[
     ),
 ];
 
-/// Two processes over one namespace, each with a manager of its own and a gate before its store.
+/// Two processes over one namespace, each with its own manager. The store of `a` is behind a gate.
 struct Web {
     a: Manager,
     b: Manager,
-    /// Before the store of `a`.
+    /// Gate around the store of `a`.
     gate: Gate,
     clock: ManualClock,
 }
@@ -137,14 +137,14 @@ impl Web {
         session_core::Clock::now(&self.clock)
     }
 
-    /// A stored session that nobody is signed in to, with `n` = 1: its cookie.
+    /// Stores an anonymous session with `n` = 1. Returns its cookie.
     async fn visitor(&self) -> Result<String, Failure> {
         let session = self.b_opens(None).await?;
         ok(session.insert("n", &1), "inserting into a new session")?;
         issued(&self.b, &session).await
     }
 
-    /// The same with `who` signed in.
+    /// Stores a session of `who` with `n` = 1. Returns its cookie.
     async fn member(&self, who: &str) -> Result<String, Failure> {
         let session = self.b_opens(None).await?;
         ok(session.insert("n", &1), "inserting into a new session")?;
@@ -163,12 +163,12 @@ impl Web {
         }
     }
 
-    /// What a further request with this cookie is told of it.
+    /// Returns how a further request with this cookie finds the session.
     async fn opened(&self, cookie: &str) -> Result<Opened, Failure> {
         Ok(ok(self.b.open(Some(cookie)).await, "opening")?.opened())
     }
 
-    /// The number under `key` that a further request sees.
+    /// Returns the number under `key`, as a further request sees it.
     async fn number(&self, cookie: &str, key: &str) -> Result<Option<u64>, Failure> {
         ok(self.b_opens(Some(cookie)).await?.peek(key), "reading a number")
     }
@@ -179,14 +179,14 @@ fn manager(store: impl session_core::Store, clock: &ManualClock, codec: Codec) -
     ok(builder.max_idle(days(30)).max_absolute(days(60)).clock(clock.clone()).build(), "building a manager")
 }
 
-/// The session under `cookie`, which must be live.
+/// Opens the session of `cookie`, which must be live.
 async fn resumed(manager: &Manager, cookie: &str) -> Result<Session, Failure> {
     let session = ok(manager.open(Some(cookie)).await, "opening")?;
     ensure!(session.opened() == Opened::Resumed, "the session should be live, it opens as {:?}", session.opened());
     Ok(session)
 }
 
-/// Closes a session whose client needs a new cookie, and answers that.
+/// Closes a session whose client needs a new cookie. Returns the cookie.
 async fn issued(manager: &Manager, session: &Session) -> Result<String, Failure> {
     match ok(manager.close(session).await, "closing")? {
         Commit::Issue(ticket) => Ok(ticket.value.as_str().to_owned()),
@@ -194,25 +194,25 @@ async fn issued(manager: &Manager, session: &Session) -> Result<String, Failure>
     }
 }
 
-/// Closes a session of which the client must not be given a cookie.
+/// Closes a session whose client must not get a cookie.
 async fn closes_quietly(manager: &Manager, session: &Session, what: &str) -> Verdict {
     let commit = ok(manager.close(session).await, format_args!("{what}: closing"))?;
     ensure!(commit == Commit::Unchanged, "{what}: the commit should set no cookie, is {commit:?}");
     Ok(())
 }
 
-/// Storing is refused with this kind.
+/// Checks that a save is refused with this kind.
 async fn refused(session: &Session, kind: ErrorKind, what: &str) -> Verdict {
     crate::check::errs(session.save().await, kind, what)
 }
 
-/// The key under which the store knows `cookie`.
+/// Returns the store key of `cookie`.
 fn key_of(cookie: &str) -> Result<StoreKey, Failure> {
     let id = SessionId::parse(cookie).ok_or_else(|| Failure::new("a cookie's value is no id"))?;
     Ok(StoreKey::derive("conformance", &id))
 }
 
-/// An instance with nothing before it, to look at what is really stored.
+/// Returns an instance without a gate, to see the stored records.
 async fn bare(cx: &Context, web: &Web) -> Result<Shared, Failure> {
     if cx.can().shared { cx.one().await } else { Ok(web.b.store().clone()) }
 }

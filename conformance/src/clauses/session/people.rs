@@ -1,4 +1,4 @@
-//! Where somebody is signed in.
+//! Clauses about the sessions of a principal.
 
 use session_core::{ErrorKind, Opened};
 
@@ -26,9 +26,9 @@ pub(super) async fn revoke_all(cx: Context) -> Verdict {
         ensure!(opened == want, "after revoke_others a session should open as {want:?}, opens as {opened:?}");
     }
     let opened = web.opened(&bob).await?;
-    ensure!(opened == Opened::Resumed, "somebody else's session should stay, it opens as {opened:?}");
+    ensure!(opened == Opened::Resumed, "another principal's session should stay, it opens as {opened:?}");
 
-    // A rotation that has stored its new record already, under an id that nobody has yet.
+    // A rotation that has stored its new record under an id that no client has yet.
     let moving = web.a_opens(&kept).await?;
     ok(moving.rotate(), "rotate")?;
     let held = web.gate.hold(Operation::Save, Point::Before);
@@ -42,9 +42,9 @@ pub(super) async fn revoke_all(cx: Context) -> Verdict {
     let commit = commit.await.map_err(|error| Failure::new(error.to_string()))?;
     crate::check::errs(commit, ErrorKind::Gone, "a rotation in flight during revoke_all")?;
     let left = ok(web.b.sessions_of(&ann, None).await, "sessions_of")?;
-    ensure!(left.is_empty(), "nobody should be signed in after revoke_all, {} sessions are left", left.len());
-    let again = ok(web.b.revoke_all(&ann, None).await, "revoke_all of nobody")?;
-    ensure!(again == 0, "a second revoke_all should find nobody, it finds {again}");
+    ensure!(left.is_empty(), "no session should be left after revoke_all, {} are left", left.len());
+    let again = ok(web.b.revoke_all(&ann, None).await, "a second revoke_all")?;
+    ensure!(again == 0, "a second revoke_all should find no session, it finds {again}");
     Ok(())
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn list(cx: Context) -> Verdict {
         return Err(Failure::new("the other session should be listed too"));
     };
     ensure!(!ok(web.b.revoke(&bob, &there.handle).await, "revoke")?, "bob should not be able to end ann's session");
-    // Its id changes while the list is on the screen: it is ended all the same.
+    // The session's id changes while the list is displayed. It must still end.
     let moving = web.a_opens(&other).await?;
     ok(moving.rotate(), "rotate")?;
     let moved = issued(&web.a, &moving).await?;

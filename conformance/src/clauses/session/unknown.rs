@@ -1,4 +1,4 @@
-//! Writes whose answer is lost.
+//! Clauses about writes whose answer is lost.
 
 use session_core::{Commit, ErrorKind, Opened, Session};
 
@@ -29,7 +29,7 @@ async fn counts(web: &Web, cookie: &str, want: u64, what: &str) -> Verdict {
     Ok(())
 }
 
-/// The store answers again at once, so the save finds out by itself.
+/// The store answers again at once, so the save finds out its own outcome.
 async fn found_out(web: &Web) -> Verdict {
     let cookie = web.visitor().await?;
     let session = web.a_opens(&cookie).await?;
@@ -43,12 +43,12 @@ async fn found_out(web: &Web) -> Verdict {
     counts(web, &cookie, 2, "a save that is lost on its way").await
 }
 
-/// A call without an answer, which the store carries out or never gets.
+/// Returns the fault of a lost call, which the store carries out if `arrives` is set.
 fn lost(arrives: bool) -> Fault {
     if arrives { Fault::LostReply } else { Fault::LostRequest }
 }
 
-/// The store does not answer for longer; the save is tried again later and finds out then.
+/// The store does not answer for longer. The save is retried later and then finds out its outcome.
 async fn stays_in_doubt(web: &Web) -> Verdict {
     let cookie = web.visitor().await?;
     let session = web.a_opens(&cookie).await?;
@@ -65,7 +65,7 @@ async fn stays_in_doubt(web: &Web) -> Verdict {
     Ok(())
 }
 
-/// Another request wrote on top of it, or in its place. The record remembers its last versions, so the save finds out.
+/// Another request saved after the lost save or instead of it. The record lists its last versions, so the save finds out.
 async fn overtaken(web: &Web) -> Verdict {
     let cookie = web.visitor().await?;
     for (arrives, want) in [(true, 2), (false, 4)] {
@@ -81,7 +81,7 @@ async fn overtaken(web: &Web) -> Verdict {
     Ok(())
 }
 
-/// So many wrote on top of it that nothing is left to tell. It is not done twice, and it is not called a success.
+/// So many requests saved after it that the outcome is unknown. The save must not be repeated, nor reported as a success.
 async fn buried(web: &Web) -> Verdict {
     let cookie = web.visitor().await?;
     let session = web.a_opens(&cookie).await?;
@@ -100,7 +100,7 @@ async fn buried(web: &Web) -> Verdict {
     counts(web, &cookie, 10, "after a reload").await
 }
 
-/// Another process adds one, so many times.
+/// Increments the count from another process, `times` times.
 async fn others_save(web: &Web, cookie: &str, times: u32) -> Verdict {
     for _ in 0..times {
         let other = web.b_opens(Some(cookie)).await?;

@@ -1,4 +1,4 @@
-//! Logouts, revocations and what is in flight beside them.
+//! Programs with logouts and revocations beside other requests.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -55,7 +55,7 @@ pub(super) fn all() -> Vec<Program> {
         },
         Program {
             name: "page after a logout",
-            about: "a logout with a lost answer or a step of the clock, a page that begins anew if it may, and a login",
+            about: "a logout with a lost answer or a step of the clock, a page that begins again if it may, and a login",
             faults: Faults { lost: 1, dropped: 0, clock: LOGOUT_SETTLED },
             start: page_after_a_logout,
         },
@@ -126,7 +126,7 @@ fn page_after_a_logout(world: &World) -> Check {
     let written = page.clone();
     world.task("page", &elsewhere, async move |task| {
         let Some(request) = Request::open(&task, &of_page, Some(&id)).await else { return };
-        let begins = request.session.begin_anew_if_ended();
+        let begins = request.session.restart_if_ended();
         task.world.note(("begins", begins));
         if begins && task.world.now().since(began) < seconds(10) {
             task.world.violated("ends.stay", "a page begins a session while the logout's answer is under way");
@@ -173,7 +173,7 @@ fn login_beside_a_lost_save(world: &World, how: Login) -> Check {
     let commits = Commits::default();
     let stored = stored(world, &manager, |session| session.login("ann").expect("it is open"));
     let request = Request::opened(world, &manager, &commits, Some(&stored.id));
-    // What rests on a value that is gone is gone with it.
+    // A change that depends on a lost value is lost with it.
     let clone = if how == Login::Guarded { request.clone().may_fail(GONE) } else { request.clone() };
     let last = request.clone();
     if how != Login::Guarded {
@@ -202,7 +202,7 @@ fn login_beside_a_lost_save(world: &World, how: Login) -> Check {
         let _ = task.manager.revoke_all(&principal("ann"), None).await;
     });
     Box::new(move |world| {
-        // A revocation that came after the login ends it if it is of the same principal.
+        // A later revocation of the same principal ends the login's session.
         if signed_in.get() && how != Login::Guarded {
             check_signed_in(world, &last, "bob");
         }

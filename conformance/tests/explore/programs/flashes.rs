@@ -1,4 +1,4 @@
-//! Messages that are shown once.
+//! Programs with messages that are shown once.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Logins beside other requests of the same browser.
+//! Programs with logins beside other requests of the same browser.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -73,7 +73,7 @@ pub(super) fn all() -> Vec<Program> {
     ]
 }
 
-/// What the page beside a login does before it closes.
+/// Operation of the page beside a login, before it closes.
 #[derive(Clone, Copy, PartialEq)]
 enum Page {
     Reads,
@@ -111,8 +111,8 @@ fn beside_a_login(world: &World, what: Page) -> Check {
     });
     Box::new(move |world| {
         check_signed_in(world, &signed_in, "ann");
-        // The page's answer may be sent before the login begins and reach the browser after it: no server can prevent that.
-        // That the id was good when the close began is checked by every request.
+        // A server cannot prevent that the page's answer is sent before the login begins and arrives after it.
+        // Every request checks that its id opened a session when its close began.
         if what != Page::EndsWithTheBrowser {
             check_browser_is(world, "ann");
         }
@@ -135,11 +135,11 @@ fn early_login_beside_a_logout(world: &World) -> Check {
         other.logout(&task);
         other.close_until_answered(&task).await;
     });
-    // What a close may tell is checked by every request.
+    // Every request checks the answer of its own close.
     Box::new(|_| ())
 }
 
-/// Checks that the browser's cookie opens a session of `who`: `browser.follows`.
+/// Checks the promise `browser.follows`: the browser's cookie opens a session of `who`.
 fn check_browser_is(world: &World, who: &str) {
     let manager = world.process(|builder| builder);
     let cookie = world.cookie();
@@ -181,7 +181,7 @@ fn login_beside_a_rotation(world: &World) -> Check {
     let stored = stored(world, &manager, |_| ());
     let request = Request::opened(world, &manager, &commits, Some(&stored.id));
     let (clone, last) = (request.clone(), request.clone());
-    // The keys under which the session was stored without the login.
+    // Keys under which the session was stored without the login.
     let before = Rc::<RefCell<Vec<_>>>::default();
     let rotated = before.clone();
     world.task("rotates", &manager, async move |task| {

@@ -1,4 +1,4 @@
-//! The programs.
+//! Programs for the explorer.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ mod logins;
 mod moves;
 mod updates;
 
-/// All programs.
+/// Returns all programs.
 pub(crate) fn all() -> Vec<Program> {
     [updates::all(), logins::all(), ends::all(), moves::all(), flashes::all()].into_iter().flatten().collect()
 }
@@ -22,7 +22,7 @@ struct Stored {
     key: StoreKey,
 }
 
-/// Stores a session with an empty list of tokens, and more by `fill`; the browser has its cookie.
+/// Stores a session with an empty list of tokens and the changes of `fill`. The browser gets its cookie.
 fn stored(world: &World, manager: &Manager, fill: impl FnOnce(&session_core::Session)) -> Stored {
     let session = world.at_once(manager.open(None)).expect("nothing is loaded");
     session.insert("tokens", &Vec::<u32>::new()).expect("it is small");
@@ -33,7 +33,7 @@ fn stored(world: &World, manager: &Manager, fill: impl FnOnce(&session_core::Ses
     Stored { id, key: *session.handle().expect("it is stored").key() }
 }
 
-/// Another request of `manager`'s process pushes a confirmed token, so that whoever has loaded the session before meets a conflict.
+/// Pushes a confirmed token from another request of `manager`'s process, so that requests opened before meet a conflict.
 fn push_at_once(world: &World, manager: &Manager, commits: &Commits, stored: &Stored, token: u32) {
     let session = world.at_once(manager.open(Some(&stored.id))).expect("nothing fails at once");
     session.update("tokens", move |tokens: &mut Vec<u32>| tokens.push(token)).expect("it is small");
@@ -45,7 +45,7 @@ fn principal(who: &str) -> Principal {
     Principal::new(who).expect("a name")
 }
 
-/// Checks that what `request`'s session stands on is live and `who`'s: `login.kept`.
+/// Checks the promise `login.kept`: the session of `request` is live and belongs to `who`.
 fn check_signed_in(world: &World, request: &Request, who: &str) {
     let live = world.live_sessions();
     let key = request.session.handle().map(|handle| *handle.key());
@@ -55,7 +55,7 @@ fn check_signed_in(world: &World, request: &Request, who: &str) {
     }
 }
 
-/// Checks that no session lives but those under these keys: `ghosts`.
+/// Checks the promise `ghosts`: no session is live except under these keys.
 fn check_no_ghosts(world: &World, held: &[StoreKey]) {
     let ghosts = world.live_sessions().into_iter().filter(|(key, _)| !held.contains(key)).count();
     if ghosts > 0 {

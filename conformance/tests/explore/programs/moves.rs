@@ -1,4 +1,4 @@
-//! Rotations: at once, in doubt, and settled late.
+//! Programs with rotations: immediate, uncertain, and settled late.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use session_core::{ErrorKind, minutes, seconds};
 
 use super::{GONE, TOUCH_DUE, check_no_ghosts, key_of, push_at_once, stored};
 
-/// Half a tombstone's life as a proof, just over it, and over its life as a record.
+/// Half the time in which a tombstone is a proof, just over it, and over the tombstone's life as a record.
 const LATE: &[Duration] = &[seconds(30), seconds(61), minutes(11)];
 /// Just before the stored expiry, and just after it.
 const EXPIRY: &[Duration] = &[minutes(49), minutes(51)];
@@ -61,7 +61,7 @@ fn settled_late(world: &World) -> Check {
     let confirmed = answered.clone();
     world.task("rotates", &manager, async move |task| {
         request.session.rotate().expect("it is open");
-        // After eleven minutes nothing proves any more what became of it.
+        // After eleven minutes the outcome cannot be found out any more.
         let request = request.may_fail(GONE);
         let answer = request.close_until_answered(&task).await;
         let late = task.world.now().since(began) > minutes(10);
@@ -75,7 +75,7 @@ fn settled_late(world: &World) -> Check {
             match key_of(&last) {
                 Some(key) => {
                     commits.check(world, key);
-                    // A create that is later than the tombstone in its place is not kept off any more.
+                    // A create that arrives after its tombstone has expired is no longer prevented.
                     if world.now().since(began) < minutes(10) {
                         check_no_ghosts(world, &[key]);
                     }
@@ -171,7 +171,7 @@ fn touch_at_the_expiry(world: &World) -> Check {
         writes.save_until_answered(&task).await;
     });
     Box::new(move |world| {
-        // Unless it expired, what was confirmed is there.
+        // Confirmed changes are stored unless the session expired.
         if world.now() < expires {
             commits.check(world, stored.key);
         } else {

@@ -1,4 +1,4 @@
-//! Updates by clones, by requests that are merged, and by other processes.
+//! Programs with updates by clones, by requests that are merged, and by other processes.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -248,7 +248,7 @@ fn too_large_together(world: &World) -> Check {
     let stored = stored(world, &here, |_| ());
     let requests = [1, 2, 3].map(|_| Request::opened(world, &here, &commits, Some(&stored.id)));
     push_at_once(world, &elsewhere, &commits, &stored, 100);
-    // Room for one long value and the tokens.
+    // Enough space for one long value and the tokens.
     world.set_max_data_len(400);
     let [one, other, small] = requests;
     for (request, (name, key)) in [one, other].into_iter().zip([("long one", "a"), ("other long one", "b")]) {
@@ -322,7 +322,7 @@ fn merged_with_a_panic(world: &World) -> Check {
             tokens.push(3);
         };
         panics.session.update("tokens", update).expect("the list is empty here");
-        // Its own save may panic: that is its own doing, and ends its own task only.
+        // The save of this request may panic. That must end only its own task.
         let mut saving = Box::pin(panics.save(&task));
         std::future::poll_fn(|context| match quietly(|| saving.as_mut().poll(context)) {
             Ok(polled) => polled.map(|_| ()),
@@ -376,7 +376,7 @@ fn late_in_the_queue(world: &World) -> Check {
         late.session.insert("color", "dark").expect("it is small");
         let late = late.may_fail(&[ErrorKind::Conflict]);
         let answer = late.save_until_answered(&task).await;
-        // The other process is the only one that changes the value, so nothing can clash with this one's reading.
+        // Only the other process changes the value, so a conflict with this request's read is impossible.
         if was_blue && !answer.is_done() {
             task.world.violated("clash.true", "a conflict over a value that no other request has changed");
         }

@@ -1,4 +1,4 @@
-//! Bursts, and futures that are dropped or left alone.
+//! Mutants in bursts of calls, and with futures that are dropped or no longer polled.
 
 use session_core::Outcome::{Done, Missing};
 use session_core::{Error, ErrorKind, Outcome, Record, Result, StoreKey, Timestamp, Version, async_trait};
@@ -112,7 +112,7 @@ impl Twist for HalfWritten {
     }
 }
 
-/// A permit that is given back by hand, and so not when the future is dropped.
+/// Runs `run` with a permit that a dropped future does not return.
 async fn with_permit<T>(at: &Instance, run: impl FnOnce() -> T) -> Result<T> {
     const CLOSED: Error = Error::fixed(ErrorKind::Other, "the semaphore is closed");
     at.permits.acquire().await.map_err(|_| CLOSED)?.forget();
@@ -214,7 +214,7 @@ impl Twist for DiesWithLeader {
         record: &Record,
     ) -> Result<Outcome> {
         fits(record)?;
-        // Whoever comes first leads, and the others wait for it to be done.
+        // The first caller leads the batch, and the others wait for it.
         let leads = {
             let mut memo = at.memo();
             !std::mem::replace(&mut memo.spoilt, true)

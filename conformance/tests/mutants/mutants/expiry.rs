@@ -1,4 +1,4 @@
-//! Liveness done wrong.
+//! Mutants with wrong expiry.
 
 use session_core::Outcome::{Done, Missing};
 use session_core::{Error, ErrorKind, Outcome, Record, Result, StoreKey, Timestamp, Version, async_trait};
@@ -106,7 +106,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
     ]
 }
 
-/// Changes each expiry on its way in.
+/// Changes the expiry of each stored record.
 struct Stored(fn(Timestamp) -> Timestamp);
 
 fn millis(at: i64) -> Timestamp {

@@ -1,4 +1,4 @@
-//! Clients of a server behind TCP that cannot cope with a network.
+//! Mutants of a client over TCP that mishandle network faults.
 
 use super::{Mutant, Subject};
 use crate::wire::Quirk;
@@ -14,7 +14,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
         ),
         wired(
             "outage of another kind",
-            "an outage is an error that nobody takes for one",
+            "an outage is reported as an error of another kind",
             Quirk::WrongKind,
             &["fault.black-hole", "fault.lost-reply", "fault.outage", "history.cuts"],
         ),
@@ -34,7 +34,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
         wired(
             "retry as another write",
             "a save whose reply is lost is sent again under a new version",
-            Quirk::RetriesAnew,
+            Quirk::RetriesRenewed,
             &["fault.lost-reply", "history.cuts"],
         ),
         wired(

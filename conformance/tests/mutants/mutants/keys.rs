@@ -1,4 +1,4 @@
-//! Reading under the wrong key, the wrong clock, or somebody else's call.
+//! Mutants that read with a wrong key, a wrong clock, or another call's operands.
 
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version, async_trait};
 
@@ -95,7 +95,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
     ]
 }
 
-/// Every operation goes to another key than the one given.
+/// Replaces the key of every operation.
 struct Keyed(fn(&StoreKey) -> StoreKey);
 
 fn folded(key: &StoreKey) -> StoreKey {
@@ -118,7 +118,7 @@ fn masked(key: &StoreKey) -> StoreKey {
 impl Twist for Keyed {
     async fn create(&self, at: &Instance, now: Timestamp, key: &StoreKey, record: &Record) -> Result<Outcome> {
         fits(record)?;
-        // The key itself stays readable in listings: only finding it is wrong.
+        // The key itself remains readable in listings. Only the look-up is wrong.
         let mut rows = at.world.rows();
         let known = rows.records.keys().find(|known| (self.0)(known) == (self.0)(key)).copied();
         Ok(rows.create(now, &known.unwrap_or(*key), record))

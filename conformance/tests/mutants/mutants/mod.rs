@@ -1,4 +1,4 @@
-//! The mutants, a table per topic: what is wrong with each, and which clauses notice.
+//! Mutants, in a table per topic: the defect of each, and the clauses that detect it.
 
 use std::sync::Arc;
 
@@ -20,32 +20,32 @@ mod touch;
 mod values;
 mod writes;
 
-/// A store with one thing wrong.
+/// A store with one defect.
 pub(crate) struct Mutant {
     pub(crate) name: &'static str,
-    /// What is wrong, in one sentence.
+    /// The defect in one sentence.
     pub(crate) bug: &'static str,
-    /// The clauses that fail, always.
+    /// Clauses that always fail.
     pub(crate) fails: &'static [&'static str],
-    /// Clauses that fail or not, as the scheduler pleases.
+    /// Clauses that may fail, depending on the scheduler.
     pub(crate) may_fail: &'static [&'static str],
     pub(crate) subject: Subject,
 }
 
-/// What is run.
+/// Kind of the mutated store.
 pub(crate) enum Subject {
     /// The reference in this process.
     Twisted(Flavour, fn() -> Arc<dyn Twist>),
-    /// A client over TCP to a correct server.
+    /// A client of a correct server over TCP.
     Wired(Quirk),
 }
 
 impl Subject {
-    /// Whether the clause says anything about it. The wire's mutants are about the wire.
+    /// Returns whether the clause is run on the subject. Clients over TCP are checked by some topics only.
     pub(crate) fn is_about(&self, clause: &Clause) -> bool {
         match self {
             Self::Twisted(..) => true,
-            // Its connections belong to one runtime: it is a client to try faults on, and no store.
+            // Its connections belong to one runtime, because it is only a client for testing faults.
             Self::Wired(Quirk::None) => {
                 let long = ["history.random", "save.counter", "load.burst", "save.burst", "touch.burst"]
                     .contains(&clause.name);
@@ -58,7 +58,7 @@ impl Subject {
     }
 }
 
-/// A mutant of the full reference.
+/// Defines a mutant of the full reference.
 macro_rules! mutant {
     ($name:literal, $bug:literal, $twist:expr, [$($fails:literal),* $(,)?] $(,)?) => {
         $crate::mutants::Mutant {
@@ -73,13 +73,13 @@ macro_rules! mutant {
 use mutant;
 
 impl Mutant {
-    /// Clauses that fail or not, as the scheduler pleases.
+    /// Adds clauses that may fail, depending on the scheduler.
     fn may(mut self, clauses: &'static [&'static str]) -> Self {
         self.may_fail = clauses;
         self
     }
 
-    /// A mutant of the reference in another flavour.
+    /// Changes the capabilities of the mutant's store.
     fn on(mut self, flavour: Flavour) -> Self {
         if let Subject::Twisted(full, _) = &mut self.subject {
             *full = flavour;
@@ -88,7 +88,7 @@ impl Mutant {
     }
 }
 
-/// All of them.
+/// Returns all mutants.
 pub(crate) fn all() -> Vec<Mutant> {
     [
         writes::mutants(),

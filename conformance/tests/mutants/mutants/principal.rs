@@ -1,4 +1,4 @@
-//! Sessions by principal done wrong.
+//! Mutants with wrong sessions by principal.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -131,7 +131,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
     ]
 }
 
-/// Whether a record's principal counts as the one asked for.
+/// Replaces the comparison of a record's principal with the requested one.
 struct Comparing(fn(&str, &str) -> bool);
 
 fn without_case(stored: &str, asked: &str) -> bool {
@@ -147,7 +147,7 @@ fn cut(stored: &str, asked: &str) -> bool {
     head(stored) == head(asked)
 }
 
-/// SQL's `LIKE`, without an escape.
+/// Returns whether SQL's `LIKE` matches, without an escape character.
 fn like(stored: &str, pattern: &str) -> bool {
     let Some(first) = pattern.chars().next() else { return stored.is_empty() };
     let rest = &pattern[first.len_utf8()..];
@@ -251,7 +251,7 @@ impl Twist for StaleEntries {
         Ok(outcome)
     }
 
-    /// Whoever trusts the index shows another's session.
+    /// Trusts the index, and so shows another principal's session.
     async fn sessions_of(&self, at: &Instance, now: Timestamp, who: &Principal, limit: NonZeroU32) -> Result<Listed> {
         let rows = at.world.rows();
         let keys: BTreeSet<_> = rows.index.iter().filter(|(listed, _)| listed == who).map(|(_, key)| *key).collect();
@@ -286,7 +286,7 @@ impl Twist for BlindHealing {
             entries.cloned().collect()
         };
         if !orphans.is_empty() {
-            // Late enough for the record to have come.
+            // Waits long enough for the record to appear.
             for _ in 0..200 {
                 tokio::task::yield_now().await;
                 if orphans.iter().any(|(_, key)| at.world.rows().records.contains_key(key)) {

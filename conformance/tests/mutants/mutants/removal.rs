@@ -1,4 +1,4 @@
-//! Deletes and purges done wrong.
+//! Mutants with wrong deletes and purges.
 
 use std::num::NonZeroU32;
 
@@ -221,7 +221,7 @@ impl Twist for Purging {
     }
 }
 
-/// Removes what is not live at `now`, as many as `limit`.
+/// Removes up to `limit` records that are not live at `now`.
 fn purge_at(rows: &mut Rows, now: Timestamp, limit: usize) -> Purged {
     let expired = rows.records.iter().filter(|(_, record)| !record.is_live(now));
     let mut keys: Vec<_> = expired.map(|(key, _)| *key).collect();

@@ -1,4 +1,4 @@
-//! Stores that depend on the runtime that used them first.
+//! Mutants that depend on the runtime on which they were first used.
 
 use session_core::{Error, ErrorKind, Record, Result, StoreKey, Timestamp, async_trait};
 use tokio::runtime::Handle;
@@ -23,7 +23,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
     ]
 }
 
-/// Does what `load` does in a task of the instance's runtime.
+/// Does the work of `load` in a task of the instance's runtime.
 async fn load_at_home(at: &Instance, now: Timestamp, key: &StoreKey) -> Result<Option<Record>> {
     let home = at.memo().home.get_or_insert_with(Handle::current).clone();
     let away = home.id() != Handle::current().id();

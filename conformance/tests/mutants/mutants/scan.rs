@@ -1,4 +1,4 @@
-//! Scans done wrong.
+//! Mutants with wrong scans.
 
 use std::num::NonZeroU32;
 

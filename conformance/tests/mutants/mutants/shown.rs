@@ -1,4 +1,4 @@
-//! Namespaces, opening, capabilities, and what is shown.
+//! Mutants with wrong namespaces, opening, capabilities or texts.
 
 use std::fmt::{self, Write as _};
 use std::num::NonZeroU32;
@@ -25,7 +25,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
         mutant!("long namespaces cut", "names of tables are cut at 30 characters", CutNamespace, ["namespace.apart"]),
         mutant!(
             "open replaces",
-            "open looks whether the table is there and makes it anew a little later",
+            "open checks whether the table exists and recreates it a little later",
             OpenReplaces,
             ["open.concurrent"]
         ),
@@ -79,8 +79,8 @@ pub(super) fn mutants() -> Vec<Mutant> {
             ["namespace.apart", "scan.complete", "scan.moving"]
         ),
         mutant!(
-            "nobody instead of unsupported",
-            "sessions_of without the capability finds nobody",
+            "none listed instead of unsupported",
+            "sessions_of without the capability lists no session",
             EmptyListing,
             ["unsupported.sessions_of"]
         )
@@ -149,7 +149,7 @@ struct Forgetting;
 impl Twist for Forgetting {
     async fn open(&self, worlds: &Worlds, name: String) -> Arc<World> {
         match worlds.get(&name) {
-            // One of the two references is the map's, the other this one.
+            // One of the two references belongs to the map, the other to this variable.
             Some(world) if Arc::strong_count(&world) > 2 => world,
             _ => worlds.make(name),
         }

@@ -1,4 +1,4 @@
-//! Touches done wrong.
+//! Mutants with wrong touches.
 
 use session_core::Outcome::{Conflict, Done, Missing};
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version, async_trait};
@@ -130,7 +130,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
     ]
 }
 
-/// The expiry after a touch, from the one before and the one asked for.
+/// Computes the expiry after a touch from the stored one and the requested one.
 struct Touching(fn(Timestamp, Timestamp) -> Option<Timestamp>);
 
 fn in_seconds(before: Timestamp, at: Timestamp) -> Option<Timestamp> {
@@ -236,7 +236,7 @@ impl Twist for AnyVersion {
     }
 }
 
-/// Answers this in place of `Conflict`.
+/// Answers this instead of `Conflict`.
 struct Refusing(Outcome);
 
 #[async_trait]

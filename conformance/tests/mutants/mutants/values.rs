@@ -1,4 +1,4 @@
-//! Values that do not come back as they went in.
+//! Mutants that change values.
 
 use session_core::{Bytes, Error, ErrorKind, Outcome, Record, Result, StoreKey, Timestamp, Version, async_trait};
 
@@ -79,7 +79,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
     ]
 }
 
-/// Changes each record on its way in.
+/// Changes each stored record.
 struct Kept(fn(&mut Record));
 
 #[async_trait]
@@ -129,7 +129,7 @@ fn ascii_principal(record: &mut Record) {
     record.principal = record.principal.take().and_then(|who| session_core::Principal::new(ascii(who.as_str())).ok());
 }
 
-/// Mixes what a save writes with what was there.
+/// Mixes the record of a save with the stored one.
 struct SavedWith(fn(&mut Record, &Record));
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Compare-and-set done wrong.
+//! Mutants with a wrong compare-and-set.
 
 use session_core::Outcome::{Conflict, Done, Exists, Missing};
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version, async_trait};
@@ -299,7 +299,7 @@ impl Twist for CheckThenWrite {
             return Ok(outcome);
         }
         at.world.dawdle().await;
-        // It does look whether the record is still there, and not at its version.
+        // Checks whether the record is still stored, but not its version.
         let mut rows = at.world.rows();
         let Some(stored) = rows.live(now, key).map(|stored| stored.version) else { return Ok(Missing) };
         Ok(rows.save(now, key, stored, record))

@@ -1,4 +1,4 @@
-//! The client store: a pool of connections, a time-out, tasks of its own. And what may be wrong with each.
+//! Client store with a pool of connections, a time-out and its own tasks. A [`Quirk`] is a defect of one of these.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::{Ask, Line, OUTCOMES, Quirk, Row, TIME_OUT, from_row, to_row};
 use crate::reference::{LONGEST, fits};
 
-/// Connections of one client.
+/// Number of connections of a client.
 const POOL: usize = 6;
 
 struct Pool {
@@ -27,13 +27,13 @@ struct Pool {
     broken: Mutex<bool>,
 }
 
-/// What went wrong on the wire.
+/// Failure on the wire.
 enum Wire {
     Broken,
     TimedOut,
 }
 
-/// Gives its connection back whatever its state, as a pool does that knows nothing of dropped futures.
+/// Returns its connection to the pool in any state, like a pool that ignores dropped futures.
 struct Careless<'a>(&'a Pool, Option<BufStream<TcpStream>>);
 
 impl Drop for Careless<'_> {
@@ -53,7 +53,7 @@ impl Pool {
         Ok(BufStream::new(stream))
     }
 
-    /// One line there, one line back.
+    /// Sends a line and reads a line.
     async fn talk(stream: &mut BufStream<TcpStream>, line: &str) -> std::io::Result<String> {
         stream.write_all(line.as_bytes()).await?;
         stream.flush().await?;
@@ -64,7 +64,7 @@ impl Pool {
         }
     }
 
-    /// A connection that has not ended while nobody looked.
+    /// Returns a pooled connection that has not ended meanwhile.
     fn pooled(&self) -> Option<BufStream<TcpStream>> {
         let mut idle = self.idle();
         loop {
@@ -78,7 +78,7 @@ impl Pool {
         }
     }
 
-    /// Asks on a connection. What has left is never sent again: it may have arrived.
+    /// Sends a line and returns the answer. A line that was sent is never sent again, because it may have arrived.
     async fn ask(&self, line: &str) -> std::io::Result<String> {
         let _permit = self.permits.acquire().await.map_err(std::io::Error::other)?;
         let mut stream = match self.pooled() {
@@ -147,7 +147,7 @@ impl Client {
         let said = if self.quirk == Quirk::InCallersFuture {
             self.pool.ask_in_time(&line).await
         } else {
-            // In a task of the store's own: a caller that goes away leaves no connection half used.
+            // Runs in a task of the store, so that a dropped caller leaves no connection half used.
             let pool = Arc::clone(&self.pool);
             tokio::spawn(async move { pool.ask_in_time(&line).await }).await.unwrap_or(Err(Wire::Broken))
         };
@@ -165,7 +165,7 @@ impl Client {
         }
     }
 
-    /// On a connection of its own, without the pool's resending, which is harmless.
+    /// Sends a question over a new connection, without the pool's harmless resending.
     async fn ask_once<T: DeserializeOwned>(&self, call: &Call, key: &StoreKey, ask: Ask) -> Result<T, Wire> {
         let line = Line(self.namespace.to_string(), call.now.as_millis(), *key.as_bytes(), ask);
         let line = serde_json::to_string(&line).map_err(|_| Wire::Broken)? + "\n";
@@ -191,7 +191,7 @@ fn rows(listed: Vec<([u8; 32], Row)>) -> Result<Vec<(StoreKey, Record)>> {
     listed.into_iter().map(|(key, row)| Ok((StoreKey::from_bytes(key), from_row(row)?))).collect()
 }
 
-/// Operations that are about no key send this one.
+/// Key for operations without a key.
 const NO_KEY: StoreKey = StoreKey::from_bytes([0; StoreKey::LEN]);
 
 #[async_trait]
@@ -216,7 +216,7 @@ impl Store for Client {
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
         fits(record)?;
         let ask = |from: Version, record: &Record| Ask::Save(from.as_i64(), to_row(record));
-        if self.quirk != Quirk::RetriesAnew {
+        if self.quirk != Quirk::RetriesRenewed {
             return self.outcome(call, key, ask(expected, record)).await;
         }
         match self.ask_once::<usize>(call, key, ask(expected, record)).await {

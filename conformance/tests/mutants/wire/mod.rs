@@ -1,4 +1,4 @@
-//! A server that speaks lines over TCP, and a client store with a pool: what the clauses about networks are proved on.
+//! A server that speaks lines over TCP, and a client store with a pool. They prove the clauses about networks.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -22,7 +22,7 @@ use client::Client;
 use crate::reference::World;
 use crate::twist::{Worlds, subject};
 
-/// What is wrong with the client.
+/// Defect of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quirk {
     None,
@@ -31,13 +31,13 @@ pub(crate) enum Quirk {
     NoTimeOut,
     StaysBroken,
     KeepsDeadConnections,
-    RetriesAnew,
+    RetriesRenewed,
     ResendsWrites,
     InCallersFuture,
     TellsPassword,
 }
 
-/// Enough for a busy machine, little for clauses that wait for it.
+/// Long enough for a busy machine, and short for clauses that wait for it.
 const TIME_OUT: Duration = Duration::from_millis(1_500);
 
 /// A record on the wire: version, created, expires, principal, data.
@@ -76,14 +76,14 @@ fn from_row((version, created_at, expires_at, who, data): Row) -> Result<Record>
     ))
 }
 
-/// An outcome as a number, there and back.
+/// Outcomes by their number on the wire.
 const OUTCOMES: [Outcome; 4] = [Outcome::Done, Outcome::Exists, Outcome::Conflict, Outcome::Missing];
 
 fn number(outcome: Outcome) -> serde_json::Value {
     OUTCOMES.iter().position(|other| *other == outcome).into()
 }
 
-/// What the server answers, as JSON.
+/// Returns the server's answer as JSON.
 fn answer(world: &World, now: Timestamp, key: &StoreKey, ask: Ask) -> Result<serde_json::Value> {
     let mut rows = world.rows();
     let shown = |rows: Vec<(StoreKey, Record)>| -> Vec<_> {
@@ -115,7 +115,7 @@ fn answer(world: &World, now: Timestamp, key: &StoreKey, ask: Ask) -> Result<ser
     })
 }
 
-/// Serves one connection: a line in, a line out.
+/// Serves one connection: reads a line and answers a line.
 async fn serve(stream: TcpStream, worlds: Arc<Worlds>) {
     let _ = stream.set_nodelay(true);
     let mut stream = BufStream::new(stream);
@@ -136,7 +136,7 @@ async fn serve(stream: TcpStream, worlds: Arc<Worlds>) {
     }
 }
 
-/// A server on loopback, and clients to it.
+/// Harness with a server on loopback, and clients of it.
 pub(crate) struct Bench {
     quirk: Quirk,
     worlds: Arc<Worlds>,

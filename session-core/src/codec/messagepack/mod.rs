@@ -1,4 +1,4 @@
-//! MessagePack envelope: a map with the fields of the [JSON envelope](super::json), each only when needed.
+//! MessagePack envelope: a map with the fields of the [JSON envelope](super::json). A field is left out if it is empty.
 //!
 //! The length of the map always takes 16 bits, so that the first byte names the format.
 
@@ -25,7 +25,7 @@ pub(super) fn encode(content: &Content, out: &mut Vec<u8>) -> Result<()> {
     Writer(out).envelope(content).ok_or(Error::fixed(ErrorKind::Other, "the envelope could not be encoded"))
 }
 
-/// Writes into memory, which cannot fail. `None` is a length over 32 bits.
+/// Writer into memory, which cannot fail. `None` means that a length exceeds 32 bits.
 struct Writer<'o>(&'o mut Vec<u8>);
 
 impl Writer<'_> {
@@ -109,7 +109,7 @@ pub(super) fn decode(record: &Record, envelope: &[u8]) -> Result<Content> {
     }
 }
 
-/// Reads the envelope straight into `content`. Every request with a session does this, so there is no form in between.
+/// Reads the envelope directly into `content`. An intermediate form would slow down every request with a session.
 fn read(reader: &mut Reader<'_>, data: &Bytes, content: &mut Content) -> Result<(), Bad> {
     // The bytes were read out of `data`, so they need no copy.
     let shared = |raw: &[u8]| Value { codec: Codec::MessagePack, raw: data.slice_ref(raw) };

@@ -1,6 +1,6 @@
-//! Reader of untrusted MessagePack: finds the next value, and where it ends.
+//! Reader of untrusted MessagePack, which finds the next value and its end.
 //!
-//! It allocates nothing, and checks every length against the bytes that are there.
+//! It allocates nothing, and checks every length against the bytes that are left.
 
 use rmp::Marker;
 
@@ -15,7 +15,7 @@ pub(super) enum Bad {
     Depth,
 }
 
-/// First part of a value: the whole of it, or the number of values that follow and belong to it.
+/// Start of a value: the whole value, or the length of an array or a map whose values follow.
 enum Head<'a> {
     /// A number, a bool, nil, bytes or an extension.
     Other,
@@ -36,12 +36,12 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// Reads a length that takes `bytes` bytes, four at most.
+    /// Reads a length that takes `bytes` bytes, at most four.
     fn len(&mut self, bytes: usize) -> Result<u32, Bad> {
         Ok(self.take(bytes)?.iter().fold(0, |len, byte| len << 8 | u32::from(*byte)))
     }
 
-    /// Reads a length that takes `bytes` bytes, and as many bytes as it says.
+    /// Reads a length that takes `bytes` bytes, and returns that many bytes after it.
     fn sized(&mut self, bytes: usize) -> Result<&'a [u8], Bad> {
         let len = self.len(bytes)?;
         self.take(usize::try_from(len).map_err(|_| Bad::Form)?)
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         self.take(len).map(|_| Head::Other)
     }
 
-    /// Reads the head of the next value. The values inside an array or a map stay to be read.
+    /// Reads the head of the next value. The values inside an array or a map are left to read.
     fn head(&mut self) -> Result<Head<'a>, Bad> {
         match Marker::from_u8(self.take(1)?[0]) {
             Marker::Null | Marker::False | Marker::True | Marker::FixPos(_) | Marker::FixNeg(_) => Ok(Head::Other),
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
         self.skip_at(0)
     }
 
-    /// Recursive, but no deeper than [`MAX_DEPTH`].
+    /// Skips one value at the nesting `level`. It is recursive, but no deeper than [`MAX_DEPTH`].
     fn skip_at(&mut self, level: usize) -> Result<usize, Bad> {
         let values = match self.head()? {
             Head::Array(len) => u64::from(len),
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
         if inside > MAX_DEPTH {
             return Err(Bad::Depth);
         }
-        // The loop ends with the bytes, whatever the length says, because each value takes at least one.
+        // Each value takes at least one byte, so the loop ends with the bytes, even if the length is wrong.
         (0..values).try_fold(inside, |deepest, _| Ok(deepest.max(self.skip_at(inside)?)))
     }
 

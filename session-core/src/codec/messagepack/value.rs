@@ -13,8 +13,8 @@ const UNENCODED: Error = Error::fixed(ErrorKind::Other, "a value could not be en
 /// Encodes a value. Errors leave out the serializer's message, because it may quote the value.
 pub(in super::super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
     let mut raw = Vec::with_capacity(64);
-    // Structs become maps. As arrays they would decode wrongly once their fields change places. Types with two forms take the
-    // readable one: serde asks for it when it decodes a part of an untagged, tagged or flattened value, whatever was written.
+    // Structs become maps. As arrays they would decode wrongly once the order of their fields changes. Types with two forms take the
+    // readable one, because serde expects it when it decodes a part of an untagged, tagged or flattened value.
     let mut serializer = rmp_serde::Serializer::new(&mut raw).with_struct_map().with_human_readable();
     value.serialize(&mut serializer).map_err(|_| UNENCODED)?;
     Ok(raw)
@@ -24,7 +24,7 @@ pub(in super::super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u
 pub(in super::super) struct Undecoded(pub(in super::super) rmp_serde::decode::Error);
 
 impl Undecoded {
-    /// Whether the bytes are intact, and only of another type.
+    /// Whether the bytes are intact and the value only has another type.
     pub(in super::super) const fn is_data(&self) -> bool {
         use rmp_serde::decode::Error as E;
         matches!(self.0, E::TypeMismatch(_) | E::OutOfRange | E::LengthMismatch(_) | E::Syntax(_))
@@ -43,7 +43,7 @@ pub(in super::super) fn may_hold_floats(raw: &[u8]) -> bool {
     raw.iter().any(|byte| matches!(Marker::from_u8(*byte), Marker::F32 | Marker::F64))
 }
 
-/// Nesting of `raw`. An error if it is not exactly one value: a `Serialize` that announces a wrong length can write such bytes.
+/// Returns the nesting of `raw`. It is an error if `raw` is not exactly one value, as a `Serialize` that announces a wrong length writes.
 pub(in super::super) fn depth(raw: &[u8]) -> Result<usize> {
     let mut reader = Reader(raw);
     match reader.skip() {

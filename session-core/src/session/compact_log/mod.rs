@@ -1,6 +1,6 @@
-//! Log of a session that holds no value which a later operation has replaced.
+//! Log of a session, without the values that a later operation has replaced.
 //!
-//! A replay gives the content, or the conflict, that a replay of every operation would give.
+//! Its replay has the same result as a replay of every operation, also if that is a conflict.
 
 use std::collections::BTreeSet;
 use std::mem::{discriminant, take};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::session::log::{Op, Seen};
 
-/// Operations that are not stored yet, in order. They have indices, counted from the first operation of the session.
+/// Operations that are not stored yet, in order. Their indices count from the first operation of the session.
 #[derive(Default)]
 pub(crate) struct CompactLog {
     ops: Vec<Arc<Op>>,
@@ -47,7 +47,7 @@ impl CompactLog {
         self.ops.push(op);
     }
 
-    /// Returns the operations and keeps them as they are, for a write. `settled` says that no earlier write is under way or uncertain.
+    /// Returns the operations for a write, and keeps them as they are. `settled` means that no earlier write is in flight or uncertain.
     pub(crate) fn freeze(&mut self, settled: bool) -> Vec<Arc<Op>> {
         if settled && self.frozen > self.start {
             // The earlier write failed, so its operations can be merged with those that were added since.
@@ -138,7 +138,7 @@ impl Deref for CompactLog {
     }
 }
 
-/// Creates an operation that changes nothing, in place of a flash that is gone again. Unlike a missing one it counts as a write.
+/// Creates an operation that changes nothing, to replace a flash that was taken again. Unlike a missing operation it counts as a write.
 fn nothing(key: &Arc<str>) -> Arc<Op> {
     Arc::new(Op::TakeFlashes { key: key.clone(), ids: BTreeSet::new() })
 }
@@ -165,7 +165,9 @@ fn merge(before: &mut Arc<Op>, op: &Op) -> bool {
     true
 }
 
-/// Returns what an operation requires under its key, and what it leaves there. `None` for one whose result depends on the present value.
+/// Returns the value that an operation requires under its key, and the value that it leaves there.
+///
+/// `None` if its result depends on the present value.
 fn check_and_result(op: &Op) -> Option<(Option<&Seen>, Seen)> {
     match op {
         Op::Insert { value, seen, .. } => Some((seen.as_ref(), Some(value.clone()))),

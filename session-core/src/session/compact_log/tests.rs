@@ -43,7 +43,7 @@ fn any_seen() -> impl Strategy<Value = Seen> {
     proptest::option::of((0..3_u8).prop_map(value))
 }
 
-/// One more than the present value. Fails on 2, so that replays end in other errors than conflicts, too.
+/// Adds one to the present value. Fails on 2, so that some replays end in an error that is not a conflict.
 fn bump(there: Option<&Value>, _: Codec) -> Result<Value> {
     match there.map(|there| there.decode::<u8>("n")).transpose()? {
         Some(2) => Err(Error::fixed(ErrorKind::Other, "too many")),
@@ -84,12 +84,12 @@ prop_compose! {
     }
 }
 
-/// Content after a replay, or kind and key of its error.
+/// Returns the content after a replay, or the kind and the key of its error.
 fn outcome(log: &[Arc<Op>], content: &Content) -> Result<Arc<Content>, (ErrorKind, Option<String>)> {
     replay(log, content).map_err(|error| (error.kind(), error.key().map(Into::into)))
 }
 
-/// Checks that two logs do the same on `content`.
+/// Checks that two logs have the same effect on `content`.
 fn same(full: &[Arc<Op>], short: &[Arc<Op>], content: &Content) -> std::result::Result<(), TestCaseError> {
     prop_assert_eq!(outcome(full, content), outcome(short, content));
     prop_assert_eq!(log::is_guarded(full), log::is_guarded(short));
@@ -107,7 +107,7 @@ proptest! {
     ) {
         let (mut full, mut log) = (Vec::new(), CompactLog::default());
         let mut sent = 0;
-        // Each flash has an id of its own. A flash that is taken was there before.
+        // Each flash has its own id. A flash can be taken only after it was added.
         let mut flashed = BTreeMap::new();
         for (op, freeze) in steps {
             match &*op {
@@ -139,7 +139,7 @@ fn session() -> Session {
     pollster::block_on(Manager::new(NullStore).open(None)).unwrap()
 }
 
-/// Number of operations in the session's log, and of the values in them.
+/// Returns the number of operations in the session's log, and the number of values in them.
 fn size(session: &Session) -> (usize, usize) {
     let state = session.state();
     let values = state.log.iter().filter(|op| matches!(***op, Op::Insert { .. } | Op::Flash { .. }));
@@ -154,7 +154,7 @@ fn ten_thousand_inserts_under_one_key_hold_one_value() {
     }
     assert_eq!(size(&session), (1, 1));
     assert_eq!(session.get("n").unwrap(), Some(9_999));
-    // The value is known from here on, so the insert that comes next is checked against it.
+    // The value is read from here on, so the next insert is checked against it.
     for n in 0..10_000 {
         assert!(session.contains("n"));
         session.insert("n", &n).unwrap();

@@ -6,14 +6,14 @@ use shuttle::thread::spawn;
 
 use super::*;
 
-/// Counts under the lock, with a switch between the two steps of counting.
+/// Increments `counter` under the lock, with a possible thread switch between read and write.
 fn count(mutex: &AsyncMutex, counter: &Mutex<u32>) {
     let _guard = block_on(mutex.lock());
     let before = *counter.lock().unwrap();
     *counter.lock().unwrap() = before + 1;
 }
 
-/// Polls for the lock once and gives up, whatever came of it.
+/// Polls for the lock once, then drops the future or the guard.
 fn give_up(mutex: &AsyncMutex) {
     let mut lock = pin!(mutex.lock());
     drop(lock.as_mut().poll(&mut Context::from_waker(Waker::noop())));

@@ -7,10 +7,10 @@ use std::task::{Context, Poll, Waker};
 
 use super::{Mutex, MutexGuard};
 
-/// A lock that callers get in the order of arrival. It protects no value of its own.
+/// A lock that callers get in order of arrival. It protects no value of its own.
 ///
-/// Its order depends on no clock, so a run with the same schedule goes the same way.
-/// Wakers are foreign code: they are woken and dropped outside the critical sections.
+/// The order depends on no clock, so runs with the same schedule behave identically.
+/// Wakers are foreign code, so they are woken and dropped outside the critical sections.
 #[derive(Debug, Default)]
 pub(crate) struct AsyncMutex {
     state: Mutex<State>,
@@ -18,9 +18,9 @@ pub(crate) struct AsyncMutex {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether a guard exists or is due to the waiter in `handed_to`.
+    /// Whether a guard exists, or the lock was handed to the waiter in `handed_to`.
     locked: bool,
-    /// Number of the waiter that owns the lock but has not been polled since.
+    /// Number of the waiter that was handed the lock but has not been polled since.
     handed_to: Option<u64>,
     /// Numbers of the waiters in order of arrival, so they ascend.
     waiters: VecDeque<(u64, Waker)>,
@@ -57,7 +57,7 @@ impl AsyncMutex {
         Lock { mutex: self, number: None }
     }
 
-    /// Locks it if it is free.
+    /// Takes the lock if it is free.
     pub(crate) fn try_lock(&self) -> Option<Guard<'_>> {
         let mut state = self.state();
         (!std::mem::replace(&mut state.locked, true)).then(|| Guard(self))
@@ -75,12 +75,12 @@ impl AsyncMutex {
     }
 }
 
-/// Future of a [`Guard`]. Dropping it leaves the queue, and passes the lock on if it was handed over already.
+/// Future of a [`Guard`]. Dropping it leaves the queue. If the lock was already handed to it, the next waiter gets the lock.
 #[must_use = "the lock is taken when this is polled"]
 #[derive(Debug)]
 pub(crate) struct Lock<'m> {
     mutex: &'m AsyncMutex,
-    /// Number in the queue, from the first unsuccessful poll to the last poll.
+    /// Number in the queue, from the first pending poll to the last poll.
     number: Option<u64>,
 }
 

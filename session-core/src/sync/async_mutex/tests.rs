@@ -5,7 +5,7 @@ use std::task::Wake;
 
 use super::*;
 
-/// Counts how often it is woken.
+/// Waker that counts how often it is woken.
 #[derive(Default)]
 struct Bell(AtomicUsize);
 
@@ -60,7 +60,7 @@ fn waiters_are_served_in_order_of_arrival() {
     assert!(waiting.iter_mut().all(|task| task.poll().is_none()));
     for turn in 0..waiting.len() {
         drop(held.take());
-        // Polled from the last to the first, yet only the first in the queue gets it.
+        // The tasks are polled in reverse order, yet only the first in the queue gets the lock.
         for place in (turn + 1..waiting.len()).rev() {
             assert!(waiting[place].poll().is_none(), "{place} overtook {turn}");
             assert_eq!(waiting[place].rings(), 0);
