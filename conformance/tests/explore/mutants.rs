@@ -73,6 +73,11 @@ const FAULTS: &[Fault] = &[
         "short cookie beside a login",
     ),
     fault(
+        Mutant::TrustsAnEarlierCommit,
+        "a write of an earlier commit, found stored, confirms no id",
+        "dropped save, then close, beside a login",
+    ),
+    fault(
         Mutant::ConfirmsWithoutATouch,
         "a commit without a change confirms that the record is as it was",
         "same value beside a removal",

@@ -128,6 +128,7 @@ impl Committer<'_> {
                     Some(Attempted::Stored(version)) => {
                         if let Some(sent) = save.sent_as(version) {
                             self.apply_commit(&sent.after);
+                            self.distrust_earlier_write();
                         }
                     }
                     Some(Attempted::NotStored | Attempted::Gone) => self.state().uncertain = None,
@@ -139,9 +140,15 @@ impl Committer<'_> {
                 if let Ended::Unknown(error) = Box::pin(self.end_joint(&write, &changes, &stored)).await {
                     return Err(error);
                 }
+                self.distrust_earlier_write();
             }
         }
         Ok(())
+    }
+
+    /// Notes that a write of an earlier commit is no proof that the session still stands: it may have ended or moved since.
+    fn distrust_earlier_write(&self) {
+        self.state().confirmed &= mutant::is(Mutant::TrustsAnEarlierCommit);
     }
 
     /// Applies a create if it is stored, and returns whether it is. If not, its record becomes an orphan, because it may still arrive.

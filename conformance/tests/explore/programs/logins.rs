@@ -53,6 +53,12 @@ pub(super) fn all() -> Vec<Program> {
             start: login_beside_a_rotation,
         },
         Program {
+            name: "dropped save, then close, beside a login",
+            about: "a save that asks for another cookie is dropped, and the close that finds it stored runs beside a login",
+            faults: Faults { lost: 1, dropped: 1, clock: &[] },
+            start: |world| beside_a_login(world, Page::DropsASave),
+        },
+        Program {
             name: "a guest's choice beside a login",
             about: "one request of a guest asks for a cookie that outlives the browser while another signs in",
             faults: Faults::ANY,
@@ -80,6 +86,7 @@ enum Page {
     Saves,
     SavesUnderAShortCookie,
     EndsWithTheBrowser,
+    DropsASave,
 }
 
 fn beside_a_login(world: &World, what: Page) -> Check {
@@ -96,10 +103,14 @@ fn beside_a_login(world: &World, what: Page) -> Check {
         let _: Option<Vec<u32>> = page.session.get("tokens").expect("it is a list");
         if what != Page::Reads {
             page.push(&task, 1);
-            if what == Page::EndsWithTheBrowser {
+            if matches!(what, Page::EndsWithTheBrowser | Page::DropsASave) {
                 page.session.set_persistent(false).expect("it is open");
             }
-            page.save_until_answered(&task).await;
+            if what == Page::DropsASave {
+                page.save(&task).await;
+            } else {
+                page.save_until_answered(&task).await;
+            }
             task.step().await;
         }
         page.close_until_answered(&task).await;
@@ -113,7 +124,7 @@ fn beside_a_login(world: &World, what: Page) -> Check {
         check_signed_in(world, &signed_in, "ann");
         // A server cannot prevent that the page's answer is sent before the login begins and arrives after it.
         // Every request checks that its id opened a session when its close began.
-        if what != Page::EndsWithTheBrowser {
+        if !matches!(what, Page::EndsWithTheBrowser | Page::DropsASave) {
             check_browser_is(world, "ann");
         }
     })
