@@ -28,6 +28,8 @@ pub enum Mutant {
     TouchesAnyVersion,
     /// Breaks the rule that a save in place of a touch expects the version that was read.
     SavesAgainOverAnyVersion,
+    /// Breaks the rule that changes of one principal's session never reach another's, also after a login that was discarded.
+    KeepsChangesOfAnotherLogin,
     /// Breaks the rule that a write of an earlier commit, found stored, confirms no id.
     TrustsAnEarlierCommit,
     /// Breaks the rule that a close repeats an id to the client only after it has confirmed the id itself.

@@ -78,6 +78,11 @@ const FAULTS: &[Fault] = &[
         "dropped save, then close, beside a login",
     ),
     fault(
+        Mutant::KeepsChangesOfAnotherLogin,
+        "changes of one principal's session never reach another's, also after a login that was discarded",
+        "login discarded",
+    ),
+    fault(
         Mutant::ConfirmsWithoutATouch,
         "a commit without a change confirms that the record is as it was",
         "same value beside a removal",

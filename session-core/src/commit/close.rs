@@ -8,7 +8,11 @@ use crate::{Commit, Error, ErrorKind, Result};
 impl Committer<'_> {
     /// Implements [`Manager::close`](crate::Manager::close).
     pub(crate) async fn close(&self) -> Result<Commit> {
-        self.state().confirmed &= mutant::is(Mutant::TrustsAnEarlySave);
+        {
+            // What a clone's commit has sent before is no proof, so that commit ends first.
+            let _turn = self.shared.committing.lock().await;
+            self.state().confirmed &= mutant::is(Mutant::TrustsAnEarlySave);
+        }
         for _ in 0..=self.shared.env.max_replays {
             let needs_commit = self.state().needs_commit();
             if needs_commit {

@@ -28,6 +28,8 @@ pub(super) struct OwnWrite<'s> {
     pub(super) replacement: Replacement,
     /// The record that was sent last.
     pub(super) last: Option<Arc<Sent>>,
+    /// Records that were sent before `last`. The session forgets them if another clone discards while an answer is awaited.
+    pub(super) earlier: Vec<Arc<Sent>>,
 }
 
 impl OwnWrite<'_> {
@@ -54,16 +56,23 @@ impl Undecided for OwnWrite<'_> {
     fn next(&mut self) -> Result<Record> {
         let (record, after) = self.record()?;
         let last = Arc::new(Sent { version: record.version, after });
-        self.last = Some(last.clone());
+        self.earlier.extend(self.last.replace(last.clone()));
         let save = UncertainSave { key: self.at.key, over: self.over.clone(), last, earlier: Vec::new() };
         if self.session.state().note(UncertainWrite::Save(save), self.changes.epoch) { Ok(record) } else { Err(GONE) }
     }
 
     fn sent(&self) -> Vec<Version> {
-        self.session.state().sent_versions()
+        let mut sent = self.session.state().sent_versions();
+        for own in self.earlier.iter().chain(&self.last) {
+            if !sent.contains(&own.version) {
+                sent.push(own.version);
+            }
+        }
+        sent
     }
 
     fn refused(&mut self) {
         self.session.state().forget_last_sent();
+        self.last = self.earlier.pop();
     }
 }

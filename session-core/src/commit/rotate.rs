@@ -29,7 +29,8 @@ impl Committer<'_> {
             };
             let after = self.store_under_new_id(changes, &content).await?;
             let replacement = Replacement::Tombstone(after);
-            let mut tombstone = OwnWrite { session: self, changes, at: old, over: &over, replacement, last: None };
+            let mut tombstone =
+                OwnWrite { session: self, changes, at: old, over: &over, replacement, last: None, earlier: Vec::new() };
             // Once the tombstone is stored, the new record is the session. After an error the next commit finds out which it is.
             match attempt(env, &old.key, over.version, &mut tombstone).await? {
                 Attempted::Stored(version) => return Ok(self.apply_sent(version, tombstone.last, changes)),

@@ -72,6 +72,8 @@ pub(crate) struct State {
     /// Set when the stored session itself is sent to the client with that head.
     pub(crate) for_request: bool,
     pub(crate) uncertain: Option<Box<UncertainWrite>>,
+    /// End of the log when an uncertain rotation was discarded. Such a rotation may still turn out to be stored.
+    discarded_until: u64,
     /// Number of changes of `view`. `update` runs its closure unlocked, and runs it again if this has changed meanwhile.
     pub(super) changes: u64,
 }
@@ -105,6 +107,7 @@ impl State {
             closed: false,
             for_request: false,
             uncertain: None,
+            discarded_until: 0,
             changes: 0,
         }
     }
@@ -210,7 +213,9 @@ impl State {
     /// Forgets the changes that were not stored. A logout is kept.
     pub(crate) fn discard(&mut self) {
         // An uncertain rotation must still be resolved, because it decides which of two ids is the session's. An uncertain save need not be.
-        if !self.uncertain.as_deref().is_some_and(UncertainWrite::is_rotation) {
+        if self.uncertain.as_deref().is_some_and(UncertainWrite::is_rotation) {
+            self.discarded_until = self.log.end();
+        } else {
             self.forget_uncertain();
         }
         self.chosen = OwnPolicy::default();
@@ -314,7 +319,7 @@ impl State {
         }
         // The operations that were logged since hold values in the codec of the session that is gone.
         self.reset(Content::empty(now, self.base.codec));
-        let login = since.iter().rposition(|op| op.is_login()).filter(|_| !log::is_guarded(&since));
+        let login = login_in(&since);
         self.gone = login.is_none();
         self.dropped = login.is_none() && !mutant::is(Mutant::SaysGoneOnce);
         if let Some(login) = login {
@@ -360,6 +365,20 @@ impl State {
         self.log.end()
     }
 
+    /// A login that was discarded is stored after all. What was logged since was meant for the session of before, so only a later login
+    /// and what follows it is kept. Dropped changes are reported.
+    fn drop_before_login(&mut self) {
+        self.reads.clear();
+        match login_in(&self.log) {
+            Some(login) => self.log.remove_first(login),
+            None if self.log.is_empty() => {}
+            None => {
+                self.drop_operations();
+                self.dropped = true;
+            }
+        }
+    }
+
     /// Applies a write that is stored. Operations logged since it was sent stay in the log. `stale` is set if the view must be replayed.
     pub(crate) fn apply_commit(&mut self, after: &CommittedState) {
         if self.epoch != after.epoch {
@@ -369,7 +388,13 @@ impl State {
             }
             return;
         }
+        let is_anothers = after.ops_end <= self.discarded_until
+            && after.stored.content.identity() != self.base.identity()
+            && !mutant::is(Mutant::KeepsChangesOfAnotherLogin);
         self.log.remove_before(after.ops_end);
+        if is_anothers {
+            self.drop_before_login();
+        }
         self.uncertain = None;
         self.confirmed = true;
         let has_new_id = self.stored.as_ref().is_none_or(|before| before.key != after.stored.key);
@@ -384,4 +409,9 @@ impl State {
             self.set_view(self.base.clone());
         }
     }
+}
+
+/// Index of the last login in `log`, if it may start a session without what precedes it.
+fn login_in(log: &CompactLog) -> Option<usize> {
+    log.iter().rposition(|op| op.is_login()).filter(|_| !log::is_guarded(log))
 }

@@ -44,11 +44,15 @@ impl Waiting {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds a task, or makes a known one the latest: earlier wakers of a future that has changed its task wake in vain.
     fn add(&self, waker: &Waker) {
         let mut wakers = self.wakers();
-        if !wakers.tasks.iter().any(|waiting| waiting.will_wake(waker)) {
-            wakers.tasks.push(waker.clone());
-        }
+        let known = wakers.tasks.iter().position(|waiting| waiting.will_wake(waker));
+        let latest = match known {
+            Some(at) => wakers.tasks.remove(at),
+            None => waker.clone(),
+        };
+        wakers.tasks.push(latest);
     }
 
     fn wake_all(&self) {

@@ -29,6 +29,12 @@ pub(super) fn all() -> Vec<Program> {
             start: discarded,
         },
         Program {
+            name: "login discarded",
+            about: "a login is dropped or loses its answer and is discarded; then a value is written, and the session is closed",
+            faults: Faults { lost: 1, dropped: 1, clock: &[] },
+            start: login_discarded,
+        },
+        Program {
             name: "two rotations",
             about: "two requests rotate one session and push a token each",
             faults: Faults::ANY,
@@ -103,6 +109,30 @@ fn discarded(world: &World) -> Check {
     Box::new(move |world| {
         if answered.get() {
             check_no_ghosts(world, key_of(&last).as_slice());
+        }
+    })
+}
+
+fn login_discarded(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |session| session.login("ann").expect("it is open"));
+    let request = Request::opened(world, &manager, &commits, Some(&stored.id)).may_fail(GONE);
+    let last = request.clone();
+    world.task("signs in", &manager, async move |task| {
+        request.session.login("bob").expect("it is open");
+        request.save(&task).await;
+        request.discard(&task);
+        let whose = request.session.principal();
+        request.push(&task, 1);
+        let answer = request.close_until_answered(&task).await;
+        if answer.is_done() && request.session.principal() != whose {
+            task.world.violated("foreign", "a value that was written for one principal is confirmed for another");
+        }
+    });
+    Box::new(move |world| {
+        if let Some(key) = key_of(&last) {
+            commits.check(world, key);
         }
     })
 }
