@@ -113,7 +113,7 @@ impl Exchange {
     }
 
     async fn open_at<'h>(&self, index: usize, cookies: impl IntoIterator<Item = &'h [u8]>) -> Result<Session> {
-        let (named, slot) = self.slot(index);
+        let (named, slot) = self.0.slot(index);
         if let Some(open) = slot.opened.get() {
             return Ok(open.session.clone());
         }
@@ -176,7 +176,7 @@ impl Exchange {
         let Some(index) = self.0.set.position(name) else {
             return Err(Error::fixed(ErrorKind::Config, "there is no session of this name"));
         };
-        let (named, slot) = self.slot(index);
+        let (named, slot) = self.0.slot(index);
         let options = change(slot.options(named));
         named.check_override(&options)?;
         *slot.options.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(options));
@@ -185,7 +185,7 @@ impl Exchange {
 
     /// Whether no session was opened. There is then nothing to commit.
     pub fn is_untouched(&self) -> bool {
-        self.opened().next().is_none() && !self.0.failed.load(Ordering::SeqCst)
+        self.0.opened().next().is_none() && !self.0.failed.load(Ordering::SeqCst)
     }
 
     /// Drops all changes that were not saved. No later change is stored either.
@@ -193,7 +193,7 @@ impl Exchange {
     /// Call it if the handler panicked or was cancelled. A logout is kept: if a commit follows, it still ends the session.
     pub fn abandon(&self) {
         self.0.abandoned.store(true, Ordering::SeqCst);
-        self.opened().for_each(|(_, _, open)| open.session.discard());
+        self.0.opened().for_each(|(_, _, open)| open.session.discard());
     }
 
     /// Stores all changed sessions concurrently, and returns the cookies and the caching advice for the response.
@@ -203,7 +203,7 @@ impl Exchange {
     /// Run it to its end even if the client disconnects. If it is dropped, no change is lost, and it can be called again.
     pub async fn commit(&self) -> Committed {
         let mut committed = self.begin_commit();
-        let mut opened = self.opened();
+        let mut opened = self.0.opened();
         let (first, second) = (opened.next(), opened.next());
         match (first, second) {
             (None, _) => {}
@@ -224,7 +224,7 @@ impl Exchange {
     /// Most requests only read. For them no future has to be kept alive when the client disconnects.
     pub fn commit_at_once(&self) -> Option<Committed> {
         let mut committed = self.begin_commit();
-        for (named, slot, open) in self.opened() {
+        for (named, slot, open) in self.0.opened() {
             let commit = named.manager.close_at_once(&open.session)?;
             committed.add(named.manager.name(), &open.session, named.announce(|| slot.options(named), open, commit));
         }
@@ -236,7 +236,7 @@ impl Exchange {
         if self.0.abandoned.load(Ordering::SeqCst) {
             self.abandon();
         } else {
-            for (named, slot, open) in self.opened() {
+            for (named, slot, open) in self.0.opened() {
                 if let Some(options) = slot.own_options() {
                     named.keep_in_step(&options, &open.session);
                 }
@@ -248,14 +248,16 @@ impl Exchange {
         }
         committed
     }
+}
 
+impl Inner {
     fn slot(&self, index: usize) -> (&Named, &Slot) {
-        let slot = if index == 0 { &self.0.first } else { &self.0.others[index - 1] };
-        (&self.0.set.named[index], slot)
+        let slot = if index == 0 { &self.first } else { &self.others[index - 1] };
+        (&self.set.named[index], slot)
     }
 
     fn opened(&self) -> impl Iterator<Item = OpenSlot<'_>> {
-        let slots = (0..self.0.set.named.len()).map(|index| self.slot(index));
+        let slots = (0..self.set.named.len()).map(|index| self.slot(index));
         slots.filter_map(|(named, slot)| slot.opened.get().map(|open| (named, slot, open)))
     }
 }
@@ -277,9 +279,7 @@ impl Drop for Inner {
             return;
         }
         let is_expected = *self.abandoned.get_mut() || std::thread::panicking();
-        let slots = std::iter::once(&self.first).chain(&self.others);
-        for (named, slot) in self.set.named.iter().zip(slots) {
-            let Some(Open { session, .. }) = slot.opened.get() else { continue };
+        for (named, _, Open { session, .. }) in self.opened() {
             if session.is_modified() && !is_expected {
                 tracing::warn!(name = %named.manager.name(), "a request ended without a commit; its changes are not stored");
             }
@@ -291,7 +291,7 @@ impl Drop for Inner {
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
-            .field("opened", &self.opened().map(|(_, _, open)| &open.session).collect::<Vec<_>>())
+            .field("opened", &self.0.opened().map(|(_, _, open)| &open.session).collect::<Vec<_>>())
             .field("closed", &self.0.closed)
             .field("abandoned", &self.0.abandoned)
             .field("failed", &self.0.failed)

@@ -21,18 +21,28 @@ pub(super) enum Replacement {
 
 /// A write that replaces `over`, the record under the key of `at`.
 pub(super) struct OwnWrite<'s> {
-    pub(super) session: &'s Session,
-    pub(super) changes: &'s Changes,
-    pub(super) at: &'s StoredAt,
-    pub(super) over: &'s Arc<StoredRecord>,
-    pub(super) replacement: Replacement,
+    session: &'s Session,
+    changes: &'s Changes,
+    at: &'s StoredAt,
+    over: &'s Arc<StoredRecord>,
+    replacement: Replacement,
     /// The record that was sent last.
     pub(super) last: Option<Arc<Sent>>,
     /// Records that were sent before `last`. The session forgets them if another clone discards while an answer is awaited.
-    pub(super) earlier: Vec<Arc<Sent>>,
+    earlier: Vec<Arc<Sent>>,
 }
 
-impl OwnWrite<'_> {
+impl<'s> OwnWrite<'s> {
+    pub(super) const fn new(
+        session: &'s Session,
+        changes: &'s Changes,
+        at: &'s StoredAt,
+        over: &'s Arc<StoredRecord>,
+        replacement: Replacement,
+    ) -> Self {
+        Self { session, changes, at, over, replacement, last: None, earlier: Vec::new() }
+    }
+
     /// Returns the record to send, and the session's state once it is stored.
     fn record(&self) -> Result<(Record, CommittedState)> {
         let env = &*self.session.shared.env;

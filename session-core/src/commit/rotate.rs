@@ -8,7 +8,6 @@ use super::own_write::{OwnWrite, Replacement};
 use super::recovery::{Attempted, attempt, is_definite};
 use crate::codec::Content;
 use crate::manager::environment::Now;
-use crate::mutant::{self, Mutant};
 use crate::session::committed::{CommittedState, Orphan, StoredAt};
 use crate::session::log::{self, replay};
 use crate::{Error, ErrorKind, Outcome, Result};
@@ -29,8 +28,7 @@ impl Committer<'_> {
             };
             let after = self.store_under_new_id(changes, &content).await?;
             let replacement = Replacement::Tombstone(after);
-            let mut tombstone =
-                OwnWrite { session: self, changes, at: old, over: &over, replacement, last: None, earlier: Vec::new() };
+            let mut tombstone = OwnWrite::new(self, changes, old, &over, replacement);
             // Once the tombstone is stored, the new record is the session. After an error the next commit finds out which it is.
             match attempt(env, &old.key, over.version, &mut tombstone).await? {
                 Attempted::Stored(version) => return Ok(self.apply_sent(version, tombstone.last, changes)),
@@ -77,12 +75,7 @@ impl Committer<'_> {
     ///
     /// Also fails if the log depends on a value that was read from the old session (`take`, `get` then `insert`, `require_unchanged`).
     async fn start_over(&self, changes: &Changes) -> Result<Step> {
-        let login = changes
-            .ops
-            .iter()
-            .rposition(|op| op.is_login())
-            .filter(|_| mutant::is(Mutant::LogsInWithAGuard) || !log::is_guarded(&changes.ops));
-        let Some(login) = login else { return self.mark_gone(changes) };
+        let Some(login) = log::starting_login(&changes.ops) else { return self.mark_gone(changes) };
         // The logged values are encoded in the codec of the old session.
         let empty = Content::empty(self.shared.env.now(), changes.base.codec);
         let content = replay(&changes.ops[login..], &empty)?;

@@ -46,15 +46,7 @@ impl Committer<'_> {
                 }
             } else {
                 let replacement = Replacement::Content(content);
-                let mut save = OwnWrite {
-                    session: self,
-                    changes,
-                    at: stored,
-                    over: &over,
-                    replacement,
-                    last: None,
-                    earlier: Vec::new(),
-                };
+                let mut save = OwnWrite::new(self, changes, stored, &over, replacement);
                 match attempt(env, &stored.key, over.version, &mut save).await? {
                     Attempted::Stored(version) => return Ok(self.apply_sent(version, save.last, changes)),
                     Attempted::Gone => return self.mark_gone(changes),
@@ -81,15 +73,7 @@ impl Committer<'_> {
     pub(super) async fn save_again(&self, stored: &StoredAt, over: &Arc<StoredRecord>) -> Result<Outcome> {
         let changes = Changes::none(&self.state(), stored);
         let replacement = Replacement::Content(over.content.clone());
-        let mut save = OwnWrite {
-            session: self,
-            changes: &changes,
-            at: stored,
-            over,
-            replacement,
-            last: None,
-            earlier: Vec::new(),
-        };
+        let mut save = OwnWrite::new(self, &changes, stored, over, replacement);
         let outcome = match Box::pin(attempt(&self.shared.env, &stored.key, over.version, &mut save)).await? {
             Attempted::Stored(version) => {
                 self.apply_sent(version, save.last, &changes);

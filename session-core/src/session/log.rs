@@ -173,6 +173,11 @@ pub(crate) fn is_guarded(log: &[Arc<Op>]) -> bool {
     log.iter().any(|op| op.is_guarded())
 }
 
+/// Index of the last login in `log`, if it may start a session without what precedes it. A guarded log may not.
+pub(crate) fn starting_login(log: &[Arc<Op>]) -> Option<usize> {
+    log.iter().rposition(|op| op.is_login()).filter(|_| mutant::is(Mutant::LogsInWithAGuard) || !is_guarded(log))
+}
+
 /// Applies the operations of `log` to a copy of `content`, in order.
 pub(crate) fn replay(log: &[Arc<Op>], content: &Content) -> Result<Arc<Content>> {
     let mut scratch = content.clone();

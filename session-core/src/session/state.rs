@@ -319,7 +319,7 @@ impl State {
         }
         // The operations that were logged since hold values in the codec of the session that is gone.
         self.reset(Content::empty(now, self.base.codec));
-        let login = login_in(&since);
+        let login = log::starting_login(&since);
         self.gone = login.is_none();
         self.dropped = login.is_none() && !mutant::is(Mutant::SaysGoneOnce);
         if let Some(login) = login {
@@ -369,7 +369,7 @@ impl State {
     /// and what follows it is kept. Dropped changes are reported.
     fn drop_before_login(&mut self) {
         self.reads.clear();
-        match login_in(&self.log) {
+        match log::starting_login(&self.log) {
             Some(login) => self.log.remove_first(login),
             None if self.log.is_empty() => {}
             None => {
@@ -409,9 +409,4 @@ impl State {
             self.set_view(self.base.clone());
         }
     }
-}
-
-/// Index of the last login in `log`, if it may start a session without what precedes it.
-fn login_in(log: &CompactLog) -> Option<usize> {
-    log.iter().rposition(|op| op.is_login()).filter(|_| !log::is_guarded(log))
 }

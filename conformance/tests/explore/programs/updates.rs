@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use conformance::explore::{Check, Commits, Faults, Program, Request, World, quietly};
-use session_core::{ErrorKind, Limits};
+use session_core::{ErrorKind, Limits, Manager};
 
-use super::{GONE, push_at_once, stored};
+use super::{GONE, Stored, push_at_once, stored};
 
 pub(super) fn all() -> Vec<Program> {
     vec![
@@ -26,19 +26,19 @@ pub(super) fn all() -> Vec<Program> {
             name: "merged with faults",
             about: "two writes are merged, with one lost answer and one dropped future",
             faults: Faults::ANY,
-            start: merged_pair,
+            start: |world| merged_pair(world, Dropped::SavesAgain),
         },
         Program {
             name: "merged, and one hangs up",
             about: "two writes are merged and one of them is dropped and saved again; the other must not notice",
             faults: Faults { lost: 0, dropped: 1, clock: &[] },
-            start: merged_pair,
+            start: |world| merged_pair(world, Dropped::SavesAgain),
         },
         Program {
             name: "merged, and one leaves",
             about: "two writes are merged, and one of them is dropped for good; the other is stored all the same",
             faults: Faults { lost: 0, dropped: 1, clock: &[] },
-            start: merged_and_one_leaves,
+            start: |world| merged_pair(world, Dropped::Leaves),
         },
         Program {
             name: "back in the queue",
@@ -118,19 +118,14 @@ fn save_and_update(world: &World) -> Check {
     Box::new(move |world| commits.check(world, stored.key))
 }
 
-fn merged_and_one_leaves(world: &World) -> Check {
-    let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
-    let commits = Commits::default();
-    let stored = stored(world, &here, |_| ());
-    let requests = [1, 2].map(|token| (token, Request::opened(world, &here, &commits, Some(&stored.id))));
-    push_at_once(world, &elsewhere, &commits, &stored, 100);
-    for ((token, request), name) in requests.into_iter().zip(["one", "other"]) {
-        world.task(name, &here, async move |task| {
-            request.push(&task, token);
-            request.save(&task).await;
-        });
-    }
-    Box::new(move |world| commits.check(world, stored.key))
+/// Adds a task of another process that opens the session and pushes a token until it is confirmed.
+fn other_process_pushes(world: &World, elsewhere: &Manager, commits: &Commits, stored: &Stored) {
+    let (id, commits) = (stored.id.clone(), commits.clone());
+    world.task("other process", elsewhere, async move |task| {
+        let Some(request) = Request::open(&task, &commits, Some(&id)).await else { return };
+        request.push(&task, 200);
+        request.save_until_answered(&task).await;
+    });
 }
 
 fn back_in_the_queue(world: &World) -> Check {
@@ -149,12 +144,7 @@ fn back_in_the_queue(world: &World) -> Check {
         });
     }
     push_at_once(world, &elsewhere, &commits, &stored, 100);
-    let (id, theirs) = (stored.id.clone(), commits.clone());
-    world.task("other process", &elsewhere, async move |task| {
-        let Some(request) = Request::open(&task, &theirs, Some(&id)).await else { return };
-        request.push(&task, 200);
-        request.save_until_answered(&task).await;
-    });
+    other_process_pushes(world, &elsewhere, &commits, &stored);
     Box::new(move |world| commits.check(world, stored.key))
 }
 
@@ -172,16 +162,18 @@ fn merged_and_dropped(world: &World) -> Check {
         follower.push(&task, 2);
         follower.save_until_answered(&task).await;
     });
-    let (id, theirs) = (stored.id.clone(), commits.clone());
-    world.task("other process", &elsewhere, async move |task| {
-        let Some(request) = Request::open(&task, &theirs, Some(&id)).await else { return };
-        request.push(&task, 200);
-        request.save_until_answered(&task).await;
-    });
+    other_process_pushes(world, &elsewhere, &commits, &stored);
     Box::new(move |world| commits.check(world, stored.key))
 }
 
-fn merged_pair(world: &World) -> Check {
+/// What a request does whose save was dropped.
+#[derive(Clone, Copy, PartialEq)]
+enum Dropped {
+    SavesAgain,
+    Leaves,
+}
+
+fn merged_pair(world: &World, dropped: Dropped) -> Check {
     let (here, elsewhere) = (world.process(|builder| builder), world.process(|builder| builder));
     let commits = Commits::default();
     let stored = stored(world, &here, |_| ());
@@ -190,7 +182,10 @@ fn merged_pair(world: &World) -> Check {
     for (request, (name, token)) in requests.into_iter().zip([("one", 1), ("other", 2)]) {
         world.task(name, &here, async move |task| {
             request.push(&task, token);
-            request.save_until_answered(&task).await;
+            match dropped {
+                Dropped::SavesAgain => request.save_until_answered(&task).await,
+                Dropped::Leaves => request.save(&task).await,
+            };
         });
     }
     Box::new(move |world| commits.check(world, stored.key))
