@@ -30,6 +30,10 @@ pub enum Mutant {
     SavesAgainOverAnyVersion,
     /// Breaks the rule that changes of one principal's session never reach another's, also after a login that was discarded.
     KeepsChangesOfAnotherLogin,
+    /// Breaks the rule that a save knows what it has sent, even if another clone discards.
+    ForgetsWhatItSent,
+    /// Breaks the rule that a write that a clone has sent before a close began confirms no id.
+    TrustsAClonesSave,
     /// Breaks the rule that a write of an earlier commit, found stored, confirms no id.
     TrustsAnEarlierCommit,
     /// Breaks the rule that a close repeats an id to the client only after it has confirmed the id itself.

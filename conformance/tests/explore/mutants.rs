@@ -78,6 +78,16 @@ const FAULTS: &[Fault] = &[
         "dropped save, then close, beside a login",
     ),
     fault(
+        Mutant::ForgetsWhatItSent,
+        "a save knows what it has sent, even if another clone discards",
+        "save beside a discard",
+    ),
+    fault(
+        Mutant::TrustsAClonesSave,
+        "a write that a clone has sent before a close began confirms no id",
+        "clone's save and close, beside a login",
+    ),
+    fault(
         Mutant::KeepsChangesOfAnotherLogin,
         "changes of one principal's session never reach another's, also after a login that was discarded",
         "login discarded",

@@ -73,7 +73,8 @@ impl Undecided for OwnWrite<'_> {
 
     fn sent(&self) -> Vec<Version> {
         let mut sent = self.session.state().sent_versions();
-        for own in self.earlier.iter().chain(&self.last) {
+        let own = self.earlier.iter().chain(&self.last);
+        for own in own.filter(|_| !mutant::is(Mutant::ForgetsWhatItSent)) {
             if !sent.contains(&own.version) {
                 sent.push(own.version);
             }

@@ -59,6 +59,12 @@ pub(super) fn all() -> Vec<Program> {
             start: |world| beside_a_login(world, Page::DropsASave),
         },
         Program {
+            name: "clone's save and close, beside a login",
+            about: "one clone saves what needs another cookie, another clone closes, and another request signs in",
+            faults: Faults::NONE,
+            start: clones_beside_a_login,
+        },
+        Program {
             name: "a guest's choice beside a login",
             about: "one request of a guest asks for a cookie that outlives the browser while another signs in",
             faults: Faults::ANY,
@@ -128,6 +134,29 @@ fn beside_a_login(world: &World, what: Page) -> Check {
             check_browser_is(world, "ann");
         }
     })
+}
+
+fn clones_beside_a_login(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |session| session.set_persistent(true).expect("it is open"));
+    let saver = Request::opened(world, &manager, &commits, Some(&stored.id)).may_fail(GONE);
+    let closer = saver.clone();
+    let login = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let signed_in = login.clone();
+    world.task("saves", &manager, async move |task| {
+        saver.session.set_persistent(false).expect("it is open");
+        saver.save(&task).await;
+    });
+    world.task("closes", &manager, async move |task| {
+        task.step().await;
+        closer.close_until_answered(&task).await;
+    });
+    world.task("login", &manager, async move |task| {
+        login.session.login("ann").expect("it is open");
+        login.close_until_answered(&task).await;
+    });
+    Box::new(move |world| check_signed_in(world, &signed_in, "ann"))
 }
 
 fn early_login_beside_a_logout(world: &World) -> Check {

@@ -17,6 +17,12 @@ pub(super) fn all() -> Vec<Program> {
             start: save_and_update,
         },
         Program {
+            name: "save beside a discard",
+            about: "one clone saves and loses an answer while another discards",
+            faults: Faults { lost: 1, dropped: 0, clock: &[] },
+            start: save_beside_a_discard,
+        },
+        Program {
             name: "merged and dropped",
             about: "a write that is merged into another's save is dropped and saved again, beside a second process",
             faults: Faults { lost: 0, dropped: 1, clock: &[] },
@@ -114,6 +120,23 @@ fn save_and_update(world: &World) -> Check {
         clone.push(&task, 2);
         task.step().await;
         clone.close_until_answered(&task).await;
+    });
+    Box::new(move |world| commits.check(world, stored.key))
+}
+
+fn save_beside_a_discard(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    let saver = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let clone = saver.clone();
+    world.task("saves", &manager, async move |task| {
+        saver.push(&task, 1);
+        saver.save_until_answered(&task).await;
+    });
+    world.task("discards", &manager, async move |task| {
+        task.step().await;
+        clone.discard(&task);
     });
     Box::new(move |world| commits.check(world, stored.key))
 }
