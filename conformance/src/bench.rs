@@ -5,8 +5,8 @@
 //! ```no_run
 //! use std::sync::Arc;
 //!
-//! use conformance::bench;
-//! use store_memory::MemoryStore;
+//! use session_conformance::bench;
+//! use session_store_memory::MemoryStore;
 //!
 //! // A bench target with `harness = false`, run by `cargo bench`.
 //! fn main() {
@@ -60,8 +60,8 @@ pub fn run(name: &str, open: impl AsyncFnOnce() -> Result<Arc<dyn Store>>) {
 /// other data.
 ///
 /// ```no_run
-/// use conformance::{bench, server};
-/// # use store_memory::MemoryStore as PostgresStore;
+/// use session_conformance::{bench, server};
+/// # use session_store_memory::MemoryStore as PostgresStore;
 ///
 /// fn main() {
 ///     bench::run_on("postgres", || Box::pin(server::postgres()), PostgresStore::connect);

@@ -1,8 +1,8 @@
 //! Keys, records and calls for a store's own tests.
 //!
 //! ```
-//! use conformance::fixtures::{get, put, record};
-//! use store_memory::MemoryStore;
+//! use session_conformance::fixtures::{get, put, record};
+//! use session_store_memory::MemoryStore;
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! let store = MemoryStore::new();

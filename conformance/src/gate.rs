@@ -5,7 +5,7 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use conformance::gate::{Gate, Operation, Point};
+//! use session_conformance::gate::{Gate, Operation, Point};
 //! use session_core::{NullStore, Store};
 //!
 //! # async fn example() {

@@ -12,7 +12,7 @@ use session_core::{Codec, Error, Principal, Result, Store, StoreKey};
 /// ```
 /// use std::time::Duration;
 ///
-/// use conformance::Subject;
+/// use session_conformance::Subject;
 ///
 /// let subject = Subject::new("store-mine", "0.1.0").server("MyDB 4.2").time_out(Duration::from_secs(2));
 /// assert_eq!(subject.name, "store-mine");

@@ -34,7 +34,7 @@ struct Network {
 ///
 /// ```
 /// # async fn example() -> std::io::Result<()> {
-/// use conformance::proxy::Proxy;
+/// use session_conformance::proxy::Proxy;
 ///
 /// let proxy = Proxy::before("127.0.0.1:5432").await?;
 /// println!("connect to {}", proxy.address());

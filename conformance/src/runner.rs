@@ -17,7 +17,7 @@ use crate::{Clause, Context, Finding, Harness, Report, Subject, Verdict, clauses
 /// Environment variable with the path to which [`run`] writes its [`Report`] as JSON.
 const REPORT: &str = "CONFORMANCE_REPORT";
 
-/// Runs the suite as a test program: `fn main() -> ExitCode { conformance::run(MyHarness) }`.
+/// Runs the suite as a test program: `fn main() -> ExitCode { session_conformance::run(MyHarness) }`.
 ///
 /// It takes the arguments of `cargo test`: a filter, `--list`, `--exact`, `--skip`, `--test-threads`.
 /// A clause is shown as ignored, with the reason, if the store lacks what it requires.

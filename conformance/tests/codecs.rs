@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use conformance::{ClauseResult, Harness, Subject, Suite, clauses};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use session_conformance::{ClauseResult, Harness, Subject, Suite, clauses};
 use session_core::{Codec, Result, Store, async_trait};
-use store_memory::MemoryStore;
+use session_store_memory::MemoryStore;
 
 struct Memory([Codec; 2]);
 

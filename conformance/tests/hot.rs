@@ -12,7 +12,7 @@ use session_core::{
     Call, Capabilities, Commit, Cursor, ErrorKind, Limits, Manager, Outcome, Page, Principal, Purged, Record, Result,
     Session, Store, StoreKey, Timestamp, Version, async_trait,
 };
-use store_memory::MemoryStore;
+use session_store_memory::MemoryStore;
 use tokio::sync::Mutex;
 use tokio::task::yield_now;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use session_core::{Codec, Commit, ErrorKind, Manager, Session};
-use store_memory::MemoryStore;
+use session_store_memory::MemoryStore;
 
 /// A step of a request, whose write depends only on a read of the same key.
 #[derive(Clone, Copy, Debug)]

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use conformance::model::{Place, Plan, Promise, replay, run};
-use conformance::stored_data;
+use session_conformance::model::{Place, Plan, Promise, replay, run};
+use session_conformance::stored_data;
 use session_core::{
     Bytes, Call, Capabilities, Cursor, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey, Timestamp,
     Version, async_trait,
 };
-use store_memory::MemoryStore;
+use session_store_memory::MemoryStore;
 
 fn memory() -> Place {
     Place::Memory(|| Arc::new(MemoryStore::new()))
@@ -187,7 +187,7 @@ impl Store for Bad {
 /// Returns how many scenes break `promise`: over a correct store, and over the store of `make`.
 async fn found(make: Make, promise: Promise) -> (u64, u64) {
     let plan = Plan::rounds(11, 400);
-    let count = |tally: conformance::model::Tally| tally.broken.get(&promise).map_or(0, |broken| broken.scenes);
+    let count = |tally: session_conformance::model::Tally| tally.broken.get(&promise).map_or(0, |broken| broken.scenes);
     let right = count(run(&memory(), &plan).await.unwrap());
     (right, count(run(&Place::Memory(make), &plan).await.unwrap()))
 }

@@ -11,7 +11,7 @@ use session_core::{
     Bytes, Call, Clock as _, Manager, Outcome, Record, SessionId, Store as _, StoreKey, SystemClock, Version, hours,
     minutes, seconds,
 };
-use store_memory::MemoryStore;
+use session_store_memory::MemoryStore;
 
 const EVERY: Duration = minutes(10);
 

@@ -16,7 +16,7 @@ pub(crate) fn given() -> Result<Option<KeyRing>> {
 
 /// Registers the URL `cookie:`. Without keys it uses a random key until the program ends, and logs a warning.
 pub(crate) fn register(keys: Option<KeyRing>) -> Result<()> {
-    store_any::register("cookie", move |url| {
+    session_store_any::register("cookie", move |url| {
         let keys = keys.clone();
         async move {
             if !matches!(&*url, "cookie:" | "cookie://") {

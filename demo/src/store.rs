@@ -14,8 +14,8 @@ pub(crate) struct Place {
 
 /// Opens the store that `url` names.
 pub(crate) async fn connect(url: &str) -> Result<Place> {
-    let store = store_any::connect(url).await?;
-    Ok(Place { store, name: store_any::scheme(url).unwrap_or_default() })
+    let store = session_store_any::connect(url).await?;
+    Ok(Place { store, name: session_store_any::scheme(url).unwrap_or_default() })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The shop's promises to scripts on every database that has a server.
 //!
-//! Servers are started as for the conformance suite; see `conformance::server`.
+//! Servers are started as for the conformance suite; see `session_conformance::server`.
 
 mod common;
 
@@ -9,8 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use common::place::Place;
 use common::walk::{Backing, trials};
-use conformance::server::{ALL, Server, Start, blocking};
 use libtest_mimic::Arguments;
+use session_conformance::server::{ALL, Server, Start, blocking};
 
 fn main() -> ExitCode {
     // Held here, so that all servers are removed at the end, whatever failed.

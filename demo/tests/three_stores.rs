@@ -8,10 +8,10 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Query;
 use axum::http::{HeaderValue, Request, Response};
 use axum::routing::get;
-use conformance::proxy::Proxy;
-use conformance::server;
 use rusqlite::Connection;
 use serde::Deserialize;
+use session_conformance::proxy::Proxy;
+use session_conformance::server;
 use session_tower::{
     CookieOptions, CookieStore, Error, ErrorKind, KeyRing, Manager, Result, SessionLayer, Sessions, minutes, testing,
 };
@@ -60,9 +60,9 @@ async fn app(rig: &Arc<Rig>, redis: &str) -> Router {
     let options = CookieOptions::new;
     let named = |name: &str, manager: session_tower::ManagerBuilder| manager.name(name).build().unwrap();
     let sessions = SessionLayer::builder()
-        .session(named("sqlite", Manager::builder(store_any::connect(&sqlite).await.unwrap())), options())
+        .session(named("sqlite", Manager::builder(session_store_any::connect(&sqlite).await.unwrap())), options())
         .session(named("cookie", Manager::builder(CookieStore::new(&keys))), options())
-        .session(named("redis", Manager::builder(store_any::connect(redis).await.unwrap())), options())
+        .session(named("redis", Manager::builder(session_store_any::connect(redis).await.unwrap())), options())
         .build()
         .unwrap();
     let rig = Arc::clone(rig);

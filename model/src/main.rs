@@ -6,7 +6,7 @@ mod place;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use conformance::model::{Plan, Tally, replay, run, scene_seed};
+use session_conformance::model::{Plan, Tally, replay, run, scene_seed};
 use session_core::Result;
 
 use options::Options;

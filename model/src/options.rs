@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Parser;
-use conformance::model::Promise;
+use session_conformance::model::Promise;
 
 /// Plays random scenes over a store, and checks what the core promises.
 #[derive(Debug, Parser)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use conformance::model::Place;
+use session_conformance::model::Place;
 use session_core::{Error, ErrorKind, Result};
 use tempfile::TempDir;
 
@@ -13,7 +13,7 @@ pub(crate) struct Opened {
     pub(crate) place: Place,
     _folder: Option<TempDir>,
     #[cfg(feature = "all")]
-    _server: Option<conformance::server::Server>,
+    _server: Option<session_conformance::server::Server>,
 }
 
 pub(crate) async fn open(options: &Options) -> Result<Opened> {
@@ -22,7 +22,7 @@ pub(crate) async fn open(options: &Options) -> Result<Opened> {
     }
     match &*options.store {
         "memory" => Ok(Opened {
-            place: Place::Memory(|| Arc::new(store_memory::MemoryStore::new())),
+            place: Place::Memory(|| Arc::new(session_store_memory::MemoryStore::new())),
             _folder: None,
             #[cfg(feature = "all")]
             _server: None,
@@ -44,7 +44,7 @@ fn folder() -> Result<TempDir> {
 }
 
 async fn over(url: &str, folder: Option<TempDir>) -> Result<Opened> {
-    let store = store_any::connect(url).await?;
+    let store = session_store_any::connect(url).await?;
     Ok(Opened {
         place: Place::Store(store),
         _folder: folder,
@@ -55,7 +55,7 @@ async fn over(url: &str, folder: Option<TempDir>) -> Result<Opened> {
 
 #[cfg(feature = "all")]
 async fn on_server(name: &str) -> Result<Opened> {
-    let Some((_, start)) = conformance::server::ALL.iter().find(|(known, _)| *known == name) else {
+    let Some((_, start)) = session_conformance::server::ALL.iter().find(|(known, _)| *known == name) else {
         return Err(Error::new(ErrorKind::Config, format!("there is no server `{name}`")));
     };
     let server = start().await?;

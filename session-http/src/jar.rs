@@ -127,7 +127,7 @@ impl Store for Jar {
 mod tests {
     use std::sync::Arc;
 
-    use conformance::{ClauseResult, Harness, Subject, Suite, clauses};
+    use session_conformance::{ClauseResult, Harness, Subject, Suite, clauses};
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use pollster::block_on;
 use session_core::{ErrorKind, Manager, ManualClock, Opened, Session, Timestamp, seconds};
 use session_http::{Committed, CookieOptions, SessionSet};
-use store_memory::MemoryStore;
+use session_store_memory::MemoryStore;
 
 struct Browser {
     clock: ManualClock,

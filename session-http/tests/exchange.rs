@@ -5,7 +5,7 @@ use std::time::Duration;
 use pollster::block_on;
 use session_core::{ErrorKind, Manager, ManualClock, NullStore, Opened, Session, SessionId, Timestamp, minutes};
 use session_http::{Caching, Committed, CookieOptions, Exchange, SameSite, SessionSet};
-use store_memory::MemoryStore;
+use session_store_memory::MemoryStore;
 
 struct Rig {
     clock: ManualClock,

@@ -11,7 +11,7 @@ use session_core::{
 };
 use session_crypto::KeyRing;
 use session_http::{Committed, CookieOptions, SessionSet};
-use store_memory::MemoryStore;
+use session_store_memory::MemoryStore;
 
 /// Store that counts its loads.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use pollster::block_on;
 use session_core::{Manager, Session};
 use session_http::{CookieOptions, Exchange, SessionSet};
-use store_memory::MemoryStore;
+use session_store_memory::MemoryStore;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Collects log events as text.

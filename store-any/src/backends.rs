@@ -1,7 +1,7 @@
 //! Table of this workspace's stores and their URL schemes.
 
 use session_core::{NullStore, Result};
-use store_options::{split, wrong};
+use session_store_kit::{split, wrong};
 
 use crate::registry::{Connect, boxed};
 
@@ -28,15 +28,15 @@ macro_rules! backend {
 
 pub(crate) const BACKENDS: &[Backend] = &[
     Backend { schemes: &["null"], feature: "", connect: || Some(boxed(|url: String| async move { null(&url) })) },
-    backend!("memory", store_memory::MemoryStore, "memory"),
-    backend!("file", store_file::FileStore, "file"),
-    backend!("sqlite", store_sqlite::SqliteStore, "sqlite"),
-    backend!("postgres", store_postgres::PostgresStore, "postgres", "postgresql"),
-    backend!("mysql", store_mysql::MysqlStore, "mysql", "mariadb"),
-    backend!("dynamo", store_dynamo::DynamoStore, "dynamodb"),
+    backend!("memory", session_store_memory::MemoryStore, "memory"),
+    backend!("file", session_store_file::FileStore, "file"),
+    backend!("sqlite", session_store_sqlite::SqliteStore, "sqlite"),
+    backend!("postgres", session_store_postgres::PostgresStore, "postgres", "postgresql"),
+    backend!("mysql", session_store_mysql::MysqlStore, "mysql", "mariadb"),
+    backend!("dynamo", session_store_dynamo::DynamoStore, "dynamodb"),
     backend!(
         "redis",
-        store_redis::RedisStore,
+        session_store_redis::RedisStore,
         "redis",
         "rediss",
         "valkey",
@@ -46,7 +46,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         "valkey+cluster",
         "valkeys+cluster"
     ),
-    backend!("mongo", store_mongo::MongoStore, "mongodb", "mongodb+srv"),
+    backend!("mongo", session_store_mongo::MongoStore, "mongodb", "mongodb+srv"),
 ];
 
 /// Opens the null store. It needs no feature, because `session-core` has it.

@@ -20,7 +20,7 @@ use session_core::{Result, Store};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> session_core::Result<()> {
 /// let url = std::env::var("SESSION_STORE").unwrap_or("memory:?max_entries=10000".to_owned());
-/// let store = store_any::connect(&url).await?;
+/// let store = session_store_any::connect(&url).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -40,7 +40,7 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
 /// Returns the schemes that [`connect`] accepts now, sorted: those of compiled-in stores and those that were [`register`]ed.
 ///
 /// ```
-/// assert!(store_any::schemes().contains(&"memory".to_owned()));
+/// assert!(session_store_any::schemes().contains(&"memory".to_owned()));
 /// ```
 pub fn schemes() -> Vec<String> {
     registry::known()
@@ -51,8 +51,8 @@ pub fn schemes() -> Vec<String> {
 /// The rest of the URL may be secret, so log only the scheme.
 ///
 /// ```
-/// assert_eq!(store_any::scheme("postgres://shop:secret@db.example/shop").as_deref(), Some("postgres"));
-/// assert_eq!(store_any::scheme("sessions.db"), None);
+/// assert_eq!(session_store_any::scheme("postgres://shop:secret@db.example/shop").as_deref(), Some("postgres"));
+/// assert_eq!(session_store_any::scheme("sessions.db"), None);
 /// ```
 pub fn scheme(url: &str) -> Option<String> {
     registry::scheme(url)

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use session_core::{Result, Store};
-use store_options::wrong;
+use session_store_kit::wrong;
 
 use crate::backends::BACKENDS;
 
@@ -26,15 +26,15 @@ const LONGEST: usize = 32;
 /// they are not compiled in, so that the meaning of a URL never depends on a feature.
 ///
 /// ```
-/// use store_memory::MemoryStore;
+/// use session_store_memory::MemoryStore;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> session_core::Result<()> {
-/// store_any::register("mine", |url| async move {
+/// session_store_any::register("mine", |url| async move {
 ///     let _options = url.strip_prefix("mine://");
 ///     Ok(MemoryStore::new())
 /// })?;
-/// let store = store_any::connect("mine://somewhere").await?;
+/// let store = session_store_any::connect("mine://somewhere").await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -120,7 +120,7 @@ pub(crate) fn known() -> Vec<String> {
 fn choice() -> String {
     let known: Vec<_> = known().into_iter().map(|scheme| format!("{scheme}:")).collect();
     match &*known {
-        [] => "no store is compiled in: store-any has a cargo feature for each".to_owned(),
+        [] => "no store is compiled in: session-store-any has a cargo feature for each".to_owned(),
         known => format!("there are {}", known.join(" ")),
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use session_core::{Result, Store};
-use store_options::{split, wrong};
+use session_store_kit::{split, wrong};
 
 /// Keys and options for sealing a store's records.
 #[cfg(feature = "sealed")]
@@ -57,7 +57,7 @@ pub(crate) fn around(store: Arc<dyn Store>, sealing: Option<Sealing>) -> Arc<dyn
     match sealing {
         #[cfg(feature = "sealed")]
         Some(Sealing { ring, accept_plain }) => {
-            Arc::new(store_layers::Sealed::new(store, &ring).accept_plain(accept_plain))
+            Arc::new(session_store_layers::Sealed::new(store, &ring).accept_plain(accept_plain))
         }
         #[cfg(not(feature = "sealed"))]
         Some(never) => match never {},

@@ -1,8 +1,8 @@
 //! The scheme of a URL chooses the store.
 
 use session_core::{Bytes, Call, Clock, ErrorKind, Outcome, Record, Store, StoreKey, SystemClock, Version, hours};
-use store_any::{connect, register, scheme, schemes};
-use store_memory::MemoryStore;
+use session_store_any::{connect, register, scheme, schemes};
+use session_store_memory::MemoryStore;
 
 async fn refused(url: &str) -> String {
     let error = connect(url).await.unwrap_err();

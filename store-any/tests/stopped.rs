@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use conformance::server::{ALL, Server, Start};
 use futures_util::future::join_all;
 use libtest_mimic::{Arguments, Failed, Trial};
+use session_conformance::server::{ALL, Server, Start};
 use session_core::{
     Bytes, Call, Clock, Error, ErrorKind, Outcome, Record, Result, SessionId, Store, StoreKey, SystemClock, Version,
     hours,
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 
 async fn open(server: &Server) -> Result<Arc<dyn Store>> {
     let options = format!("namespace=stopped&queue=256&timeout={}", TIME_OUT.as_millis());
-    store_any::connect(&server.url_with(&options)).await
+    session_store_any::connect(&server.url_with(&options)).await
 }
 
 async fn outage(start: Start) -> Result<(), Failed> {

@@ -1,8 +1,8 @@
-//! Benchmark of the store, run by `cargo bench -p store-dynamo` on the server of `CONFORMANCE_DYNAMO_URL` or in a container;
-//! see `conformance::bench`.
+//! Benchmark of the store, run by `cargo bench -p session-store-dynamo` on the server of `CONFORMANCE_DYNAMO_URL` or in a container;
+//! see `session_conformance::bench`.
 
-use conformance::{bench, server};
-use store_dynamo::DynamoStore;
+use session_conformance::{bench, server};
+use session_store_dynamo::DynamoStore;
 
 fn main() {
     bench::run_on("dynamo", || Box::pin(server::dynamo()), DynamoStore::connect);

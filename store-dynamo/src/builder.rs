@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use session_core::Result;
-use store_batch::{Batcher, Limits, PerRuntime};
-use store_options::{Settings, setters, within};
+use session_store_kit::batch::{Batcher, Limits, PerRuntime};
+use session_store_kit::{Settings, setters, within};
 use tokio::sync::Semaphore;
 
 use crate::client::{Address, Clients, http_client};
@@ -171,7 +171,7 @@ impl DynamoStore {
     ///
     /// ```no_run
     /// use session_core::seconds;
-    /// use store_dynamo::DynamoStore;
+    /// use session_store_dynamo::DynamoStore;
     ///
     /// # async fn example() -> session_core::Result<()> {
     /// let store = DynamoStore::builder().region("eu-central-1").namespace("web_sessions").timeout(seconds(2)).open().await?;
@@ -190,7 +190,7 @@ impl DynamoStore {
     /// it runs, so calls from another runtime can time out when that one is idle or gone.
     ///
     /// ```no_run
-    /// use store_dynamo::DynamoStore;
+    /// use session_store_dynamo::DynamoStore;
     ///
     /// # async fn example(client: aws_sdk_dynamodb::Client) -> session_core::Result<()> {
     /// let store = DynamoStore::from_client(client).namespace("web_sessions").open().await?;

@@ -12,7 +12,7 @@ use aws_smithy_http_client::Builder;
 use session_core::Result;
 #[cfg(feature = "environment")]
 use session_core::{Error, ErrorKind};
-use store_options::wrong;
+use session_store_kit::wrong;
 
 /// Maximum time to open a connection. Half of the call's time-out applies instead if that is shorter.
 const CONNECTING: Duration = Duration::from_secs(3);
@@ -38,7 +38,7 @@ impl Address {
             (Some(region), Some((key, secret))) => Config::builder()
                 .behavior_version(BehaviorVersion::latest())
                 .region(Region::new(region))
-                .credentials_provider(Credentials::new(key, secret, None, None, "store-dynamo")),
+                .credentials_provider(Credentials::new(key, secret, None, None, "session-store-dynamo")),
             (region, keys) => from_environment(region, keys, &http, timeout).await?,
         };
         let mut config = config.http_client(http);
@@ -86,7 +86,7 @@ pub(crate) fn http_client(address: &Address) -> Result<SharedHttpClient> {
         if plain {
             return Ok(builder.build_http());
         }
-        wrong("AWS is reached by TLS, and the feature `tls` of store-dynamo is not compiled in")
+        wrong("AWS is reached by TLS, and the feature `tls` of session-store-dynamo is not compiled in")
     }
 }
 
@@ -102,7 +102,7 @@ async fn from_environment(
         loader = loader.region(Region::new(region));
     }
     if let Some((key, secret)) = keys {
-        loader = loader.credentials_provider(Credentials::new(key, secret, None, None, "store-dynamo"));
+        loader = loader.credentials_provider(Credentials::new(key, secret, None, None, "session-store-dynamo"));
     }
     let slow = Error::fixed(ErrorKind::Unavailable, "region and credentials were not found within the time-out");
     let found = tokio::time::timeout(timeout, loader.load()).await.map_err(|_| slow)?;
@@ -120,7 +120,7 @@ async fn from_environment(
     _: Duration,
 ) -> Result<aws_sdk_dynamodb::config::Builder> {
     wrong(
-        "region and keys have to be given, or a client: the feature `environment` of store-dynamo, which finds them, \
+        "region and keys have to be given, or a client: the feature `environment` of session-store-dynamo, which finds them, \
          is not compiled in",
     )
 }

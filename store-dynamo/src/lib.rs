@@ -8,9 +8,9 @@ use session_core::{
     Call, Capabilities, Cursor, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
     Timestamp, Version, async_trait,
 };
-use store_batch::Batcher;
-use store_batch::calls::{Create, Delete, Load, Save, Touch};
-use store_options::fits;
+use session_store_kit::batch::Batcher;
+use session_store_kit::fits;
+use session_store_kit::operations::{Create, Delete, Load, Save, Touch};
 
 mod builder;
 mod client;
@@ -66,7 +66,7 @@ impl DynamoStore {
     /// machine.
     ///
     /// ```no_run
-    /// use store_dynamo::DynamoStore;
+    /// use session_store_dynamo::DynamoStore;
     ///
     /// # async fn example() -> session_core::Result<()> {
     /// let store = DynamoStore::connect("dynamodb:///eu-central-1?namespace=web_sessions&timeout=2000").await?;
@@ -83,7 +83,7 @@ impl DynamoStore {
     /// Returns the table that a namespace needs, as a CloudFormation template in JSON.
     ///
     /// ```
-    /// let template = store_dynamo::DynamoStore::schema("web_sessions")?;
+    /// let template = session_store_dynamo::DynamoStore::schema("web_sessions")?;
     /// assert!(template.contains(r#""TableName": "web_sessions""#));
     /// # Ok::<(), session_core::Error>(())
     /// ```

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter};
 use session_core::{Cursor, Error, ErrorKind, Page, Principal, Record, Result, StoreKey, Timestamp};
-use store_batch::Item as Call;
+use session_store_kit::batch::Item as Call;
 use tokio::time::Instant;
 
 use crate::items::{self, Item, PK, SK};

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{
     BillingMode, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
 };
 use session_core::{Error, ErrorKind, Namespace, Result};
-use store_options::check_layout;
+use session_store_kit::check_layout;
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Failure, TIMED_OUT, incomplete};

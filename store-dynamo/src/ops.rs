@@ -4,7 +4,7 @@
 //! which decides the outcome or the transaction that is needed instead.
 
 use session_core::{ErrorKind, Outcome, Principal, Result, StoreKey, Timestamp};
-use store_batch::calls::{Create, Delete, Save, Touch};
+use session_store_kit::operations::{Create, Delete, Save, Touch};
 use tokio::time::Instant;
 
 use crate::items::{self, Stored, entry_until};

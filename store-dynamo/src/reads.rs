@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use session_core::{Record, Result, StoreKey};
-use store_batch::Answers;
-use store_batch::calls::{Load, loaded};
+use session_store_kit::batch::Answers;
+use session_store_kit::operations::{Load, loaded};
 use tokio::time::Instant;
 
 use crate::error::{Failure, TIMED_OUT, incomplete};

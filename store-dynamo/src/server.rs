@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use session_core::Result;
-use store_batch::{Answers, Item, PerRuntime, RoundTrip};
+use session_store_kit::batch::{Answers, Item, PerRuntime, RoundTrip};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 

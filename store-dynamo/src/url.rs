@@ -1,7 +1,7 @@
 //! Parser of `dynamodb://…` URLs.
 
 use session_core::Result;
-use store_options::{Given, decode, is_loopback, split, wrong};
+use session_store_kit::{Given, decode, is_loopback, split, wrong};
 
 use crate::DynamoStoreBuilder;
 

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use conformance::fixtures::{key, now};
 use serde_json::{Value, json};
+use session_conformance::fixtures::{key, now};
 use session_core::{Bytes, Clock, ErrorKind, Outcome, Principal, Record, Store, SystemClock, Version, hours};
-use store_dynamo::DynamoStore;
+use session_store_dynamo::DynamoStore;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -1,4 +1,4 @@
-//! Conformance suite over the store. `cargo test -p store-dynamo --test conformance -- --list` names the clauses.
+//! Conformance suite over the store. `cargo test -p session-store-dynamo --test conformance -- --list` names the clauses.
 
 mod common;
 
@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Server;
-use conformance::{Harness, Subject, server};
+use session_conformance::{Harness, Subject, server};
 use session_core::{Error, ErrorKind, Principal, Result, Store, StoreKey, async_trait};
-use store_dynamo::DynamoStore;
+use session_store_dynamo::DynamoStore;
 use tokio::sync::OnceCell;
 
 /// Time-out of a call. It is generous because DynamoDB Local starts slowly, and because signing requests is slow without
@@ -71,5 +71,5 @@ impl Harness for Dynamo {
 }
 
 fn main() -> ExitCode {
-    conformance::run(Dynamo(OnceCell::new()))
+    session_conformance::run(Dynamo(OnceCell::new()))
 }

@@ -6,14 +6,14 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use common::{Item, Server, bytes, item, number};
-use conformance::fixtures::now;
+use session_conformance::fixtures::now;
 use session_core::{
     Bytes, Call, Clock, ErrorKind, Outcome, Principal, Record, Store, StoreKey, SystemClock, Timestamp, Version, days,
     hours, minutes,
 };
-use store_dynamo::DynamoStore;
-use store_dynamo::aws_sdk_dynamodb::Client;
-use store_dynamo::aws_sdk_dynamodb::types::{
+use session_store_dynamo::DynamoStore;
+use session_store_dynamo::aws_sdk_dynamodb::Client;
+use session_store_dynamo::aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveStatus,
 };
 use tokio::task::JoinSet;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
-use store_batch::{Batcher, Limits, PerRuntime, Workers};
-use store_options::{Settings, setters, within};
+use session_store_kit::batch::{Batcher, Limits, PerRuntime, Workers};
+use session_store_kit::{Settings, setters, within};
 use tokio::sync::Semaphore;
 use tokio::{task, time};
 
@@ -134,7 +134,7 @@ impl FileStore {
     ///
     /// ```
     /// use session_core::seconds;
-    /// use store_file::FileStore;
+    /// use session_store_file::FileStore;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> session_core::Result<()> {

@@ -10,8 +10,8 @@ use session_core::{
     Call, Capabilities, Clock as _, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record,
     Result, Store, StoreKey, SystemClock, Timestamp, Version, async_trait,
 };
-use store_batch::{Batcher, PerRuntime, Workers};
-use store_options::fits;
+use session_store_kit::batch::{Batcher, PerRuntime, Workers};
+use session_store_kit::fits;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time;
 
@@ -76,7 +76,7 @@ impl FileStore {
     /// [`FileStoreBuilder`] explains them.
     ///
     /// ```
-    /// use store_file::FileStore;
+    /// use session_store_file::FileStore;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> session_core::Result<()> {

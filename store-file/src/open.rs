@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use session_core::{Error, ErrorKind, Result};
-use store_options::wrong;
+use session_store_kit::wrong;
 
 use crate::error::{self, at_open};
 use crate::folder::{ASIDE, Folder, make_private, sync};

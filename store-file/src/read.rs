@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use session_core::{Record, StoreKey, Timestamp};
-use store_batch::{Answers, Item, Worker};
+use session_store_kit::batch::{Answers, Item, Worker};
 
 use crate::folder::Folder;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use session_core::{Error, ErrorKind, Result};
-use store_batch::{Answers, PerRuntime, RoundTrip};
+use session_store_kit::batch::{Answers, PerRuntime, RoundTrip};
 use tokio::sync::Semaphore;
 use tokio::task;
 

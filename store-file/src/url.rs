@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use session_core::Result;
-use store_options::{decode, split, wrong};
+use session_store_kit::{decode, split, wrong};
 
 use crate::FileStoreBuilder;
 

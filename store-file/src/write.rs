@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use session_core::{ErrorKind, Live, Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
-use store_batch::Item;
+use session_store_kit::batch::Item;
 
 use crate::error::{self, TIMED_OUT};
 use crate::folder::{Folder, Owner, shard_of, sync};

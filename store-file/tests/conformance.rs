@@ -1,4 +1,4 @@
-//! Runs the conformance suite on the store. `cargo test -p store-file --test conformance -- --list` lists the clauses.
+//! Runs the conformance suite on the store. `cargo test -p session-store-file --test conformance -- --list` lists the clauses.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conformance::{Harness, Subject};
+use session_conformance::{Harness, Subject};
 use session_core::{Error, ErrorKind, Handle, Principal, Result, Store, StoreKey, async_trait};
+use session_store_file::FileStore;
 use sha2::{Digest as _, Sha256};
-use store_file::FileStore;
 use tempfile::TempDir;
 
 const TIME_OUT: Duration = Duration::from_secs(5);
@@ -52,5 +52,5 @@ impl Harness for Files {
 }
 
 fn main() -> ExitCode {
-    conformance::run(Files(TempDir::new().expect("a temporary directory")))
+    session_conformance::run(Files(TempDir::new().expect("a temporary directory")))
 }

@@ -6,7 +6,7 @@ use std::fs;
 
 use common::{MANY, Place, begin, get, key, now, put, record, record_of};
 use session_core::{ErrorKind, Outcome, Principal, Record, Store, seconds};
-use store_file::FileStore;
+use session_store_file::FileStore;
 
 #[tokio::test]
 async fn a_lock_of_another_process_is_waited_for() {

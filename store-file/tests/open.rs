@@ -6,7 +6,7 @@ use std::fs;
 
 use common::{Place, get, key, now, put, record, record_of};
 use session_core::{ErrorKind, Outcome, Principal, Store, seconds};
-use store_file::{FileStore, FileStoreBuilder};
+use session_store_file::{FileStore, FileStoreBuilder};
 
 async fn refused(builder: FileStoreBuilder, part: &str) {
     let error = builder.open().await.unwrap_err();

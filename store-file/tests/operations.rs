@@ -9,7 +9,7 @@ use common::{MANY, Place, begin, get, key, now, put, record, record_of};
 use session_core::{
     Call, ErrorKind, Outcome, Principal, Record, Store, StoreKey, Timestamp, Version, hours, minutes, seconds,
 };
-use store_file::FileStore;
+use session_store_file::FileStore;
 
 #[tokio::test]
 async fn data_beyond_the_limit_is_refused_and_nothing_changes() {

@@ -10,9 +10,9 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 
 use common::{MANY, Place, get, key, now, put, record};
-use conformance::fixtures::{count, count_up, put_count};
+use session_conformance::fixtures::{count, count_up, put_count};
 use session_core::{Bytes, ErrorKind, Outcome, Principal, Record, Store, Version, seconds};
-use store_file::FileStore;
+use session_store_file::FileStore;
 
 const PART: &str = "STORE_FILE_TEST_PART";
 const PATH: &str = "STORE_FILE_TEST_PATH";

@@ -8,7 +8,7 @@ use session_core::{
     StoreKey, Timestamp, Version, async_trait,
 };
 use session_crypto::{KeyRing, Sealer};
-use store_options::fits;
+use session_store_kit::fits;
 
 /// First byte of sealed data, the format number of `session-crypto`. Plain data begins with `{`, 0xde, or 0 for a tombstone.
 const SEALED: u8 = 1;
@@ -17,8 +17,8 @@ const SEALED: u8 = 1;
 ///
 /// ```
 /// use session_crypto::KeyRing;
-/// use store_layers::Sealed;
-/// use store_memory::MemoryStore;
+/// use session_store_layers::Sealed;
+/// use session_store_memory::MemoryStore;
 ///
 /// # fn main() -> session_core::Result<()> {
 /// # let secret: Vec<u8> = (0..32).collect();

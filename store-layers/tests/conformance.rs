@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use conformance::{Harness, Subject};
+use session_conformance::{Harness, Subject};
 use session_core::{Result, Store, async_trait};
 use session_crypto::KeyRing;
-use store_layers::Sealed;
-use store_memory::MemoryStore;
+use session_store_layers::Sealed;
+use session_store_memory::MemoryStore;
 
 struct Layers(KeyRing);
 
@@ -25,5 +25,5 @@ impl Harness for Layers {
 }
 
 fn main() -> ExitCode {
-    conformance::run(Layers(KeyRing::ephemeral()))
+    session_conformance::run(Layers(KeyRing::ephemeral()))
 }

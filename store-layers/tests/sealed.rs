@@ -7,8 +7,8 @@ use session_core::{
     StoreKey, Timestamp, Version, hours,
 };
 use session_crypto::{KeyRing, Sealer};
-use store_layers::Sealed;
-use store_memory::MemoryStore;
+use session_store_layers::Sealed;
+use session_store_memory::MemoryStore;
 
 const KEY: StoreKey = StoreKey::from_bytes([7; 32]);
 const OTHER: StoreKey = StoreKey::from_bytes([9; 32]);

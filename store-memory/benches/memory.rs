@@ -1,9 +1,9 @@
-//! Benchmark of `MemoryStore`, run with `cargo bench -p store-memory`; see `conformance::bench`.
+//! Benchmark of `MemoryStore`, run with `cargo bench -p session-store-memory`; see `session_conformance::bench`.
 
 use std::sync::Arc;
 
-use store_memory::MemoryStore;
+use session_store_memory::MemoryStore;
 
 fn main() {
-    conformance::bench::run("memory", async || Ok(Arc::new(MemoryStore::new()) as _));
+    session_conformance::bench::run("memory", async || Ok(Arc::new(MemoryStore::new()) as _));
 }

@@ -1,7 +1,7 @@
 //! Builder and URL parser of the store.
 
 use session_core::Result;
-use store_options::{within, wrong};
+use session_store_kit::{within, wrong};
 
 use crate::MemoryStore;
 use crate::bound::Bound;
@@ -43,7 +43,7 @@ impl MemoryStoreBuilder {
 
 /// Parses a URL into a builder.
 pub(crate) fn parse(url: &str) -> Result<MemoryStoreBuilder> {
-    let (place, mut query) = store_options::split(url)?;
+    let (place, mut query) = session_store_kit::split(url)?;
     match place.strip_prefix("memory:") {
         None => return wrong("a URL of this store begins with memory:"),
         Some("" | "//") => {}

@@ -57,7 +57,7 @@ impl MemoryStore {
     /// Returns a builder for an empty store with bounds.
     ///
     /// ```
-    /// use store_memory::MemoryStore;
+    /// use session_store_memory::MemoryStore;
     ///
     /// let store = MemoryStore::builder().max_entries(100_000).max_bytes(64 << 20).build()?;
     /// assert!(store.is_empty());

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use session_core::{Bytes, Call, ErrorKind, Outcome, Principal, Record, Store, StoreKey, Timestamp, Version};
-use store_memory::MemoryStore;
+use session_store_memory::MemoryStore;
 
 const NOW: Timestamp = Timestamp::MIN;
 const MANY: NonZeroU32 = NonZeroU32::MAX;

@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use session_core::{Bytes, Call, Outcome, Principal, Record, Store, StoreKey, Timestamp, Version};
-use store_memory::MemoryStore;
+use session_store_memory::MemoryStore;
 
 const CALL: Call = Call::new(Timestamp::MIN);
 const MANY: NonZeroU32 = NonZeroU32::MAX;

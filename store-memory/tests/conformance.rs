@@ -1,11 +1,11 @@
-//! Runs the conformance suite on the store. `cargo test -p store-memory --test conformance -- --list` lists the clauses.
+//! Runs the conformance suite on the store. `cargo test -p session-store-memory --test conformance -- --list` lists the clauses.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use conformance::{Harness, Subject};
+use session_conformance::{Harness, Subject};
 use session_core::{Result, Store, async_trait};
-use store_memory::MemoryStore;
+use session_store_memory::MemoryStore;
 
 struct Memory;
 
@@ -21,5 +21,5 @@ impl Harness for Memory {
 }
 
 fn main() -> ExitCode {
-    conformance::run(Memory)
+    session_conformance::run(Memory)
 }

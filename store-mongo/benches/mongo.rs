@@ -1,8 +1,8 @@
-//! Benchmark of the store, run by `cargo bench -p store-mongo` on the server of `CONFORMANCE_MONGO_URL` or in a container;
-//! see `conformance::bench`.
+//! Benchmark of the store, run by `cargo bench -p session-store-mongo` on the server of `CONFORMANCE_MONGO_URL` or in a container;
+//! see `session_conformance::bench`.
 
-use conformance::{bench, server};
-use store_mongo::MongoStore;
+use session_conformance::{bench, server};
+use session_store_mongo::MongoStore;
 
 fn main() {
     bench::run_on("mongo", || Box::pin(server::mongo()), MongoStore::connect);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use mongodb::Client;
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, WriteConcern};
 use session_core::{Result, seconds};
-use store_batch::{Batcher, Limits, PerRuntime};
-use store_options::{Settings, setters, within};
+use session_store_kit::batch::{Batcher, Limits, PerRuntime};
+use session_store_kit::{Settings, setters, within};
 
 use crate::server::{Op, PRIMARY, Server, Trip};
 use crate::{Inner, MongoStore, error, open};
@@ -169,8 +169,8 @@ impl MongoStore {
     ///
     /// ```no_run
     /// use session_core::seconds;
-    /// use store_mongo::MongoStore;
-    /// use store_mongo::mongodb::options::ClientOptions;
+    /// use session_store_mongo::MongoStore;
+    /// use session_store_mongo::mongodb::options::ClientOptions;
     ///
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// let servers = ClientOptions::parse("mongodb://db.example/shop?tls=true").await?;
@@ -200,7 +200,7 @@ impl MongoStore {
     /// or gone.
     ///
     /// ```no_run
-    /// use store_mongo::{MongoStore, mongodb};
+    /// use session_store_mongo::{MongoStore, mongodb};
     ///
     /// # async fn example(client: mongodb::Client) -> session_core::Result<()> {
     /// let store = MongoStore::from_client(client, "shop").namespace("web_sessions").open().await?;

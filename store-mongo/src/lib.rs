@@ -8,9 +8,9 @@ use session_core::{
     Call, Capabilities, Cursor, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
     Timestamp, Version, async_trait,
 };
-use store_batch::Batcher;
-use store_batch::calls::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
-use store_options::fits;
+use session_store_kit::batch::Batcher;
+use session_store_kit::fits;
+use session_store_kit::operations::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
 
 mod builder;
 mod error;
@@ -58,7 +58,7 @@ impl MongoStore {
     /// and a majority.
     ///
     /// ```no_run
-    /// use store_mongo::MongoStore;
+    /// use session_store_mongo::MongoStore;
     ///
     /// # async fn example() -> session_core::Result<()> {
     /// let store = MongoStore::connect("mongodb://shop:secret@a.example,b.example/shop?replicaSet=rs0&timeout=2000").await?;
@@ -79,7 +79,7 @@ impl MongoStore {
     /// Running it again changes nothing.
     ///
     /// ```
-    /// let script = store_mongo::MongoStore::schema("web_sessions")?;
+    /// let script = session_store_mongo::MongoStore::schema("web_sessions")?;
     /// assert!(script.contains("db.runCommand("));
     /// # Ok::<(), session_core::Error>(())
     /// ```
@@ -152,7 +152,7 @@ impl Store for MongoStore {
     }
 
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
-        let records = self.list(call.now, Listed::After(calls::after(after.as_ref())?), limit).await?;
-        Ok(calls::page(records, limit))
+        let records = self.list(call.now, Listed::After(operations::after(after.as_ref())?), limit).await?;
+        Ok(operations::page(records, limit))
     }
 }

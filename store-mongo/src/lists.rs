@@ -5,7 +5,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::{Error as Driver, Result as Driven};
 use mongodb::options::FindOptions;
 use session_core::{Principal, Record, Result, StoreKey, Timestamp};
-use store_batch::calls::{List, Listed, Sweep, Swept};
+use session_store_kit::operations::{List, Listed, Sweep, Swept};
 
 use crate::rows;
 use crate::schema::{after, by};

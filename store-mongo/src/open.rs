@@ -5,7 +5,7 @@ use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::error::Result as Driven;
 use mongodb::options::CollectionOptions;
 use session_core::{Error, ErrorKind, Namespace, Result};
-use store_options::{check_layout, wrong};
+use session_store_kit::{check_layout, wrong};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{self, NAMESPACE_NOT_FOUND, TIMED_OUT, UNAUTHORIZED, at_open};

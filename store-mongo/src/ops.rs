@@ -9,8 +9,8 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Result as Driven;
 use mongodb::options::FindOptions;
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
-use store_batch::Item;
-use store_batch::calls::{Create, Delete, Load, Save, Touch};
+use session_store_kit::batch::Item;
+use session_store_kit::operations::{Create, Delete, Load, Save, Touch};
 
 use crate::error::{self, DUPLICATE_KEY};
 use crate::rows;

@@ -11,7 +11,7 @@ use mongodb::error::Result as Driven;
 use mongodb::options::{FindOptions, ReadPreference, SelectionCriteria};
 use mongodb::{Collection, Database};
 use session_core::{ErrorKind, Result};
-use store_batch::{Answers, Item, PerRuntime, RoundTrip};
+use session_store_kit::batch::{Answers, Item, PerRuntime, RoundTrip};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{self, TIMED_OUT};

@@ -2,7 +2,7 @@
 
 use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ServerAddress, Tls, TlsOptions};
 use session_core::{Error, ErrorKind, Result};
-use store_options::{Given, is_loopback, split, wrong};
+use session_store_kit::{Given, is_loopback, split, wrong};
 use tokio::time::timeout;
 
 use crate::error::{TIMED_OUT, at_open};

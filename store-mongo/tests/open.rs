@@ -6,18 +6,18 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use common::Server;
-use conformance::fixtures::{key, now, put};
+use session_conformance::fixtures::{key, now, put};
 use session_core::Outcome::Done;
 use session_core::{
     Bytes, Call, Clock as _, ErrorKind, Principal, Record, Store as _, SystemClock, Timestamp, Version, hours, minutes,
     seconds,
 };
-use store_mongo::MongoStore;
-use store_mongo::mongodb::bson::{Bson, Document, doc};
-use store_mongo::mongodb::options::{
+use session_store_mongo::MongoStore;
+use session_store_mongo::mongodb::bson::{Bson, Document, doc};
+use session_store_mongo::mongodb::options::{
     Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
 };
-use store_mongo::mongodb::{Client, event, event::command::CommandEvent};
+use session_store_mongo::mongodb::{Client, event, event::command::CommandEvent};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::Result;
+use session_store_kit::{Settings, setters, within};
+use session_store_sqlx::{Bounds, Links, SetUp, Source, SqlStore};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySql, MySqlPool};
-use store_options::{Settings, setters, within};
-use store_sqlx::{Bounds, Links, SetUp, Source, SqlStore};
 
 use crate::schema::{self, Statements};
 use crate::{MysqlStore, open};
@@ -109,7 +109,7 @@ impl MysqlStore {
     /// ```no_run
     /// use session_core::seconds;
     /// use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
-    /// use store_mysql::MysqlStore;
+    /// use session_store_mysql::MysqlStore;
     ///
     /// # async fn example() -> session_core::Result<()> {
     /// let server = MySqlConnectOptions::new().host("db.example").database("shop").ssl_mode(MySqlSslMode::VerifyIdentity);
@@ -132,7 +132,7 @@ impl MysqlStore {
     /// it runs, so calls from another runtime can time out when that one is idle or gone.
     ///
     /// ```no_run
-    /// use store_mysql::MysqlStore;
+    /// use session_store_mysql::MysqlStore;
     ///
     /// # async fn example(pool: sqlx::MySqlPool) -> session_core::Result<()> {
     /// let store = MysqlStore::from_pool(pool).namespace("web_sessions").open().await?;

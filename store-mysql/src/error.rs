@@ -1,9 +1,9 @@
 //! Translation of errors of MySQL, MariaDB and their driver.
 
 use session_core::{Error, ErrorKind};
+use session_store_sqlx::Failure;
 use sqlx::Error as Driver;
 use sqlx::mysql::MySqlDatabaseError;
-use store_sqlx::Failure;
 
 /// Error number of a duplicate key.
 pub(crate) const DUPLICATE: u16 = 1062;

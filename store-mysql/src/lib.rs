@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use session_core::{Namespace, Result};
-use store_sqlx::SqlStore;
+use session_store_sqlx::SqlStore;
 
 mod builder;
 mod error;
@@ -22,7 +22,7 @@ use schema::Statements;
 #[derive(Clone)]
 pub struct MysqlStore(Arc<SqlStore<Statements>>);
 
-store_sqlx::store!(MysqlStore);
+session_store_sqlx::store!(MysqlStore);
 
 impl MysqlStore {
     /// Opens the store at `url`, of the form `mysql://user:password@host:port/database`. The scheme may also be `mariadb:`.
@@ -33,7 +33,7 @@ impl MysqlStore {
     /// is on this machine: the connection is encrypted and the server's name verified.
     ///
     /// ```no_run
-    /// use store_mysql::MysqlStore;
+    /// use session_store_mysql::MysqlStore;
     ///
     /// # async fn example() -> session_core::Result<()> {
     /// let store = MysqlStore::connect("mysql://shop@db.example/shop?namespace=web_sessions&timeout=2000").await?;
@@ -51,7 +51,7 @@ impl MysqlStore {
     /// Running it again changes nothing.
     ///
     /// ```
-    /// let sql = store_mysql::MysqlStore::schema("web_sessions")?;
+    /// let sql = session_store_mysql::MysqlStore::schema("web_sessions")?;
     /// assert!(sql.contains("create table if not exists `web_sessions`"));
     /// # Ok::<(), session_core::Error>(())
     /// ```

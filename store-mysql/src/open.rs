@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
+use session_store_kit::check_layout;
+use session_store_sqlx::rows::Columns as _;
+use session_store_sqlx::{Failure, Links, MAX_DATA_LEN, TIMED_OUT};
 use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, MySqlConnection};
-use store_options::check_layout;
-use store_sqlx::rows::Columns as _;
-use store_sqlx::{Failure, Links, MAX_DATA_LEN, TIMED_OUT};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{self, DENIED};

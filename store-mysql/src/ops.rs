@@ -3,11 +3,13 @@
 use std::borrow::Borrow;
 
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
+use session_store_sqlx::operations::{
+    self, Create, Delete, Found, List, Listed, Load, Save, Sweep, Swept, Touch, Write,
+};
+use session_store_sqlx::{Answered, Dialect, Failure, Sql, rows};
 use sqlx::mysql::MySqlArguments;
 use sqlx::query::Query;
 use sqlx::{Encode, Error as Driver, Executor as _, MySql, MySqlConnection, Type};
-use store_sqlx::calls::{self, Create, Delete, Found, List, Listed, Load, Save, Sweep, Swept, Touch, Write};
-use store_sqlx::{Answered, Dialect, Failure, Sql, rows};
 
 use crate::error::{self, DUPLICATE};
 use crate::json::{self, Row};
@@ -36,7 +38,7 @@ impl Dialect for Statements {
             let query = keys(self.load_many[at].query(), items.iter().map(|item| &item.key), missing);
             found.extend(query.fetch_all(&mut *connection).await?);
         }
-        Ok(calls::loaded(items, &rows::by_key(&found)))
+        Ok(operations::loaded(items, &rows::by_key(&found)))
     }
 
     async fn create(&self, items: &[Create], connection: &mut MySqlConnection) -> Answered<Outcome> {
@@ -63,7 +65,7 @@ impl Dialect for Statements {
             let found = self.lock(items, connection).await?;
             let there: Vec<&Save> = items.iter().filter(|item| found.contains_key(&item.key)).collect();
             self.save_rows(&there, connection).await?;
-            Ok(calls::outcomes(items, &found))
+            Ok(operations::outcomes(items, &found))
         })
         .await
     }
@@ -216,7 +218,7 @@ impl Statements {
             let query = keys(self.find_many[at].query(), items.iter().map(Write::place), missing);
             found.extend(query.fetch_all(&mut *connection).await?);
         }
-        Ok(calls::saved(items, &rows::found(&found)))
+        Ok(operations::saved(items, &rows::found(&found)))
     }
 
     /// Saves those of `items` whose row is live and has the expected version. Returns their number.
@@ -261,7 +263,7 @@ impl Statements {
                 let rows = json::rows(&there, |item| item.place(), |to, item| row(to, item));
                 write.query().bind(rows).execute(connection).await?;
             }
-            Ok(calls::outcomes(items, &found))
+            Ok(operations::outcomes(items, &found))
         })
         .await
     }

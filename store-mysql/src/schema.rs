@@ -101,7 +101,7 @@ pub(crate) fn set_up(timeout: Duration) -> String {
     )
 }
 
-type Sql = store_sqlx::Sql<MySql>;
+type Sql = session_store_sqlx::Sql<MySql>;
 
 /// Numbers of keys in one statement of loads or saves. A batch takes the smallest statement that holds it, and empty places are
 /// null. There are only a few widths, so that each is prepared once.

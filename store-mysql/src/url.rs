@@ -1,9 +1,9 @@
 //! Parser of `mysql://…` and `mariadb://…` URLs.
 
 use session_core::Result;
+use session_store_kit::is_loopback;
+use session_store_sqlx::{Told, UrlForm};
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
-use store_options::is_loopback;
-use store_sqlx::{Told, UrlForm};
 
 use crate::{MysqlStore, MysqlStoreBuilder};
 

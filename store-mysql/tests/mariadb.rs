@@ -7,5 +7,5 @@ use std::process::ExitCode;
 use common::{Kind, Suite};
 
 fn main() -> ExitCode {
-    conformance::run(Suite::on("mariadb", Kind::Mariadb))
+    session_conformance::run(Suite::on("mariadb", Kind::Mariadb))
 }

@@ -1,4 +1,4 @@
-//! Conformance suite over the store on MySQL. `cargo test -p store-mysql --test mysql -- --list` names the clauses.
+//! Conformance suite over the store on MySQL. `cargo test -p session-store-mysql --test mysql -- --list` names the clauses.
 
 mod common;
 
@@ -7,5 +7,5 @@ use std::process::ExitCode;
 use common::{Kind, Suite};
 
 fn main() -> ExitCode {
-    conformance::run(Suite::on("mysql", Kind::Mysql))
+    session_conformance::run(Suite::on("mysql", Kind::Mysql))
 }

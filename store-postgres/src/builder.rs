@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::Result;
+use session_store_kit::{Settings, setters, within};
+use session_store_sqlx::{Bounds, Links, Source, SqlStore};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgPool};
-use store_options::{Settings, setters, within};
-use store_sqlx::{Bounds, Links, Source, SqlStore};
 
 use crate::schema::{self, Statements};
 use crate::{PostgresStore, open};
@@ -108,7 +108,7 @@ impl PostgresStore {
     /// ```no_run
     /// use session_core::seconds;
     /// use sqlx::postgres::{PgConnectOptions, PgSslMode};
-    /// use store_postgres::PostgresStore;
+    /// use session_store_postgres::PostgresStore;
     ///
     /// # async fn example() -> session_core::Result<()> {
     /// let server = PgConnectOptions::new().host("db.example").database("shop").ssl_mode(PgSslMode::VerifyFull);
@@ -130,7 +130,7 @@ impl PostgresStore {
     /// it runs, so calls from another runtime can time out when that one is idle or gone.
     ///
     /// ```no_run
-    /// use store_postgres::PostgresStore;
+    /// use session_store_postgres::PostgresStore;
     ///
     /// # async fn example(pool: sqlx::PgPool) -> session_core::Result<()> {
     /// let store = PostgresStore::from_pool(pool).namespace("web_sessions").open().await?;

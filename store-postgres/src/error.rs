@@ -1,8 +1,8 @@
 //! Translation of errors of PostgreSQL and its driver.
 
 use session_core::{Error, ErrorKind};
+use session_store_sqlx::Failure;
 use sqlx::Error as Driver;
-use store_sqlx::Failure;
 
 /// Classifies an error of a store in use. A failure to connect is an outage, because the store could connect before.
 pub(crate) fn in_use(error: &Driver) -> Failure {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use session_core::Result;
-use store_sqlx::SqlStore;
+use session_store_sqlx::SqlStore;
 
 mod builder;
 mod error;
@@ -21,7 +21,7 @@ use schema::Statements;
 #[derive(Clone)]
 pub struct PostgresStore(Arc<SqlStore<Statements>>);
 
-store_sqlx::store!(PostgresStore);
+session_store_sqlx::store!(PostgresStore);
 
 impl PostgresStore {
     /// Opens the store at `url`, of the form `postgres://user:password@host:port/database`. The scheme may also be `postgresql:`.
@@ -32,7 +32,7 @@ impl PostgresStore {
     /// this machine: the connection is encrypted and the server's name verified.
     ///
     /// ```no_run
-    /// use store_postgres::PostgresStore;
+    /// use session_store_postgres::PostgresStore;
     ///
     /// # async fn example() -> session_core::Result<()> {
     /// let store = PostgresStore::connect("postgres://shop@db.example/shop?namespace=web_sessions&timeout=2000").await?;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
+use session_store_kit::check_layout;
+use session_store_sqlx::{Links, TIMED_OUT};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _};
-use store_options::check_layout;
-use store_sqlx::{Links, TIMED_OUT};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error;

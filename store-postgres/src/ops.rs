@@ -1,9 +1,9 @@
 //! Execution of each kind of call: a single call uses a plain statement, several share one for many keys.
 
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
+use session_store_sqlx::operations::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
+use session_store_sqlx::{Answered, Dialect, Failure, rows};
 use sqlx::{PgConnection, Postgres};
-use store_sqlx::calls::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
-use store_sqlx::{Answered, Dialect, Failure, rows};
 
 use crate::error;
 use crate::schema::Statements;
@@ -31,7 +31,7 @@ impl Dialect for Statements {
         }
         let keys = column(items, |item| &item.key.as_bytes()[..]);
         let found = self.load_many.query().bind(keys).fetch_all(connection).await?;
-        Ok(calls::loaded(items, &rows::by_key(&found)))
+        Ok(operations::loaded(items, &rows::by_key(&found)))
     }
 
     async fn create(&self, items: &[Create], connection: &mut PgConnection) -> Answered<Outcome> {
@@ -67,7 +67,7 @@ impl Dialect for Statements {
         let query = query.bind(column(items, |item| item.record.expires_at.as_millis()));
         let query = query.bind(column(items, |item| rows::name(&item.record)));
         let query = query.bind(column(items, |item| &item.record.data[..]));
-        Ok(calls::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
+        Ok(operations::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
     }
 
     async fn touch(&self, items: &[Touch], connection: &mut PgConnection) -> Answered<Outcome> {
@@ -78,7 +78,7 @@ impl Dialect for Statements {
         let query = query.bind(column(items, |item| item.expected.as_i64()));
         let query = query.bind(column(items, |item| item.now.as_millis()));
         let query = query.bind(column(items, |item| item.expires_at.as_millis()));
-        Ok(calls::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
+        Ok(operations::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
     }
 
     async fn delete(&self, items: &[Delete], connection: &mut PgConnection) -> Answered<Outcome> {
@@ -88,7 +88,7 @@ impl Dialect for Statements {
         let query = self.delete_many.query().bind(column(items, |item| &item.key.as_bytes()[..]));
         let query = query.bind(column(items, |item| item.now.as_millis()));
         let query = query.bind(column(items, |item| item.expected.map(Version::as_i64)));
-        Ok(calls::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
+        Ok(operations::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
     }
 
     async fn list(

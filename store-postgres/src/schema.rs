@@ -74,7 +74,7 @@ pub(crate) const MISSING_RIGHTS: &str = "
 /// Query with a namespace. Returns its layout.
 pub(crate) const GET_LAYOUT: &str = r#"select layout from "session.layouts" where namespace = $1"#;
 
-type Sql = store_sqlx::Sql<Postgres>;
+type Sql = session_store_sqlx::Sql<Postgres>;
 
 /// Statements of one namespace.
 ///

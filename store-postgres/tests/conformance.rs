@@ -1,4 +1,4 @@
-//! Conformance suite over the store. `cargo test -p store-postgres --test conformance -- --list` names the clauses.
+//! Conformance suite over the store. `cargo test -p session-store-postgres --test conformance -- --list` names the clauses.
 
 mod common;
 
@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Server;
-use conformance::{Harness, Subject, server};
+use session_conformance::{Harness, Subject, server};
 use session_core::{Result, Store, async_trait};
-use store_postgres::PostgresStore;
+use session_store_postgres::PostgresStore;
 use tokio::sync::OnceCell;
 
 const TIME_OUT: Duration = Duration::from_secs(5);
@@ -53,5 +53,5 @@ impl Harness for Postgres {
 }
 
 fn main() -> ExitCode {
-    conformance::run(Postgres(OnceCell::new()))
+    session_conformance::run(Postgres(OnceCell::new()))
 }

@@ -5,10 +5,10 @@ mod common;
 use std::num::NonZeroU32;
 
 use common::Server;
-use conformance::fixtures::{key, now, put, record};
+use session_conformance::fixtures::{key, now, put, record};
 use session_core::{Call, Clock, ErrorKind, Outcome, Principal, Store, SystemClock, hours, minutes, seconds};
+use session_store_postgres::PostgresStore;
 use sqlx::postgres::PgPoolOptions;
-use store_postgres::PostgresStore;
 use tokio::task::JoinSet;
 
 /// Returns the server's URL with these options.

@@ -1,8 +1,8 @@
-//! Benchmark of `RedisStore` on Redis and then on Valkey, run with `cargo bench -p store-redis`; see `conformance::bench`.
+//! Benchmark of `RedisStore` on Redis and then on Valkey, run with `cargo bench -p session-store-redis`; see `session_conformance::bench`.
 //! Uses the servers of `CONFORMANCE_REDIS_URL` and `CONFORMANCE_VALKEY_URL`, or containers.
 
-use conformance::{bench, server};
-use store_redis::RedisStore;
+use session_conformance::{bench, server};
+use session_store_redis::RedisStore;
 
 fn main() {
     bench::run_on("redis", || Box::pin(server::redis()), RedisStore::connect);

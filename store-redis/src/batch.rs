@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use futures_util::future::join_all;
 use redis::{Cmd, RedisWrite, Value};
 use session_core::{Call, Error, Outcome, Record, Result, StoreKey};
-use store_batch::calls::{Load, Save};
-use store_batch::{Answers, Batcher, Item, Limits, RoundTrip};
+use session_store_kit::batch::{Answers, Batcher, Item, Limits, RoundTrip};
+use session_store_kit::operations::{Load, Save};
 
 use crate::error::{STRANGE, meaning};
 use crate::pool::Pool;

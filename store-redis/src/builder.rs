@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use redis::{Client, ProtocolVersion};
 use session_core::Result;
-use store_options::{Settings, setters, within, wrong};
+use session_store_kit::{Settings, setters, within, wrong};
 
 use crate::batch::Batches;
 use crate::error::meaning;
@@ -18,7 +18,7 @@ use crate::{Inner, RedisStore, server};
 /// Error text for a request of a cluster without the feature.
 #[cfg(not(feature = "cluster"))]
 pub(crate) const NOT_COMPILED_IN: &str =
-    "a cluster is asked for, and the feature `cluster` of store-redis is not compiled in";
+    "a cluster is asked for, and the feature `cluster` of session-store-redis is not compiled in";
 
 /// Builder of a [`RedisStore`], returned by [`RedisStore::builder`] and [`RedisStore::from_client`].
 #[derive(Clone)]
@@ -65,7 +65,7 @@ impl RedisStoreBuilder {
     /// Call it once for each such node.
     ///
     /// ```
-    /// use store_redis::RedisStore;
+    /// use session_store_redis::RedisStore;
     ///
     /// let store = RedisStore::builder("redis://127.0.0.1:7001")?.cluster(true).node_at("10.0.0.1:6379", "127.0.0.1:7001");
     /// # Ok::<(), session_core::Error>(())

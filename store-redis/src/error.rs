@@ -44,7 +44,7 @@ fn kind(error: &RedisError) -> (ErrorKind, &'static str) {
     }
 }
 
-pub(crate) const CLUSTER: &str = "the server is part of a cluster: to keep sessions on it, begin the URL with redis+cluster:// or say `cluster(true)`, with the feature `cluster` of store-redis";
+pub(crate) const CLUSTER: &str = "the server is part of a cluster: to keep sessions on it, begin the URL with redis+cluster:// or say `cluster(true)`, with the feature `cluster` of session-store-redis";
 
 /// Error text for a single server where a cluster node is expected.
 #[cfg(feature = "cluster")]

@@ -10,8 +10,8 @@ use session_core::{
     Call, Capabilities, Cursor, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
     Timestamp, Version, async_trait,
 };
-use store_batch::calls::{Load, Save};
-use store_options::fits;
+use session_store_kit::fits;
+use session_store_kit::operations::{Load, Save};
 
 #[cfg(feature = "cluster")]
 mod apart;
@@ -74,7 +74,7 @@ impl RedisStore {
     /// Options: `namespace`, `timeout` in ms, `connections`, `queue`; [`RedisStoreBuilder`] explains them.
     ///
     /// ```no_run
-    /// use store_redis::RedisStore;
+    /// use session_store_redis::RedisStore;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> session_core::Result<()> {
@@ -93,7 +93,7 @@ impl RedisStore {
     ///
     /// ```no_run
     /// use session_core::seconds;
-    /// use store_redis::RedisStore;
+    /// use session_store_redis::RedisStore;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> session_core::Result<()> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::{Cmd, ErrorKind as Driver, ServerErrorKind, Value};
 use session_core::Result;
-use store_batch::PerRuntime;
+use session_store_kit::batch::PerRuntime;
 use tokio::sync::Semaphore;
 use tokio::time;
 

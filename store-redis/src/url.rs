@@ -1,7 +1,7 @@
 //! Parser of `redis:` and `valkey:` URLs.
 
 use session_core::Result;
-use store_options::{split, wrong};
+use session_store_kit::{split, wrong};
 
 use crate::RedisStoreBuilder;
 
@@ -16,7 +16,7 @@ pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
         );
     };
     if cfg!(not(feature = "tls")) && matches!(scheme, "rediss" | "valkeys") {
-        return wrong("the URL asks for TLS, and the feature `tls` of store-redis is not compiled in");
+        return wrong("the URL asks for TLS, and the feature `tls` of session-store-redis is not compiled in");
     }
     #[cfg(not(feature = "cluster"))]
     if cluster {

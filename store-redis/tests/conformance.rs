@@ -1,11 +1,11 @@
-//! Runs the conformance suite on Redis. `cargo test -p store-redis --test conformance -- --list` lists the clauses.
+//! Runs the conformance suite on Redis. `cargo test -p session-store-redis --test conformance -- --list` lists the clauses.
 
 use std::process::ExitCode;
 
-use conformance::server;
+use session_conformance::server;
 
 mod common;
 
 fn main() -> ExitCode {
-    conformance::run(common::Redis::on("redis", || Box::pin(server::redis())))
+    session_conformance::run(common::Redis::on("redis", || Box::pin(server::redis())))
 }

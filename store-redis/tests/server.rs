@@ -6,16 +6,16 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use conformance::proxy::Proxy;
-use conformance::server::{self, Server};
 use futures_util::future::join_all;
+use session_conformance::proxy::Proxy;
+use session_conformance::server::{self, Server};
 use session_core::Outcome::{Done, Exists, Missing};
 use session_core::{
     Bytes, Call, Clock as _, ErrorKind, Principal, Record, SessionId, Store as _, StoreKey, SystemClock, Timestamp,
     Version, hours, minutes,
 };
-use store_redis::RedisStore;
-use store_redis::redis::{self, Client, aio::MultiplexedConnection};
+use session_store_redis::RedisStore;
+use session_store_redis::redis::{self, Client, aio::MultiplexedConnection};
 use tracing_subscriber::fmt::MakeWriter;
 
 const NAMESPACE: &str = "own_tests";

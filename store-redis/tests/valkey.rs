@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use conformance::server;
+use session_conformance::server;
 
 mod common;
 
 fn main() -> ExitCode {
-    conformance::run(common::Redis::on("valkey", || Box::pin(server::valkey())))
+    session_conformance::run(common::Redis::on("valkey", || Box::pin(server::valkey())))
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use conformance::server;
+use session_conformance::server;
 
 #[path = "common/cluster.rs"]
 mod cluster;
@@ -10,5 +10,5 @@ mod cluster;
 mod nodes;
 
 fn main() -> ExitCode {
-    conformance::run(cluster::Cluster::on("valkey-cluster", || Box::pin(server::valkey_cluster())))
+    session_conformance::run(cluster::Cluster::on("valkey-cluster", || Box::pin(server::valkey_cluster())))
 }

@@ -1,11 +1,11 @@
-//! Benchmark of `SqliteStore` in a file with `synchronous=normal`, run with `cargo bench -p store-sqlite`; see `conformance::bench`.
+//! Benchmark of `SqliteStore` in a file with `synchronous=normal`, run with `cargo bench -p session-store-sqlite`; see `session_conformance::bench`.
 
 use std::sync::Arc;
 
-use store_sqlite::SqliteStore;
+use session_store_sqlite::SqliteStore;
 
 fn main() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("sessions.db");
-    conformance::bench::run("sqlite", async || Ok(Arc::new(SqliteStore::builder(path).open().await?) as _));
+    session_conformance::bench::run("sqlite", async || Ok(Arc::new(SqliteStore::builder(path).open().await?) as _));
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::thread;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
-use store_batch::{Limits, Workers};
-use store_options::{Settings, setters, within};
+use session_store_kit::batch::{Limits, Workers};
+use session_store_kit::{Settings, setters, within};
 use tokio::{task, time};
 
 use crate::checkpoint::Checkpointer;
@@ -143,7 +143,7 @@ impl SqliteStore {
     ///
     /// ```
     /// use session_core::seconds;
-    /// use store_sqlite::{SqliteStore, Synchronous};
+    /// use session_store_sqlite::{SqliteStore, Synchronous};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> session_core::Result<()> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use session_core::{Error, ErrorKind, Namespace, Result};
-use store_options::{check_layout, wrong};
+use session_store_kit::{check_layout, wrong};
 
 use crate::checkpoint::Checkpointer;
 use crate::schema::{self, Statements};

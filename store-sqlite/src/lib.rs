@@ -9,8 +9,9 @@ use session_core::{
     Call, Capabilities, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store,
     StoreKey, Timestamp, Version, async_trait,
 };
-use store_batch::{Workers, calls};
-use store_options::fits;
+use session_store_kit::batch::Workers;
+use session_store_kit::fits;
+use session_store_kit::operations;
 
 mod builder;
 mod checkpoint;
@@ -69,7 +70,7 @@ impl SqliteStore {
     /// [`SqliteStoreBuilder`] explains them.
     ///
     /// ```
-    /// use store_sqlite::SqliteStore;
+    /// use session_store_sqlite::SqliteStore;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> session_core::Result<()> {
@@ -180,8 +181,8 @@ impl Store for SqliteStore {
     }
 
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
-        let records = self.read(call, What::Scan(calls::after(after.as_ref())?, limit.get())).await?.records()?;
-        Ok(calls::page(records, limit))
+        let records = self.read(call, What::Scan(operations::after(after.as_ref())?, limit.get())).await?.records()?;
+        Ok(operations::page(records, limit))
     }
 }
 

@@ -8,7 +8,8 @@ use session_core::{
     Bytes, Clock as _, Error, ErrorKind, Live, Outcome, Principal, Purged, Record, Result, StoreKey, SystemClock,
     Timestamp, Version,
 };
-use store_batch::{Answers, Item, Worker, calls};
+use session_store_kit::batch::{Answers, Item, Worker};
+use session_store_kit::operations;
 
 use crate::connection::Link;
 use crate::error;
@@ -247,7 +248,7 @@ fn records(
             Ok(blob(row, 0).and_then(StoreKey::from_slice).and_then(|key| Ok((key, record(row, 1)?))))
         })?;
         let found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        if let Some(records) = calls::readable(found, limit, &mut asked) {
+        if let Some(records) = operations::readable(found, limit, &mut asked) {
             return Ok(Ok(Answer::Records(records)));
         }
     }

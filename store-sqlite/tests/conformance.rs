@@ -1,12 +1,12 @@
-//! Runs the conformance suite on the store. `cargo test -p store-sqlite --test conformance -- --list` lists the clauses.
+//! Runs the conformance suite on the store. `cargo test -p session-store-sqlite --test conformance -- --list` lists the clauses.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conformance::{Harness, Subject};
+use session_conformance::{Harness, Subject};
 use session_core::{Result, Store, async_trait};
-use store_sqlite::SqliteStore;
+use session_store_sqlite::SqliteStore;
 use tempfile::TempDir;
 
 const TIME_OUT: Duration = Duration::from_secs(5);
@@ -28,5 +28,5 @@ impl Harness for Sqlite {
 }
 
 fn main() -> ExitCode {
-    conformance::run(Sqlite(TempDir::new().expect("a temporary directory")))
+    session_conformance::run(Sqlite(TempDir::new().expect("a temporary directory")))
 }

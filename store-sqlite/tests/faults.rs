@@ -6,7 +6,7 @@ use std::fs;
 
 use common::{Place, begin, get, key, now, put, record};
 use session_core::{ErrorKind, Outcome, Record, Store, seconds};
-use store_sqlite::SqliteStore;
+use session_store_sqlite::SqliteStore;
 
 /// Creates sessions from number `first` on until a create fails. Returns the confirmed sessions.
 async fn fill(store: &SqliteStore, first: u32) -> Vec<(u32, Record)> {

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Place, get, now, put, record, record_of};
 use session_core::{ErrorKind, Outcome, Store, seconds};
-use store_sqlite::{SqliteStore, Synchronous};
+use session_store_sqlite::{SqliteStore, Synchronous};
 
 #[tokio::test]
 async fn confirmed_writes_survive_reopening() {

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use common::{MANY, Place, begin, get, key, now, put, record, record_of};
 use session_core::{Call, ErrorKind, Outcome, Principal, Store, Timestamp, Version, hours};
-use store_sqlite::SqliteStore;
+use session_store_sqlite::SqliteStore;
 
 #[tokio::test]
 async fn calls_of_one_transaction_see_one_another_and_each_gets_its_own_answer() {

@@ -8,8 +8,8 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use common::{Place, get, put, record};
-use conformance::fixtures::{count, count_up, put_count};
-use store_sqlite::SqliteStore;
+use session_conformance::fixtures::{count, count_up, put_count};
+use session_store_sqlite::SqliteStore;
 
 const PART: &str = "STORE_SQLITE_TEST_PART";
 const PATH: &str = "STORE_SQLITE_TEST_PATH";

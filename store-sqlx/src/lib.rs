@@ -11,8 +11,8 @@ mod url;
 pub use failure::{Failure, TIMED_OUT};
 pub use links::{Link, Links, SetUp, Source};
 pub use server::{Answered, Connection, Dialect};
+/// Calls of a store, and their outcomes from the records found.
+pub use session_store_kit::operations;
 pub use sql::Sql;
 pub use store::{Bounds, MAX_DATA_LEN, SqlStore};
-/// Calls of a store, and their outcomes from the records found.
-pub use store_batch::calls;
 pub use url::{Told, UrlForm};

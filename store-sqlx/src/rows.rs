@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use session_core::{Bytes, Error, ErrorKind, Principal, Record, Result, StoreKey, Timestamp, Version};
 use sqlx::{ColumnIndex, Decode, Row, ValueRef as _};
 
-use crate::calls::Found;
+use crate::operations::Found;
 
 const WRONG_TYPE: Error = Error::fixed(ErrorKind::Corrupt, "a column holds a value of another type");
 const NOT_TEXT: Error = Error::fixed(ErrorKind::Corrupt, "a stored principal is not 1 to 255 bytes of UTF-8");

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{Error, Outcome, Record, Result, StoreKey};
+use session_store_kit::batch::{Answers, Item, PerRuntime, RoundTrip};
 use sqlx::Database;
-use store_batch::{Answers, Item, PerRuntime, RoundTrip};
 use tokio::time::{Instant, timeout_at};
 
-use crate::calls::{Create, Delete, List, Load, Save, Sweep, Touch, readable};
 use crate::failure::{Failure, TIMED_OUT};
 use crate::links::Links;
+use crate::operations::{Create, Delete, List, Load, Save, Sweep, Touch, readable};
 
 /// Answers of a batch of calls of one kind. The outer error concerns the whole batch, an inner one a single call.
 pub type Answered<T> = sqlx::Result<Vec<Result<T>>>;

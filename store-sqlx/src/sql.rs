@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Database};
 ///
 /// ```
 /// use sqlx::Postgres;
-/// use store_sqlx::Sql;
+/// use session_store_sqlx::Sql;
 ///
 /// let statement = Sql::<Postgres>::from(format!("select 1 from {} where key = $1", "sessions"));
 /// let query = statement.query().bind(&[0_u8; 32][..]);

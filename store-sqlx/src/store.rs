@@ -9,11 +9,11 @@ use session_core::{
     Call, Capabilities, Cursor, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey, Timestamp, Version,
     async_trait,
 };
-use store_batch::{Batcher, Limits, PerRuntime};
-use store_options::{Settings, fits};
+use session_store_kit::batch::{Batcher, Limits, PerRuntime};
+use session_store_kit::{Settings, fits};
 
-use crate::calls::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
 use crate::links::Links;
+use crate::operations::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
 use crate::server::{Dialect, Op, Server, Trip};
 
 /// Maximum number of loads in one statement.
@@ -208,8 +208,8 @@ impl<D: Dialect> Store for SqlStore<D> {
     }
 
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
-        let records = self.list(call.now, Listed::After(calls::after(after.as_ref())?), limit).await?;
-        Ok(calls::page(records, limit))
+        let records = self.list(call.now, Listed::After(operations::after(after.as_ref())?), limit).await?;
+        Ok(operations::page(records, limit))
     }
 }
 

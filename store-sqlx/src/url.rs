@@ -3,13 +3,13 @@
 use std::str::FromStr;
 
 use session_core::Result;
-use store_options::{Given, split, wrong};
+use session_store_kit::{Given, split, wrong};
 
 /// Form of the URLs of one of sqlx's drivers.
 ///
 /// ```
 /// use sqlx::postgres::PgConnectOptions;
-/// use store_sqlx::UrlForm;
+/// use session_store_sqlx::UrlForm;
 ///
 /// const FORM: UrlForm = UrlForm {
 ///     schemes: ["postgres://", "postgresql://"],

@@ -6,7 +6,7 @@ use axum::routing::get;
 use session_tower::{CookieOptions, Manager, Session, SessionLayer};
 
 pub(crate) async fn application(url: &str) -> Result<Router> {
-    let manager = Manager::new(store_any::connect(url).await?);
+    let manager = Manager::new(session_store_any::connect(url).await?);
     let sessions = SessionLayer::builder().session(manager, CookieOptions::new().insecure()).build()?;
     Ok(Router::new()
         .route("/untouched", get(async || "0"))

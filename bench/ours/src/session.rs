@@ -20,7 +20,7 @@ pub(crate) struct OurSessions {
 
 impl OurSessions {
     pub(crate) async fn open(url: &str, size: usize) -> Result<Self> {
-        let store = store_any::connect(url).await?;
+        let store = session_store_any::connect(url).await?;
         let manager = Manager::new(store.clone());
         let session = manager.open(None).await?;
         let payload = Payload::of_size(size);

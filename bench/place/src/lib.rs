@@ -3,7 +3,7 @@
 mod kind;
 
 use anyhow::Result;
-use conformance::server::{self, Server};
+use session_conformance::server::{self, Server};
 
 pub use kind::Kind;
 

@@ -8,7 +8,7 @@
 //!   no peer states a length.
 //! - Clauses about the session.
 
-use conformance::Clause;
+use session_conformance::Clause;
 
 /// A clause by name, and why it is a fair test.
 pub(crate) struct Chosen {
@@ -58,7 +58,7 @@ pub(crate) const CHOSEN: &[Chosen] = &[
 
 /// Returns the clause of this name.
 pub(crate) fn clause(name: &str) -> Option<&'static Clause> {
-    conformance::clauses().find(|clause| clause.name == name)
+    session_conformance::clauses().find(|clause| clause.name == name)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use conformance::server::{self, Server};
-use conformance::{Harness, Subject};
+use session_conformance::server::{self, Server};
+use session_conformance::{Harness, Subject};
 use peers::tower_sessions::MemoryStore;
 use peers::{MokaStore, TimeOut, mongo, mysql, postgres, redis, sqlite};
 use session_core::{Error, ErrorKind, Result, Store};

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use conformance::{Clause, ClauseResult, Finding, Suite};
+use session_conformance::{Clause, ClauseResult, Finding, Suite};
 use futures_util::future::join_all;
 
 use adapter::TOO_SLOW;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use conformance::{ClauseResult, Report};
+use session_conformance::{ClauseResult, Report};
 use serde::Serialize;
 
 use crate::adapter::TOO_SLOW;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use conformance::{ClauseResult, Harness, Subject, Suite};
+use session_conformance::{ClauseResult, Harness, Subject, Suite};
 use futures_util::future::join_all;
 use peers::tower_sessions::SessionStore;
 use peers::tower_sessions::cookie::time::OffsetDateTime;

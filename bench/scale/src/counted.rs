@@ -22,7 +22,7 @@ enum Order {
     Requests { kind: Kind, url: String, requests: u64, queue: Option<u64> },
 }
 
-/// Measures the memory of sessions at rest in `store-memory`.
+/// Measures the memory of sessions at rest in `session-store-memory`.
 pub async fn idle(population: Population, loaded: bool) -> Result<Idle> {
     ask(&Order::Idle { population, loaded }).await
 }

@@ -35,7 +35,7 @@ pub struct Growth {
 pub async fn growth(kind: Kind, sessions: u64, seconds: f64) -> Result<Growth> {
     let place = Place::of(kind).await.with_context(|| format!("{kind} has no server"))?;
     let url = place.url("scale");
-    let store = store_any::connect(&url).await?;
+    let store = session_store_any::connect(&url).await?;
     let one_expired_in = if store.capabilities().expires_itself { 0 } else { 10 };
     let population = Population { sessions, size: 200, of_one: OF_ONE, one_expired_in, seed: 1 };
 

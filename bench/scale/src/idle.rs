@@ -1,4 +1,4 @@
-//! Measures the memory of idle sessions in `store-memory`.
+//! Measures the memory of idle sessions in `session-store-memory`.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub struct Idle {
 /// Fills a store in this process, whose allocator counts, and measures it.
 pub async fn idle(counted: &PeakAlloc, population: Population, loaded: bool) -> Result<Idle> {
     let (allocated, held) = (counted.current_usage(), resident::now()?);
-    let store = store_any::connect("memory:").await?;
+    let store = session_store_any::connect("memory:").await?;
     fill(&store, population, &ProgressBar::hidden()).await?;
     if loaded {
         load_all(&store, population).await?;

@@ -16,7 +16,7 @@ const SIZES: [usize; 2] = [60, 200];
 /// Length of a queue that is far shorter than the number of waiting calls.
 const SHORT_QUEUE: u64 = 1_000;
 
-/// Measures `store-memory` with anonymous sessions, with one session per principal, and with such sessions after a load.
+/// Measures `session-store-memory` with anonymous sessions, with one session per principal, and with such sessions after a load.
 pub async fn idle() -> Result<Vec<Idle>> {
     let mut all = Vec::new();
     for size in SIZES {

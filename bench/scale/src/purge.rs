@@ -91,7 +91,7 @@ pub fn is_complete(purge: &Purge, expired: u64) -> bool {
 /// Returns `None` for a store whose server removes expired sessions by itself.
 pub async fn beside(kind: Kind, expired: u64, seconds: f64) -> Result<Option<Beside>> {
     let place = Place::of(kind).await.with_context(|| format!("{kind} has no server"))?;
-    let store = store_any::connect(&place.url("scale")).await?;
+    let store = session_store_any::connect(&place.url("scale")).await?;
     if store.capabilities().expires_itself {
         return Ok(None);
     }

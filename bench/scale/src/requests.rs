@@ -49,10 +49,10 @@ pub async fn requests(
     queue: Option<u64>,
 ) -> Result<Requests> {
     let url = match queue {
-        Some(queue) => conformance::server::with(url, &format!("queue={queue}")),
+        Some(queue) => session_conformance::server::with(url, &format!("queue={queue}")),
         None => url.to_owned(),
     };
-    let manager = Manager::new(store_any::connect(&url).await?);
+    let manager = Manager::new(session_store_any::connect(&url).await?);
     let cookies = prepared(&manager, requests).await?;
 
     let (allocated, held) = (counted.current_usage(), resident::now()?);

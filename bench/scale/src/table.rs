@@ -16,7 +16,7 @@ pub fn tables(results: &Results) -> String {
         ("Growth", growth(&results.growth)),
         ("Growth from the smallest to the largest", ratios(&results.growth)),
         ("Purge beside work", purge(&results.purge)),
-        ("Sessions at rest in store-memory", idle(&results.idle)),
+        ("Sessions at rest in session-store-memory", idle(&results.idle)),
         ("Requests at once", requests(&results.requests)),
     ];
     let filled = all.iter().filter(|(_, table)| table.row_count() > 0);

@@ -6,7 +6,7 @@
 //! in a run. The program's tasks and its final check report broken promises.
 //!
 //! ```
-//! use conformance::explore::{Bounds, Coverage, Faults, Program, explore};
+//! use session_conformance::explore::{Bounds, Coverage, Faults, Program, explore};
 //!
 //! let program = Program {
 //!     name: "two increments",

@@ -11,8 +11,8 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use conformance::model::{Place, Plan, run};
-//! use store_memory::MemoryStore;
+//! use session_conformance::model::{Place, Plan, run};
+//! use session_store_memory::MemoryStore;
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> session_core::Result<()> {
 //! let place = Place::Memory(|| Arc::new(MemoryStore::new()));

@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! # async fn example() -> session_core::Result<()> {
-//! use conformance::{Subject, server};
+//! use session_conformance::{Subject, server};
 //!
 //! let server = server::postgres().await?;
 //! let subject = Subject::new("store-mine", "0.1.0").address(server.address()).secret(server.password());
@@ -152,7 +152,7 @@ pub type Start = fn() -> Pin<Box<dyn Future<Output = Result<Server>> + Send>>;
 ///
 /// ```no_run
 /// # async fn example() -> session_core::Result<()> {
-/// for (name, start) in conformance::server::ALL {
+/// for (name, start) in session_conformance::server::ALL {
 ///     println!("{name} is at {}", start().await?.address());
 /// }
 /// # Ok(())
@@ -173,7 +173,7 @@ pub const ALL: &[(&str, Start)] = &[
 /// Appends `options` to the options of `url`. Returns `url` unchanged if `options` is empty.
 ///
 /// ```
-/// use conformance::server::with;
+/// use session_conformance::server::with;
 ///
 /// assert_eq!(with("mine://host/db", "pool=2"), "mine://host/db?pool=2");
 /// assert_eq!(with("mine://host/db?tls=true", "pool=2"), "mine://host/db?tls=true&pool=2");
@@ -194,7 +194,7 @@ pub fn with(url: &str, options: &str) -> String {
 /// ```
 /// use std::time::Duration;
 ///
-/// use conformance::server::options;
+/// use session_conformance::server::options;
 ///
 /// assert_eq!(options("a&b", Duration::from_secs(2)), "namespace=%61%26%62&timeout=2000");
 /// ```
@@ -254,7 +254,7 @@ impl Server {
     ///
     /// ```no_run
     /// # async fn example() -> session_core::Result<()> {
-    /// let server = conformance::server::redis().await?;
+    /// let server = session_conformance::server::redis().await?;
     /// println!("measure the store on {}", server.direct_url());
     /// # Ok(())
     /// # }
@@ -268,7 +268,7 @@ impl Server {
     ///
     /// ```no_run
     /// # async fn example() -> session_core::Result<()> {
-    /// let server = conformance::server::mongo().await?;
+    /// let server = session_conformance::server::mongo().await?;
     /// println!("open the store on {}", server.url_with("namespace=mine&timeout=500"));
     /// # Ok(())
     /// # }

@@ -14,7 +14,7 @@ use super::{Server, Start};
 /// only a weak reference.
 ///
 /// ```no_run
-/// use conformance::server::{self, Shared};
+/// use session_conformance::server::{self, Shared};
 ///
 /// static SERVER: Shared = Shared::new(|| Box::pin(server::postgres()));
 ///
@@ -62,7 +62,7 @@ impl fmt::Debug for Shared {
 ///
 /// ```no_run
 /// # fn main() -> session_core::Result<()> {
-/// use conformance::server;
+/// use session_conformance::server;
 ///
 /// let server = server::blocking(|| Box::pin(server::redis()))?;
 /// println!("open the store on {}", server.url());

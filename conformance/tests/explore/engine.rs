@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use conformance::explore::{Bounds, Check, Coverage, Faults, Program, Request, World, explore, replay};
 use libtest_mimic::{Failed, Trial};
+use session_conformance::explore::{Bounds, Check, Coverage, Faults, Program, Request, World, explore, replay};
 use session_core::{Commit, Manager, Session};
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -119,7 +119,7 @@ fn outcomes(faults: Faults) -> BTreeSet<(u32, bool)> {
         let (_, id) = stored(world, &manager, 0);
         let confirmed = Rc::<Cell<bool>>::default();
         let (done, of) = (confirmed.clone(), id.clone());
-        let commits = conformance::explore::Commits::default();
+        let commits = session_conformance::explore::Commits::default();
         world.task("saves", &manager, async move |task| {
             let Some(request) = Request::open(&task, &commits, Some(&of)).await else { return };
             request.session.insert("n", &1).unwrap();

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use conformance::explore::{Bounds, Program, Report, explore, replay};
 use libtest_mimic::{Arguments, Failed, Trial};
+use session_conformance::explore::{Bounds, Program, Report, explore, replay};
 
 mod engine;
 mod known;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use conformance::explore::{Bounds, explore};
 use libtest_mimic::{Failed, Trial};
+use session_conformance::explore::{Bounds, explore};
 use session_core::mutant::{Mutant, activate};
 
 use crate::programs;

@@ -1,14 +1,14 @@
 //! Tests that every clause catches a store that breaks it: the reference passes, and each mutant fails exactly its
 //! clauses.
 //!
-//! `cargo test -p conformance --test mutants -- --table` prints which mutants each clause kills, as Markdown.
+//! `cargo test -p session-conformance --test mutants -- --table` prints which mutants each clause kills, as Markdown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use conformance::{Clause, ClauseResult, Suite, clauses};
 use libtest_mimic::{Arguments, Failed, Trial};
+use session_conformance::{Clause, ClauseResult, Suite, clauses};
 
 mod mutants;
 mod reference;

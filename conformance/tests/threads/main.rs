@@ -1,7 +1,7 @@
 //! Runs small programs on interleavings of threads that `shuttle` chooses, and checks the promises of `session-core`.
 //!
 //! Run by `cargo xtask test`, or by
-//! `RUSTFLAGS="--cfg shuttle" cargo test -p conformance --features mutants --test threads --target-dir target/shuttle`.
+//! `RUSTFLAGS="--cfg shuttle" cargo test -p session-conformance --features mutants --test threads --target-dir target/shuttle`.
 //! `THREADS_REPLAY="program:schedule"` in the environment makes one run and prints its steps.
 
 #[cfg(shuttle)]

@@ -53,7 +53,7 @@ impl Place {
 
     /// Returns the name that the program reports as its `store`.
     pub(crate) fn name(&self) -> String {
-        store_any::scheme(&self.url).unwrap()
+        session_store_any::scheme(&self.url).unwrap()
     }
 
     /// Returns how a session opens for a well-formed id that was never issued.
@@ -73,7 +73,7 @@ impl Place {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Some(runtime.block_on(async {
-            let store = store_any::connect(&self.url).await.unwrap();
+            let store = session_store_any::connect(&self.url).await.unwrap();
             let call = Call::new(SystemClock.now());
             store.scan(&call, None, 1_000.try_into().unwrap()).await.unwrap().records.len()
         }))

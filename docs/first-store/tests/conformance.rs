@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use conformance::{Harness, Subject};
 use first_store::MapStore;
+use session_conformance::{Harness, Subject};
 use session_core::{Result, Store, async_trait};
 
 struct Map;
@@ -21,5 +21,5 @@ impl Harness for Map {
 }
 
 fn main() -> ExitCode {
-    conformance::run(Map)
+    session_conformance::run(Map)
 }

@@ -134,7 +134,7 @@ impl Page {
 /// - [`Live`](crate::Live) decides every write from the stored version, for stores that read before they write.
 /// - Six methods are required. The others have defaults for a store without the capability: `sessions_of`, `delete_all` and `scan`
 ///   return [`Error::unsupported`](crate::Error::unsupported), and `purge` removes nothing.
-/// - The crate `conformance` checks every sentence here. `docs/writing-a-store.md` builds a store step by step.
+/// - The crate `session-conformance` checks every sentence here. `docs/writing-a-store.md` builds a store step by step.
 ///
 /// # For wrappers
 ///
@@ -142,7 +142,7 @@ impl Page {
 /// It never retries a write under another version, because only the identical call is safe to repeat.
 ///
 /// A wrapper forwards every method, including those with defaults. [`delegate_store!`](crate::delegate_store) does so for a newtype.
-/// The suite `conformance` finds a wrapper that states a capability but keeps the default of its method.
+/// The suite `session-conformance` finds a wrapper that states a capability but keeps the default of its method.
 ///
 /// A store is [`Any`], so a caller that holds a `dyn Store` can find out its type. `session-http` recognises its cookie store this way.
 #[async_trait]

@@ -1,7 +1,7 @@
 //! Locks and atomics that record each use, for an explorer of interleavings.
 //!
 //! Two adjacent polls without a common lock have the same effect in either order. Of the interleavings that differ only in such
-//! swaps, the explorer runs one. The explorer of the crate `conformance` reads from here which locks a poll has used.
+//! swaps, the explorer runs one. The explorer of the crate `session-conformance` reads from here which locks a poll has used.
 
 use std::cell::{Cell, RefCell};
 use std::sync::{LockResult, MutexGuard};

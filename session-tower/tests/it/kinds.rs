@@ -4,10 +4,10 @@ use axum::Router;
 use axum::http::{HeaderValue, StatusCode};
 use axum::routing::get as route;
 use session_core::{ErrorKind, NullStore};
+use session_store_sqlite::SqliteStore;
 use session_tower::{
     CookieOptions, CookieStore, Error, KeyRing, Manager, Result, Session, SessionLayer, Sessions, testing,
 };
-use store_sqlite::SqliteStore;
 
 use crate::rig::{TestStore, get, get_with, header, named, set_cookies, text};
 

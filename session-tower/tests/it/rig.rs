@@ -11,9 +11,9 @@ use session_core::{
     Call, Capabilities, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
     Timestamp, Version,
 };
+use session_store_memory::MemoryStore;
 use session_tower::{Manager, SessionLayer};
 use std::num::NonZeroU32;
-use store_memory::MemoryStore;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use conformance::server::{self, Shared};
+use session_conformance::server::{self, Shared};
 use session_core::{Namespace, Principal, Result, StoreKey};
-use store_dynamo::DynamoStore;
-use store_dynamo::aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
-use store_dynamo::aws_sdk_dynamodb::primitives::Blob;
-use store_dynamo::aws_sdk_dynamodb::types::AttributeValue;
-use store_dynamo::aws_sdk_dynamodb::{Client, error::DisplayErrorContext};
+use session_store_dynamo::DynamoStore;
+use session_store_dynamo::aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
+use session_store_dynamo::aws_sdk_dynamodb::primitives::Blob;
+use session_store_dynamo::aws_sdk_dynamodb::types::AttributeValue;
+use session_store_dynamo::aws_sdk_dynamodb::{Client, error::DisplayErrorContext};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 

@@ -11,10 +11,10 @@ use std::task::Poll;
 use session_core::{
     Bytes, Call, Clock, Handle, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours,
 };
-use store_file::{FileStore, FileStoreBuilder};
+use session_store_file::{FileStore, FileStoreBuilder};
 use tempfile::TempDir;
 
-pub(crate) use conformance::fixtures::{Begun, begin, get, key, now, put, record, record_of};
+pub(crate) use session_conformance::fixtures::{Begun, begin, get, key, now, put, record, record_of};
 
 pub(crate) const MANY: NonZeroU32 = NonZeroU32::MAX;
 

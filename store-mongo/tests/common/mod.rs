@@ -4,10 +4,10 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use conformance::server::{self, Shared};
+use session_conformance::server::{self, Shared};
 use session_core::{Namespace, Result};
-use store_mongo::mongodb::bson::{Document, doc};
-use store_mongo::mongodb::{Client, Collection, Database};
+use session_store_mongo::mongodb::bson::{Document, doc};
+use session_store_mongo::mongodb::{Client, Collection, Database};
 
 /// The server under test. Tests that run at the same time share it, and it is removed when the last of them drops it.
 pub(crate) struct Server(Arc<server::Server>);

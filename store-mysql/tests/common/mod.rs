@@ -6,11 +6,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conformance::server::{self, Shared, Start};
-use conformance::{Harness, Subject};
+use session_conformance::server::{self, Shared, Start};
+use session_conformance::{Harness, Subject};
 use session_core::{Namespace, Result, Store, async_trait};
+use session_store_mysql::MysqlStore;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, Row as _};
-use store_mysql::MysqlStore;
 use tokio::sync::OnceCell;
 
 const TIME_OUT: Duration = Duration::from_secs(5);

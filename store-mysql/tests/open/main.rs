@@ -11,15 +11,15 @@ use std::num::NonZeroU32;
 use std::str::FromStr as _;
 
 use common::{KINDS, Kind, Server};
-use conformance::fixtures::{key, now, put, record};
 use futures_util::future::join_all;
+use session_conformance::fixtures::{key, now, put, record};
 use session_core::{
     Bytes, Call, Clock, ErrorKind, Handle, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours,
     minutes, seconds,
 };
+use session_store_mysql::MysqlStore;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
-use store_mysql::MysqlStore;
 use tokio::task::JoinSet;
 
 /// Opens a store on an empty namespace.

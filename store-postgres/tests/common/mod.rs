@@ -4,7 +4,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use conformance::server::{self, Shared};
+use session_conformance::server::{self, Shared};
 use session_core::{Namespace, Result};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 

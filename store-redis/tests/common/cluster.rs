@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conformance::server::{Server, Start};
-use conformance::{Harness, Subject};
+use session_conformance::server::{Server, Start};
+use session_conformance::{Harness, Subject};
 use session_core::{Error, ErrorKind, Principal, Result, Store, StoreKey, async_trait};
-use store_redis::redis::{self, RedisError, RedisResult};
-use store_redis::{RedisStore, RedisStoreBuilder};
+use session_store_redis::redis::{self, RedisError, RedisResult};
+use session_store_redis::{RedisStore, RedisStoreBuilder};
 use tokio::sync::OnceCell;
 
 use super::nodes::Nodes;

@@ -1,7 +1,9 @@
 //! Direct connections to the nodes of a cluster, bypassing the store.
 
-use conformance::server::Server;
-use store_redis::redis::{self, Client, Cmd, FromRedisValue, RedisError, RedisResult, aio::MultiplexedConnection};
+use session_conformance::server::Server;
+use session_store_redis::redis::{
+    self, Client, Cmd, FromRedisValue, RedisError, RedisResult, aio::MultiplexedConnection,
+};
 
 /// A connection to each master.
 #[derive(Clone)]

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use conformance::proxy::Proxy;
-use conformance::server::{self, Server};
+use session_conformance::proxy::Proxy;
+use session_conformance::server::{self, Server};
 use session_core::Outcome::{Conflict, Done, Exists};
 use session_core::{
     Bytes, Call, Clock as _, ErrorKind, Principal, Record, SessionId, Store as _, StoreKey, SystemClock, Version,
     hours, seconds,
 };
-use store_redis::RedisStore;
-use store_redis::redis::{self, Cmd, FromRedisValue};
+use session_store_redis::RedisStore;
+use session_store_redis::redis::{self, Cmd, FromRedisValue};
 
 mod entries;
 mod moves;

@@ -8,10 +8,10 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use session_core::{Bytes, Call, Clock, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours};
-use store_sqlite::{SqliteStore, SqliteStoreBuilder};
+use session_store_sqlite::{SqliteStore, SqliteStoreBuilder};
 use tempfile::TempDir;
 
-pub(crate) use conformance::fixtures::{Begun, begin, get, key, now, put, record, record_of};
+pub(crate) use session_conformance::fixtures::{Begun, begin, get, key, now, put, record, record_of};
 
 pub(crate) const MANY: NonZeroU32 = NonZeroU32::MAX;
 

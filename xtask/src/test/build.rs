@@ -35,7 +35,7 @@ pub(super) enum Kind {
 impl Program {
     /// Whether the program has tests only if built with `--cfg shuttle`.
     pub(super) fn needs_shuttle(&self) -> bool {
-        (&*self.package, &*self.target) == ("conformance", "threads")
+        (&*self.package, &*self.target) == ("session-conformance", "threads")
     }
 
     /// Returns the name of the program for people.

@@ -211,8 +211,9 @@ impl<'a> Run<'a> {
     /// Runs the programs and tests that are built for `shuttle`.
     fn threads(&mut self) -> Result<()> {
         let lock = ["-p", "session-core", "--all-features", "--lib", "interleavings"];
-        let programs = ["-p", "conformance", "--features", "mutants", "--test", "threads"];
-        for (name, what) in [("session-core's lock on threads", &lock[..]), ("conformance::threads", &programs)] {
+        let programs = ["-p", "session-conformance", "--features", "mutants", "--test", "threads"];
+        for (name, what) in [("session-core's lock on threads", &lock[..]), ("session-conformance::threads", &programs)]
+        {
             let mut command = self.place.cargo();
             let (variable, flags) = with_shuttle(|variable| std::env::var(variable).ok());
             // A folder of its own, because the flag would invalidate everything in the usual one.
@@ -391,7 +392,7 @@ mod tests {
         let files = [
             (
                 "Cargo.toml",
-                "[package]\nname = 'conformance'\nedition = '2024'\n[features]\nmutants = []\n[workspace]\nmembers = ['session-core']\n",
+                "[package]\nname = 'session-conformance'\nedition = '2024'\n[features]\nmutants = []\n[workspace]\nmembers = ['session-core']\n",
             ),
             ("src/lib.rs", ""),
             ("tests/threads.rs", test),

@@ -12,11 +12,11 @@ use crate::process;
 
 /// Stores whose tests start servers, with the services of `docker-compose.yml`.
 const STORES: &[(&str, &[&str])] = &[
-    ("store-postgres", &["postgres"]),
-    ("store-mysql", &["mysql", "mariadb"]),
-    ("store-redis", &["redis", "valkey"]),
-    ("store-mongo", &["mongo"]),
-    ("store-dynamo", &["dynamo"]),
+    ("session-store-postgres", &["postgres"]),
+    ("session-store-mysql", &["mysql", "mariadb"]),
+    ("session-store-redis", &["redis", "valkey"]),
+    ("session-store-mongo", &["mongo"]),
+    ("session-store-dynamo", &["dynamo"]),
 ];
 
 /// Servers that the tests also run as clusters, from the same image.
@@ -32,8 +32,8 @@ const REMOVAL: Duration = Duration::from_secs(60);
 pub(super) fn needed(program: &Program) -> &'static [&'static str] {
     match (&*program.package, &*program.target, program.kind) {
         (_, _, Kind::Unit) => &[],
-        ("conformance", "server", _) | ("demo", "three_stores", _) => &["redis"],
-        ("demo", "databases", _) | ("store-any", "stopped", _) => ALL,
+        ("session-conformance", "server", _) | ("demo", "three_stores", _) => &["redis"],
+        ("demo", "databases", _) | ("session-store-any", "stopped", _) => ALL,
         (package, ..) => STORES.iter().find(|(store, _)| *store == package).map_or(&[], |(_, servers)| servers),
     }
 }
@@ -177,16 +177,16 @@ mod tests {
 
     #[test]
     fn only_tests_of_stores_with_a_server_need_one() {
-        assert_eq!(needed(&program("store-redis", "conformance", Kind::Integration)), ["redis", "valkey"]);
-        assert_eq!(needed(&program("store-postgres", "open", Kind::Integration)), ["postgres"]);
-        assert_eq!(needed(&program("store-postgres", "store_postgres", Kind::Unit)), [""; 0]);
-        assert_eq!(needed(&program("store-sqlite", "conformance", Kind::Integration)), [""; 0]);
-        assert_eq!(needed(&program("conformance", "mutants", Kind::Integration)), [""; 0]);
+        assert_eq!(needed(&program("session-store-redis", "conformance", Kind::Integration)), ["redis", "valkey"]);
+        assert_eq!(needed(&program("session-store-postgres", "open", Kind::Integration)), ["postgres"]);
+        assert_eq!(needed(&program("session-store-postgres", "session_store_postgres", Kind::Unit)), [""; 0]);
+        assert_eq!(needed(&program("session-store-sqlite", "conformance", Kind::Integration)), [""; 0]);
+        assert_eq!(needed(&program("session-conformance", "mutants", Kind::Integration)), [""; 0]);
     }
 
     #[test]
     fn a_run_without_servers_asks_for_no_docker() {
-        let memory = program("store-memory", "conformance", Kind::Integration);
+        let memory = program("session-store-memory", "conformance", Kind::Integration);
         let servers = Servers::of(std::path::Path::new("/nowhere"), &[&memory]);
         assert_eq!(servers.variables().count(), 0);
         assert_eq!(servers.missing(&memory), None);
@@ -194,10 +194,10 @@ mod tests {
 
     #[test]
     fn a_missing_server_fails_the_programs_that_need_it() {
-        let redis = program("store-redis", "conformance", Kind::Integration);
+        let redis = program("session-store-redis", "conformance", Kind::Integration);
         let mut servers = Servers::default();
         servers.missing.insert("valkey", "no network".into());
         assert_eq!(servers.missing(&redis).unwrap(), "valkey cannot be had: no network");
-        assert_eq!(servers.missing(&program("store-postgres", "open", Kind::Integration)), None);
+        assert_eq!(servers.missing(&program("session-store-postgres", "open", Kind::Integration)), None);
     }
 }

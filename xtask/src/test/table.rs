@@ -76,6 +76,8 @@ impl Tables {
             return;
         }
         let name = report.subject.unwrap_or_else(|| file.to_owned());
+        // The folder's name, which is shorter and makes narrower columns.
+        let name = name.strip_prefix("session-").map_or_else(|| name.clone(), str::to_owned);
         self.stores.push(Column { name, version: report.version, server: report.server, findings: report.findings });
     }
 
@@ -238,10 +240,10 @@ fn grid(rows: &[Vec<String>]) -> String {
 mod tests {
     use super::{Tables, read};
 
-    const MEMORY: &str = r#"{"suite":"0.1.0","subject":"store-memory","version":"0.1.0","server":null,"findings":[
+    const MEMORY: &str = r#"{"suite":"0.1.0","subject":"session-store-memory","version":"0.1.0","server":null,"findings":[
         {"clause":"create.exists","promise":"p","result":"passed","millis":1},
         {"clause":"open.again","promise":"p","result":"ignored","why":"needs a durable store","millis":0}]}"#;
-    const SQLITE: &str = r#"{"suite":"0.1.0","subject":"store-sqlite","version":"0.1.0","server":"SQLite 3","findings":[
+    const SQLITE: &str = r#"{"suite":"0.1.0","subject":"session-store-sqlite","version":"0.1.0","server":"SQLite 3","findings":[
         {"clause":"create.exists","promise":"p","result":"failed","why":"seen: Done","millis":1},
         {"clause":"open.again","promise":"p","result":"passed","millis":0}]}"#;
     const MUTANTS: &str = "| clause | promise | mutants it kills |\n|---|---|---|\n\

@@ -7,14 +7,14 @@ use super::{Problem, Result};
 fn may_use(user: &str, used: &str) -> bool {
     match user {
         "session-core" => false,
-        "session-crypto" | "store-options" | "store-batch" | "conformance" => used == "session-core",
+        "session-crypto" | "session-store-kit" | "session-conformance" => used == "session-core",
         "session-http" => matches!(used, "session-core" | "session-crypto"),
-        "session-tower" => matches!(used, "session-core" | "session-crypto" | "session-http"),
-        "store-layers" => matches!(used, "session-core" | "session-crypto" | "store-options" | "store-batch"),
-        "store-any" => matches!(used, "session-core" | "session-crypto") || used.starts_with("store-"),
-        "store-sqlx" => matches!(used, "session-core" | "store-options" | "store-batch"),
-        "store-postgres" | "store-mysql" if used == "store-sqlx" => true,
-        store if store.starts_with("store-") => matches!(used, "session-core" | "store-options" | "store-batch"),
+        "session-tower" => matches!(used, "session-core" | "session-crypto" | "session-http" | "session-store-any"),
+        "session-store-layers" => matches!(used, "session-core" | "session-crypto" | "session-store-kit"),
+        "session-store-any" => matches!(used, "session-core" | "session-crypto") || used.starts_with("session-store-"),
+        "session-store-sqlx" => matches!(used, "session-core" | "session-store-kit"),
+        "session-store-postgres" | "session-store-mysql" if used == "session-store-sqlx" => true,
+        store if store.starts_with("session-store-") => matches!(used, "session-core" | "session-store-kit"),
         _ => true,
     }
 }
@@ -27,8 +27,8 @@ fn tests_may_use(user: &str, used: &str) -> bool {
     match user {
         "session-core" => false,
         // A layer is tested around another store.
-        "store-layers" => matches!(used, "conformance" | "store-memory"),
-        store if store.starts_with("store-") && store != "store-any" => used == "conformance",
+        "session-store-layers" => matches!(used, "session-conformance" | "session-store-memory"),
+        store if store.starts_with("session-store-") && store != "session-store-any" => used == "session-conformance",
         _ => true,
     }
 }
@@ -65,8 +65,8 @@ mod tests {
     );
     const CORE: (&str, &str) = ("session-core/Cargo.toml", "[package]\nname = 'session-core'\n");
     const HTTP: (&str, &str) = ("session-http/Cargo.toml", "[package]\nname = 'session-http'\n");
-    const SUITE: (&str, &str) = ("conformance/Cargo.toml", "[package]\nname = 'conformance'\n");
-    const B: (&str, &str) = ("store-b/Cargo.toml", "[package]\nname = 'store-b'\n");
+    const SUITE: (&str, &str) = ("conformance/Cargo.toml", "[package]\nname = 'session-conformance'\n");
+    const B: (&str, &str) = ("store-b/Cargo.toml", "[package]\nname = 'session-store-b'\n");
 
     fn with_store(manifest: &str) -> Vec<String> {
         found(check, &[ROOT, CORE, HTTP, SUITE, B, ("store-a/Cargo.toml", manifest)])
@@ -74,36 +74,42 @@ mod tests {
 
     #[test]
     fn a_store_uses_the_core_and_is_tested_by_the_suite() {
-        let good = "[package]\nname = 'store-a'\n[dependencies]\nsession-core.workspace = true\n\
-                    [dev-dependencies]\nconformance.workspace = true\n";
+        let good = "[package]\nname = 'session-store-a'\n[dependencies]\nsession-core.workspace = true\n\
+                    [dev-dependencies]\nsession-conformance.workspace = true\n";
         assert_eq!(with_store(good), [""; 0]);
     }
 
     #[test]
     fn a_store_uses_no_store() {
-        let bad = "[package]\nname = 'store-a'\n[dependencies]\nstore-b.workspace = true\n";
-        assert_eq!(with_store(bad), ["store-a/Cargo.toml:4: store-a must not have store-b among its dependencies"]);
-        let for_some_targets =
-            "[package]\nname = 'store-a'\n[target.'cfg(unix)'.dependencies]\nstore-b.workspace = true\n";
+        let bad = "[package]\nname = 'session-store-a'\n[dependencies]\nsession-store-b.workspace = true\n";
+        assert_eq!(
+            with_store(bad),
+            ["store-a/Cargo.toml:4: session-store-a must not have session-store-b among its dependencies"]
+        );
+        let for_some_targets = "[package]\nname = 'session-store-a'\n[target.'cfg(unix)'.dependencies]\nsession-store-b.workspace = true\n";
         assert_eq!(with_store(for_some_targets).len(), 1);
-        let in_tests = "[package]\nname = 'store-a'\n[dev-dependencies]\nstore-b.workspace = true\n";
+        let in_tests = "[package]\nname = 'session-store-a'\n[dev-dependencies]\nsession-store-b.workspace = true\n";
         assert_eq!(with_store(in_tests).len(), 1);
     }
 
     #[test]
     fn a_store_knows_no_http() {
-        let bad = "[package]\nname = 'store-a'\n[dependencies]\nsession-http.workspace = true\n";
+        let bad = "[package]\nname = 'session-store-a'\n[dependencies]\nsession-http.workspace = true\n";
         assert_eq!(
             with_store(bad),
-            ["store-a/Cargo.toml:4: store-a must not have session-http among its dependencies"]
+            ["store-a/Cargo.toml:4: session-store-a must not have session-http among its dependencies"]
         );
     }
 
     #[test]
     fn the_core_uses_nothing() {
-        let core = ("session-core/Cargo.toml", "[package]\nname = 'session-core'\n[dependencies]\nstore-b = '1'\n");
-        let store = ("store-a/Cargo.toml", "[package]\nname = 'store-a'\n");
+        let core =
+            ("session-core/Cargo.toml", "[package]\nname = 'session-core'\n[dependencies]\nsession-store-b = '1'\n");
+        let store = ("store-a/Cargo.toml", "[package]\nname = 'session-store-a'\n");
         let problems = found(check, &[ROOT, core, HTTP, SUITE, B, store]);
-        assert_eq!(problems, ["session-core/Cargo.toml:4: session-core must not have store-b among its dependencies"]);
+        assert_eq!(
+            problems,
+            ["session-core/Cargo.toml:4: session-core must not have session-store-b among its dependencies"]
+        );
     }
 }

@@ -4,23 +4,23 @@ use super::tree::Tree;
 use super::{Problem, Result};
 
 /// Crates that are named like stores but are not stores.
-const NO_STORES: &[&str] = &["store-options", "store-batch", "store-sqlx", "store-layers", "store-any"];
+const NO_STORES: &[&str] = &["session-store-kit", "session-store-sqlx", "session-store-layers", "session-store-any"];
 
 /// Returns the files that may hold the suite over a store; one of them must exist.
 fn suites(store: &str) -> Vec<&'static str> {
     match store {
-        "store-mysql" => vec!["tests/mysql.rs"],
+        "session-store-mysql" => vec!["tests/mysql.rs"],
         _ => vec!["tests/conformance.rs"],
     }
 }
 
 /// Stores without a server or database, which have no layout to describe.
-const WITHOUT_SCHEMA: &[&str] = &["store-memory", "store-file"];
+const WITHOUT_SCHEMA: &[&str] = &["session-store-memory", "session-store-file"];
 
 pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for store in &tree.members {
-        if !store.name.starts_with("store-") || NO_STORES.contains(&&*store.name) {
+        if !store.name.starts_with("session-store-") || NO_STORES.contains(&&*store.name) {
             continue;
         }
         let mut rooms =
@@ -46,13 +46,13 @@ mod tests {
     #[test]
     fn a_missing_room_is_found() {
         let files = [
-            ("Cargo.toml", "[workspace]\nmembers = ['store-a', 'store-memory', 'store-batch']\n"),
-            ("store-a/Cargo.toml", "[package]\nname = 'store-a'\n"),
+            ("Cargo.toml", "[workspace]\nmembers = ['store-a', 'store-memory', 'store-kit']\n"),
+            ("store-a/Cargo.toml", "[package]\nname = 'session-store-a'\n"),
             ("store-a/src/lib.rs", ""),
-            ("store-memory/Cargo.toml", "[package]\nname = 'store-memory'\n"),
+            ("store-memory/Cargo.toml", "[package]\nname = 'session-store-memory'\n"),
             ("store-memory/src/lib.rs", ""),
             ("store-memory/tests/conformance.rs", ""),
-            ("store-batch/Cargo.toml", "[package]\nname = 'store-batch'\n"),
+            ("store-kit/Cargo.toml", "[package]\nname = 'session-store-kit'\n"),
         ];
         assert_eq!(
             found(check, &files),

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use conformance::explore::{Answer, Check, Commits, Faults, Program, Request, World};
+use session_conformance::explore::{Answer, Check, Commits, Faults, Program, Request, World};
 use session_core::{Commit, ErrorKind, seconds};
 
 use super::{GONE, check_no_ghosts, check_signed_in, key_of, principal, push_at_once, stored};

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use conformance::explore::{Check, Commits, Faults, Program, Request, World};
+use session_conformance::explore::{Check, Commits, Faults, Program, Request, World};
 
 use super::stored;
 

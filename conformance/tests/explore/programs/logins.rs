@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use conformance::explore::{Check, Commits, Faults, Program, Request, World};
+use session_conformance::explore::{Check, Commits, Faults, Program, Request, World};
 use session_core::{ErrorKind, Session, hours};
 
 use super::{GONE, TOUCH_DUE, check_no_ghosts, check_signed_in, key_of, principal, stored};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conformance::explore::{Commits, Program, Request, World};
+use session_conformance::explore::{Commits, Program, Request, World};
 use session_core::{Commit, ErrorKind, Manager, Principal, StoreKey, minutes};
 
 mod ends;

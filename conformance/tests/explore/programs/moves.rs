@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use conformance::explore::{Check, Commits, Faults, Program, Request, World};
+use session_conformance::explore::{Check, Commits, Faults, Program, Request, World};
 use session_core::{ErrorKind, minutes, seconds};
 
 use super::{GONE, TOUCH_DUE, check_no_ghosts, key_of, push_at_once, stored};

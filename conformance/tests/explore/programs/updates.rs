@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use conformance::explore::{Check, Commits, Faults, Program, Request, World, quietly};
+use session_conformance::explore::{Check, Commits, Faults, Program, Request, World, quietly};
 use session_core::{ErrorKind, Limits, Manager};
 
 use super::{GONE, Stored, push_at_once, stored};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use conformance::Clause;
+use session_conformance::Clause;
 
 use crate::twist::{Flavour, Twist};
 use crate::wire::Quirk;

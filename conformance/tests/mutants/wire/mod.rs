@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conformance::{Harness, Subject};
 use serde::{Deserialize, Serialize};
+use session_conformance::{Harness, Subject};
 use session_core::{
     Bytes, Cursor, Error, ErrorKind, Namespace, Outcome, Principal, Record, Result, Store, StoreKey, Timestamp,
     Version, async_trait,

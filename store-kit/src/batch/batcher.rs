@@ -1,0 +1,189 @@
+//! Batches that tasks run, for asynchronous drivers.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, MutexGuard};
+use std::task::Poll;
+
+use session_core::Result;
+use tokio::sync::Semaphore;
+use tokio::task::{self, JoinSet};
+
+use crate::batch::inline::{Carried, Carrier};
+use crate::batch::queue::{self, Batch, PANICKED, Queue, State};
+use crate::batch::{Answers, Item, Limits, PerRuntime};
+
+/// Runs a batch as one statement, pipeline or request.
+pub trait RoundTrip: Send + Sync + 'static {
+    /// Item of one call.
+    type Item: Item;
+
+    /// Runs a batch of at least one item.
+    ///
+    /// - A batch of one item should take the plain path, because most batches of a quiet service hold one item.
+    /// - An error that concerns one item belongs to that item; an error of the connection belongs to the batch.
+    /// - After an error for a batch of several items, each item is run again in a batch of its own, all at the same time.
+    ///   So return an error for the batch only if it certainly had no effect. If the reply may have been lost, answer each write
+    ///   in it with `Unavailable`. A retry could report a false `Conflict` if another save followed, and the caller would apply
+    ///   its change twice.
+    /// - It must end on its own, soon after the time-out at the latest. It is never dropped half-way, because few drivers can be
+    ///   cancelled safely. Until it ends, it counts as in flight.
+    fn run(&self, items: &[Self::Item]) -> impl Future<Output = Answers<Self::Item>> + Send;
+}
+
+/// Groups concurrent calls into batches, which run in tasks. See the [crate's documentation](crate).
+///
+/// Each calling tokio runtime has its own queue and runs its own batches. The limits apply to each runtime separately.
+/// So calls never wait for an idle runtime. Connections should be kept per runtime, too; see [`PerRuntime`].
+pub struct Batcher<R: RoundTrip>(Arc<Inner<R>>);
+
+struct Inner<R: RoundTrip> {
+    round_trip: R,
+    limits: Limits,
+    queues: PerRuntime<Own<R::Item>>,
+}
+
+/// Queue of one runtime.
+struct Own<I: Item> {
+    queue: Queue<I>,
+    room: Arc<Semaphore>,
+}
+
+impl<R: RoundTrip> Batcher<R> {
+    /// Returns a batcher that runs its batches by `round_trip`.
+    pub fn new(round_trip: R, limits: Limits) -> Self {
+        let for_each = limits.clone();
+        let queues = PerRuntime::new(move || {
+            Ok(Own { queue: Queue::new(for_each.clone()), room: Arc::new(queue::room(&for_each)) })
+        });
+        Self(Arc::new(Inner { round_trip, limits, queues }))
+    }
+
+    /// Sends `item` with the next batch and waits for its answer.
+    ///
+    /// Dropping the future withdraws an item that still waits. The round trip of an item in flight completes.
+    ///
+    /// # Errors
+    /// The round trip's error for this item, or
+    /// [`Unavailable`](session_core::ErrorKind::Unavailable) if there is no answer within the time-out, waiting included.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time enabled.
+    pub async fn call(&self, item: R::Item) -> Result<<R::Item as Item>::Output> {
+        let own = self.0.queues.get()?;
+        own.queue.call(Arc::clone(&own.room), item, |state| Inner::work(&self.0, &own, state)).await
+    }
+
+    /// Returns the round trip that runs the batches.
+    pub fn round_trip(&self) -> &R {
+        &self.0.round_trip
+    }
+}
+
+impl<R: RoundTrip> Clone for Batcher<R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R: RoundTrip> fmt::Debug for Batcher<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batcher").field("limits", &self.0.limits).finish_non_exhaustive()
+    }
+}
+
+impl<R: RoundTrip> Inner<R> {
+    /// Ensures that a runner is active for the queued item. Returns a carrier if the caller must run it inline.
+    fn work(this: &Arc<Self>, own: &Arc<Own<R::Item>>, mut state: MutexGuard<'_, State<R::Item>>) -> Option<Carrier> {
+        // A second call ends inline execution of the first.
+        let earlier = state.carried.take();
+        let may_run = state.running < own.queue.in_flight(&state);
+        let alone = state.running == 0 && !state.in_company;
+        state.running += usize::from(may_run);
+        let run = || Runner { inner: Arc::clone(this), own: Arc::clone(own), counted: true }.run();
+        if alone && this.limits.carried {
+            let carried = Carried::new(run());
+            state.carried = Some(Arc::clone(&carried));
+            return Some(Carrier(carried));
+        }
+        drop(state);
+        if let Some(earlier) = earlier {
+            earlier.hand_over();
+        }
+        if may_run {
+            task::spawn(run());
+        }
+        None
+    }
+
+    /// Runs a round trip and turns a panic into an error, so that the calls behind it are still served.
+    async fn travel(&self, items: &[R::Item]) -> Answers<R::Item> {
+        let mut trip = pin!(self.round_trip.run(items));
+        poll_fn(|cx| catch_unwind(AssertUnwindSafe(|| trip.as_mut().poll(cx))).unwrap_or(Poll::Ready(Err(PANICKED))))
+            .await
+    }
+}
+
+/// One of the round trips in flight. Runs batches until no call waits.
+struct Runner<R: RoundTrip> {
+    inner: Arc<Inner<R>>,
+    own: Arc<Own<R::Item>>,
+    /// Whether this runner is counted in `State::running`.
+    counted: bool,
+}
+
+impl<R: RoundTrip> Runner<R> {
+    async fn run(mut self) {
+        while let Some(batch) = self.next().await {
+            let answers = self.inner.travel(&batch.items).await;
+            if let Some(failed) = batch.answer(answers) {
+                self.each_alone(failed).await;
+            }
+        }
+    }
+
+    /// Runs each item in a batch of its own. All run at once, because an item that waits for a lock must not use up the others' time.
+    async fn each_alone(&self, failed: Batch<R::Item>) {
+        let mut alone = JoinSet::new();
+        for single in failed.one_by_one() {
+            let inner = Arc::clone(&self.inner);
+            alone.spawn(async move {
+                let answers = inner.travel(&single.items).await;
+                single.answer(answers);
+            });
+        }
+        while alone.join_next().await.is_some() {}
+    }
+
+    /// Takes the next batch, or returns `None` if no call waits.
+    ///
+    /// If the last batch held several items, other tasks that can run go first, so that callers just answered can call again.
+    /// Without this, most batches at 32 tasks would hold one item. After a batch of one item there is no such pause.
+    async fn next(&mut self) -> Option<Batch<R::Item>> {
+        if self.own.queue.lock().in_company {
+            task::yield_now().await;
+        }
+        let queue = &self.own.queue;
+        let mut state = queue.lock();
+        // With too many runners active, this one leaves the queue to the others.
+        let one_too_many = state.running > queue.in_flight(&state);
+        let batch = if one_too_many { None } else { queue.take(&mut state) };
+        if batch.is_none() {
+            // Under the same lock, so that a caller that queues an item now sees that this runner has ended.
+            state.running -= 1;
+            self.counted = false;
+        }
+        batch
+    }
+}
+
+impl<R: RoundTrip> Drop for Runner<R> {
+    /// Corrects the count when the runtime shuts down, because a batcher may outlive the runtime.
+    fn drop(&mut self) {
+        if self.counted {
+            self.own.queue.lock().running -= 1;
+        }
+    }
+}

@@ -1,0 +1,154 @@
+#![doc = include_str!("README.md")]
+
+use std::time::Duration;
+
+use session_core::{Result, StoreKey};
+
+mod batcher;
+mod inline;
+mod queue;
+mod runtimes;
+mod workers;
+
+pub use batcher::{Batcher, RoundTrip};
+pub use runtimes::PerRuntime;
+pub use workers::{Worker, Workers};
+
+/// One call in a batch: its operands, including its own `now`.
+pub trait Item: Send + Sync + 'static {
+    /// Answer to the call.
+    type Output: Send + 'static;
+
+    /// Returns the key that may occur only once in a batch. A second item with this key waits for the next batch.
+    ///
+    /// `None` where several items in one batch do no harm: loads, or statements that run one after another.
+    fn key(&self) -> Option<StoreKey>;
+
+    /// Whether a batch that begins with this item may hold `other`. If not, the batch ends before `other`. By default it may.
+    fn goes_with(&self, other: &Self) -> bool {
+        let _ = other;
+        true
+    }
+
+    /// Returns approximately how many bytes the item puts on the wire.
+    fn len(&self) -> usize;
+
+    /// Whether the item puts no bytes on the wire.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Answers to a batch: one result for each item, in the order of the items, or one error for the batch as a whole.
+///
+/// After an error for a batch of several items, each item is run again on its own.
+pub type Answers<I> = Result<Vec<Result<<I as Item>::Output>>>;
+
+/// Bounds of a [`Batcher`] or of [`Workers`].
+///
+/// ```
+/// use session_core::seconds;
+/// use session_store_kit::batch::Limits;
+///
+/// let limits = Limits::new().in_flight(2).items(64).timeout(seconds(3));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Limits {
+    in_flight: usize,
+    full: usize,
+    items: usize,
+    bytes: usize,
+    queue: usize,
+    timeout: Duration,
+    rest: Duration,
+    carried: bool,
+}
+
+impl Limits {
+    /// Returns the defaults: 4 round trips in flight, 128 items or 1 MiB in a batch, 16,384 items in the queue, a time-out of 5 s
+    /// and a rest of 50 µs.
+    pub const fn new() -> Self {
+        Self {
+            in_flight: 4,
+            full: 0,
+            items: 128,
+            bytes: 1 << 20,
+            queue: 16_384,
+            timeout: Duration::from_secs(5),
+            rest: Duration::from_micros(50),
+            carried: false,
+        }
+    }
+
+    /// Sets how many round trips may be in flight; 0 counts as 1. [`Workers`] have one per thread instead.
+    pub const fn in_flight(mut self, n: usize) -> Self {
+        self.in_flight = at_least_one(n);
+        self
+    }
+
+    /// Sets how many round trips may be in flight while a full batch waits, if more than [`in_flight`](Self::in_flight).
+    /// Default: no more.
+    ///
+    /// Few batches in flight are larger and cheaper. A full batch cannot become larger, so it need not wait.
+    pub const fn full(mut self, n: usize) -> Self {
+        self.full = n;
+        self
+    }
+
+    /// Sets how many items one batch may hold; 0 counts as 1.
+    pub const fn items(mut self, n: usize) -> Self {
+        self.items = at_least_one(n);
+        self
+    }
+
+    /// Sets how many bytes one batch may hold, by [`Item::len`]. A longer item is sent on its own.
+    pub const fn bytes(mut self, n: usize) -> Self {
+        self.bytes = n;
+        self
+    }
+
+    /// Sets how many items may wait in the queue; 0 counts as 1. Further calls wait for room, within their time-out.
+    pub const fn queue(mut self, n: usize) -> Self {
+        self.queue = at_least_one(n);
+        self
+    }
+
+    /// Sets how long a call may take, waiting included, before it returns
+    /// [`Unavailable`](session_core::ErrorKind::Unavailable).
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how long one thread of [`Workers`] stays awake after its work; 0 turns this off.
+    ///
+    /// A call within that time need not wake the thread. On an idle machine, waking it takes longer than a statement of SQLite.
+    /// Meanwhile the thread yields its core to others. A [`Batcher`] ignores this.
+    pub const fn rest(mut self, rest: Duration) -> Self {
+        self.rest = rest;
+        self
+    }
+
+    /// Sets whether a call that is alone runs inline, in its caller's task instead of a spawned one. Default: no.
+    ///
+    /// This saves two task switches. One of them would wake a second thread where several requests follow each other.
+    /// When another call arrives or the caller drops its future, the round trip moves to a task of its own.
+    /// So it always ends and is never dropped half-way.
+    /// Until then, a caller that stops polling holds the connection and its locks. Enable this only if no other call can be
+    /// blocked by that. [`Workers`] ignore this.
+    pub const fn carried(mut self, carried: bool) -> Self {
+        self.carried = carried;
+        self
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const fn at_least_one(n: usize) -> usize {
+    if n == 0 { 1 } else { n }
+}
