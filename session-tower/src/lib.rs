@@ -22,9 +22,23 @@ pub use session_core::{
 pub use session_crypto::KeyRing;
 pub use session_http::{CommitError, CookieOptions, CookieStore, SameSite};
 
+/// Stores by their URLs. Each kind of store is a feature of this crate: `sqlite`, `postgres`, `redis` and so on.
+///
+/// ```no_run
+/// # async fn open() -> session_tower::Result<()> {
+/// use session_tower::{Manager, SessionLayer, store};
+///
+/// let sessions = SessionLayer::new(Manager::new(store::connect("sqlite://sessions.db").await?));
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(feature = "store")]
+pub use session_store_any as store;
+
 /// User documentation, compiled and run as tests.
 #[cfg(doctest)]
 mod pages {
+    #[cfg(feature = "sqlite")]
     #[doc = include_str!("../../README.md")]
     struct Readme;
     #[doc = include_str!("../../docs/deploying.md")]
