@@ -15,13 +15,13 @@ use serde_json::value::RawValue;
 use session_core::Principal;
 use session_tower::{Error, ErrorKind, Opened, Result, Session};
 
-use crate::guard;
-use crate::serve::Served;
+use crate::app_state::AppState;
+use crate::error_page;
 
 /// Maximum of `?hold=`, in milliseconds.
 const LONGEST_HOLD: u64 = 5_000;
 
-pub(crate) fn routes() -> Router<Served> {
+pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .route("/api/session", get(session))
         .route("/api/counter", post(counter))
@@ -41,7 +41,7 @@ pub(crate) fn failed(error: &Error) -> Response {
         ErrorKind::Unsupported => "this session store cannot do that",
         _ => "internal error",
     };
-    refused(guard::status(error), text)
+    refused(error_page::status(error), text)
 }
 
 fn refused(status: StatusCode, text: &str) -> Response {
@@ -57,7 +57,7 @@ struct About {
     store: String,
 }
 
-async fn session(State(served): State<Served>, session: Session) -> Result<Json<About>> {
+async fn session(State(app): State<AppState>, session: Session) -> Result<Json<About>> {
     let mut values = BTreeMap::new();
     for key in session.keys() {
         if let Some(value) = session.peek(&key)? {
@@ -69,7 +69,7 @@ async fn session(State(served): State<Served>, session: Session) -> Result<Json<
         opened: format!("{:?}", session.opened()).to_lowercase(),
         principal: session.principal().map(|principal| principal.as_str().to_owned()),
         values,
-        store: served.place.name,
+        store: app.sessions.name,
     }))
 }
 

@@ -1,4 +1,4 @@
-//! Guard around all pages. Requests from other sites are refused, session errors become a page or JSON, and responses get
+//! Security of all pages. Requests from other sites are refused, session errors become a page or JSON, and responses get
 //! security headers.
 
 use axum::extract::Request;
@@ -11,9 +11,9 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 
-use session_tower::{Error, ErrorKind};
+use session_tower::Error;
 
-use crate::{api, shop};
+use crate::{api, error_page};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -21,7 +21,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
-/// Puts the guard around `app`.
+/// Puts the checks and the headers around `app`.
 pub(crate) fn around(app: Router) -> Router {
     app.layer(middleware::from_fn(check))
 }
@@ -32,10 +32,10 @@ async fn check(request: Request, next: Next) -> Response {
     let mut response = if harmless || is_from_here(request.headers()) {
         next.run(request).await
     } else {
-        shop::refused(StatusCode::FORBIDDEN, "This came from another site's page.").into_response()
+        error_page::refused(StatusCode::FORBIDDEN, "This came from another site's page.").into_response()
     };
     if let Some(Failed(error)) = response.extensions_mut().remove() {
-        tell(&mut response, if by_script { api::failed(&error) } else { shop::failed(&error) });
+        set_body(&mut response, if by_script { api::failed(&error) } else { error_page::failed(&error) });
     }
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
@@ -50,20 +50,11 @@ struct Failed(Error);
 
 /// Returns a response without a page, because the session layer does not know whether a script asked. [`check`] fills it.
 pub(crate) fn failed(error: &Error) -> Response {
-    (status(error), Extension(Failed(error.clone()))).into_response()
-}
-
-/// Returns the status for a session error: as the layer's, except 413 for too large and 501 for unsupported.
-pub(crate) fn status(error: &Error) -> StatusCode {
-    match error.kind() {
-        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
-        _ => error.status(),
-    }
+    (error_page::status(error), Extension(Failed(error.clone()))).into_response()
 }
 
 /// Puts the body of `page` into `response`, whose cookies and caching rules stay.
-fn tell(response: &mut Response, page: Response) {
+fn set_body(response: &mut Response, page: Response) {
     let (mut head, body) = page.into_parts();
     *response.body_mut() = body;
     response.headers_mut().remove(CONTENT_LENGTH);

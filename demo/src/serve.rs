@@ -11,20 +11,15 @@ use session_tower::{CookieOptions, KeyRing, SessionLayer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::{api, guard, keys, release, shop, store};
+use crate::app_state::{AppState, REMEMBERED_IDLE};
+use crate::store::{self, NamedStore};
+use crate::{api, error_page, keys, release, security, shop};
 
 /// Time that running requests have to end.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Approximate interval at which expired sessions are removed.
 const SWEEP: Duration = minutes(5);
-
-/// State that every handler can use.
-#[derive(Clone, Debug)]
-pub(crate) struct Served {
-    pub(crate) manager: Manager,
-    pub(crate) place: store::Place,
-}
 
 /// A setting that does not work, described in one line.
 #[derive(Debug)]
@@ -42,20 +37,20 @@ pub(crate) async fn run(listen: &str, store_url: &str) -> Result<(), Wrong> {
     let (listener, address) = bind(listen).await?;
     let keys = keys::given().map_err(|error| Wrong(format!("the session keys: {}", line(&error))))?;
     keys::register(keys.clone()).map_err(|error| Wrong(line(&error)))?;
-    let place =
+    let sessions =
         store::connect(store_url).await.map_err(|error| Wrong(format!("the sessions' store: {}", line(&error))))?;
     let wrong = |error: &dyn fmt::Display| Wrong(format!("the sessions: {error}"));
-    let manager = manager(&place).map_err(|error| wrong(&error))?;
-    let cookie = cookie(address, &place, keys.as_ref());
-    let app = app(Served { manager: manager.clone(), place }, cookie).map_err(|error| wrong(&error))?;
+    let manager = manager(&sessions).map_err(|error| wrong(&error))?;
+    let cookie = cookie(address, &sessions, keys.as_ref());
+    let app = app(AppState { manager: manager.clone(), sessions }, cookie).map_err(|error| wrong(&error))?;
     tokio::spawn(manager.purge_every(SWEEP, tokio::time::sleep));
     println!("listening on http://{address}");
 
-    let (told, stop) = watch::channel(false);
+    let (sender, stop) = watch::channel(false);
     tokio::spawn(async move {
-        told_to_stop().await;
+        stop_signal().await;
         tracing::info!("stopping: running requests may take {} s to end", GRACE.as_secs());
-        told.send_replace(true);
+        sender.send_replace(true);
     });
     let graceful = axum::serve(listener, app).with_graceful_shutdown(stopped(stop.clone()));
     tokio::select! {
@@ -76,7 +71,7 @@ async fn bind(listen: &str) -> Result<(TcpListener, SocketAddr), Wrong> {
     bound.await.map_err(|error: std::io::Error| {
         let why = match error.kind() {
             ErrorKind::AddrInUse => "the port is taken".to_owned(),
-            ErrorKind::PermissionDenied => "the port is not for everybody".to_owned(),
+            ErrorKind::PermissionDenied => "the port needs special rights: choose one above 1023".to_owned(),
             ErrorKind::InvalidInput => "this is no address and port, such as 127.0.0.1:3000".to_owned(),
             _ => error.to_string(),
         };
@@ -95,29 +90,30 @@ fn line(error: &session_core::Error) -> String {
     text.replace('\n', " ")
 }
 
-fn manager(place: &store::Place) -> session_core::Result<Manager> {
-    Manager::builder(place.store.clone())
+fn manager(sessions: &NamedStore) -> session_core::Result<Manager> {
+    Manager::builder(sessions.store.clone())
         .idle(release::IDLE)
         .absolute(hours(24))
-        .max_idle(shop::REMEMBERED_IDLE)
+        .max_idle(REMEMBERED_IDLE)
         .max_absolute(days(90))
         .build()
 }
 
-fn cookie(address: SocketAddr, place: &store::Place, keys: Option<&KeyRing>) -> CookieOptions {
+fn cookie(address: SocketAddr, sessions: &NamedStore, keys: Option<&KeyRing>) -> CookieOptions {
     // Browsers other than Safari accept `Secure` cookies from http://localhost, but none is sure to do so from http://127.0.0.1.
     let cookie = if address.ip().is_loopback() { CookieOptions::new().insecure() } else { CookieOptions::new() };
     match keys {
         // A session inside its cookie is sealed, so it needs no signature.
-        Some(keys) if place.name != "cookie" => cookie.signed(keys),
+        Some(keys) if sessions.name != "cookie" => cookie.signed(keys),
         _ => cookie,
     }
 }
 
-fn app(served: Served, cookie: CookieOptions) -> session_tower::Result<Router> {
-    let sessions = SessionLayer::builder().session(served.manager.clone(), cookie).on_error(guard::failed).build()?;
-    let app = Router::new().merge(shop::routes()).merge(api::routes()).fallback(shop::not_found).with_state(served);
-    Ok(guard::around(app.layer(sessions)))
+fn app(state: AppState, cookie: CookieOptions) -> session_tower::Result<Router> {
+    let sessions = SessionLayer::builder().session(state.manager.clone(), cookie).on_error(security::failed).build()?;
+    let app =
+        Router::new().merge(shop::routes()).merge(api::routes()).fallback(error_page::not_found).with_state(state);
+    Ok(security::around(app.layer(sessions)))
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {
@@ -126,7 +122,7 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 }
 
 /// Waits for Ctrl-C or SIGTERM.
-async fn told_to_stop() {
+async fn stop_signal() {
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

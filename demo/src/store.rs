@@ -6,16 +6,16 @@ use session_core::{Result, Store};
 
 /// Store of the sessions, and its name.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct NamedStore {
     pub(crate) store: Arc<dyn Store>,
     /// Scheme of the URL. The rest is not shown, because it may hold a password.
     pub(crate) name: String,
 }
 
 /// Opens the store that `url` names.
-pub(crate) async fn connect(url: &str) -> Result<Place> {
+pub(crate) async fn connect(url: &str) -> Result<NamedStore> {
     let store = session_store_any::connect(url).await?;
-    Ok(Place { store, name: session_store_any::scheme(url).unwrap_or_default() })
+    Ok(NamedStore { store, name: session_store_any::scheme(url).unwrap_or_default() })
 }
 
 #[cfg(test)]

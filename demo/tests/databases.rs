@@ -7,8 +7,8 @@ mod common;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
-use common::place::Place;
-use common::walk::{Backing, trials};
+use common::backend::Backend;
+use common::walk::{StoreKind, trials};
 use libtest_mimic::Arguments;
 use session_conformance::server::{ALL, Server, Start, blocking};
 
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let servers: Vec<Arc<OnceLock<Server>>> = ALL.iter().map(|_| Arc::default()).collect();
     let walk = ALL.iter().zip(&servers).flat_map(|(&(name, start), server)| {
         let server = Arc::clone(server);
-        trials(name, Backing::Lasting, move |step| place(&server, start, step))
+        trials(name, StoreKind::Lasting, move |step| backend(&server, start, step))
     });
     let conclusion = libtest_mimic::run(&Arguments::from_args(), walk.collect());
     drop(servers);
@@ -25,9 +25,9 @@ fn main() -> ExitCode {
 }
 
 /// Returns a namespace for this step on the server. The first step starts the server.
-fn place(server: &OnceLock<Server>, start: Start, step: &str) -> Place {
+fn backend(server: &OnceLock<Server>, start: Start, step: &str) -> Backend {
     let server = server.get_or_init(|| blocking(start).unwrap_or_else(|error| panic!("{error}")));
-    Place::database(server.url_with(&format!("namespace={}", namespace(step))))
+    Backend::database(server.url_with(&format!("namespace={}", namespace(step))))
 }
 
 /// Returns a namespace for one run of one step.

@@ -4,15 +4,15 @@ mod common;
 
 use std::time::Duration;
 
+use common::backend::Backend;
 use common::browser::{Browser, FORM};
-use common::place::Place;
 use common::server::Server;
 use rusqlite::Connection;
 use session_core::{days, hours, minutes};
 
 /// Both releases on one database in a file.
 struct Shops {
-    place: Place,
+    backend: Backend,
     /// Previous release: twelve hours of idle time, and a cart that is a list.
     before: Server,
     /// Current release: one hour of idle time, and a cart that is a map.
@@ -21,10 +21,10 @@ struct Shops {
 
 impl Shops {
     fn open() -> Self {
-        let place = Place::sqlite();
-        let before = Server::start_before(&["--listen", "127.0.0.1:0", "--store", &place.url]);
-        let now = place.serve();
-        Self { place, before, now }
+        let backend = Backend::sqlite();
+        let before = Server::start_before(&["--listen", "127.0.0.1:0", "--store", &backend.url]);
+        let now = backend.serve();
+        Self { backend, before, now }
     }
 
     /// Returns one browser as a client of each release, as if a load balancer sent its requests to both.
@@ -36,7 +36,7 @@ impl Shops {
 
     /// Makes all sessions older, as if they had not been used for `unused`.
     fn age(&self, unused: Duration) {
-        let file = self.place.folder.as_ref().unwrap().path().join("sessions.db");
+        let file = self.backend.folder.as_ref().unwrap().path().join("sessions.db");
         let database = Connection::open(file).unwrap();
         database.busy_timeout(Duration::from_secs(10)).unwrap();
         let millis = i64::try_from(unused.as_millis()).unwrap();

@@ -4,17 +4,17 @@ mod common;
 
 use std::process::ExitCode;
 
-use common::place::{KEYS, Place};
-use common::walk::Backing::{Cookie, Lasting, Nothing, Passing};
+use common::backend::{Backend, KEYS};
+use common::walk::StoreKind::{Cookie, Lasting, Nothing, Passing};
 use common::walk::trials;
 use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
-    let walk = trials("sqlite", Lasting, |_| Place::sqlite())
-        .chain(trials("file", Lasting, |_| Place::file()))
-        .chain(trials("memory", Passing, |_| Place::memory()))
-        .chain(trials("signed", Lasting, |_| Place { keys: Some(KEYS[0]), ..Place::sqlite() }))
-        .chain(trials("cookie", Cookie, |_| Place::cookie()))
-        .chain(trials("null", Nothing, |_| Place::null()));
+    let walk = trials("sqlite", Lasting, |_| Backend::sqlite())
+        .chain(trials("file", Lasting, |_| Backend::file()))
+        .chain(trials("memory", Passing, |_| Backend::memory()))
+        .chain(trials("signed", Lasting, |_| Backend { keys: Some(KEYS[0]), ..Backend::sqlite() }))
+        .chain(trials("cookie", Cookie, |_| Backend::cookie()))
+        .chain(trials("null", Nothing, |_| Backend::null()));
     libtest_mimic::run(&Arguments::from_args(), walk.collect()).exit_code()
 }

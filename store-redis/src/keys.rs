@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_of_records_and_of_people_are_apart() {
+    fn names_of_records_and_of_indexes_differ() {
         let keys = Keys::new(&Namespace::new("web").unwrap());
         let key = StoreKey::derive("id", &SessionId::random());
         assert_eq!(keys.key_of(&keys.record(&key)), Some(key));

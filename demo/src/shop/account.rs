@@ -8,9 +8,10 @@ use serde::Deserialize;
 use session_core::{Manager, days};
 use session_tower::{ErrorKind, Handle, Result, Session, SessionInfo};
 
-use super::page::{Frame, Page, redirect};
-use crate::serve::Served;
-use crate::words;
+use super::cart::tins_in_cart;
+use crate::app_state::{AppState, REMEMBERED_IDLE};
+use crate::format;
+use crate::page::{Frame, Page, redirect};
 
 /// Maximum length of a name, in characters, so that it fits into the page's header.
 const LONGEST_NAME: usize = 40;
@@ -25,7 +26,7 @@ pub(super) async fn sign_in_page(session: Session) -> Result<Response> {
     if session.principal().is_some() {
         return Ok(Redirect::to("/account").into_response());
     }
-    Ok(Page(SignInPage { frame: Frame::of(&session, "account")? }).into_response())
+    Ok(Page(SignInPage { frame: Frame::of(&session, "account", tins_in_cart(&session)?)? }).into_response())
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,10 +43,10 @@ pub(super) async fn sign_in(session: Session, headers: HeaderMap, Form(form): Fo
     }
     session.login(name)?;
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    session.set_label(&words::browser(user_agent))?;
+    session.set_label(&format::browser(user_agent))?;
     let remember = form.remember.is_some();
     session.set_persistent(remember)?;
-    session.set_idle(remember.then_some(super::REMEMBERED_IDLE))?;
+    session.set_idle(remember.then_some(REMEMBERED_IDLE))?;
     session.set_absolute(remember.then_some(days(90)))?;
     redirect(&session, "/", &format!("Welcome, {name}!"))
 }
@@ -84,23 +85,23 @@ impl Device {
         Self {
             handle: info.handle.to_string(),
             label: info.label.unwrap_or_else(|| "A program".into()),
-            since: words::seen_from(manager.now(), info.auth_time.unwrap_or(info.created_at)),
-            until: words::seen_from(manager.now(), info.expires_at),
+            since: format::seen_from(manager.now(), info.auth_time.unwrap_or(info.created_at)),
+            until: format::seen_from(manager.now(), info.expires_at),
             current: info.current,
         }
     }
 }
 
-pub(super) async fn show(State(served): State<Served>, session: Session) -> Result<Response> {
+pub(super) async fn show(State(app): State<AppState>, session: Session) -> Result<Response> {
     if session.principal().is_none() {
         return Ok(Redirect::to("/sign-in").into_response());
     }
     let devices = match session.sessions().await {
-        Ok(list) => Some(list.into_iter().map(|info| Device::new(&served.manager, info)).collect()),
+        Ok(list) => Some(list.into_iter().map(|info| Device::new(&app.manager, info)).collect()),
         Err(error) if error.kind() == ErrorKind::Unsupported => None,
         Err(error) => return Err(error.into()),
     };
-    Ok(Page(AccountPage { frame: Frame::of(&session, "account")?, devices }).into_response())
+    Ok(Page(AccountPage { frame: Frame::of(&session, "account", tins_in_cart(&session)?)?, devices }).into_response())
 }
 
 #[derive(Debug, Deserialize)]
@@ -109,7 +110,7 @@ pub(super) struct EndForm {
 }
 
 pub(super) async fn end_one(
-    State(served): State<Served>,
+    State(app): State<AppState>,
     session: Session,
     Form(form): Form<EndForm>,
 ) -> Result<Redirect> {
@@ -121,7 +122,7 @@ pub(super) async fn end_one(
         return sign_out(session).await;
     }
     // `revoke` checks that the session is this user's, because the handle comes from the client.
-    let notice = if served.manager.revoke(&principal, &handle).await? {
+    let notice = if app.manager.revoke(&principal, &handle).await? {
         "That session is signed out."
     } else {
         "That session was over already."

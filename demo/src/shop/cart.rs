@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use session_tower::{ErrorKind, Result, Session};
 
 use super::catalogue::{self, Tea};
-use super::page::{Frame, Page, redirect};
+use crate::error_page;
+use crate::page::{Frame, Page, redirect};
 use crate::release::StoredCart;
 
 /// Key of the cart in the session.
@@ -21,7 +22,7 @@ const MOST: u32 = 99;
 /// Number of tins of each tea, by slug.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "StoredCart", into = "StoredCart")]
-pub(super) struct Cart(BTreeMap<String, u32>);
+struct Cart(BTreeMap<String, u32>);
 
 impl From<StoredCart> for Cart {
     fn from(stored: StoredCart) -> Self {
@@ -37,14 +38,14 @@ impl From<Cart> for StoredCart {
 
 impl Cart {
     /// Returns the session's cart to show it. A cart stored by a later release is not shown, and stays as it is.
-    pub(super) fn of(session: &Session) -> Result<Self> {
+    fn of(session: &Session) -> Result<Self> {
         match session.peek(KEY) {
             Err(error) if error.kind() == ErrorKind::WrongType => Ok(Self::default()),
             cart => Ok(cart?.unwrap_or_default()),
         }
     }
 
-    pub(super) fn pieces(&self) -> u32 {
+    fn tins(&self) -> u32 {
         self.0.values().copied().fold(0, u32::saturating_add)
     }
 
@@ -67,6 +68,11 @@ impl Cart {
         let line = |(slug, &tins): (&String, &u32)| Some(Line { tea: catalogue::tea(slug)?, tins });
         self.0.iter().filter_map(line).collect()
     }
+}
+
+/// Returns the number of tins in the session's cart.
+pub(super) fn tins_in_cart(session: &Session) -> Result<u32> {
+    Ok(Cart::of(session)?.tins())
 }
 
 struct Line {
@@ -97,9 +103,10 @@ pub(super) struct CartPage {
 }
 
 pub(super) async fn show(session: Session) -> Result<Page<CartPage>> {
-    let lines = Cart::of(&session)?.lines();
+    let cart = Cart::of(&session)?;
+    let lines = cart.lines();
     let total = total(&lines);
-    Ok(Page(CartPage { frame: Frame::of(&session, "cart")?, lines, total }))
+    Ok(Page(CartPage { frame: Frame::of(&session, "cart", cart.tins())?, lines, total }))
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -128,7 +135,7 @@ pub(super) struct ChangeForm {
 /// Changes the cart. `update` is replayed on a cart that another tab has stored meanwhile, so no click is lost.
 pub(super) async fn change(session: Session, Form(form): Form<ChangeForm>) -> Result<Response> {
     let Some(tea) = catalogue::tea(&form.tea) else {
-        return Ok(super::refused(StatusCode::NOT_FOUND, "We have no such tea.").into_response());
+        return Ok(error_page::refused(StatusCode::NOT_FOUND, "We have no such tea.").into_response());
     };
     session.update(KEY, move |cart: &mut Cart| cart.apply(form.change, tea))?;
     let notice = match form.change {
@@ -166,7 +173,7 @@ mod tests {
         for (change, tea) in [(Change::Add, mint), (Change::Add, mint), (Change::Add, assam), (Change::Less, mint)] {
             cart.apply(change, tea);
         }
-        assert_eq!(cart.pieces(), 2);
+        assert_eq!(cart.tins(), 2);
         assert_eq!(super::total(&cart.lines()), "€ 15.30");
         cart.apply(Change::Drop, assam);
         cart.apply(Change::Less, mint);
@@ -180,6 +187,6 @@ mod tests {
         for _ in 0..=MOST {
             cart.apply(Change::Add, tea("mint").unwrap());
         }
-        assert_eq!(cart.pieces(), MOST);
+        assert_eq!(cart.tins(), MOST);
     }
 }

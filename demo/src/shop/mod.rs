@@ -3,28 +3,19 @@
 mod account;
 mod cart;
 mod catalogue;
-mod inside;
-mod page;
-
-use std::time::Duration;
+mod session_page;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use session_core::days;
-use session_tower::{Error, ErrorKind, Result, Session};
+use session_tower::{Result, Session};
 
-use crate::guard;
-use crate::serve::Served;
-use page::{Frame, Page};
+use crate::app_state::AppState;
+use crate::page::{Frame, Page};
+use cart::tins_in_cart;
 
-/// Idle time-out for users who want to be remembered.
-pub(crate) const REMEMBERED_IDLE: Duration = days(14);
-
-pub(crate) fn routes() -> Router<Served> {
+pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .route("/", get(shelf))
         .route("/cart", get(cart::show).post(cart::change))
@@ -34,9 +25,9 @@ pub(crate) fn routes() -> Router<Served> {
         .route("/account", get(account::show))
         .route("/account/end-one", post(account::end_one))
         .route("/account/end-others", post(account::end_others))
-        .route("/session", get(inside::show))
-        .route("/session/new-id", post(inside::new_id))
-        .route("/session/end", post(inside::end))
+        .route("/session", get(session_page::show))
+        .route("/session/new-id", post(session_page::new_id))
+        .route("/session/end", post(session_page::end))
         .route("/style.css", get(style))
 }
 
@@ -48,58 +39,10 @@ struct Shelf {
 }
 
 async fn shelf(session: Session) -> Result<Page<Shelf>> {
-    Ok(Page(Shelf { frame: Frame::of(&session, "shop")?, teas: catalogue::TEAS }))
+    Ok(Page(Shelf { frame: Frame::of(&session, "shop", tins_in_cart(&session)?)?, teas: catalogue::TEAS }))
 }
 
 async fn style() -> impl IntoResponse {
     let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "public, max-age=300")];
     (headers, include_str!("../../templates/style.css"))
-}
-
-#[derive(askama::Template)]
-#[template(path = "failed.html")]
-pub(crate) struct Failed {
-    frame: Frame,
-    heading: &'static str,
-    text: &'static str,
-}
-
-/// Returns the page for a session error.
-pub(crate) fn failed(error: &Error) -> Response {
-    let (heading, text) = match error.kind() {
-        ErrorKind::Unavailable => (
-            "We cannot reach our books",
-            "Nothing is lost: your session is where it was. Please try again in a moment.",
-        ),
-        ErrorKind::Conflict => {
-            ("Another tab was faster", "You did the same in another tab just now. Please look and try again.")
-        }
-        ErrorKind::Gone => {
-            ("This session has ended", "You signed in or out elsewhere meanwhile. Please start from the shop.")
-        }
-        ErrorKind::Unsupported => {
-            ("We cannot do that here", "This shop's sessions are kept where they cannot be ended from elsewhere.")
-        }
-        ErrorKind::WrongType => (
-            "We are moving to a new shop",
-            "Nothing is lost: the new one has what you chose. Please try again in a moment.",
-        ),
-        ErrorKind::TooLarge => ("That is too much", "It does not fit into a session."),
-        _ => ("Something went wrong", "It is our fault, and written down."),
-    };
-    page(guard::status(error), heading, text).into_response()
-}
-
-/// Returns the page for a refused request.
-pub(crate) fn refused(status: StatusCode, text: &'static str) -> (StatusCode, Page<Failed>) {
-    page(status, "We did not do that", text)
-}
-
-/// Returns the page for an unknown address.
-pub(crate) async fn not_found(State(_): State<Served>) -> (StatusCode, Page<Failed>) {
-    page(StatusCode::NOT_FOUND, "There is nothing here", "Perhaps the tea you looked for has been drunk.")
-}
-
-fn page(status: StatusCode, heading: &'static str, text: &'static str) -> (StatusCode, Page<Failed>) {
-    (status, Page(Failed { frame: Frame::anonymous(), heading, text }))
 }

@@ -5,9 +5,10 @@ use axum::response::Redirect;
 use session_core::Timestamp;
 use session_tower::{Opened, Result, Session};
 
-use super::page::{Frame, Page, redirect};
-use crate::serve::Served;
-use crate::words;
+use super::cart::tins_in_cart;
+use crate::app_state::AppState;
+use crate::format;
+use crate::page::{Frame, Page, redirect};
 
 #[derive(askama::Template)]
 #[template(path = "session.html")]
@@ -26,16 +27,16 @@ pub(super) struct SessionPage {
     values: Vec<(String, String)>,
 }
 
-pub(super) async fn show(State(served): State<Served>, session: Session) -> Result<Page<SessionPage>> {
-    let now = served.manager.now();
-    let when = |at: Timestamp| format!("{} ({})", words::instant(at), words::seen_from(now, at));
+pub(super) async fn show(State(app): State<AppState>, session: Session) -> Result<Page<SessionPage>> {
+    let now = app.manager.now();
+    let when = |at: Timestamp| format!("{} ({})", format::instant(at), format::seen_from(now, at));
     // Read before the frame takes its messages, so that they are shown, too.
     let mut values = Vec::new();
     for key in session.keys() {
         let value = session.peek::<Box<serde_json::value::RawValue>>(&key)?;
         values.push((key, value.map(|value| value.get().to_owned()).unwrap_or_default()));
     }
-    let can = served.place.store.capabilities();
+    let can = app.sessions.store.capabilities();
     let abilities = [
         (can.durable, "outlives the program"),
         (can.shared, "is shared by several programs"),
@@ -50,10 +51,10 @@ pub(super) async fn show(State(served): State<Served>, session: Session) -> Resu
         signed_in: session.auth_time().map(when),
         label: session.label(),
         persistent: session.is_persistent(),
-        store: served.place.name,
+        store: app.sessions.name,
         abilities: abilities.into_iter().filter_map(|(can, what)| can.then_some(what)).collect(),
         values,
-        frame: Frame::of(&session, "session")?,
+        frame: Frame::of(&session, "session", tins_in_cart(&session)?)?,
     }))
 }
 

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::server::Server;
 
 /// Store for the sessions of one test, and its keys.
-pub(crate) struct Place {
+pub(crate) struct Backend {
     /// URL for `--store`.
     pub(crate) url: String,
     /// Folder of the stored data, if there is one.
@@ -19,7 +19,7 @@ pub(crate) struct Place {
 pub(crate) const KEYS: [&str; 2] =
     ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "_w7dzLuqmYh3ZlVEMyIRAP_u3cy7qpmId2ZVRDMiEQA"];
 
-impl Place {
+impl Backend {
     pub(crate) fn memory() -> Self {
         Self { url: "memory://".into(), folder: None, keys: None }
     }

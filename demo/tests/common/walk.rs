@@ -5,16 +5,16 @@ use std::sync::Arc;
 use libtest_mimic::Trial;
 use serde_json::json;
 
+use super::backend::Backend;
 use super::browser::{Browser, FORM};
-use super::place::Place;
 use super::server::Server;
 use super::slow::SlowRequest;
 
-type Step = fn(&Place);
+type Step = fn(&Backend);
 
 /// Kinds of stores that differ in their promises.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Backing {
+pub(crate) enum StoreKind {
     /// A store that outlives the program.
     Lasting,
     /// A store that ends with the program.
@@ -25,11 +25,11 @@ pub(crate) enum Backing {
     Nothing,
 }
 
-use Backing::{Cookie, Lasting, Nothing, Passing};
+use StoreKind::{Cookie, Lasting, Nothing, Passing};
 
-/// The steps, and the backings that promise them. Where a backing cannot keep a promise, a step of its own checks that the
+/// The steps, and the kinds of stores that promise them. Where a kind cannot keep a promise, a step of its own checks that the
 /// operation is refused or has no effect.
-const STEPS: &[(&str, Step, &[Backing])] = &[
+const STEPS: &[(&str, Step, &[StoreKind])] = &[
     ("values_survive_a_restart", values_survive_a_restart, &[Lasting, Cookie]),
     (
         "a_visit_that_writes_nothing_stores_nothing",
@@ -50,42 +50,42 @@ const STEPS: &[(&str, Step, &[Backing])] = &[
     ("nothing_is_kept", nothing_is_kept, &[Nothing]),
 ];
 
-/// Makes a test of each step that the backing promises, each on a place of its own.
+/// Makes a test of each step that the kind of store promises, each on a backend of its own.
 pub(crate) fn trials(
     store: &str,
-    backing: Backing,
-    place: impl Fn(&str) -> Place + Send + Sync + 'static,
+    kind: StoreKind,
+    backend: impl Fn(&str) -> Backend + Send + Sync + 'static,
 ) -> impl Iterator<Item = Trial> {
-    let place = Arc::new(place);
-    STEPS.iter().filter(move |(_, _, promised_by)| promised_by.contains(&backing)).map(move |&(name, step, _)| {
-        let place = Arc::clone(&place);
+    let backend = Arc::new(backend);
+    STEPS.iter().filter(move |(_, _, promised_by)| promised_by.contains(&kind)).map(move |&(name, step, _)| {
+        let backend = Arc::clone(&backend);
         Trial::test(format!("{store}::{name}"), move || {
-            step(&place(name));
+            step(&backend(name));
             Ok(())
         })
     })
 }
 
-fn values_survive_a_restart(place: &Place) {
-    let server = place.serve();
+fn values_survive_a_restart(backend: &Backend) {
+    let server = backend.serve();
     let mut ann = Browser::new(&server.base);
     ann.post("/api/values/colour", "\"green\"").expect(204);
     ann.post("/api/login", r#"{"user":"ann"}"#).expect(200);
     let cookie = ann.cookie.clone().unwrap();
     server.stop();
 
-    let server = place.serve();
+    let server = backend.serve();
     let mut ann = Browser::with_cookie(&server.base, &cookie);
     let about = ann.get("/api/session").expect(200).json();
     assert_eq!(
         about,
-        json!({ "is_new": false, "opened": "resumed", "principal": "ann", "values": { "colour": "green" }, "store": place.name() })
+        json!({ "is_new": false, "opened": "resumed", "principal": "ann", "values": { "colour": "green" }, "store": backend.name() })
     );
     server.stop();
 }
 
-fn a_visit_that_writes_nothing_stores_nothing(place: &Place) {
-    let server = place.serve();
+fn a_visit_that_writes_nothing_stores_nothing(backend: &Backend) {
+    let server = backend.serve();
     let mut visitor = Browser::new(&server.base);
     for path in ["/", "/cart", "/session", "/sign-in", "/api/session", "/healthz"] {
         let answer = visitor.get(path).expect(200);
@@ -95,14 +95,14 @@ fn a_visit_that_writes_nothing_stores_nothing(place: &Place) {
     visitor.delete("/api/values/none").expect(404);
     assert_eq!(visitor.cookie, None);
     assert_eq!(visitor.get("/api/session").json()["is_new"], json!(true));
-    assert_eq!(place.stored().unwrap_or(0), 0);
+    assert_eq!(backend.stored().unwrap_or(0), 0);
     server.stop();
 }
 
-fn a_made_up_id_is_never_adopted(place: &Place) {
-    let server = place.serve();
+fn a_made_up_id_is_never_adopted(backend: &Backend) {
+    let server = backend.serve();
     for (made_up, opened) in [
-        ("A".repeat(43), place.says_of_a_made_up_id()),
+        ("A".repeat(43), backend.says_of_a_made_up_id()),
         ("made-up".to_owned(), "undecodable"),
         (String::new(), "undecodable"),
     ] {
@@ -111,7 +111,7 @@ fn a_made_up_id_is_never_adopted(place: &Place) {
         assert_eq!(about["is_new"], json!(true), "{made_up}");
         // A value that is not an id may also count as no cookie at all.
         assert!(about["opened"] == json!(opened) || about["opened"] == json!("new"), "{about}");
-        assert_eq!(place.stored().unwrap_or(0), 0);
+        assert_eq!(backend.stored().unwrap_or(0), 0);
     }
     let made_up = "A".repeat(43);
     let mut visitor = Browser::with_cookie(&server.base, &made_up);
@@ -123,8 +123,8 @@ fn a_made_up_id_is_never_adopted(place: &Place) {
     server.stop();
 }
 
-fn values_of_any_kind_come_back(place: &Place) {
-    let server = place.serve();
+fn values_of_any_kind_come_back(backend: &Backend) {
+    let server = backend.serve();
     let mut visitor = Browser::new(&server.base);
     for value in ["null", "18446744073709551615", "0.1", "\"a \\u00fc \\\" \"", "[1,[2,{\"three\":[]}]]", "{}"] {
         visitor.post("/api/values/it", value).expect(204);
@@ -135,8 +135,8 @@ fn values_of_any_kind_come_back(place: &Place) {
     server.stop();
 }
 
-fn what_is_wrong_is_told(place: &Place) {
-    let server = place.serve();
+fn what_is_wrong_is_told(backend: &Backend) {
+    let server = backend.serve();
     let mut visitor = Browser::new(&server.base);
     for (path, body, status) in [
         ("/api/values/it", "no JSON", 400),
@@ -155,8 +155,8 @@ fn what_is_wrong_is_told(place: &Place) {
     server.stop();
 }
 
-fn a_login_changes_the_id(place: &Place) {
-    let server = place.serve();
+fn a_login_changes_the_id(backend: &Backend) {
+    let server = backend.serve();
     let mut ann = Browser::new(&server.base);
     ann.post("/api/counter", "").expect(200);
     let before = ann.cookie.clone().unwrap();
@@ -167,8 +167,8 @@ fn a_login_changes_the_id(place: &Place) {
     server.stop();
 }
 
-fn a_logout_ends_it_for_the_client(place: &Place) {
-    let server = place.serve();
+fn a_logout_ends_it_for_the_client(backend: &Backend) {
+    let server = backend.serve();
     let mut ann = Browser::new(&server.base);
     ann.post("/api/login", r#"{"user":"ann"}"#).expect(200);
     let answer = ann.post("/api/logout", "").expect(200);
@@ -180,8 +180,8 @@ fn a_logout_ends_it_for_the_client(place: &Place) {
     server.stop();
 }
 
-fn the_id_before_a_login_is_dead(place: &Place) {
-    let server = place.serve();
+fn the_id_before_a_login_is_dead(backend: &Backend) {
+    let server = backend.serve();
     let mut ann = Browser::new(&server.base);
     ann.post("/api/counter", "").expect(200);
     let before = ann.cookie.clone().unwrap();
@@ -197,8 +197,8 @@ fn the_id_before_a_login_is_dead(place: &Place) {
     server.stop();
 }
 
-fn a_logout_beats_a_slow_request(place: &Place) {
-    let server = place.serve();
+fn a_logout_beats_a_slow_request(backend: &Backend) {
+    let server = backend.serve();
     let mut ann = Browser::new(&server.base);
     ann.post("/api/login", r#"{"user":"ann"}"#).expect(200);
     let cookie = ann.cookie.clone().unwrap();
@@ -215,15 +215,15 @@ fn a_logout_beats_a_slow_request(place: &Place) {
     server.stop();
 }
 
-fn parallel_counters_lose_nothing(place: &Place) {
-    let server = place.serve();
+fn parallel_counters_lose_nothing(backend: &Backend) {
+    let server = backend.serve();
     let visits = count_in_parallel(&[&server]);
     assert_eq!(visits, TOTAL);
     server.stop();
 }
 
-fn parallel_counters_of_two_servers_lose_nothing(place: &Place) {
-    let (one, other) = (place.serve(), place.serve());
+fn parallel_counters_of_two_servers_lose_nothing(backend: &Backend) {
+    let (one, other) = (backend.serve(), backend.serve());
     let visits = count_in_parallel(&[&one, &other]);
     assert_eq!(visits, TOTAL);
     one.stop();
@@ -255,8 +255,8 @@ fn count_in_parallel(servers: &[&Server]) -> u64 {
 }
 
 /// The client has the only copy, so sessions cannot be listed or ended from elsewhere, and the shop says so.
-fn sessions_elsewhere_cannot_be_ended(place: &Place) {
-    let server = place.serve();
+fn sessions_elsewhere_cannot_be_ended(backend: &Backend) {
+    let server = backend.serve();
     let (mut ann, mut elsewhere) = (Browser::new(&server.base), Browser::new(&server.base));
     for browser in [&mut ann, &mut elsewhere] {
         browser.post("/api/login", r#"{"user":"ann"}"#).expect(200);
@@ -270,8 +270,8 @@ fn sessions_elsewhere_cannot_be_ended(place: &Place) {
     server.stop();
 }
 
-fn more_than_a_cookie_holds_is_refused(place: &Place) {
-    let server = place.serve();
+fn more_than_a_cookie_holds_is_refused(backend: &Backend) {
+    let server = backend.serve();
     let mut visitor = Browser::new(&server.base);
     visitor.post("/api/values/small", &format!("\"{}\"", "x".repeat(2_500))).expect(204);
     let before = visitor.cookie.clone();
@@ -282,8 +282,8 @@ fn more_than_a_cookie_holds_is_refused(place: &Place) {
     server.stop();
 }
 
-fn nothing_is_kept(place: &Place) {
-    let server = place.serve();
+fn nothing_is_kept(backend: &Backend) {
+    let server = backend.serve();
     let mut visitor = Browser::new(&server.base);
     for _ in 0..2 {
         let answer = visitor.post("/api/counter", "").expect(200);

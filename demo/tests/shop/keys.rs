@@ -2,19 +2,19 @@
 
 use serde_json::json;
 
+use crate::common::backend::{Backend, KEYS};
 use crate::common::browser::Browser;
-use crate::common::place::{KEYS, Place};
 use crate::common::server::{Server, run_with};
 
-/// Starts the shop on `place` with these keys.
-fn serve(place: &Place, keys: &str) -> Server {
-    Server::start_with(&["--listen", "127.0.0.1:0", "--store", &place.url], Some(keys))
+/// Starts the shop on `backend` with these keys.
+fn serve(backend: &Backend, keys: &str) -> Server {
+    Server::start_with(&["--listen", "127.0.0.1:0", "--store", &backend.url], Some(keys))
 }
 
 /// Restarts the shop with the old key, then with the new and the old one, then with the new one alone.
-fn keys_rotate(place: &Place) {
+fn keys_rotate(backend: &Backend) {
     let [old, new] = KEYS;
-    let server = serve(place, old);
+    let server = serve(backend, old);
     let mut ann = Browser::new(&server.base);
     ann.post("/api/counter", "").expect(200);
     ann.post("/api/login", r#"{"user":"ann"}"#).expect(200);
@@ -23,7 +23,7 @@ fn keys_rotate(place: &Place) {
 
     let mut after = String::new();
     for both in [format!("{new},{old}"), format!("{new}\n{old}\n")] {
-        let server = serve(place, &both);
+        let server = serve(backend, &both);
         let mut ann = Browser::with_cookie(&server.base, &before);
         let answer = ann.get("/api/session").expect(200);
         let about = answer.json();
@@ -36,7 +36,7 @@ fn keys_rotate(place: &Place) {
         server.stop();
     }
 
-    let server = serve(place, new);
+    let server = serve(backend, new);
     let mut ann = Browser::with_cookie(&server.base, &after);
     let answer = ann.get("/api/session").expect(200);
     assert_eq!((&answer.json()["principal"], answer.cookies()), (&json!("ann"), &[][..]));
@@ -53,12 +53,12 @@ fn keys_rotate(place: &Place) {
 
 #[test]
 fn keys_of_signed_ids_rotate_under_a_running_shop() {
-    keys_rotate(&Place::sqlite());
+    keys_rotate(&Backend::sqlite());
 }
 
 #[test]
 fn keys_of_cookie_sessions_rotate_under_a_running_shop() {
-    keys_rotate(&Place::cookie());
+    keys_rotate(&Backend::cookie());
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn wrong_keys_are_one_clear_line() {
 
 #[test]
 fn without_keys_cookie_sessions_end_with_the_program_and_a_warning_says_so() {
-    let place = Place { keys: None, ..Place::cookie() };
-    let server = place.serve();
+    let backend = Backend { keys: None, ..Backend::cookie() };
+    let server = backend.serve();
     let mut visitor = Browser::new(&server.base);
     visitor.post("/api/counter", "").expect(200);
     let cookie = visitor.cookie.clone().unwrap();
@@ -91,7 +91,7 @@ fn without_keys_cookie_sessions_end_with_the_program_and_a_warning_says_so() {
     let log = server.stop();
     assert!(log.contains("WARN") && log.contains("SESSION_SECRET"), "{log}");
 
-    let server = place.serve();
+    let server = backend.serve();
     let about = Browser::with_cookie(&server.base, &cookie).get("/api/session").expect(200).json();
     assert_eq!(about["opened"], json!("undecodable"));
     server.stop();

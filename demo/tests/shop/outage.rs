@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
+use crate::common::backend::Backend;
 use crate::common::browser::{Browser, FORM};
-use crate::common::place::Place;
 
 #[test]
 fn an_outage_is_told_in_the_askers_language_and_passes() {
-    let mut place = Place::sqlite();
-    let file = place.folder.as_ref().unwrap().path().join("sessions.db");
-    place.url += "?timeout=200";
-    let server = place.serve();
+    let mut backend = Backend::sqlite();
+    let file = backend.folder.as_ref().unwrap().path().join("sessions.db");
+    backend.url += "?timeout=200";
+    let server = backend.serve();
     let mut ann = Browser::new(&server.base);
     ann.post("/api/login", r#"{"user":"ann"}"#).expect(200);
 

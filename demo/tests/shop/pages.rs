@@ -1,7 +1,7 @@
 //! A click through the shop's pages, by their forms, without JavaScript.
 
+use crate::common::backend::Backend;
 use crate::common::browser::{Browser, FORM};
-use crate::common::place::Place;
 
 /// Returns the value of the hidden field `name` in the first form after `mark`.
 fn hidden<'a>(page: &'a str, mark: &str, name: &str) -> &'a str {
@@ -14,7 +14,7 @@ fn hidden<'a>(page: &'a str, mark: &str, name: &str) -> &'a str {
 
 #[test]
 fn a_cart_is_filled_changed_and_ordered() {
-    let server = Place::memory().serve();
+    let server = Backend::memory().serve();
     let mut ann = Browser::new(&server.base);
     assert!(ann.get("/").expect(200).body.contains("Garden Mint"));
 
@@ -40,7 +40,7 @@ fn a_cart_is_filled_changed_and_ordered() {
 
 #[test]
 fn signing_in_keeps_the_cart_and_signing_out_ends_it() {
-    let server = Place::memory().serve();
+    let server = Backend::memory().serve();
     let mut ann = Browser::new(&server.base);
     assert_eq!(ann.get("/account").expect(303).header("location"), Some("/sign-in"));
     ann.submit("/cart", "tea=mint&from=shop&change=add");
@@ -61,7 +61,7 @@ fn signing_in_keeps_the_cart_and_signing_out_ends_it() {
 
 #[test]
 fn remembering_makes_the_cookie_outlive_the_browser() {
-    let server = Place::memory().serve();
+    let server = Backend::memory().serve();
     let mut ann = Browser::new(&server.base);
     let max_age = |answer: &crate::common::browser::Answer| {
         let line = answer.cookies().first().unwrap().clone();
@@ -78,7 +78,7 @@ fn remembering_makes_the_cookie_outlive_the_browser() {
 
 #[test]
 fn sessions_elsewhere_can_be_ended() {
-    let server = Place::memory().serve();
+    let server = Backend::memory().serve();
     let mut here = Browser::new(&server.base);
     here.submit("/sign-in", "name=ann");
     let mut others: Vec<Browser> = (0..3).map(|_| Browser::new(&server.base)).collect();
@@ -116,7 +116,7 @@ fn sessions_elsewhere_can_be_ended() {
 
 #[test]
 fn the_session_page_shows_all_but_the_id() {
-    let server = Place::memory().serve();
+    let server = Backend::memory().serve();
     let mut ann = Browser::new(&server.base);
     let page = ann.get("/session").expect(200).body;
     assert!(page.contains("nothing is stored, no cookie is set") && page.contains("your browser sent no cookie"));
@@ -141,7 +141,7 @@ fn the_session_page_shows_all_but_the_id() {
 
 #[test]
 fn every_page_is_safe_to_show() {
-    let server = Place::memory().serve();
+    let server = Backend::memory().serve();
     let mut visitor = Browser::new(&server.base);
     for (path, status) in [("/", 200), ("/cart", 200), ("/sign-in", 200), ("/session", 200), ("/nowhere", 404)] {
         let answer = visitor.get(path).expect(status);

@@ -2,8 +2,8 @@
 
 use std::net::TcpStream;
 
+use crate::common::backend::Backend;
 use crate::common::browser::{Browser, FORM};
-use crate::common::place::Place;
 use crate::common::server::{Server, run};
 use crate::common::slow::SlowRequest;
 
@@ -47,7 +47,7 @@ fn a_wrong_url_is_one_clear_line_without_its_password() {
 
 #[test]
 fn a_plain_cookie_is_warned_of() {
-    let server = Place::memory().serve();
+    let server = Backend::memory().serve();
     let mut visitor = Browser::new(&server.base);
     let answer = visitor.post("/api/counter", "").expect(200);
     let [line] = answer.cookies() else { panic!("{answer:?}") };
@@ -70,7 +70,7 @@ fn a_cookie_for_everybody_is_secure() {
 
 #[test]
 fn another_sites_form_is_refused() {
-    let server = Place::memory().serve();
+    let server = Backend::memory().serve();
     let mut victim = Browser::new(&server.base);
     let headers = [FORM[0], ("sec-fetch-site", "cross-site")];
     let answer = victim.send("POST", "/sign-in", &headers, "name=mallory").expect(403);
@@ -82,7 +82,7 @@ fn another_sites_form_is_refused() {
 
 #[test]
 fn a_request_under_way_ends_before_the_server_does() {
-    let server = Place::memory().serve();
+    let server = Backend::memory().serve();
     let mut visitor = Browser::new(&server.base);
     visitor.post("/api/counter", "").expect(200);
     let mut slow = SlowRequest::begin(&server, visitor.cookie.as_deref().unwrap());

@@ -1,0 +1,17 @@
+//! State that the handlers share, and settings that both the server and the pages use.
+
+use std::time::Duration;
+
+use session_core::{Manager, days};
+
+use crate::store::NamedStore;
+
+/// Idle time-out for users who want to be remembered.
+pub(crate) const REMEMBERED_IDLE: Duration = days(14);
+
+/// State that every handler can use.
+#[derive(Clone, Debug)]
+pub(crate) struct AppState {
+    pub(crate) manager: Manager,
+    pub(crate) sessions: NamedStore,
+}
