@@ -26,6 +26,7 @@ async fn panel(sessions: Sessions) -> Result<Response> {
     })
 }
 
+/// Signs in as administrator. A real application checks a password and a second factor first.
 async fn sign_in(sessions: Sessions) -> Result<Redirect> {
     sessions.get("admin").await?.login("root")?;
     Ok(Redirect::to("/admin"))

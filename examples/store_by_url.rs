@@ -4,7 +4,7 @@
 //!
 //! ```sh
 //! cargo run -p examples --example store_by_url # SQLite, then open http://localhost:3000
-//! SESSION_STORE=file://sessions cargo run -p examples --example store_by_url
+//! SESSION_STORE=file://target/sessions cargo run -p examples --example store_by_url
 //! SESSION_STORE=postgres://me:secret@localhost/shop cargo run -p examples --features postgres --example store_by_url
 //! SESSION_STORE=redis://localhost cargo run -p examples --features redis --example store_by_url
 //! ```
