@@ -41,6 +41,9 @@ mod pages {
     #[cfg(feature = "sqlite")]
     #[doc = include_str!("../../README.md")]
     struct Readme;
+    #[cfg(all(feature = "sqlite", unix))]
+    #[doc = include_str!("../../docs/first-hour.md")]
+    struct FirstHour;
     #[doc = include_str!("../../docs/deploying.md")]
     struct Deploying;
     #[cfg(feature = "store")]
