@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::{Result, test};
+use crate::result::Result;
+use crate::test;
 
 /// Arguments that are passed on to the program.
 #[derive(Debug, clap::Args)]

@@ -5,6 +5,7 @@ mod images;
 mod matrix;
 mod model;
 mod process;
+mod result;
 mod test;
 mod tidy;
 
@@ -14,9 +15,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use bench::Program;
-
-/// Result of a command. An error is a failure of the command itself, not of its checks, and is reported as one line.
-type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 /// The workspace's own commands.
 #[derive(Debug, Parser)]

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::{Result, test};
+use crate::result::Result;
+use crate::test;
 
 /// Comments in the README that enclose the summary.
 const BEGIN: &str = "<!-- `cargo xtask matrix` writes what follows. -->\n";

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::Result;
+use crate::result::Result;
 
 /// Stores that the program includes without its feature `all`.
 const EMBEDDED: [&str; 3] = ["memory", "file", "sqlite"];

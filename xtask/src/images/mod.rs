@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use compose::{Service, services};
 
-use crate::Result;
+use crate::result::Result;
 
 /// Time after which a silent registry counts as out of reach.
 const FIRST_WORD: Duration = Duration::from_secs(20);

@@ -9,7 +9,7 @@ use cargo_metadata::diagnostic::DiagnosticLevel;
 use cargo_metadata::{CompilerMessage, Message, Metadata, Package, PackageId, Target, TargetKind};
 
 use super::Place;
-use crate::Result;
+use crate::result::Result;
 
 /// A test program, built.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

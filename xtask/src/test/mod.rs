@@ -15,8 +15,8 @@ use servers::Servers;
 pub(crate) use table::Tables;
 use tally::Tally;
 
-use crate::Result;
 use crate::process::{self, Ended};
+use crate::result::Result;
 
 /// Time limit of a test program. A program that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(45 * 60);

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::build::{Kind, Program};
-use crate::Result;
 use crate::images::{self, Image, Images};
 use crate::process;
+use crate::result::Result;
 
 /// Stores whose tests start servers, with the services of `docker-compose.yml`.
 const STORES: &[(&str, &[&str])] = &[

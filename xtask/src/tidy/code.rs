@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use super::problem::Problem;
+use super::tokens;
 use super::tree::{File, Tree};
-use super::{Problem, Result, tokens};
+use crate::result::Result;
 
 /// Tokens that mark unfinished or unchecked code, each with the problem to report.
 const UNFINISHED: &[(&[&str], &str)] = &[
