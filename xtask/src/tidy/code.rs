@@ -32,7 +32,7 @@ pub(super) fn unfinished(tree: &Tree) -> Result<Vec<Problem>> {
 }
 
 /// Lines of a file: above the first number there is a warning, above the second an error.
-const LONG: [usize; 2] = [400, 600];
+const LONG: [usize; 2] = [400, 450];
 
 pub(super) fn length(tree: &Tree) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_long_file_is_told_of_and_a_longer_one_refused() {
         let (_folder, tree) =
-            tree(&[("a.rs", &"\n".repeat(400)), ("b.rs", &"\n".repeat(401)), ("c.rs", &"\n".repeat(601))]);
+            tree(&[("a.rs", &"\n".repeat(400)), ("b.rs", &"\n".repeat(401)), ("c.rs", &"\n".repeat(451))]);
         let found: Vec<_> =
             length(&tree).unwrap().into_iter().map(|problem| (problem.place, problem.only_warns)).collect();
         assert_eq!(found, [("b.rs".to_owned(), true), ("c.rs".to_owned(), false)]);
