@@ -92,6 +92,7 @@ fn says_why(file: &File, line: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{length, sleeps, unfinished, whitespace};
+    use crate::tidy::problem::Severity;
     use crate::tidy::testing::{found, tree};
 
     #[test]
@@ -116,8 +117,8 @@ mod tests {
         let (_folder, tree) =
             tree(&[("a.rs", &"\n".repeat(400)), ("b.rs", &"\n".repeat(401)), ("c.rs", &"\n".repeat(451))]);
         let found: Vec<_> =
-            length(&tree).unwrap().into_iter().map(|problem| (problem.place, problem.only_warns)).collect();
-        assert_eq!(found, [("b.rs".to_owned(), true), ("c.rs".to_owned(), false)]);
+            length(&tree).unwrap().into_iter().map(|problem| (problem.place, problem.severity)).collect();
+        assert_eq!(found, [("b.rs".to_owned(), Severity::Warning), ("c.rs".to_owned(), Severity::Error)]);
     }
 
     #[test]

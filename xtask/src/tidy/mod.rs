@@ -5,10 +5,12 @@ mod circles;
 mod code;
 mod containers;
 mod docs;
+mod examples;
 mod manifests;
 mod problem;
 mod proofs;
 mod rooms;
+mod syntax;
 #[cfg(test)]
 mod testing;
 mod tokens;
@@ -18,7 +20,7 @@ mod words;
 
 use std::path::Path;
 
-use problem::Problem;
+use problem::{Problem, Severity};
 use tree::Tree;
 
 use crate::result::Result;
@@ -72,6 +74,7 @@ const CHECKS: &[Check] = &[
     Check { name: "code.whitespace", rule: "no line ends in white space", find: code::whitespace },
     Check { name: "code.sleeps", rule: "no test sleeps, or it says why", find: code::sleeps },
     Check { name: "words", rule: "no text has a word that makes it hard to read", find: words::check },
+    Check { name: "docs.examples", rule: "every method that applications call has an example", find: examples::check },
     Check { name: "docs.links", rule: "links lead somewhere", find: docs::links },
     Check { name: "docs.proofs", rule: "clauses and tests that the pages in docs/ name exist", find: proofs::check },
     Check { name: "docs.programs", rule: "programs in the documentation are compiled", find: docs::programs },
@@ -95,11 +98,11 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     for check in &checks {
         let mut problems = (check.find)(&tree)?;
         problems.sort();
-        let failed = problems.iter().any(|problem| !problem.only_warns);
+        let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
         broken += usize::from(failed);
         println!("{} {}: {}", if failed { "FAILED" } else { "ok" }, check.name, check.rule);
         for problem in problems {
-            println!("  {}{}: {}", if problem.only_warns { "warning: " } else { "" }, problem.place, problem.what);
+            println!("  {problem}");
         }
     }
     println!("{} checks, {broken} failed", checks.len());

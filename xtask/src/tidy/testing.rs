@@ -21,5 +21,5 @@ pub(super) fn found(check: fn(&Tree) -> Result<Vec<Problem>>, files: &[(&str, &s
     let (_folder, tree) = tree(files);
     let mut problems = check(&tree).unwrap();
     problems.sort();
-    problems.into_iter().map(|problem| format!("{}: {}", problem.place, problem.what)).collect()
+    problems.iter().map(Problem::to_string).collect()
 }

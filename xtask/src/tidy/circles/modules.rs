@@ -9,6 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Expr, Ident, Item, UseTree, Visibility};
 
 use crate::result::Result;
+use crate::tidy::syntax::{self, only_for_tests};
 use crate::tidy::tree::{File, Tree, plain};
 
 /// A library, an executable or a test program.
@@ -89,7 +90,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Reads a module and its submodules. The files of those are in `folder`.
     fn file(&mut self, file: &File, parent: Option<usize>, folder: PathBuf, tests: bool) -> Result<usize> {
-        let parsed = syn::parse_file(&file.text).map_err(|error| format!("{}: {error}", file.path.display()))?;
+        let parsed = syntax::parse(file)?;
         let module = self.module(file.path.clone(), parent, tests);
         self.items(&parsed.items, module, &folder)?;
         Ok(module)
@@ -299,15 +300,6 @@ impl<'ast> Visit<'ast> for Contents<'_> {
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_attribute(&mut self, _: &'ast Attribute) {}
-}
-
-/// Whether `#[cfg(test)]` or `#[cfg(all(test, …))]` is among the attributes.
-fn only_for_tests(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        let syn::Meta::List(list) = &attribute.meta else { return false };
-        let condition = list.tokens.to_string().replace(' ', "");
-        list.path.is_ident("cfg") && (condition == "test" || condition.starts_with("all(test,"))
-    })
 }
 
 /// Returns the value of `#[path = "…"]`.
