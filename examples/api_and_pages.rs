@@ -8,10 +8,10 @@ use axum::response::Html;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
-use session_tower::{CookieOptions, ErrorKind, Manager, Result, Session, SessionLayer, store};
+use session_tower::{CookieOptions, Error, ErrorKind, Manager, Result, Session, SessionLayer, store};
 
-fn count(session: &Session) -> Result<u64> {
-    Ok(session.update("visits", |n: &mut u64| *n += 1)?)
+fn count(session: &Session) -> Result<u64, Error> {
+    session.update("visits", |n: &mut u64| *n += 1)
 }
 
 async fn page(session: Session) -> Result<Html<String>> {
@@ -35,7 +35,7 @@ struct Problem {
 /// Returns the application. Pages and API share their sessions, and each part has a layer with its own form of errors.
 ///
 /// The log has the details. Neither form shows them, because a client cannot act on them.
-pub(crate) fn app(manager: Manager) -> Result<Router> {
+pub(crate) fn app(manager: Manager) -> Result<Router, Error> {
     let for_pages = SessionLayer::builder()
         .session(manager.clone(), CookieOptions::new())
         .on_error(|error| (error.status(), Html("<h1>Sorry</h1><p>Please come back in a minute.</p>")))

@@ -13,14 +13,14 @@
 
 use axum::Router;
 use axum::routing::get;
-use session_tower::{CookieOptions, KeyRing, Manager, Result, Session, SessionLayer, store};
+use session_tower::{CookieOptions, Error, KeyRing, Manager, Result, Session, SessionLayer, store};
 
 async fn visits(session: Session) -> Result<String> {
     let visits = session.update("visits", |n: &mut u64| *n += 1)?;
     Ok(format!("Visit number {visits}"))
 }
 
-pub(crate) fn app(manager: Manager, keys: &KeyRing) -> Result<Router> {
+pub(crate) fn app(manager: Manager, keys: &KeyRing) -> Result<Router, Error> {
     let sessions = SessionLayer::builder().session(manager, CookieOptions::new().signed(keys)).build()?;
     Ok(Router::new().route("/", get(visits)).layer(sessions))
 }

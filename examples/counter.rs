@@ -6,7 +6,7 @@
 
 use axum::Router;
 use axum::routing::get;
-use session_tower::{Manager, Result, Session, SessionLayer, store};
+use session_tower::{Error, Manager, Result, Session, SessionLayer, store};
 
 /// Counts this browser's visits. Two tabs that load the page at the same time count twice.
 async fn visits(session: Session) -> Result<String> {
@@ -15,7 +15,7 @@ async fn visits(session: Session) -> Result<String> {
 }
 
 /// Returns the application. The layer comes after the routes that use a session.
-pub(crate) async fn app(store_url: &str) -> Result<Router> {
+pub(crate) async fn app(store_url: &str) -> Result<Router, Error> {
     let store = store::connect(store_url).await?;
     let sessions = SessionLayer::new(Manager::new(store));
     Ok(Router::new().route("/", get(visits)).layer(sessions))

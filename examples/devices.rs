@@ -11,7 +11,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use serde::Deserialize;
-use session_tower::{Handle, Manager, Result, Session, SessionLayer, store};
+use session_tower::{Error, Handle, Manager, Result, Session, SessionLayer, store};
 
 async fn sign_in(session: Session, headers: HeaderMap) -> Result<Redirect> {
     session.login("ann")?;
@@ -64,7 +64,7 @@ async fn end_others(session: Session) -> Result<Redirect> {
     Ok(Redirect::to("/"))
 }
 
-pub(crate) async fn app() -> Result<Router> {
+pub(crate) async fn app() -> Result<Router, Error> {
     let manager = Manager::new(store::connect("memory:").await?);
     let routes = Router::new()
         .route("/", get(devices))

@@ -7,7 +7,7 @@
 use axum::Router;
 use axum::response::{Html, Redirect};
 use axum::routing::{get, post};
-use session_tower::{Manager, Result, Session, SessionLayer, store};
+use session_tower::{Error, Manager, Result, Session, SessionLayer, store};
 
 /// Shows the messages that are waiting, and takes them out of the session.
 async fn page(session: Session) -> Result<Html<String>> {
@@ -22,7 +22,7 @@ async fn save(session: Session) -> Result<Redirect> {
     Ok(Redirect::to("/"))
 }
 
-pub(crate) async fn app() -> Result<Router> {
+pub(crate) async fn app() -> Result<Router, Error> {
     let sessions = SessionLayer::new(Manager::new(store::connect("memory:").await?));
     Ok(Router::new().route("/", get(page)).route("/save", post(save)).layer(sessions))
 }

@@ -11,7 +11,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use serde::Deserialize;
-use session_tower::{Manager, Result, Session, SessionLayer, store};
+use session_tower::{Error, Manager, Result, Session, SessionLayer, store};
 
 /// Signed-in user. A handler with this argument is reached only by users who have signed in.
 struct User(String);
@@ -60,7 +60,7 @@ async fn sign_out(session: Session) -> Redirect {
     Redirect::to("/login")
 }
 
-pub(crate) async fn app() -> Result<Router> {
+pub(crate) async fn app() -> Result<Router, Error> {
     let sessions = SessionLayer::new(Manager::new(store::connect("memory:").await?));
     let routes = Router::new()
         .route("/", get(account))

@@ -8,7 +8,7 @@ use axum::response::{Html, Redirect};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use serde::Deserialize;
-use session_tower::{Manager, Result, Session, SessionLayer, days, store};
+use session_tower::{Error, Manager, Result, Session, SessionLayer, days, store};
 
 async fn page(session: Session) -> Html<&'static str> {
     match session.principal() {
@@ -42,7 +42,7 @@ async fn sign_out(session: Session) -> Redirect {
     Redirect::to("/")
 }
 
-pub(crate) async fn app() -> Result<Router> {
+pub(crate) async fn app() -> Result<Router, Error> {
     // The usual session ends after an hour without a visit and after a day in any case. A session may choose longer
     // time-outs for itself only up to these limits.
     let manager =

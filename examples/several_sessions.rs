@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use session_tower::{CookieOptions, Manager, Result, SameSite, Session, SessionLayer, Sessions, minutes, store};
+use session_tower::{CookieOptions, Error, Manager, Result, SameSite, Session, SessionLayer, Sessions, minutes, store};
 
 /// Uses the site's session, which is the first one of the layer.
 async fn site(session: Session) -> Result<Html<String>> {
@@ -32,7 +32,7 @@ async fn sign_in(sessions: Sessions) -> Result<Redirect> {
     Ok(Redirect::to("/admin"))
 }
 
-pub(crate) async fn app() -> Result<Router> {
+pub(crate) async fn app() -> Result<Router, Error> {
     let store = store::connect("memory:").await?;
     let site_manager = Manager::new(store.clone());
     let admin_manager = Manager::builder(store).name("admin").idle(minutes(10)).build()?;

@@ -10,14 +10,14 @@
 
 use axum::Router;
 use axum::routing::get;
-use session_tower::{CookieOptions, KeyRing, Manager, Result, Session, SessionLayer, store};
+use session_tower::{CookieOptions, Error, KeyRing, Manager, Result, Session, SessionLayer, store};
 
 async fn visits(session: Session) -> Result<String> {
     let visits = session.update("visits", |n: &mut u64| *n += 1)?;
     Ok(format!("Visit number {visits}, opened as {:?}", session.opened()))
 }
 
-pub(crate) async fn app(keys: &KeyRing) -> Result<Router> {
+pub(crate) async fn app(keys: &KeyRing) -> Result<Router, Error> {
     let sessions = SessionLayer::builder()
         .session(Manager::new(store::connect("memory:").await?), CookieOptions::new().signed(keys))
         .build()?;

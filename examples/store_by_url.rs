@@ -11,7 +11,7 @@
 
 use axum::Router;
 use axum::routing::get;
-use session_tower::{Manager, Result, Session, SessionLayer, store};
+use session_tower::{Error, Manager, Result, Session, SessionLayer, store};
 
 async fn visits(session: Session) -> Result<String> {
     let visits = session.update("visits", |n: &mut u64| *n += 1)?;
@@ -19,7 +19,7 @@ async fn visits(session: Session) -> Result<String> {
 }
 
 /// Returns the application. Nothing but the URL depends on the store.
-pub(crate) async fn app(store_url: &str) -> Result<Router> {
+pub(crate) async fn app(store_url: &str) -> Result<Router, Error> {
     let sessions = SessionLayer::new(Manager::new(store::connect(store_url).await?));
     Ok(Router::new().route("/", get(visits)).layer(sessions))
 }

@@ -15,6 +15,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_time_to_live::UpdateTimeToLiveError;
 use session_core::{Error, ErrorKind};
+use session_store_kit::TIMED_OUT;
 
 use crate::items::Item;
 
@@ -39,9 +40,6 @@ impl Failure {
         }
     }
 }
-
-/// Error of a request that the server did not answer in time.
-pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
 
 /// Returns the error for a builder of the driver that misses a part, which never happens here.
 pub(crate) fn incomplete(error: BuildError) -> Error {

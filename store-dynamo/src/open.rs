@@ -6,10 +6,10 @@ use aws_sdk_dynamodb::types::{
     BillingMode, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
 };
 use session_core::{Error, ErrorKind, Namespace, Result};
-use session_store_kit::check_layout;
+use session_store_kit::{TIMED_OUT, check_layout};
 use tokio::time::{Instant, sleep};
 
-use crate::error::{Failure, TIMED_OUT, incomplete};
+use crate::error::{Failure, incomplete};
 use crate::items::{self, LAYOUT, TTL};
 use crate::schema;
 use crate::server::{Sends, Server};

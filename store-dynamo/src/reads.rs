@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use session_core::{Record, Result, StoreKey};
+use session_store_kit::TIMED_OUT;
 use session_store_kit::batch::Answers;
 use session_store_kit::operations::{Load, loaded};
 use tokio::time::Instant;
 
-use crate::error::{Failure, TIMED_OUT, incomplete};
+use crate::error::{Failure, incomplete};
 use crate::items::{self, Item, PK, Stored};
 use crate::server::{Op, Pauses, Sends, Server};
 

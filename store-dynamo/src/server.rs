@@ -7,12 +7,13 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use session_core::Result;
+use session_store_kit::TIMED_OUT;
 use session_store_kit::batch::{Answers, Item, PerRuntime, RoundTrip};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::client::Clients;
-use crate::error::{self, Explains, Failure, Moment, TIMED_OUT};
+use crate::error::{self, Explains, Failure, Moment};
 
 /// Maximum length of the first pause. The maximum doubles with each pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);

@@ -16,6 +16,15 @@ use session_core::{Error, ErrorKind, Record, Result};
 pub use settings::{Given, Settings};
 pub use url::{Query, decode, split};
 
+/// Error of a call or of opening that had no answer within its time-out: [`ErrorKind::Unavailable`].
+///
+/// ```
+/// use session_store_kit::TIMED_OUT;
+///
+/// assert_eq!(TIMED_OUT.to_string(), "the session store is unavailable: no answer within the time-out");
+/// ```
+pub const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
+
 /// Returns the error of a wrong URL or option: [`ErrorKind::Config`].
 ///
 /// ```

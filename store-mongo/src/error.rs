@@ -5,9 +5,6 @@
 use mongodb::error::{Error as Driver, ErrorKind as Kind, WriteFailure};
 use session_core::{Error, ErrorKind};
 
-/// Error of a call that the server did not answer in time.
-pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
-
 /// Translates an error of a store in use. A failed login is an outage, because the store could log in before.
 pub(crate) fn in_use(error: &Driver) -> Error {
     match &*error.kind {

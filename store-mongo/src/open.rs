@@ -5,10 +5,10 @@ use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::error::Result as Driven;
 use mongodb::options::CollectionOptions;
 use session_core::{Error, ErrorKind, Namespace, Result};
-use session_store_kit::{check_layout, wrong};
+use session_store_kit::{TIMED_OUT, check_layout, wrong};
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{self, NAMESPACE_NOT_FOUND, TIMED_OUT, UNAUTHORIZED, at_open};
+use crate::error::{self, NAMESPACE_NOT_FOUND, UNAUTHORIZED, at_open};
 use crate::schema::{self, LAYOUT, LAYOUTS};
 use crate::server::Server;
 

@@ -11,10 +11,11 @@ use mongodb::error::Result as Driven;
 use mongodb::options::{FindOptions, ReadPreference, SelectionCriteria};
 use mongodb::{Collection, Database};
 use session_core::{ErrorKind, Result};
+use session_store_kit::TIMED_OUT;
 use session_store_kit::batch::{Answers, Item, PerRuntime, RoundTrip};
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{self, TIMED_OUT};
+use crate::error;
 
 /// Read preference of all reads. Servers other than the primary may be behind.
 pub(crate) const PRIMARY: SelectionCriteria = SelectionCriteria::ReadPreference(ReadPreference::Primary);

@@ -2,10 +2,10 @@
 
 use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ServerAddress, Tls, TlsOptions};
 use session_core::{Error, ErrorKind, Result};
-use session_store_kit::{Given, is_loopback, split, wrong};
+use session_store_kit::{Given, TIMED_OUT, is_loopback, split, wrong};
 use tokio::time::timeout;
 
-use crate::error::{TIMED_OUT, at_open};
+use crate::error::at_open;
 use crate::{MongoStore, MongoStoreBuilder};
 
 /// Names of the driver's options in lower case, because the driver ignores case. It would only warn about other names.

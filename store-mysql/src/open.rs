@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
-use session_store_kit::check_layout;
+use session_store_kit::{TIMED_OUT, check_layout};
 use session_store_sqlx::rows::Columns as _;
-use session_store_sqlx::{Failure, Links, MAX_DATA_LEN, TIMED_OUT};
+use session_store_sqlx::{Failure, Links, MAX_DATA_LEN};
 use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, MySqlConnection};
 use tokio::time::{Instant, timeout_at};

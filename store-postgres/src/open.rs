@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
-use session_store_kit::check_layout;
-use session_store_sqlx::{Links, TIMED_OUT};
+use session_store_kit::{TIMED_OUT, check_layout};
+use session_store_sqlx::Links;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _};
 use tokio::time::{Instant, timeout_at};
 

@@ -13,29 +13,30 @@ use session_core::{Call, Error, Outcome, Record, Result, StoreKey};
 use session_store_kit::batch::{Answers, Batcher, Item, Limits, RoundTrip};
 use session_store_kit::operations::{Load, Save};
 
-use crate::error::{STRANGE, meaning};
-use crate::pool::Pool;
-use crate::schema::{self, Keys, Script};
-use crate::{live, outcome};
+use crate::error::{UNEXPECTED_REPLY, driver_error};
+use crate::keys::Keys;
+use crate::record::{self, live};
+use crate::router::Router;
+use crate::scripts::{Script, outcome};
 
 /// Maximum number of batches of one kind in flight: while one is in flight, the next fills. Measured; with more, batches are smaller.
-const IN_FLIGHT: usize = 2;
+const BATCHES: usize = 2;
 
 /// Maximum number of keys in one command. The server does nothing else meanwhile; a hundred saves take it less than a millisecond.
-const ITEMS: usize = 128;
+const KEYS: usize = 128;
 
 pub(crate) struct Batches {
-    pub(crate) loads: Company<Loads>,
-    pub(crate) saves: Company<Saves>,
+    pub(crate) loads: ConcurrentCalls<Loads>,
+    pub(crate) saves: ConcurrentCalls<Saves>,
 }
 
 impl Batches {
-    pub(crate) fn new(pool: &Arc<Pool>, keys: &Keys, save_many: Script, queue: usize) -> Self {
-        let limits = Limits::new().in_flight(IN_FLIGHT).items(ITEMS).queue(queue).timeout(pool.timeout());
-        let (pool, keys) = (Arc::clone(pool), keys.clone());
+    pub(crate) fn new(router: &Arc<Router>, keys: &Keys, save_many: Script, queue: usize) -> Self {
+        let limits = Limits::new().in_flight(BATCHES).items(KEYS).queue(queue).timeout(router.timeout());
+        let (router, keys) = (Arc::clone(router), keys.clone());
         Self {
-            loads: Company::new(Loads { pool: Arc::clone(&pool), keys: keys.clone() }, limits.clone()),
-            saves: Company::new(Saves { pool, keys, script: save_many }, limits),
+            loads: ConcurrentCalls::new(Loads { router: Arc::clone(&router), keys: keys.clone() }, limits.clone()),
+            saves: ConcurrentCalls::new(Saves { router, keys, script: save_many }, limits),
         }
     }
 }
@@ -45,81 +46,80 @@ impl Batches {
 /// The first of many concurrent calls cannot know that others follow, so recent calls decide.
 /// A call is sent directly if none is in flight and no calls have overlapped lately.
 /// The overlap is forgotten when the call that started last ends.
-pub(crate) struct Company<R: RoundTrip> {
-    /// Number of calls in flight.
-    present: AtomicUsize,
+pub(crate) struct ConcurrentCalls<R: RoundTrip> {
+    in_flight: AtomicUsize,
     /// Number of calls started so far.
-    came: AtomicUsize,
+    started: AtomicUsize,
     /// Whether calls have overlapped lately.
-    lately: AtomicBool,
+    overlapped: AtomicBool,
     batcher: Batcher<R>,
 }
 
-/// A call's registration among those of its kind, until it is answered.
-pub(crate) struct Place<'a, R: RoundTrip> {
-    company: &'a Company<R>,
+/// Registration of a call among those of its kind, until it is answered.
+pub(crate) struct InFlight<'a, R: RoundTrip> {
+    calls: &'a ConcurrentCalls<R>,
     /// Number of the call in the order of arrival.
     number: usize,
-    alone: bool,
+    direct: bool,
 }
 
-impl<R: RoundTrip> Company<R> {
+impl<R: RoundTrip> ConcurrentCalls<R> {
     fn new(round_trip: R, limits: Limits) -> Self {
         Self {
-            present: AtomicUsize::new(0),
-            came: AtomicUsize::new(0),
-            lately: AtomicBool::new(false),
+            in_flight: AtomicUsize::new(0),
+            started: AtomicUsize::new(0),
+            overlapped: AtomicBool::new(false),
             batcher: Batcher::new(round_trip, limits),
         }
     }
 
-    pub(crate) fn join(&self) -> Place<'_, R> {
-        let number = self.came.fetch_add(1, Relaxed) + 1;
-        let first = self.present.fetch_add(1, Relaxed) == 0;
+    pub(crate) fn begin(&self) -> InFlight<'_, R> {
+        let number = self.started.fetch_add(1, Relaxed) + 1;
+        let first = self.in_flight.fetch_add(1, Relaxed) == 0;
         if !first {
-            self.lately.store(true, Relaxed);
+            self.overlapped.store(true, Relaxed);
         }
-        Place { company: self, number, alone: first && !self.lately.load(Relaxed) }
+        InFlight { calls: self, number, direct: first && !self.overlapped.load(Relaxed) }
     }
 }
 
-impl<R: RoundTrip> Place<'_, R> {
+impl<R: RoundTrip> InFlight<'_, R> {
     /// Returns the batcher to send the call with, or `None` if it must be sent directly.
     pub(crate) fn batcher(&self) -> Option<&Batcher<R>> {
-        (!self.alone).then_some(&self.company.batcher)
+        (!self.direct).then_some(&self.calls.batcher)
     }
 }
 
-impl<R: RoundTrip> Drop for Place<'_, R> {
+impl<R: RoundTrip> Drop for InFlight<'_, R> {
     fn drop(&mut self) {
-        self.company.present.fetch_sub(1, Relaxed);
-        if self.company.came.load(Relaxed) == self.number {
-            self.company.lately.store(false, Relaxed);
+        self.calls.in_flight.fetch_sub(1, Relaxed);
+        if self.calls.started.load(Relaxed) == self.number {
+            self.calls.overlapped.store(false, Relaxed);
         }
     }
 }
 
 pub(crate) struct Loads {
-    pool: Arc<Pool>,
+    router: Arc<Router>,
     keys: Keys,
 }
 
 impl Loads {
     async fn get(&self, load: &Load) -> Result<Option<Record>> {
-        get(&self.pool, &self.keys, load).await
+        get(&self.router, &self.keys, load).await
     }
 
     /// Loads all items with one `MGET`.
     ///
     /// `MGET` reports a key of another type as missing. Each missing key is read again with `GET`, whose error tells the operator.
     async fn get_all(&self, items: &[Load]) -> Result<Vec<Result<Option<Record>>>> {
-        let names = self.keys.names(items.iter().map(|item| &item.key));
+        let names = self.keys.record_names(items.iter().map(|item| &item.key));
         let mut get = Cmd::with_capacity(1 + items.len(), 4 + names.len());
         get.arg("MGET");
-        for name in self.keys.each(&names) {
+        for name in self.keys.split_names(&names) {
             get.arg(name);
         }
-        let Value::Array(answers) = self.pool.send(&names, &get).await? else { return Err(STRANGE) };
+        let Value::Array(answers) = self.router.send(&names, &get).await? else { return Err(UNEXPECTED_REPLY) };
         let mut records = Vec::with_capacity(items.len());
         let mut absent = Vec::new();
         for (item, answer) in items.iter().zip(answers) {
@@ -128,8 +128,8 @@ impl Loads {
             }
             records.push(live(&Call::new(item.now), answer));
         }
-        let looks = absent.into_iter().map(async |(at, item)| (at, self.get(item).await));
-        for (at, record) in join_all(looks).await {
+        let reads = absent.into_iter().map(async |(at, item)| (at, self.get(item).await));
+        for (at, record) in join_all(reads).await {
             records[at] = record;
         }
         Ok(records)
@@ -147,27 +147,27 @@ impl RoundTrip for Loads {
             }
         });
         // Not retried separately, because the error is one of the connection.
-        Ok(self.pool.in_time(answers).await.unwrap_or_else(|error| failed(items, &error)))
+        Ok(self.router.in_time(answers).await.unwrap_or_else(|error| fail_all(items, &error)))
     }
 }
 
 /// Sends a load on its own, outside a batch.
-pub(crate) async fn get(pool: &Pool, keys: &Keys, load: &Load) -> Result<Option<Record>> {
+pub(crate) async fn get(router: &Router, keys: &Keys, load: &Load) -> Result<Option<Record>> {
     let name = keys.record(&load.key);
-    let answer = pool.send(&name, Cmd::new().arg("GET").arg(&name)).await?;
+    let answer = router.send(&name, Cmd::new().arg("GET").arg(&name)).await?;
     live(&Call::new(load.now), answer)
 }
 
 pub(crate) struct Saves {
-    pool: Arc<Pool>,
+    router: Arc<Router>,
     keys: Keys,
     script: Script,
 }
 
 /// A save in a batch. The script executes the saves in order, so a batch may hold several for one key.
-pub(crate) struct InTurn(pub(crate) Save);
+pub(crate) struct InOrder(pub(crate) Save);
 
-impl Item for InTurn {
+impl Item for InOrder {
     type Output = Outcome;
 
     fn key(&self) -> Option<StoreKey> {
@@ -180,43 +180,43 @@ impl Item for InTurn {
 }
 
 impl Saves {
-    async fn save_all(&self, items: &[InTurn]) -> Result<Vec<Result<Outcome>>> {
-        let names = self.keys.names(items.iter().map(|InTurn(save)| &save.key));
-        let keys: Vec<_> = self.keys.each(&names).collect();
-        let answers = self.pool.run(&self.script, &keys, |command| {
+    async fn save_all(&self, items: &[InOrder]) -> Result<Vec<Result<Outcome>>> {
+        let names = self.keys.record_names(items.iter().map(|InOrder(save)| &save.key));
+        let keys: Vec<_> = self.keys.split_names(&names).collect();
+        let answers = self.router.run(&self.script, &keys, |command| {
             command.reserve_space_for_args(items.iter().flat_map(|save| [save.len(), 0, 0, 0]));
             let mut encoded = Vec::new();
-            for InTurn(Save { now, expected, record, .. }) in items {
+            for InOrder(Save { now, expected, record, .. }) in items {
                 encoded.clear();
-                schema::encode_into(&mut encoded, record);
-                command.arg(now.as_millis()).arg(&encoded).arg(schema::expiry(record.expires_at));
-                command.arg(&schema::version(*expected)[..]);
+                record::encode_into(&mut encoded, record);
+                command.arg(now.as_millis()).arg(&encoded).arg(record::expiry(record.expires_at));
+                command.arg(&record::version(*expected)[..]);
             }
         });
-        let Value::Array(answers) = answers.await? else { return Err(STRANGE) };
-        Ok(answers.into_iter().map(told).collect())
+        let Value::Array(answers) = answers.await? else { return Err(UNEXPECTED_REPLY) };
+        Ok(answers.into_iter().map(save_outcome).collect())
     }
 }
 
 impl RoundTrip for Saves {
-    type Item = InTurn;
+    type Item = InOrder;
 
-    async fn run(&self, items: &[InTurn]) -> Answers<InTurn> {
+    async fn run(&self, items: &[InOrder]) -> Answers<InOrder> {
         // Not retried, because the saves may have been executed and only the answer lost.
-        Ok(self.pool.in_time(pin!(self.save_all(items))).await.unwrap_or_else(|error| failed(items, &error)))
+        Ok(self.router.in_time(pin!(self.save_all(items))).await.unwrap_or_else(|error| fail_all(items, &error)))
     }
 }
 
 /// Converts the answer for one save of a batch. An error is returned as its text.
-fn told(answer: Value) -> Result<Outcome> {
+fn save_outcome(answer: Value) -> Result<Outcome> {
     let Value::BulkString(text) = answer else { return outcome(answer) };
     let reply = [b"-", &text[..], b"\r\n"].concat();
     match redis::parse_redis_value(&reply).and_then(Value::extract_error) {
-        Err(error) => Err(meaning(&error)),
-        Ok(_) => Err(STRANGE),
+        Err(error) => Err(driver_error(&error)),
+        Ok(_) => Err(UNEXPECTED_REPLY),
     }
 }
 
-fn failed<I, T>(items: &[I], error: &Error) -> Vec<Result<T>> {
+fn fail_all<I, T>(items: &[I], error: &Error) -> Vec<Result<T>> {
     items.iter().map(|_| Err(error.clone())).collect()
 }

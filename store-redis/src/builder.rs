@@ -9,11 +9,12 @@ use session_core::Result;
 use session_store_kit::{Settings, setters, within, wrong};
 
 use crate::batch::Batches;
-use crate::error::meaning;
-use crate::link::Server;
-use crate::pool::{Pool, Servers};
-use crate::schema::{Keys, People, Scripts};
-use crate::{Inner, RedisStore, server};
+use crate::connection::Node;
+use crate::error::driver_error;
+use crate::keys::Keys;
+use crate::router::{Router, Topology};
+use crate::scripts::{IndexScripts, Scripts};
+use crate::{Inner, RedisStore, preflight};
 
 /// Error text for a request of a cluster without the feature.
 #[cfg(not(feature = "cluster"))]
@@ -24,23 +25,23 @@ pub(crate) const NOT_COMPILED_IN: &str =
 #[derive(Clone)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct RedisStoreBuilder {
-    /// The server, or nodes of a cluster.
-    places: Vec<Client>,
+    /// Clients of the server, or of nodes of a cluster.
+    clients: Vec<Client>,
     pub(crate) settings: Settings,
     connections: usize,
     cluster: bool,
     /// Pairs of announced and reachable addresses.
-    ways: Vec<(String, String)>,
+    addresses: Vec<(String, String)>,
 }
 
 impl RedisStoreBuilder {
     pub(crate) fn at(client: Client) -> Self {
-        Self { places: vec![client], settings: Settings::new(), connections: 1, cluster: false, ways: Vec::new() }
+        Self { clients: vec![client], settings: Settings::new(), connections: 1, cluster: false, addresses: Vec::new() }
     }
 
     /// Adds further nodes of the cluster.
     pub(crate) fn and_at(mut self, nodes: impl IntoIterator<Item = Client>) -> Self {
-        self.places.extend(nodes);
+        self.clients.extend(nodes);
         self
     }
 
@@ -71,7 +72,7 @@ impl RedisStoreBuilder {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn node_at(mut self, announced: &str, reachable: &str) -> Self {
-        self.ways.push((announced.to_owned(), reachable.to_owned()));
+        self.addresses.push((announced.to_owned(), reachable.to_owned()));
         self
     }
 
@@ -99,56 +100,56 @@ impl RedisStoreBuilder {
         #[cfg(feature = "tls")]
         provide_cryptography();
         let (queue, timeout) = (self.settings.queue, self.settings.timeout);
-        let pool = Arc::new(Pool::new(move || self.servers(), queue, timeout));
-        let own = pool.own()?;
-        let scripts = match &own.servers {
-            Servers::One(_) => Scripts::together(),
+        let router = Arc::new(Router::new(move || self.topology(), queue, timeout));
+        let local = router.local()?;
+        let scripts = match &local.topology {
+            Topology::Single(_) => Scripts::single(),
             #[cfg(feature = "cluster")]
-            Servers::Many(_) => Scripts::apart(),
+            Topology::Cluster(_) => Scripts::cluster(&crate::cluster::index::TIMES),
         };
-        pool.call(pin!(server::check(&own.servers, &namespace))).await?;
+        router.call(pin!(preflight::check(&local.topology, &namespace))).await?;
         let keys = Keys::new(&namespace);
-        let batches = match &scripts.people {
-            People::Together(together) => Some(Batches::new(&pool, &keys, together.save_many.clone(), queue)),
+        let batches = match &scripts.index {
+            IndexScripts::Single(index) => Some(Batches::new(&router, &keys, index.save_many.clone(), queue)),
             #[cfg(feature = "cluster")]
-            People::Apart(_) => None,
+            IndexScripts::Cluster(_) => None,
         };
-        Ok(RedisStore(Arc::new(Inner { pool, keys, scripts, batches, namespace })))
+        Ok(RedisStore(Arc::new(Inner { router, keys, scripts, batches, namespace })))
     }
 
-    fn servers(&self) -> Result<Servers> {
-        let places = self.places.iter().map(prepared).collect::<Result<Vec<_>>>()?;
+    fn topology(&self) -> Result<Topology> {
+        let clients = self.clients.iter().map(prepared).collect::<Result<Vec<_>>>()?;
         if self.cluster {
-            return self.many(&places);
+            return self.cluster_of(&clients);
         }
-        match &places[..] {
-            [one] if self.ways.is_empty() => {
-                Ok(Servers::One(Server::new(one, self.connections, self.settings.timeout)))
+        match &clients[..] {
+            [client] if self.addresses.is_empty() => {
+                Ok(Topology::Single(Node::new(client, self.connections, self.settings.timeout)))
             }
             _ => wrong("`node_at` is about a cluster's nodes, and this is a single server"),
         }
     }
 
     #[cfg(feature = "cluster")]
-    fn many(&self, places: &[Client]) -> Result<Servers> {
-        use crate::cluster::{Address, Cluster, Ways};
+    fn cluster_of(&self, clients: &[Client]) -> Result<Topology> {
+        use crate::cluster::{Address, AddressMap, Cluster};
 
-        if places.iter().any(|place| place.get_connection_info().redis_settings().db() != 0) {
+        if clients.iter().any(|client| client.get_connection_info().redis_settings().db() != 0) {
             return wrong("a cluster has the database 0 and no other");
         }
-        let way = |(announced, reachable): &(String, String)| {
-            let read = |text: &str| Address::parse(text, "").filter(|address| !address.host.is_empty());
-            Some((read(announced)?, read(reachable)?))
+        let parsed = |(announced, reachable): &(String, String)| {
+            let parse = |text: &str| Address::parse(text, "").filter(|address| !address.host.is_empty());
+            Some((parse(announced)?, parse(reachable)?))
         };
-        let Some(ways) = self.ways.iter().map(way).collect::<Option<Ways>>() else {
+        let Some(addresses) = self.addresses.iter().map(parsed).collect::<Option<AddressMap>>() else {
             return wrong("an address of a cluster's node is not of the form host:port");
         };
-        let cluster = Cluster::new(places, ways, self.connections, self.settings.timeout)?;
-        Ok(Servers::Many(Arc::new(cluster)))
+        let cluster = Cluster::new(clients, addresses, self.connections, self.settings.timeout)?;
+        Ok(Topology::Cluster(Arc::new(cluster)))
     }
 
     #[cfg(not(feature = "cluster"))]
-    fn many(&self, _places: &[Client]) -> Result<Servers> {
+    fn cluster_of(&self, _clients: &[Client]) -> Result<Topology> {
         wrong(NOT_COMPILED_IN)
     }
 }
@@ -171,7 +172,7 @@ fn prepared(client: &Client) -> Result<Client> {
     let info = client.get_connection_info().clone();
     let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let tcp = info.tcp_settings().clone().set_nodelay(true);
-    Client::open(info.set_redis_settings(redis).set_tcp_settings(tcp)).map_err(|error| meaning(&error))
+    Client::open(info.set_redis_settings(redis).set_tcp_settings(tcp)).map_err(|error| driver_error(&error))
 }
 
 /// Makes ring the default cryptography of rustls, unless the program has chosen another.

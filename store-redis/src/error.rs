@@ -4,11 +4,12 @@ use redis::{ErrorKind as Driver, RedisError, ServerErrorKind as Server};
 use session_core::{Error, ErrorKind};
 
 pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
-pub(crate) const GIVEN_UP: Error = Error::fixed(ErrorKind::Unavailable, "an attempt to connect was given up");
-pub(crate) const STRANGE: Error = Error::fixed(ErrorKind::Other, "the server answered something else than was asked");
+pub(crate) const STOPPED: Error = Error::fixed(ErrorKind::Unavailable, "an attempt to connect was given up");
+pub(crate) const UNEXPECTED_REPLY: Error =
+    Error::fixed(ErrorKind::Other, "the server answered something else than was asked");
 
 /// Converts a driver error into the error for the caller.
-pub(crate) fn meaning(error: &RedisError) -> Error {
+pub(crate) fn driver_error(error: &RedisError) -> Error {
     let (kind, message) = kind(error);
     Error::fixed(kind, message).with_source(error)
 }
@@ -81,7 +82,7 @@ mod tests {
             "MISCONF Redis is configured to save RDB snapshots",
             "NOREPLICAS Not enough good replicas to write.",
         ] {
-            assert_eq!(meaning(&reply(line)).kind(), ErrorKind::Unavailable, "{line}");
+            assert_eq!(driver_error(&reply(line)).kind(), ErrorKind::Unavailable, "{line}");
         }
         for line in [
             "MOVED 3999 127.0.0.1:6381",
@@ -90,12 +91,12 @@ mod tests {
             "NOPERM this user has no permissions to run the 'get' command",
             "WRONGPASS invalid username-password pair or user is disabled.",
         ] {
-            assert_eq!(meaning(&reply(line)).kind(), ErrorKind::Config, "{line}");
+            assert_eq!(driver_error(&reply(line)).kind(), ErrorKind::Config, "{line}");
         }
-        assert_eq!(meaning(&reply("WRONGTYPE Operation against a key")).kind(), ErrorKind::Corrupt);
-        assert_eq!(meaning(&reply("ERR unknown command")).kind(), ErrorKind::Other);
+        assert_eq!(driver_error(&reply("WRONGTYPE Operation against a key")).kind(), ErrorKind::Corrupt);
+        assert_eq!(driver_error(&reply("ERR unknown command")).kind(), ErrorKind::Other);
         let broken = RedisError::from(io::Error::from(io::ErrorKind::ConnectionReset));
-        assert_eq!(meaning(&broken).kind(), ErrorKind::Unavailable);
+        assert_eq!(driver_error(&broken).kind(), ErrorKind::Unavailable);
         assert!(ends_connection(&broken) && ends_connection(&reply("READONLY You can't write")));
         assert!(!ends_connection(&reply("OOM command not allowed")));
     }

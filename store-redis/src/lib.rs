@@ -13,29 +13,29 @@ use session_core::{
 use session_store_kit::fits;
 use session_store_kit::operations::{Load, Save};
 
-#[cfg(feature = "cluster")]
-mod apart;
 mod batch;
 mod builder;
 #[cfg(feature = "cluster")]
 mod cluster;
+mod connection;
 mod error;
-mod link;
-mod people;
-mod pool;
+mod keys;
+mod preflight;
+mod principals;
+mod record;
+mod router;
 mod scan;
-mod schema;
-mod server;
+mod scripts;
 mod url;
 
 pub use builder::RedisStoreBuilder;
 /// The driver, for [`RedisStore::from_client`].
 pub use redis;
 
-use batch::{Batches, InTurn, Place};
-use error::STRANGE;
-use pool::Pool;
-use schema::{Keys, OTHER_LAYOUT, People, Script, Scripts};
+use batch::{Batches, InFlight, InOrder};
+use keys::Keys;
+use router::Router;
+use scripts::{IndexScripts, Script, Scripts, outcome};
 
 /// Maximum length of a record's data. The server allows 512 MB, but all other calls would wait for its one thread.
 const MAX_DATA_LEN: usize = 16 << 20;
@@ -47,7 +47,7 @@ const MAX_DATA_LEN: usize = 16 << 20;
 pub struct RedisStore(Arc<Inner>);
 
 struct Inner {
-    pool: Arc<Pool>,
+    router: Arc<Router>,
     keys: Keys,
     scripts: Scripts,
     /// `None` on a cluster.
@@ -61,7 +61,7 @@ struct Intent<'a> {
     now: Timestamp,
     expires_at: Timestamp,
     /// Principal whose entry must be written first. `None` if the script decides whether an entry is needed.
-    whose: Option<&'a Principal>,
+    principal: Option<&'a Principal>,
 }
 
 impl RedisStore {
@@ -118,7 +118,7 @@ impl RedisStore {
 
     /// Runs a script on one key.
     async fn run(&self, script: &Script, key: &[u8], arguments: impl Fn(&mut Cmd)) -> Result<Value> {
-        self.0.pool.run(script, &[key], arguments).await
+        self.0.router.run(script, &[key], arguments).await
     }
 
     /// Runs a script that writes one record.
@@ -131,20 +131,22 @@ impl RedisStore {
     ) -> Result<Outcome> {
         #[cfg(not(feature = "cluster"))]
         let _ = intent;
-        let answer = match &self.0.scripts.people {
-            People::Together(_) => self.run(script, &self.0.keys.record(key), arguments).await?,
+        let answer = match &self.0.scripts.index {
+            IndexScripts::Single(_) => self.run(script, &self.0.keys.record(key), arguments).await?,
             #[cfg(feature = "cluster")]
-            People::Apart(apart) => Box::pin(self.write_apart(apart, script, key, &intent, arguments)).await?,
+            IndexScripts::Cluster(index) => {
+                Box::pin(self.write_on_cluster(index, script, key, &intent, arguments)).await?
+            }
         };
         outcome(answer)
     }
 
     /// Sends a save on its own, outside a batch.
     async fn save_one(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
-        let (now, bytes, expiry) = (call.now.as_millis(), schema::encode(record), schema::expiry(record.expires_at));
-        let expected = schema::version(expected);
+        let (now, bytes, expiry) = (call.now.as_millis(), record::encode(record), record::expiry(record.expires_at));
+        let expected = record::version(expected);
         // Most saves need no new entry, so the script decides.
-        let intent = Intent { now: call.now, expires_at: record.expires_at, whose: None };
+        let intent = Intent { now: call.now, expires_at: record.expires_at, principal: None };
         self.write(&self.0.scripts.save, key, intent, |command| {
             command.arg(now).arg(&bytes).arg(expiry).arg(&expected[..]);
         })
@@ -172,10 +174,10 @@ impl Store for RedisStore {
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
         fits(record, MAX_DATA_LEN)?;
-        let (now, bytes, expiry) = (call.now.as_millis(), schema::encode(record), schema::expiry(record.expires_at));
-        let intent = Intent { now: call.now, expires_at: record.expires_at, whose: record.principal.as_ref() };
+        let (now, bytes, expiry) = (call.now.as_millis(), record::encode(record), record::expiry(record.expires_at));
+        let intent = Intent { now: call.now, expires_at: record.expires_at, principal: record.principal.as_ref() };
         self.0
-            .pool
+            .router
             .call(pin!(self.write(&self.0.scripts.create, key, intent, |command| {
                 command.arg(now).arg(&bytes).arg(expiry);
             })))
@@ -184,31 +186,31 @@ impl Store for RedisStore {
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
         let load = Load { now: call.now, key: *key };
-        let place = self.0.batches.as_ref().map(|batches| batches.loads.join());
-        match place.as_ref().and_then(Place::batcher) {
+        let in_flight = self.0.batches.as_ref().map(|batches| batches.loads.begin());
+        match in_flight.as_ref().and_then(InFlight::batcher) {
             Some(loads) => loads.call(load).await,
-            None => self.0.pool.call(pin!(batch::get(&self.0.pool, &self.0.keys, &load))).await,
+            None => self.0.router.call(pin!(batch::get(&self.0.router, &self.0.keys, &load))).await,
         }
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
         fits(record, MAX_DATA_LEN)?;
-        let place = self.0.batches.as_ref().map(|batches| batches.saves.join());
-        match place.as_ref().and_then(Place::batcher) {
+        let in_flight = self.0.batches.as_ref().map(|batches| batches.saves.begin());
+        match in_flight.as_ref().and_then(InFlight::batcher) {
             Some(saves) => {
                 let save = Save { now: call.now, key: *key, expected, record: record.clone() };
-                saves.call(InTurn(save)).await
+                saves.call(InOrder(save)).await
             }
-            None => self.0.pool.call(pin!(self.save_one(call, key, expected, record))).await,
+            None => self.0.router.call(pin!(self.save_one(call, key, expected, record))).await,
         }
     }
 
     async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
-        let (now, expiry) = (call.now.as_millis(), schema::expiry(expires_at));
-        let expected = schema::version(expected);
-        let intent = Intent { now: call.now, expires_at, whose: None };
+        let (now, expiry) = (call.now.as_millis(), record::expiry(expires_at));
+        let expected = record::version(expected);
+        let intent = Intent { now: call.now, expires_at, principal: None };
         self.0
-            .pool
+            .router
             .call(pin!(self.write(&self.0.scripts.touch, key, intent, |command| {
                 command.arg(now).arg(&expected[..]).arg(&expiry.to_be_bytes()[..]).arg(expiry);
             })))
@@ -216,10 +218,10 @@ impl Store for RedisStore {
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
-        let (now, expected) = (call.now.as_millis(), expected.map(schema::version));
-        let intent = Intent { now: call.now, expires_at: call.now, whose: None };
+        let (now, expected) = (call.now.as_millis(), expected.map(record::version));
+        let intent = Intent { now: call.now, expires_at: call.now, principal: None };
         self.0
-            .pool
+            .router
             .call(pin!(self.write(&self.0.scripts.delete, key, intent, |command| {
                 command.arg(now).arg(expected.as_ref().map_or(&[][..], |version| &version[..]));
             })))
@@ -237,35 +239,14 @@ impl Store for RedisStore {
         principal: &Principal,
         limit: NonZeroU32,
     ) -> Result<Vec<(StoreKey, Record)>> {
-        self.0.pool.call(pin!(self.list(call, principal, limit))).await
+        self.0.router.call(pin!(self.list(call, principal, limit))).await
     }
 
     async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
-        self.0.pool.call(pin!(self.remove_all(call, principal, keep))).await
+        self.0.router.call(pin!(self.remove_all(call, principal, keep))).await
     }
 
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
-        self.0.pool.call(pin!(self.page(call, after, limit))).await
-    }
-}
-
-/// Returns the record in an answer if it is live. The server may still have a record that has expired by the caller's clock.
-fn live(call: &Call, answer: Value) -> Result<Option<Record>> {
-    match answer {
-        Value::Nil => Ok(None),
-        Value::BulkString(bytes) => Ok(Some(schema::decode(bytes)?).filter(|record| record.is_live(call.now))),
-        _ => Err(STRANGE),
-    }
-}
-
-/// Converts the answer of a script that writes a record.
-fn outcome(answer: Value) -> Result<Outcome> {
-    match answer {
-        Value::Int(0) => Ok(Outcome::Done),
-        Value::Int(1) => Ok(Outcome::Exists),
-        Value::Int(2) => Ok(Outcome::Conflict),
-        Value::Int(3) => Ok(Outcome::Missing),
-        Value::Int(4) => Err(OTHER_LAYOUT),
-        _ => Err(STRANGE),
+        self.0.router.call(pin!(self.page(call, after, limit))).await
     }
 }

@@ -10,15 +10,16 @@ use futures_util::future::join_all;
 use session_conformance::proxy::Proxy;
 use session_conformance::server::{self, Server};
 use session_core::Outcome::{Done, Exists, Missing};
-use session_core::{
-    Bytes, Call, Clock as _, ErrorKind, Principal, Record, SessionId, Store as _, StoreKey, SystemClock, Timestamp,
-    Version, hours, minutes,
-};
+use session_core::{ErrorKind, Store as _, Timestamp, Version, minutes};
 use session_store_redis::RedisStore;
 use session_store_redis::redis::{self, Client, aio::MultiplexedConnection};
 use tracing_subscriber::fmt::MakeWriter;
 
-const NAMESPACE: &str = "own_tests";
+#[path = "common/records.rs"]
+mod records;
+
+use records::{NAMESPACE, call, cmd, index, key, name, principal, record};
+
 const LIMIT: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 
 /// A server, a store on it, and a direct connection to the server.
@@ -37,38 +38,8 @@ impl Bench {
     }
 
     async fn ask<T: redis::FromRedisValue>(&mut self, command: &[&[u8]]) -> T {
-        let mut ask = redis::Cmd::new();
-        for part in command {
-            ask.arg(*part);
-        }
-        ask.query_async(&mut self.raw).await.unwrap()
+        cmd(command).query_async(&mut self.raw).await.unwrap()
     }
-}
-
-fn key() -> StoreKey {
-    StoreKey::derive("id", &SessionId::random())
-}
-
-fn call() -> Call {
-    Call::new(SystemClock.now())
-}
-
-fn record(principal: Option<&Principal>) -> Record {
-    let now = SystemClock.now();
-    Record::new(Version::random(), now, now.plus(hours(1)), principal.cloned(), Bytes::from_static(b"{}"))
-}
-
-/// Returns a principal that no other test uses.
-fn principal() -> Principal {
-    Principal::new(format!("{:?}", Version::random())).unwrap()
-}
-
-fn name(key: &StoreKey) -> Vec<u8> {
-    [format!("{NAMESPACE}:s:").as_bytes(), key.as_bytes()].concat()
-}
-
-fn index(who: &Principal) -> Vec<u8> {
-    format!("{NAMESPACE}:p:{}", who.as_str()).into_bytes()
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Reasons why a statement failed.
 
-use session_core::{Error, ErrorKind};
+use session_core::Error;
 
 /// Reason why a statement failed. It decides whether the statement is retried and whether the connection is kept.
 #[derive(Clone, Debug)]
@@ -22,6 +22,3 @@ impl From<Failure> for Error {
         }
     }
 }
-
-/// Error of a call that the server did not answer in time.
-pub const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");

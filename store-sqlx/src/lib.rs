@@ -8,7 +8,7 @@ mod sql;
 mod store;
 mod url;
 
-pub use failure::{Failure, TIMED_OUT};
+pub use failure::Failure;
 pub use links::{Link, Links, SetUp, Source};
 pub use server::{Answered, Connection, Dialect};
 /// Calls of a store, and their outcomes from the records found.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{Error, Outcome, Record, Result, StoreKey};
+use session_store_kit::TIMED_OUT;
 use session_store_kit::batch::{Answers, Item, PerRuntime, RoundTrip};
 use sqlx::Database;
 use tokio::time::{Instant, timeout_at};
 
-use crate::failure::{Failure, TIMED_OUT};
+use crate::failure::Failure;
 use crate::links::Links;
 use crate::operations::{Create, Delete, List, Load, Save, Sweep, Touch, readable};
 

@@ -1,8 +1,8 @@
 //! `cargo xtask matrix`: writes the table of clauses and stores, for readers and for programs.
 
-use std::path::Path;
-
-use crate::{Result, test};
+use crate::result::Result;
+use crate::test;
+use crate::workspace::Workspace;
 
 const HEAD: &str = "# Clauses and stores
 
@@ -21,8 +21,9 @@ pub(crate) struct Options {
 }
 
 /// Runs the suite over every store and writes the results. Returns whether every clause holds.
-pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
-    let tables = if options.last { test::last(root)? } else { test::suites(root)? };
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
+    let tables = if options.last { test::last(workspace)? } else { test::suites(workspace)? };
+    let root = &workspace.root;
     std::fs::write(root.join("docs/matrix.md"), format!("{HEAD}{}\n{}", tables.summary(), tables.markdown()))?;
     std::fs::write(root.join("docs/matrix.json"), tables.json()?)?;
     println!("{}", tables.summary());

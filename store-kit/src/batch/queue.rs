@@ -11,10 +11,10 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time;
 
+use crate::TIMED_OUT;
 use crate::batch::inline::{Carried, Carrier};
 use crate::batch::{Answers, Item, Limits};
 
-const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
 const STOPPED: Error = Error::fixed(ErrorKind::Unavailable, "the batch was given up before it was answered");
 const MISCOUNTED: Error = Error::fixed(ErrorKind::Other, "a batch was answered with a wrong number of results");
 

@@ -5,6 +5,7 @@
 //! When slots have moved it asks all nodes while it holds one lock over all connections, so an unresponsive node delays the sessions
 //! on all others. Here each node has its own connections, like a single server.
 
+pub(crate) mod index;
 mod slots;
 mod walk;
 
@@ -20,8 +21,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::error::{GIVEN_UP, NO_CLUSTER, NOT_READY, STRANGE, TIMED_OUT, ends_connection, meaning};
-use crate::link::{Failure, Server};
+use crate::connection::{Failure, Node};
+use crate::error::{NO_CLUSTER, NOT_READY, STOPPED, TIMED_OUT, UNEXPECTED_REPLY, driver_error, ends_connection};
 pub(crate) use slots::Address;
 use slots::{Range, SLOTS, ranges, slot};
 
@@ -29,68 +30,80 @@ use slots::{Range, SLOTS, ranges, slot};
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
 
 /// Number of successive redirections that are followed without a pause. More mean that the nodes do not agree yet.
-const AT_ONCE: usize = 5;
+const REDIRECTIONS: usize = 5;
 
 /// Maximum number of known nodes that are asked for the slots, besides the seeds.
-const ASKED: usize = 4;
+const DISCOVERY_NODES: usize = 4;
 
 /// Map from announced addresses of nodes to reachable addresses.
-pub(crate) type Ways = HashMap<Address, Address>;
+pub(crate) type AddressMap = HashMap<Address, Address>;
 
 pub(crate) struct Cluster {
     /// Nodes that the store was opened with. They are always asked for the slots too.
-    seeds: Box<[Arc<Node>]>,
-    to: Access,
-    map: RwLock<Map>,
+    seeds: Box<[Arc<Member>]>,
+    settings: NodeSettings,
+    table: RwLock<SlotTable>,
     /// Number of the next known node to ask for the slots.
-    turn: AtomicUsize,
+    next_asked: AtomicUsize,
     /// Result of a running discovery of the slots, shared by all calls that wait for it.
-    looking: Mutex<Option<watch::Receiver<Option<Result<()>>>>>,
+    discovery: Mutex<Option<watch::Receiver<Option<Result<()>>>>>,
 }
 
 /// Settings for connections to nodes.
-struct Access {
+struct NodeSettings {
     /// User, password and TLS. Each node has its own address.
     info: ConnectionInfo,
-    ways: Ways,
+    addresses: AddressMap,
     connections: usize,
     timeout: Duration,
 }
 
-pub(crate) struct Node {
+/// A node with the address that the cluster announces.
+pub(crate) struct Member {
     pub(crate) address: Address,
-    pub(crate) server: Server,
+    pub(crate) node: Node,
 }
 
-/// Slot table.
-struct Map {
-    /// Index into `nodes` for each slot. Out of range if no node is known.
+/// Masters, and the slots that each of them serves.
+struct SlotTable {
+    /// Index into `members` for each slot. Out of range if no node is known.
     owners: Box<[u16]>,
-    nodes: Vec<Arc<Node>>,
+    members: Vec<Arc<Member>>,
 }
 
-impl Access {
-    fn node(&self, address: Address) -> Result<Arc<Node>> {
-        let Address { host, port } = self.ways.get(&address).unwrap_or(&address).clone();
-        let place = match self.info.addr() {
+impl SlotTable {
+    /// Returns the index of the member at `address`, and adds `new()` if there is none.
+    fn position(&mut self, address: &Address, new: impl FnOnce() -> Result<Arc<Member>>) -> Result<usize> {
+        if let Some(at) = self.members.iter().position(|member| member.address == *address) {
+            return Ok(at);
+        }
+        self.members.push(new()?);
+        Ok(self.members.len() - 1)
+    }
+}
+
+impl NodeSettings {
+    fn member(&self, address: Address) -> Result<Arc<Member>> {
+        let Address { host, port } = self.addresses.get(&address).unwrap_or(&address).clone();
+        let reachable = match self.info.addr() {
             ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
                 ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
             }
             _ => ConnectionAddr::Tcp(host, port),
         };
-        let client = Client::open(self.info.clone().set_addr(place)).map_err(|error| meaning(&error))?;
-        Ok(Arc::new(Node { address, server: Server::new(&client, self.connections, self.timeout) }))
+        let client = Client::open(self.info.clone().set_addr(reachable)).map_err(|error| driver_error(&error))?;
+        Ok(Arc::new(Member { address, node: Node::new(&client, self.connections, self.timeout) }))
     }
 }
 
 impl Cluster {
     /// Creates a cluster with the nodes `seeds`, without connecting.
-    pub(crate) fn new(seeds: &[Client], ways: Ways, connections: usize, timeout: Duration) -> Result<Self> {
-        let first = seeds.first().ok_or(GIVEN_UP)?;
-        let to = Access { info: first.get_connection_info().clone(), ways, connections, timeout };
+    pub(crate) fn new(seeds: &[Client], addresses: AddressMap, connections: usize, timeout: Duration) -> Result<Self> {
+        let first = seeds.first().ok_or(STOPPED)?;
+        let settings = NodeSettings { info: first.get_connection_info().clone(), addresses, connections, timeout };
         let seeds = seeds.iter().map(|seed| match seed.get_connection_info().addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                to.node(Address { host: host.clone(), port: *port })
+                settings.member(Address { host: host.clone(), port: *port })
             }
             _ => Err(Error::fixed(
                 ErrorKind::Config,
@@ -98,24 +111,24 @@ impl Cluster {
             )),
         });
         let seeds = seeds.collect::<Result<_>>()?;
-        let map = Map { owners: vec![u16::MAX; SLOTS].into(), nodes: Vec::new() };
-        Ok(Self { seeds, to, map: RwLock::new(map), turn: AtomicUsize::new(0), looking: Mutex::default() })
+        let table = RwLock::new(SlotTable { owners: vec![u16::MAX; SLOTS].into(), members: Vec::new() });
+        Ok(Self { seeds, settings, table, next_asked: AtomicUsize::new(0), discovery: Mutex::default() })
     }
 
-    fn map(&self) -> RwLockReadGuard<'_, Map> {
-        self.map.read().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> RwLockReadGuard<'_, SlotTable> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn owner(&self, slot: usize) -> Option<Arc<Node>> {
-        let map = self.map();
-        map.nodes.get(usize::from(map.owners[slot])).cloned()
+    fn owner(&self, slot: usize) -> Option<Arc<Member>> {
+        let table = self.table();
+        table.members.get(usize::from(table.owners[slot])).cloned()
     }
 
     /// Returns the masters, ordered by address.
-    pub(crate) fn nodes(&self) -> Vec<Arc<Node>> {
-        let mut nodes = self.map().nodes.clone();
-        nodes.sort_unstable_by(|a, b| a.address.cmp(&b.address));
-        nodes
+    pub(crate) fn members(&self) -> Vec<Arc<Member>> {
+        let mut members = self.table().members.clone();
+        members.sort_unstable_by(|a, b| a.address.cmp(&b.address));
+        members
     }
 
     /// Sends a command about `key` to the node that serves its slot, and follows redirections.
@@ -124,9 +137,9 @@ impl Cluster {
     /// It is not sent again after its connection broke, because it may have been executed.
     pub(crate) async fn send(self: &Arc<Self>, key: &[u8], command: &Cmd) -> Result<Value, Failure> {
         let slot = slot(key);
-        let mut patience = Patience { cluster: self, since: Instant::now(), over: false };
+        let mut guard = RouteGuard { cluster: self, since: Instant::now(), answered: false };
         let answer = self.route(slot, command).await;
-        patience.over = true;
+        guard.answered = true;
         answer
     }
 
@@ -134,42 +147,43 @@ impl Cluster {
         let (mut target, mut asking) = (self.owner(slot), false);
         let (mut pause, mut redirected) = (PAUSES.0, 0);
         loop {
-            let Some(node) = target else {
+            let Some(member) = target else {
                 self.wait(&mut pause).await;
                 (target, asking) = (self.owner(slot), false);
                 continue;
             };
-            let answer = if asking { node.server.send_asking(command).await } else { node.server.send(command).await };
+            let node = &member.node;
+            let answer = if asking { node.send_asking(command).await } else { node.send(command).await };
             let error = match answer {
                 Ok(value) => return Ok(value),
-                Err(Failure::Link(error)) => {
+                Err(Failure::NotSent(error)) => {
                     // The command was not sent. If another node has taken over the slot, it is sent there.
-                    let looked = self.look().await;
-                    target = self.owner(slot).filter(|owner| looked.is_ok() && owner.address != node.address);
+                    let discovered = self.discover().await.is_ok();
+                    target = self.owner(slot).filter(|owner| discovered && owner.address != member.address);
                     asking = false;
                     if target.is_none() {
-                        return Err(Failure::Link(error));
+                        return Err(Failure::NotSent(error));
                     }
                     continue;
                 }
                 Err(Failure::Server(error)) => error,
             };
-            match next(&error) {
-                Next::Elsewhere { only_this } => {
+            match reaction(&error) {
+                Reaction::Redirect { only_this } => {
                     redirected += 1;
-                    if redirected % AT_ONCE == 0 {
+                    if redirected % REDIRECTIONS == 0 {
                         self.wait(&mut pause).await;
                     }
-                    let there = self.elsewhere(&error, &node, (!only_this).then_some(slot))?;
-                    (target, asking) = (Some(there), only_this);
+                    let redirected_to = self.redirected_to(&error, &member, (!only_this).then_some(slot))?;
+                    (target, asking) = (Some(redirected_to), only_this);
                 }
-                Next::Later => {
+                Reaction::Retry => {
                     self.wait(&mut pause).await;
                     (target, asking) = (self.owner(slot), false);
                 }
-                Next::Failed => {
+                Reaction::Fail => {
                     if ends_connection(&error) {
-                        self.look_soon();
+                        self.start_discovery();
                     }
                     return Err(Failure::Server(error));
                 }
@@ -180,32 +194,26 @@ impl Cluster {
     /// Returns the node that a redirection names.
     ///
     /// A permanent redirection (`moved`) updates the slot table at once, so that other calls use it before the next discovery.
-    fn elsewhere(
+    fn redirected_to(
         self: &Arc<Self>,
         error: &RedisError,
-        from: &Node,
+        from: &Member,
         moved: Option<usize>,
-    ) -> Result<Arc<Node>, Failure> {
+    ) -> Result<Arc<Member>, Failure> {
         let address = error.redirect_node().and_then(|(address, _)| Address::parse(address, &from.address.host));
-        let address = address.ok_or(Failure::Link(STRANGE))?;
+        let address = address.ok_or(Failure::NotSent(UNEXPECTED_REPLY))?;
         let Some(slot) = moved else {
-            let known = self.map().nodes.iter().find(|node| node.address == address).cloned();
-            return known.map_or_else(|| self.to.node(address), Ok).map_err(Failure::Link);
+            let known = self.table().members.iter().find(|member| member.address == address).cloned();
+            return known.map_or_else(|| self.settings.member(address), Ok).map_err(Failure::NotSent);
         };
-        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
-        let place = match map.nodes.iter().position(|node| node.address == address) {
-            Some(place) => place,
-            None => {
-                let node = self.to.node(address).map_err(Failure::Link)?;
-                map.nodes.push(node);
-                map.nodes.len() - 1
-            }
-        };
-        map.owners[slot] = u16::try_from(place).map_err(|_| Failure::Link(STRANGE))?;
-        let node = Arc::clone(&map.nodes[place]);
-        drop(map);
-        self.look_soon();
-        Ok(node)
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let new = || self.settings.member(address.clone());
+        let position = table.position(&address, new).map_err(Failure::NotSent)?;
+        table.owners[slot] = u16::try_from(position).map_err(|_| Failure::NotSent(UNEXPECTED_REPLY))?;
+        let member = Arc::clone(&table.members[position]);
+        drop(table);
+        self.start_discovery();
+        Ok(member)
     }
 
     async fn wait(self: &Arc<Self>, pause: &mut Duration) {
@@ -213,111 +221,108 @@ impl Cluster {
         time::sleep(*pause).await;
         *pause = (*pause * 2).min(PAUSES.1);
         // An error is ignored here, because the next command reports it.
-        let _ = self.look().await;
+        let _ = self.discover().await;
     }
 
     /// Discovers which node serves each slot. Concurrent calls share one discovery.
-    pub(crate) async fn look(self: &Arc<Self>) -> Result<()> {
-        let mut result = self.look_soon();
+    pub(crate) async fn discover(self: &Arc<Self>) -> Result<()> {
+        let mut result = self.start_discovery();
         match result.wait_for(Option::is_some).await {
-            Ok(result) => result.clone().unwrap_or(Err(GIVEN_UP)),
-            Err(_) => Err(GIVEN_UP),
+            Ok(result) => result.clone().unwrap_or(Err(STOPPED)),
+            Err(_) => Err(STOPPED),
         }
     }
 
-    fn look_soon(self: &Arc<Self>) -> watch::Receiver<Option<Result<()>>> {
-        let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*looking {
+    fn start_discovery(self: &Arc<Self>) -> watch::Receiver<Option<Result<()>>> {
+        let mut discovery = self.discovery.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*discovery {
             // A discovery whose runtime has ended never finishes.
             Some(result) if result.has_changed().is_ok() => result.clone(),
             _ => {
-                let (told, result) = watch::channel(None);
-                *looking = Some(result.clone());
+                let (sender, result) = watch::channel(None);
+                *discovery = Some(result.clone());
                 // In its own task, because the call that started the discovery may be dropped while others wait for it.
-                tokio::spawn(looked(Arc::clone(self), told));
+                tokio::spawn(run_discovery(Arc::clone(self), sender));
                 result
             }
         }
     }
 
     /// Asks several nodes concurrently and uses the first answer, so that an unresponsive node causes no delay.
-    async fn discover(&self) -> Result<Vec<Range>> {
+    async fn query_slots(&self) -> Result<Vec<Range>> {
         let mut asked = JoinSet::new();
-        let nodes = self.map().nodes.clone();
-        let (first, some) = (self.turn.fetch_add(ASKED, Ordering::Relaxed), nodes.len().min(ASKED));
-        let known = (first..first + some).map(|turn| Arc::clone(&nodes[turn % nodes.len()]));
-        for node in known.chain(self.seeds.iter().cloned()) {
+        let members = self.table().members.clone();
+        let first = self.next_asked.fetch_add(DISCOVERY_NODES, Ordering::Relaxed);
+        let known =
+            (first..first + members.len().min(DISCOVERY_NODES)).map(|n| Arc::clone(&members[n % members.len()]));
+        for member in known.chain(self.seeds.iter().cloned()) {
             asked.spawn(async move {
                 let mut slots = Cmd::new();
                 slots.arg("CLUSTER").arg("SLOTS");
-                let ranges = ranges(node.server.send(&slots).await.map_err(reason)?, &node.address.host)?;
+                let answer = member.node.send(&slots).await.map_err(discovery_error)?;
+                let ranges = ranges(answer, &member.address.host)?;
                 if ranges.is_empty() { Err(NOT_READY) } else { Ok(ranges) }
             });
         }
-        let mut telling = None;
+        let mut reported = None;
         while let Some(answer) = asked.join_next().await {
             match answer {
                 Ok(Ok(ranges)) => return Ok(ranges),
                 // A permanent error is more helpful than a transient one.
-                Ok(Err(error)) if telling.as_ref().is_none_or(Error::is_transient) => telling = Some(error),
+                Ok(Err(error)) if reported.as_ref().is_none_or(Error::is_transient) => reported = Some(error),
                 _ => {}
             }
         }
-        Err(telling.unwrap_or(GIVEN_UP))
+        Err(reported.unwrap_or(STOPPED))
     }
 
     /// Replaces the slot table with a node's answer. Nodes that remain keep their connections.
     fn adopt(&self, ranges: Vec<Range>) -> Result<()> {
-        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
-        let mut known: HashMap<Address, Arc<Node>> =
-            self.seeds.iter().map(|node| (node.address.clone(), Arc::clone(node))).collect();
-        known.extend(map.nodes.drain(..).map(|node| (node.address.clone(), node)));
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known: HashMap<Address, Arc<Member>> =
+            self.seeds.iter().map(|member| (member.address.clone(), Arc::clone(member))).collect();
+        known.extend(table.members.drain(..).map(|member| (member.address.clone(), member)));
         let mut owners = vec![u16::MAX; SLOTS].into_boxed_slice();
         for (first, last, address) in ranges {
-            let place = match map.nodes.iter().position(|node| node.address == address) {
-                Some(place) => place,
-                None => {
-                    let node = known.remove(&address).map_or_else(|| self.to.node(address), Ok)?;
-                    map.nodes.push(node);
-                    map.nodes.len() - 1
-                }
-            };
+            let new = || known.remove(&address).map_or_else(|| self.settings.member(address.clone()), Ok);
+            let position = table.position(&address, new)?;
             if let Some(owners) = owners.get_mut(usize::from(first)..=usize::from(last)) {
-                owners.fill(u16::try_from(place).map_err(|_| STRANGE)?);
+                owners.fill(u16::try_from(position).map_err(|_| UNEXPECTED_REPLY)?);
             }
         }
-        map.owners = owners;
+        table.owners = owners;
         Ok(())
     }
 }
 
-/// A command in flight.
-struct Patience<'a> {
+/// Watches a command in flight, and looks for a new owner of its slot if the node does not answer.
+struct RouteGuard<'a> {
     cluster: &'a Arc<Cluster>,
     since: Instant,
-    over: bool,
+    answered: bool,
 }
 
-impl Drop for Patience<'_> {
+impl Drop for RouteGuard<'_> {
     /// Starts a discovery if the command was given up without an answer, because an unresponsive node may have been replaced.
     fn drop(&mut self) {
-        if !self.over && self.since.elapsed() >= self.cluster.to.timeout / 2 && Handle::try_current().is_ok() {
-            self.cluster.look_soon();
+        if !self.answered && self.since.elapsed() >= self.cluster.settings.timeout / 2 && Handle::try_current().is_ok()
+        {
+            self.cluster.start_discovery();
         }
     }
 }
 
-async fn looked(cluster: Arc<Cluster>, told: watch::Sender<Option<Result<()>>>) {
-    let found = time::timeout(cluster.to.timeout, cluster.discover()).await.unwrap_or(Err(TIMED_OUT));
+async fn run_discovery(cluster: Arc<Cluster>, sender: watch::Sender<Option<Result<()>>>) {
+    let found = time::timeout(cluster.settings.timeout, cluster.query_slots()).await.unwrap_or(Err(TIMED_OUT));
     let result = found.and_then(|ranges| cluster.adopt(ranges));
-    let mut looking = cluster.looking.lock().unwrap_or_else(PoisonError::into_inner);
-    *looking = None;
-    drop(looking);
-    told.send_replace(Some(result));
+    let mut discovery = cluster.discovery.lock().unwrap_or_else(PoisonError::into_inner);
+    *discovery = None;
+    drop(discovery);
+    sender.send_replace(Some(result));
 }
 
 /// Converts the error of a node that was asked for the slots.
-fn reason(failure: Failure) -> Error {
+fn discovery_error(failure: Failure) -> Error {
     match failure {
         Failure::Server(error) if error.kind() == Driver::Server(ServerErrorKind::ResponseError) => {
             Error::fixed(ErrorKind::Config, NO_CLUSTER).with_source(&error)
@@ -327,21 +332,21 @@ fn reason(failure: Failure) -> Error {
 }
 
 /// Reaction to an error of a node.
-enum Next {
+enum Reaction {
     /// Send to another node: only this command, or all commands for the slot.
-    Elsewhere {
+    Redirect {
         only_this: bool,
     },
-    Later,
-    Failed,
+    Retry,
+    Fail,
 }
 
-fn next(error: &RedisError) -> Next {
+fn reaction(error: &RedisError) -> Reaction {
     use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
     match error.kind() {
-        Driver::Server(Moved) => Next::Elsewhere { only_this: false },
-        Driver::Server(Ask) => Next::Elsewhere { only_this: true },
-        Driver::Server(TryAgain | ClusterDown | BusyLoading | MasterDown | ReadOnly) => Next::Later,
-        _ => Next::Failed,
+        Driver::Server(Moved) => Reaction::Redirect { only_this: false },
+        Driver::Server(Ask) => Reaction::Redirect { only_this: true },
+        Driver::Server(TryAgain | ClusterDown | BusyLoading | MasterDown | ReadOnly) => Reaction::Retry,
+        _ => Reaction::Fail,
     }
 }

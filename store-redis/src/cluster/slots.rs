@@ -3,7 +3,7 @@
 use redis::Value;
 use session_core::Result;
 
-use crate::error::STRANGE;
+use crate::error::UNEXPECTED_REPLY;
 
 /// Number of slots of a cluster.
 pub(crate) const SLOTS: usize = 16_384;
@@ -16,11 +16,11 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// Parses `host:port`. An IPv6 address may be in brackets. Without a host, the host is `nearby`.
-    pub(crate) fn parse(text: &str, nearby: &str) -> Option<Self> {
+    /// Parses `host:port`. An IPv6 address may be in brackets. Without a host, the host is `default_host`.
+    pub(crate) fn parse(text: &str, default_host: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let host = if host.is_empty() { nearby } else { host };
+        let host = if host.is_empty() { default_host } else { host };
         Some(Self { host: host.to_owned(), port: port.parse().ok()? })
     }
 
@@ -53,13 +53,13 @@ fn crc16(bytes: &[u8]) -> u16 {
 /// A range of slots, both ends included, and the master that serves it.
 pub(crate) type Range = (u16, u16, Address);
 
-/// Parses the answer to `CLUSTER SLOTS`. A node without a host is at `nearby`, the host that answered.
-pub(crate) fn ranges(answer: Value, nearby: &str) -> Result<Vec<Range>> {
-    let Value::Array(ranges) = answer else { return Err(STRANGE) };
-    ranges.into_iter().map(|range| read(range, nearby).ok_or(STRANGE)).collect()
+/// Parses the answer to `CLUSTER SLOTS`. A node without a host is at `default_host`, the host that answered.
+pub(crate) fn ranges(answer: Value, default_host: &str) -> Result<Vec<Range>> {
+    let Value::Array(ranges) = answer else { return Err(UNEXPECTED_REPLY) };
+    ranges.into_iter().map(|range| read(range, default_host).ok_or(UNEXPECTED_REPLY)).collect()
 }
 
-fn read(range: Value, nearby: &str) -> Option<Range> {
+fn read(range: Value, default_host: &str) -> Option<Range> {
     let Value::Array(range) = range else { return None };
     // The master is the first of the nodes.
     let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = &range[..] else { return None };
@@ -71,7 +71,7 @@ fn read(range: Value, nearby: &str) -> Option<Range> {
         _ => return None,
     };
     // `?` means that the node does not know the host. The host that answered is the best guess.
-    let host = if host.is_empty() || host == "?" { nearby } else { host };
+    let host = if host.is_empty() || host == "?" { default_host } else { host };
     let slot = |slot: i64| u16::try_from(slot).ok().filter(|slot| usize::from(*slot) < SLOTS);
     Some((slot(*first)?, slot(*last)?, Address { host: host.to_owned(), port: u16::try_from(*port).ok()? }))
 }

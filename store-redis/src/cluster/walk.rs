@@ -13,45 +13,47 @@ use std::sync::Arc;
 use redis::{Cmd, Value};
 use session_core::{Error, Result};
 
-use super::{Cluster, Node};
-use crate::error::STRANGE;
+use super::{Cluster, Member};
+use crate::error::UNEXPECTED_REPLY;
 
 /// State of all masters, as they report it themselves.
-pub(crate) struct State {
+pub(crate) struct ClusterState {
     /// Fingerprint that changes whenever a slot moves to another node, or its migration starts or ends.
-    pub(crate) print: u64,
+    pub(crate) fingerprint: u64,
     /// Slots in migration with the node to ask: exporting nodes before importing nodes.
-    moving: Vec<(u16, Arc<Node>)>,
+    migrating: Vec<(u16, Arc<Member>)>,
 }
 
 impl Cluster {
-    pub(crate) async fn state(self: &Arc<Self>) -> Result<State> {
-        self.look().await?;
-        let (mut all, mut giving, mut taking) = (String::new(), Vec::new(), Vec::new());
-        for node in self.nodes() {
+    pub(crate) async fn state(self: &Arc<Self>) -> Result<ClusterState> {
+        self.discover().await?;
+        let (mut all, mut exporting, mut importing) = (String::new(), Vec::new(), Vec::new());
+        for member in self.members() {
             let mut nodes = Cmd::new();
             nodes.arg("CLUSTER").arg("NODES");
-            let answer = node.server.send(&nodes).await.map_err(Error::from)?;
-            let Some(Myself { said, gives, takes }) = text(&answer).and_then(|text| myself(&text)) else {
-                return Err(STRANGE);
+            let answer = member.node.send(&nodes).await.map_err(Error::from)?;
+            let Some(Master { line, exports, imports }) = text(&answer).and_then(|text| myself(&text)) else {
+                return Err(UNEXPECTED_REPLY);
             };
-            all.push_str(&said);
-            giving.extend(gives.into_iter().map(|slot| (slot, Arc::clone(&node))));
-            taking.extend(takes.into_iter().map(|slot| (slot, Arc::clone(&node))));
+            all.push_str(&line);
+            exporting.extend(exports.into_iter().map(|slot| (slot, Arc::clone(&member))));
+            importing.extend(imports.into_iter().map(|slot| (slot, Arc::clone(&member))));
         }
-        giving.extend(taking);
-        Ok(State { print: print(&all), moving: giving })
+        exporting.extend(importing);
+        Ok(ClusterState { fingerprint: fingerprint(&all), migrating: exporting })
     }
 }
 
-impl State {
+impl ClusterState {
     /// Returns the names of all keys in slots in migration.
-    pub(crate) async fn moving(&self) -> Result<Vec<Value>> {
+    pub(crate) async fn names_in_migration(&self) -> Result<Vec<Value>> {
         let mut names = Vec::new();
-        for (slot, node) in &self.moving {
+        for (slot, member) in &self.migrating {
             let mut get = Cmd::new();
             get.arg("CLUSTER").arg("GETKEYSINSLOT").arg(slot).arg(i32::MAX);
-            let Value::Array(some) = node.server.send(&get).await.map_err(Error::from)? else { return Err(STRANGE) };
+            let Value::Array(some) = member.node.send(&get).await.map_err(Error::from)? else {
+                return Err(UNEXPECTED_REPLY);
+            };
             names.extend(some);
         }
         Ok(names)
@@ -68,27 +70,31 @@ fn text(answer: &Value) -> Option<String> {
 
 /// A node's line about itself in `CLUSTER NODES`.
 #[derive(Debug, PartialEq, Eq)]
-struct Myself {
+struct Master {
     /// Id, epoch and slots, as text.
-    said: String,
-    gives: Vec<u16>,
-    takes: Vec<u16>,
+    line: String,
+    exports: Vec<u16>,
+    imports: Vec<u16>,
 }
 
-fn myself(nodes: &str) -> Option<Myself> {
+fn myself(nodes: &str) -> Option<Master> {
     let mine = |line: &&str| line.split(' ').nth(2).is_some_and(|flags| flags.split(',').any(|flag| flag == "myself"));
     let fields: Vec<_> = nodes.lines().find(mine)?.split_ascii_whitespace().collect();
     // id, address, flags, primary, ping, pong, epoch, state of the link, slots
     let [id, _, _, _, _, _, epoch, _, slots @ ..] = &fields[..] else { return None };
-    let open = |arrow: &str| {
+    let in_migration = |arrow: &str| {
         let slot = |field: &&str| field.strip_prefix('[')?.split_once(arrow)?.0.parse().ok();
         slots.iter().filter_map(slot).collect()
     };
-    Some(Myself { said: format!("{id} {epoch} {}\n", slots.join(" ")), gives: open("->-"), takes: open("-<-") })
+    Some(Master {
+        line: format!("{id} {epoch} {}\n", slots.join(" ")),
+        exports: in_migration("->-"),
+        imports: in_migration("-<-"),
+    })
 }
 
 /// Hashes with FNV-1a, because another process may continue the scan and must get the same fingerprint.
-fn print(text: &str) -> u64 {
+fn fingerprint(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
@@ -105,14 +111,14 @@ e7d1 127.0.0.1:30001@31001,host1 myself,master - 0 0 7 connected 0-5460 [93->-29
     #[test]
     fn what_a_node_says_of_itself_is_read() {
         let expected =
-            Myself { said: "e7d1 7 0-5460 [93->-292f] [94-<-67ed]\n".into(), gives: vec![93], takes: vec![94] };
+            Master { line: "e7d1 7 0-5460 [93->-292f] [94-<-67ed]\n".into(), exports: vec![93], imports: vec![94] };
         assert_eq!(myself(NODES), Some(expected));
         assert_eq!(myself("292f 127.0.0.1:30003@31003 master - 0 0 3 connected"), None);
     }
 
     #[test]
     fn a_walk_tells_one_state_from_another() {
-        assert_eq!(print(""), 0xcbf2_9ce4_8422_2325);
-        assert_ne!(print("e7d1 7 0-5460"), print("e7d1 8 0-5460"));
+        assert_eq!(fingerprint(""), 0xcbf2_9ce4_8422_2325);
+        assert_ne!(fingerprint("e7d1 7 0-5460"), fingerprint("e7d1 8 0-5460"));
     }
 }

@@ -53,7 +53,7 @@ async fn a_touch_that_renews_an_entry_wins_over_a_healer_who_had_judged_it() {
     let farther = stored.expires_at.plus(hours(48));
     assert_eq!(bench.store.touch(&call(), &key, stored.version, farther).await.unwrap(), Done);
     assert_eq!(bench.doubt(&ann, &key).await, None, "who writes an entry ends the doubt");
-    let script = [COMMON, TIMES, include_str!("../../src/scripts/heal_apart.lua")].concat();
+    let script = [COMMON, TIMES, include_str!("../../src/scripts/cluster/heal.lua")].concat();
     let member = &key.as_bytes()[..];
     bench.ask::<i64>(&[b"EVAL", script.as_bytes(), b"1", &index(&ann), member, b"-1"]).await;
     assert!(bench.entry(&ann, &key).await.unwrap() >= farther.as_millis() + MARGIN);

@@ -11,24 +11,25 @@ use session_conformance::proxy::Proxy;
 use session_conformance::server::{self, Server};
 use session_core::Outcome::{Conflict, Done, Exists};
 use session_core::{
-    Bytes, Call, Clock as _, ErrorKind, Principal, Record, SessionId, Store as _, StoreKey, SystemClock, Version,
-    hours, seconds,
+    Bytes, Clock as _, ErrorKind, Principal, Record, Store as _, StoreKey, SystemClock, Version, hours, seconds,
 };
 use session_store_redis::RedisStore;
-use session_store_redis::redis::{self, Cmd, FromRedisValue};
+use session_store_redis::redis::{self, FromRedisValue};
 
 mod entries;
 mod moves;
 #[path = "../common/nodes.rs"]
 mod nodes;
+#[path = "../common/records.rs"]
+mod records;
 
 use moves::Move;
 use nodes::{Node, Nodes, Slots};
+use records::{NAMESPACE, call, cmd, index, key, name, principal, record};
 
-const NAMESPACE: &str = "own_tests";
 const LIMIT: NonZeroU32 = NonZeroU32::new(1000).expect("it is not zero");
 
-/// Times of `apart.rs`, in ms.
+/// Times of `cluster/index.rs`, in ms.
 const TIMES: &str = "local LEASE, MARGIN, GRACE = 360000, 600000, 1020000\n";
 const LEASE: i64 = 360_000;
 const MARGIN: i64 = 600_000;
@@ -63,14 +64,14 @@ impl Bench {
 
     /// Executes the first step of a writer, which writes the entry. Returns the time of the entry's node.
     async fn enter(&mut self, who: &Principal, key: &StoreKey, until: i64) -> Vec<u8> {
-        let script = [COMMON, include_str!("../../src/scripts/enter.lua")].concat();
+        let script = [COMMON, include_str!("../../src/scripts/cluster/enter.lua")].concat();
         self.ask(&[b"EVAL", script.as_bytes(), b"1", &index(who), key.as_bytes(), until.to_string().as_bytes()]).await
     }
 
     /// Executes the second step of a writer, which creates the record. `like` holds the record's bytes.
     async fn create(&mut self, key: &StoreKey, like: &[u8], record: &Record, until: i64, at: &[u8]) -> redis::Value {
-        let apart = include_str!("../../src/scripts/apart.lua");
-        let script = [COMMON, TIMES, apart, include_str!("../../src/scripts/create.lua")].concat();
+        let entries = include_str!("../../src/scripts/cluster/index.lua");
+        let script = [COMMON, TIMES, entries, include_str!("../../src/scripts/create.lua")].concat();
         let (now, expiry) = (SystemClock.now().as_millis().to_string(), record.expires_at.as_millis().to_string());
         let who = record.principal.as_ref().unwrap().as_str().as_bytes();
         let (name, until) = (name(key), until.to_be_bytes());
@@ -111,39 +112,6 @@ impl Bench {
 }
 
 const COMMON: &str = include_str!("../../src/scripts/common.lua");
-
-fn cmd(command: &[&[u8]]) -> Cmd {
-    let mut cmd = Cmd::new();
-    for part in command {
-        cmd.arg(*part);
-    }
-    cmd
-}
-
-fn key() -> StoreKey {
-    StoreKey::derive("id", &SessionId::random())
-}
-
-fn call() -> Call {
-    Call::new(SystemClock.now())
-}
-
-fn record(principal: Option<&Principal>) -> Record {
-    let now = SystemClock.now();
-    Record::new(Version::random(), now, now.plus(hours(24)), principal.cloned(), Bytes::from_static(b"{}"))
-}
-
-fn principal() -> Principal {
-    Principal::new(format!("{:?}", Version::random())).unwrap()
-}
-
-fn name(key: &StoreKey) -> Vec<u8> {
-    [format!("{NAMESPACE}:s:").as_bytes(), key.as_bytes()].concat()
-}
-
-fn index(who: &Principal) -> Vec<u8> {
-    format!("{NAMESPACE}:p:{}", who.as_str()).into_bytes()
-}
 
 fn doubt(key: &StoreKey) -> Vec<u8> {
     [b"?", &key.as_bytes()[..]].concat()

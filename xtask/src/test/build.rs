@@ -8,8 +8,8 @@ use std::process::Stdio;
 use cargo_metadata::diagnostic::DiagnosticLevel;
 use cargo_metadata::{CompilerMessage, Message, Metadata, Package, PackageId, Target, TargetKind};
 
-use super::Place;
-use crate::Result;
+use crate::result::Result;
+use crate::workspace::Workspace;
 
 /// A test program, built.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,9 +57,9 @@ pub(super) struct Built {
 }
 
 /// Builds all tests and examples of the workspace, and continues if a target does not compile.
-pub(super) fn build(place: &Place) -> Result<Built> {
-    let metadata = cargo_metadata::MetadataCommand::new().current_dir(&place.root).no_deps().exec()?;
-    let mut child = place
+pub(super) fn build(workspace: &Workspace) -> Result<Built> {
+    let metadata = cargo_metadata::MetadataCommand::new().current_dir(&workspace.root).no_deps().exec()?;
+    let mut child = workspace
         .cargo()
         .args(["build", "--workspace", "--all-features", "--tests", "--examples", "--keep-going"])
         .arg("--message-format=json-render-diagnostics")
@@ -86,8 +86,10 @@ pub(super) fn build(place: &Place) -> Result<Built> {
         }
     }
     built.well = child.wait()?.success();
-    let place = places(&metadata);
-    built.programs.sort_by_key(|program| (place.get(&program.package).copied(), program.kind, program.target.clone()));
+    let positions = positions(&metadata);
+    built
+        .programs
+        .sort_by_key(|program| (positions.get(&program.package).copied(), program.kind, program.target.clone()));
     Ok(built)
 }
 
@@ -108,7 +110,7 @@ fn name_of(packages: &BTreeMap<&PackageId, &Package>, id: &PackageId) -> String 
 }
 
 /// Returns the position of each member in the workspace's list, which goes from the core outwards.
-fn places(metadata: &Metadata) -> BTreeMap<String, usize> {
+fn positions(metadata: &Metadata) -> BTreeMap<String, usize> {
     let members = metadata.workspace_packages();
-    members.iter().enumerate().map(|(place, package)| (package.name.to_string(), place)).collect()
+    members.iter().enumerate().map(|(position, package)| (package.name.to_string(), position)).collect()
 }

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use super::problem::Problem;
+use super::tokens;
 use super::tree::{File, Tree};
-use super::{Problem, Result, tokens};
+use crate::result::Result;
 
 /// Tokens that mark unfinished or unchecked code, each with the problem to report.
 const UNFINISHED: &[(&[&str], &str)] = &[
@@ -30,7 +32,7 @@ pub(super) fn unfinished(tree: &Tree) -> Result<Vec<Problem>> {
 }
 
 /// Lines of a file: above the first number there is a warning, above the second an error.
-const LONG: [usize; 2] = [400, 600];
+const LONG: [usize; 2] = [400, 450];
 
 pub(super) fn length(tree: &Tree) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
@@ -90,6 +92,7 @@ fn says_why(file: &File, line: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{length, sleeps, unfinished, whitespace};
+    use crate::tidy::problem::Severity;
     use crate::tidy::testing::{found, tree};
 
     #[test]
@@ -112,10 +115,10 @@ mod tests {
     #[test]
     fn a_long_file_is_told_of_and_a_longer_one_refused() {
         let (_folder, tree) =
-            tree(&[("a.rs", &"\n".repeat(400)), ("b.rs", &"\n".repeat(401)), ("c.rs", &"\n".repeat(601))]);
+            tree(&[("a.rs", &"\n".repeat(400)), ("b.rs", &"\n".repeat(401)), ("c.rs", &"\n".repeat(451))]);
         let found: Vec<_> =
-            length(&tree).unwrap().into_iter().map(|problem| (problem.place, problem.only_warns)).collect();
-        assert_eq!(found, [("b.rs".to_owned(), true), ("c.rs".to_owned(), false)]);
+            length(&tree).unwrap().into_iter().map(|problem| (problem.place, problem.severity)).collect();
+        assert_eq!(found, [("b.rs".to_owned(), Severity::Warning), ("c.rs".to_owned(), Severity::Error)]);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use super::problem::Problem;
 use super::tree::{Tree, line_of};
-use super::{Problem, Result};
+use crate::result::Result;
 
 pub(super) fn lints(tree: &Tree) -> Result<Vec<Problem>> {
     let taken = |manifest: &toml::Table| manifest.get("lints")?.get("workspace")?.as_bool();

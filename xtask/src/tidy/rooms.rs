@@ -1,7 +1,8 @@
 //! Checks that every store has the same files, so that readers find their way in all of them.
 
+use super::problem::Problem;
 use super::tree::Tree;
-use super::{Problem, Result};
+use crate::result::Result;
 
 /// Crates that are named like stores but are not stores.
 const NO_STORES: &[&str] = &["session-store-kit", "session-store-sqlx", "session-store-layers", "session-store-any"];
@@ -17,6 +18,14 @@ fn suites(store: &str) -> Vec<&'static str> {
 /// Stores without a server or database, which have no layout to describe.
 const WITHOUT_SCHEMA: &[&str] = &["session-store-memory", "session-store-file"];
 
+/// Returns the files that may hold the layout of a store's database; one of them must exist.
+fn schemas(store: &str) -> Vec<&'static str> {
+    match store {
+        "session-store-redis" => vec!["src/record.rs"],
+        _ => vec!["src/schema.rs", "src/schema/mod.rs"],
+    }
+}
+
 pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for store in &tree.members {
@@ -26,7 +35,7 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
         let mut rooms =
             vec![("the store and its builder", vec!["src/lib.rs"]), ("the suite that proves it", suites(&store.name))];
         if !WITHOUT_SCHEMA.contains(&&*store.name) {
-            rooms.push(("tables and statements", vec!["src/schema.rs", "src/schema/mod.rs"]));
+            rooms.push(("tables and statements", schemas(&store.name)));
         }
         for (purpose, places) in rooms {
             if !places.iter().any(|place| tree.file(&store.folder.join(place)).is_some()) {

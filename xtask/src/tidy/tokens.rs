@@ -2,7 +2,7 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 
-use crate::Result;
+use crate::result::Result;
 use crate::tidy::tree::File;
 
 /// A token of flattened source, in which brackets are tokens.

@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
+use super::problem::Problem;
 use super::tree::Tree;
-use super::{Problem, Result};
+use crate::result::Result;
 
 /// Runtimes, HTTP, TLS and databases, by name or by the beginning of the name.
 const HEAVY: &[&str] = &[

@@ -5,51 +5,53 @@ use std::num::NonZeroU32;
 use redis::Value;
 use session_core::{Call, ErrorKind, Principal, Record, Result, StoreKey};
 
-use crate::error::STRANGE;
-use crate::schema::{OTHER_LAYOUT, People, Together};
-use crate::{RedisStore, live};
+use crate::RedisStore;
+use crate::error::UNEXPECTED_REPLY;
+use crate::record::{OTHER_LAYOUT, live};
+use crate::scripts::{HEAL_BATCH, IndexScripts, SingleIndex};
 
 /// Maximum number of records in one answer: a few dozen kilobytes with sessions of the usual size.
-pub(crate) const CHUNK: usize = 64;
+pub(crate) const READ_BATCH: usize = 64;
 
 /// Maximum number of records that one script removes, because the server does nothing else meanwhile.
-const REMOVED_AT_ONCE: u32 = 500;
+const DELETE_BATCH: u32 = 500;
 
 impl RedisStore {
     /// Reads the live records under `keys`, and returns the keys without a record too.
-    pub(crate) async fn records(&self, call: &Call, keys: &[StoreKey]) -> Result<Found> {
-        let mut found = Found::default();
+    pub(crate) async fn read(&self, call: &Call, keys: &[StoreKey]) -> Result<ReadRecords> {
+        let mut read = ReadRecords::default();
         if keys.is_empty() {
-            return Ok(found);
+            return Ok(read);
         }
-        let answers = match &self.0.scripts.people {
-            People::Together(_) => self.get_together(keys).await?,
+        let answers = match &self.0.scripts.index {
+            IndexScripts::Single(_) => self.get_all(keys).await?,
             #[cfg(feature = "cluster")]
-            People::Apart(_) => self.get_apart(keys).await?,
+            IndexScripts::Cluster(_) => self.get_each(keys).await?,
         };
         for (key, answer) in keys.iter().zip(answers) {
             if matches!(answer, Value::Nil) {
-                found.missing.push(*key);
+                read.missing.push(*key);
                 continue;
             }
             match live(call, answer) {
-                Ok(record) => found.live.extend(record.map(|record| (*key, record))),
+                Ok(record) => read.live.extend(record.map(|record| (*key, record))),
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::warn!(%error, "a session cannot be read, and is left out of a list");
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(found)
+        Ok(read)
     }
 
-    async fn get_together(&self, keys: &[StoreKey]) -> Result<Vec<Value>> {
+    /// Reads the values of some keys with one command.
+    async fn get_all(&self, keys: &[StoreKey]) -> Result<Vec<Value>> {
         let mut get = redis::cmd("MGET");
         for key in keys {
             get.arg(self.0.keys.record(key));
         }
-        let any = keys.first().map(|key| self.0.keys.record(key)).unwrap_or_default();
-        let Value::Array(answers) = self.0.pool.send(&any, &get).await? else { return Err(STRANGE) };
+        let first = keys.first().map(|key| self.0.keys.record(key)).unwrap_or_default();
+        let Value::Array(answers) = self.0.router.send(&first, &get).await? else { return Err(UNEXPECTED_REPLY) };
         Ok(answers)
     }
 
@@ -60,32 +62,32 @@ impl RedisStore {
         limit: NonZeroU32,
     ) -> Result<Vec<(StoreKey, Record)>> {
         let index = self.0.keys.index(principal);
-        match &self.0.scripts.people {
-            People::Together(together) => {
-                let keys = self.entries(together, &index, call).await?;
+        match &self.0.scripts.index {
+            IndexScripts::Single(scripts) => {
+                let keys = self.entries(scripts, &index, call).await?;
                 let (shown, stale) = self.pick(call, principal, &keys, limit).await?;
-                self.heal(together, principal, &index, &stale).await?;
+                self.heal(scripts, principal, &index, &stale).await?;
                 Ok(shown)
             }
             #[cfg(feature = "cluster")]
-            People::Apart(apart) => {
-                let (keys, doubts) = self.entries_apart(apart, &index, call.now).await?;
+            IndexScripts::Cluster(scripts) => {
+                let (keys, doubts) = self.cluster_entries(scripts, &index, call.now).await?;
                 let (shown, stale) = self.pick(call, principal, &keys, limit).await?;
-                self.heal_apart(apart, &index, &stale, &doubts).await?;
+                self.heal_on_cluster(scripts, &index, &stale, &doubts).await?;
                 Ok(shown)
             }
         }
     }
 
     /// Returns the keys of a principal's entries. Reads all at once, because pages could miss an entry whose score changes meanwhile.
-    async fn entries(&self, together: &Together, index: &[u8], call: &Call) -> Result<Vec<StoreKey>> {
-        let listed = self.run(&together.list, index, |command| {
+    async fn entries(&self, scripts: &SingleIndex, index: &[u8], call: &Call) -> Result<Vec<StoreKey>> {
+        let listing = self.run(&scripts.list, index, |command| {
             command.arg(call.now.as_millis());
         });
-        let Value::Array(members) = listed.await? else { return Err(STRANGE) };
+        let Value::Array(members) = listing.await? else { return Err(UNEXPECTED_REPLY) };
         let keys = members.into_iter().map(|member| match member {
             Value::BulkString(key) => StoreKey::from_slice(&key),
-            _ => Err(STRANGE),
+            _ => Err(UNEXPECTED_REPLY),
         });
         keys.collect()
     }
@@ -100,10 +102,10 @@ impl RedisStore {
     ) -> Result<(Vec<(StoreKey, Record)>, Vec<StoreKey>)> {
         let limit = limit.get() as usize;
         let (mut shown, mut stale) = (Vec::new(), Vec::new());
-        for chunk in keys.chunks(CHUNK) {
-            let found = self.records(call, chunk).await?;
-            stale.extend(found.missing);
-            for (key, record) in found.live {
+        for batch in keys.chunks(READ_BATCH) {
+            let read = self.read(call, batch).await?;
+            stale.extend(read.missing);
+            for (key, record) in read.live {
                 if record.principal.as_ref() == Some(principal) {
                     shown.push((key, record));
                 } else {
@@ -119,30 +121,30 @@ impl RedisStore {
     }
 
     /// Removes entries without a record. The script checks again, because a record may have been stored meanwhile.
-    async fn heal(&self, together: &Together, principal: &Principal, index: &[u8], stale: &[StoreKey]) -> Result<()> {
-        for some in stale.chunks(REMOVED_AT_ONCE as usize) {
-            let healed = self.run(&together.heal, index, |command| {
+    async fn heal(&self, scripts: &SingleIndex, principal: &Principal, index: &[u8], stale: &[StoreKey]) -> Result<()> {
+        for batch in stale.chunks(HEAL_BATCH) {
+            let healing = self.run(&scripts.heal, index, |command| {
                 command.arg(self.0.keys.records()).arg(principal.as_str());
-                for key in some {
+                for key in batch {
                     command.arg(&key.as_bytes()[..]);
                 }
             });
-            healed.await?;
+            healing.await?;
         }
         Ok(())
     }
 
     pub(crate) async fn remove_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
-        match &self.0.scripts.people {
-            People::Together(together) => self.remove_all_together(together, call, principal, keep).await,
+        match &self.0.scripts.index {
+            IndexScripts::Single(scripts) => self.remove_all_on_server(scripts, call, principal, keep).await,
             #[cfg(feature = "cluster")]
-            People::Apart(apart) => self.remove_all_apart(apart, call, principal, keep).await,
+            IndexScripts::Cluster(scripts) => self.remove_all_on_cluster(scripts, call, principal, keep).await,
         }
     }
 
-    async fn remove_all_together(
+    async fn remove_all_on_server(
         &self,
-        together: &Together,
+        scripts: &SingleIndex,
         call: &Call,
         principal: &Principal,
         keep: Option<&StoreKey>,
@@ -152,12 +154,12 @@ impl RedisStore {
         let mut total = 0;
         loop {
             // One entry more than the maximum of removals, because the entry of `keep` stays. Each round can then start at the first entry.
-            let entries = REMOVED_AT_ONCE + 1;
-            let removing = self.run(&together.delete_all, &index, |command| {
+            let entries = DELETE_BATCH + 1;
+            let removing = self.run(&scripts.delete_all, &index, |command| {
                 command.arg(self.0.keys.records()).arg(principal.as_str()).arg(now).arg(keep).arg(entries);
             });
-            let Value::Array(answer) = removing.await? else { return Err(STRANGE) };
-            let [Value::Int(removed), Value::Int(seen)] = answer[..] else { return Err(STRANGE) };
+            let Value::Array(answer) = removing.await? else { return Err(UNEXPECTED_REPLY) };
+            let [Value::Int(removed), Value::Int(seen)] = answer[..] else { return Err(UNEXPECTED_REPLY) };
             total += u64::try_from(removed).map_err(|_| OTHER_LAYOUT)?;
             if seen < i64::from(entries) {
                 return Ok(total);
@@ -166,9 +168,9 @@ impl RedisStore {
     }
 }
 
-/// Records found under some keys.
+/// Result of reading some keys.
 #[derive(Default)]
-pub(crate) struct Found {
+pub(crate) struct ReadRecords {
     pub(crate) live: Vec<(StoreKey, Record)>,
     missing: Vec<StoreKey>,
 }

@@ -4,35 +4,35 @@ use redis::{Cmd, ErrorKind as Driver, ServerErrorKind, Value};
 use session_core::{Error, ErrorKind, Namespace, Result};
 use tracing::{debug, warn};
 
+use crate::connection::{Failure, Node};
 use crate::error::CLUSTER;
 #[cfg(feature = "cluster")]
 use crate::error::NO_CLUSTER;
-use crate::link::{Failure, Server};
-use crate::pool::Servers;
+use crate::router::Topology;
 
 /// Oldest supported major release, the first with `PEXPIRETIME`. Valkey reports the release of Redis that it is compatible with.
 const OLDEST: u32 = 7;
 
 /// Refuses servers that cannot keep the store's promises, and warns about those that may not.
-pub(crate) async fn check(servers: &Servers, namespace: &Namespace) -> Result<()> {
-    match servers {
-        Servers::One(server) => {
-            check_one(server, namespace, |mode| if mode == "cluster" { Err(CLUSTER) } else { Ok(()) }).await
+pub(crate) async fn check(topology: &Topology, namespace: &Namespace) -> Result<()> {
+    match topology {
+        Topology::Single(node) => {
+            check_node(node, namespace, |mode| if mode == "cluster" { Err(CLUSTER) } else { Ok(()) }).await
         }
         #[cfg(feature = "cluster")]
-        Servers::Many(cluster) => {
-            cluster.look().await?;
-            for node in cluster.nodes() {
+        Topology::Cluster(cluster) => {
+            cluster.discover().await?;
+            for member in cluster.members() {
                 let mode = |mode: &str| if mode == "cluster" { Ok(()) } else { Err(NO_CLUSTER) };
-                check_one(&node.server, namespace, mode).await?;
+                check_node(&member.node, namespace, mode).await?;
             }
             Ok(())
         }
     }
 }
 
-async fn check_one(one: &Server, namespace: &Namespace, fits: impl Fn(&str) -> Result<(), &'static str>) -> Result<()> {
-    let Some(server) = info(one, "server").await? else { return Ok(()) };
+async fn check_node(node: &Node, namespace: &Namespace, fits: impl Fn(&str) -> Result<(), &'static str>) -> Result<()> {
+    let Some(server) = info(node, "server").await? else { return Ok(()) };
     let major = field(&server, "redis_version").and_then(|version| version.split('.').next()?.parse::<u32>().ok());
     if major.is_some_and(|major| major < OLDEST) {
         return Err(Error::fixed(ErrorKind::Config, "the server is older than Redis 7.0"));
@@ -40,7 +40,7 @@ async fn check_one(one: &Server, namespace: &Namespace, fits: impl Fn(&str) -> R
     if let Some(mode) = field(&server, "redis_mode").or_else(|| field(&server, "server_mode")) {
         fits(mode).map_err(|why| Error::fixed(ErrorKind::Config, why))?;
     }
-    let Some(memory) = info(one, "memory").await? else { return Ok(()) };
+    let Some(memory) = info(node, "memory").await? else { return Ok(()) };
     if let Some(policy) = field(&memory, "maxmemory_policy").filter(|policy| *policy != "noeviction") {
         let maxmemory = field(&memory, "maxmemory").unwrap_or("?");
         warn!(
@@ -54,10 +54,10 @@ async fn check_one(one: &Server, namespace: &Namespace, fits: impl Fn(&str) -> R
 }
 
 /// Returns a section of `INFO`, or `None` if the server's user may not call it.
-async fn info(one: &Server, section: &str) -> Result<Option<String>> {
+async fn info(node: &Node, section: &str) -> Result<Option<String>> {
     let mut command = Cmd::new();
     command.arg("INFO").arg(section);
-    match one.send(&command).await {
+    match node.send(&command).await {
         Ok(Value::BulkString(bytes)) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Ok(Value::VerbatimString { text, .. }) => Ok(Some(text)),
         Ok(_) => Ok(None),

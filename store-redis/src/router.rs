@@ -1,4 +1,4 @@
-//! Limits on the calls of a store, and the choice of the server for a command.
+//! Limits on the calls of a store, and the choice of the node for a command.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -12,45 +12,46 @@ use tokio::time;
 
 #[cfg(feature = "cluster")]
 use crate::cluster::Cluster;
-use crate::error::{GIVEN_UP, TIMED_OUT};
-use crate::link::{Failure, Server};
-use crate::schema::Script;
+use crate::connection::{Failure, Node};
+use crate::error::{STOPPED, TIMED_OUT};
+use crate::scripts::Script;
 
-/// Servers of a store.
-pub(crate) enum Servers {
-    One(Server),
-    /// Nodes of a cluster. Each key is on the node that serves its slot.
+/// A single server, or a cluster.
+pub(crate) enum Topology {
+    Single(Node),
+    /// Each key is on the node that serves its slot.
     #[cfg(feature = "cluster")]
-    Many(Arc<Cluster>),
+    Cluster(Arc<Cluster>),
 }
 
-pub(crate) struct Pool {
+/// Sends commands to the right node, and limits the number of calls in flight.
+pub(crate) struct Router {
     /// Connections and permits, separately for each runtime because a connection belongs to the runtime that opened it.
-    own: PerRuntime<Own>,
+    local: PerRuntime<Local>,
     timeout: Duration,
 }
 
-/// One runtime's part of the pool.
-pub(crate) struct Own {
-    pub(crate) servers: Servers,
+/// Part of the router that belongs to one runtime.
+pub(crate) struct Local {
+    pub(crate) topology: Topology,
     /// One permit for each call in flight.
-    room: Semaphore,
+    permits: Semaphore,
 }
 
-impl Pool {
-    /// Creates a pool. `servers` creates the servers of a runtime, and each runtime may have `calls` calls in flight.
+impl Router {
+    /// Creates a router. `topology` creates the nodes of a runtime, and each runtime may have `calls` calls in flight.
     pub(crate) fn new(
-        servers: impl Fn() -> Result<Servers> + Send + Sync + 'static,
+        topology: impl Fn() -> Result<Topology> + Send + Sync + 'static,
         calls: usize,
         timeout: Duration,
     ) -> Self {
-        let room = move || Semaphore::new(calls.min(Semaphore::MAX_PERMITS));
-        Self { own: PerRuntime::new(move || Ok(Own { servers: servers()?, room: room() })), timeout }
+        let permits = move || Semaphore::new(calls.min(Semaphore::MAX_PERMITS));
+        Self { local: PerRuntime::new(move || Ok(Local { topology: topology()?, permits: permits() })), timeout }
     }
 
     /// Returns the part of the current runtime.
-    pub(crate) fn own(&self) -> Result<Arc<Own>> {
-        self.own.get()
+    pub(crate) fn local(&self) -> Result<Arc<Local>> {
+        self.local.get()
     }
 
     /// Waits for a permit and runs a call, both within the time-out.
@@ -58,8 +59,8 @@ impl Pool {
     /// The call is pinned by the caller. Passed by value, its future of several kilobytes would be copied at every step.
     pub(crate) async fn call<T>(&self, work: Pin<&mut impl Future<Output = Result<T>>>) -> Result<T> {
         self.in_time(pin!(async {
-            let own = self.own()?;
-            let _room = own.room.acquire().await.map_err(|_| GIVEN_UP)?;
+            let local = self.local()?;
+            let _permit = local.permits.acquire().await.map_err(|_| STOPPED)?;
             work.await
         }))
         .await
@@ -81,34 +82,34 @@ impl Pool {
         keys: &[K],
         arguments: impl Fn(&mut Cmd),
     ) -> Result<Value> {
-        let any = keys.first().map(AsRef::as_ref).unwrap_or_default();
-        let command = |eval: &str, what: &str| {
+        let first = keys.first().map(AsRef::as_ref).unwrap_or_default();
+        let command = |eval: &str, script: &str| {
             let mut command = Cmd::new();
-            command.arg(eval).arg(what).arg(keys.len());
+            command.arg(eval).arg(script).arg(keys.len());
             for key in keys {
                 command.arg(key.as_ref());
             }
             arguments(&mut command);
             command
         };
-        match self.send(any, &command("EVALSHA", &script.hash)).await {
+        match self.send(first, &command("EVALSHA", &script.hash)).await {
             Err(Failure::Server(error)) if error.kind() == Driver::Server(ServerErrorKind::NoScript) => {
-                Ok(self.send(any, &command("EVAL", &script.text)).await?)
+                Ok(self.send(first, &command("EVAL", &script.text)).await?)
             }
             answer => Ok(answer?),
         }
     }
 
-    /// Sends a command about `key` to the server that holds the key.
+    /// Sends a command about `key` to the node that holds the key.
     pub(crate) async fn send(&self, key: &[u8], command: &Cmd) -> Result<Value, Failure> {
-        match &self.own().map_err(Failure::Link)?.servers {
-            Servers::One(server) => {
+        match &self.local().map_err(Failure::NotSent)?.topology {
+            Topology::Single(node) => {
                 let _ = key;
-                server.send(command).await
+                node.send(command).await
             }
             #[cfg(feature = "cluster")]
             // Boxed, so that it does not enlarge the futures of stores on a single server.
-            Servers::Many(cluster) => Box::pin(cluster.send(key, command)).await,
+            Topology::Cluster(cluster) => Box::pin(cluster.send(key, command)).await,
         }
     }
 }
