@@ -67,7 +67,10 @@ async fn app(rig: &Arc<Rig>, redis: &str) -> Router {
         .unwrap();
     let rig = Arc::clone(rig);
     let handler = move |Query(Breaks { breaks }): Query<Breaks>, all: Sessions| count(Arc::clone(&rig), breaks, all);
-    let redis = async |all: Sessions| all.get("redis").await.map(|_| ());
+    let redis = async |all: Sessions| -> Result<()> {
+        all.get("redis").await?;
+        Ok(())
+    };
     Router::new().route("/", get(handler)).route("/redis", get(redis)).layer(sessions)
 }
 
