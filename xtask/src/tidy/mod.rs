@@ -10,6 +10,7 @@ mod manifests;
 mod problem;
 mod proofs;
 mod rooms;
+mod rust_version;
 mod syntax;
 #[cfg(test)]
 mod testing;
@@ -69,6 +70,11 @@ const CHECKS: &[Check] = &[
         find: manifests::versions,
     },
     Check { name: "manifests.lock", rule: "Cargo.lock is committed", find: manifests::lock },
+    Check {
+        name: "manifests.rust",
+        rule: "crates declare a Rust version that their dependencies work with",
+        find: rust_version::check,
+    },
     Check { name: "code.unfinished", rule: "nothing is unfinished, ignored or unsafe", find: code::unfinished },
     Check { name: "code.length", rule: "no source file is over 450 lines", find: code::length },
     Check { name: "code.whitespace", rule: "no line ends in white space", find: code::whitespace },
