@@ -7,6 +7,7 @@ mod context;
 mod harness;
 mod report;
 mod runner;
+mod store_call;
 
 #[cfg(feature = "bench")]
 pub mod bench;

@@ -221,5 +221,4 @@ async fn pump(
 }
 
 #[cfg(test)]
-#[path = "proxy/tests.rs"]
 mod tests;

@@ -11,10 +11,10 @@ use rand::{RngExt as _, SeedableRng as _};
 use session_core::{Call, Outcome, Record, Store, StoreKey, Timestamp, Version, hours};
 use tokio::sync::Barrier;
 
-use super::model::{Action, Answer, Event};
-use super::search::Windows;
+use super::checker::Checker;
+use super::contract::{Event, KeyOperation, Response};
 use crate::check::ensure;
-use crate::context::{Shared, key};
+use crate::context::{Instance, key};
 use crate::proxy::Proxy;
 use crate::{Failure, Verdict};
 
@@ -69,38 +69,38 @@ pub async fn run(stores: [Arc<dyn Store>; 2], start: Timestamp, plan: &Plan, net
     // One write, because other clauses print at the same time.
     let name = if network.is_some() { "history.cuts" } else { "history.random" };
     eprint!("{}", format_args!("{name}: CONFORMANCE_SEED={} over {} operations\n", plan.seed, plan.operations));
-    let told = |failure: Failure| Failure::new(format!("{failure}replay with CONFORMANCE_SEED={}", plan.seed));
-    let mut dice = StdRng::seed_from_u64(plan.seed);
-    let table = Arc::new(Table::new(plan.keys));
+    let with_seed = |failure: Failure| Failure::new(format!("{failure}replay with CONFORMANCE_SEED={}", plan.seed));
+    let mut rng = StdRng::seed_from_u64(plan.seed);
+    let shared = Arc::new(SharedState::new(plan.keys));
     let (mut now, mut played, mut round) = (start, 0, 0);
     while played < plan.operations {
         if round % ROUNDS_PER_KEYS == 0 {
-            table.change_keys();
+            shared.change_keys();
         }
         let before = played;
-        for event in play_round(&stores, &table, now, plan, network, &mut dice).await.map_err(told)? {
+        for event in run_round(&stores, &shared, now, plan, network, &mut rng).await.map_err(with_seed)? {
             played += event;
         }
         ensure!(played > before, "a round of the history played nothing");
-        table.check_round().map_err(told)?;
+        shared.check_round().map_err(with_seed)?;
         // Some records expire between two rounds by the caller's clock, and so at a quiet point.
-        now = now.plus(Duration::from_millis(dice.random_range(0..4)));
+        now = now.plus(Duration::from_millis(rng.random_range(0..4)));
         round += 1;
     }
-    table.eventful(played).map_err(told)
+    shared.eventful(played).map_err(with_seed)
 }
 
 /// State that the tasks share.
-struct Table {
+struct SharedState {
     clock: AtomicU64,
-    seats: Vec<Mutex<Seat>>,
+    histories: Vec<Mutex<KeyHistory>>,
     done: [AtomicU64; 5],
 }
 
 /// One key, and its history so far.
-struct Seat {
+struct KeyHistory {
     key: StoreKey,
-    windows: Windows,
+    checker: Checker,
     window: Vec<Event>,
     /// Every record written under the key, by version, which loads must match.
     written: HashMap<Version, Record>,
@@ -110,11 +110,11 @@ struct Seat {
     last_save: Option<(Version, Version)>,
 }
 
-impl Seat {
+impl KeyHistory {
     fn new() -> Self {
         Self {
             key: key(),
-            windows: Windows::new(),
+            checker: Checker::new(),
             window: Vec::new(),
             written: HashMap::new(),
             seen: Vec::new(),
@@ -123,18 +123,18 @@ impl Seat {
     }
 }
 
-impl Seat {
+impl KeyHistory {
     /// Returns the number of operations of unknown outcome, including those of this window.
     fn unknown(&self) -> usize {
-        self.windows.unknown() + self.window.iter().filter(|event| event.answer == Answer::Unknown).count()
+        self.checker.unknown() + self.window.iter().filter(|event| event.answer == Response::Unknown).count()
     }
 }
 
-impl Table {
-    fn new(seats: usize) -> Self {
+impl SharedState {
+    fn new(histories: usize) -> Self {
         Self {
             clock: AtomicU64::new(0),
-            seats: (0..seats).map(|_| Mutex::new(Seat::new())).collect(),
+            histories: (0..histories).map(|_| Mutex::new(KeyHistory::new())).collect(),
             done: Default::default(),
         }
     }
@@ -143,21 +143,21 @@ impl Table {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
-    fn seat(&self, n: usize) -> std::sync::MutexGuard<'_, Seat> {
-        self.seats[n].lock().unwrap_or_else(PoisonError::into_inner)
+    fn history(&self, n: usize) -> std::sync::MutexGuard<'_, KeyHistory> {
+        self.histories[n].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change_keys(&self) {
-        (0..self.seats.len()).for_each(|n| *self.seat(n) = Seat::new());
+        (0..self.histories.len()).for_each(|n| *self.history(n) = KeyHistory::new());
     }
 
     fn check_round(&self) -> Verdict {
-        for n in 0..self.seats.len() {
-            let mut seat = self.seat(n);
-            let window = std::mem::take(&mut seat.window);
-            seat.windows.extend(window).map_err(|anomaly| Failure::new(anomaly.to_string()))?;
-            if seat.windows.unknown() >= MOST_UNKNOWN {
-                *seat = Seat::new();
+        for n in 0..self.histories.len() {
+            let mut history = self.history(n);
+            let window = std::mem::take(&mut history.window);
+            history.checker.extend(window).map_err(|anomaly| Failure::new(anomaly.to_string()))?;
+            if history.checker.unknown() >= MOST_UNKNOWN {
+                *history = KeyHistory::new();
             }
         }
         Ok(())
@@ -175,27 +175,27 @@ impl Table {
 }
 
 /// Runs all tasks, `burst` operations each. Returns the number of operations of each task.
-async fn play_round(
-    stores: &[Shared; 2],
-    table: &Arc<Table>,
+async fn run_round(
+    stores: &[Instance; 2],
+    shared: &Arc<SharedState>,
     now: Timestamp,
     plan: &Plan,
     network: Option<&Arc<Proxy>>,
-    dice: &mut StdRng,
+    rng: &mut StdRng,
 ) -> Result<Vec<usize>, Failure> {
     let start = Arc::new(Barrier::new(plan.tasks));
     let tasks: Vec<_> = (0..plan.tasks)
         .map(|task| {
-            let (store, table, start) = (Arc::clone(&stores[task % 2]), Arc::clone(table), Arc::clone(&start));
-            let (mut dice, burst) = (StdRng::seed_from_u64(dice.random()), plan.burst);
+            let (store, shared, start) = (Arc::clone(&stores[task % 2]), Arc::clone(shared), Arc::clone(&start));
+            let (mut rng, burst) = (StdRng::seed_from_u64(rng.random()), plan.burst);
             let network = network.map(Arc::clone);
             tokio::spawn(async move {
                 start.wait().await;
                 for _ in 0..burst {
                     if let Some(network) = &network {
-                        disturb(network, &mut dice);
+                        disturb(network, &mut rng);
                     }
-                    step(&*store, &table, task, now, &mut dice).await?;
+                    step(&*store, &shared, task, now, &mut rng).await?;
                 }
                 Ok(burst)
             })
@@ -214,8 +214,8 @@ async fn play_round(
 }
 
 /// Breaks connections now and then.
-fn disturb(network: &Proxy, dice: &mut StdRng) {
-    match dice.random_range(0..CALM) {
+fn disturb(network: &Proxy, rng: &mut StdRng) {
+    match rng.random_range(0..CALM) {
         0 => network.forget(),
         1 => network.lose_reply(),
         _ => {}
@@ -223,112 +223,114 @@ fn disturb(network: &Proxy, dice: &mut StdRng) {
 }
 
 /// Runs a random operation on a random key.
-async fn step(store: &dyn Store, table: &Table, task: usize, now: Timestamp, dice: &mut StdRng) -> Verdict {
-    let n = dice.random_range(0..table.seats.len());
+async fn step(store: &dyn Store, shared: &SharedState, task: usize, now: Timestamp, rng: &mut StdRng) -> Verdict {
+    let n = rng.random_range(0..shared.histories.len());
     let (key, action, record) = {
-        let mut seat = table.seat(n);
-        if seat.unknown() >= MOST_UNKNOWN {
+        let mut history = shared.history(n);
+        if history.unknown() >= MOST_UNKNOWN {
             return Ok(());
         }
-        choose(&mut seat, now, dice)
+        choose(&mut history, now, rng)
     };
     let call = Call::new(now);
-    let called = table.tick();
+    let called = shared.tick();
     let answer = match action {
-        Action::Load => match store.load(&call, &key).await {
-            Ok(seen) => shown(&mut table.seat(n), seen)?,
+        KeyOperation::Load => match store.load(&call, &key).await {
+            Ok(seen) => loaded(&mut shared.history(n), seen)?,
             Err(error) => unknown(&error)?,
         },
-        Action::Create(..) => ended(store.create(&call, &key, &record).await)?,
-        Action::Save(expected, ..) => ended(store.save(&call, &key, expected, &record).await)?,
-        Action::Touch(expected, at) => ended(store.touch(&call, &key, expected, at).await)?,
-        Action::Delete(expected) => ended(store.delete(&call, &key, expected).await)?,
+        KeyOperation::Create(..) => written(store.create(&call, &key, &record).await)?,
+        KeyOperation::Save(expected, ..) => written(store.save(&call, &key, expected, &record).await)?,
+        KeyOperation::Touch(expected, at) => written(store.touch(&call, &key, expected, at).await)?,
+        KeyOperation::Delete(expected) => written(store.delete(&call, &key, expected).await)?,
     };
-    let answered = table.tick();
-    note_success(table, action, answer);
-    let mut seat = table.seat(n);
-    if let (Action::Create(version, _) | Action::Save(_, version, _), Answer::Ended(Outcome::Done)) = (action, answer) {
-        seat.seen.push(version);
+    let answered = shared.tick();
+    note_success(shared, action, answer);
+    let mut history = shared.history(n);
+    if let (KeyOperation::Create(version, _) | KeyOperation::Save(_, version, _), Response::Written(Outcome::Done)) =
+        (action, answer)
+    {
+        history.seen.push(version);
     }
-    seat.window.push(Event::new(task, action, now, (called, answered), answer));
+    history.window.push(Event::new(task, action, now, (called, answered), answer));
     Ok(())
 }
 
-fn note_success(table: &Table, action: Action, answer: Answer) {
+fn note_success(shared: &SharedState, action: KeyOperation, answer: Response) {
     let kind = match (action, answer) {
-        (Action::Load, Answer::Showed(Some(_))) => 1,
-        (Action::Create(..), Answer::Ended(Outcome::Done)) => 0,
-        (Action::Save(..), Answer::Ended(Outcome::Done)) => 2,
-        (Action::Touch(..), Answer::Ended(Outcome::Done)) => 3,
-        (Action::Delete(_), Answer::Ended(Outcome::Done)) => 4,
+        (KeyOperation::Load, Response::Loaded(Some(_))) => 1,
+        (KeyOperation::Create(..), Response::Written(Outcome::Done)) => 0,
+        (KeyOperation::Save(..), Response::Written(Outcome::Done)) => 2,
+        (KeyOperation::Touch(..), Response::Written(Outcome::Done)) => 3,
+        (KeyOperation::Delete(_), Response::Written(Outcome::Done)) => 4,
         _ => return,
     };
-    table.done[kind].fetch_add(1, Ordering::Relaxed);
+    shared.done[kind].fetch_add(1, Ordering::Relaxed);
 }
 
 /// Chooses the next operation on the key, and the record that a create or save writes.
-fn choose(seat: &mut Seat, now: Timestamp, dice: &mut StdRng) -> (StoreKey, Action, Record) {
+fn choose(history: &mut KeyHistory, now: Timestamp, rng: &mut StdRng) -> (StoreKey, KeyOperation, Record) {
     let lives = [hours(1), hours(1), hours(2), Duration::from_millis(3), Duration::from_millis(1), Duration::ZERO];
-    let expires_at = now.plus(lives[dice.random_range(0..lives.len())]);
-    let fresh = Version::from_i64((dice.random::<u64>() >> 1).cast_signed()).unwrap_or_else(|_| Version::random());
+    let expires_at = now.plus(lives[rng.random_range(0..lives.len())]);
+    let fresh = Version::from_i64((rng.random::<u64>() >> 1).cast_signed()).unwrap_or_else(|_| Version::random());
     let mut record = Record::new(fresh, now, expires_at, None, Bytes::from(format!("{:016x}", fresh.as_i64())));
     // Mostly the version that was seen last, sometimes an older one, rarely one that was never stored.
-    let known = match dice.random_range(0..10) {
-        0 => fresh_other(dice),
-        1..=2 if !seat.seen.is_empty() => seat.seen[dice.random_range(0..seat.seen.len())],
-        _ => seat.seen.last().copied().unwrap_or(fresh),
+    let known = match rng.random_range(0..10) {
+        0 => fresh_other(rng),
+        1..=2 if !history.seen.is_empty() => history.seen[rng.random_range(0..history.seen.len())],
+        _ => history.seen.last().copied().unwrap_or(fresh),
     };
-    let action = match dice.random_range(0..100) {
-        0..20 => Action::Create(fresh, expires_at),
-        20..45 => Action::Load,
-        45..75 => Action::Save(known, fresh, expires_at),
-        75..80 => match seat.last_save {
+    let action = match rng.random_range(0..100) {
+        0..20 => KeyOperation::Create(fresh, expires_at),
+        20..45 => KeyOperation::Load,
+        45..75 => KeyOperation::Save(known, fresh, expires_at),
+        75..80 => match history.last_save {
             // The identical save again, like after a lost reply.
             Some((expected, version)) => {
-                record = seat.written.get(&version).cloned().unwrap_or(record);
-                Action::Save(expected, version, record.expires_at)
+                record = history.written.get(&version).cloned().unwrap_or(record);
+                KeyOperation::Save(expected, version, record.expires_at)
             }
-            None => Action::Load,
+            None => KeyOperation::Load,
         },
-        80..90 => Action::Touch(known, expires_at),
-        90..95 => Action::Delete(None),
-        _ => Action::Delete(Some(known)),
+        80..90 => KeyOperation::Touch(known, expires_at),
+        90..95 => KeyOperation::Delete(None),
+        _ => KeyOperation::Delete(Some(known)),
     };
-    if let Action::Save(expected, version, _) = action {
-        seat.last_save = Some((expected, version));
+    if let KeyOperation::Save(expected, version, _) = action {
+        history.last_save = Some((expected, version));
     }
-    seat.written.entry(record.version).or_insert_with(|| record.clone());
-    (seat.key, action, record)
+    history.written.entry(record.version).or_insert_with(|| record.clone());
+    (history.key, action, record)
 }
 
-fn fresh_other(dice: &mut StdRng) -> Version {
-    Version::from_i64((dice.random::<u64>() >> 1).cast_signed()).unwrap_or_else(|_| Version::random())
+fn fresh_other(rng: &mut StdRng) -> Version {
+    Version::from_i64((rng.random::<u64>() >> 1).cast_signed()).unwrap_or_else(|_| Version::random())
 }
 
-fn ended(answer: session_core::Result<Outcome>) -> Result<Answer, Failure> {
+fn written(answer: session_core::Result<Outcome>) -> Result<Response, Failure> {
     match answer {
-        Ok(outcome) => Ok(Answer::Ended(outcome)),
+        Ok(outcome) => Ok(Response::Written(outcome)),
         Err(error) => unknown(&error),
     }
 }
 
 /// An outage leaves the outcome unknown. Any other error fails the clause.
-fn unknown(error: &session_core::Error) -> Result<Answer, Failure> {
+fn unknown(error: &session_core::Error) -> Result<Response, Failure> {
     if error.is_transient() {
-        return Ok(Answer::Unknown);
+        return Ok(Response::Unknown);
     }
     Err(Failure::new(format!("an operation of the history answered the error {error}\n")))
 }
 
 /// Checks that a loaded record is one that was written under this key. Only its expiry may differ.
-fn shown(seat: &mut Seat, seen: Option<Record>) -> Result<Answer, Failure> {
-    let Some(seen) = seen else { return Ok(Answer::Showed(None)) };
-    let mut want = match seat.written.get(&seen.version) {
+fn loaded(history: &mut KeyHistory, seen: Option<Record>) -> Result<Response, Failure> {
+    let Some(seen) = seen else { return Ok(Response::Loaded(None)) };
+    let mut want = match history.written.get(&seen.version) {
         Some(written) => written.clone(),
         None => return Err(Failure::new("a load shows a version that was never written under this key\n")),
     };
     want.expires_at = seen.expires_at;
     crate::check::same(&seen, &want, "a record that a load shows")?;
-    seat.seen.push(seen.version);
-    Ok(Answer::Showed(Some((seen.version, seen.expires_at))))
+    history.seen.push(seen.version);
+    Ok(Response::Loaded(Some((seen.version, seen.expires_at))))
 }

@@ -10,21 +10,21 @@ use session_core::{
     hours,
 };
 
-use super::actor::{Actor, How, Play};
+use super::actor::{Actor, CommitKind, SceneState};
 use super::browser::{Browser, NAME, key_of};
-use super::faults::{Faulty, Setting, turns};
+use super::faulty_store::{FaultSettings, FaultyStore, turns};
 use super::handle::Handle;
 use super::ledger::{Change, Ledger, PRINCIPALS, principal};
+use super::monitor::{CALLER, Caller, Monitor, locked};
 use super::promise::Promise;
-use super::scene::{Kind, Order, Request, Scene};
-use super::stage::{CALLER, Caller, Stage, locked};
+use super::scene::{Order, RequestPlan, Scene, SceneKind};
 
 /// Handle index of callers without a handle.
 const NO_HANDLE: usize = usize::MAX;
 
 /// Result of a scene.
 #[derive(Debug, Default)]
-pub(super) struct Played {
+pub(super) struct SceneResult {
     pub(super) broken: BTreeSet<Promise>,
     pub(super) operations: u64,
     pub(super) commits: u64,
@@ -34,7 +34,7 @@ pub(super) struct Played {
 
 /// Settings for all scenes of a run.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Manner {
+pub(super) struct SceneSettings {
     pub(super) traced: bool,
     /// Set if the store is a fresh one in this process, whose calls end at once.
     pub(super) in_memory: bool,
@@ -42,8 +42,8 @@ pub(super) struct Manner {
 
 /// State that the tasks of a scene use.
 #[derive(Clone)]
-struct Cast {
-    play: Arc<Play>,
+struct Execution {
+    state: Arc<SceneState>,
     managers: Vec<Manager>,
     clock: ManualClock,
     first: String,
@@ -64,46 +64,46 @@ enum Closed {
 ///
 /// # Errors
 /// If the store fails before or after the scene, where no fault is planned.
-pub(super) async fn play(store: &Arc<dyn Store>, seed: u64, manner: Manner) -> Result<Played> {
+pub(super) async fn run_scene(store: &Arc<dyn Store>, seed: u64, settings: SceneSettings) -> Result<SceneResult> {
     let scene = Scene::draw(seed);
-    let stage = Stage::new(manner.traced);
-    let cast = Cast::new(store, &scene, &stage, manner).await?;
-    let begin = cast.clock.now();
-    stage.note(|_| format!("{:?}, managers {}, turns {}", scene.kind, scene.managers, scene.turns));
-    stage.note(|_| format!("faults {:?}", scene.faults));
+    let monitor = Monitor::new(settings.traced);
+    let execution = Execution::new(store, &scene, &monitor, settings).await?;
+    let begin = execution.clock.now();
+    monitor.note(|_| format!("{:?}, managers {}, turns {}", scene.kind, scene.managers, scene.turns));
+    monitor.note(|_| format!("faults {:?}", scene.faults));
     let mut tasks = Vec::new();
     for (n, request) in scene.requests.iter().enumerate() {
-        tasks.push(tokio::spawn(cast.clone().request(n, request.clone())));
+        tasks.push(tokio::spawn(execution.clone().request(n, request.clone())));
     }
-    tokio::spawn(cast.clone().operator()).await.map_err(panicked)??;
+    tokio::spawn(execution.clone().operator()).await.map_err(panicked)??;
     let mut finished = Vec::new();
     for task in tasks {
         finished.extend(task.await.map_err(panicked)?);
     }
-    stage.faulty.store(false, Ordering::SeqCst);
-    stage.note(|_| "the faults have ended".into());
+    monitor.faulty.store(false, Ordering::SeqCst);
+    monitor.note(|_| "the faults have ended".into());
     for (caller, mut actor) in finished.into_iter().rev() {
         CALLER.scope(caller, async { actor.finish().await }).await;
     }
-    stage.quiet().await;
-    let records = scan(store, &Call::new(cast.clock.now())).await?;
-    stage.note(|trace| {
+    monitor.quiet().await;
+    let records = scan(store, &Call::new(execution.clock.now())).await?;
+    monitor.note(|trace| {
         let each = records.iter().map(|(key, record)| format!("{}: {}", trace.key(key), trace.record(record)));
         let all: Vec<String> = each.collect();
         format!("in the end: {}", all.join("; "))
     });
-    let first = key_of(&cast.first).unwrap_or_else(|| unreachable!("an id that was issued"));
-    locked(&cast.play.ledger).check(&stage, &scene, first, &records);
-    if !manner.in_memory {
+    let first = key_of(&execution.first).unwrap_or_else(|| unreachable!("an id that was issued"));
+    locked(&execution.state.ledger).check(&monitor, &scene, first, &records);
+    if !settings.in_memory {
         empty(store, &Call::new(begin)).await?;
     }
-    let broken = locked(&cast.play.ledger).broken();
-    Ok(Played {
+    let broken = locked(&execution.state.ledger).broken();
+    Ok(SceneResult {
         broken,
-        operations: stage.operations.load(Ordering::Relaxed),
-        commits: stage.commits.load(Ordering::Relaxed),
-        faults: stage.faults.load(Ordering::Relaxed),
-        trace: stage.lines(),
+        operations: monitor.operations.load(Ordering::Relaxed),
+        commits: monitor.commits.load(Ordering::Relaxed),
+        faults: monitor.faults.load(Ordering::Relaxed),
+        trace: monitor.lines(),
     })
 }
 
@@ -139,56 +139,65 @@ async fn empty(store: &Arc<dyn Store>, call: &Call) -> Result<()> {
     Ok(())
 }
 
-fn manager(store: Faulty, clock: &ManualClock) -> Result<Manager> {
+fn manager(store: FaultyStore, clock: &ManualClock) -> Result<Manager> {
     Manager::builder(store).name(NAME).idle(hours(1)).max_idle(hours(2)).absolute(days(7)).clock(clock.clone()).build()
 }
 
-impl Cast {
-    async fn new(store: &Arc<dyn Store>, scene: &Scene, stage: &Arc<Stage>, manner: Manner) -> Result<Self> {
+impl Execution {
+    async fn new(
+        store: &Arc<dyn Store>,
+        scene: &Scene,
+        monitor: &Arc<Monitor>,
+        settings: SceneSettings,
+    ) -> Result<Self> {
         let now = session_core::SystemClock.now();
         // In the past, so that `purge` finds expired records. Not for a server that would expire them by its own clock.
         let now = if store.capabilities().expires_itself { now } else { now.minus(days(1)) };
         let clock = ManualClock::new(now);
-        let longest = (scene.kind == Kind::Limits).then_some(420);
+        let longest = (scene.kind == SceneKind::Limits).then_some(420);
         let part = |n: usize| {
             let plan = scene.faults.iter().filter(|(at, ..)| *at == n).map(|(_, call, fault)| (*call, *fault));
-            Setting {
+            FaultSettings {
                 plan: plan.collect(),
                 turns: scene.turns,
                 seed: scene.turns_seed.wrapping_add(n as u64),
                 longest,
-                apart: !manner.in_memory,
+                own_tasks: !settings.in_memory,
             }
         };
-        let apart = !manner.in_memory;
-        let plain = Faulty::around(store.clone(), stage.clone(), Setting { apart, ..Setting::default() });
+        let own_tasks = !settings.in_memory;
+        let plain = FaultyStore::around(
+            store.clone(),
+            monitor.clone(),
+            FaultSettings { own_tasks, ..FaultSettings::default() },
+        );
         let plain = manager(plain, &clock)?;
         let managers = (0..scene.managers)
-            .map(|n| manager(Faulty::around(store.clone(), stage.clone(), part(n)), &clock))
+            .map(|n| manager(FaultyStore::around(store.clone(), monitor.clone(), part(n)), &clock))
             .collect::<Result<Vec<_>>>()?;
         let mut ledger = Ledger::default();
         let caller = Caller::new("set-up".into(), NO_HANDLE);
         let first = CALLER.scope(caller, first(&plain, scene, &mut ledger)).await?;
         let mut browser = Browser::default();
-        browser.take(stage, &mut ledger, 0, &first);
+        browser.take(monitor, &mut ledger, 0, &first);
         let first = browser.cookie().unwrap_or_default();
         let calm = scene.is_calm();
         let (ledger, browser) = (Mutex::new(ledger), Mutex::new(browser));
-        let play = Arc::new(Play { scene: scene.clone(), stage: stage.clone(), ledger, browser, calm });
-        Ok(Self { play, managers, clock, first, handles: Arc::default(), actors: Arc::default() })
+        let state = Arc::new(SceneState { scene: scene.clone(), monitor: monitor.clone(), ledger, browser, calm });
+        Ok(Self { state, managers, clock, first, handles: Arc::default(), actors: Arc::default() })
     }
 
     /// Plays a request from its cookie to its answer. Returns its actors, to be finished when the faults have ended.
-    async fn request(self, n: usize, request: Request) -> Vec<(Arc<Caller>, Actor)> {
+    async fn request(self, n: usize, request: RequestPlan) -> Vec<(Arc<Caller>, Actor)> {
         turns(request.start).await;
-        let stage = &self.play.stage;
+        let monitor = &self.state.monitor;
         let caller = Caller::new(format!("r{n}"), n);
         let manager = &self.managers[request.manager];
-        let cookie = if request.by_cookie { locked(&self.play.browser).cookie() } else { Some(self.first.clone()) };
-        let began = stage.tick();
+        let cookie = if request.by_cookie { locked(&self.state.browser).cookie() } else { Some(self.first.clone()) };
+        let began = monitor.tick();
         let open = CALLER.scope(caller.clone(), self.open(manager, cookie.as_deref())).await;
         let Some(session) = open else { return Vec::new() };
-        let kind = self.play.scene.kind;
+        let kind = self.state.scene.kind;
         if kind.one_identity() && session.opened() != Opened::Resumed {
             return Vec::new();
         }
@@ -200,7 +209,7 @@ impl Cast {
             let name = if clone == 0 { format!("r{n}") } else { format!("r{n}.{clone}") };
             let caller = Caller::new(name, n);
             let number = self.actors.fetch_add(1, Ordering::SeqCst) + 1;
-            (Actor::new(&self.play, &handle, number, &caller), caller, steps.clone())
+            (Actor::new(&self.state, &handle, number, &caller), caller, steps.clone())
         });
         let Some((mut first, caller, steps)) = actors.next() else { return Vec::new() };
         let others: Vec<_> = actors
@@ -226,10 +235,10 @@ impl Cast {
         }
         if closed == Closed::Answered && finished.iter().skip(1).any(|(_, actor)| actor.login_waits()) {
             let why = "a login was accepted, and `close` has neither stored nor refused it";
-            locked(&self.play.ledger).breaks(stage, Promise::LoginUnanswered, why);
+            locked(&self.state.ledger).breaks(monitor, Promise::LoginUnanswered, why);
         }
         if closed == Closed::GivenUp {
-            locked(&self.play.ledger).unsettled = true;
+            locked(&self.state.ledger).unsettled = true;
             finished.clear();
         }
         finished
@@ -239,20 +248,20 @@ impl Cast {
         const TRIES: usize = 3;
         for _ in 0..TRIES {
             let opened = manager.open(cookie).await;
-            let stage = &self.play.stage;
+            let monitor = &self.state.monitor;
             match opened {
                 Ok(session) => {
-                    stage.note(|trace| {
+                    monitor.note(|trace| {
                         let key = cookie.and_then(key_of).map(|key| trace.key(&key)).unwrap_or_default();
                         format!("open {key} -> {:?}", session.opened())
                     });
                     return Some(session);
                 }
                 Err(error) => {
-                    stage.note(|_| format!("open -> {error}"));
-                    if self.play.calm && !stage.outage.load(Ordering::SeqCst) {
+                    monitor.note(|_| format!("open -> {error}"));
+                    if self.state.calm && !monitor.outage.load(Ordering::SeqCst) {
                         let why = format!("open: {error}");
-                        locked(&self.play.ledger).breaks(stage, Promise::Undocumented, why);
+                        locked(&self.state.ledger).breaks(monitor, Promise::Undocumented, why);
                     }
                 }
             }
@@ -261,15 +270,15 @@ impl Cast {
     }
 
     /// Closes the session, again after a transient error, and passes the answer to the client.
-    async fn close(&self, actor: &mut Actor, request: &Request) -> Closed {
+    async fn close(&self, actor: &mut Actor, request: &RequestPlan) -> Closed {
         const TRIES: usize = 3;
         let mut dropped_after = request.close_dropped_after;
         for _ in 0..TRIES {
-            let began = self.play.stage.tick();
-            match actor.commit(How::Close, dropped_after.take()).await {
+            let began = self.state.monitor.tick();
+            match actor.commit(CommitKind::Close, dropped_after.take()).await {
                 Some(Ok(commit)) => {
-                    let mut ledger = locked(&self.play.ledger);
-                    locked(&self.play.browser).take(&self.play.stage, &mut ledger, began, &commit);
+                    let mut ledger = locked(&self.state.ledger);
+                    locked(&self.state.browser).take(&self.state.monitor, &mut ledger, began, &commit);
                     return Closed::Answered;
                 }
                 Some(Err(error)) if error.is_transient() => {}
@@ -284,7 +293,7 @@ impl Cast {
     /// Carries out the operator's orders, one after the other.
     async fn operator(self) -> Result<()> {
         let caller = Caller::new("operator".into(), NO_HANDLE);
-        for (wait, order) in self.play.scene.orders.clone() {
+        for (wait, order) in self.state.scene.orders.clone() {
             turns(wait).await;
             CALLER.scope(caller.clone(), self.carry_out(order)).await?;
         }
@@ -292,9 +301,9 @@ impl Cast {
     }
 
     async fn carry_out(&self, order: Order) -> Result<()> {
-        let (stage, manager) = (&self.play.stage, &self.managers[0]);
-        stage.note(|_| format!("{order:?}"));
-        let began = stage.tick();
+        let (monitor, manager) = (&self.state.monitor, &self.managers[0]);
+        monitor.note(|_| format!("{order:?}"));
+        let began = monitor.tick();
         let done = match order {
             Order::Clock(by) => {
                 self.clock.advance(by);
@@ -305,7 +314,7 @@ impl Cast {
             Order::RevokeAll(who) => {
                 let done = manager.revoke_all(&principal(who), None).await;
                 if done.is_ok() {
-                    locked(&self.play.ledger).revoked_all(who, began);
+                    locked(&self.state.ledger).revoked_all(who, began);
                 }
                 done.map(|_| ())
             }
@@ -315,7 +324,7 @@ impl Cast {
                 let mut done = Ok(());
                 for who in 0..PRINCIPALS.len() {
                     match manager.revoke(&principal(who), &handle).await {
-                        Ok(true) => locked(&self.play.ledger).ended([*handle.key()]),
+                        Ok(true) => locked(&self.state.ledger).ended([*handle.key()]),
                         Ok(false) => {}
                         Err(error) => done = Err(error),
                     }
@@ -324,9 +333,9 @@ impl Cast {
             }
         };
         if let Err(error) = done {
-            stage.note(|_| format!("  -> {error}"));
-            if self.play.calm && !stage.outage.load(Ordering::SeqCst) {
-                locked(&self.play.ledger).breaks(stage, Promise::Undocumented, format!("operator: {error}"));
+            monitor.note(|_| format!("  -> {error}"));
+            if self.state.calm && !monitor.outage.load(Ordering::SeqCst) {
+                locked(&self.state.ledger).breaks(monitor, Promise::Undocumented, format!("operator: {error}"));
             }
         }
         Ok(())

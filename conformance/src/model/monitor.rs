@@ -37,7 +37,7 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Facts known about one key.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(super) struct KeyFacts {
     version: Version,
     pub(super) principal: Option<Principal>,
     /// Set if another principal signed in under the same key.
@@ -54,18 +54,18 @@ pub(super) struct Known {
 
 /// Effects in the store, in the order in which they were seen.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Truth {
-    keys: HashMap<StoreKey, Known>,
+pub(super) struct StoreEffects {
+    keys: HashMap<StoreKey, KeyFacts>,
     /// Writes that were sent or took effect: the time and the handle.
     sent: Vec<(u64, usize)>,
 }
 
-impl Truth {
-    pub(super) fn known(&self, key: &StoreKey) -> Option<&Known> {
+impl StoreEffects {
+    pub(super) fn known(&self, key: &StoreKey) -> Option<&KeyFacts> {
         self.keys.get(key)
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = (&StoreKey, &Known)> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&StoreKey, &KeyFacts)> {
         self.keys.iter()
     }
 
@@ -96,7 +96,7 @@ impl Truth {
     }
 
     fn wrote(&mut self, at: u64, by: usize, key: StoreKey, record: &Record) {
-        let known = self.keys.entry(key).or_insert_with(|| Known {
+        let known = self.keys.entry(key).or_insert_with(|| KeyFacts {
             version: record.version,
             principal: record.principal.clone(),
             changed_hands: false,
@@ -173,9 +173,9 @@ impl Trace {
 
 /// State shared by all parts of a scene.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct Monitor {
     clock: AtomicU64,
-    truth: Mutex<Truth>,
+    effects: Mutex<StoreEffects>,
     trace: Option<Mutex<Trace>>,
     /// Set while planned faults may occur.
     pub(super) faulty: AtomicBool,
@@ -195,11 +195,11 @@ pub(super) enum Effect<'a> {
     DeletedAll(u64, &'a Principal, Option<&'a StoreKey>),
 }
 
-impl Stage {
+impl Monitor {
     pub(super) fn new(traced: bool) -> Arc<Self> {
         Arc::new(Self {
             clock: AtomicU64::new(1),
-            truth: Mutex::default(),
+            effects: Mutex::default(),
             trace: traced.then(Mutex::default),
             faulty: AtomicBool::new(true),
             under_way: AtomicUsize::new(0),
@@ -215,18 +215,18 @@ impl Stage {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
-    pub(super) fn truth(&self) -> MutexGuard<'_, Truth> {
-        locked(&self.truth)
+    pub(super) fn effects(&self) -> MutexGuard<'_, StoreEffects> {
+        locked(&self.effects)
     }
 
     pub(super) fn took_effect(&self, by: usize, effect: &Effect<'_>) {
-        let mut truth = self.truth();
+        let mut effects = self.effects();
         let at = self.tick();
-        truth.sends(at, by);
+        effects.sends(at, by);
         match effect {
-            Effect::Wrote(key, record) => truth.wrote(at, by, *key, record),
-            Effect::Deleted(key) => truth.deleted(at, key),
-            Effect::DeletedAll(began, principal, keep) => truth.deleted_all(*began, at, principal, *keep),
+            Effect::Wrote(key, record) => effects.wrote(at, by, *key, record),
+            Effect::Deleted(key) => effects.deleted(at, key),
+            Effect::DeletedAll(began, principal, keep) => effects.deleted_all(*began, at, principal, *keep),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use session_core::{Timestamp, Version};
 
-use super::model::{Answer, Event, State};
+use super::contract::{Event, KeyState, Response};
 
 /// Maximum number of operations of one key in one window.
 const WIDEST: usize = 64;
@@ -15,8 +15,8 @@ const WIDEST: usize = 64;
 /// At the end of each window nothing is in flight except operations of unknown outcome, which stay pending.
 /// Between windows the checker keeps every possible state of the key, with the operations still pending in it.
 #[derive(Debug)]
-pub struct Windows {
-    possible: Vec<(State, Vec<usize>)>,
+pub struct Checker {
+    possible: Vec<(KeyState, Vec<usize>)>,
     /// Every operation of unknown outcome so far. `possible` refers to it by index.
     unknown: Vec<Event>,
 }
@@ -28,12 +28,12 @@ pub struct Anomaly {
     /// Operations of the window, in the order of their calls, after the unknown ones of earlier windows.
     pub window: Vec<Event>,
     /// States in which the window may have begun.
-    pub before: Vec<State>,
+    pub before: Vec<KeyState>,
 }
 
 impl fmt::Display for Anomaly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |state: &State| match state {
+        let shown = |state: &KeyState| match state {
             None => "nothing".to_owned(),
             Some((version, expires_at)) => format!("{version:?} until {expires_at:?}"),
         };
@@ -50,13 +50,13 @@ impl fmt::Display for Anomaly {
     }
 }
 
-impl Default for Windows {
+impl Default for Checker {
     fn default() -> Self {
         Self { possible: vec![(None, Vec::new())], unknown: Vec::new() }
     }
 }
 
-impl Windows {
+impl Checker {
     /// Creates a checker for a key without a record.
     pub fn new() -> Self {
         Self::default()
@@ -77,11 +77,11 @@ impl Windows {
     pub fn extend(&mut self, mut window: Vec<Event>) -> Result<(), Anomaly> {
         window.sort_by_key(|event| event.called);
         // A load of unknown outcome has no effect and shows nothing.
-        window.retain(|event| !(event.answer == Answer::Unknown && event.action == super::Action::Load));
+        window.retain(|event| !(event.answer == Response::Unknown && event.action == super::KeyOperation::Load));
         let before: Vec<_> = self.possible.iter().map(|(state, _)| *state).collect();
-        let mut after: Vec<(State, Vec<usize>)> = Vec::new();
+        let mut after: Vec<(KeyState, Vec<usize>)> = Vec::new();
         let earlier = self.unknown.len();
-        let fresh: Vec<usize> = (0..window.len()).filter(|n| window[*n].answer == Answer::Unknown).collect();
+        let fresh: Vec<usize> = (0..window.len()).filter(|n| window[*n].answer == Response::Unknown).collect();
         self.unknown.extend(fresh.iter().map(|n| window[*n]));
         for (state, pending) in std::mem::take(&mut self.possible) {
             // Pending operations may take effect at any time from now on. The first bits of the mask are theirs.
@@ -116,25 +116,26 @@ struct Search<'a> {
     /// Bits of the operations that must take effect within the window.
     known: u64,
     seen: HashSet<(u64, Option<(i64, i64)>)>,
-    ends: Vec<(State, u64)>,
+    ends: Vec<(KeyState, u64)>,
 }
 
 impl<'a> Search<'a> {
     fn new(events: &'a [Event]) -> Self {
         assert!(events.len() <= WIDEST, "a window has {} operations of one key, at most {WIDEST} go", events.len());
-        let known = (0..events.len()).filter(|n| events[*n].answer != Answer::Unknown).fold(0, |mask, n| mask | 1 << n);
+        let known =
+            (0..events.len()).filter(|n| events[*n].answer != Response::Unknown).fold(0, |mask, n| mask | 1 << n);
         Self { events, known, seen: HashSet::new(), ends: Vec::new() }
     }
 
     /// Returns every state in which the window can end, with the bits of the operations that have not taken effect.
-    fn ends(mut self, from: State) -> Vec<(State, u64)> {
+    fn ends(mut self, from: KeyState) -> Vec<(KeyState, u64)> {
         let all = if self.events.len() == WIDEST { u64::MAX } else { (1 << self.events.len()) - 1 };
         self.from(from, all);
         self.ends
     }
 
     /// Searches on from `state`. `left` has the bits of the operations that have not taken effect yet.
-    fn from(&mut self, state: State, left: u64) {
+    fn from(&mut self, state: KeyState, left: u64) {
         let memory =
             state.map(|(version, expires_at): (Version, Timestamp)| (version.as_i64(), expires_at.as_millis()));
         if !self.seen.insert((left, memory)) {
@@ -162,5 +163,4 @@ impl<'a> Search<'a> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 /// Polls `future` at most `most` times, and then drops it. Returns `None` if it was not ready by then.
-pub(super) async fn polls<F: Future>(most: Option<usize>, future: F) -> Option<F::Output> {
+pub(super) async fn poll_at_most<F: Future>(most: Option<usize>, future: F) -> Option<F::Output> {
     let Some(mut left) = most else { return Some(future.await) };
     let mut future = pin!(future);
     poll_fn(|cx| {

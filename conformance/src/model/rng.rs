@@ -2,7 +2,7 @@
 
 /// A small random generator. A scene needs many of them, so each is cheap to create.
 #[derive(Debug)]
-pub(super) struct Dice(u64);
+pub(super) struct Rng(u64);
 
 /// Returns the seed number `n` derived from `seed`.
 pub(super) const fn derive(seed: u64, n: u64) -> u64 {
@@ -16,7 +16,7 @@ const fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-impl Dice {
+impl Rng {
     pub(super) const fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -9,7 +9,7 @@ use super::names::hash_of;
 /// Hash of a run's history. Equal if tasks got the same answers and used the same locks in the same order.
 ///
 /// Polls of two tasks that share no lock can be exchanged without changing the hash (Mazurkiewicz traces).
-pub(super) struct Past {
+pub(super) struct RunHash {
     tasks: Vec<u64>,
     objects: HashMap<u64, Object>,
 }
@@ -23,17 +23,17 @@ struct Object {
     reads: u64,
 }
 
-impl Past {
+impl RunHash {
     /// Starts the history of `tasks` tasks. Objects made before have the same numbers in each run.
     pub(super) fn begin(tasks: usize) -> Self {
-        let mut past =
+        let mut run_hash =
             Self { tasks: (0..tasks).map(|task| hash_of(("task", task))).collect(), objects: HashMap::new() };
         for access in observe::take() {
             if let Access::Made(object) = access {
-                past.objects.insert(object, Object { written: hash_of(("object", object)), reads: 0 });
+                run_hash.objects.insert(object, Object { written: hash_of(("object", object)), reads: 0 });
             }
         }
-        past
+        run_hash
     }
 
     /// Records a poll of `task` whose input has the hash `before`. Returns a hash that identifies the poll.
