@@ -11,7 +11,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 
-use session_tower::{Error, ErrorKind};
+use session_tower::{ErrorKind, ErrorResponse};
 
 use crate::{api, shop};
 
@@ -46,15 +46,15 @@ async fn check(request: Request, next: Next) -> Response {
 
 /// A session error, passed in a response to [`check`], which knows whether a script asked.
 #[derive(Clone)]
-struct Failed(Error);
+struct Failed(ErrorResponse);
 
 /// Returns a response without a page, because the session layer does not know whether a script asked. [`check`] fills it.
-pub(crate) fn failed(error: &Error) -> Response {
+pub(crate) fn failed(error: &ErrorResponse) -> Response {
     (status(error), Extension(Failed(error.clone()))).into_response()
 }
 
 /// Returns the status for a session error: as the layer's, except 413 for too large and 501 for unsupported.
-pub(crate) fn status(error: &Error) -> StatusCode {
+pub(crate) fn status(error: &ErrorResponse) -> StatusCode {
     match error.kind() {
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,

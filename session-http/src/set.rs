@@ -64,14 +64,16 @@ impl SessionSet {
         self.get(name).map(|named| named.cookie.as_str())
     }
 
-    /// Whether `other` is this set or a clone of it.
+    /// Whether `other` is this set or a clone of it. For `session-tower`, whose layers may be nested.
+    #[doc(hidden)]
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.named, &other.named)
     }
 
     /// Whether both sets use a cookie of the same name.
     ///
-    /// If both serve one request, their cookies overwrite each other.
+    /// If both serve one request, their cookies overwrite each other. For `session-tower`, whose layers may be nested.
+    #[doc(hidden)]
     pub fn shares_a_cookie_with(&self, other: &Self) -> bool {
         self.named.iter().any(|own| other.named.iter().any(|theirs| own.cookie == theirs.cookie))
     }

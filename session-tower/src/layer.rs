@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum_core::response::{IntoResponse, Response};
-use session_core::Manager;
+use session_core::{Manager, Result};
 use session_http::{CookieOptions, SessionSet, SessionSetBuilder};
 use tower_layer::Layer;
 
-use crate::{Error, Result, SessionService};
+use crate::{ErrorResponse, SessionService};
 
 /// Layer that gives handlers access to one or more named sessions and commits them.
 ///
@@ -16,8 +16,7 @@ use crate::{Error, Result, SessionService};
 /// All clones count as the same layer. If a request passes through the same layer twice, the outer one commits.
 ///
 /// ```
-/// use session_core::NullStore; // any store
-/// use session_tower::{CookieOptions, Manager, SameSite, SessionLayer, hours};
+/// use session_tower::{CookieOptions, Manager, NullStore, SameSite, SessionLayer, hours};
 ///
 /// let sessions = SessionLayer::builder()
 ///     .session(Manager::new(NullStore), CookieOptions::new())
@@ -40,7 +39,7 @@ pub(crate) struct Config {
     pub(crate) commit_when: Option<CommitWhen>,
 }
 
-type OnError = Box<dyn Fn(&Error) -> Response + Send + Sync>;
+type OnError = Box<dyn Fn(&ErrorResponse) -> Response + Send + Sync>;
 type CommitWhen = Box<dyn Fn(&http::response::Parts) -> bool + Send + Sync>;
 
 impl SessionLayer {
@@ -57,8 +56,12 @@ impl SessionLayer {
         SessionLayerBuilder { set: SessionSet::builder(), on_error: None, commit_when: None }
     }
 
-    /// Set of sessions that this layer serves.
-    pub fn set(&self) -> &SessionSet {
+    /// Manager of the session `name`, or `None` if the layer has no such session.
+    pub fn manager(&self, name: &str) -> Option<&Manager> {
+        self.config.set.manager(name)
+    }
+
+    pub(crate) fn set(&self) -> &SessionSet {
         &self.config.set
     }
 }
@@ -94,21 +97,20 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Sets the page for sessions that could not be loaded or stored, and for handlers that return [`Error`].
+    /// Sets the page for sessions that could not be loaded or stored, and for handlers that return [`ErrorResponse`].
     ///
-    /// The page chooses its own status; [`Error::status`] is the status of the default response. The layer adds
+    /// The page chooses its own status; [`ErrorResponse::status`] is the status of the default response. The layer adds
     /// `Cache-Control: no-store` and the cookies of the sessions that were stored. The error is already in the log.
     ///
     /// ```
-    /// # use session_core::NullStore;
-    /// # use session_tower::{CookieOptions, Manager, SessionLayer};
+    /// # use session_tower::{CookieOptions, Manager, NullStore, SessionLayer};
     /// let sessions = SessionLayer::builder()
     ///     .session(Manager::new(NullStore), CookieOptions::new())
     ///     .on_error(|error| (error.status(), axum::response::Html("<h1>Please come back in a minute</h1>")))
     ///     .build()?;
     /// # Ok::<(), session_tower::Error>(())
     /// ```
-    pub fn on_error<R: IntoResponse>(mut self, page: impl Fn(&Error) -> R + Send + Sync + 'static) -> Self {
+    pub fn on_error<R: IntoResponse>(mut self, page: impl Fn(&ErrorResponse) -> R + Send + Sync + 'static) -> Self {
         self.on_error = Some(Box::new(move |error| page(error).into_response()));
         self
     }
@@ -119,8 +121,7 @@ impl SessionLayerBuilder {
     /// ends the session.
     ///
     /// ```
-    /// # use session_core::NullStore;
-    /// # use session_tower::{CookieOptions, Manager, SessionLayer};
+    /// # use session_tower::{CookieOptions, Manager, NullStore, SessionLayer};
     /// let sessions = SessionLayer::builder()
     ///     .session(Manager::new(NullStore), CookieOptions::new())
     ///     .commit_when(|head| !head.status.is_server_error())

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header::COOKIE};
-use session_core::{Opened, Session};
+use session_core::{Error, ErrorKind, Opened, Result, Session};
 use session_http::{Exchange, SessionSet};
-
-use crate::{Error, Result};
 
 /// Request extension with the sessions of the innermost layer and of the layers around it.
 #[derive(Clone)]
@@ -54,14 +52,16 @@ impl Current {
     }
 }
 
-const NO_LAYER: Error = Error::usage(
+const NO_LAYER: Error = Error::fixed(
+    ErrorKind::Config,
     "a session was asked for, but no `SessionLayer` has seen the request. Either there is none, or it is in the wrong order: \
      of axum's layers the one added last runs first, so `.layer(sessions)` goes below the routes and below every \
      layer that uses a session (in a `tower::ServiceBuilder` it goes above them), \
      and routes added after `.layer(…)` are not covered",
 );
 
-const CLASH: Error = Error::usage(
+const CLASH: Error = Error::fixed(
+    ErrorKind::Config,
     "two nested `SessionLayer`s serve a cookie of the same name, and would overwrite each other's. Build the layer once and \
      add clones of it, or give one of them another name by `CookieOptions::name`",
 );

@@ -20,7 +20,7 @@ use tower_service::Service;
 
 use crate::layer::Config;
 use crate::nested::Current;
-use crate::{Error, headers};
+use crate::{ErrorResponse, headers};
 
 /// Service wrapped by [`SessionLayer`](crate::SessionLayer).
 ///
@@ -183,7 +183,7 @@ fn give_up_unwanted(response: Response<Body>, exchange: &Exchange, config: &Conf
 
 /// Finishes a response without a commit, because the request used no session or an outer layer commits it.
 ///
-/// The handler may still have returned an [`Error`].
+/// The handler may still have returned an [`ErrorResponse`].
 fn without_commit(mut response: Response<Body>, config: &Config) -> Response<Body> {
     if own_page(&mut response, config) {
         headers::finish(&mut response, Vec::new(), Caching::Never, true);
@@ -195,9 +195,9 @@ fn without_commit(mut response: Response<Body>, config: &Config) -> Response<Bod
 fn with_commit(mut response: Response<Body>, committed: Committed, config: &Config) -> Response<Body> {
     if let Some(error) = committed.error {
         // The handler's response must not be sent, because it would promise changes that were not stored.
-        response = Error::from(error).into_response();
+        response = ErrorResponse::from(error).into_response();
     }
-    let failed = response.extensions().get::<Error>().is_some();
+    let failed = response.extensions().get::<ErrorResponse>().is_some();
     own_page(&mut response, config);
     headers::finish(&mut response, committed.set_cookie, committed.caching, failed);
     response
@@ -208,7 +208,7 @@ fn with_commit(mut response: Response<Body>, committed: Committed, config: &Conf
 /// It also removes the error from the response, so that no outer layer replaces the page again.
 fn own_page(response: &mut Response<Body>, config: &Config) -> bool {
     let Some(page) = &config.on_error else { return false };
-    let Some(error) = response.extensions_mut().remove::<Error>() else { return false };
+    let Some(error) = response.extensions_mut().remove::<ErrorResponse>() else { return false };
     *response = page(&error);
     true
 }

@@ -14,8 +14,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use session_core::days;
-use session_tower::{Error, ErrorKind, Result, Session};
+use session_tower::{ErrorKind, ErrorResponse, Result, Session, days};
 
 use crate::guard;
 use crate::serve::Served;
@@ -65,7 +64,7 @@ pub(crate) struct Failed {
 }
 
 /// Returns the page for a session error.
-pub(crate) fn failed(error: &Error) -> Response {
+pub(crate) fn failed(error: &ErrorResponse) -> Response {
     let (heading, text) = match error.kind() {
         ErrorKind::Unavailable => (
             "We cannot reach our books",
