@@ -68,6 +68,8 @@ pub(crate) fn variable(name: &str) -> Result<Zeroizing<String>> {
             ErrorKind::Config,
             format!("{name} is not set: it holds session keys in base64, and `openssl rand -base64 32` makes one"),
         )),
-        Err(std::env::VarError::NotUnicode(_)) => Err(Error::new(ErrorKind::Config, format!("{name} is not base64"))),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Error::new(ErrorKind::Config, format!("{name} is not base64")))
+        }
     }
 }

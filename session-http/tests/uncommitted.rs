@@ -66,7 +66,7 @@ fn logs_itself(session: &Session, held: Arc<()>) {
 #[test]
 fn a_dropped_request_frees_a_change_that_holds_its_session_and_warns() {
     let said = warnings(drop).expect("it is freed");
-    assert!(said.contains("a request ended without a commit; its changes are not stored"), "{said}");
+    assert!(said.contains("a request ended without a commit: its changes are not stored"), "{said}");
 }
 
 #[test]

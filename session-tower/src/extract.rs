@@ -10,7 +10,7 @@ use http::request::Parts;
 use session_core::{Error, ErrorKind};
 use session_http::{CookieOptions, Exchange};
 
-use crate::nested::{Current, SEC_FETCH_DEST, cookie_lines, note_destination};
+use crate::context::{RequestContext, SEC_FETCH_DEST, cookie_lines, note_destination};
 use crate::{ErrorResponse, Result};
 
 /// Session of the request, loaded when it is extracted.
@@ -108,7 +108,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
-        let exchange = Current::of(&parts.extensions)?.exchange.clone();
+        let exchange = RequestContext::of(&parts.extensions)?.exchange.clone();
         let session = exchange.open_first(cookie_lines(&parts.headers)).await?;
         note_destination(&exchange, &session, || parts.headers.get(SEC_FETCH_DEST));
         Ok(Self::new(session, exchange, Name::First))
@@ -119,7 +119,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
     type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>> {
-        if parts.extensions.get::<Current>().is_none() {
+        if parts.extensions.get::<RequestContext>().is_none() {
             return Ok(None);
         }
         <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)
@@ -140,7 +140,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
 /// ```
 #[derive(Clone)]
 pub struct Sessions {
-    current: Current,
+    context: RequestContext,
     /// `Cookie` header lines. `http` counts references, so cloning them copies no bytes.
     cookies: Box<[HeaderValue]>,
     destination: Option<HeaderValue>,
@@ -154,7 +154,7 @@ impl Sessions {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if no layer has a session `name`, or the store's error if loading fails.
     pub async fn get(&self, name: &str) -> Result<Session, Error> {
-        let Some(exchange) = self.current.serving(name).cloned() else {
+        let Some(exchange) = self.context.serving(name).cloned() else {
             tracing::error!(name, "no layer has this session");
             return Err(UNKNOWN_NAME);
         };
@@ -165,13 +165,13 @@ impl Sessions {
 
     /// Logical names of all sessions, starting with the innermost layer.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.current.chain().flat_map(|layer| layer.exchange.set().names())
+        self.context.chain().flat_map(|layer| layer.exchange.set().names())
     }
 }
 
 const UNKNOWN_NAME: Error = Error::fixed(
     ErrorKind::Config,
-    "no `SessionLayer` around this handler has a session of that name: add it with `SessionLayerBuilder::session`",
+    "no `SessionLayer` of the request has a session of this name: add it with `SessionLayerBuilder::session`",
 );
 
 impl fmt::Debug for Sessions {
@@ -184,9 +184,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Sessions {
     type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
-        let current = Current::of(&parts.extensions)?.clone();
+        let context = RequestContext::of(&parts.extensions)?.clone();
         Ok(Self {
-            current,
+            context,
             cookies: parts.headers.get_all(COOKIE).into_iter().cloned().collect(),
             destination: parts.headers.get(SEC_FETCH_DEST).cloned(),
         })
@@ -197,7 +197,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Sessions {
     type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>> {
-        if parts.extensions.get::<Current>().is_none() {
+        if parts.extensions.get::<RequestContext>().is_none() {
             return Ok(None);
         }
         <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum_core::response::{IntoResponse, Response};
+use axum_core::response::IntoResponse;
 use session_core::{Manager, Result};
 use session_http::{CookieOptions, SessionSet, SessionSetBuilder};
 use tower_layer::Layer;
 
+use crate::service::{CommitWhen, Config, OnError};
 use crate::{ErrorResponse, SessionService};
 
 /// Layer that gives handlers access to one or more named sessions and commits them.
@@ -32,15 +33,6 @@ use crate::{ErrorResponse, SessionService};
 pub struct SessionLayer {
     pub(crate) config: Arc<Config>,
 }
-
-pub(crate) struct Config {
-    pub(crate) set: SessionSet,
-    pub(crate) on_error: Option<OnError>,
-    pub(crate) commit_when: Option<CommitWhen>,
-}
-
-type OnError = Box<dyn Fn(&ErrorResponse) -> Response + Send + Sync>;
-type CommitWhen = Box<dyn Fn(&http::response::Parts) -> bool + Send + Sync>;
 
 impl SessionLayer {
     /// Creates a layer for one session with the default cookie.

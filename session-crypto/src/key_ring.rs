@@ -7,7 +7,8 @@ use std::sync::Arc;
 use session_core::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
-use crate::derive::{ID, Key, Root, Use};
+use crate::derive::{Root, Use};
+use crate::keys::Keys;
 use crate::seal::Sealer;
 use crate::sign::Signer;
 use crate::source::{self, Reason};
@@ -138,7 +139,7 @@ impl KeyRing {
     }
 
     fn keys(&self, kind: Use, purpose: &str, name: &str) -> Keys {
-        Keys(self.0.iter().map(|root| (root.id(), root.key(kind, purpose, name))).collect())
+        Keys::new(self.0.iter().map(|root| (root.id(), root.key(kind, purpose, name))))
     }
 }
 
@@ -167,21 +168,5 @@ fn add(roots: &mut Vec<Root>, secret: &[u8]) -> Result<(), Reason> {
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyRing({} keys)", self.len())
-    }
-}
-
-/// Keys of one use, purpose and name, the current one first.
-#[derive(Clone)]
-pub(crate) struct Keys(Arc<[([u8; ID], Key)]>);
-
-impl Keys {
-    pub(crate) fn current(&self) -> (&[u8; ID], &Key) {
-        let (id, key) = &self.0[0];
-        (id, key)
-    }
-
-    /// Every key with this id, and whether it is the current one. Two keys share an id in about one of 2^32 pairs.
-    pub(crate) fn named<'a>(&'a self, id: &'a [u8]) -> impl Iterator<Item = (&'a Key, bool)> {
-        self.0.iter().enumerate().filter(move |(_, (known, _))| known == id).map(|(n, (_, key))| (key, n == 0))
     }
 }

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use session_core::{Result, days};
+use session_core::days;
 use session_crypto::KeyRing;
 
-mod check;
+mod validate;
 
 /// Rule for sending the cookie with requests that another site caused (RFC 6265bis, 4.1.2.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -225,15 +225,12 @@ impl CookieOptions {
             return name.clone().into_owned();
         }
         let prefix = if self.secure { "__Host-" } else { "" };
-        let logical = logical.chars().map(|c| if u8::try_from(c).is_ok_and(check::is_tchar) { c } else { '_' });
+        let logical = logical.chars().map(|c| if u8::try_from(c).is_ok_and(is_tchar) { c } else { '_' });
         prefix.chars().chain(logical).collect()
     }
+}
 
-    /// Checks that browsers accept the cookie of the session with the logical name `logical`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config), with the rule that is broken.
-    pub fn check(&self, logical: &str) -> Result<()> {
-        check::check(&self.cookie_name(logical), self)
-    }
+/// Whether `b` may occur in a token (RFC 9110, 5.6.2).
+fn is_tchar(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }

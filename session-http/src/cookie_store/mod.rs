@@ -1,5 +1,8 @@
 //! Store for sessions that are kept in their cookies.
 
+pub(crate) mod format;
+pub(crate) mod request_store;
+
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -85,7 +88,8 @@ impl fmt::Debug for CookieStore {
 }
 
 /// Error of every call outside of a request, where there is no cookie.
-const NO_REQUEST: Error = Error::unsupported("a cookie session is only there in its own requests");
+const NO_REQUEST: Error =
+    Error::unsupported("a cookie session is only there in its own requests");
 
 /// Fails every call, because the records are in the cookies. Each request uses its own store instead.
 #[async_trait]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use session_core::{Error, ErrorKind, Manager, Result};
 
-use crate::named::Named;
-use crate::{CookieOptions, Exchange};
+use crate::CookieOptions;
+use crate::configured::ConfiguredSession;
 
 /// Set of an application's sessions, usually one. Each has a [`Manager`] and the options of its cookie.
 ///
@@ -27,7 +27,7 @@ use crate::{CookieOptions, Exchange};
 /// ```
 #[derive(Clone)]
 pub struct SessionSet {
-    pub(crate) named: Arc<[Named]>,
+    pub(crate) sessions: Arc<[ConfiguredSession]>,
 }
 
 impl SessionSet {
@@ -44,30 +44,25 @@ impl SessionSet {
         SessionSetBuilder::default()
     }
 
-    /// Starts an exchange for one request. Nothing is loaded yet.
-    pub fn begin(&self) -> Exchange {
-        Exchange::new(self.clone())
-    }
-
     /// Logical names of the sessions. The first one is the default session.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.named.iter().map(|named| named.manager.name())
+        self.sessions.iter().map(|session| session.manager.name())
     }
 
     /// Manager of the session `name`, or `None` if there is no such session.
     pub fn manager(&self, name: &str) -> Option<&Manager> {
-        self.get(name).map(|named| &named.manager)
+        self.get(name).map(|session| &session.manager)
     }
 
     /// Name of the cookie of the session `name`, or `None` if there is no such session.
     pub fn cookie_name(&self, name: &str) -> Option<&str> {
-        self.get(name).map(|named| named.cookie.as_str())
+        self.get(name).map(|session| session.cookie.as_str())
     }
 
     /// Whether `other` is this set or a clone of it. For `session-tower`, whose layers may be nested.
     #[doc(hidden)]
     pub fn same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.named, &other.named)
+        Arc::ptr_eq(&self.sessions, &other.sessions)
     }
 
     /// Whether both sets use a cookie of the same name.
@@ -75,21 +70,21 @@ impl SessionSet {
     /// If both serve one request, their cookies overwrite each other. For `session-tower`, whose layers may be nested.
     #[doc(hidden)]
     pub fn shares_a_cookie_with(&self, other: &Self) -> bool {
-        self.named.iter().any(|own| other.named.iter().any(|theirs| own.cookie == theirs.cookie))
+        self.sessions.iter().any(|own| other.sessions.iter().any(|theirs| own.cookie == theirs.cookie))
     }
 
-    fn get(&self, name: &str) -> Option<&Named> {
-        self.position(name).map(|index| &self.named[index])
+    fn get(&self, name: &str) -> Option<&ConfiguredSession> {
+        self.position(name).map(|index| &self.sessions[index])
     }
 
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.named.iter().position(|named| named.manager.name() == name)
+        self.sessions.iter().position(|session| session.manager.name() == name)
     }
 }
 
 impl fmt::Debug for SessionSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.named.iter().map(|named| (named.manager.name(), &named.cookie))).finish()
+        f.debug_map().entries(self.sessions.iter().map(|session| (session.manager.name(), &session.cookie))).finish()
     }
 }
 
@@ -117,23 +112,26 @@ impl SessionSetBuilder {
     /// a cookie; see [`CookieOptions`]. Also if a session that is kept in its cookie is [`signed`](CookieOptions::signed), or if
     /// its cookie has less than 512 bytes of room.
     pub fn build(self) -> Result<SessionSet> {
-        let named = self.sessions.into_iter().map(|(manager, options)| Named::new(manager, options));
-        let named = named.collect::<Result<Vec<_>>>()?;
-        if named.is_empty() {
+        let sessions = self.sessions.into_iter().map(|(manager, options)| ConfiguredSession::new(manager, options));
+        let sessions = sessions.collect::<Result<Vec<_>>>()?;
+        if sessions.is_empty() {
             return Err(Error::fixed(ErrorKind::Config, "there must be at least one session"));
         }
-        for (at, one) in named.iter().enumerate() {
-            if named[..at].iter().any(|other| other.manager.name() == one.manager.name()) {
+        for (at, one) in sessions.iter().enumerate() {
+            if sessions[..at].iter().any(|other| other.manager.name() == one.manager.name()) {
                 return Err(Error::fixed(
                     ErrorKind::Config,
                     "two sessions have the same logical name: give one's manager another",
                 ));
             }
-            if named[..at].iter().any(|other| other.cookie == one.cookie) {
-                return Err(Error::fixed(ErrorKind::Config, "two sessions have the same cookie"));
+            if sessions[..at].iter().any(|other| other.cookie == one.cookie) {
+                return Err(Error::fixed(
+                    ErrorKind::Config,
+                    "two sessions have the same cookie",
+                ));
             }
         }
-        Ok(SessionSet { named: named.into() })
+        Ok(SessionSet { sessions: sessions.into() })
     }
 }
 

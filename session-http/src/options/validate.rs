@@ -5,37 +5,41 @@ use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Result};
 
-use super::{CookieOptions, SameSite};
-use crate::line;
-use crate::value::longest_id;
+use super::{CookieOptions, SameSite, is_tchar};
+use crate::SetCookie;
+use crate::cookie_value::longest_id;
 
 /// Maximum length of an attribute's value in bytes. Browsers ignore a longer one (5.6).
 const MAX_ATTRIBUTE_LEN: usize = 1024;
 
-pub(super) fn check(name: &str, options: &CookieOptions) -> Result<()> {
-    token(name)?;
-    path(&options.path)?;
-    options.domain.as_deref().map_or(Ok(()), domain)?;
-    lifetime(options.max_age)?;
-    secure_attributes(options)?;
-    prefix(name, options)?;
-    signing(options)?;
-    length(name, options)
+impl CookieOptions {
+    /// Checks that browsers accept the cookie of the session with the logical name `logical`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config), with the rule that is broken.
+    pub fn check(&self, logical: &str) -> Result<()> {
+        let name = self.cookie_name(logical);
+        token(&name)?;
+        path(&self.path)?;
+        self.domain.as_deref().map_or(Ok(()), domain)?;
+        lifetime(self.max_age)?;
+        secure_attributes(self)?;
+        prefix(&name, self)?;
+        signing(self)?;
+        length(&name, self)
+    }
 }
 
 fn refuse(message: impl AsRef<str>) -> Result<()> {
     Err(Error::new(ErrorKind::Config, message))
 }
 
-/// Whether `b` may occur in a token (RFC 9110, 5.6.2).
-pub(super) fn is_tchar(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
-}
-
 /// Checks that the name is a token, which 4.1.1 requires of servers.
 fn token(name: &str) -> Result<()> {
     if name.is_empty() || !name.bytes().all(is_tchar) {
-        return refuse("a cookie's name consists of letters, digits and any of !#$%&'*+-.^_`|~");
+        return refuse(
+            "a cookie's name consists of letters, digits and any of !#$%&'*+-.^_`|~",
+        );
     }
     Ok(())
 }
@@ -71,7 +75,9 @@ fn domain(domain: &str) -> Result<()> {
         );
     }
     if psl::suffix_str(domain) == Some(domain) {
-        return refuse("a cookie's domain must not be a public suffix: everybody could register beneath it");
+        return refuse(
+            "a cookie's domain must not be a public suffix: everybody could register beneath it",
+        );
     }
     Ok(())
 }
@@ -119,7 +125,9 @@ fn prefix(name: &str, options: &CookieOptions) -> Result<()> {
         return refuse("a cookie named `__Host-…`, `__Http-…` or `__Secure-…` needs `Secure`: leave out `insecure()`");
     }
     if host && options.domain.is_some() {
-        return refuse("a cookie named `__Host-…` has no domain; name it `__Secure-…` to share it with subdomains");
+        return refuse(
+            "a cookie named `__Host-…` has no domain; name it `__Secure-…` to share it with subdomains",
+        );
     }
     if host && options.path != "/" {
         return refuse("a cookie named `__Host-…` has the path `/`; name it `__Secure-…` to give it another");
@@ -139,7 +147,7 @@ fn signing(options: &CookieOptions) -> Result<()> {
 
 /// Checks that a cookie with an id as its value fits into 4096 bytes.
 fn length(name: &str, options: &CookieOptions) -> Result<()> {
-    match line::issue(name, options, &"A".repeat(longest_id(options)), Some(CookieOptions::LONGEST)) {
+    match SetCookie::issue(name, options, &"A".repeat(longest_id(options)), Some(CookieOptions::LONGEST)) {
         Ok(_) => Ok(()),
         Err(_) => refuse("name, value and attributes of the cookie together exceed 4096 bytes"),
     }
