@@ -37,6 +37,15 @@ pub struct KeyRing(Arc<[Root]>);
 impl KeyRing {
     /// Creates a ring of one key from `secret`, which has at least 32 bytes. Use random bytes from a generator.
     ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// # let secret: Vec<u8> = (0..32).collect();
+    /// let ring = KeyRing::new(&secret)?;
+    /// assert!(KeyRing::new(&[0; 32]).is_err(), "this is not random");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] if `secret` is shorter or is one byte repeated.
     pub fn new(secret: &[u8]) -> Result<Self> {
@@ -44,6 +53,16 @@ impl KeyRing {
     }
 
     /// Adds an older key behind the others. It opens and verifies, but does not seal or sign.
+    ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// # let (today, last_year) = ((0..32).collect::<Vec<u8>>(), (1..33).collect::<Vec<u8>>());
+    /// let ring = KeyRing::new(&today)?.and(&last_year)?;
+    /// let sealed = KeyRing::new(&last_year)?.sealer("cookie", "id").seal(b"", b"data");
+    /// assert!(ring.sealer("cookie", "id").open(b"", &sealed).is_some());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if [`new`](Self::new) would refuse `older`, if the ring already has this key, or if it already has 8 keys.
@@ -57,6 +76,15 @@ impl KeyRing {
     ///
     /// The standard and the URL-safe alphabet are accepted, with or without padding.
     ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// let today = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=";
+    /// let last_year = "_w7dzLuqmYh3ZlVEMyIRAP_u3cy7qpmId2ZVRDMiEQA";
+    /// assert_eq!(KeyRing::from_base64(&format!("{today}, {last_year}"))?.len(), 2);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no key, if a key is not base64, or if [`new`](Self::new) or [`and`](Self::and) would refuse it.
     pub fn from_base64(text: &str) -> Result<Self> {
@@ -67,6 +95,16 @@ impl KeyRing {
     ///
     /// On Unix, a warning is logged if every user of the machine can read the file.
     ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("session_keys");
+    /// std::fs::write(&path, "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA= # since May\n")?;
+    /// assert_eq!(KeyRing::from_file(&path)?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] if the file cannot be read or is longer than 64 KiB, or if [`from_base64`](Self::from_base64) would refuse
     /// its keys.
@@ -76,6 +114,12 @@ impl KeyRing {
 
     /// Reads a ring from the environment variable `SESSION_SECRET`, in the form of [`from_base64`](Self::from_base64).
     ///
+    /// ```no_run
+    /// // SESSION_SECRET=$(openssl rand -base64 32)
+    /// let ring = session_crypto::KeyRing::from_env()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] if the variable is unset or empty, or if [`from_base64`](Self::from_base64) would refuse its keys.
     pub fn from_env() -> Result<Self> {
@@ -83,6 +127,13 @@ impl KeyRing {
     }
 
     /// Reads a ring from the environment variable `name`, in the form of [`from_base64`](Self::from_base64).
+    ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// let error = KeyRing::from_env_var("SHOP_SECRET").unwrap_err();
+    /// assert!(error.to_string().contains("SHOP_SECRET is not set"));
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if the variable is unset or empty, or if [`from_base64`](Self::from_base64) would refuse its keys.
@@ -95,6 +146,13 @@ impl KeyRing {
     /// Creates a ring of one random key, for development and tests.
     ///
     /// Values that it sealed or signed are invalid after a restart and on every other server. A warning is logged.
+    ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// let sealed = KeyRing::ephemeral().sealer("cookie", "id").seal(b"", b"data");
+    /// assert!(KeyRing::ephemeral().sealer("cookie", "id").open(b"", &sealed).is_none());
+    /// ```
     pub fn ephemeral() -> Self {
         tracing::warn!("session keys are random and end with this process: set SESSION_SECRET to keep sessions");
         let mut secret = Zeroizing::new([0; SHORTEST]);
@@ -121,6 +179,12 @@ impl KeyRing {
     }
 
     /// Number of keys, 1 to 8.
+    ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// assert_eq!(KeyRing::ephemeral().len(), 1);
+    /// ```
     #[expect(clippy::len_without_is_empty, reason = "a ring is never empty")]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -129,11 +193,29 @@ impl KeyRing {
     /// Returns a sealer for one purpose, such as `cookie`, and one name, such as the session's.
     ///
     /// It does not open values that were sealed for another purpose or name.
+    ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// let ring = KeyRing::ephemeral();
+    /// let sealed = ring.sealer("cookie", "cart").seal(b"", b"tea");
+    /// assert!(ring.sealer("cookie", "cart").open(b"", &sealed).is_some());
+    /// assert!(ring.sealer("cookie", "admin").open(b"", &sealed).is_none());
+    /// ```
     pub fn sealer(&self, purpose: &str, name: &str) -> Sealer {
         Sealer::new(self.keys(Use::Seal, purpose, name))
     }
 
     /// Returns a signer for one purpose and one name. It does not verify signatures for another purpose or name.
+    ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// let ring = KeyRing::ephemeral();
+    /// let signature = ring.signer("link", "unsubscribe").sign(b"ann@example.com");
+    /// assert!(ring.signer("link", "unsubscribe").verify(b"ann@example.com", &signature).is_some());
+    /// assert!(ring.signer("link", "confirm").verify(b"ann@example.com", &signature).is_none());
+    /// ```
     pub fn signer(&self, purpose: &str, name: &str) -> Signer {
         Signer::new(self.keys(Use::Sign, purpose, name))
     }

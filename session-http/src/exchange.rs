@@ -70,6 +70,17 @@ impl Slot {
 
 impl SessionSet {
     /// Starts an exchange for one request. Nothing is loaded yet.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin(); // for each request
+    /// assert!(exchange.is_untouched());
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn begin(&self) -> Exchange {
         let others = self.sessions.iter().skip(1).map(|_| Slot::default()).collect();
         Exchange(Arc::new(Inner {
@@ -85,6 +96,17 @@ impl SessionSet {
 
 impl Exchange {
     /// Set of sessions that this exchange belongs to.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// assert_eq!(exchange.set().names().collect::<Vec<_>>(), ["id"]);
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn set(&self) -> &SessionSet {
         &self.0.set
     }
@@ -95,6 +117,19 @@ impl Exchange {
     ///
     /// If the cookie has several values, the first 4 distinct ones that could belong to a session are tried. If two of them open
     /// live sessions, a neighbouring host has planted one ("cookie tossing"; RFC 6265bis, 8.6). Neither is used, and a warning is logged.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let cookie_headers: [&[u8]; 1] = [b"theme=dark; __Host-id=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0"];
+    /// let exchange = set.begin();
+    /// let session = exchange.open("id", cookie_headers).await?;
+    /// assert!(session.is_new(), "no session has this id");
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no session `name`. [`ErrorKind::Unavailable`] or another error of the store if loading fails;
@@ -107,6 +142,18 @@ impl Exchange {
     }
 
     /// Returns the first session of the set, opened as by [`open`](Self::open).
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// let session = exchange.open_first([]).await?; // the request has no cookies
+    /// session.insert("n", &1)?;
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] or another error of the store if loading fails.
@@ -173,6 +220,19 @@ impl Exchange {
     /// because later responses that only read send no cookie.
     /// [`signed`](CookieOptions::signed) has no effect here, because it is set for all responses.
     ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// exchange.open_first([]).await?.login("ann")?;
+    /// exchange.set_cookie_options("id", CookieOptions::persistent)?; // Ann wants to be remembered
+    /// assert!(exchange.commit().await.set_cookie[0].as_str().contains("; Max-Age="));
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no session `name`, or if browsers would reject the cookie.
     pub fn set_cookie_options(&self, name: &str, change: impl FnOnce(CookieOptions) -> CookieOptions) -> Result<()> {
@@ -187,6 +247,20 @@ impl Exchange {
     }
 
     /// Whether no session was opened. There is then nothing to commit.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// // ... the handler runs, without a session:
+    /// if !exchange.is_untouched() {
+    ///     let _report = exchange.commit().await;
+    /// }
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn is_untouched(&self) -> bool {
         self.0.opened().next().is_none() && !self.0.failed.load(Ordering::SeqCst)
     }
@@ -194,6 +268,19 @@ impl Exchange {
     /// Drops all changes that were not saved. No later change is stored either.
     ///
     /// Call it if the handler panicked or was cancelled. A logout is kept: if a commit follows, it still ends the session.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// exchange.open_first([]).await?.insert("n", &1)?;
+    /// exchange.abandon(); // the handler panicked
+    /// assert!(exchange.commit().await.set_cookie.is_empty());
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn abandon(&self) {
         self.0.abandoned.store(true, Ordering::SeqCst);
         self.0.opened().for_each(|(_, _, open)| open.session.discard());
@@ -204,6 +291,20 @@ impl Exchange {
     /// Call it after the handler has returned and before the response's head is sent. It closes the sessions.
     /// A session that was stored has its `Set-Cookie` line even if another session could not be stored.
     /// Run it to its end even if the client disconnects. If it is dropped, no change is lost, and it can be called again.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// exchange.open_first([]).await?.insert("n", &1)?;
+    /// let report = exchange.commit().await;
+    /// let status = report.error.as_ref().map_or(200, |error| session_http::status(error.kind()));
+    /// assert_eq!((status, report.set_cookie.len()), (200, 1));
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn commit(&self) -> CommitReport {
         let mut report = self.begin_commit();
         let mut opened = self.0.opened();
@@ -225,6 +326,22 @@ impl Exchange {
     /// Commits without waiting. Returns `None` if the store is needed; call [`commit`](Self::commit) then.
     ///
     /// Most requests only read. For them no future has to be kept alive when the client disconnects.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// let visits: Option<u64> = exchange.open_first([]).await?.get("visits")?;
+    /// let report = match exchange.commit_at_once() {
+    ///     Some(report) => report,
+    ///     None => exchange.commit().await, // in a task of its own
+    /// };
+    /// assert!(report.set_cookie.is_empty());
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn commit_at_once(&self) -> Option<CommitReport> {
         let mut report = self.begin_commit();
         for (configured, slot, open) in self.0.opened() {

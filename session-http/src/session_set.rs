@@ -33,6 +33,15 @@ pub struct SessionSet {
 impl SessionSet {
     /// Creates a set of one session, with the cookie that `options` describe.
     ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    /// use session_http::{CookieOptions, SessionSet};
+    ///
+    /// let set = SessionSet::new(Manager::new(NullStore), CookieOptions::new())?;
+    /// assert_eq!(set.cookie_name("id"), Some("__Host-id"));
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] if browsers would reject the cookie; see [`CookieOptions`].
     pub fn new(manager: Manager, options: CookieOptions) -> Result<Self> {
@@ -40,21 +49,65 @@ impl SessionSet {
     }
 
     /// Returns a builder for a set of several sessions.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    /// use session_http::{CookieOptions, SessionSet};
+    ///
+    /// let set = SessionSet::builder()
+    ///     .session(Manager::new(NullStore), CookieOptions::new())
+    ///     .session(Manager::builder(NullStore).name("cart").build()?, CookieOptions::new().persistent())
+    ///     .build()?;
+    /// assert_eq!(set.cookie_name("cart"), Some("__Host-cart"));
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn builder() -> SessionSetBuilder {
         SessionSetBuilder::default()
     }
 
     /// Logical names of the sessions. The first one is the default session.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    /// use session_http::{CookieOptions, SessionSet};
+    ///
+    /// let set = SessionSet::new(Manager::new(NullStore), CookieOptions::new())?;
+    /// assert_eq!(set.names().next(), Some("id"));
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.sessions.iter().map(|session| session.manager.name())
     }
 
     /// Manager of the session `name`, or `None` if there is no such session.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    /// use session_http::{CookieOptions, SessionSet};
+    ///
+    /// # pollster::block_on(async {
+    /// let set = SessionSet::new(Manager::new(NullStore), CookieOptions::new())?;
+    /// if let Some(manager) = set.manager("id") {
+    ///     manager.purge().await?;
+    /// }
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn manager(&self, name: &str) -> Option<&Manager> {
         self.get(name).map(|session| &session.manager)
     }
 
     /// Name of the cookie of the session `name`, or `None` if there is no such session.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    /// use session_http::{CookieOptions, SessionSet};
+    ///
+    /// let set = SessionSet::new(Manager::new(NullStore), CookieOptions::new().name("__Host-shop"))?;
+    /// assert_eq!(set.cookie_name("id"), Some("__Host-shop"));
+    /// assert_eq!(set.cookie_name("cart"), None);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn cookie_name(&self, name: &str) -> Option<&str> {
         self.get(name).map(|session| session.cookie.as_str())
     }
@@ -100,12 +153,36 @@ impl SessionSetBuilder {
     ///
     /// If the manager's store is a [`CookieStore`](crate::CookieStore), the session is kept in its cookie. The store may be behind an
     /// `Arc<dyn Store>`.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    /// use session_crypto::KeyRing;
+    /// use session_http::{CookieOptions, CookieStore, SessionSet};
+    ///
+    /// # let ring = KeyRing::new(&(0..32).collect::<Vec<u8>>())?;
+    /// let set = SessionSet::builder()
+    ///     .session(Manager::new(NullStore), CookieOptions::new())
+    ///     .session(Manager::builder(CookieStore::new(&ring)).name("prefs").build()?, CookieOptions::new())
+    ///     .build()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn session(mut self, manager: Manager, options: CookieOptions) -> Self {
         self.sessions.push((manager, options));
         self
     }
 
     /// Checks the sessions and their cookies, and builds the set.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    /// use session_http::{CookieOptions, SessionSet};
+    ///
+    /// let twice = SessionSet::builder()
+    ///     .session(Manager::new(NullStore), CookieOptions::new())
+    ///     .session(Manager::new(NullStore), CookieOptions::new());
+    /// assert!(twice.build().is_err(), "both are named `id`");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no session, if two have the same logical name or cookie, or if browsers would reject

@@ -70,6 +70,17 @@ impl Session {
     /// Every option can change except the cookie's name. A cookie on another path or domain is a second cookie beside the usual one.
     /// Use the same options again to clear it.
     ///
+    /// ```
+    /// use session_tower::{CookieOptions, Result, Session};
+    ///
+    /// async fn sign_in(session: Session) -> Result<&'static str> {
+    ///     session.login("ann")?;
+    ///     session.set_cookie_options(CookieOptions::persistent)?; // Ann wants to be remembered
+    ///     Ok("signed in")
+    /// }
+    /// # let _ = axum::routing::get::<_, _, ()>(sign_in);
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if browsers would reject the cookie; see [`CookieOptions`].
     pub fn set_cookie_options(&self, change: impl FnOnce(CookieOptions) -> CookieOptions) -> Result<(), Error> {
@@ -151,6 +162,16 @@ impl Sessions {
     ///
     /// If layers are nested, the innermost layer with a session of this name serves it.
     ///
+    /// ```
+    /// use session_tower::{Result, Sessions};
+    ///
+    /// async fn panel(sessions: Sessions) -> Result<String> {
+    ///     let admin = sessions.get("admin").await?;
+    ///     Ok(format!("signed in: {}", admin.principal().is_some()))
+    /// }
+    /// # let _ = axum::routing::get::<_, _, ()>(panel);
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if no layer has a session `name`, or the store's error if loading fails.
     pub async fn get(&self, name: &str) -> Result<Session, Error> {
@@ -164,6 +185,15 @@ impl Sessions {
     }
 
     /// Logical names of all sessions, starting with the innermost layer.
+    ///
+    /// ```
+    /// use session_tower::Sessions;
+    ///
+    /// async fn list(sessions: Sessions) -> String {
+    ///     sessions.names().collect::<Vec<_>>().join(", ") // such as `id, admin`
+    /// }
+    /// # let _ = axum::routing::get::<_, _, ()>(list);
+    /// ```
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.context.chain().flat_map(|layer| layer.exchange.set().names())
     }

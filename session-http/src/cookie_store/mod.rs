@@ -60,6 +60,15 @@ pub struct CookieStore(KeyRing);
 
 impl CookieStore {
     /// Creates a store that seals cookies with the first key of `ring` and opens them with any of its keys.
+    ///
+    /// ```
+    /// use session_core::Manager;
+    /// use session_crypto::KeyRing;
+    /// use session_http::CookieStore;
+    ///
+    /// let manager = Manager::new(CookieStore::new(&KeyRing::ephemeral())); // for development
+    /// assert!(manager.store().capabilities().durable);
+    /// ```
     pub fn new(ring: &KeyRing) -> Self {
         Self(ring.clone())
     }

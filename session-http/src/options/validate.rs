@@ -15,6 +15,13 @@ const MAX_ATTRIBUTE_LEN: usize = 1024;
 impl CookieOptions {
     /// Checks that browsers accept the cookie of the session with the logical name `logical`.
     ///
+    /// ```
+    /// use session_http::CookieOptions;
+    ///
+    /// let error = CookieOptions::new().path("/app").check("id").unwrap_err();
+    /// assert!(error.to_string().contains("`__Secure-…`"), "{error}");
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`](session_core::ErrorKind::Config), with the rule that is broken.
     pub fn check(&self, logical: &str) -> Result<()> {
