@@ -154,7 +154,7 @@ impl KeyRing {
     /// assert!(KeyRing::ephemeral().sealer("cookie", "id").open(b"", &sealed).is_none());
     /// ```
     pub fn ephemeral() -> Self {
-        tracing::warn!("session keys are random and end with this process: set SESSION_SECRET to keep sessions");
+        tracing::warn!("the session key is random and ends with this process: set SESSION_SECRET to keep sessions");
         let mut secret = Zeroizing::new([0; SHORTEST]);
         // There is no fallback without random bytes, as for session ids.
         getrandom::fill(&mut *secret).expect("the operating system gives random bytes");
@@ -162,7 +162,7 @@ impl KeyRing {
     }
 
     fn read(text: &str) -> Result<Self, Reason> {
-        let keys = source::keys(text)?;
+        let keys = source::decode_all(text)?;
         let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
         Self::of(&keys)
     }
@@ -173,7 +173,7 @@ impl KeyRing {
             add(&mut roots, secret)?;
         }
         if roots.is_empty() {
-            return Err("there is no key");
+            return Err("there is no key: give at least one");
         }
         Ok(Self(roots.into()))
     }
@@ -231,17 +231,17 @@ const fn refused(reason: Reason) -> Error {
 
 fn add(roots: &mut Vec<Root>, secret: &[u8]) -> Result<(), Reason> {
     if secret.len() < SHORTEST {
-        return Err("a key has at least 32 bytes");
+        return Err("a key is too short: give it at least 32 bytes, as `openssl rand -base64 32` does");
     }
     if secret.iter().all(|byte| *byte == secret[0]) {
-        return Err("a key is random: this one is one byte repeated");
+        return Err("a key is one byte repeated: use a random one, which `openssl rand -base64 32` makes");
     }
     let root = Root::new(secret);
     if roots.iter().any(|known| known.is(&root)) {
-        return Err("a key stands twice in the ring");
+        return Err("a key stands twice in the ring: remove one of the two");
     }
     if roots.len() == MOST {
-        return Err("a ring has at most 8 keys");
+        return Err("the ring is full: keep at most 8 keys");
     }
     roots.push(root);
     Ok(())

@@ -51,14 +51,14 @@ impl ConfiguredSession {
         if !options.secure {
             tracing::warn!(
                 cookie,
-                "this session's cookie is sent without TLS too; leave out `insecure()` in production"
+                "this session's cookie is also sent without TLS: leave out `insecure()` in production"
             );
         }
         let value = match (CookieStore::of(&**manager.store()), &options.signing) {
             (Some(_), Some(_)) => {
                 return Err(Error::fixed(
                     ErrorKind::Config,
-                    "a cookie session is sealed: leave out `signed`",
+                    "the cookie is sealed by its `CookieStore`: leave out `signed`",
                 ));
             }
             (Some(store), None) => Value::Sealed(store.sealer(name)),
@@ -72,7 +72,7 @@ impl ConfiguredSession {
         if matches!(value, Value::Sealed(_)) && room < SMALLEST {
             return Err(Error::fixed(
                 ErrorKind::Config,
-                "name and attributes of the cookie leave less than 512 bytes for the session in it",
+                "the cookie's name and attributes leave less than 512 bytes for the session: shorten them",
             ));
         }
         // The session's idle time-out must not be longer than the cookie's lifetime.
@@ -86,7 +86,7 @@ impl ConfiguredSession {
         if options.cookie_name(name) != self.cookie {
             return Err(Error::fixed(
                 ErrorKind::Config,
-                "a response cannot give the session's cookie another name",
+                "the cookie's name cannot change for one response: leave out `name`",
             ));
         }
         options.check(name)
@@ -151,7 +151,7 @@ impl ConfiguredSession {
         if live > 1 {
             tracing::warn!(
                 cookie = %self.cookie,
-                "a client sent {live} live sessions under one name: a neighbouring host may be planting cookies; none is used"
+                "a client sent {live} live sessions under one cookie name, and none is used: another host of the domain may plant cookies"
             );
             return self.open_by(None).await;
         }

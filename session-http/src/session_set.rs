@@ -192,19 +192,19 @@ impl SessionSetBuilder {
         let sessions = self.sessions.into_iter().map(|(manager, options)| ConfiguredSession::new(manager, options));
         let sessions = sessions.collect::<Result<Vec<_>>>()?;
         if sessions.is_empty() {
-            return Err(Error::fixed(ErrorKind::Config, "there must be at least one session"));
+            return Err(Error::fixed(ErrorKind::Config, "the set has no session: add at least one"));
         }
         for (at, one) in sessions.iter().enumerate() {
             if sessions[..at].iter().any(|other| other.manager.name() == one.manager.name()) {
                 return Err(Error::fixed(
                     ErrorKind::Config,
-                    "two sessions have the same logical name: give one's manager another",
+                    "two sessions have the same logical name: rename one of them with `ManagerBuilder::name`",
                 ));
             }
             if sessions[..at].iter().any(|other| other.cookie == one.cookie) {
                 return Err(Error::fixed(
                     ErrorKind::Config,
-                    "two sessions have the same cookie",
+                    "two sessions have the same cookie: rename one of them with `CookieOptions::name`",
                 ));
             }
         }

@@ -89,7 +89,7 @@ fn finish(name: &str, cookie: &Cookie<'_>) -> Result<SetCookie> {
     if line.len() > CookieOptions::MAX_LEN {
         return Err(Error::fixed(
             ErrorKind::TooLarge,
-            "a cookie with its attributes exceeds 4096 bytes",
+            "the cookie with its attributes exceeds 4096 bytes: keep less in the session",
         ));
     }
     Ok(SetCookie { line, name_len: name.len() })

@@ -61,8 +61,8 @@ const NO_LAYER: Error = Error::fixed(
 
 const CLASH: Error = Error::fixed(
     ErrorKind::Config,
-    "two nested `SessionLayer`s serve a cookie of the same name: build the layer once and add clones of it, or give one of the \
-     cookies another name with `CookieOptions::name`",
+    "two nested `SessionLayer`s serve a cookie of the same name: build the layer once and add clones of it, or rename one \
+     of the cookies with `CookieOptions::name`",
 );
 
 /// Passes the request's destination to the exchange if a logout has ended the session.

@@ -98,7 +98,7 @@ impl fmt::Debug for CookieStore {
 
 /// Error of every call outside of a request, where there is no cookie.
 const NO_REQUEST: Error =
-    Error::unsupported("a cookie session is only there in its own requests");
+    Error::unsupported("a session in its cookie exists only within a request: use a store on the server for this call");
 
 /// Fails every call, because the records are in the cookies. Each request uses its own store instead.
 #[async_trait]

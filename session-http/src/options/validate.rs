@@ -45,7 +45,7 @@ fn refuse(message: impl AsRef<str>) -> Result<()> {
 fn token(name: &str) -> Result<()> {
     if name.is_empty() || !name.bytes().all(is_tchar) {
         return refuse(
-            "a cookie's name consists of letters, digits and any of !#$%&'*+-.^_`|~",
+            "the cookie's name is empty or has a forbidden character: use letters, digits and any of !#$%&'*+-.^_`|~",
         );
     }
     Ok(())
@@ -55,10 +55,10 @@ fn token(name: &str) -> Result<()> {
 fn path(path: &str) -> Result<()> {
     let is_path_byte = |b: u8| (b' '..=b'~').contains(&b) && b != b';';
     if !path.starts_with('/') || path.ends_with(' ') || !path.bytes().all(is_path_byte) {
-        return refuse("a cookie's path begins with `/` and has only printable ASCII without `;`");
+        return refuse("the cookie's path is not valid: begin it with `/`, and use printable ASCII without `;`");
     }
     if path.len() > MAX_ATTRIBUTE_LEN {
-        return refuse("a cookie's path has at most 1024 bytes");
+        return refuse("the cookie's path is too long: use at most 1024 bytes");
     }
     Ok(())
 }
@@ -73,17 +73,17 @@ fn domain(domain: &str) -> Result<()> {
     };
     if domain.parse::<Ipv4Addr>().is_ok() || last_label_is_number(domain) || domain.contains(':') {
         return refuse(
-            "a cookie's domain is a host's name, not an address or a port; without a domain the cookie goes back to the host alone",
+            "the cookie's domain is an address or has a port: use a host's name, or leave out `domain` for the host alone",
         );
     }
     if domain.len() > 253 || !domain.split('.').all(is_label) {
         return refuse(
-            "a cookie's domain is a host's name in ASCII, such as `example.com`; other scripts go in their `xn--` form",
+            "the cookie's domain is not a host's name in ASCII: use one such as `example.com`, and the `xn--` form of other scripts",
         );
     }
     if psl::suffix_str(domain) == Some(domain) {
         return refuse(
-            "a cookie's domain must not be a public suffix: everybody could register beneath it",
+            "the cookie's domain is a public suffix, below which strangers have hosts: use a domain of your own",
         );
     }
     Ok(())
@@ -100,8 +100,8 @@ fn last_label_is_number(domain: &str) -> bool {
 /// Checks the lifetime (5.5). A `Max-Age` of zero would delete the cookie (5.6.2).
 fn lifetime(max_age: Option<Duration>) -> Result<()> {
     match max_age {
-        Some(age) if age < Duration::from_secs(1) => refuse("a cookie's max-age is at least one second"),
-        Some(age) if age > CookieOptions::LONGEST => refuse("a cookie's max-age is at most 400 days"),
+        Some(age) if age < Duration::from_secs(1) => refuse("the cookie's max-age is too short: use at least 1 second"),
+        Some(age) if age > CookieOptions::LONGEST => refuse("the cookie's max-age is too long: use at most 400 days"),
         _ => Ok(()),
     }
 }
@@ -129,25 +129,25 @@ fn prefix(name: &str, options: &CookieOptions) -> Result<()> {
     let host = has("__Host-");
     let http = has("__Http-") || has("__Host-Http-");
     if (host || http || has("__Secure-")) && !options.secure {
-        return refuse("a cookie named `__Host-…`, `__Http-…` or `__Secure-…` needs `Secure`: leave out `insecure()`");
+        return refuse("the prefix `__Host-`, `__Http-` or `__Secure-` needs `Secure`: leave out `insecure()`");
     }
     if host && options.domain.is_some() {
         return refuse(
-            "a cookie named `__Host-…` has no domain; name it `__Secure-…` to share it with subdomains",
+            "the prefix `__Host-` allows no domain: name the cookie `__Secure-…` to share it with subdomains",
         );
     }
     if host && options.path != "/" {
-        return refuse("a cookie named `__Host-…` has the path `/`; name it `__Secure-…` to give it another");
+        return refuse("the prefix `__Host-` needs the path `/`: name the cookie `__Secure-…` to give it another");
     }
     if http && !options.http_only {
-        return refuse("a cookie named `__Http-…` or `__Host-Http-…` is `HttpOnly`");
+        return refuse("the prefix `__Http-` or `__Host-Http-` needs `HttpOnly`: leave out `http_only(false)`");
     }
     Ok(())
 }
 
 fn signing(options: &CookieOptions) -> Result<()> {
     if options.accept_unsigned && options.signing.is_none() {
-        return refuse("`accept_unsigned` goes with `signed`: without it no id has a signature");
+        return refuse("`accept_unsigned` needs `signed`: add `signed`, or leave out both");
     }
     Ok(())
 }
@@ -156,7 +156,7 @@ fn signing(options: &CookieOptions) -> Result<()> {
 fn length(name: &str, options: &CookieOptions) -> Result<()> {
     match SetCookie::issue(name, options, &"A".repeat(longest_id(options)), Some(CookieOptions::LONGEST)) {
         Ok(_) => Ok(()),
-        Err(_) => refuse("name, value and attributes of the cookie together exceed 4096 bytes"),
+        Err(_) => refuse("the cookie with its name and attributes exceeds 4096 bytes: shorten them"),
     }
 }
 
