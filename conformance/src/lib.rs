@@ -16,6 +16,7 @@ pub mod explore;
 pub mod fixtures;
 pub mod gate;
 pub mod history;
+pub mod log;
 pub mod model;
 pub mod proxy;
 #[cfg(feature = "containers")]

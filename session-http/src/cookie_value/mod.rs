@@ -7,7 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use session_core::{Record, SessionId};
 use session_crypto::{Sealer, Signer};
 
-use crate::{CookieOptions, layout};
+use crate::CookieOptions;
+use crate::cookie_store::format;
 
 /// Separator between an id and its signature. It is in the alphabet of neither.
 const DOT: char = '.';
@@ -62,7 +63,7 @@ impl Value {
                 format!("{id}{DOT}{signature}").into()
             }
             (Self::Sealed(sealer), Some(record)) => {
-                URL_SAFE_NO_PAD.encode(sealer.seal(layout::CONTEXT, &layout::write(id, record))).into()
+                URL_SAFE_NO_PAD.encode(sealer.seal(format::CONTEXT, &format::write(id, record))).into()
             }
             (Self::Id | Self::Sealed(_), _) => id.into(),
         }
@@ -84,14 +85,14 @@ fn unseal(sealer: &Sealer, value: &str) -> Option<Read<'static>> {
         return None;
     }
     let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
-    let opened = sealer.open(layout::CONTEXT, &sealed)?;
-    let (id, record) = layout::read(&opened.data)?;
+    let opened = sealer.open(format::CONTEXT, &sealed)?;
+    let (id, record) = format::read(&opened.data)?;
     Some(Read { id: id.into(), record: Some(record), current: opened.current })
 }
 
 /// Length of the sealed value for `record`.
 pub(crate) fn sealed_len(record: &Record) -> usize {
-    encoded_len(layout::len(record) + Sealer::OVERHEAD)
+    encoded_len(format::len(record) + Sealer::OVERHEAD)
 }
 
 /// Length of an id cookie's value, with its signature if `options` ask for one.

@@ -8,13 +8,13 @@ use session_http::{Exchange, SessionSet};
 
 /// Request extension with the sessions of the innermost layer and of the layers around it.
 #[derive(Clone)]
-pub(crate) struct Current {
+pub(crate) struct RequestContext {
     pub(crate) exchange: Exchange,
-    outer: Option<Arc<Current>>,
+    outer: Option<Arc<RequestContext>>,
     clash: bool,
 }
 
-impl Current {
+impl RequestContext {
     /// Registers a layer that serves `set`. Returns the exchange that this layer must commit.
     ///
     /// Returns `None` if an outer layer already serves the same set, because that layer commits it.
@@ -37,8 +37,8 @@ impl Current {
 
     /// Returns the extension that the layers left on the request, or an error that says how to add the layer.
     pub(crate) fn of(extensions: &Extensions) -> Result<&Self> {
-        let current = extensions.get::<Self>().ok_or(NO_LAYER)?;
-        if current.clash { Err(CLASH) } else { Ok(current) }
+        let context = extensions.get::<Self>().ok_or(NO_LAYER)?;
+        if context.clash { Err(CLASH) } else { Ok(context) }
     }
 
     /// Exchange of the innermost layer that has a session `name`.
@@ -54,16 +54,15 @@ impl Current {
 
 const NO_LAYER: Error = Error::fixed(
     ErrorKind::Config,
-    "a session was asked for, but no `SessionLayer` has seen the request. Either there is none, or it is in the wrong order: \
-     of axum's layers the one added last runs first, so `.layer(sessions)` goes below the routes and below every \
-     layer that uses a session (in a `tower::ServiceBuilder` it goes above them), \
-     and routes added after `.layer(…)` are not covered",
+    "no `SessionLayer` has seen the request: call `.layer(sessions)` below the routes and below every layer that uses a session, \
+     because axum runs the layer added last first (in a `tower::ServiceBuilder`, add it above them); \
+     routes added after `.layer(…)` are not covered",
 );
 
 const CLASH: Error = Error::fixed(
     ErrorKind::Config,
-    "two nested `SessionLayer`s serve a cookie of the same name, and would overwrite each other's. Build the layer once and \
-     add clones of it, or give one of them another name by `CookieOptions::name`",
+    "two nested `SessionLayer`s serve a cookie of the same name: build the layer once and add clones of it, or rename one \
+     of the cookies with `CookieOptions::name`",
 );
 
 /// Passes the request's destination to the exchange if a logout has ended the session.

@@ -5,37 +5,48 @@ use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Result};
 
-use super::{CookieOptions, SameSite};
-use crate::line;
-use crate::value::longest_id;
+use super::{CookieOptions, SameSite, is_tchar};
+use crate::SetCookie;
+use crate::cookie_value::longest_id;
 
 /// Maximum length of an attribute's value in bytes. Browsers ignore a longer one (5.6).
 const MAX_ATTRIBUTE_LEN: usize = 1024;
 
-pub(super) fn check(name: &str, options: &CookieOptions) -> Result<()> {
-    token(name)?;
-    path(&options.path)?;
-    options.domain.as_deref().map_or(Ok(()), domain)?;
-    lifetime(options.max_age)?;
-    secure_attributes(options)?;
-    prefix(name, options)?;
-    signing(options)?;
-    length(name, options)
+impl CookieOptions {
+    /// Checks that browsers accept the cookie of the session with the logical name `logical`.
+    ///
+    /// ```
+    /// use session_http::CookieOptions;
+    ///
+    /// let error = CookieOptions::new().path("/app").check("id").unwrap_err();
+    /// assert!(error.to_string().contains("`__Secure-…`"), "{error}");
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config), with the rule that is broken.
+    pub fn check(&self, logical: &str) -> Result<()> {
+        let name = self.cookie_name(logical);
+        token(&name)?;
+        path(&self.path)?;
+        self.domain.as_deref().map_or(Ok(()), domain)?;
+        lifetime(self.max_age)?;
+        secure_attributes(self)?;
+        prefix(&name, self)?;
+        signing(self)?;
+        length(&name, self)
+    }
 }
 
 fn refuse(message: impl AsRef<str>) -> Result<()> {
     Err(Error::new(ErrorKind::Config, message))
 }
 
-/// Whether `b` may occur in a token (RFC 9110, 5.6.2).
-pub(super) fn is_tchar(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
-}
-
 /// Checks that the name is a token, which 4.1.1 requires of servers.
 fn token(name: &str) -> Result<()> {
     if name.is_empty() || !name.bytes().all(is_tchar) {
-        return refuse("a cookie's name consists of letters, digits and any of !#$%&'*+-.^_`|~");
+        return refuse(
+            "the cookie's name is empty or has a forbidden character: use letters, digits and any of !#$%&'*+-.^_`|~",
+        );
     }
     Ok(())
 }
@@ -44,10 +55,10 @@ fn token(name: &str) -> Result<()> {
 fn path(path: &str) -> Result<()> {
     let is_path_byte = |b: u8| (b' '..=b'~').contains(&b) && b != b';';
     if !path.starts_with('/') || path.ends_with(' ') || !path.bytes().all(is_path_byte) {
-        return refuse("a cookie's path begins with `/` and has only printable ASCII without `;`");
+        return refuse("the cookie's path is not valid: begin it with `/`, and use printable ASCII without `;`");
     }
     if path.len() > MAX_ATTRIBUTE_LEN {
-        return refuse("a cookie's path has at most 1024 bytes");
+        return refuse("the cookie's path is too long: use at most 1024 bytes");
     }
     Ok(())
 }
@@ -62,16 +73,18 @@ fn domain(domain: &str) -> Result<()> {
     };
     if domain.parse::<Ipv4Addr>().is_ok() || last_label_is_number(domain) || domain.contains(':') {
         return refuse(
-            "a cookie's domain is a host's name, not an address or a port; without a domain the cookie goes back to the host alone",
+            "the cookie's domain is an address or has a port: use a host's name, or leave out `domain` for the host alone",
         );
     }
     if domain.len() > 253 || !domain.split('.').all(is_label) {
         return refuse(
-            "a cookie's domain is a host's name in ASCII, such as `example.com`; other scripts go in their `xn--` form",
+            "the cookie's domain is not a host's name in ASCII: use one such as `example.com`, and the `xn--` form of other scripts",
         );
     }
     if psl::suffix_str(domain) == Some(domain) {
-        return refuse("a cookie's domain must not be a public suffix: everybody could register beneath it");
+        return refuse(
+            "the cookie's domain is a public suffix, below which strangers have hosts: use a domain of your own",
+        );
     }
     Ok(())
 }
@@ -87,8 +100,8 @@ fn last_label_is_number(domain: &str) -> bool {
 /// Checks the lifetime (5.5). A `Max-Age` of zero would delete the cookie (5.6.2).
 fn lifetime(max_age: Option<Duration>) -> Result<()> {
     match max_age {
-        Some(age) if age < Duration::from_secs(1) => refuse("a cookie's max-age is at least one second"),
-        Some(age) if age > CookieOptions::LONGEST => refuse("a cookie's max-age is at most 400 days"),
+        Some(age) if age < Duration::from_secs(1) => refuse("the cookie's max-age is too short: use at least 1 second"),
+        Some(age) if age > CookieOptions::LONGEST => refuse("the cookie's max-age is too long: use at most 400 days"),
         _ => Ok(()),
     }
 }
@@ -116,32 +129,34 @@ fn prefix(name: &str, options: &CookieOptions) -> Result<()> {
     let host = has("__Host-");
     let http = has("__Http-") || has("__Host-Http-");
     if (host || http || has("__Secure-")) && !options.secure {
-        return refuse("a cookie named `__Host-…`, `__Http-…` or `__Secure-…` needs `Secure`: leave out `insecure()`");
+        return refuse("the prefix `__Host-`, `__Http-` or `__Secure-` needs `Secure`: leave out `insecure()`");
     }
     if host && options.domain.is_some() {
-        return refuse("a cookie named `__Host-…` has no domain; name it `__Secure-…` to share it with subdomains");
+        return refuse(
+            "the prefix `__Host-` allows no domain: name the cookie `__Secure-…` to share it with subdomains",
+        );
     }
     if host && options.path != "/" {
-        return refuse("a cookie named `__Host-…` has the path `/`; name it `__Secure-…` to give it another");
+        return refuse("the prefix `__Host-` needs the path `/`: name the cookie `__Secure-…` to give it another");
     }
     if http && !options.http_only {
-        return refuse("a cookie named `__Http-…` or `__Host-Http-…` is `HttpOnly`");
+        return refuse("the prefix `__Http-` or `__Host-Http-` needs `HttpOnly`: leave out `http_only(false)`");
     }
     Ok(())
 }
 
 fn signing(options: &CookieOptions) -> Result<()> {
     if options.accept_unsigned && options.signing.is_none() {
-        return refuse("`accept_unsigned` goes with `signed`: without it no id has a signature");
+        return refuse("`accept_unsigned` needs `signed`: add `signed`, or leave out both");
     }
     Ok(())
 }
 
 /// Checks that a cookie with an id as its value fits into 4096 bytes.
 fn length(name: &str, options: &CookieOptions) -> Result<()> {
-    match line::issue(name, options, &"A".repeat(longest_id(options)), Some(CookieOptions::LONGEST)) {
+    match SetCookie::issue(name, options, &"A".repeat(longest_id(options)), Some(CookieOptions::LONGEST)) {
         Ok(_) => Ok(()),
-        Err(_) => refuse("name, value and attributes of the cookie together exceed 4096 bytes"),
+        Err(_) => refuse("the cookie with its name and attributes exceeds 4096 bytes: shorten them"),
     }
 }
 

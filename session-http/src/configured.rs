@@ -9,17 +9,17 @@ use session_core::{
     Commit, CookieUpdate, Error, ErrorKind, Manager, Opened, Record, Result, Session, SessionId, StoreKey,
 };
 
-use crate::jar::Jar;
-use crate::parse::Candidates;
-use crate::value::{Read, Value};
-use crate::{CookieOptions, CookieStore, SetCookie, line};
+use crate::cookie_header::Candidates;
+use crate::cookie_store::request_store::RequestStore;
+use crate::cookie_value::{Read, Value};
+use crate::{CookieOptions, CookieStore, SetCookie};
 
 /// Minimum room in bytes for a sealed session.
 ///
 /// An empty session takes about 130 bytes. With a principal of maximum length it just fits.
 const SMALLEST: usize = 512;
 
-pub(crate) struct Named {
+pub(crate) struct ConfiguredSession {
     pub(crate) manager: Manager,
     pub(crate) cookie: String,
     pub(crate) options: CookieOptions,
@@ -29,21 +29,21 @@ pub(crate) struct Named {
 }
 
 /// Session that a request has opened.
-pub(crate) struct Open {
+pub(crate) struct OpenSession {
     pub(crate) session: Session,
     /// Set for a session that is kept in its cookie. Boxed because it is rare and would enlarge every request.
-    within: Option<Box<Within>>,
+    sealed: Option<Box<SealedCookie>>,
 }
 
-struct Within {
-    jar: Arc<Jar>,
+struct SealedCookie {
+    store: Arc<RequestStore>,
     /// Id and record from the request's cookie, if it had a session.
     before: Option<(String, Record)>,
     /// Whether the ring's first key sealed the request's cookie.
     current: bool,
 }
 
-impl Named {
+impl ConfiguredSession {
     pub(crate) fn new(manager: Manager, options: CookieOptions) -> Result<Self> {
         let name = manager.name();
         let cookie = options.cookie_name(name);
@@ -51,12 +51,15 @@ impl Named {
         if !options.secure {
             tracing::warn!(
                 cookie,
-                "this session's cookie is sent without TLS too; leave out `insecure()` in production"
+                "this session's cookie is also sent without TLS: leave out `insecure()` in production"
             );
         }
         let value = match (CookieStore::of(&**manager.store()), &options.signing) {
             (Some(_), Some(_)) => {
-                return Err(Error::fixed(ErrorKind::Config, "a cookie session is sealed: leave out `signed`"));
+                return Err(Error::fixed(
+                    ErrorKind::Config,
+                    "the cookie is sealed by its `CookieStore`: leave out `signed`",
+                ));
             }
             (Some(store), None) => Value::Sealed(store.sealer(name)),
             (None, Some(ring)) => {
@@ -64,12 +67,12 @@ impl Named {
             }
             (None, None) => Value::Id,
         };
-        let empty = line::issue(&cookie, &options, "", options.max_age)?;
+        let empty = SetCookie::issue(&cookie, &options, "", options.max_age)?;
         let room = CookieOptions::MAX_LEN - empty.as_str().len();
         if matches!(value, Value::Sealed(_)) && room < SMALLEST {
             return Err(Error::fixed(
                 ErrorKind::Config,
-                "name and attributes of the cookie leave less than 512 bytes for the session in it",
+                "the cookie's name and attributes leave less than 512 bytes for the session: shorten them",
             ));
         }
         // The session's idle time-out must not be longer than the cookie's lifetime.
@@ -81,7 +84,10 @@ impl Named {
     pub(crate) fn check_override(&self, options: &CookieOptions) -> Result<()> {
         let name = self.manager.name();
         if options.cookie_name(name) != self.cookie {
-            return Err(Error::fixed(ErrorKind::Config, "a response cannot give the session's cookie another name"));
+            return Err(Error::fixed(
+                ErrorKind::Config,
+                "the cookie's name cannot change for one response: leave out `name`",
+            ));
         }
         options.check(name)
     }
@@ -94,7 +100,7 @@ impl Named {
     // ---- opening ----
 
     /// Opens the session from the values that the client sent.
-    pub(crate) async fn open(&self, found: Candidates<'_>) -> Result<Open> {
+    pub(crate) async fn open(&self, found: Candidates<'_>) -> Result<OpenSession> {
         match found.usable() {
             [] => self.open_by(found.has_others().then_some("")).await,
             [only] => self.open_by(Some(only)).await,
@@ -103,49 +109,49 @@ impl Named {
     }
 
     /// Opens the session from one value. An unusable value gives a new session.
-    async fn open_by(&self, value: Option<&str>) -> Result<Open> {
+    async fn open_by(&self, value: Option<&str>) -> Result<OpenSession> {
         match &self.value {
-            Value::Id => Ok(Open { session: self.manager.open(value).await?, within: None }),
+            Value::Id => Ok(OpenSession { session: self.manager.open(value).await?, sealed: None }),
             // Boxed so that these futures do not enlarge the common one.
             Value::Signed { .. } => Box::pin(self.open_signed(value)).await,
             Value::Sealed(_) => Box::pin(self.open_sealed(value)).await,
         }
     }
 
-    async fn open_signed(&self, value: Option<&str>) -> Result<Open> {
+    async fn open_signed(&self, value: Option<&str>) -> Result<OpenSession> {
         let Some(Read { id, current, .. }) = value.and_then(|value| self.value.read(value)) else {
-            return Ok(Open { session: self.manager.open(value.map(|_| "")).await?, within: None });
+            return Ok(OpenSession { session: self.manager.open(value.map(|_| "")).await?, sealed: None });
         };
         let session = self.manager.open(Some(&id)).await?;
         if !current {
             session.renew_cookie();
         }
-        Ok(Open { session, within: None })
+        Ok(OpenSession { session, sealed: None })
     }
 
-    async fn open_sealed(&self, value: Option<&str>) -> Result<Open> {
+    async fn open_sealed(&self, value: Option<&str>) -> Result<OpenSession> {
         let read = value.and_then(|value| self.value.read(value));
         let current = read.as_ref().is_none_or(|read| read.current);
         let before = read.and_then(|read| Some((read.id.into_owned(), read.record?)));
         let kept = before.as_ref().and_then(|(id, record)| Some((self.key(id)?, record.clone())));
-        let jar = Arc::new(Jar::new(kept, self.room));
-        let manager = self.manager.for_request(Arc::clone(&jar));
+        let store = Arc::new(RequestStore::new(kept, self.room));
+        let manager = self.manager.for_request(Arc::clone(&store));
         let id = before.as_ref().map(|(id, _)| &**id);
         let session = manager.open(id.or(value.map(|_| ""))).await?;
-        Ok(Open { session, within: Some(Box::new(Within { jar, before, current })) })
+        Ok(OpenSession { session, sealed: Some(Box::new(SealedCookie { store, before, current })) })
     }
 
     fn key(&self, id: &str) -> Option<StoreKey> {
         Some(StoreKey::derive(self.manager.name(), &SessionId::parse(id)?))
     }
 
-    async fn open_one_of(&self, values: &[&str]) -> Result<Open> {
+    async fn open_one_of(&self, values: &[&str]) -> Result<OpenSession> {
         let mut opened = try_join_all(values.iter().map(|value| self.open_by(Some(value)))).await?;
         let live = self.live(&opened);
         if live > 1 {
             tracing::warn!(
                 cookie = %self.cookie,
-                "a client sent {live} live sessions under one name: a neighbouring host may be planting cookies; none is used"
+                "a client sent {live} live sessions under one cookie name, and none is used: another host of the domain may plant cookies"
             );
             return self.open_by(None).await;
         }
@@ -157,7 +163,7 @@ impl Named {
     /// Number of live sessions. Two signatures of one id count as one session.
     ///
     /// Two sealed cookies of one session count as two, because it is unknown which one is newer.
-    fn live(&self, opened: &[Open]) -> usize {
+    fn live(&self, opened: &[OpenSession]) -> usize {
         let live = opened.iter().filter(|open| open.session.opened() == Opened::Resumed);
         let mut handles: Vec<_> = live.map(|open| open.session.handle()).collect();
         if !matches!(self.value, Value::Sealed(_)) {
@@ -186,14 +192,14 @@ impl Named {
     pub(crate) fn announce(
         &self,
         options: impl FnOnce() -> CookieOptions,
-        open: &Open,
+        open: &OpenSession,
         commit: Commit,
     ) -> Result<Option<SetCookie>> {
         if matches!(commit, Commit::Clear) {
-            return line::clear(&self.cookie, &options()).map(Some);
+            return SetCookie::clear(&self.cookie, &options()).map(Some);
         }
-        match open.within.as_deref() {
-            Some(within) => self.announce_sealed(options, &open.session, within, commit),
+        match open.sealed.as_deref() {
+            Some(sealed) => self.announce_sealed(options, &open.session, sealed, commit),
             None => self.announce_id(options, commit),
         }
     }
@@ -220,12 +226,14 @@ impl Named {
         &self,
         options: impl FnOnce() -> CookieOptions,
         session: &Session,
-        within: &Within,
+        sealed: &SealedCookie,
         commit: Commit,
     ) -> Result<Option<SetCookie>> {
-        let Some(record) = session.handle().and_then(|handle| within.jar.record(handle.key())) else { return Ok(None) };
-        let before = within.before.as_ref();
-        if within.current && before.is_some_and(|(_, before)| *before == record) {
+        let Some(record) = session.handle().and_then(|handle| sealed.store.record(handle.key())) else {
+            return Ok(None);
+        };
+        let before = sealed.before.as_ref();
+        if sealed.current && before.is_some_and(|(_, before)| *before == record) {
             return Ok(None);
         }
         let id = match &commit {
@@ -243,7 +251,7 @@ impl Named {
     /// Returns the line for `value`, with a lifetime if the options or the session ask for a persistent cookie.
     fn issue(&self, options: &CookieOptions, value: &str, persistent: bool, left: Duration) -> Result<SetCookie> {
         let persistent = persistent || options.max_age.is_some();
-        line::issue(&self.cookie, options, value, persistent.then_some(left))
+        SetCookie::issue(&self.cookie, options, value, persistent.then_some(left))
     }
 }
 

@@ -39,36 +39,36 @@ impl SetCookie {
     pub fn pair(&self) -> &str {
         self.line.split(';').next().unwrap_or_default()
     }
+
+    /// Returns the line that sets the cookie to `value`. With `max_age` the cookie is persistent.
+    ///
+    /// The lifetime is rounded up to whole seconds, because a cookie that ends earlier would end a live session.
+    pub(crate) fn issue(name: &str, options: &CookieOptions, value: &str, max_age: Option<Duration>) -> Result<Self> {
+        let mut cookie = base(name, value, options);
+        if let Some(age) = max_age {
+            let age = age.min(options.max_age.unwrap_or(CookieOptions::LONGEST));
+            let seconds = age.as_secs() + u64::from(age.subsec_nanos() > 0);
+            cookie.set_max_age(cookie::time::Duration::seconds(seconds.cast_signed()));
+        }
+        finish(name, &cookie)
+    }
+
+    /// Returns the line that makes the browser delete the cookie.
+    ///
+    /// A browser replaces only a cookie of the same name, domain, path and partition (RFC 6265bis, 5.7), and lets no
+    /// insecure line replace a secure one. So all attributes are repeated. `Expires` is for old clients that ignore `Max-Age`.
+    pub(crate) fn clear(name: &str, options: &CookieOptions) -> Result<Self> {
+        let mut cookie = base(name, "", options);
+        cookie.set_max_age(cookie::time::Duration::ZERO);
+        cookie.set_expires(OffsetDateTime::UNIX_EPOCH);
+        finish(name, &cookie)
+    }
 }
 
 impl fmt::Debug for SetCookie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SetCookie({}=***)", self.name())
     }
-}
-
-/// Returns the line that sets the cookie to `value`. With `max_age` the cookie is persistent.
-///
-/// The lifetime is rounded up to whole seconds, because a cookie that ends earlier would end a live session.
-pub(crate) fn issue(name: &str, options: &CookieOptions, value: &str, max_age: Option<Duration>) -> Result<SetCookie> {
-    let mut cookie = base(name, value, options);
-    if let Some(age) = max_age {
-        let age = age.min(options.max_age.unwrap_or(CookieOptions::LONGEST));
-        let seconds = age.as_secs() + u64::from(age.subsec_nanos() > 0);
-        cookie.set_max_age(cookie::time::Duration::seconds(seconds.cast_signed()));
-    }
-    finish(name, &cookie)
-}
-
-/// Returns the line that makes the browser delete the cookie.
-///
-/// A browser replaces only a cookie of the same name, domain, path and partition (RFC 6265bis, 5.7), and lets no
-/// insecure line replace a secure one. So all attributes are repeated. `Expires` is for old clients that ignore `Max-Age`.
-pub(crate) fn clear(name: &str, options: &CookieOptions) -> Result<SetCookie> {
-    let mut cookie = base(name, "", options);
-    cookie.set_max_age(cookie::time::Duration::ZERO);
-    cookie.set_expires(OffsetDateTime::UNIX_EPOCH);
-    finish(name, &cookie)
 }
 
 fn base<'c>(name: &'c str, value: &'c str, options: &'c CookieOptions) -> Cookie<'c> {
@@ -87,7 +87,10 @@ fn base<'c>(name: &'c str, value: &'c str, options: &'c CookieOptions) -> Cookie
 fn finish(name: &str, cookie: &Cookie<'_>) -> Result<SetCookie> {
     let line = cookie.to_string();
     if line.len() > CookieOptions::MAX_LEN {
-        return Err(Error::fixed(ErrorKind::TooLarge, "a cookie with its attributes exceeds 4096 bytes"));
+        return Err(Error::fixed(
+            ErrorKind::TooLarge,
+            "the cookie with its attributes exceeds 4096 bytes: keep less in the session",
+        ));
     }
     Ok(SetCookie { line, name_len: name.len() })
 }
@@ -100,7 +103,7 @@ mod tests {
     use crate::SameSite;
 
     fn issued(options: &CookieOptions, max_age: Option<Duration>) -> String {
-        issue("n", options, "v", max_age).unwrap().into_string()
+        SetCookie::issue("n", options, "v", max_age).unwrap().into_string()
     }
 
     #[test]
@@ -132,7 +135,7 @@ mod tests {
     fn clearing_repeats_path_domain_secure_and_partitioned() {
         let options = CookieOptions::new().partitioned(true).path("/p").domain("example.com");
         assert_eq!(
-            clear("n", &options).unwrap().as_str(),
+            SetCookie::clear("n", &options).unwrap().as_str(),
             "n=; HttpOnly; SameSite=Lax; Partitioned; Secure; Path=/p; Domain=example.com; Max-Age=0; \
              Expires=Thu, 01 Jan 1970 00:00:00 GMT"
         );
@@ -140,14 +143,14 @@ mod tests {
 
     #[test]
     fn debug_shows_no_value() {
-        let line = issue("__Host-id", &CookieOptions::new(), "secret", None).unwrap();
+        let line = SetCookie::issue("__Host-id", &CookieOptions::new(), "secret", None).unwrap();
         assert_eq!(format!("{line:?}"), "SetCookie(__Host-id=***)");
         assert_eq!((line.name(), line.pair()), ("__Host-id", "__Host-id=secret"));
     }
 
     #[test]
     fn a_line_beyond_4096_bytes_is_too_large() {
-        let error = issue("n", &CookieOptions::new(), &"v".repeat(4096), None).unwrap_err();
+        let error = SetCookie::issue("n", &CookieOptions::new(), &"v".repeat(4096), None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
     }
 }

@@ -153,8 +153,8 @@ proptest! {
         if let Some(first) = bytes.first_mut().filter(|_| ours) {
             *first = 1;
         }
-        if let Some((id, record)) = layout::read(&bytes) {
-            prop_assert_eq!(&*layout::write(&id, &record), &bytes);
+        if let Some((id, record)) = format::read(&bytes) {
+            prop_assert_eq!(&*format::write(&id, &record), &bytes);
             prop_assert!(record.data.len() < bytes.len());
         }
     }

@@ -8,20 +8,20 @@ use session_core::{
     SystemClock, Timestamp, Version, async_trait,
 };
 
-use crate::value::sealed_len;
+use crate::cookie_value::sealed_len;
 
 /// Store that holds the record from a request's cookie. It keeps the contract of every store within the request.
 #[derive(Debug)]
-pub(crate) struct Jar {
+pub(crate) struct RequestStore {
     /// Usually one record. After a rotation the replaced record remains as well.
     records: Mutex<Vec<(StoreKey, Record)>>,
     /// Maximum length of the cookie's value in bytes, so that an explicit save can fail as too large. The line that is sent is checked again.
     room: usize,
 }
 
-impl Jar {
-    pub(crate) fn new(came: Option<(StoreKey, Record)>, room: usize) -> Self {
-        Self { records: Mutex::new(came.into_iter().collect()), room }
+impl RequestStore {
+    pub(crate) fn new(from_cookie: Option<(StoreKey, Record)>, room: usize) -> Self {
+        Self { records: Mutex::new(from_cookie.into_iter().collect()), room }
     }
 
     /// Returns the record under `key`, also if it has expired.
@@ -37,7 +37,7 @@ impl Jar {
         if sealed_len(record) > self.room {
             return Err(Error::fixed(
                 ErrorKind::TooLarge,
-                "the session's cookie with its attributes would exceed 4096 bytes",
+                "the cookie with its attributes would exceed 4096 bytes: keep less in the session",
             ));
         }
         Ok(())
@@ -68,7 +68,7 @@ fn live(records: &[(StoreKey, Record)], call: &Call, key: &StoreKey) -> Live {
 }
 
 #[async_trait]
-impl Store for Jar {
+impl Store for RequestStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities::new()
     }
@@ -131,23 +131,23 @@ mod tests {
 
     use super::*;
 
-    struct Jars;
+    struct RequestStores;
 
     #[async_trait]
-    impl Harness for Jars {
+    impl Harness for RequestStores {
         async fn subject(&self) -> Result<Subject> {
-            Ok(Subject::new("jar", env!("CARGO_PKG_VERSION")).without_namespaces())
+            Ok(Subject::new("request-store", env!("CARGO_PKG_VERSION")).without_namespaces())
         }
 
         async fn open(&self, _: &str) -> Result<Arc<dyn Store>> {
-            Ok(Arc::new(Jar::new(None, usize::MAX)))
+            Ok(Arc::new(RequestStore::new(None, usize::MAX)))
         }
     }
 
     /// A session relies on the contract of a store, so this one must pass the same clauses.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn it_keeps_the_promises_of_every_store() {
-        let suite = Suite::new(Jars);
+        let suite = Suite::new(RequestStores);
         let mut passed = 0;
         for clause in clauses() {
             match suite.check(clause).await.result {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use session_core::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
-use crate::derive::{ID, Key, Root, Use};
+use crate::derive::{Root, Use};
+use crate::keys::Keys;
 use crate::seal::Sealer;
 use crate::sign::Signer;
 use crate::source::{self, Reason};
@@ -36,6 +37,15 @@ pub struct KeyRing(Arc<[Root]>);
 impl KeyRing {
     /// Creates a ring of one key from `secret`, which has at least 32 bytes. Use random bytes from a generator.
     ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// # let secret: Vec<u8> = (0..32).collect();
+    /// let ring = KeyRing::new(&secret)?;
+    /// assert!(KeyRing::new(&[0; 32]).is_err(), "this is not random");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] if `secret` is shorter or is one byte repeated.
     pub fn new(secret: &[u8]) -> Result<Self> {
@@ -43,6 +53,16 @@ impl KeyRing {
     }
 
     /// Adds an older key behind the others. It opens and verifies, but does not seal or sign.
+    ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// # let (today, last_year) = ((0..32).collect::<Vec<u8>>(), (1..33).collect::<Vec<u8>>());
+    /// let ring = KeyRing::new(&today)?.and(&last_year)?;
+    /// let sealed = KeyRing::new(&last_year)?.sealer("cookie", "id").seal(b"", b"data");
+    /// assert!(ring.sealer("cookie", "id").open(b"", &sealed).is_some());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if [`new`](Self::new) would refuse `older`, if the ring already has this key, or if it already has 8 keys.
@@ -56,6 +76,15 @@ impl KeyRing {
     ///
     /// The standard and the URL-safe alphabet are accepted, with or without padding.
     ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// let today = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=";
+    /// let last_year = "_w7dzLuqmYh3ZlVEMyIRAP_u3cy7qpmId2ZVRDMiEQA";
+    /// assert_eq!(KeyRing::from_base64(&format!("{today}, {last_year}"))?.len(), 2);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no key, if a key is not base64, or if [`new`](Self::new) or [`and`](Self::and) would refuse it.
     pub fn from_base64(text: &str) -> Result<Self> {
@@ -66,6 +95,16 @@ impl KeyRing {
     ///
     /// On Unix, a warning is logged if every user of the machine can read the file.
     ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("session_keys");
+    /// std::fs::write(&path, "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA= # since May\n")?;
+    /// assert_eq!(KeyRing::from_file(&path)?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] if the file cannot be read or is longer than 64 KiB, or if [`from_base64`](Self::from_base64) would refuse
     /// its keys.
@@ -75,6 +114,12 @@ impl KeyRing {
 
     /// Reads a ring from the environment variable `SESSION_SECRET`, in the form of [`from_base64`](Self::from_base64).
     ///
+    /// ```no_run
+    /// // SESSION_SECRET=$(openssl rand -base64 32)
+    /// let ring = session_crypto::KeyRing::from_env()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] if the variable is unset or empty, or if [`from_base64`](Self::from_base64) would refuse its keys.
     pub fn from_env() -> Result<Self> {
@@ -82,6 +127,13 @@ impl KeyRing {
     }
 
     /// Reads a ring from the environment variable `name`, in the form of [`from_base64`](Self::from_base64).
+    ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// let error = KeyRing::from_env_var("SHOP_SECRET").unwrap_err();
+    /// assert!(error.to_string().contains("SHOP_SECRET is not set"));
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if the variable is unset or empty, or if [`from_base64`](Self::from_base64) would refuse its keys.
@@ -94,8 +146,15 @@ impl KeyRing {
     /// Creates a ring of one random key, for development and tests.
     ///
     /// Values that it sealed or signed are invalid after a restart and on every other server. A warning is logged.
+    ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// let sealed = KeyRing::ephemeral().sealer("cookie", "id").seal(b"", b"data");
+    /// assert!(KeyRing::ephemeral().sealer("cookie", "id").open(b"", &sealed).is_none());
+    /// ```
     pub fn ephemeral() -> Self {
-        tracing::warn!("session keys are random and end with this process: set SESSION_SECRET to keep sessions");
+        tracing::warn!("the session key is random and ends with this process: set SESSION_SECRET to keep sessions");
         let mut secret = Zeroizing::new([0; SHORTEST]);
         // There is no fallback without random bytes, as for session ids.
         getrandom::fill(&mut *secret).expect("the operating system gives random bytes");
@@ -103,7 +162,7 @@ impl KeyRing {
     }
 
     fn read(text: &str) -> Result<Self, Reason> {
-        let keys = source::keys(text)?;
+        let keys = source::decode_all(text)?;
         let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
         Self::of(&keys)
     }
@@ -114,12 +173,18 @@ impl KeyRing {
             add(&mut roots, secret)?;
         }
         if roots.is_empty() {
-            return Err("there is no key");
+            return Err("there is no key: give at least one");
         }
         Ok(Self(roots.into()))
     }
 
     /// Number of keys, 1 to 8.
+    ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// assert_eq!(KeyRing::ephemeral().len(), 1);
+    /// ```
     #[expect(clippy::len_without_is_empty, reason = "a ring is never empty")]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -128,17 +193,35 @@ impl KeyRing {
     /// Returns a sealer for one purpose, such as `cookie`, and one name, such as the session's.
     ///
     /// It does not open values that were sealed for another purpose or name.
+    ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// let ring = KeyRing::ephemeral();
+    /// let sealed = ring.sealer("cookie", "cart").seal(b"", b"tea");
+    /// assert!(ring.sealer("cookie", "cart").open(b"", &sealed).is_some());
+    /// assert!(ring.sealer("cookie", "admin").open(b"", &sealed).is_none());
+    /// ```
     pub fn sealer(&self, purpose: &str, name: &str) -> Sealer {
         Sealer::new(self.keys(Use::Seal, purpose, name))
     }
 
     /// Returns a signer for one purpose and one name. It does not verify signatures for another purpose or name.
+    ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    ///
+    /// let ring = KeyRing::ephemeral();
+    /// let signature = ring.signer("link", "unsubscribe").sign(b"ann@example.com");
+    /// assert!(ring.signer("link", "unsubscribe").verify(b"ann@example.com", &signature).is_some());
+    /// assert!(ring.signer("link", "confirm").verify(b"ann@example.com", &signature).is_none());
+    /// ```
     pub fn signer(&self, purpose: &str, name: &str) -> Signer {
         Signer::new(self.keys(Use::Sign, purpose, name))
     }
 
     fn keys(&self, kind: Use, purpose: &str, name: &str) -> Keys {
-        Keys(self.0.iter().map(|root| (root.id(), root.key(kind, purpose, name))).collect())
+        Keys::new(self.0.iter().map(|root| (root.id(), root.key(kind, purpose, name))))
     }
 }
 
@@ -148,17 +231,17 @@ const fn refused(reason: Reason) -> Error {
 
 fn add(roots: &mut Vec<Root>, secret: &[u8]) -> Result<(), Reason> {
     if secret.len() < SHORTEST {
-        return Err("a key has at least 32 bytes");
+        return Err("a key is too short: give it at least 32 bytes, as `openssl rand -base64 32` does");
     }
     if secret.iter().all(|byte| *byte == secret[0]) {
-        return Err("a key is random: this one is one byte repeated");
+        return Err("a key is one byte repeated: use a random one, which `openssl rand -base64 32` makes");
     }
     let root = Root::new(secret);
     if roots.iter().any(|known| known.is(&root)) {
-        return Err("a key stands twice in the ring");
+        return Err("a key stands twice in the ring: remove one of the two");
     }
     if roots.len() == MOST {
-        return Err("a ring has at most 8 keys");
+        return Err("the ring is full: keep at most 8 keys");
     }
     roots.push(root);
     Ok(())
@@ -167,21 +250,5 @@ fn add(roots: &mut Vec<Root>, secret: &[u8]) -> Result<(), Reason> {
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyRing({} keys)", self.len())
-    }
-}
-
-/// Keys of one use, purpose and name, the current one first.
-#[derive(Clone)]
-pub(crate) struct Keys(Arc<[([u8; ID], Key)]>);
-
-impl Keys {
-    pub(crate) fn current(&self) -> (&[u8; ID], &Key) {
-        let (id, key) = &self.0[0];
-        (id, key)
-    }
-
-    /// Every key with this id, and whether it is the current one. Two keys share an id in about one of 2^32 pairs.
-    pub(crate) fn named<'a>(&'a self, id: &'a [u8]) -> impl Iterator<Item = (&'a Key, bool)> {
-        self.0.iter().enumerate().filter(move |(_, (known, _))| known == id).map(|(n, (_, key))| (key, n == 0))
     }
 }

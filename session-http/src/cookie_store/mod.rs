@@ -1,5 +1,8 @@
 //! Store for sessions that are kept in their cookies.
 
+pub(crate) mod format;
+pub(crate) mod request_store;
+
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -57,6 +60,15 @@ pub struct CookieStore(KeyRing);
 
 impl CookieStore {
     /// Creates a store that seals cookies with the first key of `ring` and opens them with any of its keys.
+    ///
+    /// ```
+    /// use session_core::Manager;
+    /// use session_crypto::KeyRing;
+    /// use session_http::CookieStore;
+    ///
+    /// let manager = Manager::new(CookieStore::new(&KeyRing::ephemeral())); // for development
+    /// assert!(manager.store().capabilities().durable);
+    /// ```
     pub fn new(ring: &KeyRing) -> Self {
         Self(ring.clone())
     }
@@ -85,7 +97,8 @@ impl fmt::Debug for CookieStore {
 }
 
 /// Error of every call outside of a request, where there is no cookie.
-const NO_REQUEST: Error = Error::unsupported("a cookie session is only there in its own requests");
+const NO_REQUEST: Error =
+    Error::unsupported("a session in its cookie exists only within a request: use a store on the server for this call");
 
 /// Fails every call, because the records are in the cookies. Each request uses its own store instead.
 #[async_trait]

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use session_core::{Result, days};
+use session_core::days;
 use session_crypto::KeyRing;
 
-mod check;
+mod validate;
 
 /// Rule for sending the cookie with requests that another site caused (RFC 6265bis, 4.1.2.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -90,6 +90,12 @@ impl CookieOptions {
     pub const MAX_LEN: usize = 4096;
 
     /// Returns the options of the default cookie.
+    ///
+    /// ```
+    /// use session_http::CookieOptions;
+    ///
+    /// assert_eq!(CookieOptions::new().cookie_name("id"), "__Host-id");
+    /// ```
     pub const fn new() -> Self {
         Self {
             name: None,
@@ -106,6 +112,13 @@ impl CookieOptions {
     }
 
     /// Sets the cookie's name. The default is `__Host-` followed by the session's logical name.
+    ///
+    /// ```
+    /// use session_http::CookieOptions;
+    ///
+    /// let options = CookieOptions::new().name("__Host-shop");
+    /// assert_eq!(options.cookie_name("id"), "__Host-shop");
+    /// ```
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.name = Some(name.into());
         self
@@ -114,6 +127,13 @@ impl CookieOptions {
     /// Sets the path below which the browser sends the cookie. The default is `/`.
     ///
     /// Any other path needs a name without `__Host-`. A path does not protect the cookie from other pages of the same host.
+    ///
+    /// ```
+    /// use session_http::CookieOptions;
+    ///
+    /// CookieOptions::new().name("__Secure-id").path("/shop").check("id")?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         self.path = path.into();
         self
@@ -122,6 +142,15 @@ impl CookieOptions {
     /// Sends the cookie to `domain` and all hosts below it. A leading dot is dropped, as in browsers.
     ///
     /// This needs a name without `__Host-`. Every host below the domain can then read the cookie and plant one of its own.
+    ///
+    /// ```
+    /// use session_http::CookieOptions;
+    ///
+    /// // Sent to example.com, shop.example.com and every other host below it.
+    /// CookieOptions::new().name("__Secure-id").domain("example.com").check("id")?;
+    /// assert!(CookieOptions::new().name("__Secure-id").domain("co.uk").check("id").is_err());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn domain(mut self, domain: impl Into<Cow<'static, str>>) -> Self {
         let domain = domain.into();
         let bare = domain.strip_prefix('.').unwrap_or(&domain);
@@ -131,18 +160,43 @@ impl CookieOptions {
     }
 
     /// Sets whether requests that another site caused carry the cookie. The default is [`SameSite::Lax`].
+    ///
+    /// ```
+    /// use session_http::{CookieOptions, SameSite};
+    ///
+    /// // An administrator who follows a link from a mail arrives signed out.
+    /// CookieOptions::new().same_site(SameSite::Strict).check("admin")?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
     /// Keeps a separate cookie for each site that embeds this one (CHIPS). Mostly used with [`SameSite::None`].
+    ///
+    /// ```
+    /// use session_http::{CookieOptions, SameSite};
+    ///
+    /// // A widget that other sites embed.
+    /// CookieOptions::new().same_site(SameSite::None).partitioned(true).check("widget")?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;
         self
     }
 
     /// Whether the cookie is hidden from scripts of the page. The default is `true`, and there is rarely a reason to change it.
+    ///
+    /// ```
+    /// use session_http::CookieOptions;
+    ///
+    /// // The prefix `__Http-` promises that scripts cannot read the cookie.
+    /// CookieOptions::new().name("__Http-id").check("id")?;
+    /// assert!(CookieOptions::new().name("__Http-id").http_only(false).check("id").is_err());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.http_only = http_only;
         self
@@ -157,6 +211,20 @@ impl CookieOptions {
     ///
     /// To keep the cookie of a single session only ("remember me"), use
     /// [`Session::set_persistent`](session_core::Session::set_persistent).
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// use session_core::{Manager, hours};
+    /// use session_http::{CookieOptions, SessionSet};
+    /// use session_store_memory::MemoryStore;
+    ///
+    /// let manager = Manager::builder(MemoryStore::new()).absolute(hours(2)).build()?;
+    /// let exchange = SessionSet::new(manager, CookieOptions::new().persistent())?.begin();
+    /// exchange.open_first([]).await?.insert("n", &1)?;
+    /// assert!(exchange.commit().await.set_cookie[0].as_str().ends_with("; Max-Age=7200"));
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn persistent(self) -> Self {
         self.max_age(Self::LONGEST)
     }
@@ -165,12 +233,36 @@ impl CookieOptions {
     ///
     /// Below 400 days it also limits the session's idle time-out, and the cookie is sent again whenever the session's expiry moves.
     /// Prefer [`persistent`](Self::persistent), whose cookie is sent once.
+    ///
+    /// ```
+    /// use session_core::days;
+    /// use session_http::CookieOptions;
+    ///
+    /// CookieOptions::new().max_age(days(30)).check("id")?;
+    /// assert!(CookieOptions::new().max_age(days(401)).check("id").is_err());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn max_age(mut self, at_most: Duration) -> Self {
         self.max_age = Some(at_most);
         self
     }
 
     /// Ends the cookie when the browser closes. This is the default.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// use session_core::Manager;
+    /// use session_http::{CookieOptions, SessionSet};
+    /// use session_store_memory::MemoryStore;
+    ///
+    /// let set = SessionSet::new(Manager::new(MemoryStore::new()), CookieOptions::new().persistent())?;
+    /// let exchange = set.begin();
+    /// exchange.open_first([]).await?.login("ann")?; // on a computer that Ann shares with others
+    /// exchange.set_cookie_options("id", CookieOptions::until_browser_closes)?;
+    /// assert!(!exchange.commit().await.set_cookie[0].as_str().contains("Max-Age"));
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn until_browser_closes(mut self) -> Self {
         self.max_age = None;
         self
@@ -180,6 +272,12 @@ impl CookieOptions {
     ///
     /// An attacker who can read the network traffic can then take over the session. A warning is logged at start.
     /// The default name is then the logical name alone, because `__Host-` requires `Secure`.
+    ///
+    /// ```
+    /// use session_http::CookieOptions;
+    ///
+    /// assert_eq!(CookieOptions::new().insecure().cookie_name("id"), "id");
+    /// ```
     pub fn insecure(mut self) -> Self {
         self.secure = false;
         self
@@ -212,6 +310,15 @@ impl CookieOptions {
     /// Also accepts ids without a signature, and sends them again signed.
     ///
     /// Use it only while clients hold cookies from before [`signed`](Self::signed) was set, because made-up ids are looked up meanwhile.
+    ///
+    /// ```
+    /// use session_crypto::KeyRing;
+    /// use session_http::CookieOptions;
+    ///
+    /// # let ring = KeyRing::new(&(0..32).collect::<Vec<u8>>())?;
+    /// CookieOptions::new().signed(&ring).accept_unsigned().check("id")?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn accept_unsigned(mut self) -> Self {
         self.accept_unsigned = true;
         self
@@ -220,20 +327,24 @@ impl CookieOptions {
     /// Returns the cookie's name for the session with the logical name `logical`.
     ///
     /// If [`name`](Self::name) is not set, the name is made from `logical`. A character that a cookie's name cannot contain becomes `_`.
+    ///
+    /// ```
+    /// use session_http::CookieOptions;
+    ///
+    /// assert_eq!(CookieOptions::new().cookie_name("my shop"), "__Host-my_shop");
+    /// assert_eq!(CookieOptions::new().name("shop").cookie_name("id"), "shop");
+    /// ```
     pub fn cookie_name(&self, logical: &str) -> String {
         if let Some(name) = &self.name {
             return name.clone().into_owned();
         }
         let prefix = if self.secure { "__Host-" } else { "" };
-        let logical = logical.chars().map(|c| if u8::try_from(c).is_ok_and(check::is_tchar) { c } else { '_' });
+        let logical = logical.chars().map(|c| if u8::try_from(c).is_ok_and(is_tchar) { c } else { '_' });
         prefix.chars().chain(logical).collect()
     }
+}
 
-    /// Checks that browsers accept the cookie of the session with the logical name `logical`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config), with the rule that is broken.
-    pub fn check(&self, logical: &str) -> Result<()> {
-        check::check(&self.cookie_name(logical), self)
-    }
+/// Whether `b` may occur in a token (RFC 9110, 5.6.2).
+fn is_tchar(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }

@@ -77,7 +77,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::value::Value;
+    use crate::cookie_value::Value;
 
     const NAME: &str = "__Host-id";
 
