@@ -25,13 +25,13 @@ const IN_FLIGHT: usize = 2;
 const ITEMS: usize = 128;
 
 pub(crate) struct Batches {
-    pub(crate) loads: Company<Loads>,
-    pub(crate) saves: Company<Saves>,
+    pub(crate) loads: Company<Loads, Load>,
+    pub(crate) saves: Company<Saves, InTurn>,
 }
 
 impl Batches {
     pub(crate) fn new(pool: &Arc<Pool>, keys: &Keys, save_many: Script, queue: usize) -> Self {
-        let limits = Limits::new().in_flight(IN_FLIGHT).items(ITEMS).queue(queue).timeout(pool.timeout());
+        let limits = Limits::for_tasks(IN_FLIGHT).items(ITEMS).queue(queue).timeout(pool.timeout());
         let (pool, keys) = (Arc::clone(pool), keys.clone());
         Self {
             loads: Company::new(Loads { pool: Arc::clone(&pool), keys: keys.clone() }, limits.clone()),
@@ -45,25 +45,25 @@ impl Batches {
 /// The first of many concurrent calls cannot know that others follow, so recent calls decide.
 /// A call is sent directly if none is in flight and no calls have overlapped lately.
 /// The overlap is forgotten when the call that started last ends.
-pub(crate) struct Company<R: RoundTrip> {
+pub(crate) struct Company<R, I: Item> {
     /// Number of calls in flight.
     present: AtomicUsize,
     /// Number of calls started so far.
     came: AtomicUsize,
     /// Whether calls have overlapped lately.
     lately: AtomicBool,
-    batcher: Batcher<R>,
+    batcher: Batcher<R, I>,
 }
 
 /// A call's registration among those of its kind, until it is answered.
-pub(crate) struct Place<'a, R: RoundTrip> {
-    company: &'a Company<R>,
+pub(crate) struct Place<'a, R, I: Item> {
+    company: &'a Company<R, I>,
     /// Number of the call in the order of arrival.
     number: usize,
     alone: bool,
 }
 
-impl<R: RoundTrip> Company<R> {
+impl<I: Item, R: RoundTrip<I>> Company<R, I> {
     fn new(round_trip: R, limits: Limits) -> Self {
         Self {
             present: AtomicUsize::new(0),
@@ -73,7 +73,7 @@ impl<R: RoundTrip> Company<R> {
         }
     }
 
-    pub(crate) fn join(&self) -> Place<'_, R> {
+    pub(crate) fn join(&self) -> Place<'_, R, I> {
         let number = self.came.fetch_add(1, Relaxed) + 1;
         let first = self.present.fetch_add(1, Relaxed) == 0;
         if !first {
@@ -83,14 +83,14 @@ impl<R: RoundTrip> Company<R> {
     }
 }
 
-impl<R: RoundTrip> Place<'_, R> {
+impl<R, I: Item> Place<'_, R, I> {
     /// Returns the batcher to send the call with, or `None` if it must be sent directly.
-    pub(crate) fn batcher(&self) -> Option<&Batcher<R>> {
+    pub(crate) fn batcher(&self) -> Option<&Batcher<R, I>> {
         (!self.alone).then_some(&self.company.batcher)
     }
 }
 
-impl<R: RoundTrip> Drop for Place<'_, R> {
+impl<R, I: Item> Drop for Place<'_, R, I> {
     fn drop(&mut self) {
         self.company.present.fetch_sub(1, Relaxed);
         if self.company.came.load(Relaxed) == self.number {
@@ -136,9 +136,7 @@ impl Loads {
     }
 }
 
-impl RoundTrip for Loads {
-    type Item = Load;
-
+impl RoundTrip<Load> for Loads {
     async fn run(&self, items: &[Load]) -> Answers<Load> {
         let answers = pin!(async {
             match items {
@@ -198,9 +196,7 @@ impl Saves {
     }
 }
 
-impl RoundTrip for Saves {
-    type Item = InTurn;
-
+impl RoundTrip<InTurn> for Saves {
     async fn run(&self, items: &[InTurn]) -> Answers<InTurn> {
         // Not retried, because the saves may have been executed and only the answer lost.
         Ok(self.pool.in_time(pin!(self.save_all(items))).await.unwrap_or_else(|error| failed(items, &error)))
