@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use crate::wire::{Call, begin, busy, call, open};
 
 fn limits() -> Limits {
-    Limits::new().in_flight(1).carried(true)
+    Limits::for_tasks(1).inline(true)
 }
 
 /// Returns the number of tasks that run batches. One more task waits for the end of the runtime.
@@ -85,7 +85,7 @@ async fn what_takes_longer_than_the_time_out_goes_on_to_its_end() {
 }
 
 #[tokio::test]
-async fn calls_in_company_travel_together() {
+async fn concurrent_calls_share_a_batch() {
     let (batcher, mut trips, zero, trip) = busy(limits()).await;
     let mut answers = vec![zero];
     for n in 1..=3 {
@@ -109,14 +109,12 @@ async fn calls_in_company_travel_together() {
 /// A round trip for call 0 during which call 1 arrives.
 #[derive(Default)]
 struct Visited {
-    batcher: OnceLock<Batcher<Visited>>,
+    batcher: OnceLock<Batcher<Visited, Call>>,
     /// Answer to call 1.
     second: OnceLock<Result<u32>>,
 }
 
-impl RoundTrip for Visited {
-    type Item = Call;
-
+impl RoundTrip<Call> for Visited {
     async fn run(&self, items: &[Call]) -> Answers<Call> {
         if items[0].n == 0 {
             let batcher = self.batcher.get().unwrap().clone();

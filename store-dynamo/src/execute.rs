@@ -1,14 +1,14 @@
 //! Sends requests to DynamoDB, and retries those that may be sent again.
 
 use std::future::Future;
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use session_core::Result;
 use session_store_kit::TIMED_OUT;
-use session_store_kit::batch::{Answers, Item, PerRuntime, RoundTrip};
+use session_store_kit::batch::{Answers, Item, RoundTrip};
+use session_store_kit::operations::Access;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -20,30 +20,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// Maximum length of any pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A kind of call.
-pub(crate) trait Op: Item {
-    /// Carries out a batch of at least one call.
-    fn run(items: &[Self], server: &Server, until: Instant) -> impl Future<Output = Answers<Self>> + Send
-    where
-        Self: Sized;
-}
-
-/// A call that sends requests of its own.
-pub(crate) trait Alone: Item {
-    /// Carries out the call.
-    fn alone(&self, server: &Server, until: Instant) -> impl Future<Output = Result<Self::Output>> + Send;
-}
-
-impl<A: Alone> Op for A {
-    async fn run(items: &[Self], server: &Server, until: Instant) -> Answers<Self> {
-        let mut answers = Vec::with_capacity(items.len());
-        for item in items {
-            answers.push(item.alone(server, until).await);
-        }
-        Ok(answers)
-    }
-}
-
 /// Clients and limits that all calls of a store share on one runtime.
 pub(crate) struct Server {
     pub(crate) clients: Clients,
@@ -54,38 +30,42 @@ pub(crate) struct Server {
     pub(crate) moment: Moment,
 }
 
-/// Round trips of one kind of call.
-pub(crate) struct Trip<O> {
-    pub(crate) servers: PerRuntime<Server>,
-    pub(crate) of: PhantomData<fn(O)>,
+/// A call that sends requests of its own. It shares none with other calls.
+pub(crate) trait Single: Item {
+    /// Carries out the call.
+    fn run(&self, server: &Server, until: Instant) -> impl Future<Output = Result<Self::Output>> + Send;
 }
 
-impl<O: Op> RoundTrip for Trip<O> {
-    type Item = O;
-
-    async fn run(&self, items: &[O]) -> Answers<O> {
-        let server = self.servers.get()?;
-        O::run(items, &server, Instant::now() + server.timeout).await
+impl<S: Single> RoundTrip<S> for Server {
+    async fn run(&self, items: &[S]) -> Answers<S> {
+        let until = self.deadline();
+        let mut answers = Vec::with_capacity(items.len());
+        for item in items {
+            answers.push(item.run(self, until).await);
+        }
+        Ok(answers)
     }
 }
 
-/// Kind of a request, which decides about a retry after a lost answer. Writes are not retried: if another save followed ours, the
-/// retry would report a false conflict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sends {
-    Reads,
-    Writes,
-}
-
 impl Server {
+    /// Returns the end of a batch that begins now.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
     /// Sends the request that `request` makes. Retries a read once after a lost answer, and any request while the server is busy.
-    pub(crate) async fn ask<T, E, F>(&self, until: Instant, sends: Sends, request: impl Fn() -> F) -> Result<T, Failure>
+    pub(crate) async fn ask<T, E, F>(
+        &self,
+        until: Instant,
+        access: Access,
+        request: impl Fn() -> F,
+    ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: Explains,
     {
         let mut pauses = Pauses::until(until);
-        let mut again = sends == Sends::Reads;
+        let mut again = access == Access::Read;
         loop {
             let answer = timeout_at(until, async {
                 // The semaphore is never closed.
@@ -112,7 +92,7 @@ impl Server {
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: Explains,
     {
-        self.ask(until, Sends::Reads, request).await.map_err(Failure::error)
+        self.ask(until, Access::Read, request).await.map_err(Failure::error)
     }
 }
 

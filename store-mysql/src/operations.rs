@@ -3,16 +3,15 @@
 use std::borrow::Borrow;
 
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
-use session_store_sqlx::operations::{
-    self, Create, Delete, Found, List, Listed, Load, Save, Sweep, Swept, Touch, Write,
-};
+use session_store_sqlx::operations::{Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
+use session_store_sqlx::outcome::{self, FoundVersions, Write};
 use session_store_sqlx::{Answered, Dialect, Failure, Sql, rows};
 use sqlx::mysql::MySqlArguments;
 use sqlx::query::Query;
 use sqlx::{Encode, Error as Driver, Executor as _, MySql, MySqlConnection, Type};
 
 use crate::error::{self, DUPLICATE};
-use crate::json::{self, Row};
+use crate::json::{self, Row, sorted};
 use crate::schema::{CREATES, SAVES, Statements, WIDTHS};
 
 type Bound = Query<'static, MySql, MySqlArguments>;
@@ -38,7 +37,7 @@ impl Dialect for Statements {
             let query = keys(self.load_many[at].query(), items.iter().map(|item| &item.key), missing);
             found.extend(query.fetch_all(&mut *connection).await?);
         }
-        Ok(operations::loaded(items, &rows::by_key(&found)))
+        Ok(outcome::loaded(items, &rows::by_key(&found)))
     }
 
     async fn create(&self, items: &[Create], connection: &mut MySqlConnection) -> Answered<Outcome> {
@@ -65,7 +64,7 @@ impl Dialect for Statements {
             let found = self.lock(items, connection).await?;
             let there: Vec<&Save> = items.iter().filter(|item| found.contains_key(&item.key)).collect();
             self.save_rows(&there, connection).await?;
-            Ok(operations::outcomes(items, &found))
+            Ok(outcome::outcomes(items, &found))
         })
         .await
     }
@@ -95,21 +94,25 @@ impl Dialect for Statements {
 
     async fn list(
         &self,
-        List { now, of, limit }: &List,
+        List { now, target, limit }: &List,
         connection: &mut MySqlConnection,
     ) -> Answered<(StoreKey, Record)> {
-        let query = match of {
-            Listed::Of(principal) => self.sessions_of.query().bind(principal.as_str().as_bytes()),
-            Listed::After(key) => self.scan.query().bind(key.as_ref().map_or(&[][..], |key| key.as_bytes())),
+        let query = match target {
+            ListTarget::Of(principal) => self.sessions_of.query().bind(principal.as_str().as_bytes()),
+            ListTarget::After(key) => self.scan.query().bind(key.as_ref().map_or(&[][..], |key| key.as_bytes())),
         };
         let found = query.bind(now.as_millis()).bind(i64::from(*limit)).fetch_all(connection).await?;
         Ok(found.iter().map(rows::keyed).collect())
     }
 
-    async fn sweep(&self, Sweep { now, what }: &Sweep, connection: &mut MySqlConnection) -> sqlx::Result<(u64, bool)> {
-        match what {
-            Swept::Expired(limit) => self.purge(*now, *limit, connection).await,
-            Swept::Of(principal, keep) => {
+    async fn sweep(
+        &self,
+        Sweep { now, target }: &Sweep,
+        connection: &mut MySqlConnection,
+    ) -> sqlx::Result<(u64, bool)> {
+        match target {
+            SweepTarget::Expired(limit) => self.purge(*now, *limit, connection).await,
+            SweepTarget::Of(principal, keep) => {
                 // The delete sees changes that are committed while it runs. At this level it also locks gaps in the index, so no
                 // session can be added to a part that it has already passed.
                 connection.execute("set transaction isolation level repeatable read").await?;
@@ -135,12 +138,9 @@ impl Statements {
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
                 return Ok(Ok(Outcome::Done));
             }
-            match self.stored(key, *now, connection).await? {
-                Ok(Some(version)) if version == record.version => return Ok(Ok(Outcome::Done)),
-                Ok(Some(_)) => return Ok(Ok(Outcome::Exists)),
-                // The row was removed between the statements.
-                Ok(None) => {}
-                Err(error) => return Ok(Err(error)),
+            // If the row was removed between the statements, the create is tried again.
+            if let Some(outcome) = self.refused(item, connection).await? {
+                return Ok(outcome);
             }
         }
     }
@@ -154,8 +154,7 @@ impl Statements {
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
                 return Ok(Ok(Outcome::Done));
             }
-            let live = self.stored(key, *now, connection).await?;
-            if let Some(outcome) = live.map(|live| item.refused(live)).transpose() {
+            if let Some(outcome) = self.refused(item, connection).await? {
                 return Ok(outcome);
             }
         }
@@ -170,8 +169,7 @@ impl Statements {
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
                 return Ok(Ok(Outcome::Done));
             }
-            let live = self.stored(key, *now, connection).await?;
-            if let Some(outcome) = live.map(|live| item.refused(live)).transpose() {
+            if let Some(outcome) = self.refused(item, connection).await? {
                 return Ok(outcome);
             }
         }
@@ -188,22 +186,21 @@ impl Statements {
             if expected.is_none() {
                 return Ok(Ok(Outcome::Missing));
             }
-            let live = self.stored(key, *now, connection).await?;
-            if let Some(outcome) = live.map(|live| item.refused(live)).transpose() {
+            if let Some(outcome) = self.refused(item, connection).await? {
                 return Ok(outcome);
             }
         }
     }
 
-    /// Reads the version of the live record, after a statement that changed nothing.
-    async fn stored(
+    /// Reads the version of the live record, after a statement that changed nothing. Returns the outcome, or `None` to try again.
+    async fn refused<W: Write>(
         &self,
-        key: &StoreKey,
-        now: Timestamp,
+        item: &W,
         connection: &mut MySqlConnection,
-    ) -> sqlx::Result<Result<Option<Version>>> {
-        let query = self.version.query().bind(&key.as_bytes()[..]).bind(now.as_millis());
-        Ok(query.fetch_all(connection).await?.first().map(|row| rows::version(row, 0)).transpose())
+    ) -> sqlx::Result<Option<Result<Outcome>>> {
+        let query = self.version.query().bind(&item.target().as_bytes()[..]).bind(item.now().as_millis());
+        let live = query.fetch_all(connection).await?.first().map(|row| rows::version(row, 0)).transpose();
+        Ok(live.map(|live| item.refused(live)).transpose())
     }
 
     /// Saves a batch of records that are all live. If some saves were refused, reads the stored versions in the same transaction,
@@ -215,10 +212,10 @@ impl Statements {
         }
         let mut found = Vec::with_capacity(items.len());
         for (at, items, missing) in in_widths(items, &WIDTHS[..SAVES]) {
-            let query = keys(self.find_many[at].query(), items.iter().map(Write::place), missing);
+            let query = keys(self.find_many[at].query(), items.iter().map(Write::target), missing);
             found.extend(query.fetch_all(&mut *connection).await?);
         }
-        Ok(operations::saved(items, &rows::found(&found)))
+        Ok(outcome::saved(items, &rows::found(&found)))
     }
 
     /// Saves those of `items` whose row is live and has the expected version. Returns their number.
@@ -241,8 +238,8 @@ impl Statements {
     }
 
     /// Reads and locks the stored rows. They stay unchanged until the transaction ends.
-    async fn lock<W: Write>(&self, items: &[W], connection: &mut MySqlConnection) -> sqlx::Result<Found> {
-        let keys = json::rows(items, Write::place, |_, _| ());
+    async fn lock<W: Write>(&self, items: &[W], connection: &mut MySqlConnection) -> sqlx::Result<FoundVersions> {
+        let keys = json::rows(items, Write::target, |_, _| ());
         Ok(rows::found(&self.lock_many.query().bind(keys).fetch_all(connection).await?))
     }
 
@@ -258,12 +255,12 @@ impl Statements {
     ) -> Answered<Outcome> {
         transaction(connection, async |connection| {
             let found = self.lock(items, connection).await?;
-            let there: Vec<&W> = items.iter().filter(|item| found.contains_key(item.place())).collect();
+            let there: Vec<&W> = items.iter().filter(|item| found.contains_key(item.target())).collect();
             if !there.is_empty() {
-                let rows = json::rows(&there, |item| item.place(), |to, item| row(to, item));
+                let rows = json::rows(&there, |item| item.target(), |to, item| row(to, item));
                 write.query().bind(rows).execute(connection).await?;
             }
-            Ok(operations::outcomes(items, &found))
+            Ok(outcome::outcomes(items, &found))
         })
         .await
     }
@@ -282,13 +279,6 @@ impl Statements {
         let removed = query.execute(connection).await?.rows_affected();
         Ok((removed, expired.len() == limit as usize))
     }
-}
-
-/// Sorts items by key. All writers lock in this order, so that batches cannot deadlock with each other.
-pub(crate) fn sorted<T>(items: &[T], key: impl Fn(&T) -> &StoreKey) -> Vec<&T> {
-    let mut sorted: Vec<&T> = items.iter().collect();
-    sorted.sort_unstable_by_key(|item| *key(item));
-    sorted
 }
 
 /// Splits `items` into parts. Returns each part with the index of its statement in `widths` and the number of places in that

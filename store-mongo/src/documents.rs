@@ -3,10 +3,8 @@
 use mongodb::bson::raw::{RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, DateTime};
-use session_core::{Bytes, Error, ErrorKind, Principal, Record, Result, StoreKey, Timestamp, Version};
-
-const WRONG_TYPE: Error = Error::fixed(ErrorKind::Corrupt, "a field is missing or holds a value of another type");
-const NOT_TEXT: Error = Error::fixed(ErrorKind::Corrupt, "a stored principal is not 1 to 255 bytes of UTF-8");
+use session_core::{Bytes, Record, Result, StoreKey, Timestamp, Version};
+use session_store_kit::{WRONG_TYPE, stored_principal};
 
 /// Converts a key to a value for a filter.
 pub(crate) fn key_value(key: &StoreKey) -> Bson {
@@ -36,8 +34,8 @@ pub(crate) fn document(key: &StoreKey, record: &Record) -> RawDocumentBuf {
 /// Reads the record from a document.
 pub(crate) fn record(document: &RawDocument) -> Result<Record> {
     let principal = match field(document, "principal") {
-        Ok(RawBsonRef::String(text)) => Some(Principal::new(text).map_err(|_| NOT_TEXT)?),
-        Ok(_) => return Err(NOT_TEXT),
+        Ok(RawBsonRef::String(text)) => Some(stored_principal(text.as_bytes())?),
+        Ok(_) => return Err(WRONG_TYPE),
         Err(_) => None,
     };
     let data = Bytes::copy_from_slice(bytes(document, "data")?);
@@ -84,7 +82,7 @@ fn field<'a>(document: &'a RawDocument, name: &str) -> Result<RawBsonRef<'a>> {
 #[cfg(test)]
 mod tests {
     use mongodb::bson::rawdoc;
-    use session_core::hours;
+    use session_core::{ErrorKind, Principal, hours};
 
     use super::*;
 

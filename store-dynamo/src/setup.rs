@@ -6,13 +6,14 @@ use aws_sdk_dynamodb::types::{
     BillingMode, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
 };
 use session_core::{Error, ErrorKind, Namespace, Result};
+use session_store_kit::operations::Access;
 use session_store_kit::{TIMED_OUT, check_layout};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Failure, incomplete};
+use crate::execute::Server;
 use crate::items::{self, LAYOUT, TTL};
 use crate::schema;
-use crate::server::{Sends, Server};
 
 /// Maximum time for the creation of a table. AWS takes about ten seconds.
 const MAKING: Duration = Duration::from_secs(120);
@@ -53,7 +54,7 @@ impl Opening<'_> {
         let (end, mut pause) = (Instant::now() + MAKING, SOON);
         loop {
             let request = || self.server.clients.reads.describe_table().table_name(self.namespace.as_str()).send();
-            match self.server.ask(self.until(), Sends::Reads, request).await {
+            match self.server.ask(self.until(), Access::Read, request).await {
                 Ok(answer) => match answer.table {
                     Some(table) if is_usable(&table) => return Ok(Some(table)),
                     _ => {}
@@ -88,7 +89,7 @@ impl Opening<'_> {
             table = table.attribute_definitions(schema::definition(name)?).key_schema(schema::element(name, kind)?);
         }
         let request = || table.clone().billing_mode(BillingMode::PayPerRequest).send();
-        match self.server.ask(self.until(), Sends::Writes, request).await {
+        match self.server.ask(self.until(), Access::Write, request).await {
             Ok(_) => Ok(()),
             // Another client is creating or removing the table, so it is checked again.
             Err(Failure::Denied(_, code)) if code == "ResourceInUseException" => Ok(()),
@@ -129,7 +130,7 @@ impl Opening<'_> {
             let expiry = expiry.map_err(incomplete)?;
             let table = self.server.clients.writes.update_time_to_live().table_name(self.namespace.as_str());
             let request = || table.clone().time_to_live_specification(expiry.clone()).send();
-            match self.server.ask(self.until(), Sends::Writes, request).await {
+            match self.server.ask(self.until(), Access::Write, request).await {
                 Ok(_) => return Ok(()),
                 // Another client has just enabled it.
                 Err(Failure::Denied(..)) if self.expires().await? => return Ok(()),
@@ -147,7 +148,7 @@ impl Opening<'_> {
     /// Whether time to live is enabled on the right attribute. Also `true` if the role may not ask.
     async fn expires(&self) -> Result<bool> {
         let request = || self.server.clients.reads.describe_time_to_live().table_name(self.namespace.as_str()).send();
-        match self.server.ask(self.until(), Sends::Reads, request).await {
+        match self.server.ask(self.until(), Access::Read, request).await {
             Ok(answer) => Ok(answer.time_to_live_description.is_some_and(|expiry| {
                 expiry.attribute_name() == Some(TTL)
                     && matches!(
@@ -171,7 +172,7 @@ impl Opening<'_> {
             }
             let put = self.server.clients.writes.put_item().table_name(self.namespace.as_str());
             let put = put.set_item(Some(schema::layout())).condition_expression("attribute_not_exists(pk)");
-            match self.server.ask(self.until(), Sends::Writes, || put.clone().send()).await {
+            match self.server.ask(self.until(), Access::Write, || put.clone().send()).await {
                 Ok(_) => return Ok(()),
                 // Another client has just written the layout.
                 Err(Failure::Refused(_)) => {}

@@ -5,17 +5,19 @@
 
 use std::collections::HashMap;
 
+use mongodb::bson::raw::RawDocument;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Result as Driven;
 use mongodb::options::FindOptions;
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
-use session_store_kit::batch::Item;
-use session_store_kit::operations::{Create, Delete, Load, Save, Touch};
+use session_store_kit::batch::{Answers, Item, RoundTrip};
+use session_store_kit::operations::{Access, Create, Delete, Load, Save, Touch};
+use session_store_kit::outcome::Write as _;
 
+use crate::documents;
 use crate::error::{self, DUPLICATE_KEY};
-use crate::rows;
+use crate::execute::Server;
 use crate::schema::{self, by_key, live};
-use crate::server::{Alone, Op, Server};
 
 /// A call that changes the record of one key.
 pub(crate) enum Write {
@@ -42,30 +44,33 @@ impl Item for Write {
     }
 }
 
-impl Op for Load {
-    const READS: bool = true;
-
-    async fn run(items: &[Self], server: &Server) -> Driven<Vec<Result<Option<Record>>>> {
-        if let [item] = items {
-            return Ok(vec![load(item, server).await?]);
-        }
-        let keys: Vec<Bson> = items.iter().map(|item| rows::key_value(&item.key)).collect();
-        let options = FindOptions::builder().max_time(server.timeout).batch_size(size(items.len())).build();
-        let filter = doc! { "_id": { "$in": keys } };
-        let found = server.first(filter, options, |document| (rows::key(document), rows::record(document))).await?;
-        // Documents with an invalid key are left out because no call asks for them.
-        let records: HashMap<_, _> =
-            found.records.into_iter().filter_map(|(key, record)| Some((key.ok()?, record))).collect();
-        let mut answers = Vec::with_capacity(items.len());
-        for item in items {
-            answers.push(match records.get(&item.key) {
-                Some(found) => item.told(found),
-                None if found.whole => Ok(None),
-                None => load(item, server).await?,
-            });
-        }
-        Ok(answers)
+impl RoundTrip<Load> for Server {
+    async fn run(&self, items: &[Load]) -> Answers<Load> {
+        self.send(Access::Read, items.len(), || load_all(items, self)).await
     }
+}
+
+async fn load_all(items: &[Load], server: &Server) -> Driven<Vec<Result<Option<Record>>>> {
+    if let [item] = items {
+        return Ok(vec![load(item, server).await?]);
+    }
+    let keys: Vec<Bson> = items.iter().map(|item| documents::key_value(&item.key)).collect();
+    let options = FindOptions::builder().max_time(server.timeout).batch_size(size(items.len())).build();
+    let filter = doc! { "_id": { "$in": keys } };
+    let read = |document: &RawDocument| (documents::key(document), documents::record(document));
+    let found = server.first(filter, options, read).await?;
+    // Documents with an invalid key are left out because no call asks for them.
+    let records: HashMap<_, _> =
+        found.records.into_iter().filter_map(|(key, record)| Some((key.ok()?, record))).collect();
+    let mut answers = Vec::with_capacity(items.len());
+    for item in items {
+        answers.push(match records.get(&item.key) {
+            Some(found) => item.answer(found),
+            None if found.whole => Ok(None),
+            None => load(item, server).await?,
+        });
+    }
+    Ok(answers)
 }
 
 fn size(items: usize) -> u32 {
@@ -75,12 +80,23 @@ fn size(items: usize) -> u32 {
 
 async fn load(item: &Load, server: &Server) -> Driven<Result<Option<Record>>> {
     let found = server.sessions.find_one(live(&item.key, item.now)).max_time(server.timeout).await?;
-    Ok(found.map(|document| rows::record(&document)).transpose())
+    Ok(found.map(|document| documents::record(&document)).transpose())
 }
 
-impl Alone for Write {
-    const READS: bool = false;
+impl RoundTrip<Write> for Server {
+    async fn run(&self, items: &[Write]) -> Answers<Write> {
+        let run = || async {
+            let mut answers = Vec::with_capacity(items.len());
+            for item in items {
+                answers.push(item.run(self).await?);
+            }
+            Ok(answers)
+        };
+        self.send(Access::Write, items.len(), run).await
+    }
+}
 
+impl Write {
     /// Tries one compare-and-set. If it did not match, reads the record to find out why.
     ///
     /// The read comes after the attempt, so its result was true at one instant during the call: there is no live record, or one
@@ -89,7 +105,7 @@ impl Alone for Write {
     ///
     /// An attempt that changed nothing, or met a duplicate key, still waits until a majority has the state that it saw (the
     /// server's own tests of `lastOp` require that). So the read, which has read concern `majority`, sees no older state.
-    async fn alone(&self, server: &Server) -> Driven<Result<Outcome>> {
+    async fn run(&self, server: &Server) -> Driven<Result<Outcome>> {
         loop {
             if self.attempt(server).await? {
                 return Ok(Ok(Outcome::Done));
@@ -98,14 +114,12 @@ impl Alone for Write {
                 Ok(stored) => stored,
                 Err(error) => return Ok(Err(error)),
             };
-            if let Some(outcome) = self.explain(stored) {
+            if let Some(outcome) = self.refused(stored) {
                 return Ok(Ok(outcome));
             }
         }
     }
-}
 
-impl Write {
     /// Sends the write. Returns whether its condition held.
     async fn attempt(&self, server: &Server) -> Driven<bool> {
         let sessions = &server.sessions;
@@ -114,19 +128,20 @@ impl Write {
                 // Matches an expired record, or inserts one. A live record makes the insert fail with a duplicate `_id`.
                 let mut dead = by_key(key);
                 dead.insert("expires_at", schema::by(*now));
-                match sessions.replace_one(dead, rows::document(key, record)).upsert(true).await {
+                match sessions.replace_one(dead, documents::document(key, record)).upsert(true).await {
                     Ok(_) => Ok(true),
                     Err(error) if error::is(&error, DUPLICATE_KEY) => Ok(false),
                     Err(error) => Err(error),
                 }
             }
             Self::Save(Save { now, key, expected, record }) => {
-                let saved = sessions.replace_one(of(key, *now, Some(*expected)), rows::document(key, record)).await?;
+                let saved =
+                    sessions.replace_one(of(key, *now, Some(*expected)), documents::document(key, record)).await?;
                 // Counts matched documents, because a repeated write matches without modifying.
                 Ok(saved.matched_count > 0)
             }
             Self::Touch(Touch { now, key, expected, expires_at }) => {
-                let farther = doc! { "$max": { "expires_at": rows::instant(*expires_at) } };
+                let farther = doc! { "$max": { "expires_at": documents::instant(*expires_at) } };
                 Ok(sessions.update_one(of(key, *now, Some(*expected)), farther).await?.matched_count > 0)
             }
             Self::Delete(Delete { now, key, expected }) => {
@@ -137,13 +152,13 @@ impl Write {
 
     /// Reads the version of the live record.
     async fn stored(&self, server: &Server) -> Driven<Result<Option<Version>>> {
-        let (key, now) = self.place();
+        let (key, now) = self.target();
         let found = server.sessions.find_one(live(key, now)).max_time(server.timeout);
         let found = found.projection(doc! { "_id": 0, "version": 1 }).await?;
-        Ok(found.map(|document| rows::version(&document)).transpose())
+        Ok(found.map(|document| documents::version(&document)).transpose())
     }
 
-    fn place(&self) -> (&StoreKey, Timestamp) {
+    fn target(&self) -> (&StoreKey, Timestamp) {
         match self {
             Self::Create(Create { now, key, .. })
             | Self::Save(Save { now, key, .. })
@@ -153,12 +168,12 @@ impl Write {
     }
 
     /// Returns the outcome of a failed attempt if the version stored now explains it.
-    fn explain(&self, stored: Option<Version>) -> Option<Outcome> {
+    ///
+    /// A server may miss a record that is being written. If it has the expected version now, the write is tried again.
+    fn refused(&self, stored: Option<Version>) -> Option<Outcome> {
         match self {
-            // If there is no live record any more, the create is tried again.
-            Self::Create(call) => stored.map(|version| call.told(version)),
+            Self::Create(call) => call.refused(stored),
             Self::Save(call) => call.refused(stored),
-            // A server may miss a record that is being written. If it has the expected version now, the touch is tried again.
             Self::Touch(call) => call.refused(stored),
             Self::Delete(call) => call.refused(stored),
         }

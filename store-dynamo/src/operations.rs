@@ -5,11 +5,12 @@
 
 use session_core::{ErrorKind, Outcome, Principal, Result, StoreKey, Timestamp};
 use session_store_kit::operations::{Create, Delete, Save, Touch};
+use session_store_kit::outcome::Write as _;
 use tokio::time::Instant;
 
+use crate::execute::{Server, Single};
 use crate::items::{self, Stored, entry_until};
-use crate::server::{Alone, Server};
-use crate::writes::{Condition, Entry, What, Write, Written};
+use crate::writes::{Change, Condition, Entry, Write, Written};
 
 /// State of the stored session when a write was refused.
 enum Met {
@@ -31,8 +32,8 @@ fn entries<'a>(before: Option<&'a Principal>, after: Option<&'a Principal>, unti
     after.map(|principal| Entry::Put(principal, until)).into_iter().chain(gone).collect()
 }
 
-impl Alone for Create {
-    async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
+impl Single for Create {
+    async fn run(&self, server: &Server, until: Instant) -> Result<Outcome> {
         let Self { now, key, record } = self;
         let index_until = entry_until(record.expires_at);
         let mut expired: Option<Stored> = None;
@@ -40,18 +41,18 @@ impl Alone for Create {
             let before = expired.as_ref().and_then(|stored| stored.principal.as_ref());
             let write = Write {
                 key,
-                what: What::Put(record, record.principal.is_some().then_some(index_until)),
+                change: Change::Put(record, record.principal.is_some().then_some(index_until)),
                 condition: match &expired {
                     None => Condition::absent(),
                     Some(stored) => Condition::expired(stored.version, *now),
                 },
                 entries: entries(before, record.principal.as_ref(), index_until),
-                tell: true,
+                returns_stored: true,
             };
             match server.write(until, &write).await? {
                 Written::Done => return Ok(Outcome::Done),
                 Written::Refused(item) => match met(item, *now)? {
-                    Met::Live(stored) => return Ok(self.told(stored.version)),
+                    Met::Live(stored) => return Ok(self.refused(Some(stored.version)).unwrap_or(Outcome::Exists)),
                     Met::Expired(stored) => expired = Some(stored),
                     Met::Nothing => expired = None,
                 },
@@ -60,17 +61,17 @@ impl Alone for Create {
     }
 }
 
-impl Alone for Save {
-    async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
+impl Single for Save {
+    async fn run(&self, server: &Server, until: Instant) -> Result<Outcome> {
         let Self { now, key, expected, record } = self;
         let condition = Condition::live(*now).version(*expected);
-        let (what, same_hands) = match &record.principal {
+        let (change, same_hands) = match &record.principal {
             // All of the item is replaced, and on DynamoDB Local a put takes two thirds of the time of an update.
-            None => (What::Put(record, None), condition.clone().without_principal()),
-            Some(principal) => (What::Save(record), condition.clone().of(principal).entered_until(record.expires_at)),
+            None => (Change::Put(record, None), condition.clone().without_principal()),
+            Some(principal) => (Change::Save(record), condition.clone().of(principal).entered_until(record.expires_at)),
         };
-        let write = Write { key, what, condition: same_hands, entries: Vec::new(), tell: true };
-        let mut stored = match told(self, server.write(until, &write).await?)? {
+        let write = Write { key, change, condition: same_hands, entries: Vec::new(), returns_stored: true };
+        let mut stored = match outcome(self, server.write(until, &write).await?)? {
             Ok(outcome) => return Ok(outcome),
             Err(stored) => stored,
         };
@@ -78,13 +79,13 @@ impl Alone for Save {
         loop {
             let write = Write {
                 key,
-                what: What::Put(record, record.principal.is_some().then_some(index_until)),
+                change: Change::Put(record, record.principal.is_some().then_some(index_until)),
                 // A version is always stored with the same principal, so the condition need not name the principal.
                 condition: condition.clone(),
                 entries: entries(stored.principal.as_ref(), record.principal.as_ref(), index_until),
-                tell: true,
+                returns_stored: true,
             };
-            match told(self, server.write(until, &write).await?)? {
+            match outcome(self, server.write(until, &write).await?)? {
                 Ok(outcome) => return Ok(outcome),
                 Err(other) => stored = other,
             }
@@ -92,9 +93,9 @@ impl Alone for Save {
     }
 }
 
-/// Returns the outcome, or the stored session if it has the expected version. Such a session has another principal, or its entry
+/// Returns the outcome of a save, or the stored session if it has the expected version. Such a session has another principal, or its entry
 /// must be renewed.
-fn told(save: &Save, written: Written) -> Result<Result<Outcome, Stored>> {
+fn outcome(save: &Save, written: Written) -> Result<Result<Outcome, Stored>> {
     let Written::Refused(item) = written else { return Ok(Ok(Outcome::Done)) };
     Ok(match met(item, save.now)? {
         Met::Nothing | Met::Expired(_) => Ok(Outcome::Missing),
@@ -102,18 +103,18 @@ fn told(save: &Save, written: Written) -> Result<Result<Outcome, Stored>> {
     })
 }
 
-impl Alone for Touch {
-    async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
+impl Single for Touch {
+    async fn run(&self, server: &Server, until: Instant) -> Result<Outcome> {
         let Self { now, key, expected, expires_at } = self;
         let farther = Condition::live(*now).version(*expected).before(*expires_at);
         loop {
             let write = Write {
                 key,
-                what: What::Touch(*expires_at, None),
+                change: Change::Touch(*expires_at, None),
                 condition: farther.clone().entered_until(*expires_at),
                 entries: Vec::new(),
                 // The returned item would include the data.
-                tell: false,
+                returns_stored: false,
             };
             if let Written::Done = server.write(until, &write).await? {
                 return Ok(Outcome::Done);
@@ -132,10 +133,10 @@ impl Alone for Touch {
             let index_until = entry_until(*expires_at);
             let write = Write {
                 key,
-                what: What::Touch(*expires_at, Some(index_until)),
+                change: Change::Touch(*expires_at, Some(index_until)),
                 condition: farther.clone().of(principal),
                 entries: vec![Entry::Put(principal, index_until)],
-                tell: false,
+                returns_stored: false,
             };
             if let Written::Done = server.write(until, &write).await? {
                 return Ok(Outcome::Done);
@@ -144,8 +145,8 @@ impl Alone for Touch {
     }
 }
 
-impl Alone for Delete {
-    async fn alone(&self, server: &Server, until: Instant) -> Result<Outcome> {
+impl Single for Delete {
+    async fn run(&self, server: &Server, until: Instant) -> Result<Outcome> {
         let Self { now, key, expected } = self;
         let condition = match expected {
             Some(version) => Condition::live(*now).version(*version),
@@ -158,7 +159,7 @@ impl Alone for Delete {
                 Some(principal) => condition.clone().of(principal),
             };
             let entries = entries(principal.as_ref(), None, *now);
-            let write = Write { key, what: What::Delete, condition, entries, tell: true };
+            let write = Write { key, change: Change::Delete, condition, entries, returns_stored: true };
             match server.write(until, &write).await? {
                 Written::Done => return Ok(Outcome::Done),
                 Written::Refused(item) => match met(item, *now) {
@@ -167,10 +168,10 @@ impl Alone for Delete {
                     }
                     Err(error) => return Err(error),
                     Ok(Met::Nothing | Met::Expired(_)) => return Ok(Outcome::Missing),
-                    Ok(Met::Live(stored)) if expected.is_some_and(|version| version != stored.version) => {
-                        return Ok(Outcome::Conflict);
-                    }
-                    Ok(Met::Live(stored)) => principal = stored.principal,
+                    Ok(Met::Live(stored)) => match self.refused(Some(stored.version)) {
+                        Some(outcome) => return Ok(outcome),
+                        None => principal = stored.principal,
+                    },
                 },
             }
         }
@@ -179,7 +180,13 @@ impl Alone for Delete {
 
 /// Removes an item that cannot be read. Its index entry, if there is one, is ignored from then on and expires.
 async fn remove_unread(key: &StoreKey, server: &Server, until: Instant) -> Result<Outcome> {
-    let write = Write { key, what: What::Delete, condition: Condition::present(), entries: Vec::new(), tell: false };
+    let write = Write {
+        key,
+        change: Change::Delete,
+        condition: Condition::present(),
+        entries: Vec::new(),
+        returns_stored: false,
+    };
     Ok(match server.write(until, &write).await? {
         Written::Done => Outcome::Done,
         Written::Refused(_) => Outcome::Missing,

@@ -8,10 +8,10 @@ use session_core::{Cursor, Error, ErrorKind, Page, Principal, Record, Result, St
 use session_store_kit::batch::Item as Call;
 use tokio::time::Instant;
 
+use crate::execute::{Server, Single};
 use crate::items::{self, Item, PK, SK};
 use crate::reads::MOST_KEYS;
-use crate::server::{Alone, Server};
-use crate::writes::{Condition, Entry, What, Write, Written};
+use crate::writes::{Change, Condition, Entry, Write, Written};
 
 /// Maximum number of requests of one call in flight.
 const AT_ONCE: usize = 8;
@@ -94,8 +94,8 @@ fn page(limit: usize) -> i32 {
     i32::try_from(limit.min(ENTRIES)).unwrap_or(i32::MAX)
 }
 
-impl Alone for SessionsOf {
-    async fn alone(&self, server: &Server, until: Instant) -> Result<Vec<(StoreKey, Record)>> {
+impl Single for SessionsOf {
+    async fn run(&self, server: &Server, until: Instant) -> Result<Vec<(StoreKey, Record)>> {
         let Self { now, principal, limit } = self;
         let limit = limit.get() as usize;
         let (mut sessions, mut after) = (Vec::new(), None);
@@ -125,8 +125,8 @@ impl Alone for SessionsOf {
     }
 }
 
-impl Alone for DeleteAll {
-    async fn alone(&self, server: &Server, until: Instant) -> Result<u64> {
+impl Single for DeleteAll {
+    async fn run(&self, server: &Server, until: Instant) -> Result<u64> {
         let (mut removed, mut after) = (0, None);
         loop {
             let (keys, next) = server.entries(&self.principal, after, ENTRIES, until).await?;
@@ -148,17 +148,17 @@ impl DeleteAll {
     async fn remove(&self, key: StoreKey, server: &Server, until: Instant) -> Result<bool> {
         let write = Write {
             key: &key,
-            what: What::Delete,
+            change: Change::Delete,
             condition: Condition::live(self.now).of(&self.principal),
             entries: vec![Entry::Remove(&self.principal)],
-            tell: false,
+            returns_stored: false,
         };
         Ok(matches!(server.write(until, &write).await?, Written::Done))
     }
 }
 
-impl Alone for Scan {
-    async fn alone(&self, server: &Server, until: Instant) -> Result<Page> {
+impl Single for Scan {
+    async fn run(&self, server: &Server, until: Instant) -> Result<Page> {
         let after = self.after.as_ref().map(position).transpose()?;
         let request = || {
             let scan = server.clients.reads.scan().table_name(&server.table).consistent_read(true);
@@ -192,7 +192,7 @@ fn position(cursor: &Cursor) -> Result<Item> {
     Ok(items::item::<2>([(PK, items::bytes(pk)), (SK, items::bytes(sk))] as [(&str, AttributeValue); 2]))
 }
 
-const NO_CURSOR: Error = Error::fixed(ErrorKind::Corrupt, "the cursor is not one of this store's");
+const NO_CURSOR: Error = Error::fixed(ErrorKind::Corrupt, "the cursor is not one that this store returned");
 
 #[cfg(test)]
 mod tests {

@@ -1,27 +1,69 @@
-//! Checks the server, and creates and checks the tables, when a store is opened.
+//! Opens a store: the settings of its connections, and the checks of server and tables.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
-use session_store_kit::{TIMED_OUT, check_layout};
+use session_store_kit::{MAX_DATA_LEN, check_layout};
 use session_store_sqlx::rows::Columns as _;
-use session_store_sqlx::{Failure, Links, MAX_DATA_LEN};
-use sqlx::mysql::MySqlRow;
-use sqlx::{AssertSqlSafe, Executor as _, MySql, MySqlConnection};
-use tokio::time::{Instant, timeout_at};
+use session_store_sqlx::{Bounds, Failure, SetUp, Source, SqlBackend};
+use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySql, MySqlConnection};
 
+use crate::MysqlStore;
 use crate::error::{self, DENIED};
-use crate::schema;
+use crate::schema::{self, Statements};
+
+impl SqlBackend for MysqlStore {
+    type Dialect = Statements;
+
+    fn source(options: MySqlConnectOptions, timeout: Duration) -> Source<MySql> {
+        // `set_up` sets the `sql_mode`, together with all other settings that the store relies on.
+        let options = options.pipes_as_concat(false).no_engine_substitution(false).disable_statement_logging();
+        Source::Own(Box::new(options), Some(set_up(timeout)))
+    }
+
+    fn at_open(error: &sqlx::Error) -> Error {
+        error::at_open(error)
+    }
+
+    async fn inspect(
+        connection: &mut MySqlConnection,
+        namespace: &Namespace,
+        bounds: Bounds,
+    ) -> Result<(Statements, Bounds)> {
+        let server = inspect(connection).await?;
+        let statements = Statements::new(namespace, bounds.settings.timeout, server.purge_rows());
+        let bounds = bounds.encrypted(server.encrypted).batch_bytes(server.batch_bytes());
+        Ok((statements, bounds.max_data_len(server.max_data_len())))
+    }
+
+    async fn check_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Option<Error>> {
+        check_tables(connection, namespace).await
+    }
+
+    async fn create_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<()> {
+        create_tables(connection, namespace).await
+    }
+}
+
+fn set_up(timeout: Duration) -> SetUp<MySql> {
+    let sql: Arc<str> = schema::set_up(timeout).into();
+    Box::new(move |connection| {
+        let sql = Arc::clone(&sql);
+        Box::pin(async move { connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(drop) })
+    })
+}
 
 /// Properties of the server that limit the store.
-pub(crate) struct Server {
+struct Properties {
     /// The server's `max_allowed_packet`: maximum size of a message in either direction, in bytes.
     packet: usize,
     /// Whether the connection to the server uses TLS.
-    pub(crate) encrypted: bool,
+    encrypted: bool,
 }
 
-impl Server {
+impl Properties {
     /// Smallest `max_allowed_packet`, in bytes, that has room for the statements.
     const LEAST_PACKET: usize = 16 << 10;
 
@@ -29,65 +71,21 @@ impl Server {
     const ENVELOPE: usize = 1 << 10;
 
     /// Returns the maximum length of data that fits into a message.
-    pub(crate) fn max_data_len(&self) -> usize {
+    fn max_data_len(&self) -> usize {
         MAX_DATA_LEN.min(self.packet - Self::ENVELOPE)
     }
 
     /// Returns the maximum size of the calls in one batch, in bytes. As JSON, or with its share of a statement, a row takes at
     /// most eight times the size of its call.
-    pub(crate) fn batch_bytes(&self) -> usize {
+    fn batch_bytes(&self) -> usize {
         (1 << 20).min(self.packet / 8)
     }
 
     /// Returns the maximum number of rows that one purge removes, whatever its limit, so that its transaction is short.
     /// A key takes 70 bytes of JSON.
-    pub(crate) fn purge_rows(&self) -> u32 {
+    fn purge_rows(&self) -> u32 {
         u32::try_from(self.packet / 128).map_or(1_000, |rows| rows.min(1_000))
     }
-}
-
-/// Ensures that the tables of `namespace` exist and fit. Returns the server's properties.
-pub(crate) async fn prepare(
-    links: &Links<MySql>,
-    namespace: &Namespace,
-    create: bool,
-    timeout: Duration,
-) -> Result<Server> {
-    let deadline = Instant::now() + timeout;
-    let mut link = links.take(deadline).await.map_err(|error| error::at_open(&error))?;
-    let opening = async {
-        let connection = link.connection()?;
-        let server = look(connection).await?;
-        let database = connection.fetch_one(schema::DATABASE).await.map_err(driver)?;
-        let Some(database) = text(&database, 0)? else { return Err(config("the URL names no database")) };
-        match check(connection, namespace).await? {
-            Tables::Ready => {}
-            Tables::Absent if create => {
-                make(connection, namespace).await?;
-                match check(connection, namespace).await? {
-                    Tables::Ready => {}
-                    Tables::Absent => return Err(absent(namespace, &database)),
-                }
-            }
-            Tables::Absent => return Err(absent(namespace, &database)),
-        }
-        Ok(server)
-    };
-    let server = timeout_at(deadline, opening).await.map_err(|_| TIMED_OUT)??;
-    links.keep(link);
-    Ok(server)
-}
-
-enum Tables {
-    Ready,
-    Absent,
-}
-
-fn absent(namespace: &Namespace, database: &str) -> Error {
-    config(format!(
-        "there is no table `{namespace}` in database `{database}`, or the account has no right on it; \
-         create it with what MysqlStore::schema gives"
-    ))
 }
 
 fn config(message: impl AsRef<str>) -> Error {
@@ -103,7 +101,7 @@ fn text(row: &MySqlRow, at: usize) -> Result<Option<String>> {
 }
 
 /// Checks that the server and the connection's settings are supported, and returns the server's properties.
-async fn look(connection: &mut MySqlConnection) -> Result<Server> {
+async fn inspect(connection: &mut MySqlConnection) -> Result<Properties> {
     let (mut packet, mut version, mut autocommit) = (0, String::new(), true);
     for row in connection.fetch_all(schema::VARIABLES).await.map_err(driver)? {
         let value = text(&row, 1)?.unwrap_or_default();
@@ -117,16 +115,16 @@ async fn look(connection: &mut MySqlConnection) -> Result<Server> {
     if is_too_old(&version) {
         return Err(config(format!("the server is {version}; the store needs MySQL 8.0 or MariaDB 10.6, or later")));
     }
-    if packet < Server::LEAST_PACKET {
-        let least = Server::LEAST_PACKET;
-        return Err(config(format!("the server's max_allowed_packet is {packet}; the store needs {least} at least")));
+    if packet < Properties::LEAST_PACKET {
+        let least = Properties::LEAST_PACKET;
+        return Err(config(format!("the server's max_allowed_packet is {packet}; set it to {least} at least")));
     }
     if !autocommit {
-        return Err(config("autocommit is off on the pool's connections; the store needs it on"));
+        return Err(config("autocommit is off on the pool's connections; set it on"));
     }
     let cipher = connection.fetch_optional(schema::CIPHER).await.map_err(driver)?;
     let cipher = cipher.map(|row| text(&row, 1)).transpose()?.flatten();
-    Ok(Server { packet, encrypted: cipher.is_some_and(|cipher| !cipher.is_empty()) })
+    Ok(Properties { packet, encrypted: cipher.is_some_and(|cipher| !cipher.is_empty()) })
 }
 
 fn is_too_old(version: &str) -> bool {
@@ -135,7 +133,7 @@ fn is_too_old(version: &str) -> bool {
     found < if version.contains("MariaDB") { (10, 6) } else { (8, 0) }
 }
 
-async fn make(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<()> {
+async fn create_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<()> {
     for statement in schema::create(namespace) {
         loop {
             match connection.execute(sqlx::raw_sql(AssertSqlSafe(statement.as_str()))).await {
@@ -144,8 +142,8 @@ async fn make(connection: &mut MySqlConnection, namespace: &Namespace) -> Result
                 Err(error) if matches!(error::in_use(&error), Failure::Again(_)) => {}
                 Err(error) if matches!(error::number(&error), Some(DENIED | 1044)) => {
                     return Err(config(format!(
-                        "the account may not create the table `{namespace}`; have it created with what MysqlStore::schema \
-                         gives, and open with create=false"
+                        "the account may not create the table `{namespace}`; run the SQL of MysqlStore::schema as another account, \
+                         and open the store with create=false"
                     ))
                     .with_source(&driver(error)));
                 }
@@ -156,12 +154,20 @@ async fn make(connection: &mut MySqlConnection, namespace: &Namespace) -> Result
     Ok(())
 }
 
-/// Checks that the tables exist, were created by this store, have a layout that this release knows, and allow this account access.
-async fn check(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Tables> {
+/// Checks that the tables were created by this store, have a layout that this release knows, and allow this account access.
+/// If they are missing, returns the error that says so.
+async fn check_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Option<Error>> {
+    let database = connection.fetch_one(schema::DATABASE).await.map_err(driver)?;
+    let Some(database) = text(&database, 0)? else {
+        return Err(config("the URL names no database; add it, as in mysql://user:password@host:port/database"));
+    };
     let columns = sqlx::query(schema::COLUMNS_OF).bind(namespace.as_str());
     let columns = columns.fetch_all(&mut *connection).await.map_err(driver)?;
     if columns.is_empty() {
-        return Ok(Tables::Absent);
+        return Ok(Some(config(format!(
+            "there is no table `{namespace}` in database `{database}`, or the account has no right on it; \
+             create it with the SQL of MysqlStore::schema"
+        ))));
     }
     let layout = layout(connection, namespace).await?;
     check_layout(format_args!("the table `{namespace}`"), layout, schema::LAYOUT.into())?;
@@ -175,11 +181,11 @@ async fn check(connection: &mut MySqlConnection, namespace: &Namespace) -> Resul
     let engine = text(&engine.map_err(driver)?, 0)?.unwrap_or_default();
     if engine != "InnoDB" {
         return Err(config(format!(
-            "the table `{namespace}` is kept by {engine}, which has no transactions; it has to be InnoDB"
+            "the table `{namespace}` uses the engine {engine}, which has no transactions; change it to InnoDB"
         )));
     }
     rights(connection, namespace).await?;
-    Ok(Tables::Ready)
+    Ok(None)
 }
 
 async fn layout(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Option<i64>> {
@@ -211,7 +217,7 @@ async fn rights(connection: &mut MySqlConnection, namespace: &Namespace) -> Resu
         return Ok(());
     }
     let missing = missing.join(", ");
-    Err(config(format!("the account may not do everything to the table `{namespace}`; grant it {missing}")))
+    Err(config(format!("the account lacks rights on the table `{namespace}`; grant it {missing}")))
 }
 
 #[cfg(test)]
@@ -236,11 +242,11 @@ mod tests {
 
     #[test]
     fn what_is_sent_at_once_fits_into_a_message() {
-        let server = Server { packet: 16 << 20, encrypted: false };
+        let server = Properties { packet: 16 << 20, encrypted: false };
         assert_eq!(server.max_data_len(), (16 << 20) - 1024);
         assert_eq!((server.batch_bytes(), server.purge_rows()), (1 << 20, 1_000));
-        let small = Server { packet: Server::LEAST_PACKET, encrypted: false };
+        let small = Properties { packet: Properties::LEAST_PACKET, encrypted: false };
         assert_eq!((small.max_data_len(), small.batch_bytes(), small.purge_rows()), (15 << 10, 2 << 10, 128));
-        assert_eq!(Server { packet: 64 << 20, encrypted: false }.max_data_len(), MAX_DATA_LEN);
+        assert_eq!(Properties { packet: 64 << 20, encrypted: false }.max_data_len(), MAX_DATA_LEN);
     }
 }

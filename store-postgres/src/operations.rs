@@ -1,7 +1,8 @@
 //! Execution of each kind of call: a single call uses a plain statement, several share one for many keys.
 
-use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
-use session_store_sqlx::operations::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
+use session_core::{Outcome, Record, Result, StoreKey, Version};
+use session_store_sqlx::operations::{Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
+use session_store_sqlx::outcome::{self, Write};
 use session_store_sqlx::{Answered, Dialect, Failure, rows};
 use sqlx::{PgConnection, Postgres};
 
@@ -31,17 +32,17 @@ impl Dialect for Statements {
         }
         let keys = column(items, |item| &item.key.as_bytes()[..]);
         let found = self.load_many.query().bind(keys).fetch_all(connection).await?;
-        Ok(operations::loaded(items, &rows::by_key(&found)))
+        Ok(outcome::loaded(items, &rows::by_key(&found)))
     }
 
     async fn create(&self, items: &[Create], connection: &mut PgConnection) -> Answered<Outcome> {
-        let outcome = |done| Ok(if done { Outcome::Done } else { Outcome::Exists });
+        let created = |done| Ok(if done { Outcome::Done } else { Outcome::Exists });
         if let [Create { now, key, record }] = items {
             let query = self.create.query().bind(&key.as_bytes()[..]).bind(record.version.as_i64());
             let query = query.bind(record.created_at.as_millis()).bind(record.expires_at.as_millis());
             let query = query.bind(rows::name(record)).bind(&record.data[..]).bind(now.as_millis());
-            let created = query.execute(connection).await?;
-            return Ok(vec![outcome(created.rows_affected() > 0)]);
+            let done = query.execute(connection).await?;
+            return Ok(vec![created(done.rows_affected() > 0)]);
         }
         let query = self.create_many.query().bind(column(items, |item| &item.key.as_bytes()[..]));
         let query = query.bind(column(items, |item| item.record.version.as_i64()));
@@ -52,7 +53,7 @@ impl Dialect for Statements {
         let query = query.bind(column(items, |item| item.now.as_millis()));
         let done = query.fetch_all(connection).await?;
         let done: Vec<_> = done.iter().filter_map(|row| rows::key(row, 0).ok()).collect();
-        Ok(items.iter().map(|item| outcome(done.contains(&item.key))).collect())
+        Ok(items.iter().map(|item| created(done.contains(&item.key))).collect())
     }
 
     async fn save(&self, items: &[Save], connection: &mut PgConnection) -> Answered<Outcome> {
@@ -67,7 +68,7 @@ impl Dialect for Statements {
         let query = query.bind(column(items, |item| item.record.expires_at.as_millis()));
         let query = query.bind(column(items, |item| rows::name(&item.record)));
         let query = query.bind(column(items, |item| &item.record.data[..]));
-        Ok(operations::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
+        Ok(outcome::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
     }
 
     async fn touch(&self, items: &[Touch], connection: &mut PgConnection) -> Answered<Outcome> {
@@ -78,7 +79,7 @@ impl Dialect for Statements {
         let query = query.bind(column(items, |item| item.expected.as_i64()));
         let query = query.bind(column(items, |item| item.now.as_millis()));
         let query = query.bind(column(items, |item| item.expires_at.as_millis()));
-        Ok(operations::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
+        Ok(outcome::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
     }
 
     async fn delete(&self, items: &[Delete], connection: &mut PgConnection) -> Answered<Outcome> {
@@ -88,29 +89,29 @@ impl Dialect for Statements {
         let query = self.delete_many.query().bind(column(items, |item| &item.key.as_bytes()[..]));
         let query = query.bind(column(items, |item| item.now.as_millis()));
         let query = query.bind(column(items, |item| item.expected.map(Version::as_i64)));
-        Ok(operations::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
+        Ok(outcome::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
     }
 
     async fn list(
         &self,
-        List { now, of, limit }: &List,
+        List { now, target, limit }: &List,
         connection: &mut PgConnection,
     ) -> Answered<(StoreKey, Record)> {
-        let query = match of {
-            Listed::Of(principal) => self.sessions_of.query().bind(principal.as_str()),
-            Listed::After(key) => self.scan.query().bind(key.as_ref().map_or(&[][..], |key| key.as_bytes())),
+        let query = match target {
+            ListTarget::Of(principal) => self.sessions_of.query().bind(principal.as_str()),
+            ListTarget::After(key) => self.scan.query().bind(key.as_ref().map_or(&[][..], |key| key.as_bytes())),
         };
         let found = query.bind(now.as_millis()).bind(i64::from(*limit)).fetch_all(connection).await?;
         Ok(found.iter().map(rows::keyed).collect())
     }
 
-    async fn sweep(&self, Sweep { now, what }: &Sweep, connection: &mut PgConnection) -> sqlx::Result<(u64, bool)> {
-        let (query, limit) = match what {
-            Swept::Expired(limit) => {
+    async fn sweep(&self, Sweep { now, target }: &Sweep, connection: &mut PgConnection) -> sqlx::Result<(u64, bool)> {
+        let (query, limit) = match target {
+            SweepTarget::Expired(limit) => {
                 let limit = (*limit).min(PURGE_ROWS);
                 (self.purge.query().bind(now.as_millis()).bind(i64::from(limit)), Some(u64::from(limit)))
             }
-            Swept::Of(principal, keep) => {
+            SweepTarget::Of(principal, keep) => {
                 let keep = keep.as_ref().map(|key| &key.as_bytes()[..]);
                 (self.delete_all.query().bind(principal.as_str()).bind(now.as_millis()).bind(keep), None)
             }
@@ -130,8 +131,7 @@ impl Statements {
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
                 return Ok(Ok(Outcome::Done));
             }
-            let live = self.stored(key, *now, connection).await?;
-            if let Some(outcome) = live.map(|live| item.refused(live)).transpose() {
+            if let Some(outcome) = self.refused(item, connection).await? {
                 return Ok(outcome);
             }
         }
@@ -145,8 +145,7 @@ impl Statements {
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
                 return Ok(Ok(Outcome::Done));
             }
-            let live = self.stored(key, *now, connection).await?;
-            if let Some(outcome) = live.map(|live| item.refused(live)).transpose() {
+            if let Some(outcome) = self.refused(item, connection).await? {
                 return Ok(outcome);
             }
         }
@@ -162,21 +161,20 @@ impl Statements {
             if expected.is_none() {
                 return Ok(Ok(Outcome::Missing));
             }
-            let live = self.stored(key, *now, connection).await?;
-            if let Some(outcome) = live.map(|live| item.refused(live)).transpose() {
+            if let Some(outcome) = self.refused(item, connection).await? {
                 return Ok(outcome);
             }
         }
     }
 
-    /// Reads the version of the live record, after a statement that changed nothing.
-    async fn stored(
+    /// Reads the version of the live record, after a statement that changed nothing. Returns the outcome, or `None` to try again.
+    async fn refused<W: Write>(
         &self,
-        key: &StoreKey,
-        now: Timestamp,
+        item: &W,
         connection: &mut PgConnection,
-    ) -> sqlx::Result<Result<Option<Version>>> {
-        let query = self.version.query().bind(&key.as_bytes()[..]).bind(now.as_millis());
-        Ok(query.fetch_optional(connection).await?.map(|row| rows::version(&row, 0)).transpose())
+    ) -> sqlx::Result<Option<Result<Outcome>>> {
+        let query = self.version.query().bind(&item.target().as_bytes()[..]).bind(item.now().as_millis());
+        let live = query.fetch_optional(connection).await?.map(|row| rows::version(&row, 0)).transpose();
+        Ok(live.map(|live| item.refused(live)).transpose())
     }
 }

@@ -6,7 +6,7 @@ use crate::wire::{begin, busy, call, open};
 
 #[tokio::test]
 async fn a_lone_call_goes_out_at_once_and_alone() {
-    let (batcher, mut trips) = open(Limits::new());
+    let (batcher, mut trips) = open(Limits::for_tasks(4));
     let answer = begin(&batcher, call(1)).await;
     let trip = trips.recv().await.unwrap();
     assert_eq!(trip.numbers(), [1]);
@@ -16,7 +16,7 @@ async fn a_lone_call_goes_out_at_once_and_alone() {
 
 #[tokio::test]
 async fn calls_of_one_moment_go_together() {
-    let (batcher, mut trips) = open(Limits::new());
+    let (batcher, mut trips) = open(Limits::for_tasks(4));
     let mut answers = Vec::new();
     for n in 0..4 {
         answers.push(begin(&batcher, call(n)).await);
@@ -31,7 +31,7 @@ async fn calls_of_one_moment_go_together() {
 
 #[tokio::test]
 async fn where_calls_come_one_by_one_none_waits_for_another() {
-    let (batcher, mut trips) = open(Limits::new().in_flight(1));
+    let (batcher, mut trips) = open(Limits::for_tasks(1));
     for n in 0..3 {
         let one = begin(&batcher, call(10 * n)).await;
         let two = tokio::spawn({
@@ -49,7 +49,7 @@ async fn where_calls_come_one_by_one_none_waits_for_another() {
 
 #[tokio::test]
 async fn callers_that_were_answered_together_call_together_again() {
-    let (batcher, mut trips) = open(Limits::new().in_flight(1));
+    let (batcher, mut trips) = open(Limits::for_tasks(1));
     let callers: Vec<_> = (0..4)
         .map(|n| {
             let batcher = batcher.clone();
@@ -74,7 +74,7 @@ async fn callers_that_were_answered_together_call_together_again() {
 
 #[tokio::test]
 async fn as_many_round_trips_as_allowed_are_in_flight() {
-    let (batcher, mut trips) = open(Limits::new().in_flight(2));
+    let (batcher, mut trips) = open(Limits::for_tasks(2));
     let mut answers = vec![begin(&batcher, call(0)).await];
     let first = trips.recv().await.unwrap();
     answers.push(begin(&batcher, call(1)).await);
@@ -96,7 +96,7 @@ async fn as_many_round_trips_as_allowed_are_in_flight() {
 
 #[tokio::test]
 async fn a_full_batch_waits_for_none_of_those_in_flight() {
-    let (batcher, mut trips) = open(Limits::new().in_flight(1).full(2).bytes(3));
+    let (batcher, mut trips) = open(Limits::for_tasks(1).full(2).bytes(3));
     let mut answers = vec![begin(&batcher, call(0)).await];
     let first = trips.recv().await.unwrap();
     for n in 1..=2 {
@@ -128,7 +128,7 @@ async fn a_full_batch_waits_for_none_of_those_in_flight() {
 
 #[tokio::test]
 async fn what_arrives_meanwhile_forms_the_next_batch() {
-    let (batcher, mut trips, zero, trip) = busy(Limits::new()).await;
+    let (batcher, mut trips, zero, trip) = busy(Limits::for_tasks(1)).await;
     let mut answers = vec![zero];
     for n in 1..=5 {
         answers.push(begin(&batcher, call(n)).await);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Result};
 use sqlx::pool::PoolConnection;
-use sqlx::{ConnectOptions as _, Connection as _, Database, Pool};
+use sqlx::{ConnectOptions as _, Connection as _, Database};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
@@ -23,7 +23,8 @@ const IDLE: Duration = Duration::from_secs(600);
 /// Maximum age of a connection, so that the store follows a server to a new address.
 const LIFE: Duration = Duration::from_secs(1800);
 
-type Options<DB> = <<DB as Database>::Connection as sqlx::Connection>::Options;
+/// Options of a connection to a database.
+pub type Options<DB> = <<DB as Database>::Connection as sqlx::Connection>::Options;
 
 /// Prepares each connection that the store makes, before its first statement.
 pub type SetUp<DB> = Box<
@@ -41,7 +42,7 @@ pub enum Source<DB: Database> {
     /// The application's own pool, to which a connection returns after each batch.
     ///
     /// All tokio runtimes share it, and a connection works only while the runtime that made it runs.
-    Pool(Pool<DB>),
+    Pool(sqlx::Pool<DB>),
 }
 
 impl<DB: Database> fmt::Debug for Source<DB> {
@@ -57,7 +58,7 @@ impl<DB: Database> fmt::Debug for Source<DB> {
 /// Connections of one store on one tokio runtime.
 ///
 /// A connection works only while the runtime that made it runs, so runtimes share no connections.
-pub struct Links<DB: Database> {
+pub struct Pool<DB: Database> {
     source: Arc<Source<DB>>,
     ping: Duration,
     size: usize,
@@ -71,8 +72,8 @@ struct Idle<DB: Database> {
     since: Instant,
 }
 
-/// A connection in use. It is closed unless it is [kept](Links::keep).
-pub struct Link<'a, DB: Database> {
+/// A connection in use. It is closed unless it is [kept](Pool::keep).
+pub struct Pooled<'a, DB: Database> {
     connection: Option<Either<DB>>,
     made: Instant,
     _room: SemaphorePermit<'a>,
@@ -83,7 +84,7 @@ enum Either<DB: Database> {
     Pooled(PoolConnection<DB>),
 }
 
-impl<DB: Database> Links<DB> {
+impl<DB: Database> Pool<DB> {
     /// Returns a pool of at most `size` connections. `timeout` is the time-out of a call.
     pub fn new(source: Source<DB>, size: usize, timeout: Duration) -> Self {
         Self::from(Arc::new(source), size, PING.min(timeout / 4))
@@ -107,7 +108,7 @@ impl<DB: Database> Links<DB> {
     ///
     /// # Errors
     /// The driver's errors, and [`PoolTimedOut`](sqlx::Error::PoolTimedOut) if there is no connection by `until`.
-    pub async fn take(&self, until: Instant) -> Result<Link<'_, DB>, sqlx::Error> {
+    pub async fn take(&self, until: Instant) -> Result<Pooled<'_, DB>, sqlx::Error> {
         let room = timeout_at(until, self.room.acquire()).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
         let room = room.map_err(|_| sqlx::Error::PoolClosed)?;
         loop {
@@ -120,12 +121,12 @@ impl<DB: Database> Links<DB> {
             let sound = since + FRESH > now
                 || matches!(timeout_at(until.min(now + self.ping), connection.ping()).await, Ok(Ok(())));
             if sound {
-                return Ok(Link { connection: Some(Either::Own(connection)), made, _room: room });
+                return Ok(Pooled { connection: Some(Either::Own(connection)), made, _room: room });
             }
             self.give_up_idle();
         }
         let connection = timeout_at(until, self.connect()).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
-        Ok(Link { connection: Some(connection), made: Instant::now(), _room: room })
+        Ok(Pooled { connection: Some(connection), made: Instant::now(), _room: room })
     }
 
     async fn connect(&self) -> Result<Either<DB>, sqlx::Error> {
@@ -142,8 +143,8 @@ impl<DB: Database> Links<DB> {
     }
 
     /// Keeps a connection that has answered, for the next batch.
-    pub fn keep(&self, mut link: Link<'_, DB>) {
-        if let Some(Either::Own(connection)) = link.connection.take_if(|own| matches!(own, Either::Own(_))) {
+    pub fn keep(&self, mut pooled: Pooled<'_, DB>) {
+        if let Some(Either::Own(connection)) = pooled.connection.take_if(|own| matches!(own, Either::Own(_))) {
             let now = Instant::now();
             let mut idle = self.idle();
             // The first connection has been idle for longest. Removing one at a time is enough because connections come back
@@ -151,11 +152,11 @@ impl<DB: Database> Links<DB> {
             if idle.first().is_some_and(|first| now >= first.since + IDLE) {
                 drop(idle.remove(0));
             }
-            idle.push(Idle { connection, made: link.made, since: now });
+            idle.push(Idle { connection, made: pooled.made, since: now });
             return;
         }
-        // A pooled connection that is dropped outside its link goes back to its pool.
-        drop(link.connection.take());
+        // A pooled connection that is dropped here goes back to its pool.
+        drop(pooled.connection.take());
     }
 
     /// Closes all idle connections. After one connection fails, the idle ones are probably dead as well, and each of them would
@@ -166,17 +167,17 @@ impl<DB: Database> Links<DB> {
     }
 }
 
-impl<DB: Database> fmt::Debug for Links<DB> {
+impl<DB: Database> fmt::Debug for Pool<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Links").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("Pool").field("source", &self.source).finish_non_exhaustive()
     }
 }
 
-impl<DB: Database> Link<'_, DB> {
+impl<DB: Database> Pooled<'_, DB> {
     /// Returns the driver's connection.
     ///
     /// # Errors
-    /// [`ErrorKind::Other`] if the connection has been given back, which [`Links::keep`] rules out because it consumes the link.
+    /// [`ErrorKind::Other`] if the connection has been given back, which [`Pool::keep`] rules out because it consumes it.
     pub fn connection(&mut self) -> Result<&mut DB::Connection> {
         match &mut self.connection {
             Some(Either::Own(connection)) => Ok(connection),
@@ -186,13 +187,13 @@ impl<DB: Database> Link<'_, DB> {
     }
 }
 
-impl<DB: Database> fmt::Debug for Link<'_, DB> {
+impl<DB: Database> fmt::Debug for Pooled<'_, DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").finish_non_exhaustive()
+        f.debug_struct("Pooled").finish_non_exhaustive()
     }
 }
 
-impl<DB: Database> Drop for Link<'_, DB> {
+impl<DB: Database> Drop for Pooled<'_, DB> {
     /// Closes a connection that was not kept. It may be in the middle of an answer, and a pool would wait for the rest.
     fn drop(&mut self) {
         if let Some(Either::Pooled(connection)) = self.connection.take() {

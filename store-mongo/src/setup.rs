@@ -9,8 +9,8 @@ use session_store_kit::{TIMED_OUT, check_layout, wrong};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{self, NAMESPACE_NOT_FOUND, UNAUTHORIZED, at_open};
+use crate::execute::Server;
 use crate::schema::{self, LAYOUT, LAYOUTS};
-use crate::server::Server;
 
 /// Wire version of MongoDB 6.0, the oldest supported server.
 const OLDEST: i32 = 17;
