@@ -54,7 +54,7 @@ struct Arguments {
     /// Measures nothing: shows the tables of the last run's results.json, and draws its plots again.
     #[arg(long)]
     redraw: bool,
-    /// Prints the tables in the form of docs/performance.md.
+    /// Prints the results as tables in Markdown.
     #[arg(long)]
     markdown: bool,
     /// Folder for results.json and the plots: by default `results`, and for a short run `target/check`.

@@ -1,4 +1,4 @@
-//! Results as the tables of `docs/performance.md`: a row per work, with all subjects side by side.
+//! Results as tables in Markdown: a row per work, with all subjects side by side.
 
 use std::fmt::Write as _;
 

@@ -12,8 +12,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
-use session_core::Principal;
-use session_tower::{Error, ErrorKind, Opened, Result, Session};
+use session_tower::{ErrorKind, ErrorResponse, Opened, Principal, Result, Session};
 
 use crate::app_state::AppState;
 use crate::error_page;
@@ -32,7 +31,7 @@ pub(crate) fn routes() -> Router<AppState> {
 }
 
 /// Returns the answer to a script for a session error.
-pub(crate) fn failed(error: &Error) -> Response {
+pub(crate) fn failed(error: &ErrorResponse) -> Response {
     let text = match error.kind() {
         ErrorKind::TooLarge => "too large for a session",
         ErrorKind::Conflict => "another request was faster",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_core::{Manager, days};
+use session_tower::{Manager, days};
 
 use crate::store::NamedStore;
 

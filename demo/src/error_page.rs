@@ -3,13 +3,13 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use session_tower::{Error, ErrorKind};
+use session_tower::{ErrorKind, ErrorResponse};
 
 use crate::app_state::AppState;
 use crate::page::{Frame, Page};
 
 /// Returns the status for a session error: as the layer's, except 413 for too large and 501 for unsupported.
-pub(crate) fn status(error: &Error) -> StatusCode {
+pub(crate) fn status(error: &ErrorResponse) -> StatusCode {
     match error.kind() {
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
@@ -27,7 +27,7 @@ pub(crate) struct ErrorPage {
 }
 
 /// Returns the page for a session error.
-pub(crate) fn failed(error: &Error) -> Response {
+pub(crate) fn failed(error: &ErrorResponse) -> Response {
     let (heading, text) = match error.kind() {
         ErrorKind::Unavailable => (
             "We cannot reach our books",

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use session_core::Timestamp;
+use session_tower::Timestamp;
 
 /// Formats an instant as `2026-11-21 09:30:00 UTC`.
 pub(crate) fn instant(at: Timestamp) -> String {
@@ -65,7 +65,7 @@ pub(crate) fn browser(user_agent: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use session_core::{Timestamp, days, hours, minutes, seconds};
+    use session_tower::{Timestamp, days, hours, minutes, seconds};
 
     use super::{browser, instant, seen_from};
 

@@ -11,7 +11,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 
-use session_tower::Error;
+use session_tower::ErrorResponse;
 
 use crate::{api, error_page};
 
@@ -46,10 +46,10 @@ async fn check(request: Request, next: Next) -> Response {
 
 /// A session error, passed in a response to [`check`], which knows whether a script asked.
 #[derive(Clone)]
-struct Failed(Error);
+struct Failed(ErrorResponse);
 
 /// Returns a response without a page, because the session layer does not know whether a script asked. [`check`] fills it.
-pub(crate) fn failed(error: &Error) -> Response {
+pub(crate) fn failed(error: &ErrorResponse) -> Response {
     (error_page::status(error), Extension(Failed(error.clone()))).into_response()
 }
 

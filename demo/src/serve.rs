@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use session_core::{Manager, days, hours, minutes};
-use session_tower::{CookieOptions, KeyRing, SessionLayer};
+use session_tower::{CookieOptions, Error, KeyRing, Manager, SessionLayer, days, hours, minutes};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -39,10 +38,10 @@ pub(crate) async fn run(listen: &str, store_url: &str) -> Result<(), Wrong> {
     keys::register(keys.clone()).map_err(|error| Wrong(line(&error)))?;
     let sessions =
         store::connect(store_url).await.map_err(|error| Wrong(format!("the sessions' store: {}", line(&error))))?;
-    let wrong = |error: &dyn fmt::Display| Wrong(format!("the sessions: {error}"));
-    let manager = manager(&sessions).map_err(|error| wrong(&error))?;
+    let wrong = |error: Error| Wrong(format!("the sessions: {error}"));
+    let manager = manager(&sessions).map_err(wrong)?;
     let cookie = cookie(address, &sessions, keys.as_ref());
-    let app = app(AppState { manager: manager.clone(), sessions }, cookie).map_err(|error| wrong(&error))?;
+    let app = app(AppState { manager: manager.clone(), sessions }, cookie).map_err(wrong)?;
     tokio::spawn(manager.purge_every(SWEEP, tokio::time::sleep));
     println!("listening on http://{address}");
 
@@ -80,7 +79,7 @@ async fn bind(listen: &str) -> Result<(TcpListener, SocketAddr), Wrong> {
 }
 
 /// Formats an error and its causes in one line.
-fn line(error: &session_core::Error) -> String {
+fn line(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -90,7 +89,7 @@ fn line(error: &session_core::Error) -> String {
     text.replace('\n', " ")
 }
 
-fn manager(sessions: &NamedStore) -> session_core::Result<Manager> {
+fn manager(sessions: &NamedStore) -> Result<Manager, Error> {
     Manager::builder(sessions.store.clone())
         .idle(release::IDLE)
         .absolute(hours(24))
@@ -109,7 +108,7 @@ fn cookie(address: SocketAddr, sessions: &NamedStore, keys: Option<&KeyRing>) ->
     }
 }
 
-fn app(state: AppState, cookie: CookieOptions) -> session_tower::Result<Router> {
+fn app(state: AppState, cookie: CookieOptions) -> Result<Router, Error> {
     let sessions = SessionLayer::builder().session(state.manager.clone(), cookie).on_error(security::failed).build()?;
     let app =
         Router::new().merge(shop::routes()).merge(api::routes()).fallback(error_page::not_found).with_state(state);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_core::{Result, Store};
+use session_tower::{Error, Store};
 
 /// Store of the sessions, and its name.
 #[derive(Clone, Debug)]
@@ -13,14 +13,14 @@ pub(crate) struct NamedStore {
 }
 
 /// Opens the store that `url` names.
-pub(crate) async fn connect(url: &str) -> Result<NamedStore> {
+pub(crate) async fn connect(url: &str) -> Result<NamedStore, Error> {
     let store = session_store_any::connect(url).await?;
     Ok(NamedStore { store, name: session_store_any::scheme(url).unwrap_or_default() })
 }
 
 #[cfg(test)]
 mod tests {
-    use session_core::ErrorKind;
+    use session_tower::ErrorKind;
 
     use super::connect;
 

@@ -13,7 +13,8 @@ use serde::Deserialize;
 use session_conformance::proxy::Proxy;
 use session_conformance::server;
 use session_tower::{
-    CookieOptions, CookieStore, Error, ErrorKind, KeyRing, Manager, Result, SessionLayer, Sessions, minutes, testing,
+    CookieOptions, CookieStore, ErrorKind, ErrorResponse, KeyRing, Manager, Result, SessionLayer, Sessions, minutes,
+    testing,
 };
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -67,7 +68,7 @@ async fn app(rig: &Arc<Rig>, redis: &str) -> Router {
         .unwrap();
     let rig = Arc::clone(rig);
     let handler = move |Query(Breaks { breaks }): Query<Breaks>, all: Sessions| count(Arc::clone(&rig), breaks, all);
-    let redis = async |all: Sessions| all.get("redis").await.map(|_| ());
+    let redis = async |all: Sessions| Ok::<_, ErrorResponse>(drop(all.get("redis").await?));
     Router::new().route("/", get(handler)).route("/redis", get(redis)).layer(sessions)
 }
 
@@ -115,7 +116,7 @@ async fn of_sqlite_cookie_and_redis_the_one_that_fails_is_named_and_the_others_a
         drop(holder);
         rig.proxy.pass();
 
-        let error = failed.extensions().get::<Error>().unwrap_or_else(|| panic!("{name}: {failed:?}"));
+        let error = failed.extensions().get::<ErrorResponse>().unwrap_or_else(|| panic!("{name}: {failed:?}"));
         let failures = error.commit().unwrap().failures().map(|(name, error)| (name, error.kind())).collect::<Vec<_>>();
         assert_eq!(failures, [(name, kind)]);
         assert!(error.to_string().contains(&format!("; {name}: ")), "{error}");

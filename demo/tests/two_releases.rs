@@ -8,7 +8,7 @@ use common::backend::Backend;
 use common::browser::{Browser, FORM};
 use common::server::Server;
 use rusqlite::Connection;
-use session_core::{days, hours, minutes};
+use session_tower::{days, hours, minutes};
 
 /// Both releases on one database in a file.
 struct Shops {

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use session_conformance::model::Place;
+use session_conformance::model::Target;
 use session_core::{Error, ErrorKind, Result};
 use tempfile::TempDir;
 
 use crate::options::Options;
 
-/// A place, with the folder or server that must exist as long as it is used.
+/// A target, with the folder or server that must exist as long as it is used.
 pub(crate) struct Opened {
-    pub(crate) place: Place,
+    pub(crate) target: Target,
     _folder: Option<TempDir>,
     #[cfg(feature = "all")]
     _server: Option<session_conformance::server::Server>,
@@ -22,7 +22,7 @@ pub(crate) async fn open(options: &Options) -> Result<Opened> {
     }
     match &*options.store {
         "memory" => Ok(Opened {
-            place: Place::Memory(|| Arc::new(session_store_memory::MemoryStore::new())),
+            target: Target::Memory(|| Arc::new(session_store_memory::MemoryStore::new())),
             _folder: None,
             #[cfg(feature = "all")]
             _server: None,
@@ -46,7 +46,7 @@ fn folder() -> Result<TempDir> {
 async fn over(url: &str, folder: Option<TempDir>) -> Result<Opened> {
     let store = session_store_any::connect(url).await?;
     Ok(Opened {
-        place: Place::Store(store),
+        target: Target::Store(store),
         _folder: folder,
         #[cfg(feature = "all")]
         _server: None,

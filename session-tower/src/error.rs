@@ -1,4 +1,4 @@
-//! Error of handlers and extractors.
+//! Responses for session errors.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,18 +6,12 @@ use std::fmt;
 use axum_core::response::{IntoResponse, Response};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
-use session_core::ErrorKind;
+use session_core::{Error, ErrorKind};
 use session_http::CommitError;
 
-/// `Result` with this crate's [`Error`], for handlers that use a session.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// Error of a session operation, usable as a handler's error and as a rejection.
+/// `Result` of handlers that use a session and need no error type of their own.
 ///
-/// As a response, its status is 503 if the store is down, 409 if another request was faster or ended the session, and 500 otherwise.
-/// The body is a short text, `Cache-Control` is `no-store`, and the error is logged.
-/// [`on_error`](crate::SessionLayerBuilder::on_error) replaces this response with a page of the application.
-/// Neither the client nor the log sees an id, a value or a password.
+/// `?` turns an [`Error`] into the [`ErrorResponse`]. Functions that are no handlers return `Result<T, Error>`.
 ///
 /// ```
 /// use session_tower::{Result, Session};
@@ -28,29 +22,72 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// }
 /// # let _ = axum::routing::get::<_, _, ()>(visits);
 /// ```
+pub type Result<T, E = ErrorResponse> = std::result::Result<T, E>;
+
+/// Response for a session [`Error`]. It is the rejection of extractors, the error of handlers and the argument of
+/// [`on_error`](crate::SessionLayerBuilder::on_error).
+///
+/// The status is 503 if the store is down, 409 if another request was faster or ended the session, and 500 otherwise.
+/// The body is a short text, `Cache-Control` is `no-store`, and the error is logged.
+/// `on_error` replaces this response with a page of the application.
+/// Neither the client nor the log sees an id, a value or a password.
+///
+/// It is not [`Error`] itself, because that type belongs to `session-core`, which knows no HTTP, and only the crate of a type can make
+/// responses of it. It is named after axum's own `axum::response::ErrorResponse`.
+///
+/// # With an error type of the application
+///
+/// One `From` is enough, because every call returns [`Error`]. `on_error` remains useful: the commit runs after the handler, so its
+/// error does not pass through the application's type.
+///
+/// ```
+/// use axum::response::{IntoResponse, Response};
+/// use session_tower::{Error, ErrorResponse, Session, Sessions};
+///
+/// enum AppError {
+///     NotFound,
+///     Session(Error),
+/// }
+///
+/// impl From<Error> for AppError {
+///     fn from(error: Error) -> Self {
+///         Self::Session(error)
+///     }
+/// }
+///
+/// impl IntoResponse for AppError {
+///     fn into_response(self) -> Response {
+///         match self {
+///             Self::NotFound => axum::http::StatusCode::NOT_FOUND.into_response(),
+///             Self::Session(error) => ErrorResponse::from(error).into_response(),
+///         }
+///     }
+/// }
+///
+/// async fn item(session: Session, sessions: Sessions) -> Result<String, AppError> {
+///     let item: String = session.get("item")?.ok_or(AppError::NotFound)?;
+///     sessions.get("recent").await?.insert("item", &item)?;
+///     Ok(item)
+/// }
+/// # let _ = axum::routing::get::<_, _, ()>(item);
+/// ```
 #[derive(Clone)]
-pub struct Error(Repr);
+pub struct ErrorResponse(Cause);
 
 #[derive(Clone)]
-enum Repr {
-    Session(session_core::Error),
+enum Cause {
+    Session(Error),
     Commit(CommitError),
-    Usage(&'static str),
 }
 
-impl Error {
-    pub(crate) const fn usage(how_to_mend: &'static str) -> Self {
-        Self(Repr::Usage(how_to_mend))
-    }
-
+impl ErrorResponse {
     /// Kind of the error, for programs that act on it.
     ///
     /// If several sessions could not be stored, it is the gravest of their kinds. A missing layer is [`ErrorKind::Config`].
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
-            Repr::Session(error) => error.kind(),
-            Repr::Commit(error) => error.kind(),
-            Repr::Usage(_) => ErrorKind::Config,
+            Cause::Session(error) => error.kind(),
+            Cause::Commit(error) => error.kind(),
         }
     }
 
@@ -62,55 +99,60 @@ impl Error {
     /// Sessions that could not be stored, or `None` for an error of any other kind.
     pub fn commit(&self) -> Option<&CommitError> {
         match &self.0 {
-            Repr::Commit(error) => Some(error),
-            _ => None,
+            Cause::Session(_) => None,
+            Cause::Commit(error) => Some(error),
+        }
+    }
+
+    fn cause(&self) -> &(dyn StdError + 'static) {
+        match &self.0 {
+            Cause::Session(error) => error,
+            Cause::Commit(error) => error,
         }
     }
 }
 
-impl From<session_core::Error> for Error {
-    fn from(error: session_core::Error) -> Self {
-        Self(Repr::Session(error))
+impl From<Error> for ErrorResponse {
+    fn from(error: Error) -> Self {
+        Self(Cause::Session(error))
     }
 }
 
-impl From<CommitError> for Error {
+impl From<CommitError> for ErrorResponse {
     fn from(error: CommitError) -> Self {
-        Self(Repr::Commit(error))
+        Self(Cause::Commit(error))
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Repr::Session(error) => fmt::Display::fmt(error, f),
-            Repr::Commit(error) => fmt::Display::fmt(error, f),
-            Repr::Usage(how_to_mend) => f.write_str(how_to_mend),
+impl From<ErrorResponse> for Error {
+    /// Returns the error of a rejection, for extractors of the application that extract a session themselves.
+    fn from(response: ErrorResponse) -> Self {
+        match response.0 {
+            Cause::Session(error) => error,
+            Cause::Commit(error) => Self::new(error.kind(), error.to_string()),
         }
     }
 }
 
-impl fmt::Debug for Error {
+impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Repr::Session(error) => fmt::Debug::fmt(error, f),
-            Repr::Commit(error) => f.debug_tuple("Commit").field(error).finish(),
-            Repr::Usage(how_to_mend) => f.debug_tuple("Usage").field(how_to_mend).finish(),
-        }
+        fmt::Display::fmt(self.cause(), f)
     }
 }
 
-impl StdError for Error {
+impl fmt::Debug for ErrorResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.cause(), f)
+    }
+}
+
+impl StdError for ErrorResponse {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.0 {
-            Repr::Session(error) => error.source(),
-            Repr::Commit(error) => error.source(),
-            Repr::Usage(_) => None,
-        }
+        self.cause().source()
     }
 }
 
-impl IntoResponse for Error {
+impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let status = self.status();
         if status.is_server_error() {

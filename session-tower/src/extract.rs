@@ -7,12 +7,15 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::HeaderValue;
 use http::header::COOKIE;
 use http::request::Parts;
+use session_core::{Error, ErrorKind};
 use session_http::{CookieOptions, Exchange};
 
-use crate::nested::{Current, SEC_FETCH_DEST, cookie_lines, note_destination};
-use crate::{Error, Result};
+use crate::context::{RequestContext, SEC_FETCH_DEST, cookie_lines, note_destination};
+use crate::{ErrorResponse, Result};
 
-/// Session of the request, loaded when it is extracted. It dereferences to [`session_core::Session`].
+/// Session of the request, loaded when it is extracted.
+///
+/// Its methods are those of [`session_core::Session`], to which it dereferences. Functions of the application take `&Session`.
 ///
 /// This is the first session of the innermost [`SessionLayer`](crate::SessionLayer). Use [`Sessions`] to get the others.
 /// Extracting it needs no round trip to the store if the client sent no cookie.
@@ -41,7 +44,7 @@ use crate::{Error, Result};
 ///
 /// # Rejections
 ///
-/// [`Error`] with status 503 if the store is down: a blank session never takes the place of one that cannot be loaded.
+/// [`ErrorResponse`] with status 503 if the store is down: a blank session never takes the place of one that cannot be loaded.
 /// Status 500 if there is no layer; the log says how to add it.
 #[derive(Clone)]
 pub struct Session {
@@ -52,25 +55,40 @@ pub struct Session {
 
 /// Name of a session in its exchange.
 #[derive(Clone)]
-enum Name {
+pub(crate) enum Name {
     First,
     Other(Box<str>),
 }
 
 impl Session {
+    pub(crate) fn new(session: session_core::Session, exchange: Exchange, name: Name) -> Self {
+        Self { session, exchange, name }
+    }
+
     /// Changes the cookie's options for this response only. It has no effect if the response sends no cookie.
     ///
     /// Every option can change except the cookie's name. A cookie on another path or domain is a second cookie beside the usual one.
     /// Use the same options again to clear it.
     ///
+    /// ```
+    /// use session_tower::{CookieOptions, Result, Session};
+    ///
+    /// async fn sign_in(session: Session) -> Result<&'static str> {
+    ///     session.login("ann")?;
+    ///     session.set_cookie_options(CookieOptions::persistent)?; // Ann wants to be remembered
+    ///     Ok("signed in")
+    /// }
+    /// # let _ = axum::routing::get::<_, _, ()>(sign_in);
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if browsers would reject the cookie; see [`CookieOptions`].
-    pub fn set_cookie_options(&self, change: impl FnOnce(CookieOptions) -> CookieOptions) -> Result<()> {
+    pub fn set_cookie_options(&self, change: impl FnOnce(CookieOptions) -> CookieOptions) -> Result<(), Error> {
         let name = match &self.name {
             Name::First => self.exchange.set().names().next().unwrap_or_default(),
             Name::Other(name) => name,
         };
-        Ok(self.exchange.set_cookie_options(name, change)?)
+        self.exchange.set_cookie_options(name, change)
     }
 }
 
@@ -98,21 +116,21 @@ impl fmt::Debug for Session {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Session {
-    type Rejection = Error;
+    type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
-        let exchange = Current::of(&parts.extensions)?.exchange.clone();
+        let exchange = RequestContext::of(&parts.extensions)?.exchange.clone();
         let session = exchange.open_first(cookie_lines(&parts.headers)).await?;
         note_destination(&exchange, &session, || parts.headers.get(SEC_FETCH_DEST));
-        Ok(Self { session, exchange, name: Name::First })
+        Ok(Self::new(session, exchange, Name::First))
     }
 }
 
 impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
-    type Rejection = Error;
+    type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>> {
-        if parts.extensions.get::<Current>().is_none() {
+        if parts.extensions.get::<RequestContext>().is_none() {
             return Ok(None);
         }
         <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)
@@ -133,7 +151,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
 /// ```
 #[derive(Clone)]
 pub struct Sessions {
-    current: Current,
+    context: RequestContext,
     /// `Cookie` header lines. `http` counts references, so cloning them copies no bytes.
     cookies: Box<[HeaderValue]>,
     destination: Option<HeaderValue>,
@@ -144,26 +162,46 @@ impl Sessions {
     ///
     /// If layers are nested, the innermost layer with a session of this name serves it.
     ///
+    /// ```
+    /// use session_tower::{Result, Sessions};
+    ///
+    /// async fn panel(sessions: Sessions) -> Result<String> {
+    ///     let admin = sessions.get("admin").await?;
+    ///     Ok(format!("signed in: {}", admin.principal().is_some()))
+    /// }
+    /// # let _ = axum::routing::get::<_, _, ()>(panel);
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if no layer has a session `name`, or the store's error if loading fails.
-    pub async fn get(&self, name: &str) -> Result<Session> {
-        let Some(exchange) = self.current.serving(name).cloned() else {
+    pub async fn get(&self, name: &str) -> Result<Session, Error> {
+        let Some(exchange) = self.context.serving(name).cloned() else {
             tracing::error!(name, "no layer has this session");
             return Err(UNKNOWN_NAME);
         };
         let session = exchange.open(name, self.cookies.iter().map(HeaderValue::as_bytes)).await?;
         note_destination(&exchange, &session, || self.destination.as_ref());
-        Ok(Session { session, exchange, name: Name::Other(name.into()) })
+        Ok(Session::new(session, exchange, Name::Other(name.into())))
     }
 
     /// Logical names of all sessions, starting with the innermost layer.
+    ///
+    /// ```
+    /// use session_tower::Sessions;
+    ///
+    /// async fn list(sessions: Sessions) -> String {
+    ///     sessions.names().collect::<Vec<_>>().join(", ") // such as `id, admin`
+    /// }
+    /// # let _ = axum::routing::get::<_, _, ()>(list);
+    /// ```
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.current.chain().flat_map(|layer| layer.exchange.set().names())
+        self.context.chain().flat_map(|layer| layer.exchange.set().names())
     }
 }
 
-const UNKNOWN_NAME: Error = Error::usage(
-    "no `SessionLayer` around this handler has a session of that name: add it with `SessionLayerBuilder::session`",
+const UNKNOWN_NAME: Error = Error::fixed(
+    ErrorKind::Config,
+    "no `SessionLayer` of the request has a session of this name: add it with `SessionLayerBuilder::session`",
 );
 
 impl fmt::Debug for Sessions {
@@ -173,12 +211,12 @@ impl fmt::Debug for Sessions {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Sessions {
-    type Rejection = Error;
+    type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
-        let current = Current::of(&parts.extensions)?.clone();
+        let context = RequestContext::of(&parts.extensions)?.clone();
         Ok(Self {
-            current,
+            context,
             cookies: parts.headers.get_all(COOKIE).into_iter().cloned().collect(),
             destination: parts.headers.get(SEC_FETCH_DEST).cloned(),
         })
@@ -186,10 +224,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Sessions {
 }
 
 impl<S: Send + Sync> OptionalFromRequestParts<S> for Sessions {
-    type Rejection = Error;
+    type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>> {
-        if parts.extensions.get::<Current>().is_none() {
+        if parts.extensions.get::<RequestContext>().is_none() {
             return Ok(None);
         }
         <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)

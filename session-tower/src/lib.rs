@@ -1,23 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+mod caching;
+mod context;
 mod error;
 mod extract;
-mod headers;
 mod layer;
-mod nested;
 mod service;
 pub mod testing;
 
-pub use error::{Error, Result};
+pub use caching::OwnCaching;
+pub use error::{ErrorResponse, Result};
 pub use extract::{Session, Sessions};
-pub use headers::OwnCaching;
 pub use layer::{SessionLayer, SessionLayerBuilder};
 pub use service::{ResponseFuture, SessionService};
 
 /// Types that applications need from the underlying crates, re-exported so that their versions match.
 pub use session_core::{
-    Codec, ErrorKind, Handle, Manager, ManagerBuilder, Opened, Principal, SessionInfo, Timestamp, days, hours, minutes,
-    seconds,
+    Clock, Codec, Commit, ConflictPolicy, Error, ErrorKind, Handle, Limits, Manager, ManagerBuilder, ManualClock,
+    NullStore, Opened, Principal, SessionInfo, Store, SystemClock, Timestamp, days, hours, minutes, seconds,
 };
 pub use session_crypto::KeyRing;
 pub use session_http::{CommitError, CookieOptions, CookieStore, SameSite};
@@ -25,7 +25,7 @@ pub use session_http::{CommitError, CookieOptions, CookieStore, SameSite};
 /// Stores by their URLs. Each kind of store is a feature of this crate: `sqlite`, `postgres`, `redis` and so on.
 ///
 /// ```no_run
-/// # async fn open() -> session_tower::Result<()> {
+/// # async fn open() -> Result<(), session_tower::Error> {
 /// use session_tower::{Manager, SessionLayer, store};
 ///
 /// let sessions = SessionLayer::new(Manager::new(store::connect("sqlite://sessions.db").await?));
@@ -41,8 +41,12 @@ mod pages {
     #[cfg(feature = "sqlite")]
     #[doc = include_str!("../../README.md")]
     struct Readme;
+    #[cfg(all(feature = "sqlite", unix))]
+    #[doc = include_str!("../../docs/first-hour.md")]
+    struct FirstHour;
     #[doc = include_str!("../../docs/deploying.md")]
     struct Deploying;
+    #[cfg(feature = "store")]
     #[doc = include_str!("../../docs/coming-from-go.md")]
     struct ComingFromGo;
 }

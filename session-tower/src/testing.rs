@@ -19,7 +19,8 @@ use std::fmt::Display;
 use http::header::SET_COOKIE;
 use http::{HeaderValue, Response};
 
-use crate::SessionLayer;
+use crate::extract::Name;
+use crate::{Error, Session, SessionLayer};
 
 /// Returns the `Cookie` header of a client that is signed in as `principal` in the layer's first session.
 ///
@@ -33,10 +34,7 @@ pub async fn signed_in(layer: &SessionLayer, principal: impl Display) -> HeaderV
 ///
 /// # Panics
 /// If `prepare` fails or writes nothing, or if the session cannot be stored.
-pub async fn prepared(
-    layer: &SessionLayer,
-    prepare: impl FnOnce(&session_core::Session) -> session_core::Result<()>,
-) -> HeaderValue {
+pub async fn prepared(layer: &SessionLayer, prepare: impl FnOnce(&Session) -> Result<(), Error>) -> HeaderValue {
     let first = layer.set().names().next().expect("a layer has at least one session");
     prepared_named(layer, first, prepare).await
 }
@@ -48,10 +46,11 @@ pub async fn prepared(
 pub async fn prepared_named(
     layer: &SessionLayer,
     name: &str,
-    prepare: impl FnOnce(&session_core::Session) -> session_core::Result<()>,
+    prepare: impl FnOnce(&Session) -> Result<(), Error>,
 ) -> HeaderValue {
     let exchange = layer.set().begin();
     let session = exchange.open(name, []).await.expect("the session opens");
+    let session = Session::new(session, exchange.clone(), Name::Other(name.into()));
     prepare(&session).expect("the session is prepared");
     let committed = exchange.commit().await;
     if let Some(error) = committed.error {

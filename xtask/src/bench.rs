@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::{Result, test};
+use crate::result::Result;
+use crate::test;
+use crate::workspace::{Workspace, cargo};
 
 /// Arguments that are passed on to the program.
 #[derive(Debug, clap::Args)]
@@ -45,19 +47,19 @@ impl Program {
 }
 
 /// Runs a program. Returns whether it succeeded; its findings are no failure.
-pub(crate) fn run(root: &Path, options: &Options, program: Program) -> Result<bool> {
+pub(crate) fn run(workspace: &Workspace, options: &Options, program: Program) -> Result<bool> {
     let Options { stores, more } = options;
     let help = more.iter().any(|word| matches!(&**word, "--help" | "-h"));
     let named = |name: &str| stores.is_empty() || stores.iter().any(|store| store == name);
-    let variables = test::servers::variables(root, |name| !help && program.knows(name) && named(name))?;
+    let variables = test::servers::variables(workspace, |name| !help && program.knows(name) && named(name))?;
     if program == Program::Scale {
         // It needs a second program, which `run` alone would not build.
-        let built = cargo(root, "build", program).status()?;
+        let built = bench(&workspace.root, "build", program).status()?;
         if !built.success() {
             return Ok(false);
         }
     }
-    let mut cargo = cargo(root, "run", program);
+    let mut cargo = bench(&workspace.root, "run", program);
     cargo.envs(variables).arg("--");
     if !stores.is_empty() {
         cargo.args(["--stores", &stores.join(",")]);
@@ -69,8 +71,8 @@ pub(crate) fn run(root: &Path, options: &Options, program: Program) -> Result<bo
 }
 
 /// Returns cargo in the workspace of `bench/`, which has its own target folder because features and versions differ.
-fn cargo(root: &Path, what: &str, program: Program) -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+fn bench(root: &Path, what: &str, program: Program) -> Command {
+    let mut cargo = cargo();
     cargo.current_dir(root.join("bench")).env_remove("CARGO_TARGET_DIR");
     cargo.args([what, "--release", "--quiet", "--locked"]).args(program.package());
     cargo

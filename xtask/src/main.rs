@@ -1,22 +1,22 @@
 #![doc = include_str!("../README.md")]
 
 mod bench;
+mod features;
 mod images;
 mod matrix;
 mod model;
 mod process;
+mod result;
 mod test;
 mod tidy;
+mod workspace;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use bench::Program;
-
-/// Result of a command. An error is a failure of the command itself, not of its checks, and is reported as one line.
-type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+use workspace::Workspace;
 
 /// The workspace's own commands.
 #[derive(Debug, Parser)]
@@ -36,6 +36,8 @@ enum Command {
     BenchScale(bench::Options),
     /// Run clauses of the suite over tower-sessions' stores, and print which of them hold.
     BenchPeers(bench::Options),
+    /// Check every crate without its features, and with each feature on its own.
+    Features(features::Options),
     /// Get the images of the servers that stores are tested against: pulled, or else built.
     Images(images::Options),
     /// Run the suite over every store, and write the table of clauses and stores to docs/ and the README.
@@ -49,16 +51,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let workspace = Workspace::own();
     let done = match Arguments::parse().command {
-        Command::Bench(options) => bench::run(&root(), &options, Program::Comparison),
-        Command::BenchCheck(options) => bench::run(&root(), &options, Program::Check),
-        Command::BenchScale(options) => bench::run(&root(), &options, Program::Scale),
-        Command::BenchPeers(options) => bench::run(&root(), &options, Program::Promises),
-        Command::Images(options) => images::run(&root(), &options),
-        Command::Matrix(options) => matrix::run(&root(), &options),
-        Command::Model(options) => model::run(&root(), &options),
-        Command::Test(options) => test::run(&root(), &options),
-        Command::Tidy(options) => tidy::run(&root(), &options),
+        Command::Bench(options) => bench::run(&workspace, &options, Program::Comparison),
+        Command::BenchCheck(options) => bench::run(&workspace, &options, Program::Check),
+        Command::BenchScale(options) => bench::run(&workspace, &options, Program::Scale),
+        Command::BenchPeers(options) => bench::run(&workspace, &options, Program::Promises),
+        Command::Features(options) => features::run(&workspace, &options),
+        Command::Images(options) => images::run(&workspace, &options),
+        Command::Matrix(options) => matrix::run(&workspace, &options),
+        Command::Model(options) => model::run(&workspace, &options),
+        Command::Test(options) => test::run(&workspace, &options),
+        Command::Tidy(options) => tidy::run(&workspace.root, &options),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -68,15 +72,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Returns the target folder of the workspace at `root`.
-fn target(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target))
-}
-
-/// Returns the folder of the workspace that this program was built from.
-fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_owned()
 }

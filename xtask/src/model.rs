@@ -1,9 +1,7 @@
 //! `cargo xtask model`: plays random scenes over a store.
 
-use std::path::Path;
-use std::process::Command;
-
-use crate::Result;
+use crate::result::Result;
+use crate::workspace::Workspace;
 
 /// Stores that the program includes without its feature `all`.
 const EMBEDDED: [&str; 3] = ["memory", "file", "sqlite"];
@@ -18,9 +16,9 @@ pub(crate) struct Options {
 }
 
 /// Runs the program. Returns whether it succeeded: no promise was broken, except those that are expected to be.
-pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["run", "--release", "--quiet", "--locked", "--package", "model"]);
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["run", "--release", "--quiet", "--locked", "--package", "model"]);
     if needs_all(&options.more) {
         cargo.args(["--features", "all"]);
     }

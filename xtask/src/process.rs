@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use crate::Result;
+use crate::result::Result;
 
 /// Result of a program.
 #[derive(Debug)]

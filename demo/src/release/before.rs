@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use session_core::hours;
+use session_tower::hours;
 
 /// Idle time-out of sessions.
 pub(crate) const IDLE: Duration = hours(12);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use session_core::hours;
+use session_tower::hours;
 
 /// Idle time-out of sessions. In the previous release it was twelve hours.
 pub(crate) const IDLE: Duration = hours(1);

@@ -5,8 +5,7 @@ use axum::extract::State;
 use axum::http::header::{HeaderMap, USER_AGENT};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
-use session_core::{Manager, days};
-use session_tower::{ErrorKind, Handle, Result, Session, SessionInfo};
+use session_tower::{ErrorKind, Handle, Manager, Result, Session, SessionInfo, days};
 
 use super::cart::tins_in_cart;
 use crate::app_state::{AppState, REMEMBERED_IDLE};

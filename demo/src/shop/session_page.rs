@@ -2,8 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Redirect;
-use session_core::Timestamp;
-use session_tower::{Opened, Result, Session};
+use session_tower::{Opened, Result, Session, Timestamp};
 
 use super::cart::tins_in_cart;
 use crate::app_state::AppState;

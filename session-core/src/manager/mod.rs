@@ -92,7 +92,7 @@ impl Manager {
 
     /// Closes `session` without a future, if the store is not needed. Otherwise it returns `None` and does nothing.
     ///
-    /// For crates that connect sessions with a framework. Most requests only read, so they need no [`close`](Self::close), whose future
+    /// For `session-http`. Most requests only read, so they need no [`close`](Self::close), whose future
     /// must be kept alive after the client has disconnected.
     ///
     /// ```
@@ -108,12 +108,13 @@ impl Manager {
     /// # Ok::<(), session_core::Error>(())
     /// # }).unwrap();
     /// ```
+    #[doc(hidden)]
     pub fn close_at_once(&self, session: &Session) -> Option<Commit> {
         Committer(session).close_at_once()
     }
 }
 
-/// Derived managers, for crates that connect sessions with HTTP.
+/// Derived managers, for `session-http`.
 impl Manager {
     /// Creates a manager with the name, policy and clock of this one over `store`, which lives for one request.
     ///
@@ -129,6 +130,7 @@ impl Manager {
     /// assert_eq!(of_one_request.name(), "cart");
     /// # Ok::<(), session_core::Error>(())
     /// ```
+    #[doc(hidden)]
     #[must_use]
     pub fn for_request(&self, store: impl Store) -> Self {
         let can = store.capabilities();
@@ -157,6 +159,7 @@ impl Manager {
     /// # Ok::<(), session_core::Error>(())
     /// # }).unwrap();
     /// ```
+    #[doc(hidden)]
     #[must_use]
     pub fn idle_at_most(&self, longest: Duration) -> Self {
         let policy = self.env.policy.idle_at_most(longest);

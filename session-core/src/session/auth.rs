@@ -109,6 +109,7 @@ impl Session {
     /// # Ok::<(), session_core::Error>(())
     /// # }).unwrap();
     /// ```
+    #[doc(hidden)]
     pub fn restart_if_ended(&self) -> bool {
         let mut state = self.state();
         let begins = state.may_restart && state.opened == Opened::Ended && state.gone;

@@ -91,6 +91,7 @@ impl Session {
     ///
     /// # Errors
     /// The errors of [`set_idle`](Self::set_idle).
+    #[doc(hidden)]
     pub fn idle_at_most(&self, longest: Duration) -> Result<()> {
         let longer = self.shared.env.policy.idle(&self.state().view) > longest;
         if longer { self.set_idle(Some(longest)) } else { Ok(()) }

@@ -4,8 +4,7 @@ use axum::Router;
 use axum::http::HeaderValue;
 use axum::response::{AppendHeaders, Extension, IntoResponse};
 use axum::routing::get as route;
-use session_core::ErrorKind;
-use session_tower::{OwnCaching, Session, testing};
+use session_tower::{ErrorKind, OwnCaching, Session, testing};
 
 use crate::rig::{get, get_with, header, one};
 

@@ -135,4 +135,5 @@ fn what_an_application_holds_goes_to_other_threads() {
     check::<session_tower::Sessions>();
     check::<session_tower::SessionLayer>();
     check::<session_tower::Error>();
+    check::<session_tower::ErrorResponse>();
 }

@@ -4,8 +4,10 @@ use axum::Router;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Html;
 use axum::routing::get as route;
-use session_core::{ErrorKind, ManualClock, Timestamp, seconds};
-use session_tower::{CookieOptions, Error, Manager, Opened, Result, Session, SessionLayer, Sessions, testing};
+use session_tower::{
+    CookieOptions, Error, ErrorKind, ErrorResponse, Manager, ManualClock, Opened, Result, Session, SessionLayer,
+    Sessions, Timestamp, seconds, testing,
+};
 
 use tower::ServiceExt as _;
 
@@ -59,7 +61,7 @@ async fn what_could_not_be_stored_is_no_success() {
 async fn a_clash_is_409_and_names_the_key_in_the_log_only() {
     let (_, sessions) = one();
     let ann = testing::signed_in(&sessions, "ann").await;
-    let manager = sessions.set().manager("id").unwrap().clone();
+    let manager = sessions.manager("id").unwrap().clone();
     let value = ann.to_str().unwrap().split_once('=').unwrap().1.to_owned();
     let clash = move |session: Session| async move {
         let n: Option<u32> = session.get("n")?;
@@ -67,11 +69,11 @@ async fn a_clash_is_409_and_names_the_key_in_the_log_only() {
         let other = manager.open(Some(&value)).await?;
         other.insert("n", &100)?;
         let _ = manager.close(&other).await?;
-        Ok::<_, Error>(())
+        Ok::<_, ErrorResponse>(())
     };
     let response = get_with(&Router::new().route("/", route(clash)).layer(sessions), &ann).await;
     assert_eq!(response.status(), StatusCode::CONFLICT);
-    let error = response.extensions().get::<Error>().unwrap();
+    let error = response.extensions().get::<ErrorResponse>().unwrap();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(error.to_string().contains("\"n\""), "{error}");
     assert_eq!(text(response).await, "Another request was faster. Please try again.");
@@ -81,18 +83,18 @@ async fn a_clash_is_409_and_names_the_key_in_the_log_only() {
 async fn a_session_that_was_logged_out_meanwhile_is_409() {
     let (_, sessions) = one();
     let ann = testing::signed_in(&sessions, "ann").await;
-    let manager = sessions.set().manager("id").unwrap().clone();
+    let manager = sessions.manager("id").unwrap().clone();
     let value = ann.to_str().unwrap().split_once('=').unwrap().1.to_owned();
     let gone = move |session: Session| async move {
         session.insert("n", &1)?;
         let other = manager.open(Some(&value)).await?;
         other.logout();
         let _ = manager.close(&other).await?;
-        Ok::<_, Error>(())
+        Ok::<_, ErrorResponse>(())
     };
     let response = get_with(&Router::new().route("/", route(gone)).layer(sessions), &ann).await;
     assert_eq!(response.status(), StatusCode::CONFLICT);
-    assert_eq!(response.extensions().get::<Error>().unwrap().kind(), ErrorKind::Gone);
+    assert_eq!(response.extensions().get::<ErrorResponse>().unwrap().kind(), ErrorKind::Gone);
     assert!(set_cookies(&response).is_empty());
 }
 
@@ -102,7 +104,8 @@ async fn a_page_after_a_sign_out_whose_answer_was_lost_is_no_409() {
     let manager = Manager::builder(TestStore::new()).clock(clock.clone()).build().unwrap();
     let sessions = SessionLayer::new(manager);
     let ann = testing::signed_in(&sessions, "ann").await;
-    let by_name = |sessions: Sessions| async move { Ok::<_, Error>(sessions.get("id").await?.insert("n", &1)?) };
+    let by_name =
+        |sessions: Sessions| async move { Ok::<_, ErrorResponse>(sessions.get("id").await?.insert("n", &1)?) };
     let app = Router::new()
         .route("/", route(write))
         .route("/by-name", route(by_name))
@@ -125,10 +128,10 @@ async fn a_page_after_a_sign_out_whose_answer_was_lost_is_no_409() {
 #[tokio::test]
 async fn too_large_a_value_is_500() {
     let (_, sessions) = one();
-    let large = |session: Session| async move { Ok::<_, Error>(session.insert("n", &"x".repeat(100_000))?) };
+    let large = |session: Session| async move { Ok::<_, ErrorResponse>(session.insert("n", &"x".repeat(100_000))?) };
     let response = get(&Router::new().route("/", route(large)).layer(sessions)).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(response.extensions().get::<Error>().unwrap().kind(), ErrorKind::TooLarge);
+    assert_eq!(response.extensions().get::<ErrorResponse>().unwrap().kind(), ErrorKind::TooLarge);
 }
 
 #[tokio::test]
@@ -145,11 +148,11 @@ async fn of_several_sessions_one_that_fails_takes_no_other_with_it() {
         for name in ["id", "cart", "prefs"] {
             all.get(name).await?.insert("n", &1)?;
         }
-        Ok::<_, Error>(())
+        Ok::<_, ErrorResponse>(())
     };
     let response = get(&Router::new().route("/", route(write)).layer(sessions.clone())).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let error = response.extensions().get::<Error>().unwrap();
+    let error = response.extensions().get::<ErrorResponse>().unwrap();
     let failed = error.commit().unwrap().failures().map(|(name, error)| (name, error.kind())).collect::<Vec<_>>();
     assert_eq!(failed, [("cart", ErrorKind::Unavailable), ("prefs", ErrorKind::Unavailable)]);
     assert!(error.to_string().contains("; cart: the session store is unavailable"), "{error}");
@@ -175,14 +178,14 @@ async fn the_application_has_its_own_page_for_each_of_our_errors() {
         assert_eq!(header(&response, "cache-control"), Some("no-store"));
         assert_eq!(text(response).await, format!("<h1>{kind:?}</h1>"));
     };
-    let large = |s: Session| async move { Ok::<_, Error>(s.insert("n", &"x".repeat(100_000))?) };
+    let large = |s: Session| async move { Ok::<_, ErrorResponse>(s.insert("n", &"x".repeat(100_000))?) };
     check(Router::new().route("/", route(large)), ErrorKind::TooLarge, 500).await;
     store.fail_writes(ErrorKind::Unavailable);
     check(Router::new().route("/", route(write)), ErrorKind::Unavailable, 503).await;
     store.fail_loads(ErrorKind::Unavailable);
     check(Router::new().route("/", route(opened)), ErrorKind::Unavailable, 503).await;
     // The page also replaces an error that does not come from a session of the request.
-    let elsewhere = || async { Err::<(), _>(Error::from(session_core::Error::from(ErrorKind::Conflict))) };
+    let elsewhere = || async { Err::<(), _>(ErrorResponse::from(Error::from(ErrorKind::Conflict))) };
     check(Router::new().route("/", route(elsewhere)), ErrorKind::Conflict, 409).await;
 }
 
@@ -234,6 +237,6 @@ async fn no_error_shows_an_id() {
     let ann = testing::signed_in(&sessions, "ann").await;
     store.fail_loads(ErrorKind::Unavailable);
     let response = get_with(&Router::new().route("/", route(opened)).layer(sessions), &ann).await;
-    let shown = format!("{response:?} {:?}", response.extensions().get::<Error>());
+    let shown = format!("{response:?} {:?}", response.extensions().get::<ErrorResponse>());
     assert!(!shown.contains(ann.to_str().unwrap().split_once('=').unwrap().1));
 }

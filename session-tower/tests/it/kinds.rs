@@ -3,10 +3,10 @@
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode};
 use axum::routing::get as route;
-use session_core::{ErrorKind, NullStore};
 use session_store_sqlite::SqliteStore;
 use session_tower::{
-    CookieOptions, CookieStore, Error, KeyRing, Manager, Result, Session, SessionLayer, Sessions, testing,
+    CookieOptions, CookieStore, ErrorKind, ErrorResponse, KeyRing, Manager, NullStore, Result, Session, SessionLayer,
+    Sessions, testing,
 };
 
 use crate::rig::{TestStore, get, get_with, header, named, set_cookies, text};
@@ -51,7 +51,7 @@ async fn over_nothing_sessions_read_empty_save_nothing_and_set_no_cookie() {
         assert_eq!(session.get("n")?, Some(1), "for the rest of the request it is there");
         session.insert("after", &1)?;
         session.rotate()?;
-        Ok::<_, Error>("done")
+        Ok::<_, ErrorResponse>("done")
     };
     let app = Router::new().route("/", route(handler)).layer(sessions);
     let made_up = HeaderValue::from_str(&format!("__Host-id={}", "A".repeat(43))).unwrap();
@@ -78,7 +78,7 @@ async fn of_three_sessions_on_three_stores_the_one_that_fails_takes_no_other_wit
         for name in ["id", "prefs", "cart"] {
             seen.push(all.get(name).await?.update("n", |n: &mut u32| *n += 1)?);
         }
-        Ok::<_, Error>(format!("{seen:?}"))
+        Ok::<_, ErrorResponse>(format!("{seen:?}"))
     };
     let app = Router::new().route("/", route(count)).layer(sessions);
     let first = get(&app).await;
@@ -88,7 +88,7 @@ async fn of_three_sessions_on_three_stores_the_one_that_fails_takes_no_other_wit
     broken.fail_writes(ErrorKind::Unavailable);
     let failed = get_with(&app, &cookies).await;
     assert_eq!(failed.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let error = failed.extensions().get::<Error>().unwrap();
+    let error = failed.extensions().get::<ErrorResponse>().unwrap();
     let failures = error.commit().unwrap().failures().map(|(name, error)| (name, error.kind())).collect::<Vec<_>>();
     assert_eq!(failures, [("cart", ErrorKind::Unavailable)]);
     // The cookie of the database session stays as it is. The other cookie holds the session itself.
@@ -114,7 +114,7 @@ async fn a_cookie_that_is_too_large_takes_no_other_session_with_it() {
     let write = |all: Sessions| async move {
         all.get("id").await?.insert("n", &1)?;
         all.get("prefs").await?.insert("n", &"x".repeat(4_000))?;
-        Ok::<_, Error>("stored")
+        Ok::<_, ErrorResponse>("stored")
     };
     let response = get(&Router::new().route("/", route(write)).layer(sessions)).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
@@ -138,13 +138,13 @@ async fn what_an_older_key_wrote_is_sent_again_by_the_layer() {
     let both_count = |all: Sessions| async move {
         all.get("id").await?.insert("n", &1)?;
         all.get("prefs").await?.insert("n", &1)?;
-        Ok::<_, Error>(())
+        Ok::<_, ErrorResponse>(())
     };
     let cookies = get(&Router::new().route("/", route(both_count)).layer(layers(&older))).await;
     let cookies = testing::returned(&cookies).unwrap();
     let read = |all: Sessions| async move {
         let (id, prefs) = (all.get("id").await?, all.get("prefs").await?);
-        Ok::<_, Error>(format!("{:?} {:?}", id.opened(), prefs.opened()))
+        Ok::<_, ErrorResponse>(format!("{:?} {:?}", id.opened(), prefs.opened()))
     };
     let app = |ring: &KeyRing| Router::new().route("/", route(read)).layer(layers(ring));
     let response = get_with(&app(&both), &cookies).await;

@@ -5,8 +5,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get as route;
-use session_core::ErrorKind;
-use session_tower::{CookieOptions, Error, Result, Session, SessionLayer, Sessions, testing};
+use session_tower::{CookieOptions, Error, ErrorKind, ErrorResponse, Result, Session, SessionLayer, Sessions, testing};
 
 use crate::rig::{get, get_with, header, named, one, set_cookies, text};
 
@@ -19,7 +18,7 @@ async fn keys(session: Session) -> String {
     session.keys().join(" ")
 }
 
-fn explains(error: &Error) {
+fn explains(error: &ErrorResponse) {
     let shown = format!("{error:?}");
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(shown.contains("no `SessionLayer` has seen the request") && shown.contains("below the routes"), "{shown}");
@@ -29,11 +28,11 @@ fn explains(error: &Error) {
 async fn a_missing_layer_says_so_and_how_to_mend_it() {
     let response = get(&Router::new().route("/", route(keys))).await;
     assert_eq!(response.status(), 500);
-    explains(response.extensions().get::<Error>().unwrap());
+    explains(response.extensions().get::<ErrorResponse>().unwrap());
     assert_eq!(text(response).await, "Internal server error.");
 
     let all = Router::new().route("/", route(|all: Sessions| async move { format!("{all:?}") }));
-    explains(get(&all).await.extensions().get::<Error>().unwrap());
+    explains(get(&all).await.extensions().get::<ErrorResponse>().unwrap());
 }
 
 #[tokio::test]
@@ -42,7 +41,7 @@ async fn a_layer_in_the_wrong_order_says_so_and_how_to_mend_it() {
     let wrong = Router::new().route("/", route(keys)).layer(sessions.clone()).layer(from_fn(use_session));
     let response = get(&wrong).await;
     assert_eq!(response.status(), 500);
-    explains(response.extensions().get::<Error>().unwrap());
+    explains(response.extensions().get::<ErrorResponse>().unwrap());
 
     let right = Router::new().route("/", route(keys)).layer(from_fn(use_session)).layer(sessions);
     assert_eq!(text(get(&right).await).await, "by_layer");
@@ -79,7 +78,7 @@ async fn nested_layers_give_the_innermost_by_default_and_all_by_name() {
         session.insert("which", "admin")?;
         all.get("id").await?.insert("which", "id")?;
         assert_eq!(all.get("admin").await?.get::<String>("which")?.as_deref(), Some("admin"));
-        Ok::<_, Error>(all.names().collect::<Vec<_>>().join(" "))
+        Ok::<_, ErrorResponse>(all.names().collect::<Vec<_>>().join(" "))
     };
     let app = Router::new().route("/", route(both)).layer(inner).layer(outer.clone());
     let response = get(&app).await;
@@ -100,7 +99,7 @@ async fn an_outer_layers_read_keeps_an_inner_ones_no_store() {
     let (store, outer) = one();
     let inner = SessionLayer::new(named(&store, "admin"));
     let signed_in = testing::signed_in(&inner, "ann").await;
-    let read = |_: Session, all: Sessions| async move { all.get("id").await.map(|_| ()) };
+    let read = |_: Session, all: Sessions| async move { all.get("id").await.map(drop).map_err(ErrorResponse::from) };
     let app = Router::new().route("/", route(read)).layer(inner).layer(outer);
     assert_eq!(header(&get_with(&app, &signed_in).await, "cache-control"), Some("no-store"));
 }
@@ -114,18 +113,18 @@ async fn nested_layers_with_one_cookie_are_an_error_that_says_so() {
         .unwrap();
     let response = get(&Router::new().route("/", route(keys)).layer(inner).layer(outer)).await;
     assert_eq!(response.status(), 500);
-    let shown = format!("{:?}", response.extensions().get::<Error>());
+    let shown = format!("{:?}", response.extensions().get::<ErrorResponse>());
     assert!(shown.contains("serve a cookie of the same name"), "{shown}");
 }
 
 #[tokio::test]
 async fn an_error_page_is_put_in_place_once() {
     let (store, _) = one();
-    let page = |name: &'static str| move |error: &Error| (error.status(), format!("{name} page"));
+    let page = |name: &'static str| move |error: &ErrorResponse| (error.status(), format!("{name} page"));
     let build = |name: &'static str| {
         SessionLayer::builder().session(named(&store, name), CookieOptions::new()).on_error(page(name)).build().unwrap()
     };
-    let fail = || async { Err::<(), _>(Error::from(session_core::Error::from(ErrorKind::Gone))) };
+    let fail = || async { Err::<(), _>(ErrorResponse::from(Error::from(ErrorKind::Gone))) };
     let app = Router::new().route("/", route(fail)).layer(build("inner")).layer(build("outer"));
     assert_eq!(text(get(&app).await).await, "inner page");
 }

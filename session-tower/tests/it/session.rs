@@ -4,10 +4,10 @@ use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::routing::get as route;
-use session_core::{ManualClock, SessionId};
+use session_core::SessionId;
 use session_tower::{
-    CookieOptions, Error, ErrorKind, Manager, Opened, Result, SameSite, Session, SessionLayer, Sessions, Timestamp,
-    minutes, testing,
+    CookieOptions, ErrorKind, ErrorResponse, Manager, ManualClock, Opened, Result, SameSite, Session, SessionLayer,
+    Sessions, Timestamp, minutes, testing,
 };
 use tower::ServiceExt as _;
 
@@ -135,7 +135,8 @@ async fn neighbours_that_are_not_utf8_and_more_than_one_header_line_are_no_hindr
 async fn a_login_changes_the_id_and_a_logout_clears_the_cookie() {
     let (_, sessions) = one();
     let before = testing::prepared(&sessions, |session| session.insert("n", &1)).await;
-    let login = Router::new().route("/", route(|s: Session| async move { s.login("ann").map_err(Error::from) }));
+    let login =
+        Router::new().route("/", route(|s: Session| async move { s.login("ann").map_err(ErrorResponse::from) }));
     let response = get_with(&login.layer(sessions.clone()), &before).await;
     let after = testing::returned(&response).unwrap();
     assert_ne!(before, after);
@@ -157,7 +158,7 @@ async fn an_explicit_save_still_announces_its_cookie() {
     let save = |session: Session| async move {
         session.insert("n", &1)?;
         let _ = session.save().await?;
-        Ok::<_, Error>(())
+        Ok::<_, ErrorResponse>(())
     };
     let app = Router::new().route("/", route(save)).layer(sessions);
     assert_eq!(set_cookies(&get(&app).await).len(), 1);
@@ -197,7 +198,7 @@ async fn several_sessions_live_side_by_side() {
         all.get("cart").await?.insert("which", "cart")?;
         let unknown = all.get("other").await.unwrap_err();
         assert_eq!(unknown.kind(), ErrorKind::Config);
-        Ok::<_, Error>(())
+        Ok::<_, ErrorResponse>(())
     };
     let app = Router::new().route("/", route(write)).layer(sessions.clone());
     let response = get(&app).await;
@@ -207,7 +208,7 @@ async fn several_sessions_live_side_by_side() {
 
     let read = |all: Sessions| async move {
         let which: Option<String> = all.get("cart").await?.get("which")?;
-        Ok::<_, Error>(which.unwrap())
+        Ok::<_, ErrorResponse>(which.unwrap())
     };
     let app = Router::new().route("/", route(read)).layer(sessions);
     let loads = store.loads();
@@ -223,7 +224,7 @@ async fn a_response_may_send_the_cookie_otherwise() {
         session.insert("n", &1)?;
         session.set_cookie_options(|cookie| cookie.same_site(SameSite::Strict).persistent())?;
         assert!(session.set_cookie_options(|cookie| cookie.domain("example.com")).is_err());
-        Ok::<_, Error>(())
+        Ok::<_, ErrorResponse>(())
     };
     let app = Router::new().route("/", route(remember)).layer(sessions);
     let response = get(&app).await;

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::docker;
 use super::progress::{self, silent};
-use crate::Result;
+use crate::result::Result;
 
 /// The machine's certificates, put into the base so that registries can be reached behind a proxy with its own certificate.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::Result;
+use crate::result::Result;
 
 /// A service of `docker-compose.yml`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::progress::{self, silent};
-use crate::Result;
+use crate::result::Result;
 
 /// Packages for building images: Docker, the firewall that it needs, and the tools that make the base image.
 const PACKAGES: &[&str] = &["docker.io", "iptables", "debootstrap", "debian-archive-keyring", "ca-certificates"];

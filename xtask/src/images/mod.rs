@@ -6,13 +6,14 @@ mod docker;
 mod progress;
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub(crate) use compose::{Service, services};
 
-use crate::Result;
+use crate::result::Result;
+use crate::workspace::Workspace;
 
 /// Time after which a silent registry counts as out of reach.
 const FIRST_WORD: Duration = Duration::from_secs(20);
@@ -37,14 +38,14 @@ pub(crate) enum Image {
 }
 
 /// Gets the images of the named servers. Returns whether all of them are there.
-pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
-    let services = services(root)?;
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
+    let services = services(&workspace.root)?;
     let known = || services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ");
     if let Some(unknown) = options.names.iter().find(|name| services.iter().all(|service| service.name != **name)) {
         return Err(format!("there is no server {unknown}; there are {}", known()).into());
     }
     let wanted = |service: &&Service| options.names.is_empty() || options.names.contains(&service.name);
-    let mut images = Images::new(root)?;
+    let mut images = Images::new(workspace)?;
     let mut all = true;
     for service in services.iter().filter(wanted) {
         let begun = Instant::now();
@@ -74,16 +75,16 @@ pub(crate) struct Images {
 
 impl Images {
     /// Ensures that Docker runs, and waits for other runs that get images.
-    pub(crate) fn new(root: &Path) -> Result<Self> {
+    pub(crate) fn new(workspace: &Workspace) -> Result<Self> {
         docker::ready()?;
-        let target = crate::target(root);
-        fs::create_dir_all(&target)?;
+        let target = &workspace.target;
+        fs::create_dir_all(target)?;
         let lock = File::create(target.join("images.lock"))?;
         if lock.try_lock().is_err() {
             println!("images: waiting for another run that gets images");
             lock.lock()?;
         }
-        let containers = root.join("containers");
+        let containers = workspace.root.join("containers");
         Ok(Self { containers, scratch: target.join("images"), out_of_reach: false, _lock: lock })
     }
 

@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::Result;
 use crate::process::{self, Ended};
+use crate::result::Result;
 
 /// Interval between progress reports.
 const BEAT: Duration = Duration::from_secs(15);

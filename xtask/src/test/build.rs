@@ -1,15 +1,14 @@
 //! Builds all test programs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use cargo_metadata::diagnostic::DiagnosticLevel;
-use cargo_metadata::{CompilerMessage, Message, Metadata, Package, PackageId, Target, TargetKind};
+use cargo_metadata::{Message, Metadata, Package, PackageId, Target, TargetKind};
 
-use super::Place;
-use crate::Result;
+use crate::result::Result;
+use crate::workspace::Workspace;
 
 /// A test program, built.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,15 +50,14 @@ impl Program {
 #[derive(Debug, Default)]
 pub(super) struct Built {
     pub(super) programs: Vec<Program>,
-    /// Names of the targets that did not compile.
-    pub(super) broken: BTreeSet<String>,
+    /// Whether everything compiled. Cargo shows what did not.
     pub(super) well: bool,
 }
 
 /// Builds all tests and examples of the workspace, and continues if a target does not compile.
-pub(super) fn build(place: &Place) -> Result<Built> {
-    let metadata = cargo_metadata::MetadataCommand::new().current_dir(&place.root).no_deps().exec()?;
-    let mut child = place
+pub(super) fn build(workspace: &Workspace) -> Result<Built> {
+    let metadata = cargo_metadata::MetadataCommand::new().current_dir(&workspace.root).no_deps().exec()?;
+    let mut child = workspace
         .cargo()
         .args(["build", "--workspace", "--all-features", "--tests", "--examples", "--keep-going"])
         .arg("--message-format=json-render-diagnostics")
@@ -71,23 +69,19 @@ pub(super) fn build(place: &Place) -> Result<Built> {
         metadata.packages.iter().map(|package| (&package.id, package)).collect();
     let mut built = Built::default();
     for message in Message::parse_stream(BufReader::new(messages)) {
-        match message? {
-            Message::CompilerArtifact(artifact) if artifact.profile.test => {
-                let Some(executable) = artifact.executable else { continue };
-                let Some(package) = packages.get(&artifact.package_id) else { continue };
-                built.programs.push(program(package, &artifact.target, executable.into()));
-            }
-            Message::CompilerMessage(CompilerMessage { package_id, target, message, .. })
-                if matches!(message.level, DiagnosticLevel::Error | DiagnosticLevel::Ice) =>
-            {
-                built.broken.insert(format!("{} ({})", name_of(&packages, &package_id), target.name));
-            }
-            _ => {}
+        let Message::CompilerArtifact(artifact) = message? else { continue };
+        if artifact.profile.test
+            && let Some(executable) = artifact.executable
+            && let Some(package) = packages.get(&artifact.package_id)
+        {
+            built.programs.push(program(package, &artifact.target, executable.into()));
         }
     }
     built.well = child.wait()?.success();
-    let place = places(&metadata);
-    built.programs.sort_by_key(|program| (place.get(&program.package).copied(), program.kind, program.target.clone()));
+    let positions = positions(&metadata);
+    built
+        .programs
+        .sort_by_key(|program| (positions.get(&program.package).copied(), program.kind, program.target.clone()));
     Ok(built)
 }
 
@@ -103,12 +97,8 @@ fn program(package: &Package, target: &Target, executable: PathBuf) -> Program {
     }
 }
 
-fn name_of(packages: &BTreeMap<&PackageId, &Package>, id: &PackageId) -> String {
-    packages.get(id).map_or_else(|| id.to_string(), |package| package.name.to_string())
-}
-
 /// Returns the position of each member in the workspace's list, which goes from the core outwards.
-fn places(metadata: &Metadata) -> BTreeMap<String, usize> {
+fn positions(metadata: &Metadata) -> BTreeMap<String, usize> {
     let members = metadata.workspace_packages();
-    members.iter().enumerate().map(|(place, package)| (package.name.to_string(), place)).collect()
+    members.iter().enumerate().map(|(position, package)| (package.name.to_string(), position)).collect()
 }

@@ -1,14 +1,14 @@
 //! Servers that test programs need, and the variables by which the programs find them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::build::{Kind, Program};
-use crate::Result;
 use crate::images::{self, Image, Images};
 use crate::process;
+use crate::result::Result;
+use crate::workspace::Workspace;
 
 /// Stores whose tests start servers, with the services of `docker-compose.yml`.
 const STORES: &[(&str, &[&str])] = &[
@@ -39,8 +39,8 @@ pub(super) fn needed(program: &Program) -> &'static [&'static str] {
 }
 
 /// Returns the variables by which a program finds the servers that `wanted` selects. Fails if one of them is not available.
-pub(crate) fn variables(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, String)>> {
-    let mut servers = Servers::named(root, ALL.iter().copied().filter(|name| wanted(name)).collect());
+pub(crate) fn variables(workspace: &Workspace, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, String)>> {
+    let mut servers = Servers::named(workspace, ALL.iter().copied().filter(|name| wanted(name)).collect());
     if let Some((name, why)) = servers.missing.first_key_value() {
         return Err(format!("{name} cannot be had: {why}").into());
     }
@@ -61,15 +61,15 @@ pub(super) struct Servers {
 
 impl Servers {
     /// Gets the images of the servers that these programs need. A missing server fails only the programs that need it.
-    pub(super) fn of(root: &Path, programs: &[&Program]) -> Self {
+    pub(super) fn of(workspace: &Workspace, programs: &[&Program]) -> Self {
         let mut names: Vec<&'static str> = programs.iter().flat_map(|program| needed(program)).copied().collect();
         names.sort_unstable();
         names.dedup();
-        Self::named(root, names)
+        Self::named(workspace, names)
     }
 
     /// Gets the images of these servers.
-    fn named(root: &Path, mut names: Vec<&'static str>) -> Self {
+    fn named(workspace: &Workspace, mut names: Vec<&'static str>) -> Self {
         // A server whose URL or image is given needs no preparation.
         names.retain(|name| {
             let said = |of: &str, what| std::env::var_os(variable(of, what)).is_some();
@@ -81,7 +81,7 @@ impl Servers {
         if names.is_empty() {
             return servers;
         }
-        match prepare(root, &names) {
+        match prepare(workspace, &names) {
             Ok(found) => {
                 for (name, image) in found {
                     match image {
@@ -146,10 +146,10 @@ fn variable(server: &str, what: &str) -> String {
 }
 
 /// Gets the images of the named servers, each with its own error. Fails if there is no Docker.
-fn prepare(root: &Path, names: &[&'static str]) -> Result<Vec<(&'static str, Result<Image>)>> {
+fn prepare(workspace: &Workspace, names: &[&'static str]) -> Result<Vec<(&'static str, Result<Image>)>> {
     println!("servers: {}", names.join(", "));
-    let services = images::services(root)?;
-    let mut images = Images::new(root)?;
+    let services = images::services(&workspace.root)?;
+    let mut images = Images::new(workspace)?;
     let get = |name: &&'static str| {
         let service = services.iter().find(|service| service.name == **name);
         let image = service.ok_or_else(|| "docker-compose.yml lacks it".into()).and_then(|it| images.get(it));
@@ -163,6 +163,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::{Kind, Program, Servers, needed};
+    use crate::workspace::Workspace;
 
     fn program(package: &str, target: &str, kind: Kind) -> Program {
         Program {
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn a_run_without_servers_asks_for_no_docker() {
         let memory = program("session-store-memory", "conformance", Kind::Integration);
-        let servers = Servers::of(std::path::Path::new("/nowhere"), &[&memory]);
+        let servers = Servers::of(&Workspace { root: "/nowhere".into(), target: "/nowhere".into() }, &[&memory]);
         assert_eq!(servers.variables().count(), 0);
         assert_eq!(servers.missing(&memory), None);
     }

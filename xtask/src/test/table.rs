@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::result::Result;
 
 /// Report of one test program: the findings on a store.
 #[derive(Debug, Default, Deserialize)]

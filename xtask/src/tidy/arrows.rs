@@ -1,7 +1,8 @@
 //! Allowed dependencies between crates.
 
+use super::problem::Problem;
 use super::tree::{Member, Tree, line_of};
-use super::{Problem, Result};
+use crate::result::Result;
 
 /// Whether a crate may use another crate of the workspace, outside of its tests.
 fn may_use(user: &str, used: &str) -> bool {

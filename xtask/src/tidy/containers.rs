@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use super::problem::Problem;
 use super::tree::{Tree, line_of};
-use super::{Problem, Result};
 use crate::images::compose;
+use crate::result::Result;
 
 const LIST: &str = "docker-compose.yml";
 

@@ -1,12 +1,14 @@
 //! Checks of links and programs in the documentation.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
 
-use super::tree::{File, Tree};
-use super::{Problem, Result, tokens};
+use super::problem::Problem;
+use super::tokens;
+use super::tree::{File, Tree, plain};
+use crate::result::Result;
 
 pub(super) fn links(tree: &Tree) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
@@ -71,21 +73,6 @@ fn included(tree: &Tree) -> Result<BTreeSet<PathBuf>> {
         }
     }
     Ok(included)
-}
-
-/// Returns `path` without `..` and `.`.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir => {
-                plain.pop();
-            }
-            Component::CurDir => {}
-            other => plain.push(other),
-        }
-    }
-    plain
 }
 
 fn line(file: &File, offset: usize) -> usize {

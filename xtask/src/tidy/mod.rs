@@ -1,12 +1,19 @@
 //! `cargo xtask tidy`: checks rules that the compiler does not.
 
 mod arrows;
+mod circles;
 mod code;
 mod containers;
 mod docs;
+mod examples;
 mod manifests;
+mod problem;
 mod proofs;
 mod rooms;
+mod rust_version;
+mod syntax;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod tree;
 mod weight;
@@ -14,9 +21,10 @@ mod words;
 
 use std::path::Path;
 
+use problem::{Problem, Severity};
 use tree::Tree;
 
-use crate::Result;
+use crate::result::Result;
 
 /// Options of `cargo xtask tidy`.
 #[derive(Debug, clap::Args)]
@@ -35,31 +43,6 @@ struct Check {
     find: fn(&Tree) -> Result<Vec<Problem>>,
 }
 
-/// A place where a rule is broken, and the problem.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Problem {
-    /// `file:line`, or a file or folder.
-    place: String,
-    what: String,
-    /// Whether this is only a warning, which fails nothing.
-    only_warns: bool,
-}
-
-impl Problem {
-    fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { place: place.into(), what: what.into(), only_warns: false }
-    }
-
-    fn at(file: &Path, line: usize, what: impl Into<String>) -> Self {
-        Self::new(format!("{}:{line}", file.display()), what)
-    }
-
-    fn warning(mut self) -> Self {
-        self.only_warns = true;
-        self
-    }
-}
-
 const CHECKS: &[Check] = &[
     Check {
         name: "weight.core",
@@ -72,6 +55,7 @@ const CHECKS: &[Check] = &[
         rule: "crates depend only on crates above them, stores never on stores",
         find: arrows::check,
     },
+    Check { name: "circles", rule: "files of a crate do not use each other in a circle", find: circles::check },
     Check { name: "rooms", rule: "every store has the same rooms", find: rooms::check },
     Check {
         name: "containers",
@@ -81,16 +65,14 @@ const CHECKS: &[Check] = &[
     Check { name: "manifests.lints", rule: "every crate takes the workspace's lints", find: manifests::lints },
     Check { name: "manifests.readme", rule: "every crate's README is its documentation", find: manifests::readme },
     Check {
-        name: "manifests.versions",
-        rule: "versions stand in the workspace's manifest, once each",
-        find: manifests::versions,
+        name: "manifests.rust",
+        rule: "crates declare a Rust version that their dependencies work with",
+        find: rust_version::check,
     },
-    Check { name: "manifests.lock", rule: "Cargo.lock is committed", find: manifests::lock },
-    Check { name: "code.unfinished", rule: "nothing is unfinished, ignored or unsafe", find: code::unfinished },
-    Check { name: "code.length", rule: "no source file is over 600 lines", find: code::length },
-    Check { name: "code.whitespace", rule: "no line ends in white space", find: code::whitespace },
+    Check { name: "code.length", rule: "no source file is over 450 lines", find: code::length },
     Check { name: "code.sleeps", rule: "no test sleeps, or it says why", find: code::sleeps },
     Check { name: "words", rule: "no text has a word that makes it hard to read", find: words::check },
+    Check { name: "docs.examples", rule: "every method that applications call has an example", find: examples::check },
     Check { name: "docs.links", rule: "links lead somewhere", find: docs::links },
     Check { name: "docs.proofs", rule: "clauses and tests that the pages in docs/ name exist", find: proofs::check },
     Check { name: "docs.programs", rule: "programs in the documentation are compiled", find: docs::programs },
@@ -114,41 +96,13 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     for check in &checks {
         let mut problems = (check.find)(&tree)?;
         problems.sort();
-        let failed = problems.iter().any(|problem| !problem.only_warns);
+        let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
         broken += usize::from(failed);
         println!("{} {}: {}", if failed { "FAILED" } else { "ok" }, check.name, check.rule);
         for problem in problems {
-            println!("  {}{}: {}", if problem.only_warns { "warning: " } else { "" }, problem.place, problem.what);
+            println!("  {problem}");
         }
     }
     println!("{} checks, {broken} failed", checks.len());
     Ok(broken == 0)
-}
-
-#[cfg(test)]
-mod testing {
-    //! Workspaces for tests of the checks.
-
-    use super::tree::Tree;
-    use super::{Problem, Result};
-
-    /// Makes a workspace of these files, with the members that the root's manifest names.
-    pub(super) fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, Tree) {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = folder.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        let tree = Tree::read(folder.path()).unwrap();
-        (folder, tree)
-    }
-
-    /// Returns the problems that `check` finds in a workspace of these files: `place: what`, in order.
-    pub(super) fn found(check: fn(&Tree) -> Result<Vec<Problem>>, files: &[(&str, &str)]) -> Vec<String> {
-        let (_folder, tree) = tree(files);
-        let mut problems = check(&tree).unwrap();
-        problems.sort();
-        problems.into_iter().map(|problem| format!("{}: {}", problem.place, problem.what)).collect()
-    }
 }

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
+use super::problem::Problem;
 use super::tokens::{self, Token};
 use super::tree::{File, Tree};
-use super::{Problem, Result};
+use crate::result::Result;
 
 /// Kind of the names that follow.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Checks that every store has the same files, so that readers find their way in all of them.
 
+use super::problem::Problem;
 use super::tree::Tree;
-use super::{Problem, Result};
+use crate::result::Result;
 
 /// Crates that are named like stores but are not stores.
 const NO_STORES: &[&str] = &["session-store-kit", "session-store-sqlx", "session-store-layers", "session-store-any"];

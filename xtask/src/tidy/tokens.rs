@@ -2,7 +2,7 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 
-use crate::Result;
+use crate::result::Result;
 use crate::tidy::tree::File;
 
 /// A token of flattened source, in which brackets are tokens.
@@ -54,10 +54,4 @@ fn flatten(stream: TokenStream, in_tests: bool, tokens: &mut Vec<Token>) {
             other => push(other.to_string(), in_tests),
         }
     }
-}
-
-/// Returns the lines on which `words`, one token each, follow each other.
-pub(super) fn lines_with(tokens: &[Token], words: &[&str]) -> Vec<usize> {
-    let here = |window: &&[Token]| window.iter().zip(words).all(|(token, word)| token.text == *word);
-    tokens.windows(words.len()).filter(here).map(|window| window[0].line).collect()
 }

@@ -1,11 +1,11 @@
 //! Files of the workspace, read once for all checks.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use toml::Table;
 
-use crate::Result;
+use crate::result::Result;
 
 /// A workspace on disk.
 pub(super) struct Tree {
@@ -106,4 +106,19 @@ fn member_folders(tree: &Tree) -> Result<Vec<PathBuf>> {
 /// Returns the first line of `text` that begins with `start` after white space, counted from 1; 1 if there is none.
 pub(super) fn line_of(text: &str, start: &str) -> usize {
     text.lines().position(|line| line.trim_start().starts_with(start)).map_or(1, |line| line + 1)
+}
+
+/// Returns `path` without `..` and `.`.
+pub(super) fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            other => plain.push(other),
+        }
+    }
+    plain
 }

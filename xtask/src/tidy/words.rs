@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::problem::Problem;
 use super::tree::Tree;
-use super::{Problem, Result};
+use crate::result::Result;
 
 /// Words that stay out of sources and documents, with what to write in their place. They are split, so that this file has none of them.
 const UNWANTED: &[([&str; 2], &str)] = &[

@@ -1,0 +1,231 @@
+//! A run of test programs: what it counts, prints and repeats at the end.
+
+use std::io::Write as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::build::{Built, Kind, Program};
+use super::reports::Reports;
+use super::servers::{self, Servers};
+use super::table;
+use super::tally::Tally;
+use crate::process::{self, Ended};
+use crate::result::Result;
+use crate::workspace::Workspace;
+
+/// Time limit of a test program. A program that takes longer hangs.
+const LONGEST: Duration = Duration::from_secs(45 * 60);
+
+/// Prefix of output lines that are repeated at the end of the run.
+const SUMMARY: &str = "summary: ";
+
+/// Interval at which a long test program is reported as running.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// State of a run.
+pub(super) struct Run<'a> {
+    workspace: &'a Workspace,
+    pub(super) reports: Reports,
+    verbose: bool,
+    pub(super) servers: Servers,
+    pub(super) total: Tally,
+    /// Table of mutants, as their program prints it.
+    mutants: Option<Vec<String>>,
+    /// Lines to repeat at the end.
+    summary: Vec<String>,
+    /// Failures, one line each.
+    pub(super) failures: Vec<String>,
+    /// Programs that could not run or left no report.
+    pub(super) missing: Vec<String>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn begin(workspace: &'a Workspace, built: &Built, programs: &[&Program], verbose: bool) -> Result<Self> {
+        let mut run = Run {
+            workspace,
+            reports: Reports::fresh(workspace)?,
+            verbose,
+            servers: Servers::of(workspace, programs),
+            total: Tally::default(),
+            mutants: None,
+            summary: Vec::new(),
+            failures: Vec::new(),
+            missing: Vec::new(),
+        };
+        if !built.well {
+            run.fail("the build failed, see above".into());
+        }
+        Ok(run)
+    }
+
+    pub(super) fn fail(&mut self, what: String) {
+        println!("FAILED {what}");
+        self.total += Tally::ONE_FAILURE;
+        self.failures.push(what);
+    }
+
+    pub(super) fn program(&mut self, program: &Program) -> Result<()> {
+        let name = program.name();
+        if let Some(why) = self.servers.missing(program) {
+            self.fail(format!("{name}: not run: {why}"));
+            self.missing.push(name);
+            return Ok(());
+        }
+        let report = self.reports.path(program);
+        let mut command = Command::new(&program.executable);
+        command
+            .current_dir(&program.folder)
+            .env("CARGO_MANIFEST_DIR", &program.folder)
+            .env("CARGO_PKG_NAME", &program.package)
+            .env("CARGO_PKG_VERSION", &program.version)
+            .env("CONFORMANCE_REPORT", &report)
+            .envs(self.servers.variables());
+        let (ended, took) = announced(&name, &mut command)?;
+        let mut tally = Tally::of_program(&ended.output, ended.well);
+        let empty = program.kind == Kind::Integration && tally.all() == 0;
+        if empty {
+            tally += Tally::ONE_FAILURE;
+        }
+        self.count(&name, tally, &ended, took);
+        if empty {
+            println!("{name} ran no test: a file in tests/ is there to run something");
+        }
+        if program.kind == Kind::Integration && proves_a_store(program) && !report.exists() {
+            self.fail(format!("{name}: left no report, so the table would lack this store"));
+            self.missing.push(name);
+        }
+        if program.kind == Kind::Integration && program.target == "mutants" {
+            self.mutants = Some(process::run(Command::new(&program.executable).arg("--table"), LONGEST)?.output);
+        }
+        Ok(())
+    }
+
+    /// Runs tests by `cargo test`.
+    pub(super) fn cargo_test(&mut self, name: &str, what: &[&str]) -> Result<()> {
+        let command = self.workspace.cargo();
+        self.cargo_test_by(command, name, what)
+    }
+
+    /// Runs the programs and tests that are built for `shuttle`.
+    pub(super) fn threads(&mut self) -> Result<()> {
+        let lock = ["-p", "session-core", "--all-features", "--lib", "interleavings"];
+        let programs = ["-p", "session-conformance", "--features", "mutants", "--test", "threads"];
+        for (name, what) in [("session-core's lock on threads", &lock[..]), ("session-conformance::threads", &programs)]
+        {
+            let mut command = self.workspace.cargo();
+            let (variable, flags) = with_shuttle(|variable| std::env::var(variable).ok());
+            // A folder of its own, because the flag would invalidate everything in the usual one.
+            command.env(variable, flags).env("CARGO_TARGET_DIR", self.workspace.target.join("shuttle"));
+            self.cargo_test_by(command, name, what)?;
+        }
+        Ok(())
+    }
+
+    fn cargo_test_by(&mut self, mut command: Command, name: &str, what: &[&str]) -> Result<()> {
+        command.args(["test", "--no-fail-fast"]).args(what);
+        let (ended, took) = announced(name, &mut command)?;
+        self.count(name, Tally::of_programs(&ended.output, ended.well), &ended, took);
+        Ok(())
+    }
+
+    /// Finishes the line that [`announced`] began, and shows the output where it matters.
+    fn count(&mut self, name: &str, tally: Tally, ended: &Ended, took: Duration) {
+        let Tally { passed, failed, ignored } = tally;
+        let left_out = if ignored == 0 { String::new() } else { format!(", {ignored} ignored") };
+        let state = if failed == 0 { "ok" } else { "FAILED" };
+        println!("{state}: {passed} passed, {failed} failed{left_out} in {:.1} s", took.as_secs_f64());
+        self.total += tally;
+        self.summary.extend(ended.output.iter().filter_map(|line| line.strip_prefix(SUMMARY)).map(str::to_owned));
+        if failed > 0 {
+            self.failures.push(format!("{name}: {failed} failed"));
+        }
+        if failed > 0 || self.verbose {
+            println!("---- output of {name}");
+            for line in &ended.output {
+                println!("{line}");
+            }
+            println!("---- end of {name}");
+        }
+    }
+
+    /// Prints the tables, the failures and, as the last line, the totals.
+    pub(super) fn conclude(mut self) -> Result<Tally> {
+        self.servers.clean();
+        let mut tables = table::read(&self.reports.folder)?;
+        if let Some(printed) = self.mutants.take()
+            && !tables.add_mutants(&printed)
+        {
+            self.fail("the mutants' program prints no table when asked with --table".into());
+        }
+        tables.print();
+        if !self.summary.is_empty() {
+            println!("\n{}", self.summary.join("\n"));
+        }
+        if let Some(problem) = tables.problem() {
+            self.fail(problem);
+        }
+        if self.total.passed + self.total.failed == 0 {
+            self.fail("no test was run at all".into());
+        }
+        let Tally { passed, failed, ignored } = self.total;
+        println!();
+        for failure in &self.failures {
+            println!("failed: {failure}");
+        }
+        println!("{ignored} ignored");
+        println!("{passed} passed, {failed} failed");
+        Ok(self.total)
+    }
+}
+
+/// Adds `--cfg shuttle` to the compiler flags of the environment. Returns the variable to set and its value.
+fn with_shuttle(environment: impl Fn(&str) -> Option<String>) -> (&'static str, String) {
+    // Cargo prefers this variable, whose flags are separated by a control character.
+    let encoded = "CARGO_ENCODED_RUSTFLAGS";
+    if let Some(flags) = environment(encoded) {
+        let flags = if flags.is_empty() { flags } else { flags + "\u{1f}" };
+        return (encoded, flags + "--cfg\u{1f}shuttle");
+    }
+    let flags = environment("RUSTFLAGS").unwrap_or_default();
+    ("RUSTFLAGS", format!("{flags} --cfg shuttle").trim_start().to_owned())
+}
+
+/// Whether a test program is the suite over a store: `tests/conformance.rs`, or one named for its server or for a cluster of it.
+pub(super) fn proves_a_store(program: &Program) -> bool {
+    let target = &*program.target;
+    let server = target.strip_suffix("_cluster").unwrap_or(target);
+    ["conformance", "cluster"].contains(&target) || servers::needed(program).contains(&server)
+}
+
+/// Runs `command` after the beginning of a line that says what is running.
+fn announced(name: &str, command: &mut Command) -> Result<(Ended, Duration)> {
+    print!("{name} … ");
+    std::io::stdout().flush()?;
+    let begun = Instant::now();
+    let mut told = 1;
+    let ended = process::run_while(command, |elapsed, _| {
+        if elapsed >= told * MINUTE {
+            print!("{told} min … ");
+            // Progress that cannot be shown is no reason to stop.
+            let _ = std::io::stdout().flush();
+            told += 1;
+        }
+        elapsed < LONGEST
+    });
+    let ended = ended.map_err(|error| format!("{name} cannot be started: {error}"))?;
+    Ok((ended, begun.elapsed()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_shuttle;
+
+    #[test]
+    fn compiler_flags_of_the_environment_are_kept() {
+        assert_eq!(with_shuttle(|_| None), ("RUSTFLAGS", "--cfg shuttle".to_owned()));
+        let plain = |name: &str| (name == "RUSTFLAGS").then(|| "-D warnings".to_owned());
+        assert_eq!(with_shuttle(plain), ("RUSTFLAGS", "-D warnings --cfg shuttle".to_owned()));
+        let (variable, flags) = with_shuttle(|_| Some("-D\u{1f}warnings".to_owned()));
+        assert_eq!((variable, &*flags), ("CARGO_ENCODED_RUSTFLAGS", "-D\u{1f}warnings\u{1f}--cfg\u{1f}shuttle"));
+    }
+}
