@@ -3,6 +3,7 @@
 #[cfg(feature = "batch")]
 pub mod batch;
 mod builder;
+pub mod columns;
 #[cfg(feature = "batch")]
 pub mod operations;
 mod settings;

@@ -2,13 +2,11 @@
 
 use std::collections::HashMap;
 
-use session_core::{Bytes, Error, ErrorKind, Principal, Record, Result, StoreKey, Timestamp, Version};
+use session_core::{Principal, Record, Result, StoreKey, Timestamp, Version};
+use session_store_kit::columns::{self, WRONG_TYPE};
 use sqlx::{ColumnIndex, Decode, Row, ValueRef as _};
 
 use crate::operations::Found;
-
-const WRONG_TYPE: Error = Error::fixed(ErrorKind::Corrupt, "a column holds a value of another type");
-const NOT_TEXT: Error = Error::fixed(ErrorKind::Corrupt, "a stored principal is not 1 to 255 bytes of UTF-8");
 
 /// A row whose columns are read as bytes and as numbers.
 ///
@@ -17,13 +15,13 @@ pub trait Columns {
     /// Returns the bytes in a column, or `None` if it is null.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if there is no such column, or its value is not bytes.
+    /// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if there is no such column, or its value is not bytes.
     fn bytes(&self, at: usize) -> Result<Option<&[u8]>>;
 
     /// Returns the number in a column.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if there is no such column, or its value is null or not a number.
+    /// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if there is no such column, or its value is null or not a number.
     fn integer(&self, at: usize) -> Result<i64>;
 }
 
@@ -51,21 +49,19 @@ where
 /// Reads a record from the columns from `at` on: version, created_at, expires_at, principal, data.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] if the columns hold no valid record.
+/// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if the columns hold no valid record.
 pub fn record(row: &impl Columns, at: usize) -> Result<Record> {
-    Ok(Record::new(
-        version(row, at)?,
-        instant(row, at + 1)?,
-        instant(row, at + 2)?,
-        principal(row, at + 3)?,
-        Bytes::copy_from_slice(row.bytes(at + 4)?.ok_or(WRONG_TYPE)?),
-    ))
+    columns::record(
+        [row.integer(at)?, row.integer(at + 1)?, row.integer(at + 2)?],
+        row.bytes(at + 3)?,
+        row.bytes(at + 4)?.ok_or(WRONG_TYPE)?,
+    )
 }
 
 /// Reads a key and its record.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] if the columns hold no valid key and record.
+/// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if the columns hold no valid key and record.
 pub fn keyed(row: &impl Columns) -> Result<(StoreKey, Record)> {
     Ok((key(row, 0)?, record(row, 1)?))
 }
@@ -84,7 +80,7 @@ pub fn found<R: Columns>(rows: &[R]) -> Found {
 /// Reads the key in a column.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] if the column holds no valid key.
+/// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if the column holds no valid key.
 pub fn key(row: &impl Columns, at: usize) -> Result<StoreKey> {
     StoreKey::from_slice(row.bytes(at)?.ok_or(WRONG_TYPE)?)
 }
@@ -92,19 +88,13 @@ pub fn key(row: &impl Columns, at: usize) -> Result<StoreKey> {
 /// Reads the version in a column.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] if the column holds no valid version.
+/// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if the column holds no valid version.
 pub fn version(row: &impl Columns, at: usize) -> Result<Version> {
     Version::from_i64(row.integer(at)?)
 }
 
 fn instant(row: &impl Columns, at: usize) -> Result<Timestamp> {
     Timestamp::from_millis(row.integer(at)?)
-}
-
-fn principal(row: &impl Columns, at: usize) -> Result<Option<Principal>> {
-    let Some(bytes) = row.bytes(at)? else { return Ok(None) };
-    let text = str::from_utf8(bytes).map_err(|_| NOT_TEXT)?;
-    Principal::new(text).map(Some).map_err(|_| NOT_TEXT)
 }
 
 /// Returns the name of a record's principal as a value to store.
