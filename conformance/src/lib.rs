@@ -22,6 +22,7 @@ pub mod proxy;
 #[cfg(feature = "containers")]
 pub mod server;
 pub mod stored_data;
+pub mod testing;
 
 pub use clause::{Clause, Failure, Need, Verdict};
 pub use clauses::clauses;

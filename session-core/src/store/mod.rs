@@ -52,6 +52,9 @@ pub struct Purged {
     /// Number of expired records removed.
     pub removed: u32,
     /// Whether expired records may remain. If so, call `purge` again.
+    ///
+    /// `false` ends a round of calls: no record remains that had expired by the `now` of the round's first call.
+    /// A record that expires during the round may be left to the next one.
     pub more: bool,
 }
 
