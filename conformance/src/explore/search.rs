@@ -4,8 +4,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use super::Program;
 use super::executor::{Choice, Run, RunEnd};
+use super::program::Program;
 
 /// Limits of a search.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use session_core::{Timestamp, Version};
 
-use super::contract::{Event, KeyState, Response};
+use super::contract::{Event, KeyOperation, KeyState, Response};
 
 /// Maximum number of operations of one key in one window.
 const WIDEST: usize = 64;
@@ -77,7 +77,7 @@ impl Checker {
     pub fn extend(&mut self, mut window: Vec<Event>) -> Result<(), Anomaly> {
         window.sort_by_key(|event| event.called);
         // A load of unknown outcome has no effect and shows nothing.
-        window.retain(|event| !(event.answer == Response::Unknown && event.action == super::KeyOperation::Load));
+        window.retain(|event| !(event.answer == Response::Unknown && event.action == KeyOperation::Load));
         let before: Vec<_> = self.possible.iter().map(|(state, _)| *state).collect();
         let mut after: Vec<(KeyState, Vec<usize>)> = Vec::new();
         let earlier = self.unknown.len();
