@@ -3,9 +3,24 @@
 use std::fmt;
 
 /// Result of a clause: success, or a [`Failure`].
+///
+/// ```
+/// use session_conformance::{Failure, Verdict};
+///
+/// fn check(found: u32) -> Verdict {
+///     if found == 1 { Ok(()) } else { Err(Failure::new(format!("one record should be found, {found} are"))) }
+/// }
+/// assert!(check(1).is_ok());
+/// assert_eq!(check(2).unwrap_err().to_string(), "one record should be found, 2 are");
+/// ```
 pub type Verdict = Result<(), Failure>;
 
 /// Reason why a clause failed: what was promised and what was seen instead.
+///
+/// ```
+/// let failure = session_conformance::Failure::new("the record should be gone, is there");
+/// assert_eq!(failure.to_string(), "the record should be gone, is there");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(String);
 

@@ -26,6 +26,13 @@ thread_local! {
 }
 
 /// Runs `work` and catches a panic without printing it.
+///
+/// ```
+/// use session_conformance::explore::quietly;
+///
+/// assert_eq!(quietly(|| 7).unwrap(), 7);
+/// assert!(quietly(|| panic!("not printed")).is_err());
+/// ```
 pub fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -41,6 +41,14 @@ pub use url::{options, with};
 
 /// Returns a PostgreSQL server, with an empty database if it runs in a container.
 ///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::postgres().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// If no server is available, or it does not answer.
 pub async fn postgres() -> Result<Server> {
@@ -48,6 +56,14 @@ pub async fn postgres() -> Result<Server> {
 }
 
 /// Returns a MySQL server, with an empty database if it runs in a container.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::mysql().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// If no server is available, or it does not answer.
@@ -57,6 +73,14 @@ pub async fn mysql() -> Result<Server> {
 
 /// Returns a MariaDB server, with an empty database if it runs in a container.
 ///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::mariadb().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// If no server is available, or it does not answer.
 pub async fn mariadb() -> Result<Server> {
@@ -64,6 +88,14 @@ pub async fn mariadb() -> Result<Server> {
 }
 
 /// Returns a Redis server.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::redis().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// If no server is available, or it does not answer.
@@ -79,6 +111,14 @@ pub async fn redis() -> Result<Server> {
 ///
 /// In a container the nodes announce themselves on 127.0.0.1, so Docker must run on this machine.
 ///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::redis_cluster().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// If no cluster is available, or its nodes do not serve all slots.
 pub async fn redis_cluster() -> Result<Server> {
@@ -86,6 +126,14 @@ pub async fn redis_cluster() -> Result<Server> {
 }
 
 /// Returns a Valkey server.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::valkey().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// If no server is available, or it does not answer.
@@ -97,6 +145,14 @@ pub async fn valkey() -> Result<Server> {
 ///
 /// Its variables are `CONFORMANCE_VALKEY_CLUSTER_URL` and `CONFORMANCE_VALKEY_IMAGE`.
 ///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::valkey_cluster().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// If no cluster is available, or its nodes do not serve all slots.
 pub async fn valkey_cluster() -> Result<Server> {
@@ -105,6 +161,14 @@ pub async fn valkey_cluster() -> Result<Server> {
 
 /// Returns a MongoDB server, or another that speaks its protocol: a single node without replicas.
 /// Its database is empty if it runs in a container.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::mongo().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// If no server is available, or it does not answer.
@@ -115,6 +179,14 @@ pub async fn mongo() -> Result<Server> {
 /// Returns a DynamoDB Local server. It keeps its tables in memory, so they are lost after a [`stop`](Server::stop).
 ///
 /// It accepts any credentials. Those in the URL are the access key's id and its secret; the path is the region.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::dynamo().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// If no server is available, or it does not answer.

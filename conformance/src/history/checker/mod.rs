@@ -14,6 +14,21 @@ const WIDEST: usize = 64;
 ///
 /// At the end of each window nothing is in flight except operations of unknown outcome, which stay pending.
 /// Between windows the checker keeps every possible state of the key, with the operations still pending in it.
+///
+/// ```
+/// use session_conformance::history::{Checker, Event, KeyOperation, Response};
+/// use session_core::{Outcome, Timestamp, Version};
+///
+/// let (version, expires) = (Version::random(), Timestamp::MAX);
+/// let created = Response::Written(Outcome::Done);
+/// let create = Event::new(0, KeyOperation::Create(version, expires), Timestamp::MIN, (0, 1), created);
+/// let load = |at, response| Event::new(1, KeyOperation::Load, Timestamp::MIN, (at, at + 1), response);
+///
+/// let mut checker = Checker::new();
+/// checker.extend(vec![create, load(2, Response::Loaded(Some((version, expires))))]).unwrap();
+/// // No order of the operations explains why the record is missing afterwards.
+/// assert!(checker.extend(vec![load(4, Response::Loaded(None))]).is_err());
+/// ```
 #[derive(Debug)]
 pub struct Checker {
     possible: Vec<(KeyState, Vec<usize>)>,
