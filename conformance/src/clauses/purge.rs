@@ -6,9 +6,9 @@ use std::time::Duration;
 use session_core::Outcome::{Done, Missing};
 use session_core::{Call, Clock as _, Record, StoreKey, SystemClock, Timestamp, hours, minutes, seconds};
 
-use crate::check::{all_show, at_once, ensure, is, lists, ok, shows};
+use crate::check::{BOUND, all_show, at_once, ensure, is, lists, ok, shows};
 use crate::clause::clause;
-use crate::context::{BOUND, Instance, key, next, principal, today};
+use crate::context::{Instance, key, next, principal, today};
 use crate::{Clause, Context, Failure, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[

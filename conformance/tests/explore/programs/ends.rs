@@ -7,7 +7,7 @@ use std::time::Duration;
 use session_conformance::explore::{Check, CommitResult, Commits, Faults, Program, Request, World};
 use session_core::{Commit, ErrorKind, seconds};
 
-use super::{GONE, check_no_ghosts, check_signed_in, key_of, principal, push_at_once, stored};
+use super::setup::{GONE, check_no_ghosts, check_signed_in, key_of, principal, push_at_once, stored};
 
 pub(super) fn all() -> Vec<Program> {
     vec![

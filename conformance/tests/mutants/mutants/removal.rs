@@ -7,7 +7,7 @@ use session_core::{
     Clock as _, Outcome, Purged, Record, Result, StoreKey, SystemClock, Timestamp, Version, async_trait,
 };
 
-use super::{Mutant, mutant};
+use super::mutant::{Mutant, mutant};
 use crate::reference::{Rows, fits};
 use crate::twist::{Instance, Twist};
 
