@@ -12,9 +12,11 @@ use crate::{Error, Principal, Record, Result, StoreKey, Timestamp, Version};
 mod capabilities;
 mod delegate;
 mod null;
+mod outcome;
 
 pub use capabilities::Capabilities;
 pub use null::NullStore;
+pub use outcome::Outcome;
 
 /// Context of a call to a store, beside its operands.
 #[derive(Clone, Debug)]
@@ -29,20 +31,6 @@ impl Call {
     pub const fn new(now: Timestamp) -> Self {
         Self { now }
     }
-}
-
-/// Outcome of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[must_use = "a write that was refused changed nothing"]
-pub enum Outcome {
-    /// The write was carried out, by this call or by an earlier identical one.
-    Done,
-    /// `create` only: another live record already has the key.
-    Exists,
-    /// `save`, `touch` and `delete` only: the live record has another version than the one expected.
-    Conflict,
-    /// `save`, `touch` and `delete` only: no live record has the key.
-    Missing,
 }
 
 /// Result of a [`Store::purge`].
