@@ -360,17 +360,12 @@ impl State {
         let is_of_another_login = after.ops_end <= self.discarded_until
             && after.stored.content.identity() != self.base.identity()
             && !mutant::is(Mutant::KeepsChangesOfAnotherLogin);
-<<<<<<< HEAD:session-core/src/session/state.rs
-        self.log.remove_before(after.ops_end);
-        if is_of_another_login {
-=======
         if self.abandoned.is_some_and(|lost| lost.ops_end <= after.ops_end && lost.new_ids <= after.new_ids) {
             // The write held all that was dropped.
             self.abandoned = None;
         }
         self.remove_before(after.ops_end);
-        if is_anothers {
->>>>>>> h-m:session-core/src/session/state/mod.rs
+        if is_of_another_login {
             self.drop_before_login();
         }
         self.end_uncertain();
