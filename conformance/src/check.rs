@@ -22,11 +22,11 @@ macro_rules! ensure {
 }
 pub(crate) use ensure;
 
-/// Time between two attempts of [`until`].
+/// Time between two attempts of [`poll_until`].
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Polls until `ask` breaks with a value. After `limit`, returns the last reason that `ask` gave for continuing.
-pub(crate) async fn until<T, E, F>(limit: Duration, mut ask: impl FnMut() -> F) -> Result<T, E>
+pub(crate) async fn poll_until<T, E, F>(limit: Duration, mut ask: impl FnMut() -> F) -> Result<T, E>
 where
     F: Future<Output = ControlFlow<T, E>>,
 {

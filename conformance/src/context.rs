@@ -19,7 +19,7 @@ use crate::{Failure, Harness, Subject};
 pub(crate) const BOUND: NonZeroU32 = NonZeroU32::new(10_000).expect("it is not zero");
 
 /// An instance of the store under test.
-pub(crate) type Shared = Arc<dyn Store>;
+pub(crate) type Instance = Arc<dyn Store>;
 
 /// Environment in which a clause runs: a fresh namespace, access to the store, and the properties of the subject.
 ///
@@ -112,24 +112,24 @@ impl Context {
     }
 
     /// Opens an instance on `namespace`.
-    pub(crate) async fn open(&self, namespace: &str) -> Result<Shared, Failure> {
+    pub(crate) async fn open(&self, namespace: &str) -> Result<Instance, Failure> {
         ok(self.0.harness.open(namespace).await, format!("opening the store on {namespace:?}"))
     }
 
     /// Opens an instance on the clause's namespace.
-    pub(crate) async fn one(&self) -> Result<Shared, Failure> {
+    pub(crate) async fn one(&self) -> Result<Instance, Failure> {
         self.open(self.namespace()).await
     }
 
     /// Opens two instances on the clause's namespace. For a store that is not shared, both are the same instance.
-    pub(crate) async fn pair(&self) -> Result<(Shared, Shared), Failure> {
+    pub(crate) async fn pair(&self) -> Result<(Instance, Instance), Failure> {
         let first = self.one().await?;
         let second = if self.can().shared { self.one().await? } else { Arc::clone(&first) };
         Ok((first, second))
     }
 
     /// Opens an instance whose server is behind a proxy.
-    pub(crate) async fn behind_proxy(&self) -> Result<(Shared, Proxy), Failure> {
+    pub(crate) async fn behind_proxy(&self) -> Result<(Instance, Proxy), Failure> {
         let proxy = Proxy::before_all(self.addresses())
             .await
             .map_err(|error| Failure::new(format!("the suite's proxy cannot listen on loopback: {error}")))?;
@@ -144,7 +144,7 @@ impl Context {
     }
 
     /// Opens a further instance behind a proxy.
-    pub(crate) async fn through(&self, proxy: &Proxy) -> Result<Shared, Failure> {
+    pub(crate) async fn through(&self, proxy: &Proxy) -> Result<Instance, Failure> {
         let proxies: Vec<_> = self.addresses().into_iter().zip(proxy.addresses().iter().copied()).collect();
         let opened = self.0.harness.open_through_all(&proxies, self.namespace()).await;
         ok(opened, "opening the store through the suite's proxy")

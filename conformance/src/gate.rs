@@ -75,7 +75,7 @@ type Counts = [u64; 9];
 
 #[derive(Debug)]
 enum Rule {
-    Hold(Point, Arc<watch::Sender<Stage>>),
+    Stop(Point, Arc<watch::Sender<Stage>>),
     Fail(Fault),
 }
 
@@ -101,9 +101,9 @@ pub struct Gate {
 
 /// A hold on one operation. Dropping it releases the operation.
 #[derive(Debug)]
-pub struct Held(Arc<watch::Sender<Stage>>);
+pub struct Hold(Arc<watch::Sender<Stage>>);
 
-impl Held {
+impl Hold {
     /// Waits until an operation is stopped at the point.
     pub async fn arrived(&self) {
         // The sender lives as long as `self`, so the wait ends only with the stage.
@@ -116,7 +116,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Hold {
     fn drop(&mut self) {
         self.0.send_replace(Stage::Released);
     }
@@ -129,10 +129,10 @@ impl Gate {
     }
 
     /// Stops the next `operation` for which no earlier rule waits.
-    pub fn hold(&self, operation: Operation, point: Point) -> Held {
+    pub fn hold(&self, operation: Operation, point: Point) -> Hold {
         let stage = Arc::new(watch::Sender::new(Stage::Waiting));
-        self.add(operation, Rule::Hold(point, Arc::clone(&stage)));
-        Held(stage)
+        self.add(operation, Rule::Stop(point, Arc::clone(&stage)));
+        Hold(stage)
     }
 
     /// Breaks the next `operation` for which no earlier rule waits.
@@ -167,11 +167,11 @@ impl Gate {
             None => call.await,
             Some(Rule::Fail(Fault::LostRequest)) => Err(LOST),
             Some(Rule::Fail(Fault::LostReply)) => call.await.and(Err(LOST)),
-            Some(Rule::Hold(Point::Before, stage)) => {
+            Some(Rule::Stop(Point::Before, stage)) => {
                 stand(&stage).await;
                 call.await
             }
-            Some(Rule::Hold(Point::After, stage)) => {
+            Some(Rule::Stop(Point::After, stage)) => {
                 let answer = call.await;
                 stand(&stage).await;
                 answer

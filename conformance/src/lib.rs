@@ -7,6 +7,7 @@ mod context;
 mod harness;
 mod report;
 mod runner;
+mod store_call;
 
 #[cfg(feature = "bench")]
 pub mod bench;
@@ -15,6 +16,7 @@ pub mod explore;
 pub mod fixtures;
 pub mod gate;
 pub mod history;
+pub mod log;
 pub mod model;
 pub mod proxy;
 #[cfg(feature = "containers")]

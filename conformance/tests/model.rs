@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use session_conformance::model::{Place, Plan, Promise, replay, run};
+use session_conformance::model::{Plan, Promise, Target, replay, run};
 use session_conformance::stored_data;
 use session_core::{
     Bytes, Call, Capabilities, Cursor, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey, Timestamp,
@@ -12,8 +12,8 @@ use session_core::{
 };
 use session_store_memory::MemoryStore;
 
-fn memory() -> Place {
-    Place::Memory(|| Arc::new(MemoryStore::new()))
+fn memory() -> Target {
+    Target::Memory(|| Arc::new(MemoryStore::new()))
 }
 
 /// Known violations of the core: the promise, and a scene that breaks it. A fix of the core shortens this list.
@@ -189,7 +189,7 @@ async fn found(make: Make, promise: Promise) -> (u64, u64) {
     let plan = Plan::rounds(11, 400);
     let count = |tally: session_conformance::model::Tally| tally.broken.get(&promise).map_or(0, |broken| broken.scenes);
     let right = count(run(&memory(), &plan).await.unwrap());
-    (right, count(run(&Place::Memory(make), &plan).await.unwrap()))
+    (right, count(run(&Target::Memory(make), &plan).await.unwrap()))
 }
 
 #[tokio::test]

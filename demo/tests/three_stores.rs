@@ -13,7 +13,8 @@ use serde::Deserialize;
 use session_conformance::proxy::Proxy;
 use session_conformance::server;
 use session_tower::{
-    CookieOptions, CookieStore, ErrorKind, ErrorResponse, KeyRing, Manager, Result, SessionLayer, Sessions, minutes, testing,
+    CookieOptions, CookieStore, ErrorKind, ErrorResponse, KeyRing, Manager, Result, SessionLayer, Sessions, minutes,
+    testing,
 };
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -67,10 +68,7 @@ async fn app(rig: &Arc<Rig>, redis: &str) -> Router {
         .unwrap();
     let rig = Arc::clone(rig);
     let handler = move |Query(Breaks { breaks }): Query<Breaks>, all: Sessions| count(Arc::clone(&rig), breaks, all);
-    let redis = async |all: Sessions| -> Result<()> {
-        all.get("redis").await?;
-        Ok(())
-    };
+    let redis = async |all: Sessions| Ok::<_, ErrorResponse>(drop(all.get("redis").await?));
     Router::new().route("/", get(handler)).route("/redis", get(redis)).layer(sessions)
 }
 

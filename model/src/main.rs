@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod options;
-mod place;
+mod target;
 
 use std::process::ExitCode;
 
@@ -35,10 +35,10 @@ fn main() -> ExitCode {
 
 /// Plays the scenes and prints the results. Returns `true` if only expected promises were broken.
 async fn play(options: &Options) -> Result<bool> {
-    let place = place::open(options).await?;
+    let opened = target::open(options).await?;
     let scene = options.scene.or_else(|| options.round.map(|round| scene_seed(options.seed, round)));
     if let Some(scene) = scene {
-        let (broken, trace) = replay(&place.place, scene, options.repeat).await?;
+        let (broken, trace) = replay(&opened.target, scene, options.repeat).await?;
         trace.iter().for_each(|line| println!("{line}"));
         println!("scene {scene:#x}: {} promises broken", broken.len());
         broken.iter().for_each(|promise| println!("  {promise}"));
@@ -50,7 +50,7 @@ async fn play(options: &Options) -> Result<bool> {
         plan.time = None;
         plan.rounds = Some(rounds);
     }
-    let tally: Tally = run(&place.place, &plan).await?;
+    let tally: Tally = run(&opened.target, &plan).await?;
     println!("{tally}");
     Ok(tally.broken.keys().all(|promise| options.expect.contains(promise)))
 }

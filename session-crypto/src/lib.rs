@@ -1,11 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod derive;
-mod ring;
+mod key_ring;
+mod keys;
 mod seal;
 mod sign;
 mod source;
 
-pub use ring::KeyRing;
+pub use key_ring::KeyRing;
 pub use seal::{Opened, Sealer};
 pub use sign::{Signer, Verified};

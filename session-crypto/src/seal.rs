@@ -7,7 +7,7 @@ use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
 use crate::derive::{ID, Key};
-use crate::ring::Keys;
+use crate::keys::Keys;
 
 /// Format number, which is the first byte.
 const FORMAT: u8 = 1;
@@ -81,7 +81,7 @@ impl Sealer {
             return None;
         }
         let bound = bound(head, context);
-        self.0.named(&head[1..]).find_map(|(key, current)| {
+        self.0.with_id(&head[1..]).find_map(|(key, current)| {
             let mut data = Zeroizing::new(body.to_vec());
             let buffer = data.as_mut_slice().into();
             cipher(key).decrypt_inout_detached(&XNonce::from(*nonce), &bound, buffer, &Tag::from(*tag)).ok()?;

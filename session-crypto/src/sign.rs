@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use crate::derive::{ID, Key};
-use crate::ring::Keys;
+use crate::keys::Keys;
 
 /// Format number, which is the first byte.
 const FORMAT: u8 = 1;
@@ -62,7 +62,7 @@ impl Signer {
             return None;
         }
         let right = |key: &Key| mac(key, head, message).verify_slice(tag).is_ok();
-        self.0.named(&head[1..]).find_map(|(key, current)| right(key).then_some(Verified { current }))
+        self.0.with_id(&head[1..]).find_map(|(key, current)| right(key).then_some(Verified { current }))
     }
 }
 

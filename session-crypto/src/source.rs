@@ -16,7 +16,7 @@ const LONGEST_FILE: u64 = 64 * 1024;
 pub(crate) type Reason = &'static str;
 
 /// Decodes the keys in a text: base64, separated by commas or white space.
-pub(crate) fn keys(text: &str) -> Result<Vec<Zeroizing<Vec<u8>>>, Reason> {
+pub(crate) fn decode_all(text: &str) -> Result<Vec<Zeroizing<Vec<u8>>>, Reason> {
     let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
     words.map(decode).collect()
 }
@@ -26,19 +26,20 @@ fn decode(word: &str) -> Result<Zeroizing<Vec<u8>>, Reason> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let decoded = GeneralPurpose::new(alphabet, config).decode(word);
     // The decoder's error is dropped, because it quotes bytes of the key.
-    decoded.map(Zeroizing::new).map_err(|_| "a key is not base64; `openssl rand -base64 32` makes one")
+    decoded.map(Zeroizing::new).map_err(|_| "a key is not base64: `openssl rand -base64 32` makes one")
 }
 
 /// Reads a key file, without its comments.
 pub(crate) fn file(path: &Path) -> Result<Zeroizing<String>> {
-    let failed = |what: &str| Error::new(ErrorKind::Config, format!("the file of session keys {what}"));
-    let file = std::fs::File::open(path).map_err(|error| failed("cannot be opened").with_source(&error))?;
+    let failed = |what: &str| Error::new(ErrorKind::Config, format!("the key file {what}"));
+    let file = std::fs::File::open(path)
+        .map_err(|error| failed("cannot be opened: check its path and mode").with_source(&error))?;
     warn_if_public(&file);
     let mut text = Zeroizing::new(String::new());
     let read = file.take(LONGEST_FILE + 1).read_to_string(&mut text);
-    read.map_err(|error| failed("cannot be read").with_source(&error))?;
+    read.map_err(|error| failed("cannot be read: write one key in base64 on each line").with_source(&error))?;
     if text.len() as u64 > LONGEST_FILE {
-        return Err(failed("is longer than 64 KiB"));
+        return Err(failed("is longer than 64 KiB: check its path"));
     }
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
     Ok(Zeroizing::new(lines.fold(String::with_capacity(text.len()), |mut all, line| {
@@ -53,7 +54,7 @@ fn warn_if_public(file: &std::fs::File) {
     use std::os::unix::fs::PermissionsExt as _;
 
     if file.metadata().is_ok_and(|about| about.permissions().mode() & 0o004 != 0) {
-        tracing::warn!("everybody on this machine may read the file of session keys: its mode should be 0600 or 0640");
+        tracing::warn!("every user of this machine can read the key file: set its mode to 0600 or 0640");
     }
 }
 
@@ -66,8 +67,10 @@ pub(crate) fn variable(name: &str) -> Result<Zeroizing<String>> {
         Ok(text) if !text.trim().is_empty() => Ok(Zeroizing::new(text)),
         Ok(_) | Err(std::env::VarError::NotPresent) => Err(Error::new(
             ErrorKind::Config,
-            format!("{name} is not set: it holds session keys in base64, and `openssl rand -base64 32` makes one"),
+            format!("{name} is not set: set it to a key in base64, which `openssl rand -base64 32` makes"),
         )),
-        Err(std::env::VarError::NotUnicode(_)) => Err(Error::new(ErrorKind::Config, format!("{name} is not base64"))),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Error::new(ErrorKind::Config, format!("{name} is not text: set it to a key in base64")))
+        }
     }
 }

@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use futures_util::future::join_all;
 use session_core::{Error, ErrorKind, Result, Session};
 
-use crate::committed::Committed;
-use crate::named::{Named, Open};
-use crate::{CookieOptions, SessionSet, SetCookie};
+use crate::configured::{ConfiguredSession, OpenSession};
+use crate::{CommitReport, CookieOptions, SessionSet, SetCookie};
 
 /// Sessions of one request, from its `Cookie` header to the response's `Set-Cookie`.
 ///
@@ -28,9 +27,9 @@ use crate::{CookieOptions, SessionSet, SetCookie};
 /// let session = exchange.open("id", cookie_headers.map(str::as_bytes)).await?;
 /// assert!(session.is_new());
 ///
-/// let committed = exchange.commit().await;
-/// assert!(committed.set_cookie.is_empty(), "nothing was written");
-/// assert_eq!(committed.caching, Caching::Private, "but the page may differ with the cookie");
+/// let report = exchange.commit().await;
+/// assert!(report.set_cookie.is_empty(), "nothing was written");
+/// assert_eq!(report.caching, Caching::Private, "but the page may differ with the cookie");
 /// # Ok::<(), session_core::Error>(())
 /// # }).unwrap();
 /// ```
@@ -52,7 +51,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Slot {
-    opened: OnceLock<Open>,
+    opened: OnceLock<OpenSession>,
     /// Held while the session is opened, so that concurrent calls load it once.
     opening: async_lock::Mutex<()>,
     /// Cookie options for this response only. Boxed because they are rare.
@@ -60,8 +59,8 @@ struct Slot {
 }
 
 impl Slot {
-    fn options(&self, named: &Named) -> CookieOptions {
-        self.own_options().unwrap_or_else(|| named.options.clone())
+    fn options(&self, configured: &ConfiguredSession) -> CookieOptions {
+        self.own_options().unwrap_or_else(|| configured.options.clone())
     }
 
     fn own_options(&self) -> Option<CookieOptions> {
@@ -69,11 +68,23 @@ impl Slot {
     }
 }
 
-impl Exchange {
-    pub(crate) fn new(set: SessionSet) -> Self {
-        let others = set.named.iter().skip(1).map(|_| Slot::default()).collect();
-        Self(Arc::new(Inner {
-            set,
+impl SessionSet {
+    /// Starts an exchange for one request. Nothing is loaded yet.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin(); // for each request
+    /// assert!(exchange.is_untouched());
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn begin(&self) -> Exchange {
+        let others = self.sessions.iter().skip(1).map(|_| Slot::default()).collect();
+        Exchange(Arc::new(Inner {
+            set: self.clone(),
             first: Slot::default(),
             others,
             closed: AtomicBool::new(false),
@@ -81,8 +92,21 @@ impl Exchange {
             failed: AtomicBool::new(false),
         }))
     }
+}
 
+impl Exchange {
     /// Set of sessions that this exchange belongs to.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// assert_eq!(exchange.set().names().collect::<Vec<_>>(), ["id"]);
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn set(&self) -> &SessionSet {
         &self.0.set
     }
@@ -94,17 +118,42 @@ impl Exchange {
     /// If the cookie has several values, the first 4 distinct ones that could belong to a session are tried. If two of them open
     /// live sessions, a neighbouring host has planted one ("cookie tossing"; RFC 6265bis, 8.6). Neither is used, and a warning is logged.
     ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let cookie_headers: [&[u8]; 1] = [b"theme=dark; __Host-id=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0"];
+    /// let exchange = set.begin();
+    /// let session = exchange.open("id", cookie_headers).await?;
+    /// assert!(session.is_new(), "no session has this id");
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no session `name`. [`ErrorKind::Unavailable`] or another error of the store if loading fails;
     /// a blank session is never returned instead.
     pub async fn open<'h>(&self, name: &str, cookies: impl IntoIterator<Item = &'h [u8]>) -> Result<Session> {
         match self.0.set.position(name) {
             Some(index) => self.open_at(index, cookies).await,
-            None => Err(Error::fixed(ErrorKind::Config, "there is no session of this name")),
+            None => Err(UNKNOWN_NAME),
         }
     }
 
     /// Returns the first session of the set, opened as by [`open`](Self::open).
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// let session = exchange.open_first([]).await?; // the request has no cookies
+    /// session.insert("n", &1)?;
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] or another error of the store if loading fails.
@@ -113,25 +162,26 @@ impl Exchange {
     }
 
     async fn open_at<'h>(&self, index: usize, cookies: impl IntoIterator<Item = &'h [u8]>) -> Result<Session> {
-        let (named, slot) = self.0.slot(index);
+        let (configured, slot) = self.0.slot(index);
         if let Some(open) = slot.opened.get() {
             return Ok(open.session.clone());
         }
-        let found = named.find(cookies);
-        let turn = slot.opening.lock().await;
+        let found = configured.find(cookies);
+        let guard = slot.opening.lock().await;
         let session = match slot.opened.get() {
             Some(open) => open.session.clone(),
             None => {
-                let opened = named.open(found).await.inspect_err(|_| self.0.failed.store(true, Ordering::SeqCst))?;
+                let opened =
+                    configured.open(found).await.inspect_err(|_| self.0.failed.store(true, Ordering::SeqCst))?;
                 slot.opened.get_or_init(|| opened).session.clone()
             }
         };
-        drop(turn);
+        drop(guard);
         // The commit sets `closed` before it looks for sessions. So either it has seen this session, or `closed` is set here.
         if self.0.closed.load(Ordering::SeqCst) {
             // A closed session refuses changes that need a cookie, so there is none to announce.
             // Boxed because this is rare and would enlarge every handler's future.
-            let _ = Box::pin(named.manager.close(&session)).await?;
+            let _ = Box::pin(configured.manager.close(&session)).await?;
         }
         Ok(session)
     }
@@ -170,20 +220,47 @@ impl Exchange {
     /// because later responses that only read send no cookie.
     /// [`signed`](CookieOptions::signed) has no effect here, because it is set for all responses.
     ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// exchange.open_first([]).await?.login("ann")?;
+    /// exchange.set_cookie_options("id", CookieOptions::persistent)?; // Ann wants to be remembered
+    /// assert!(exchange.commit().await.set_cookie[0].as_str().contains("; Max-Age="));
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no session `name`, or if browsers would reject the cookie.
     pub fn set_cookie_options(&self, name: &str, change: impl FnOnce(CookieOptions) -> CookieOptions) -> Result<()> {
         let Some(index) = self.0.set.position(name) else {
-            return Err(Error::fixed(ErrorKind::Config, "there is no session of this name"));
+            return Err(UNKNOWN_NAME);
         };
-        let (named, slot) = self.0.slot(index);
-        let options = change(slot.options(named));
-        named.check_override(&options)?;
+        let (configured, slot) = self.0.slot(index);
+        let options = change(slot.options(configured));
+        configured.check_override(&options)?;
         *slot.options.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(options));
         Ok(())
     }
 
     /// Whether no session was opened. There is then nothing to commit.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// // ... the handler runs, without a session:
+    /// if !exchange.is_untouched() {
+    ///     let _report = exchange.commit().await;
+    /// }
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn is_untouched(&self) -> bool {
         self.0.opened().next().is_none() && !self.0.failed.load(Ordering::SeqCst)
     }
@@ -191,6 +268,19 @@ impl Exchange {
     /// Drops all changes that were not saved. No later change is stored either.
     ///
     /// Call it if the handler panicked or was cancelled. A logout is kept: if a commit follows, it still ends the session.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// exchange.open_first([]).await?.insert("n", &1)?;
+    /// exchange.abandon(); // the handler panicked
+    /// assert!(exchange.commit().await.set_cookie.is_empty());
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn abandon(&self) {
         self.0.abandoned.store(true, Ordering::SeqCst);
         self.0.opened().for_each(|(_, _, open)| open.session.discard());
@@ -201,72 +291,109 @@ impl Exchange {
     /// Call it after the handler has returned and before the response's head is sent. It closes the sessions.
     /// A session that was stored has its `Set-Cookie` line even if another session could not be stored.
     /// Run it to its end even if the client disconnects. If it is dropped, no change is lost, and it can be called again.
-    pub async fn commit(&self) -> Committed {
-        let mut committed = self.begin_commit();
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// exchange.open_first([]).await?.insert("n", &1)?;
+    /// let report = exchange.commit().await;
+    /// let status = report.error.as_ref().map_or(200, |error| session_http::status(error.kind()));
+    /// assert_eq!((status, report.set_cookie.len()), (200, 1));
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn commit(&self) -> CommitReport {
+        let mut report = self.begin_commit();
         let mut opened = self.0.opened();
         let (first, second) = (opened.next(), opened.next());
         match (first, second) {
             (None, _) => {}
-            (Some(only), None) => committed.add(only.0.manager.name(), &only.2.session, close(only).await),
+            (Some(only), None) => report.add(only.0.manager.name(), &only.2.session, close(only).await),
             (Some(first), Some(second)) => {
                 let all = [first, second].into_iter().chain(opened).collect::<Vec<_>>();
                 let closed = join_all(all.iter().copied().map(close)).await;
-                for ((named, _, open), closed) in all.into_iter().zip(closed) {
-                    committed.add(named.manager.name(), &open.session, closed);
+                for ((configured, _, open), closed) in all.into_iter().zip(closed) {
+                    report.add(configured.manager.name(), &open.session, closed);
                 }
             }
         }
-        committed
+        report
     }
 
     /// Commits without waiting. Returns `None` if the store is needed; call [`commit`](Self::commit) then.
     ///
     /// Most requests only read. For them no future has to be kept alive when the client disconnects.
-    pub fn commit_at_once(&self) -> Option<Committed> {
-        let mut committed = self.begin_commit();
-        for (named, slot, open) in self.0.opened() {
-            let commit = named.manager.close_at_once(&open.session)?;
-            committed.add(named.manager.name(), &open.session, named.announce(|| slot.options(named), open, commit));
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// let visits: Option<u64> = exchange.open_first([]).await?.get("visits")?;
+    /// let report = match exchange.commit_at_once() {
+    ///     Some(report) => report,
+    ///     None => exchange.commit().await, // in a task of its own
+    /// };
+    /// assert!(report.set_cookie.is_empty());
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn commit_at_once(&self) -> Option<CommitReport> {
+        let mut report = self.begin_commit();
+        for (configured, slot, open) in self.0.opened() {
+            let commit = configured.manager.close_at_once(&open.session)?;
+            report.add(
+                configured.manager.name(),
+                &open.session,
+                configured.announce(|| slot.options(configured), open, commit),
+            );
         }
-        Some(committed)
+        Some(report)
     }
 
-    fn begin_commit(&self) -> Committed {
+    fn begin_commit(&self) -> CommitReport {
         self.0.closed.store(true, Ordering::SeqCst);
         if self.0.abandoned.load(Ordering::SeqCst) {
             self.abandon();
         } else {
-            for (named, slot, open) in self.0.opened() {
+            for (configured, slot, open) in self.0.opened() {
                 if let Some(options) = slot.own_options() {
-                    named.keep_in_step(&options, &open.session);
+                    configured.keep_in_step(&options, &open.session);
                 }
             }
         }
-        let mut committed = Committed::default();
+        let mut report = CommitReport::default();
         if self.0.failed.load(Ordering::SeqCst) {
-            committed.note_failure();
+            report.note_failure();
         }
-        committed
+        report
     }
 }
 
+const UNKNOWN_NAME: Error =
+    Error::fixed(ErrorKind::Config, "the set has no session of this name: add it with `SessionSetBuilder::session`");
+
 impl Inner {
-    fn slot(&self, index: usize) -> (&Named, &Slot) {
+    fn slot(&self, index: usize) -> (&ConfiguredSession, &Slot) {
         let slot = if index == 0 { &self.first } else { &self.others[index - 1] };
-        (&self.set.named[index], slot)
+        (&self.set.sessions[index], slot)
     }
 
     fn opened(&self) -> impl Iterator<Item = OpenSlot<'_>> {
-        let slots = (0..self.set.named.len()).map(|index| self.slot(index));
-        slots.filter_map(|(named, slot)| slot.opened.get().map(|open| (named, slot, open)))
+        let slots = (0..self.set.sessions.len()).map(|index| self.slot(index));
+        slots.filter_map(|(configured, slot)| slot.opened.get().map(|open| (configured, slot, open)))
     }
 }
 
-type OpenSlot<'e> = (&'e Named, &'e Slot, &'e Open);
+type OpenSlot<'e> = (&'e ConfiguredSession, &'e Slot, &'e OpenSession);
 
-async fn close((named, slot, open): OpenSlot<'_>) -> Result<Option<SetCookie>> {
-    let commit = named.manager.close(&open.session).await?;
-    named.announce(|| slot.options(named), open, commit)
+async fn close((configured, slot, open): OpenSlot<'_>) -> Result<Option<SetCookie>> {
+    let commit = configured.manager.close(&open.session).await?;
+    configured.announce(|| slot.options(configured), open, commit)
 }
 
 /// Drops the changes of a request that ended without a commit, and logs a warning unless that was expected.
@@ -279,9 +406,9 @@ impl Drop for Inner {
             return;
         }
         let is_expected = *self.abandoned.get_mut() || std::thread::panicking();
-        for (named, _, Open { session, .. }) in self.opened() {
+        for (configured, _, OpenSession { session, .. }) in self.opened() {
             if session.is_modified() && !is_expected {
-                tracing::warn!(name = %named.manager.name(), "a request ended without a commit; its changes are not stored");
+                tracing::warn!(name = %configured.manager.name(), "a request ended without a commit: its changes are not stored");
             }
             session.discard();
         }

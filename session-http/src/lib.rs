@@ -1,20 +1,20 @@
 #![doc = include_str!("../README.md")]
 
-mod committed;
+mod caching;
+mod commit_report;
+mod configured;
+mod cookie_header;
 mod cookie_store;
+mod cookie_value;
 mod exchange;
-mod jar;
-mod layout;
-mod line;
-mod named;
 mod options;
-mod parse;
-mod set;
-mod value;
+mod session_set;
+mod set_cookie;
 
-pub use committed::{Caching, CommitError, Committed, status};
+pub use caching::Caching;
+pub use commit_report::{CommitError, CommitReport, status};
 pub use cookie_store::CookieStore;
 pub use exchange::Exchange;
-pub use line::SetCookie;
 pub use options::{CookieOptions, SameSite};
-pub use set::{SessionSet, SessionSetBuilder};
+pub use session_set::{SessionSet, SessionSetBuilder};
+pub use set_cookie::SetCookie;

@@ -2,7 +2,7 @@
 
 use pollster::block_on;
 use session_core::{ErrorKind, Manager, ManualClock, Opened, Session, Timestamp, seconds};
-use session_http::{Committed, CookieOptions, SessionSet};
+use session_http::{CommitReport, CookieOptions, SessionSet};
 use session_store_memory::MemoryStore;
 
 struct Browser {
@@ -26,7 +26,7 @@ impl Browser {
     }
 
     /// Makes a request for `destination`, whose handler runs `act`.
-    fn request(&self, destination: Option<&str>, act: impl FnOnce(&Session)) -> Committed {
+    fn request(&self, destination: Option<&str>, act: impl FnOnce(&Session)) -> CommitReport {
         let exchange = self.set.begin();
         block_on(async {
             let session = exchange.open_first([self.cookie.as_bytes()]).await.unwrap();
@@ -38,7 +38,7 @@ impl Browser {
         })
     }
 
-    fn write(&self, destination: Option<&str>) -> Result<Committed, ErrorKind> {
+    fn write(&self, destination: Option<&str>) -> Result<CommitReport, ErrorKind> {
         let mut written = Ok(());
         let committed = self.request(destination, |session| written = session.insert("token", &7));
         written.map(|()| committed).map_err(|error| error.kind())

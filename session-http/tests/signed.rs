@@ -10,7 +10,7 @@ use session_core::{
     Store, StoreKey, Timestamp, Version, async_trait,
 };
 use session_crypto::KeyRing;
-use session_http::{Committed, CookieOptions, SessionSet};
+use session_http::{CommitReport, CookieOptions, SessionSet};
 use session_store_memory::MemoryStore;
 
 /// Store that counts its loads.
@@ -72,7 +72,7 @@ impl Rig {
         Self(Counting { store: MemoryStore::new(), loads: Arc::default() })
     }
 
-    fn request(&self, options: CookieOptions, cookies: &str, act: impl FnOnce(&Session)) -> Committed {
+    fn request(&self, options: CookieOptions, cookies: &str, act: impl FnOnce(&Session)) -> CommitReport {
         let set = SessionSet::new(Manager::new(self.0.clone()), options).unwrap();
         block_on(async {
             let exchange = set.begin();
@@ -90,7 +90,7 @@ impl Rig {
     }
 }
 
-fn pair(committed: &Committed) -> String {
+fn pair(committed: &CommitReport) -> String {
     assert!(committed.error.is_none(), "{:?}", committed.error);
     committed.set_cookie[0].pair().to_owned()
 }

@@ -1,42 +1,19 @@
 //! Requests that end without a commit. Their changes are dropped with a warning, whatever values they hold.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use pollster::block_on;
+use session_conformance::log::Log;
 use session_core::{Manager, Session};
 use session_http::{CookieOptions, Exchange, SessionSet};
 use session_store_memory::MemoryStore;
-use tracing_subscriber::fmt::MakeWriter;
-
-/// Collects log events as text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 /// Returns the warnings of a request that logs an `update` whose closure holds the session itself, and then runs `end`.
 /// Returns `None` if the closure was not freed.
 fn warnings(end: impl FnOnce(Exchange)) -> Option<String> {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
     let held = Arc::new(());
     let freed = Arc::downgrade(&held);
     tracing::subscriber::with_default(subscriber, || {
@@ -47,8 +24,8 @@ fn warnings(end: impl FnOnce(Exchange)) -> Option<String> {
         drop(session);
         end(exchange);
     });
-    let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let warnings = said.lines().filter(|line| line.contains("WARN") && !line.contains("without TLS"));
+    let text = log.text();
+    let warnings = text.lines().filter(|line| line.contains("WARN") && !line.contains("without TLS"));
     (freed.strong_count() == 0).then(|| warnings.collect())
 }
 
@@ -66,7 +43,7 @@ fn logs_itself(session: &Session, held: Arc<()>) {
 #[test]
 fn a_dropped_request_frees_a_change_that_holds_its_session_and_warns() {
     let said = warnings(drop).expect("it is freed");
-    assert!(said.contains("a request ended without a commit; its changes are not stored"), "{said}");
+    assert!(said.contains("a request ended without a commit: its changes are not stored"), "{said}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use http::request::Parts;
 use session_core::{Error, ErrorKind};
 use session_http::{CookieOptions, Exchange};
 
-use crate::nested::{Current, SEC_FETCH_DEST, cookie_lines, note_destination};
+use crate::context::{RequestContext, SEC_FETCH_DEST, cookie_lines, note_destination};
 use crate::{ErrorResponse, Result};
 
 /// Session of the request, loaded when it is extracted.
@@ -70,6 +70,17 @@ impl Session {
     /// Every option can change except the cookie's name. A cookie on another path or domain is a second cookie beside the usual one.
     /// Use the same options again to clear it.
     ///
+    /// ```
+    /// use session_tower::{CookieOptions, Result, Session};
+    ///
+    /// async fn sign_in(session: Session) -> Result<&'static str> {
+    ///     session.login("ann")?;
+    ///     session.set_cookie_options(CookieOptions::persistent)?; // Ann wants to be remembered
+    ///     Ok("signed in")
+    /// }
+    /// # let _ = axum::routing::get::<_, _, ()>(sign_in);
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if browsers would reject the cookie; see [`CookieOptions`].
     pub fn set_cookie_options(&self, change: impl FnOnce(CookieOptions) -> CookieOptions) -> Result<(), Error> {
@@ -108,7 +119,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
-        let exchange = Current::of(&parts.extensions)?.exchange.clone();
+        let exchange = RequestContext::of(&parts.extensions)?.exchange.clone();
         let session = exchange.open_first(cookie_lines(&parts.headers)).await?;
         note_destination(&exchange, &session, || parts.headers.get(SEC_FETCH_DEST));
         Ok(Self::new(session, exchange, Name::First))
@@ -119,7 +130,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
     type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>> {
-        if parts.extensions.get::<Current>().is_none() {
+        if parts.extensions.get::<RequestContext>().is_none() {
             return Ok(None);
         }
         <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)
@@ -140,7 +151,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
 /// ```
 #[derive(Clone)]
 pub struct Sessions {
-    current: Current,
+    context: RequestContext,
     /// `Cookie` header lines. `http` counts references, so cloning them copies no bytes.
     cookies: Box<[HeaderValue]>,
     destination: Option<HeaderValue>,
@@ -151,10 +162,20 @@ impl Sessions {
     ///
     /// If layers are nested, the innermost layer with a session of this name serves it.
     ///
+    /// ```
+    /// use session_tower::{Result, Sessions};
+    ///
+    /// async fn panel(sessions: Sessions) -> Result<String> {
+    ///     let admin = sessions.get("admin").await?;
+    ///     Ok(format!("signed in: {}", admin.principal().is_some()))
+    /// }
+    /// # let _ = axum::routing::get::<_, _, ()>(panel);
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if no layer has a session `name`, or the store's error if loading fails.
     pub async fn get(&self, name: &str) -> Result<Session, Error> {
-        let Some(exchange) = self.current.serving(name).cloned() else {
+        let Some(exchange) = self.context.serving(name).cloned() else {
             tracing::error!(name, "no layer has this session");
             return Err(UNKNOWN_NAME);
         };
@@ -164,14 +185,23 @@ impl Sessions {
     }
 
     /// Logical names of all sessions, starting with the innermost layer.
+    ///
+    /// ```
+    /// use session_tower::Sessions;
+    ///
+    /// async fn list(sessions: Sessions) -> String {
+    ///     sessions.names().collect::<Vec<_>>().join(", ") // such as `id, admin`
+    /// }
+    /// # let _ = axum::routing::get::<_, _, ()>(list);
+    /// ```
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.current.chain().flat_map(|layer| layer.exchange.set().names())
+        self.context.chain().flat_map(|layer| layer.exchange.set().names())
     }
 }
 
 const UNKNOWN_NAME: Error = Error::fixed(
     ErrorKind::Config,
-    "no `SessionLayer` around this handler has a session of that name: add it with `SessionLayerBuilder::session`",
+    "no `SessionLayer` of the request has a session of this name: add it with `SessionLayerBuilder::session`",
 );
 
 impl fmt::Debug for Sessions {
@@ -184,9 +214,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Sessions {
     type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
-        let current = Current::of(&parts.extensions)?.clone();
+        let context = RequestContext::of(&parts.extensions)?.clone();
         Ok(Self {
-            current,
+            context,
             cookies: parts.headers.get_all(COOKIE).into_iter().cloned().collect(),
             destination: parts.headers.get(SEC_FETCH_DEST).cloned(),
         })
@@ -197,7 +227,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Sessions {
     type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>> {
-        if parts.extensions.get::<Current>().is_none() {
+        if parts.extensions.get::<RequestContext>().is_none() {
             return Ok(None);
         }
         <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum_core::response::{IntoResponse, Response};
+use axum_core::response::IntoResponse;
 use session_core::{Manager, Result};
 use session_http::{CookieOptions, SessionSet, SessionSetBuilder};
 use tower_layer::Layer;
 
+use crate::service::{CommitWhen, Config, OnError};
 use crate::{ErrorResponse, SessionService};
 
 /// Layer that gives handlers access to one or more named sessions and commits them.
@@ -33,30 +34,46 @@ pub struct SessionLayer {
     pub(crate) config: Arc<Config>,
 }
 
-pub(crate) struct Config {
-    pub(crate) set: SessionSet,
-    pub(crate) on_error: Option<OnError>,
-    pub(crate) commit_when: Option<CommitWhen>,
-}
-
-type OnError = Box<dyn Fn(&ErrorResponse) -> Response + Send + Sync>;
-type CommitWhen = Box<dyn Fn(&http::response::Parts) -> bool + Send + Sync>;
-
 impl SessionLayer {
     /// Creates a layer for one session with the default cookie.
     ///
     /// The cookie's name is `__Host-` followed by the manager's name.
+    ///
+    /// ```
+    /// use session_tower::{Manager, NullStore, SessionLayer};
+    ///
+    /// let sessions = SessionLayer::new(Manager::new(NullStore));
+    /// let app: axum::Router = axum::Router::new().layer(sessions); // after the routes
+    /// ```
     pub fn new(manager: Manager) -> Self {
         let one = Self::builder().session(manager, CookieOptions::new());
         one.build().expect("every logical name makes a valid default cookie")
     }
 
     /// Returns a builder. Add at least one [`session`](SessionLayerBuilder::session).
+    ///
+    /// ```
+    /// use session_tower::{CookieOptions, Manager, NullStore, SessionLayer};
+    ///
+    /// let sessions = SessionLayer::builder()
+    ///     .session(Manager::new(NullStore), CookieOptions::new().persistent())
+    ///     .build()?;
+    /// # Ok::<(), session_tower::Error>(())
+    /// ```
     pub fn builder() -> SessionLayerBuilder {
         SessionLayerBuilder { set: SessionSet::builder(), on_error: None, commit_when: None }
     }
 
     /// Manager of the session `name`, or `None` if the layer has no such session.
+    ///
+    /// ```
+    /// use session_tower::{Manager, NullStore, SessionLayer};
+    ///
+    /// let sessions = SessionLayer::new(Manager::new(NullStore));
+    /// let manager = sessions.manager("id").expect("it is the default name");
+    /// assert_eq!(manager.name(), "id");
+    /// assert!(sessions.manager("admin").is_none());
+    /// ```
     pub fn manager(&self, name: &str) -> Option<&Manager> {
         self.config.set.manager(name)
     }
@@ -92,6 +109,17 @@ impl SessionLayerBuilder {
     /// Adds a session under the manager's logical name.
     ///
     /// The extractor [`Session`](crate::Session) returns the session that was added first.
+    ///
+    /// ```
+    /// use session_tower::{CookieOptions, Manager, NullStore, SessionLayer, days};
+    ///
+    /// let carts = Manager::builder(NullStore).name("cart").idle(days(30)).absolute(days(90)).build()?;
+    /// let sessions = SessionLayer::builder()
+    ///     .session(Manager::new(NullStore), CookieOptions::new())
+    ///     .session(carts, CookieOptions::new().persistent())
+    ///     .build()?;
+    /// # Ok::<(), session_tower::Error>(())
+    /// ```
     pub fn session(mut self, manager: Manager, options: CookieOptions) -> Self {
         self.set = self.set.session(manager, options);
         self
@@ -134,6 +162,14 @@ impl SessionLayerBuilder {
     }
 
     /// Checks the sessions and their cookies, and builds the layer.
+    ///
+    /// ```
+    /// use session_tower::{CookieOptions, ErrorKind, Manager, NullStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::builder().session(Manager::new(NullStore), CookieOptions::new().path("/app"));
+    /// let error = layer.build().unwrap_err(); // browsers drop a `__Host-` cookie with another path than `/`
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if there is no session, if two have the same logical name or cookie, or if

@@ -1,16 +1,16 @@
 #![doc = include_str!("../README.md")]
 
+mod caching;
+mod context;
 mod error;
 mod extract;
-mod headers;
 mod layer;
-mod nested;
 mod service;
 pub mod testing;
 
+pub use caching::OwnCaching;
 pub use error::{ErrorResponse, Result};
 pub use extract::{Session, Sessions};
-pub use headers::OwnCaching;
 pub use layer::{SessionLayer, SessionLayerBuilder};
 pub use service::{ResponseFuture, SessionService};
 

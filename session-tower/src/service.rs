@@ -13,14 +13,23 @@ use http::{Request, Response};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use session_core::Bytes;
-use session_http::{Caching, Committed, Exchange};
+use session_http::{Caching, CommitReport, Exchange, SessionSet};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tower_service::Service;
 
-use crate::layer::Config;
-use crate::nested::Current;
-use crate::{ErrorResponse, headers};
+use crate::context::RequestContext;
+use crate::{ErrorResponse, caching};
+
+/// Settings of a layer, shared by its services.
+pub(crate) struct Config {
+    pub(crate) set: SessionSet,
+    pub(crate) on_error: Option<OnError>,
+    pub(crate) commit_when: Option<CommitWhen>,
+}
+
+pub(crate) type OnError = Box<dyn Fn(&ErrorResponse) -> Response<Body> + Send + Sync>;
+pub(crate) type CommitWhen = Box<dyn Fn(&http::response::Parts) -> bool + Send + Sync>;
 
 /// Service wrapped by [`SessionLayer`](crate::SessionLayer).
 ///
@@ -58,7 +67,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let exchange = Current::enter(&self.config.set, request.extensions_mut());
+        let exchange = RequestContext::enter(&self.config.set, request.extensions_mut());
         let stage = Stage::Handling(Uncommitted(exchange));
         ResponseFuture { handler: self.inner.call(request), stage, config: self.config.clone() }
     }
@@ -79,7 +88,7 @@ pin_project! {
 
 enum Stage {
     Handling(Uncommitted),
-    Committing { response: Response<Body>, commit: Commit },
+    Committing { response: Response<Body>, commit: DetachedCommit },
     Done,
 }
 
@@ -97,13 +106,13 @@ impl Drop for Uncommitted {
 }
 
 /// Commit that only the end of the runtime can stop.
-enum Commit {
+enum DetachedCommit {
     /// Polled by the response future: not polled yet, or there is no runtime for a task.
-    Here(Pin<Box<dyn Future<Output = Committed> + Send>>),
-    Detached(JoinHandle<Committed>),
+    Here(Pin<Box<dyn Future<Output = CommitReport> + Send>>),
+    Detached(JoinHandle<CommitReport>),
 }
 
-impl Commit {
+impl DetachedCommit {
     fn new(exchange: Exchange) -> Self {
         Self::Here(Box::pin(async move {
             let committed = exchange.commit().await;
@@ -115,7 +124,7 @@ impl Commit {
         }))
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Committed> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CommitReport> {
         if let Self::Here(commit) = self {
             // Most commits finish at their first poll and need no task.
             if let Poll::Ready(committed) = commit.as_mut().poll(cx) {
@@ -160,7 +169,7 @@ where
                         *this.stage = Stage::Done;
                         return Poll::Ready(Ok(with_commit(response, committed, this.config)));
                     }
-                    *this.stage = Stage::Committing { response, commit: Commit::new(exchange) };
+                    *this.stage = Stage::Committing { response, commit: DetachedCommit::new(exchange) };
                 }
             }
         }
@@ -186,20 +195,20 @@ fn give_up_unwanted(response: Response<Body>, exchange: &Exchange, config: &Conf
 /// The handler may still have returned an [`ErrorResponse`].
 fn without_commit(mut response: Response<Body>, config: &Config) -> Response<Body> {
     if own_page(&mut response, config) {
-        headers::finish(&mut response, Vec::new(), Caching::Never, true);
+        caching::finish(&mut response, Vec::new(), Caching::Never, true);
     }
     response
 }
 
 /// Finishes a response after the commit.
-fn with_commit(mut response: Response<Body>, committed: Committed, config: &Config) -> Response<Body> {
+fn with_commit(mut response: Response<Body>, committed: CommitReport, config: &Config) -> Response<Body> {
     if let Some(error) = committed.error {
         // The handler's response must not be sent, because it would promise changes that were not stored.
         response = ErrorResponse::from(error).into_response();
     }
     let failed = response.extensions().get::<ErrorResponse>().is_some();
     own_page(&mut response, config);
-    headers::finish(&mut response, committed.set_cookie, committed.caching, failed);
+    caching::finish(&mut response, committed.set_cookie, committed.caching, failed);
     response
 }
 

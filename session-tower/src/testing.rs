@@ -34,10 +34,7 @@ pub async fn signed_in(layer: &SessionLayer, principal: impl Display) -> HeaderV
 ///
 /// # Panics
 /// If `prepare` fails or writes nothing, or if the session cannot be stored.
-pub async fn prepared(
-    layer: &SessionLayer,
-    prepare: impl FnOnce(&Session) -> Result<(), Error>,
-) -> HeaderValue {
+pub async fn prepared(layer: &SessionLayer, prepare: impl FnOnce(&Session) -> Result<(), Error>) -> HeaderValue {
     let first = layer.set().names().next().expect("a layer has at least one session");
     prepared_named(layer, first, prepare).await
 }

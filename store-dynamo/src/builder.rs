@@ -1,7 +1,6 @@
 //! Builder of a store.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
@@ -12,9 +11,9 @@ use tokio::sync::Semaphore;
 
 use crate::client::{Address, Clients, http_client};
 use crate::error::Moment;
+use crate::execute::Server;
 use crate::reads::MOST_KEYS;
-use crate::server::{Op, Server, Trip};
-use crate::{DynamoStore, Inner, open, schema};
+use crate::{DynamoStore, Inner, schema, setup};
 
 /// Number of kinds of calls, each with a batcher of its own.
 const KINDS: usize = 8;
@@ -23,38 +22,38 @@ const KINDS: usize = 8;
 #[derive(Clone)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct DynamoStoreBuilder {
-    place: Place,
+    target: Target,
     pub(crate) settings: Settings,
     pub(crate) create: bool,
     pub(crate) pool: usize,
 }
 
 #[derive(Clone)]
-enum Place {
+enum Target {
     Address(Address),
     Client(Client),
 }
 
 impl DynamoStoreBuilder {
-    fn at(place: Place) -> Self {
-        Self { place, settings: Settings::new(), create: true, pool: 64 }
+    fn at(target: Target) -> Self {
+        Self { target, settings: Settings::new(), create: true, pool: 64 }
     }
 
     pub(crate) fn on_aws() -> Self {
-        Self::at(Place::Address(Address::default()))
+        Self::at(Target::Address(Address::default()))
     }
 
     #[cfg(test)]
-    pub(crate) fn place(&self) -> Option<&str> {
-        match &self.place {
-            Place::Address(address) => address.endpoint.as_deref(),
-            Place::Client(_) => None,
+    pub(crate) fn endpoint_url(&self) -> Option<&str> {
+        match &self.target {
+            Target::Address(address) => address.endpoint.as_deref(),
+            Target::Client(_) => None,
         }
     }
 
     /// Changes the address, unless there is a client, which already has one.
     fn address(mut self, change: impl FnOnce(&mut Address)) -> Self {
-        if let Place::Address(address) = &mut self.place {
+        if let Target::Address(address) = &mut self.target {
             change(address);
         }
         self
@@ -79,14 +78,17 @@ impl DynamoStoreBuilder {
     }
 
     setters! {
-        /// The name has at least 3 characters.
-        namespace: "The table's name";
-        /// An attempt at a read takes half of it at most, so that there is time for a second attempt.
-        timeout: "each request while the store is opened";
-        /// If not, the template of [`DynamoStore::schema`] can create it.
-        create: "the table is made where there is none";
-        pool: "requests are under way at most, each on a connection of its own", "64";
-        queue: "calls of a kind may wait";
+        /// It is the table's name, which has at least 3 characters.
+        namespace;
+        /// While the store is opened, it applies to each request. An attempt at a read takes half of it at most, so that there is
+        /// time for a second attempt.
+        timeout;
+        /// If not, the template of [`DynamoStore::schema`] can create the table.
+        create;
+        /// Default: 64. Each request in flight has a connection of its own.
+        pool;
+        /// It applies to each kind of call separately.
+        queue;
     }
 
     /// Connects, checks the table and returns the store.
@@ -104,9 +106,9 @@ impl DynamoStoreBuilder {
         let namespace = schema::namespace(self.settings.check()?.as_str())?;
         within("pool", self.pool, 1..=1000)?;
         let timeout = self.settings.timeout;
-        let (config, own) = match self.place {
-            Place::Address(address) => (address.clone().config(timeout).await?, Some(address)),
-            Place::Client(client) => (client.config().clone(), None),
+        let (config, own) = match self.target {
+            Target::Address(address) => (address.clone().config(timeout).await?, Some(address)),
+            Target::Client(client) => (client.config().clone(), None),
         };
         let (table, pool) = (namespace.to_string(), self.pool);
         let connect = move || {
@@ -125,34 +127,33 @@ impl DynamoStoreBuilder {
         };
         let mut server = connect()?;
         server.moment = Moment::Opening;
-        open::prepare(&server, &namespace, self.create).await?;
+        setup::prepare(&server, &namespace, self.create).await?;
         server.moment = Moment::InUse;
         let servers = PerRuntime::with(server, connect);
-        let limits = Limits::new().bytes(usize::MAX).queue(self.settings.queue).timeout(timeout);
         // Each kind may run one call inline, and a caller that stops polling keeps that call's permit. So calls run inline only if
         // there are more permits than kinds.
-        let limits = limits.carried(self.pool > KINDS);
+        let inline = self.pool > KINDS;
+        let (pool, queue) = (self.pool, self.settings.queue);
+        let limits = |in_flight, items| {
+            let limits = Limits::for_tasks(in_flight).items(items).bytes(usize::MAX);
+            limits.queue(queue).timeout(timeout).inline(inline)
+        };
         // A request holds up to a hundred loads, so a quarter of the requests is enough for them.
-        let loads = limits.clone().items(MOST_KEYS).in_flight(self.pool.div_ceil(4));
-        let writes = limits.clone().items(1).in_flight(self.pool);
-        let lists = limits.items(1).in_flight(self.pool.div_ceil(8));
+        let loads = limits(pool.div_ceil(4), MOST_KEYS);
+        let (writes, lists) = (limits(pool, 1), limits(pool.div_ceil(8), 1));
         Ok(DynamoStore(Arc::new(Inner {
             // One batcher for each of `KINDS`.
-            loads: batcher(&servers, &loads),
-            creates: batcher(&servers, &writes),
-            saves: batcher(&servers, &writes),
-            touches: batcher(&servers, &writes),
-            deletes: batcher(&servers, &writes),
-            lists: batcher(&servers, &lists),
-            removals: batcher(&servers, &lists),
-            scans: batcher(&servers, &lists),
+            loads: Batcher::new(servers.clone(), loads),
+            creates: Batcher::new(servers.clone(), writes.clone()),
+            saves: Batcher::new(servers.clone(), writes.clone()),
+            touches: Batcher::new(servers.clone(), writes.clone()),
+            deletes: Batcher::new(servers.clone(), writes),
+            lists: Batcher::new(servers.clone(), lists.clone()),
+            removals: Batcher::new(servers.clone(), lists.clone()),
+            scans: Batcher::new(servers, lists),
             namespace,
         })))
     }
-}
-
-fn batcher<O: Op>(servers: &PerRuntime<Server>, limits: &Limits) -> Batcher<Trip<O>> {
-    Batcher::new(Trip { servers: servers.clone(), of: PhantomData }, limits.clone())
 }
 
 impl fmt::Debug for DynamoStoreBuilder {
@@ -198,6 +199,6 @@ impl DynamoStore {
     /// # }
     /// ```
     pub fn from_client(client: Client) -> DynamoStoreBuilder {
-        DynamoStoreBuilder::at(Place::Client(client))
+        DynamoStoreBuilder::at(Target::Client(client))
     }
 }

@@ -54,7 +54,7 @@ pub(crate) trait Explains: ProvideErrorMetadata + std::error::Error + Send + Syn
     }
 
     /// Whether a transaction failed because of another one, or of throttling.
-    fn met(&self) -> bool {
+    fn is_busy(&self) -> bool {
         false
     }
 }
@@ -87,7 +87,7 @@ impl Explains for TransactWriteItemsError {
         (reason.code() == Some("ConditionalCheckFailed")).then(|| reason.item().cloned())
     }
 
-    fn met(&self) -> bool {
+    fn is_busy(&self) -> bool {
         let Self::TransactionCanceledException(cancelled) = self else { return false };
         let codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
         codes
@@ -131,7 +131,7 @@ pub(crate) fn meaning<E: Explains>(error: &SdkError<E, HttpResponse>, moment: Mo
             let (said, status) = (answer.err(), answer.raw().status().as_u16());
             match said.refused() {
                 Some(item) => Failure::Refused(item),
-                None if said.met() => Failure::Busy(Error::fixed(
+                None if said.is_busy() => Failure::Busy(Error::fixed(
                     ErrorKind::Unavailable,
                     "DynamoDB was busy with other transactions for all of the time-out",
                 )),

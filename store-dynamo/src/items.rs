@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use session_core::{Bytes, Error, ErrorKind, Principal, Record, Result, StoreKey, Timestamp, Version, days};
+use session_core::{Bytes, Principal, Record, Result, StoreKey, Timestamp, Version, days};
+use session_store_kit::{WRONG_TYPE, stored_principal};
 use sha2::{Digest as _, Sha256};
 
 /// DynamoDB item: attributes by name.
@@ -46,9 +47,6 @@ pub(crate) const MAX_DATA_LEN: usize = ITEM
 /// Time by which an entry outlives its session, so that touches write it about once a day instead of each time.
 /// One more day matters little, because the server itself may take days to remove expired items.
 const ENTRY_OUTLIVES: std::time::Duration = days(1);
-
-const WRONG_TYPE: Error = Error::fixed(ErrorKind::Corrupt, "an attribute is missing or of another type");
-const NOT_TEXT: Error = Error::fixed(ErrorKind::Corrupt, "a stored principal is not 1 to 255 bytes of UTF-8");
 
 /// Returns the instant until which the entry of a session with this expiry should remain.
 pub(crate) fn entry_until(expires_at: Timestamp) -> Timestamp {
@@ -175,14 +173,14 @@ pub(crate) fn integer(item: &Item, name: &str) -> Result<i64> {
 fn principal(item: &Item) -> Result<Option<Principal>> {
     match item.get(PRINCIPAL) {
         None => Ok(None),
-        Some(AttributeValue::S(text)) => Principal::new(text).map(Some).map_err(|_| NOT_TEXT),
+        Some(AttributeValue::S(text)) => stored_principal(text.as_bytes()).map(Some),
         Some(_) => Err(WRONG_TYPE),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use session_core::SessionId;
+    use session_core::{ErrorKind, SessionId};
 
     use super::*;
 

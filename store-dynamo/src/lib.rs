@@ -8,20 +8,20 @@ use session_core::{
     Call, Capabilities, Cursor, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
     Timestamp, Version, async_trait,
 };
-use session_store_kit::batch::Batcher;
+use session_store_kit::batch::{Batcher, PerRuntime};
 use session_store_kit::fits;
 use session_store_kit::operations::{Create, Delete, Load, Save, Touch};
 
 mod builder;
 mod client;
 mod error;
+mod execute;
 mod items;
-mod lists;
-mod open;
-mod ops;
+mod operations;
+mod queries;
 mod reads;
 mod schema;
-mod server;
+mod setup;
 mod url;
 mod writes;
 
@@ -29,9 +29,9 @@ mod writes;
 pub use aws_sdk_dynamodb;
 pub use builder::DynamoStoreBuilder;
 
+use execute::Server;
 use items::MAX_DATA_LEN;
-use lists::{DeleteAll, Scan, SessionsOf};
-use server::Trip;
+use queries::{DeleteAll, Scan, SessionsOf};
 
 /// Sessions in DynamoDB. See the [crate's documentation](crate).
 ///
@@ -39,16 +39,19 @@ use server::Trip;
 #[derive(Clone)]
 pub struct DynamoStore(Arc<Inner>);
 
+/// Queue of one kind of call.
+type Queue<I> = Batcher<PerRuntime<Server>, I>;
+
 /// Queues of a store, one for each kind of call.
 struct Inner {
-    loads: Batcher<Trip<Load>>,
-    creates: Batcher<Trip<Create>>,
-    saves: Batcher<Trip<Save>>,
-    touches: Batcher<Trip<Touch>>,
-    deletes: Batcher<Trip<Delete>>,
-    lists: Batcher<Trip<SessionsOf>>,
-    removals: Batcher<Trip<DeleteAll>>,
-    scans: Batcher<Trip<Scan>>,
+    loads: Queue<Load>,
+    creates: Queue<Create>,
+    saves: Queue<Save>,
+    touches: Queue<Touch>,
+    deletes: Queue<Delete>,
+    lists: Queue<SessionsOf>,
+    removals: Queue<DeleteAll>,
+    scans: Queue<Scan>,
     namespace: Namespace,
 }
 

@@ -5,27 +5,29 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use session_core::{Record, Result, StoreKey};
 use session_store_kit::TIMED_OUT;
-use session_store_kit::batch::Answers;
-use session_store_kit::operations::{Load, loaded};
+use session_store_kit::batch::{Answers, RoundTrip};
+use session_store_kit::operations::{Access, Load};
+use session_store_kit::outcome::loaded;
 use tokio::time::Instant;
 
 use crate::error::{Failure, incomplete};
+use crate::execute::{Pauses, Server};
 use crate::items::{self, Item, PK, Stored};
-use crate::server::{Op, Pauses, Sends, Server};
 
 /// Maximum number of keys in one `BatchGetItem`.
 pub(crate) const MOST_KEYS: usize = 100;
 
-impl Op for Load {
-    async fn run(items: &[Self], server: &Server, until: Instant) -> Answers<Self> {
-        if let [Self { now, key }] = items {
-            let record = server.get(key, until).await;
+impl RoundTrip<Load> for Server {
+    async fn run(&self, items: &[Load]) -> Answers<Load> {
+        let until = self.deadline();
+        if let [Load { now, key }] = items {
+            let record = self.get(key, until).await;
             return Ok(vec![record.map(|record| record.filter(|record| record.is_live(*now)))]);
         }
         let mut keys: Vec<StoreKey> = items.iter().map(|item| item.key).collect();
         keys.sort_unstable();
         keys.dedup();
-        match server.get_all(&keys, until).await {
+        match self.get_all(&keys, until).await {
             Ok(found) => Ok(loaded(items, &found)),
             // In an outage no load would succeed on its own, so all get this error and none is run again.
             Err(error) if error.is_transient() => Ok(items.iter().map(|_| Err(error.clone())).collect()),
@@ -63,7 +65,7 @@ impl Server {
             let keys = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
             let keys = keys.map_err(incomplete)?;
             let request = || self.clients.reads.batch_get_item().request_items(&self.table, keys.clone()).send();
-            let answer = self.ask(until, Sends::Reads, request).await.map_err(Failure::error)?;
+            let answer = self.ask(until, Access::Read, request).await.map_err(Failure::error)?;
             let items = answer.responses.into_iter().flatten().flat_map(|(_, items)| items);
             let before = found.len();
             for item in items {

@@ -1,7 +1,7 @@
 //! Parser of `dynamodb://…` URLs.
 
 use session_core::Result;
-use session_store_kit::{Given, decode, is_loopback, split, wrong};
+use session_store_kit::{UrlSettings, decode, is_loopback, split, wrong};
 
 use crate::DynamoStoreBuilder;
 
@@ -13,7 +13,7 @@ pub(crate) fn parse(url: &str) -> Result<DynamoStoreBuilder> {
     let Some(place) = place.strip_prefix("dynamodb://") else {
         return wrong("a URL of this store begins with dynamodb://");
     };
-    let (given, tls) = (Given::read(&mut query)?, query.truth("tls")?);
+    let (given, tls) = (UrlSettings::read(&mut query)?, query.truth("tls")?);
     query.finish()?;
     let (authority, region) = place.split_once('/').unwrap_or((place, ""));
     let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
@@ -79,7 +79,7 @@ mod tests {
             ("dynamodb://", None),
         ] {
             let builder = parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
-            assert_eq!(builder.place(), endpoint, "{url}");
+            assert_eq!(builder.endpoint_url(), endpoint, "{url}");
         }
     }
 

@@ -6,11 +6,12 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use session_core::{Principal, Record, Result, StoreKey, Timestamp, Version};
+use session_store_kit::operations::Access;
 use tokio::time::Instant;
 
 use crate::error::{Failure, incomplete};
+use crate::execute::Server;
 use crate::items::{self, Item};
-use crate::server::{Sends, Server};
 
 /// Condition of a write. A comparison with a missing attribute is false.
 #[derive(Clone)]
@@ -76,7 +77,7 @@ impl Condition {
 }
 
 /// Change of the session's item.
-pub(crate) enum What<'a> {
+pub(crate) enum Change<'a> {
     /// Writes the whole item. Its entry, if it has a principal, remains until the instant.
     Put(&'a Record, Option<Timestamp>),
     /// Sets all of the record but the principal.
@@ -96,17 +97,17 @@ pub(crate) enum Entry<'a> {
 /// A write of one session.
 pub(crate) struct Write<'a> {
     pub(crate) key: &'a StoreKey,
-    pub(crate) what: What<'a>,
+    pub(crate) change: Change<'a>,
     pub(crate) condition: Condition,
     pub(crate) entries: Vec<Entry<'a>>,
     /// Whether a refusal returns the stored item, data included.
-    pub(crate) tell: bool,
+    pub(crate) returns_stored: bool,
 }
 
 /// Result of a write.
 pub(crate) enum Written {
     Done,
-    /// The condition does not hold. Contains the stored item, if there is one and `tell` is set.
+    /// The condition does not hold. Contains the stored item, if there is one and `returns_stored` is set.
     Refused(Option<Item>),
 }
 
@@ -115,9 +116,9 @@ pub(crate) enum Written {
 macro_rules! conditional {
     ($builder:expr, $server:expr, $write:expr) => {{
         let Condition { text, mut values } = $write.condition.clone();
-        let (names, set) = $write.what.sets();
+        let (names, set) = $write.change.sets();
         values.extend(set);
-        let tells = if $write.tell {
+        let tells = if $write.returns_stored {
             ReturnValuesOnConditionCheckFailure::AllOld
         } else {
             ReturnValuesOnConditionCheckFailure::None
@@ -131,7 +132,7 @@ macro_rules! conditional {
     }};
 }
 
-impl What<'_> {
+impl Change<'_> {
     /// Returns the expression of an update.
     const fn expression(&self) -> &'static str {
         match self {
@@ -175,23 +176,23 @@ impl Server {
         if !write.entries.is_empty() {
             let all = self.transaction(write)?;
             let request = || self.clients.writes.transact_write_items().set_transact_items(Some(all.clone())).send();
-            return written(self.ask(until, Sends::Writes, request).await);
+            return written(self.ask(until, Access::Write, request).await);
         }
         let key = || Some(items::session_key(write.key));
-        match &write.what {
-            What::Put(record, index_until) => {
+        match &write.change {
+            Change::Put(record, index_until) => {
                 let item = || Some(items::session(write.key, record, *index_until));
                 let request = || conditional!(self.clients.writes.put_item(), self, write).set_item(item()).send();
-                written(self.ask(until, Sends::Writes, request).await)
+                written(self.ask(until, Access::Write, request).await)
             }
-            What::Delete => {
+            Change::Delete => {
                 let request = || conditional!(self.clients.writes.delete_item(), self, write).set_key(key()).send();
-                written(self.ask(until, Sends::Writes, request).await)
+                written(self.ask(until, Access::Write, request).await)
             }
-            what @ (What::Save(_) | What::Touch(..)) => {
+            what @ (Change::Save(_) | Change::Touch(..)) => {
                 let update = || conditional!(self.clients.writes.update_item(), self, write).set_key(key());
                 let request = || update().update_expression(what.expression()).send();
-                written(self.ask(until, Sends::Writes, request).await)
+                written(self.ask(until, Access::Write, request).await)
             }
         }
     }
@@ -200,17 +201,17 @@ impl Server {
     fn transaction(&self, write: &Write<'_>) -> Result<Vec<TransactWriteItem>> {
         let key = || Some(items::session_key(write.key));
         let item = TransactWriteItem::builder();
-        let first = match &write.what {
-            What::Put(record, index_until) => {
+        let first = match &write.change {
+            Change::Put(record, index_until) => {
                 let whole = items::session(write.key, record, *index_until);
                 let put = conditional!(Put::builder(), self, write).set_item(Some(whole));
                 item.put(put.build().map_err(incomplete)?)
             }
-            What::Delete => {
+            Change::Delete => {
                 let delete = conditional!(Delete::builder(), self, write).set_key(key());
                 item.delete(delete.build().map_err(incomplete)?)
             }
-            what @ (What::Save(_) | What::Touch(..)) => {
+            what @ (Change::Save(_) | Change::Touch(..)) => {
                 let update = conditional!(Update::builder(), self, write).set_key(key());
                 item.update(update.update_expression(what.expression()).build().map_err(incomplete)?)
             }

@@ -43,11 +43,14 @@ impl FileStoreBuilder {
     }
 
     setters! {
-        namespace: "The name of the folder in the folder";
-        timeout: "how long opening may";
+        /// It is the name of the folder in the given folder.
+        namespace;
+        /// Opening the store takes as long at most.
+        timeout;
         /// The parent of the given folder must exist in any case.
-        create: "folders are made where there are none";
-        queue: "loads may wait, and as many other calls,";
+        create;
+        /// It applies to loads and to all other calls separately.
+        queue;
     }
 
     /// Sets whether a write is reported only when the file and its folder are on disk. Default: no.
@@ -111,7 +114,7 @@ impl FileStoreBuilder {
         let folder = Arc::new(Folder { root, durable: self.durable, max_len: self.max_len });
         open::prepare(&folder, &self.path, self.create, Instant::now() + timeout)?;
 
-        let limits = Limits::new().in_flight(1).queue(queue).timeout(timeout);
+        let limits = Limits::for_tasks(1).queue(queue).timeout(timeout);
         let readers = (0..self.readers).map(|_| Reader(Arc::clone(&folder)));
         let readers = Workers::start("file-reader", readers, limits.clone().items(LOADS))?;
         let limits = limits.items(BATCH).bytes(BATCH_BYTES);

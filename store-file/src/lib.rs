@@ -47,7 +47,7 @@ struct Inner {
     folder: Arc<Folder>,
     readers: Workers<Load>,
     /// One shard for each value of a key's first byte.
-    shards: Vec<Batcher<Shard>>,
+    shards: Vec<Batcher<Shard, Op>>,
     own: PerRuntime<Own>,
     namespace: Namespace,
     timeout: Duration,

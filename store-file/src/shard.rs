@@ -56,9 +56,7 @@ impl Shard {
     }
 }
 
-impl RoundTrip for Shard {
-    type Item = Op;
-
+impl RoundTrip<Op> for Shard {
     async fn run(&self, ops: &[Op]) -> Answers<Op> {
         // The error applies to every call, so retrying each call separately would not help.
         let answers = self.under_lock(ops).await;

@@ -28,9 +28,7 @@ impl Item for Call {
 
 struct Nothing;
 
-impl RoundTrip for Nothing {
-    type Item = Call;
-
+impl RoundTrip<Call> for Nothing {
     async fn run(&self, items: &[Call]) -> Answers<Call> {
         tokio::task::yield_now().await;
         Ok(items.iter().map(|call| Ok(call.0)).collect())
@@ -46,7 +44,7 @@ impl Worker for Nothing {
 }
 
 enum Driver {
-    Tasks(Batcher<Nothing>),
+    Tasks(Batcher<Nothing, Call>),
     Threads(Workers<Call>),
 }
 
@@ -75,8 +73,8 @@ async fn run(driver: &'static Driver, tasks: u64, calls: u64) -> Duration {
 fn batch(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let drivers = [
-        ("tasks", Driver::Tasks(Batcher::new(Nothing, Limits::new()))),
-        ("threads", Driver::Threads(Workers::start("bench", [Nothing], Limits::new()).expect("a thread"))),
+        ("tasks", Driver::Tasks(Batcher::new(Nothing, Limits::for_tasks(4)))),
+        ("threads", Driver::Threads(Workers::start("bench", [Nothing], Limits::for_threads()).expect("a thread"))),
     ];
     for (name, driver) in drivers {
         let driver: &'static Driver = Box::leak(Box::new(driver));

@@ -2,18 +2,10 @@
 
 /// Makes the setters that the builders of all stores share. Call it within the builder's `impl`.
 ///
-/// Each line makes one setter. Its text completes the documentation, and doc comments above the line add further paragraphs.
-/// `namespace`, `timeout` and `queue` set fields of the builder's field `settings`, which is a [`Settings`](crate::Settings);
+/// Each line makes the setter of that name. Doc comments above the line add paragraphs to its documentation.
+/// `namespace`, `timeout` and `queue` set fields of the builder's field `settings`, which is a [`Settings`](crate::Settings).
 /// `create`, a `bool`, and `pool`, a `usize`, are fields of the builder. Ranges are checked at the end, by
 /// [`Settings::check`](crate::Settings::check) and [`within`](crate::within).
-///
-/// | line | documentation |
-/// |---|---|
-/// | `namespace: "The table's name";` | *The table's name*, of the form that `Namespace` allows. Default: `sessions`. |
-/// | `timeout: "how long opening may";` | Sets how long calls may take, waiting included, and *how long opening may*. 1 ms to 1 hour. Default: 5 s. |
-/// | `queue: "calls may wait";` | Sets how many *calls may wait* before others wait for room within their time-out. At least 1. Default: 16,384. |
-/// | `create: "tables are made where there are none";` | Sets whether *tables are made where there are none*. Default: yes. |
-/// | `pool: "connections there are at most", "8";` | Sets how many *connections there are at most*, 1 to 1000. Default: *8*. |
 ///
 /// ```
 /// use session_core::seconds;
@@ -27,11 +19,12 @@
 ///
 /// impl Builder {
 ///     setters! {
-///         namespace: "The folder's name";
-///         /// Connecting is part of it.
-///         timeout: "how long opening may";
-///         queue: "calls may wait";
-///         pool: "connections there are at most", "4";
+///         /// It is the folder's name.
+///         namespace;
+///         timeout;
+///         queue;
+///         /// Default: 4.
+///         pool;
 ///     }
 /// }
 ///
@@ -41,11 +34,11 @@
 /// ```
 #[macro_export]
 macro_rules! setters {
-    ($($(#[doc = $more:literal])* $setter:ident: $($about:literal),+;)+) => {
-        $($crate::setters! { @one $setter [$($about),+] [$($more)*] })+
+    ($($(#[doc = $more:literal])* $setter:ident;)+) => {
+        $($crate::setters! { @one $setter [$($more)*] })+
     };
-    (@one namespace [$what:literal] [$($more:literal)*]) => {
-        #[doc = concat!($what, ", of the form that [`Namespace`](session_core::Namespace) allows. Default: `sessions`.")]
+    (@one namespace [$($more:literal)*]) => {
+        /// Sets the namespace, of the form that [`Namespace`](session_core::Namespace) allows. Default: `sessions`.
         ///
         $(#[doc = $more])*
         pub fn namespace(mut self, namespace: &str) -> Self {
@@ -53,8 +46,8 @@ macro_rules! setters {
             self
         }
     };
-    (@one timeout [$opening:literal] [$($more:literal)*]) => {
-        #[doc = concat!("Sets how long calls may take, waiting included, and ", $opening, ". 1 ms to 1 hour. Default: 5 s.")]
+    (@one timeout [$($more:literal)*]) => {
+        /// Sets how long a call may take, waiting included. 1 ms to 1 hour. Default: 5 s.
         ///
         $(#[doc = $more])*
         pub const fn timeout(mut self, timeout: ::std::time::Duration) -> Self {
@@ -62,10 +55,8 @@ macro_rules! setters {
             self
         }
     };
-    (@one queue [$calls:literal] [$($more:literal)*]) => {
-        #[doc = concat!(
-            "Sets how many ", $calls, " before others wait for room within their time-out. At least 1. Default: 16,384."
-        )]
+    (@one queue [$($more:literal)*]) => {
+        /// Sets how many calls may wait. Further calls wait for room, within their time-out. At least 1. Default: 16,384.
         ///
         $(#[doc = $more])*
         pub const fn queue(mut self, calls: usize) -> Self {
@@ -73,8 +64,8 @@ macro_rules! setters {
             self
         }
     };
-    (@one create [$made:literal] [$($more:literal)*]) => {
-        #[doc = concat!("Sets whether ", $made, ". Default: yes.")]
+    (@one create [$($more:literal)*]) => {
+        /// Sets whether opening the store creates what is missing. Default: yes.
         ///
         $(#[doc = $more])*
         pub const fn create(mut self, create: bool) -> Self {
@@ -82,8 +73,8 @@ macro_rules! setters {
             self
         }
     };
-    (@one pool [$most:literal, $default:literal] [$($more:literal)*]) => {
-        #[doc = concat!("Sets how many ", $most, ", 1 to 1000. Default: ", $default, ".")]
+    (@one pool [$($more:literal)*]) => {
+        /// Sets the maximum number of connections, 1 to 1000.
         ///
         $(#[doc = $more])*
         pub const fn pool(mut self, pool: usize) -> Self {

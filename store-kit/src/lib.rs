@@ -3,8 +3,11 @@
 #[cfg(feature = "batch")]
 pub mod batch;
 mod builder;
+mod corrupt;
 #[cfg(feature = "batch")]
 pub mod operations;
+#[cfg(feature = "batch")]
+pub mod outcome;
 mod settings;
 mod url;
 
@@ -12,8 +15,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+pub use corrupt::{WRONG_TYPE, stored_principal};
 use session_core::{Error, ErrorKind, Record, Result};
-pub use settings::{Given, Settings};
+pub use settings::{Settings, UrlSettings};
 pub use url::{Query, decode, split};
 
 /// Error of a call or of opening that had no answer within its time-out: [`ErrorKind::Unavailable`].
@@ -56,6 +60,11 @@ pub fn within(name: &str, value: usize, range: RangeInclusive<usize>) -> Result<
     }
     wrong(format!("{name} must be {} to {}", range.start(), range.end()))
 }
+
+/// Maximum length of a record's data, 16 MiB, in stores whose server allows more.
+///
+/// A longer record would keep the batches of other calls waiting.
+pub const MAX_DATA_LEN: usize = 16 << 20;
 
 /// Checks that a record's data is at most `max` bytes long.
 ///
@@ -101,9 +110,9 @@ pub fn check_layout(what: impl fmt::Display, stored: Option<i64>, known: i64) ->
     }
 }
 
-/// Whether `host` is this machine, so that no network lies between client and server.
+/// Whether `host` is this machine.
 ///
-/// True for `localhost` and for loopback addresses. IPv6 addresses may have brackets.
+/// A connection to it cannot be intercepted on a network. True for `localhost` and for loopback addresses. IPv6 addresses may have brackets.
 /// Names are not looked up, because their addresses may change.
 ///
 /// ```

@@ -1,22 +1,13 @@
-//! Store operations as batch items, and the outcome of each from the record found.
+//! Store operations as batch items.
 //!
-//! Each operation is an [`Item`], for stores that have a queue for each kind of call.
-//!
-//! ```
-//! use session_core::{Outcome, SessionId, StoreKey, Timestamp, Version};
-//! use session_store_kit::operations::Delete;
-//!
-//! let (now, key, expected) = (Timestamp::MIN, StoreKey::derive("id", &SessionId::random()), Version::random());
-//! let delete = Delete { now, key, expected: Some(expected) };
-//! // A plain statement changed nothing. The version that is live under the key tells why.
-//! assert_eq!(delete.refused(None), Some(Outcome::Missing));
-//! assert_eq!(delete.refused(Some(Version::random())), Some(Outcome::Conflict));
-//! ```
+//! Each operation is an [`Item`], for stores that have a queue for each kind of call. The functions of
+//! [`outcome`](crate::outcome) turn the records found into answers.
 
-use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
-use session_core::{Cursor, Error, Live, Outcome, Page, Principal, Record, Result, StoreKey, Timestamp, Version};
+use session_core::{Cursor, Outcome, Page, Principal, Record, Result, StoreKey, Timestamp, Version};
+use tokio::time::Instant;
 
 use crate::batch::Item;
 
@@ -89,14 +80,14 @@ pub struct List {
     /// The call's instant.
     pub now: Timestamp,
     /// Records to read.
-    pub of: Listed,
+    pub target: ListTarget,
     /// Maximum number of records.
     pub limit: u32,
 }
 
 /// Records that a [`List`] reads.
 #[derive(Clone, Debug)]
-pub enum Listed {
+pub enum ListTarget {
     /// Records of one principal, in no particular order.
     Of(Principal),
     /// Records of all principals in the order of their keys, after this key if there is one.
@@ -109,16 +100,39 @@ pub struct Sweep {
     /// The call's instant.
     pub now: Timestamp,
     /// Records to remove.
-    pub what: Swept,
+    pub target: SweepTarget,
 }
 
 /// Records that a [`Sweep`] removes.
 #[derive(Clone, Debug)]
-pub enum Swept {
+pub enum SweepTarget {
     /// Expired records, at most this many.
     Expired(u32),
     /// Live records of one principal, except the one under this key.
     Of(Principal, Option<StoreKey>),
+}
+
+/// Whether calls read or write, which decides about a retry after a lost answer.
+///
+/// A read is retried once. A write is not: if another save followed it, the retry would report a false conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The calls change nothing.
+    Read,
+    /// The calls change records.
+    Write,
+}
+
+impl Access {
+    /// Returns the end of the first attempt at calls that began at `begun` and may take `timeout`.
+    ///
+    /// The first attempt at a read takes half of the time-out at most, so that a dead connection leaves time for a second.
+    pub fn first_deadline(self, begun: Instant, timeout: Duration) -> Instant {
+        match self {
+            Self::Read => begun + timeout / 2,
+            Self::Write => begun + timeout,
+        }
+    }
 }
 
 /// Implements [`Item`] for each call: its output, the key that may occur once per batch, and its length in bytes.
@@ -149,110 +163,6 @@ items! {
     List -> Vec<(StoreKey, Record)>, |_| None, |_| CHANGE;
     // The number of records removed, and whether more expired records may remain.
     Sweep -> (u64, bool), |_| None, |_| CHANGE;
-}
-
-/// A write to an existing record. Its outcome follows from the record that the batch found and locked.
-pub trait Write: Item<Output = Outcome> {
-    /// The call's instant.
-    fn now(&self) -> Timestamp;
-
-    /// Returns the key of the record.
-    fn place(&self) -> &StoreKey;
-
-    /// Returns the outcome, given that the version `stored` was found live.
-    fn told(&self, stored: Version) -> Outcome;
-
-    /// Returns the outcome, given that the record found cannot be read. `None`, the default, if the outcome depends on its version.
-    fn told_unread(&self) -> Option<Outcome> {
-        None
-    }
-}
-
-impl Write for Save {
-    fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    fn place(&self) -> &StoreKey {
-        &self.key
-    }
-
-    fn told(&self, stored: Version) -> Outcome {
-        self.refused(Some(stored)).unwrap_or(Outcome::Done)
-    }
-}
-
-impl Write for Touch {
-    fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    fn place(&self) -> &StoreKey {
-        &self.key
-    }
-
-    fn told(&self, stored: Version) -> Outcome {
-        self.refused(Some(stored)).unwrap_or(Outcome::Done)
-    }
-}
-
-impl Write for Delete {
-    fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    fn place(&self) -> &StoreKey {
-        &self.key
-    }
-
-    fn told(&self, stored: Version) -> Outcome {
-        self.refused(Some(stored)).unwrap_or(Outcome::Done)
-    }
-
-    fn told_unread(&self) -> Option<Outcome> {
-        self.expected.is_none().then_some(Outcome::Done)
-    }
-}
-
-impl Load {
-    /// Returns the answer, from the record found under the key.
-    ///
-    /// # Errors
-    /// The error of a record that cannot be read.
-    pub fn told(&self, found: &Result<Record>) -> Result<Option<Record>> {
-        found.as_ref().map(|record| record.is_live(self.now).then(|| record.clone())).map_err(Clone::clone)
-    }
-}
-
-impl Create {
-    /// Returns the outcome, given that the version `stored` is live. It is `Done` if this very call was carried out before.
-    pub fn told(&self, stored: Version) -> Outcome {
-        Live::from(Some(stored)).create(self.record.version).unwrap_or(Outcome::Exists)
-    }
-}
-
-impl Save {
-    /// Returns the outcome of a save whose statement changed nothing, from the version that is `live` now.
-    /// `None` if that is the expected version: it was stored after the statement, so the save may be retried.
-    pub fn refused(&self, live: Option<Version>) -> Option<Outcome> {
-        Live::from(live).save(self.expected, self.record.version)
-    }
-}
-
-impl Touch {
-    /// Returns the outcome of a touch whose statement changed nothing, from the version that is `live` now.
-    /// `None` if that is the expected version: it was stored after the statement, so the touch may be retried.
-    pub fn refused(&self, live: Option<Version>) -> Option<Outcome> {
-        Live::from(live).touch(self.expected)
-    }
-}
-
-impl Delete {
-    /// Returns the outcome of a delete whose statement changed nothing, from the version that is `live` now.
-    /// `None` if the delete removes that version: it was stored after the statement, so the delete may be retried.
-    pub fn refused(&self, live: Option<Version>) -> Option<Outcome> {
-        Live::from(live).delete(self.expected)
-    }
 }
 
 /// Returns the key after which a [scan](session_core::Store::scan) in the order of keys continues.
@@ -296,41 +206,9 @@ pub fn readable<T>(found: Vec<Result<T>>, limit: u32, asked: &mut u32) -> Option
     Some(records)
 }
 
-/// Version and expiry of each record that a batch of writes found and locked, by key.
-pub type Found = HashMap<StoreKey, Result<(Version, Timestamp), Error>>;
-
-/// Returns the outcomes of a batch of writes, from the records found before it changed them.
-pub fn outcomes<W: Write>(items: &[W], found: &Found) -> Vec<Result<Outcome>> {
-    let outcome = |item: &W| match found.get(item.place()) {
-        Some(Ok((version, expires_at))) if *expires_at > item.now() => Ok(item.told(*version)),
-        Some(Err(error)) => item.told_unread().ok_or_else(|| error.clone()),
-        _ => Ok(Outcome::Missing),
-    };
-    items.iter().map(outcome).collect()
-}
-
-/// Returns the outcomes of a batch of saves, from the versions read in the same transaction after the update.
-/// All records saved must be live, because an expired record that is found counts as missing.
-pub fn saved(items: &[Save], found: &Found) -> Vec<Result<Outcome>> {
-    let outcome = |item: &Save| match found.get(&item.key) {
-        // The expected version is a conflict, too: it was stored after the save had been refused.
-        Some(Ok((version, expires_at))) if *expires_at > item.now => {
-            Ok(if *version == item.record.version { Outcome::Done } else { Outcome::Conflict })
-        }
-        Some(Err(error)) => Err(error.clone()),
-        _ => Ok(Outcome::Missing),
-    };
-    items.iter().map(outcome).collect()
-}
-
-/// Returns the answers of a batch of loads, from the records found.
-pub fn loaded(items: &[Load], found: &HashMap<StoreKey, Result<Record>>) -> Vec<Result<Option<Record>>> {
-    items.iter().map(|item| found.get(&item.key).map_or(Ok(None), |found| item.told(found))).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use session_core::{Bytes, ErrorKind, SessionId};
+    use session_core::ErrorKind;
 
     use super::*;
 
@@ -352,46 +230,5 @@ mod tests {
         assert_eq!(list(2), [1, 3]);
         assert_eq!(list(3), [1, 3, 5]);
         assert_eq!(list(9), [1, 3, 5]);
-    }
-
-    #[test]
-    fn a_delete_of_any_version_needs_none_that_can_be_read() {
-        let key = StoreKey::derive("id", &SessionId::random());
-        let delete = |expected| Delete { now: Timestamp::MIN, key, expected };
-        let items = [delete(None), delete(Some(Version::random()))];
-        let found = Found::from([(key, Err(ErrorKind::Corrupt.into()))]);
-        let told = outcomes(&items, &found).into_iter().map(|outcome| outcome.map_err(|error| error.kind()));
-        assert!(told.eq([Ok(Outcome::Done), Err(ErrorKind::Corrupt)]));
-    }
-
-    #[test]
-    fn a_batch_of_saves_is_told_from_what_lies_there_afterwards() {
-        let at = |millis| Timestamp::from_millis(millis).unwrap();
-        let version = |n| Version::from_i64(n).unwrap();
-        let save = || Save {
-            now: at(10),
-            key: StoreKey::derive("id", &SessionId::random()),
-            expected: version(1),
-            record: Record::new(version(2), at(0), at(15), None, Bytes::new()),
-        };
-        let items = [(); 6].map(|()| save());
-        let lies = [
-            Some(Ok((version(2), at(15)))),
-            Some(Ok((version(3), at(20)))),
-            Some(Ok((version(1), at(20)))),
-            Some(Ok((version(1), at(10)))),
-            Some(Err(ErrorKind::Corrupt.into())),
-            None,
-        ];
-        let found = items.iter().zip(lies).filter_map(|(item, lies)| Some((item.key, lies?))).collect();
-        let told = saved(&items, &found).into_iter().map(|outcome| outcome.map_err(|error| error.kind()));
-        let expected = [
-            Ok(Outcome::Done),
-            Ok(Outcome::Conflict),
-            Ok(Outcome::Conflict),
-            Ok(Outcome::Missing),
-            Err(ErrorKind::Corrupt),
-        ];
-        assert!(told.eq(expected.into_iter().chain([Ok(Outcome::Missing)])));
     }
 }

@@ -74,10 +74,10 @@ impl Default for Settings {
 /// Options that a URL gives for a store with a pool.
 ///
 /// ```
-/// use session_store_kit::{Given, Settings};
+/// use session_store_kit::{UrlSettings, Settings};
 ///
 /// let (_, mut query) = session_store_kit::split("x://host?timeout=250&pool=4")?;
-/// let given = Given::read(&mut query)?;
+/// let given = UrlSettings::read(&mut query)?;
 /// query.finish()?;
 /// let (mut settings, mut create, mut pool) = (Settings::new(), true, 8);
 /// given.put(&mut settings, &mut create, &mut pool);
@@ -86,7 +86,7 @@ impl Default for Settings {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Given {
+pub struct UrlSettings {
     /// Options that every store has.
     pub settings: Settings,
     /// Whether to create missing tables; `None` if the URL does not say.
@@ -95,7 +95,7 @@ pub struct Given {
     pub pool: Option<usize>,
 }
 
-impl Given {
+impl UrlSettings {
     /// Takes what [`Settings::read`] takes, `create` (`true` or `false`) and `pool` from a URL.
     ///
     /// # Errors

@@ -11,12 +11,12 @@ use crate::wrong;
 
 /// Options of a URL. Each is taken out by its name; [`finish`](Self::finish) fails if one is left.
 pub struct Query<'u> {
-    options: Vec<Given<'u>>,
+    options: Vec<RawOption<'u>>,
     /// Names that were asked for, present or not, each with the meaning of its value.
     known: Vec<(&'static str, String)>,
 }
 
-struct Given<'u> {
+struct RawOption<'u> {
     name: String,
     value: String,
     /// Name and value as written in the URL.
@@ -37,14 +37,14 @@ struct Given<'u> {
 /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an option that is not UTF-8 or occurs twice.
 pub fn split(url: &str) -> Result<(&str, Query<'_>)> {
     let (place, text) = url.split_once('?').unwrap_or((url, ""));
-    let mut options: Vec<Given<'_>> = Vec::new();
+    let mut options: Vec<RawOption<'_>> = Vec::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
         if options.iter().any(|given| given.name == name) {
             return wrong(format!("the option `{}` stands twice in the URL", shown(&name)));
         }
-        options.push(Given { name, value, pair });
+        options.push(RawOption { name, value, pair });
     }
     Ok((place, Query { options, known: Vec::new() }))
 }
@@ -118,7 +118,7 @@ impl Query<'_> {
         self.known.push((what, String::new()));
         let (drivers, ours) = std::mem::take(&mut self.options).into_iter().partition(|given| theirs(&given.name));
         self.options = ours;
-        let pairs: Vec<_> = drivers.iter().map(|given: &Given<'_>| given.pair).collect();
+        let pairs: Vec<_> = drivers.iter().map(|given: &RawOption<'_>| given.pair).collect();
         pairs.join("&")
     }
 

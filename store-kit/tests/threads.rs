@@ -79,7 +79,7 @@ async fn offer(workers: &Workers<Call>, n: u32) -> Answer<'_> {
 
 #[tokio::test]
 async fn what_arrives_while_the_thread_is_busy_forms_the_next_batch() {
-    let (workers, mut batches, go) = start(Limits::new());
+    let (workers, mut batches, go) = start(Limits::for_threads());
     let zero = begin(&workers, 0).await;
     assert_eq!(batches.recv().await.unwrap(), [0]);
     let one = begin(&workers, 1).await;
@@ -92,7 +92,7 @@ async fn what_arrives_while_the_thread_is_busy_forms_the_next_batch() {
 
 #[tokio::test]
 async fn a_batch_ends_before_what_does_not_go_with_it() {
-    let (workers, mut batches, go) = start(Limits::new());
+    let (workers, mut batches, go) = start(Limits::for_threads());
     let mut calls = vec![begin(&workers, 0).await];
     assert_eq!(batches.recv().await.unwrap(), [0]);
     for n in [1, 2, 100, 101, 3] {
@@ -110,7 +110,7 @@ async fn a_batch_ends_before_what_does_not_go_with_it() {
 
 #[tokio::test]
 async fn a_thread_that_rests_takes_the_next_call_and_ends_with_its_handle() {
-    let (workers, mut batches, go) = start(Limits::new().rest(Duration::from_secs(3600)));
+    let (workers, mut batches, go) = start(Limits::for_threads().rest(Duration::from_secs(3600)));
     for n in 1..=3 {
         let call = offer(&workers, n).await;
         assert_eq!(batches.recv().await.unwrap(), [n]);
@@ -131,7 +131,7 @@ async fn a_thread_that_rests_takes_the_next_call_and_ends_with_its_handle() {
 
 #[tokio::test]
 async fn a_panic_fails_its_own_call_and_the_thread_goes_on() {
-    let (workers, mut batches, go) = start(Limits::new());
+    let (workers, mut batches, go) = start(Limits::for_threads());
     let _zero = begin(&workers, 0).await;
     assert_eq!(batches.recv().await.unwrap(), [0]);
     let one = begin(&workers, 1).await;
@@ -149,7 +149,7 @@ async fn a_panic_fails_its_own_call_and_the_thread_goes_on() {
 
 #[tokio::test]
 async fn a_blocked_thread_is_unavailable_within_the_time_out() {
-    let (workers, mut batches, go) = start(Limits::new().timeout(seconds(60)));
+    let (workers, mut batches, go) = start(Limits::for_threads().timeout(seconds(60)));
     let zero = begin(&workers, 0).await;
     assert_eq!(batches.recv().await.unwrap(), [0]);
     let one = begin(&workers, 1).await;
@@ -167,7 +167,7 @@ async fn a_blocked_thread_is_unavailable_within_the_time_out() {
 
 #[tokio::test]
 async fn the_thread_runs_what_waits_and_ends_with_its_handle() {
-    let (workers, mut batches, go) = start(Limits::new());
+    let (workers, mut batches, go) = start(Limits::for_threads());
     let zero = begin(&workers, 0).await;
     assert_eq!(batches.recv().await.unwrap(), [0]);
     drop(zero);

@@ -1,7 +1,6 @@
 //! Builder of a store.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use session_core::{Result, seconds};
 use session_store_kit::batch::{Batcher, Limits, PerRuntime};
 use session_store_kit::{Settings, setters, within};
 
-use crate::server::{Op, PRIMARY, Server, Trip};
-use crate::{Inner, MongoStore, error, open};
+use crate::execute::{PRIMARY, Server};
+use crate::{Inner, MongoStore, error, setup};
 
 /// Maximum number of loads in one command.
 const LOADS: usize = 128;
@@ -31,7 +30,7 @@ const IDLE: Duration = seconds(60);
 #[derive(Clone)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct MongoStoreBuilder {
-    place: Place,
+    target: Target,
     database: String,
     pub(crate) settings: Settings,
     pub(crate) create: bool,
@@ -39,21 +38,26 @@ pub struct MongoStoreBuilder {
 }
 
 #[derive(Clone)]
-enum Place {
+enum Target {
     Servers(Box<ClientOptions>),
     Client(Client),
 }
 
 impl MongoStoreBuilder {
     setters! {
-        namespace: "The collection's name";
-        timeout: "how long opening may";
-        /// If not, the script of [`MongoStore::schema`] can create them.
-        create: "the collection and its indexes are made where there are none";
+        /// It is the collection's name.
+        namespace;
+        /// Opening the store takes as long at most.
+        timeout;
+        /// If not, the script of [`MongoStore::schema`] can create the collection and its indexes.
+        create;
+        /// It applies to each server. Default: the client options' `max_pool_size`, else 32.
+        ///
         /// A write occupies its connection until a majority has confirmed it, so this store needs more connections than others.
         /// With a client of the application's own this limits the commands in flight.
-        pool: "connections to a server there are at most", "the client options' `max_pool_size`, else 32";
-        queue: "calls of a kind may wait";
+        pool;
+        /// It applies to each kind of call separately.
+        queue;
     }
 
     /// Sets the database's name. Default: the client options' default database, else `sessions`.
@@ -77,49 +81,45 @@ impl MongoStoreBuilder {
         within("pool", self.pool, 1..=1000)?;
         let timeout = self.settings.timeout;
         let mut journal = None;
-        let place = match self.place {
-            Place::Servers(options) => {
+        let target = match self.target {
+            Target::Servers(options) => {
                 journal = options.write_concern.as_ref().and_then(|concern| concern.journal);
-                Place::Servers(Box::new(for_sessions(*options, self.pool, timeout)))
+                Target::Servers(Box::new(for_sessions(*options, self.pool, timeout)))
             }
-            Place::Client(client) => {
+            Target::Client(client) => {
                 journal = client.write_concern().and_then(|concern| concern.journal).or(journal);
-                Place::Client(client)
+                Target::Client(client)
             }
         };
         let concerns = concerns(journal, timeout);
         let (database, collection, options) = (self.database, namespace.to_string(), concerns.clone());
         let connect = move || {
             // A client works on the runtime that made it, where its tasks open and watch the connections.
-            let client = match &place {
-                Place::Servers(options) => Client::with_options((**options).clone()),
-                Place::Client(client) => Ok(client.clone()),
+            let client = match &target {
+                Target::Servers(options) => Client::with_options((**options).clone()),
+                Target::Client(client) => Ok(client.clone()),
             };
             let client = client.map_err(|error| error::at_open(&error))?;
             let sessions = client.database(&database).collection_with_options(&collection, options.clone());
             Ok(Server { sessions, timeout })
         };
         let server = connect()?;
-        open::prepare(&server, &concerns, &namespace, self.create).await?;
+        setup::prepare(&server, &concerns, &namespace, self.create).await?;
         let servers = PerRuntime::with(server, connect);
-        let limits = Limits::new().queue(self.settings.queue).timeout(timeout).items(1);
         // Each kind may run one call inline, and a caller that stops polling keeps that call's connection. So calls run inline
         // only if there are more connections than kinds.
-        let limits = limits.carried(self.pool > KINDS);
-        let share = |of: usize| limits.clone().in_flight(self.pool.div_ceil(of));
+        let inline = self.pool > KINDS;
+        let (pool, queue) = (self.pool, self.settings.queue);
+        let share = |of| Limits::for_tasks(pool.div_ceil(of)).queue(queue).timeout(timeout).items(1).inline(inline);
         Ok(MongoStore(Arc::new(Inner {
             // One batcher for each of `KINDS`.
-            loads: batcher(&servers, share(4).items(LOADS)),
-            writes: batcher(&servers, share(2)),
-            lists: batcher(&servers, share(8)),
-            sweeps: batcher(&servers, share(8)),
+            loads: Batcher::new(servers.clone(), share(4).items(LOADS)),
+            writes: Batcher::new(servers.clone(), share(2)),
+            lists: Batcher::new(servers.clone(), share(8)),
+            sweeps: Batcher::new(servers, share(8)),
             namespace,
         })))
     }
-}
-
-fn batcher<O: Op>(servers: &PerRuntime<Server>, limits: Limits) -> Batcher<Trip<O>> {
-    Batcher::new(Trip { servers: servers.clone(), of: PhantomData }, limits)
 }
 
 /// Returns the options that the store's promises need, whatever the URL or the client says: reads from the primary, and read and
@@ -182,7 +182,7 @@ impl MongoStore {
         let database = options.default_database.clone().unwrap_or_else(|| DATABASE.to_owned());
         let pool = options.max_pool_size.map_or(32, |pool| pool as usize);
         MongoStoreBuilder {
-            place: Place::Servers(Box::new(options)),
+            target: Target::Servers(Box::new(options)),
             database,
             settings: Settings::new(),
             create: true,
@@ -209,7 +209,7 @@ impl MongoStore {
     /// ```
     pub fn from_client(client: Client, database: &str) -> MongoStoreBuilder {
         let (database, settings) = (database.to_owned(), Settings::new());
-        MongoStoreBuilder { place: Place::Client(client), database, settings, create: true, pool: 32 }
+        MongoStoreBuilder { target: Target::Client(client), database, settings, create: true, pool: 32 }
     }
 }
 

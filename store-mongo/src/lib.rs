@@ -8,26 +8,26 @@ use session_core::{
     Call, Capabilities, Cursor, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
     Timestamp, Version, async_trait,
 };
-use session_store_kit::batch::Batcher;
+use session_store_kit::batch::{Batcher, PerRuntime};
 use session_store_kit::fits;
-use session_store_kit::operations::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
+use session_store_kit::operations::{Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
 
 mod builder;
+mod documents;
 mod error;
-mod lists;
-mod open;
-mod ops;
-mod rows;
+mod execute;
+mod operations;
+mod queries;
 mod schema;
-mod server;
+mod setup;
 mod url;
 
 pub use builder::MongoStoreBuilder;
 /// The MongoDB driver, for [`MongoStore::builder`] and [`MongoStore::from_client`].
 pub use mongodb;
 
-use ops::Write;
-use server::Trip;
+use execute::Server;
+use operations::Write;
 
 /// Maximum length of a record's data. A document may have 16 MiB, its other fields included.
 const MAX_DATA_LEN: usize = 15 << 20;
@@ -38,12 +38,15 @@ const MAX_DATA_LEN: usize = 15 << 20;
 #[derive(Clone)]
 pub struct MongoStore(Arc<Inner>);
 
+/// Queue of one kind of call.
+type Queue<I> = Batcher<PerRuntime<Server>, I>;
+
 /// Queues of a store. Loads are batched. Other calls are sent separately, with a limit on those in flight.
 struct Inner {
-    loads: Batcher<Trip<Load>>,
-    writes: Batcher<Trip<Write>>,
-    lists: Batcher<Trip<List>>,
-    sweeps: Batcher<Trip<Sweep>>,
+    loads: Queue<Load>,
+    writes: Queue<Write>,
+    lists: Queue<List>,
+    sweeps: Queue<Sweep>,
     namespace: Namespace,
 }
 
@@ -90,8 +93,8 @@ impl MongoStore {
         Namespace::new(namespace).map(|namespace| schema::script(&namespace))
     }
 
-    async fn list(&self, now: Timestamp, of: Listed, limit: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
-        self.0.lists.call(List { now, of, limit: limit.get() }).await
+    async fn list(&self, now: Timestamp, target: ListTarget, limit: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
+        self.0.lists.call(List { now, target, limit: limit.get() }).await
     }
 }
 
@@ -133,7 +136,8 @@ impl Store for MongoStore {
     }
 
     async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
-        let (removed, more) = self.0.sweeps.call(Sweep { now: call.now, what: Swept::Expired(limit.get()) }).await?;
+        let (removed, more) =
+            self.0.sweeps.call(Sweep { now: call.now, target: SweepTarget::Expired(limit.get()) }).await?;
         Ok(Purged::new(u32::try_from(removed).unwrap_or(u32::MAX), more))
     }
 
@@ -143,16 +147,18 @@ impl Store for MongoStore {
         principal: &Principal,
         limit: NonZeroU32,
     ) -> Result<Vec<(StoreKey, Record)>> {
-        self.list(call.now, Listed::Of(principal.clone()), limit).await
+        self.list(call.now, ListTarget::Of(principal.clone()), limit).await
     }
 
     async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
-        let what = Swept::Of(principal.clone(), keep.copied());
-        Ok(self.0.sweeps.call(Sweep { now: call.now, what }).await?.0)
+        let target = SweepTarget::Of(principal.clone(), keep.copied());
+        Ok(self.0.sweeps.call(Sweep { now: call.now, target }).await?.0)
     }
 
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
-        let records = self.list(call.now, Listed::After(operations::after(after.as_ref())?), limit).await?;
-        Ok(operations::page(records, limit))
+        let records = self
+            .list(call.now, ListTarget::After(session_store_kit::operations::after(after.as_ref())?), limit)
+            .await?;
+        Ok(session_store_kit::operations::page(records, limit))
     }
 }

@@ -4,7 +4,7 @@ use mongodb::IndexModel;
 use mongodb::bson::{Bson, Document, doc};
 use session_core::{Namespace, StoreKey, Timestamp};
 
-use crate::rows;
+use crate::documents;
 
 /// Layout that this release reads and writes.
 pub(crate) const LAYOUT: i32 = 1;
@@ -61,22 +61,22 @@ pub(crate) fn missing(found: &[IndexModel]) -> Option<&'static str> {
 
 /// Returns a filter for the record under `key`, live or not.
 pub(crate) fn by_key(key: &StoreKey) -> Document {
-    doc! { "_id": rows::key_value(key) }
+    doc! { "_id": documents::key_value(key) }
 }
 
 /// Returns a filter for the record under `key` if it is live at `now`.
 pub(crate) fn live(key: &StoreKey, now: Timestamp) -> Document {
-    doc! { "_id": rows::key_value(key), "expires_at": after(now) }
+    doc! { "_id": documents::key_value(key), "expires_at": after(now) }
 }
 
 /// Returns the condition that an expiry is later than `now`.
 pub(crate) fn after(now: Timestamp) -> Bson {
-    Bson::Document(doc! { "$gt": rows::instant(now) })
+    Bson::Document(doc! { "$gt": documents::instant(now) })
 }
 
 /// Returns the condition that an expiry is at `now` or before.
 pub(crate) fn by(now: Timestamp) -> Bson {
-    Bson::Document(doc! { "$lte": rows::instant(now) })
+    Bson::Document(doc! { "$lte": documents::instant(now) })
 }
 
 #[cfg(test)]

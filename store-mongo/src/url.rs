@@ -2,7 +2,7 @@
 
 use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ServerAddress, Tls, TlsOptions};
 use session_core::{Error, ErrorKind, Result};
-use session_store_kit::{Given, TIMED_OUT, is_loopback, split, wrong};
+use session_store_kit::{TIMED_OUT, UrlSettings, is_loopback, split, wrong};
 use tokio::time::timeout;
 
 use crate::error::at_open;
@@ -66,7 +66,7 @@ const FORM: Error = Error::fixed(
 #[derive(Debug)]
 struct Parsed {
     server: ConnectionString,
-    given: Given,
+    given: UrlSettings,
 }
 
 /// Returns the builder that `url` describes. With `mongodb+srv:` it looks up the servers' names.
@@ -83,7 +83,7 @@ fn parse(url: &str) -> Result<Parsed> {
     if !place.starts_with("mongodb://") && !place.starts_with("mongodb+srv://") {
         return wrong("a URL of this store begins with mongodb:// or mongodb+srv://");
     }
-    let given = Given::read(&mut query)?;
+    let given = UrlSettings::read(&mut query)?;
     let drivers = query.drivers(DRIVERS_MEANT, |name| {
         let name = name.to_ascii_lowercase();
         DRIVERS.contains(&&*name) || BOUNDED.contains(&&*name)
@@ -99,7 +99,7 @@ fn parse(url: &str) -> Result<Parsed> {
     Ok(Parsed { server, given })
 }
 
-/// Whether all servers are on this machine, so that no connection can be intercepted on a network.
+/// Whether all servers are on this machine; see [`is_loopback`].
 fn is_local(hosts: &HostInfo) -> bool {
     match hosts {
         HostInfo::HostIdentifiers(hosts) => hosts.iter().all(|host| match host {
@@ -143,7 +143,7 @@ mod tests {
     fn options_are_ours_and_the_drivers_in_any_order() {
         let url = "mongodb://shop:p%40ss@localhost/shop?namespace=web&retryWrites=true&timeout=250&w=1&pool=7&create=false\
                    &appName=shop&readPreference=secondary&queue=9&wTimeoutMS=5&socketTimeoutMS=7&waitQueueTimeoutMS=7";
-        let Parsed { server, given: Given { settings, create, pool, .. } } = parse(url).unwrap();
+        let Parsed { server, given: UrlSettings { settings, create, pool, .. } } = parse(url).unwrap();
         assert_eq!((settings.namespace.as_str(), settings.timeout.as_millis(), settings.queue), ("web", 250, 9));
         assert_eq!((create, pool), (Some(false), Some(7)));
         #[allow(deprecated, reason = "the driver refuses what says that it has one")]

@@ -12,14 +12,7 @@ pub(crate) const DENIED: u16 = 1142;
 
 /// Classifies an error of a store in use. A failure to connect is an outage, because the store could connect before.
 pub(crate) fn in_use(error: &Driver) -> Failure {
-    let Some(number) = number(error) else {
-        return Failure::Lost(match error {
-            Driver::Encode(_) | Driver::Decode(_) | Driver::ColumnDecode { .. } | Driver::ColumnNotFound(_) => {
-                described(ErrorKind::Other, "the driver cannot make sense of a value", error)
-            }
-            _ => described(ErrorKind::Unavailable, "the connection to MySQL failed", error),
-        });
-    };
+    let Some(number) = number(error) else { return Failure::of_driver(error, "MySQL") };
     let kind = kind_of(number);
     match number {
         // Deadlocks, rows or tables that changed since the snapshot, statements that have to be prepared again, commits that a
@@ -40,22 +33,9 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
 
 /// Translates an error of a store that is being opened.
 pub(crate) fn at_open(error: &Driver) -> Error {
-    match (number(error), error) {
-        (Some(number), _) => said(kind_of(number), error),
-        (None, Driver::Configuration(_)) => described(ErrorKind::Config, "the server cannot be connected to", error),
-        (None, error) if is_tls(error) => {
-            described(ErrorKind::Config, "no TLS with the server; ssl-mode says what is asked of it", error)
-        }
-        _ => in_use(error).into(),
-    }
-}
-
-/// Whether TLS could not be negotiated. An untrusted certificate is reported as invalid data.
-fn is_tls(error: &Driver) -> bool {
-    match error {
-        Driver::Tls(_) => true,
-        Driver::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
-        _ => false,
+    match number(error) {
+        Some(number) => said(kind_of(number), error),
+        None => Failure::at_open(error, "MySQL", "ssl-mode"),
     }
 }
 
@@ -117,16 +97,12 @@ fn kind_of(number: u16) -> ErrorKind {
 /// Returns an error with the server's message, unless the message may hold values. Messages about duplicates and conversions do.
 fn said(kind: ErrorKind, error: &Driver) -> Error {
     let (Some(said), Some(number)) = (error.as_database_error(), number(error)) else {
-        return described(kind, "MySQL failed", error);
+        return Failure::of_driver(error, "MySQL").into();
     };
     if kind == ErrorKind::Other || number == 1064 {
         return Error::new(kind, format!("MySQL answered with error {number}"));
     }
     Error::new(kind, format!("MySQL answered: {} ({number})", said.message()))
-}
-
-fn described(kind: ErrorKind, what: &'static str, error: &Driver) -> Error {
-    Error::fixed(kind, what).with_source(error)
 }
 
 #[cfg(test)]

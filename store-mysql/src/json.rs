@@ -6,8 +6,6 @@ use std::fmt::Write as _;
 
 use session_core::StoreKey;
 
-use crate::ops::sorted;
-
 /// Returns a row for each of `items`, in the order of their keys, with the key as its first column.
 ///
 /// The server locks rows in the given order, and batches that lock in one order cannot deadlock with each other.
@@ -21,6 +19,13 @@ pub(crate) fn rows<T>(items: &[T], key: impl Fn(&T) -> &StoreKey, others: impl F
     }
     row.0.push(']');
     row.0
+}
+
+/// Sorts items by key. All writers lock in this order, so that batches cannot deadlock with each other.
+pub(crate) fn sorted<T>(items: &[T], key: impl Fn(&T) -> &StoreKey) -> Vec<&T> {
+    let mut sorted: Vec<&T> = items.iter().collect();
+    sorted.sort_unstable_by_key(|item| *key(item));
+    sorted
 }
 
 /// A row that is being written. Each value that is added becomes the next column.

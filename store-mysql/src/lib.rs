@@ -8,9 +8,9 @@ use session_store_sqlx::SqlStore;
 mod builder;
 mod error;
 mod json;
-mod open;
-mod ops;
+mod operations;
 mod schema;
+mod setup;
 mod url;
 
 pub use builder::MysqlStoreBuilder;
@@ -22,7 +22,7 @@ use schema::Statements;
 #[derive(Clone)]
 pub struct MysqlStore(Arc<SqlStore<Statements>>);
 
-session_store_sqlx::store!(MysqlStore);
+session_store_sqlx::store!(MysqlStore, Statements);
 
 impl MysqlStore {
     /// Opens the store at `url`, of the form `mysql://user:password@host:port/database`. The scheme may also be `mariadb:`.

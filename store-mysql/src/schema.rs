@@ -118,7 +118,7 @@ pub(crate) const CREATES: usize = 32;
 ///
 /// The comment on a statement lists its parameters, then its result. Touches, deletes and the purge take many keys as rows of
 /// JSON, with bytes in hexadecimal digits; see [`crate::json`].
-pub(crate) struct Statements {
+pub struct Statements {
     /// Parameters: key, now. Returns version, created_at, expires_at, principal, data of the live record.
     pub(crate) load: Sql,
     /// Parameters: as many keys as `WIDTHS` says. Returns the key and the columns of `load`, also of expired records.

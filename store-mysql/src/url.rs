@@ -2,7 +2,7 @@
 
 use session_core::Result;
 use session_store_kit::is_loopback;
-use session_store_sqlx::{Told, UrlForm};
+use session_store_sqlx::{ParsedUrl, UrlForm};
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use crate::{MysqlStore, MysqlStoreBuilder};
@@ -32,16 +32,20 @@ const FORM: UrlForm = UrlForm {
 
 /// Returns the builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<MysqlStoreBuilder> {
-    let Told { mut options, given, of_tls, .. } = FORM.read::<MySqlConnectOptions>(url)?;
-    if !of_tls && !is_local(&options) {
-        options = options.ssl_mode(MySqlSslMode::VerifyIdentity);
-    }
-    let mut builder = MysqlStore::builder(options);
-    given.put(&mut builder.settings, &mut builder.create, &mut builder.pool);
-    Ok(builder)
+    let ParsedUrl { options, settings, .. } = read(url)?;
+    Ok(MysqlStore::builder(options).url_settings(settings))
 }
 
-/// Whether the server is on this machine, so that the connection cannot be intercepted on a network.
+/// Reads a URL. Unless it says otherwise, connections to another machine verify the server's name.
+fn read(url: &str) -> Result<ParsedUrl<MySqlConnectOptions>> {
+    let mut parsed = FORM.read::<MySqlConnectOptions>(url)?;
+    if !parsed.names_tls && !is_local(&parsed.options) {
+        parsed.options = parsed.options.ssl_mode(MySqlSslMode::VerifyIdentity);
+    }
+    Ok(parsed)
+}
+
+/// Whether the server is on this machine; see [`is_loopback`].
 fn is_local(options: &MySqlConnectOptions) -> bool {
     options.get_socket().is_some() || is_loopback(options.get_host())
 }
@@ -65,8 +69,8 @@ mod tests {
             ("mysql://db.example/a?ssl-mode=disabled", false),
             ("mysql://localhost/a?sslmode=VERIFY_IDENTITY", true),
         ] {
-            let builder = parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
-            assert_eq!(matches!(builder.ssl_mode(), Some(MySqlSslMode::VerifyIdentity)), verified, "{url}");
+            let options = read(url).unwrap_or_else(|error| panic!("{url}: {error}")).options;
+            assert_eq!(matches!(options.get_ssl_mode(), MySqlSslMode::VerifyIdentity), verified, "{url}");
         }
     }
 

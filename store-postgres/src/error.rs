@@ -6,14 +6,7 @@ use sqlx::Error as Driver;
 
 /// Classifies an error of a store in use. A failure to connect is an outage, because the store could connect before.
 pub(crate) fn in_use(error: &Driver) -> Failure {
-    let Some(state) = state(error) else {
-        return Failure::Lost(match error {
-            Driver::Encode(_) | Driver::Decode(_) | Driver::ColumnDecode { .. } | Driver::ColumnNotFound(_) => {
-                described(ErrorKind::Other, "the driver cannot make sense of a value", error)
-            }
-            _ => described(ErrorKind::Unavailable, "the connection to PostgreSQL failed", error),
-        });
-    };
+    let Some(state) = state(error) else { return Failure::of_driver(error, "PostgreSQL") };
     let kind = kind_of(&state);
     match state.as_str() {
         // A serialization failure, a deadlock.
@@ -30,22 +23,14 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
 
 /// Translates an error of a store that is being opened.
 pub(crate) fn at_open(error: &Driver) -> Error {
-    match (state(error), error) {
-        (Some(state), _) => said(kind_of(&state), error),
-        (None, Driver::Configuration(_)) => described(ErrorKind::Config, "the URL is wrong", error),
-        // An untrusted certificate is reported as invalid data.
-        (None, Driver::Tls(_)) => tls(error),
-        (None, Driver::Io(io)) if io.kind() == std::io::ErrorKind::InvalidData => tls(error),
-        _ => in_use(error).into(),
+    match state(error) {
+        Some(state) => said(kind_of(&state), error),
+        None => Failure::at_open(error, "PostgreSQL", "sslmode"),
     }
 }
 
-fn tls(error: &Driver) -> Error {
-    described(ErrorKind::Config, "no TLS with the server; sslmode says what is asked of it", error)
-}
-
 /// Returns the SQLSTATE, a code of five characters, of an error that the server reported.
-fn state(error: &Driver) -> Option<String> {
+pub(crate) fn state(error: &Driver) -> Option<String> {
     error.as_database_error()?.code().map(|code| code.into_owned())
 }
 
@@ -69,17 +54,9 @@ fn kind_of(state: &str) -> ErrorKind {
 
 /// Returns an error with the server's message, but without its details, which may hold values.
 fn said(kind: ErrorKind, error: &Driver) -> Error {
-    match error.as_database_error() {
-        Some(said) => {
-            let code = said.code().unwrap_or_default();
-            Error::new(kind, format!("PostgreSQL answered: {} ({code})", said.message()))
-        }
-        None => described(kind, "PostgreSQL failed", error),
-    }
-}
-
-fn described(kind: ErrorKind, what: &'static str, error: &Driver) -> Error {
-    Error::fixed(kind, what).with_source(error)
+    let Some(said) = error.as_database_error() else { return Failure::of_driver(error, "PostgreSQL").into() };
+    let code = said.code().unwrap_or_default();
+    Error::new(kind, format!("PostgreSQL answered: {} ({code})", said.message()))
 }
 
 #[cfg(test)]

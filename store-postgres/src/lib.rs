@@ -7,9 +7,9 @@ use session_store_sqlx::SqlStore;
 
 mod builder;
 mod error;
-mod open;
-mod ops;
+mod operations;
 mod schema;
+mod setup;
 mod url;
 
 pub use builder::PostgresStoreBuilder;
@@ -21,7 +21,7 @@ use schema::Statements;
 #[derive(Clone)]
 pub struct PostgresStore(Arc<SqlStore<Statements>>);
 
-session_store_sqlx::store!(PostgresStore);
+session_store_sqlx::store!(PostgresStore, Statements);
 
 impl PostgresStore {
     /// Opens the store at `url`, of the form `postgres://user:password@host:port/database`. The scheme may also be `postgresql:`.

@@ -80,7 +80,7 @@ type Sql = session_store_sqlx::Sql<Postgres>;
 ///
 /// The comment on a statement lists its parameters, then its result. The parameters of a statement for many keys are arrays
 /// with an element for each key.
-pub(crate) struct Statements {
+pub struct Statements {
     /// Parameters: key, now. Returns version, created_at, expires_at, principal, data of the live record.
     pub(crate) load: Sql,
     /// Parameter: keys. Returns the key and the columns of `load`, also of expired records.

@@ -2,7 +2,7 @@
 
 use session_core::Result;
 use session_store_kit::is_loopback;
-use session_store_sqlx::{Told, UrlForm};
+use session_store_sqlx::{ParsedUrl, UrlForm};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::{PostgresStore, PostgresStoreBuilder};
@@ -38,16 +38,20 @@ const FORM: UrlForm = UrlForm {
 
 /// Returns the builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<PostgresStoreBuilder> {
-    let Told { mut options, given, of_tls, .. } = FORM.read::<PgConnectOptions>(url)?;
-    if !of_tls && std::env::var_os("PGSSLMODE").is_none() && !is_local(&options) {
-        options = options.ssl_mode(PgSslMode::VerifyFull);
-    }
-    let mut builder = PostgresStore::builder(options);
-    given.put(&mut builder.settings, &mut builder.create, &mut builder.pool);
-    Ok(builder)
+    let ParsedUrl { options, settings, .. } = read(url)?;
+    Ok(PostgresStore::builder(options).url_settings(settings))
 }
 
-/// Whether the server is on this machine, so that the connection cannot be intercepted on a network.
+/// Reads a URL. Unless it says otherwise, connections to another machine verify the server's name.
+fn read(url: &str) -> Result<ParsedUrl<PgConnectOptions>> {
+    let mut parsed = FORM.read::<PgConnectOptions>(url)?;
+    if !parsed.names_tls && std::env::var_os("PGSSLMODE").is_none() && !is_local(&parsed.options) {
+        parsed.options = parsed.options.ssl_mode(PgSslMode::VerifyFull);
+    }
+    Ok(parsed)
+}
+
+/// Whether the server is on this machine; see [`is_loopback`].
 fn is_local(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
     options.get_socket().is_some() || host.starts_with('/') || is_loopback(host)
@@ -72,8 +76,8 @@ mod tests {
             ("postgres://db.example/a?sslmode=disable", false),
             ("postgres://localhost/a?sslmode=verify-full", true),
         ] {
-            let builder = parse(url).unwrap();
-            assert_eq!(matches!(builder.ssl_mode(), Some(PgSslMode::VerifyFull)), verified, "{url}");
+            let options = read(url).unwrap().options;
+            assert_eq!(matches!(options.get_ssl_mode(), PgSslMode::VerifyFull), verified, "{url}");
         }
     }
 

@@ -26,13 +26,13 @@ const BATCHES: usize = 2;
 const KEYS: usize = 128;
 
 pub(crate) struct Batches {
-    pub(crate) loads: ConcurrentCalls<Loads>,
-    pub(crate) saves: ConcurrentCalls<Saves>,
+    pub(crate) loads: ConcurrentCalls<Loads, Load>,
+    pub(crate) saves: ConcurrentCalls<Saves, InOrder>,
 }
 
 impl Batches {
     pub(crate) fn new(router: &Arc<Router>, keys: &Keys, save_many: Script, queue: usize) -> Self {
-        let limits = Limits::new().in_flight(BATCHES).items(KEYS).queue(queue).timeout(router.timeout());
+        let limits = Limits::for_tasks(BATCHES).items(KEYS).queue(queue).timeout(router.timeout());
         let (router, keys) = (Arc::clone(router), keys.clone());
         Self {
             loads: ConcurrentCalls::new(Loads { router: Arc::clone(&router), keys: keys.clone() }, limits.clone()),
@@ -46,24 +46,24 @@ impl Batches {
 /// The first of many concurrent calls cannot know that others follow, so recent calls decide.
 /// A call is sent directly if none is in flight and no calls have overlapped lately.
 /// The overlap is forgotten when the call that started last ends.
-pub(crate) struct ConcurrentCalls<R: RoundTrip> {
+pub(crate) struct ConcurrentCalls<R, I: Item> {
     in_flight: AtomicUsize,
     /// Number of calls started so far.
     started: AtomicUsize,
     /// Whether calls have overlapped lately.
     overlapped: AtomicBool,
-    batcher: Batcher<R>,
+    batcher: Batcher<R, I>,
 }
 
 /// Registration of a call among those of its kind, until it is answered.
-pub(crate) struct InFlight<'a, R: RoundTrip> {
-    calls: &'a ConcurrentCalls<R>,
+pub(crate) struct InFlight<'a, R, I: Item> {
+    calls: &'a ConcurrentCalls<R, I>,
     /// Number of the call in the order of arrival.
     number: usize,
     direct: bool,
 }
 
-impl<R: RoundTrip> ConcurrentCalls<R> {
+impl<I: Item, R: RoundTrip<I>> ConcurrentCalls<R, I> {
     fn new(round_trip: R, limits: Limits) -> Self {
         Self {
             in_flight: AtomicUsize::new(0),
@@ -73,7 +73,7 @@ impl<R: RoundTrip> ConcurrentCalls<R> {
         }
     }
 
-    pub(crate) fn begin(&self) -> InFlight<'_, R> {
+    pub(crate) fn begin(&self) -> InFlight<'_, R, I> {
         let number = self.started.fetch_add(1, Relaxed) + 1;
         let first = self.in_flight.fetch_add(1, Relaxed) == 0;
         if !first {
@@ -83,14 +83,14 @@ impl<R: RoundTrip> ConcurrentCalls<R> {
     }
 }
 
-impl<R: RoundTrip> InFlight<'_, R> {
+impl<R, I: Item> InFlight<'_, R, I> {
     /// Returns the batcher to send the call with, or `None` if it must be sent directly.
-    pub(crate) fn batcher(&self) -> Option<&Batcher<R>> {
+    pub(crate) fn batcher(&self) -> Option<&Batcher<R, I>> {
         (!self.direct).then_some(&self.calls.batcher)
     }
 }
 
-impl<R: RoundTrip> Drop for InFlight<'_, R> {
+impl<R, I: Item> Drop for InFlight<'_, R, I> {
     fn drop(&mut self) {
         self.calls.in_flight.fetch_sub(1, Relaxed);
         if self.calls.started.load(Relaxed) == self.number {
@@ -136,9 +136,7 @@ impl Loads {
     }
 }
 
-impl RoundTrip for Loads {
-    type Item = Load;
-
+impl RoundTrip<Load> for Loads {
     async fn run(&self, items: &[Load]) -> Answers<Load> {
         let answers = pin!(async {
             match items {
@@ -198,9 +196,7 @@ impl Saves {
     }
 }
 
-impl RoundTrip for Saves {
-    type Item = InOrder;
-
+impl RoundTrip<InOrder> for Saves {
     async fn run(&self, items: &[InOrder]) -> Answers<InOrder> {
         // Not retried, because the saves may have been executed and only the answer lost.
         Ok(self.router.in_time(pin!(self.save_all(items))).await.unwrap_or_else(|error| fail_all(items, &error)))

@@ -46,10 +46,12 @@ impl RedisStoreBuilder {
     }
 
     setters! {
-        namespace: "What the keys begin with";
-        /// Includes the time for connecting.
-        timeout: "how long opening may";
-        queue: "calls may be under way";
+        /// All keys begin with it.
+        namespace;
+        /// Connecting is included. Opening the store takes as long at most.
+        timeout;
+        /// Calls in flight count as waiting.
+        queue;
     }
 
     /// Sets whether the address is that of a cluster node. The store asks the node for the others. Default: as the URL says.

@@ -1,19 +1,17 @@
 //! Tests beyond the conformance suite: keys on the server, and changes of the server while the store is open.
 
 use std::collections::HashMap;
-use std::io;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use session_conformance::log::Log;
 use session_conformance::proxy::Proxy;
 use session_conformance::server::{self, Server};
 use session_core::Outcome::{Done, Exists, Missing};
 use session_core::{ErrorKind, Store as _, Timestamp, Version, minutes};
 use session_store_redis::RedisStore;
 use session_store_redis::redis::{self, Client, aio::MultiplexedConnection};
-use tracing_subscriber::fmt::MakeWriter;
 
 #[path = "common/records.rs"]
 mod records;
@@ -287,29 +285,6 @@ async fn a_wrong_password_is_config_and_not_shown() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 
-/// Writer that keeps log output.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn a_policy_that_evicts_is_reported() {
     let mut bench = Bench::new().await;
@@ -317,11 +292,12 @@ async fn a_policy_that_evicts_is_reported() {
     for (policy, reported) in [("noeviction", false), ("volatile-ttl", true), ("allkeys-lru", true)] {
         let _: String = bench.ask(&[b"CONFIG", b"SET", b"maxmemory-policy", policy.as_bytes()]).await;
         let log = Log::default();
-        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
         let guard = tracing::subscriber::set_default(subscriber);
         RedisStore::builder(bench.server.url()).unwrap().namespace(NAMESPACE).open().await.unwrap();
         drop(guard);
-        let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let said = log.text();
         assert_eq!(said.contains("WARN") && said.contains(policy), reported, "{policy}: {said}");
     }
     let before = &before["maxmemory-policy"];

@@ -55,11 +55,14 @@ impl SqliteStoreBuilder {
     }
 
     setters! {
-        namespace: "The table's name";
-        timeout: "how long opening may";
+        /// It is the table's name.
+        namespace;
+        /// Opening the store takes as long at most.
+        timeout;
         /// Without it, a migration tool must run the SQL from [`SqliteStore::schema`].
-        create: "file and tables are made where there are none";
-        queue: "calls may wait for the writer, and as many for the readers,";
+        create;
+        /// It applies to calls for the writer and to calls for the readers separately.
+        queue;
     }
 
     /// Sets when a commit is flushed to disk. Default: [`Synchronous::Normal`].
@@ -116,8 +119,11 @@ impl SqliteStoreBuilder {
             create: self.create,
             max_page_count: self.max_page_count,
         });
-        let limits =
-            Limits::new().items(BATCH).bytes(BATCH_BYTES).queue(self.settings.queue).timeout(self.settings.timeout);
+        let limits = Limits::for_threads()
+            .items(BATCH)
+            .bytes(BATCH_BYTES)
+            .queue(self.settings.queue)
+            .timeout(self.settings.timeout);
         let mut writer = Link::writer(Arc::clone(&config))?;
         let readers = match config.place {
             Place::File(_) => {

@@ -1,18 +1,21 @@
 #![doc = include_str!("../README.md")]
 
+mod builder;
+mod dialect;
+mod execute;
 mod failure;
-mod links;
+mod pool;
 pub mod rows;
-mod server;
-mod sql;
+mod statement;
 mod store;
 mod url;
 
+pub use builder::{SqlBackend, SqlStoreBuilder};
+pub use dialect::{Answered, Connection, Dialect};
 pub use failure::Failure;
-pub use links::{Link, Links, SetUp, Source};
-pub use server::{Answered, Connection, Dialect};
+pub use pool::{Options, Pool, Pooled, SetUp, Source};
 /// Calls of a store, and their outcomes from the records found.
-pub use session_store_kit::operations;
-pub use sql::Sql;
-pub use store::{Bounds, MAX_DATA_LEN, SqlStore};
-pub use url::{Told, UrlForm};
+pub use session_store_kit::{operations, outcome};
+pub use statement::Sql;
+pub use store::{Bounds, SqlStore};
+pub use url::{ParsedUrl, UrlForm};

@@ -2,13 +2,10 @@
 
 use std::collections::HashMap;
 
-use session_core::{Bytes, Error, ErrorKind, Principal, Record, Result, StoreKey, Timestamp, Version};
+use session_core::{Bytes, Principal, Record, Result, StoreKey, Timestamp, Version};
+use session_store_kit::outcome::FoundVersions;
+use session_store_kit::{WRONG_TYPE, stored_principal};
 use sqlx::{ColumnIndex, Decode, Row, ValueRef as _};
-
-use crate::operations::Found;
-
-const WRONG_TYPE: Error = Error::fixed(ErrorKind::Corrupt, "a column holds a value of another type");
-const NOT_TEXT: Error = Error::fixed(ErrorKind::Corrupt, "a stored principal is not 1 to 255 bytes of UTF-8");
 
 /// A row whose columns are read as bytes and as numbers.
 ///
@@ -76,7 +73,7 @@ pub fn by_key<R: Columns>(rows: &[R]) -> HashMap<StoreKey, Result<Record>> {
 }
 
 /// Reads key, version and expires_at from several rows, by key. Rows with an invalid key are left out.
-pub fn found<R: Columns>(rows: &[R]) -> Found {
+pub fn found<R: Columns>(rows: &[R]) -> FoundVersions {
     let of = |row| Ok((version(row, 1)?, instant(row, 2)?));
     rows.iter().filter_map(|row| Some((key(row, 0).ok()?, of(row)))).collect()
 }
@@ -102,9 +99,7 @@ fn instant(row: &impl Columns, at: usize) -> Result<Timestamp> {
 }
 
 fn principal(row: &impl Columns, at: usize) -> Result<Option<Principal>> {
-    let Some(bytes) = row.bytes(at)? else { return Ok(None) };
-    let text = str::from_utf8(bytes).map_err(|_| NOT_TEXT)?;
-    Principal::new(text).map(Some).map_err(|_| NOT_TEXT)
+    row.bytes(at)?.map(stored_principal).transpose()
 }
 
 /// Returns the name of a record's principal as a value to store.

@@ -1,7 +1,6 @@
 //! Store with a queue for each kind of call.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -10,11 +9,12 @@ use session_core::{
     async_trait,
 };
 use session_store_kit::batch::{Batcher, Limits, PerRuntime};
-use session_store_kit::{Settings, fits};
+use session_store_kit::{MAX_DATA_LEN, Settings, fits};
 
-use crate::links::Links;
-use crate::operations::{self, Create, Delete, List, Listed, Load, Save, Sweep, Swept, Touch};
-use crate::server::{Dialect, Op, Server, Trip};
+use crate::dialect::Dialect;
+use crate::execute::Server;
+use crate::operations::{self, Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
+use crate::pool::Pool;
 
 /// Maximum number of loads in one statement.
 const LOADS: usize = 128;
@@ -27,11 +27,6 @@ const WRITES: usize = 64;
 /// Nagle's algorithm on (its issue 4335). Servers delay the acknowledgement for up to 40 ms. Sessions of several KiB accept
 /// that delay, because batches of the three that fit into a record would need many more commits.
 const TLS_WRITES: usize = 24;
-
-/// Maximum length of a record's data in a store on sqlx, 16 MiB.
-///
-/// The databases' own limits are higher, but a longer row would keep the batches of other calls waiting.
-pub const MAX_DATA_LEN: usize = 16 << 20;
 
 /// Bounds of a store.
 #[derive(Clone, Debug)]
@@ -77,59 +72,56 @@ impl Bounds {
     }
 }
 
+/// Queue of one kind of call.
+type Queue<D, I> = Batcher<PerRuntime<Server<D>>, I>;
+
 /// A [`Store`] over a [`Dialect`]. Calls in one batch are one statement or one transaction.
 ///
 /// Backends wrap it in a type of their own with [`store!`](crate::store).
 pub struct SqlStore<D: Dialect> {
-    loads: Batcher<Trip<D, Load>>,
-    creates: Batcher<Trip<D, Create>>,
-    saves: Batcher<Trip<D, Save>>,
-    touches: Batcher<Trip<D, Touch>>,
-    deletes: Batcher<Trip<D, Delete>>,
-    lists: Batcher<Trip<D, List>>,
-    sweeps: Batcher<Trip<D, Sweep>>,
+    loads: Queue<D, Load>,
+    creates: Queue<D, Create>,
+    saves: Queue<D, Save>,
+    touches: Queue<D, Touch>,
+    deletes: Queue<D, Delete>,
+    lists: Queue<D, List>,
+    sweeps: Queue<D, Sweep>,
     namespace: String,
     max_data_len: usize,
 }
 
 impl<D: Dialect> SqlStore<D> {
-    /// Returns a store that uses `dialect` and `links`. The links belong to the calling runtime; other runtimes connect at
+    /// Returns a store that uses `dialect` and `pool`. The pool belongs to the calling runtime; other runtimes connect at
     /// their first call.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn new(links: Links<D::Database>, dialect: D, bounds: Bounds) -> Self {
-        let Bounds { settings: Settings { namespace, timeout, queue, .. }, pool, batch_bytes, encrypted, max_data_len } =
-            bounds;
-        let (elsewhere, dialect) = (links.elsewhere(), Arc::new(dialect));
-        let opened = Server { links, dialect: Arc::clone(&dialect), timeout };
+    pub fn new(pool: Pool<D::Database>, dialect: D, bounds: Bounds) -> Self {
+        let Bounds { settings, pool: connections, batch_bytes, encrypted, max_data_len } = bounds;
+        let Settings { namespace, timeout, queue, .. } = settings;
+        let (elsewhere, dialect) = (pool.elsewhere(), Arc::new(dialect));
+        let opened = Server { pool, dialect: Arc::clone(&dialect), timeout };
         let servers = PerRuntime::with(opened, move || {
-            Ok(Server { links: elsewhere.elsewhere(), dialect: Arc::clone(&dialect), timeout })
+            Ok(Server { pool: elsewhere.elsewhere(), dialect: Arc::clone(&dialect), timeout })
         });
         // Few batches in flight are larger and cheaper: twice as many of half the size cost both sides more and commit no sooner.
         // One batch of loads is read while the next one forms. Writes that wait for the previous commit form a larger batch.
         // A full batch is sent at once.
-        let limits = Limits::new()
-            .in_flight(pool.div_ceil(4))
-            .full(pool.div_ceil(2))
-            .bytes(batch_bytes)
-            .queue(queue)
-            .timeout(timeout);
-        let (loads, writes, alone) = (
-            // Loads may run inline: they lock nothing, and a caller that stops polling keeps only one connection.
-            limits.clone().items(LOADS).carried(pool > 1),
-            limits.clone().in_flight(pool.div_ceil(8)).items(if encrypted { TLS_WRITES } else { WRITES }),
-            // Each list or sweep is a full batch. Without a higher limit for full batches, connections are left for other calls.
-            limits.full(0).items(1),
-        );
+        let limits = |in_flight| Limits::for_tasks(in_flight).bytes(batch_bytes).queue(queue).timeout(timeout);
+        // Loads may run inline: they lock nothing, and a caller that stops polling keeps only one connection.
+        let loads = limits(connections.div_ceil(4)).full(connections.div_ceil(2)).items(LOADS).inline(connections > 1);
+        let writes = limits(connections.div_ceil(8)).full(connections.div_ceil(2));
+        let writes = writes.items(if encrypted { TLS_WRITES } else { WRITES });
+        // Each list or sweep is a full batch. Without a higher limit for full batches, connections are left for other calls.
+        let alone = limits(connections.div_ceil(4)).items(1);
         Self {
-            loads: batcher(&servers, &loads),
-            creates: batcher(&servers, &writes),
-            saves: batcher(&servers, &writes),
-            touches: batcher(&servers, &writes),
-            deletes: batcher(&servers, &writes),
-            lists: batcher(&servers, &alone),
-            sweeps: batcher(&servers, &alone),
+            loads: Batcher::new(servers.clone(), loads),
+            creates: Batcher::new(servers.clone(), writes.clone()),
+            saves: Batcher::new(servers.clone(), writes.clone()),
+            touches: Batcher::new(servers.clone(), writes.clone()),
+            deletes: Batcher::new(servers.clone(), writes),
+            lists: Batcher::new(servers.clone(), alone.clone()),
+            sweeps: Batcher::new(servers, alone),
             namespace,
             max_data_len,
         }
@@ -140,13 +132,9 @@ impl<D: Dialect> SqlStore<D> {
         &self.namespace
     }
 
-    async fn list(&self, now: Timestamp, of: Listed, limit: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
-        self.lists.call(List { now, of, limit: limit.get() }).await
+    async fn list(&self, now: Timestamp, target: ListTarget, limit: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
+        self.lists.call(List { now, target, limit: limit.get() }).await
     }
-}
-
-fn batcher<D: Dialect, O: Op>(servers: &PerRuntime<Server<D>>, limits: &Limits) -> Batcher<Trip<D, O>> {
-    Batcher::new(Trip { servers: servers.clone(), of: PhantomData }, limits.clone())
 }
 
 impl<D: Dialect> fmt::Debug for SqlStore<D> {
@@ -189,7 +177,8 @@ impl<D: Dialect> Store for SqlStore<D> {
     }
 
     async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
-        let (removed, more) = self.sweeps.call(Sweep { now: call.now, what: Swept::Expired(limit.get()) }).await?;
+        let (removed, more) =
+            self.sweeps.call(Sweep { now: call.now, target: SweepTarget::Expired(limit.get()) }).await?;
         Ok(Purged::new(u32::try_from(removed).unwrap_or(u32::MAX), more))
     }
 
@@ -199,24 +188,31 @@ impl<D: Dialect> Store for SqlStore<D> {
         principal: &Principal,
         limit: NonZeroU32,
     ) -> Result<Vec<(StoreKey, Record)>> {
-        self.list(call.now, Listed::Of(principal.clone()), limit).await
+        self.list(call.now, ListTarget::Of(principal.clone()), limit).await
     }
 
     async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
-        let what = Swept::Of(principal.clone(), keep.copied());
-        Ok(self.sweeps.call(Sweep { now: call.now, what }).await?.0)
+        let target = SweepTarget::Of(principal.clone(), keep.copied());
+        Ok(self.sweeps.call(Sweep { now: call.now, target }).await?.0)
     }
 
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
-        let records = self.list(call.now, Listed::After(operations::after(after.as_ref())?), limit).await?;
+        let records = self.list(call.now, ListTarget::After(operations::after(after.as_ref())?), limit).await?;
         Ok(operations::page(records, limit))
     }
 }
 
-/// Implements `Store` and `Debug` for a type that wraps an `Arc` of a [`SqlStore`]. `Debug` shows only the namespace.
+/// Makes a type of a backend that wraps an `Arc` of a [`SqlStore`] a store: implements `Store`, `Debug` and `From<SqlStore>`.
+/// `Debug` shows only the namespace.
 #[macro_export]
 macro_rules! store {
-    ($store:ident) => {
+    ($store:ident, $dialect:ty) => {
+        impl ::std::convert::From<$crate::SqlStore<$dialect>> for $store {
+            fn from(store: $crate::SqlStore<$dialect>) -> Self {
+                Self(::std::sync::Arc::new(store))
+            }
+        }
+
         impl ::std::fmt::Debug for $store {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.debug_struct(stringify!($store)).field("namespace", &self.0.namespace()).finish_non_exhaustive()

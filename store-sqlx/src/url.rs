@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use session_core::Result;
-use session_store_kit::{Given, split, wrong};
+use session_store_kit::{UrlSettings, split, wrong};
 
 /// Form of the URLs of one of sqlx's drivers.
 ///
@@ -18,10 +18,10 @@ use session_store_kit::{Given, split, wrong};
 ///     whole: "postgres://user:password@host:port/database",
 /// };
 ///
-/// let told = FORM.read::<PgConnectOptions>("postgres://db.example/shop?pool=4&sslmode=require")?;
-/// assert_eq!(told.options.get_host(), "db.example");
-/// assert_eq!(told.given.pool, Some(4));
-/// assert!(told.of_tls);
+/// let parsed = FORM.read::<PgConnectOptions>("postgres://db.example/shop?pool=4&sslmode=require")?;
+/// assert_eq!(parsed.options.get_host(), "db.example");
+/// assert_eq!(parsed.settings.pool, Some(4));
+/// assert!(parsed.names_tls);
 /// let error = FORM.read::<PgConnectOptions>("postgres://db.example/shop?pol=4").unwrap_err();
 /// assert!(error.to_string().contains("unknown option `pol`"));
 /// # Ok::<(), session_core::Error>(())
@@ -42,13 +42,13 @@ pub struct UrlForm {
 
 /// Contents of a URL.
 #[derive(Debug)]
-pub struct Told<O> {
+pub struct ParsedUrl<O> {
     /// Options of the connection, as the driver parsed them.
     pub options: O,
     /// Options of the store.
-    pub given: Given,
+    pub settings: UrlSettings,
     /// Whether the URL says how to use TLS, by `sslmode` or `ssl-mode`.
-    pub of_tls: bool,
+    pub names_tls: bool,
 }
 
 impl UrlForm {
@@ -57,21 +57,21 @@ impl UrlForm {
     /// # Errors
     /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a URL of another form. The error does not repeat the URL,
     /// which may hold a password.
-    pub fn read<O: FromStr>(&self, url: &str) -> Result<Told<O>> {
+    pub fn read<O: FromStr>(&self, url: &str) -> Result<ParsedUrl<O>> {
         let (place, mut query) = split(url)?;
         let [usual, other] = self.schemes;
         if !place.starts_with(usual) && !place.starts_with(other) {
             return wrong(format!("a URL of this store begins with {usual} or {other}"));
         }
-        let given = Given::read(&mut query)?;
-        let mut of_tls = false;
+        let settings = UrlSettings::read(&mut query)?;
+        let mut names_tls = false;
         let drivers = query.drivers(self.meant, |name| {
-            of_tls |= matches!(name, "sslmode" | "ssl-mode");
+            names_tls |= matches!(name, "sslmode" | "ssl-mode");
             self.drivers.iter().any(|known| name == *known || known.ends_with('[') && name.starts_with(known))
         });
         query.finish()?;
         match O::from_str(&format!("{place}?{drivers}")) {
-            Ok(options) => Ok(Told { options, given, of_tls }),
+            Ok(options) => Ok(ParsedUrl { options, settings, names_tls }),
             // The driver's own error would quote the text that it could not parse.
             Err(_) => wrong(format!("the URL or one of the driver's options in it is not of the form {}", self.whole)),
         }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod bench;
+mod features;
 mod images;
 mod matrix;
 mod model;
@@ -35,6 +36,8 @@ enum Command {
     BenchScale(bench::Options),
     /// Run clauses of the suite over tower-sessions' stores, and print which of them hold.
     BenchPeers(bench::Options),
+    /// Check every crate without its features, and with each feature on its own.
+    Features(features::Options),
     /// Get the images of the servers that stores are tested against: pulled, or else built.
     Images(images::Options),
     /// Run the suite over every store, and write the table of clauses and stores to docs/ and the README.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::BenchCheck(options) => bench::run(&workspace, &options, Program::Check),
         Command::BenchScale(options) => bench::run(&workspace, &options, Program::Scale),
         Command::BenchPeers(options) => bench::run(&workspace, &options, Program::Promises),
+        Command::Features(options) => features::run(&workspace, &options),
         Command::Images(options) => images::run(&workspace, &options),
         Command::Matrix(options) => matrix::run(&workspace, &options),
         Command::Model(options) => model::run(&workspace, &options),

@@ -12,7 +12,7 @@ use session_core::{Record, StoreKey};
 
 use crate::check::{at_once, ensure, is, ok, same, shows, within};
 use crate::clause::clause;
-use crate::context::{Shared, key, next};
+use crate::context::{Instance, key, next};
 use crate::{Clause, Context, Failure, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[
@@ -98,7 +98,7 @@ async fn save(cx: Context) -> Verdict {
     capacity(&cx, [&a, &b], "after saves were dropped").await
 }
 
-async fn old_or_new(cx: &Context, store: &Shared, key: &StoreKey, either: [&Record; 2], when: &str) -> Verdict {
+async fn old_or_new(cx: &Context, store: &Instance, key: &StoreKey, either: [&Record; 2], when: &str) -> Verdict {
     let load = store.load(&cx.call(), key).await;
     let seen = ok(load, format!("load {when}"))?;
     let Some(seen) = seen else {
@@ -109,7 +109,7 @@ async fn old_or_new(cx: &Context, store: &Shared, key: &StoreKey, either: [&Reco
 }
 
 /// Checks that the record can be saved and deleted, whether or not the dropped save took effect.
-async fn goes_on(cx: &Context, store: &Shared, key: &StoreKey, when: &str) -> Verdict {
+async fn goes_on(cx: &Context, store: &Instance, key: &StoreKey, when: &str) -> Verdict {
     // The dropped save may still take effect between a load and a save, once.
     for _ in 0..2 {
         let Some(seen) = ok(store.load(&cx.call(), key).await, format!("load {when}"))? else { break };
@@ -220,7 +220,7 @@ async fn stalled(cx: Context) -> Verdict {
 }
 
 /// Checks that 128 concurrent calls work, so that the dropped ones leak no connection.
-async fn capacity(cx: &Context, stores: [&Shared; 2], when: &str) -> Verdict {
+async fn capacity(cx: &Context, stores: [&Instance; 2], when: &str) -> Verdict {
     let calls = (0..128).map(|n| {
         let (cx, store) = (cx.clone(), stores[n % 2].clone());
         async move { life(&cx, &store).await }
@@ -233,7 +233,7 @@ async fn capacity(cx: &Context, stores: [&Shared; 2], when: &str) -> Verdict {
 }
 
 /// Runs a session from its creation to its deletion.
-async fn life(cx: &Context, store: &Shared) -> Verdict {
+async fn life(cx: &Context, store: &Instance) -> Verdict {
     let (call, key, record) = (cx.call(), key(), cx.record());
     is(store.create(&call, &key, &record).await, Done, "create")?;
     let newer = next(&record);

@@ -8,7 +8,7 @@ use session_core::{Record, StoreKey, Timestamp, minutes};
 
 use crate::check::{all_show, at_once, ensure, is, lists, ok, same, shows, tally};
 use crate::clause::clause;
-use crate::context::{Shared, key, next, principal};
+use crate::context::{Instance, key, next, principal};
 use crate::{Clause, Context, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[
@@ -137,7 +137,7 @@ async fn race(cx: Context) -> Verdict {
 }
 
 async fn one_winner(
-    store: &Shared,
+    store: &Instance,
     call: &session_core::Call,
     key: &StoreKey,
     records: &[Record],

@@ -6,7 +6,7 @@ use std::time::Duration;
 use session_core::Outcome::Done;
 use session_core::{Call, Clock as _, SystemClock, hours};
 
-use crate::check::{ensure, is, lists, ok, shows, until};
+use crate::check::{ensure, is, lists, ok, poll_until, shows};
 use crate::clause::clause;
 use crate::context::{key, principal};
 use crate::{Clause, Context, Failure, Verdict};
@@ -32,7 +32,7 @@ async fn server_removes(cx: Context) -> Verdict {
 
     // With `now` at its creation the record is live as long as it is stored.
     let delay = cx.subject().expiry_delay + Duration::from_millis(400);
-    let gone = until(delay, || async {
+    let gone = poll_until(delay, || async {
         match b.load(&Call::new(born), &short).await {
             Ok(Some(_)) => ControlFlow::Continue(()),
             answer => ControlFlow::Break(answer),

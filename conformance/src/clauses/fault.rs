@@ -8,9 +8,9 @@ use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use session_core::Outcome::{Done, Missing};
 use session_core::{Call, ErrorKind, Outcome, Record, Result as CoreResult, StoreKey};
 
-use crate::check::{at_once, ensure, errs, is, ok, same, shows, until, within};
+use crate::check::{at_once, ensure, errs, is, ok, poll_until, same, shows, within};
 use crate::clause::clause;
-use crate::context::{BOUND, Shared, key, next, principal};
+use crate::context::{BOUND, Instance, key, next, principal};
 use crate::proxy::Proxy;
 use crate::{Clause, Context, Failure, Verdict};
 
@@ -70,7 +70,7 @@ struct Fixed {
 
 impl Fixed {
     /// Creates the record, and fills the store's pool with connections.
-    async fn new(cx: &Context, store: &Shared) -> Result<Self, Failure> {
+    async fn new(cx: &Context, store: &Instance) -> Result<Self, Failure> {
         let (key, record) = (key(), cx.record_of(&principal("ann")?));
         is(store.create(&cx.call(), &key, &record).await, Done, "creating a record through the proxy")?;
         let fixed = Self { key, record };
@@ -78,7 +78,7 @@ impl Fixed {
         Ok(fixed)
     }
 
-    async fn fill_pool(&self, cx: &Context, store: &Shared, when: &str) -> Verdict {
+    async fn fill_pool(&self, cx: &Context, store: &Instance, when: &str) -> Verdict {
         let loads = (0..32).map(|_| {
             let (store, call, key) = (store.clone(), cx.call(), self.key);
             async move { store.load(&call, &key).await }
@@ -92,7 +92,7 @@ impl Fixed {
     }
 
     /// Runs all operations at once. Each must answer `Unavailable` in time.
-    async fn all_unavailable(&self, cx: &Context, store: &Shared, when: &str) -> Verdict {
+    async fn all_unavailable(&self, cx: &Context, store: &Instance, when: &str) -> Verdict {
         let running = self.operations(cx, store)?.into_iter().map(|(name, operation)| async move {
             let begun = Instant::now();
             let answer = within(cx.patience(), format!("{name} {when}"), operation).await?;
@@ -102,7 +102,11 @@ impl Fixed {
     }
 
     /// Returns every operation that must reach the server, with its name.
-    fn operations<'a>(&'a self, cx: &Context, store: &'a Shared) -> Result<Vec<(&'static str, Running<'a>)>, Failure> {
+    fn operations<'a>(
+        &'a self,
+        cx: &Context,
+        store: &'a Instance,
+    ) -> Result<Vec<(&'static str, Running<'a>)>, Failure> {
         let (ann, farther) = (principal("ann")?, self.record.expires_at.plus(Duration::from_secs(60)));
         let (call, fresh, newer) = (cx.call(), cx.record(), next(&self.record));
         let (key, version) = (&self.key, self.record.version);
@@ -145,9 +149,9 @@ impl Fixed {
     }
 
     /// Checks that the same instance answers again and the record is still stored.
-    async fn works_again(&self, cx: &Context, store: &Shared, when: &str) -> Verdict {
+    async fn works_again(&self, cx: &Context, store: &Instance, when: &str) -> Verdict {
         // Reconnecting may take several attempts. The first answer without an error must be right.
-        let back = until(3 * cx.patience(), || async {
+        let back = poll_until(3 * cx.patience(), || async {
             match within(cx.patience(), format!("load {when}"), store.load(&cx.call(), &self.key)).await {
                 Ok(Err(error)) if error.kind() == ErrorKind::Unavailable => ControlFlow::Continue(error),
                 answer => ControlFlow::Break(answer),
@@ -173,7 +177,7 @@ impl Fixed {
 /// An operation with its answer as text, so that all answers have one type.
 type Running<'a> = BoxFuture<'a, CoreResult<String>>;
 
-fn said<'a, T, F>(store: &'a Shared, call: &Call, run: impl FnOnce(&'a Shared, Call) -> F) -> Running<'a>
+fn said<'a, T, F>(store: &'a Instance, call: &Call, run: impl FnOnce(&'a Instance, Call) -> F) -> Running<'a>
 where
     T: std::fmt::Debug,
     F: Future<Output = CoreResult<T>> + Send + 'a,
@@ -197,7 +201,7 @@ async fn lost_reply(cx: Context) -> Verdict {
 }
 
 /// Runs a create, a save and a delete, and loses the reply of each.
-async fn round(cx: &Context, store: &Shared, witness: &Shared, proxy: &Proxy) -> Verdict {
+async fn round(cx: &Context, store: &Instance, witness: &Instance, proxy: &Proxy) -> Verdict {
     let (call, key, first) = (cx.call(), key(), cx.record());
     let newer = next(&first);
 
@@ -239,7 +243,7 @@ fn told(answer: CoreResult<Outcome>, allowed: &[Outcome], what: &str) -> Verdict
 }
 
 /// Checks that the stored record is completely one of these two.
-async fn tells(cx: &Context, witness: &Shared, key: &StoreKey, either: [Option<&Record>; 2], what: &str) -> Verdict {
+async fn tells(cx: &Context, witness: &Instance, key: &StoreKey, either: [Option<&Record>; 2], what: &str) -> Verdict {
     let seen = ok(witness.load(&cx.call(), key).await, what)?;
     let version = seen.as_ref().map(|record| record.version);
     let Some(which) = either.iter().position(|record| record.map(|record| record.version) == version) else {
@@ -257,7 +261,7 @@ async fn settled<T, F>(cx: &Context, call: impl Fn() -> F) -> Result<CoreResult<
 where
     F: Future<Output = CoreResult<T>>,
 {
-    let answered = until(2 * cx.patience(), || async {
+    let answered = poll_until(2 * cx.patience(), || async {
         match within(cx.patience(), "an operation after a reply was lost", call()).await {
             Ok(Err(error)) if error.is_transient() => ControlFlow::Continue(error),
             answer => ControlFlow::Break(answer),

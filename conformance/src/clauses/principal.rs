@@ -7,7 +7,7 @@ use session_core::{Call, Outcome, Principal, Record, StoreKey, Timestamp, hours,
 
 use crate::check::{all_show, at_once, ensure, is, listed, lists, ok, same};
 use crate::clause::clause;
-use crate::context::{BOUND, Shared, key, next, principal};
+use crate::context::{BOUND, Instance, key, next, principal};
 use crate::{Clause, Context, Failure, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[
@@ -55,7 +55,7 @@ pub(super) const CLAUSES: &[Clause] = &[
     ),
 ];
 
-async fn create(store: &Shared, call: &Call, record: &Record) -> Result<StoreKey, Failure> {
+async fn create(store: &Instance, call: &Call, record: &Record) -> Result<StoreKey, Failure> {
     let key = key();
     is(store.create(call, &key, record).await, Done, "creating a record of a principal")?;
     Ok(key)
@@ -271,7 +271,7 @@ async fn delete_all_races(cx: Context) -> Verdict {
 }
 
 /// Saves and touches a record with its principal until it is gone, or 200 times.
-async fn keep_writing(store: &Shared, call: &Call, key: &StoreKey, mut record: Record) -> Verdict {
+async fn keep_writing(store: &Instance, call: &Call, key: &StoreKey, mut record: Record) -> Verdict {
     for n in 0..200_u64 {
         let newer = next(&record);
         match ok(store.save(call, key, record.version, &newer).await, "a save beside delete_all")? {

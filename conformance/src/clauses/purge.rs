@@ -8,7 +8,7 @@ use session_core::{Call, Clock as _, Record, StoreKey, SystemClock, Timestamp, h
 
 use crate::check::{all_show, at_once, ensure, is, lists, ok, shows};
 use crate::clause::clause;
-use crate::context::{BOUND, Shared, key, next, principal, today};
+use crate::context::{BOUND, Instance, key, next, principal, today};
 use crate::{Clause, Context, Failure, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[
@@ -57,7 +57,7 @@ fn at_present() -> Call {
 }
 
 /// Purges until there is no more. Returns the number of removed records.
-async fn purge_all(store: &Shared, call: &Call, limit: NonZeroU32) -> Result<u32, Failure> {
+async fn purge_all(store: &Instance, call: &Call, limit: NonZeroU32) -> Result<u32, Failure> {
     let mut removed = 0;
     for _ in 0..1_000 {
         let purged = ok(store.purge(call, limit).await, "purge")?;
@@ -153,7 +153,7 @@ async fn bounded(cx: Context) -> Verdict {
 }
 
 /// Returns how many of the expired records are still stored.
-async fn left(store: &Shared, keys: &[StoreKey]) -> Result<u32, Failure> {
+async fn left(store: &Instance, keys: &[StoreKey]) -> Result<u32, Failure> {
     let mut count = 0;
     for key in keys {
         count += u32::from(ok(store.load(&back_then(), key).await, "loading with an earlier `now`")?.is_some());

@@ -12,7 +12,7 @@ use tokio::task::{JoinSet, yield_now};
 
 use crate::check::{at_once, is, lists, ok, shows, within};
 use crate::clause::clause;
-use crate::context::{BOUND, Shared, key, next, principal};
+use crate::context::{BOUND, Instance, key, next, principal};
 use crate::{Clause, Context, Failure, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[
@@ -75,7 +75,7 @@ impl Drop for Other {
 }
 
 /// Opens and uses an instance on another runtime.
-async fn opened_on(cx: &Context, other: &Other) -> Result<Shared, Failure> {
+async fn opened_on(cx: &Context, other: &Other) -> Result<Instance, Failure> {
     let cx = cx.clone();
     let opening = async move {
         let store = cx.one().await?;
@@ -86,7 +86,7 @@ async fn opened_on(cx: &Context, other: &Other) -> Result<Shared, Failure> {
 }
 
 /// Leaves calls in flight on another runtime.
-async fn leave_calls(cx: &Context, other: &Other, store: &Shared) -> Verdict {
+async fn leave_calls(cx: &Context, other: &Other, store: &Instance) -> Verdict {
     let (cx, store) = (cx.clone(), Arc::clone(store));
     let leaving = async move {
         let mut tasks = JoinSet::new();
@@ -133,7 +133,7 @@ async fn gone(cx: Context) -> Verdict {
 }
 
 /// Checks that every operation works, alone and among others.
-async fn used(cx: &Context, store: &Shared, when: &str) -> Verdict {
+async fn used(cx: &Context, store: &Instance, when: &str) -> Verdict {
     let alone = every_operation(cx, store);
     within(cx.patience(), format!("a call of each kind {when}"), alone).await?.map_err(|why| told(when, &why))?;
     let together = async {
@@ -152,7 +152,7 @@ fn told(when: &str, why: &Failure) -> Failure {
 }
 
 /// Runs a session from its creation to its deletion.
-async fn life(cx: &Context, store: &Shared) -> Verdict {
+async fn life(cx: &Context, store: &Instance) -> Verdict {
     let (call, key, record) = (cx.call(), key(), cx.record());
     let newer = next(&record);
     is(store.create(&call, &key, &record).await, Done, "create")?;
@@ -162,7 +162,7 @@ async fn life(cx: &Context, store: &Shared) -> Verdict {
 }
 
 /// Runs a session's life, and the operations on several sessions.
-async fn every_operation(cx: &Context, store: &Shared) -> Verdict {
+async fn every_operation(cx: &Context, store: &Instance) -> Verdict {
     life(cx, store).await?;
     let call = cx.call();
     if cx.can().by_principal {

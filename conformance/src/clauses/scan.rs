@@ -8,7 +8,7 @@ use session_core::{Call, Cursor, Record, StoreKey, hours};
 
 use crate::check::{ensure, is, ok, same};
 use crate::clause::clause;
-use crate::context::{BOUND, Shared, key, principal};
+use crate::context::{BOUND, Instance, key, principal};
 use crate::{Clause, Context, Failure, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[
@@ -30,7 +30,7 @@ type Rows = BTreeMap<StoreKey, Record>;
 
 /// A walk over all pages, with the two instances in turn.
 struct Walk<'a> {
-    stores: [&'a Shared; 2],
+    stores: [&'a Instance; 2],
     call: &'a Call,
     limit: NonZeroU32,
     pages: usize,
@@ -39,7 +39,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(stores: [&'a Shared; 2], call: &'a Call, limit: NonZeroU32) -> Self {
+    fn new(stores: [&'a Instance; 2], call: &'a Call, limit: NonZeroU32) -> Self {
         Self { stores, call, limit, pages: 0, at: None, rows: Rows::new() }
     }
 
@@ -61,13 +61,13 @@ impl<'a> Walk<'a> {
 }
 
 /// Walks to the end. Returns all records.
-pub(super) async fn walk(stores: [&Shared; 2], call: &Call, limit: NonZeroU32) -> Result<Rows, Failure> {
+pub(super) async fn walk(stores: [&Instance; 2], call: &Call, limit: NonZeroU32) -> Result<Rows, Failure> {
     let mut walk = Walk::new(stores, call, limit);
     while walk.step().await? {}
     Ok(walk.rows)
 }
 
-async fn fill(cx: &Context, store: &Shared, count: usize) -> Result<Rows, Failure> {
+async fn fill(cx: &Context, store: &Instance, count: usize) -> Result<Rows, Failure> {
     let mut rows = Rows::new();
     for n in 0..count {
         let record = if n % 3 == 0 { cx.record_of(&principal(n)?) } else { cx.record() };

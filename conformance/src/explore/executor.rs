@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use session_core::{Clock as _, observe};
 
 use super::names::hash_of;
-use super::past::Past;
+use super::run_hash::RunHash;
 use super::world::World;
 use super::{Check, Program, quietly};
 
@@ -58,7 +58,7 @@ impl Wake for Flag {
 
 /// Result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum RunEnd {
     Whole,
     /// The run has reached a state that is known already.
     Merged,
@@ -70,7 +70,7 @@ pub(super) struct Run<'p> {
     check: Option<Check>,
     ready: Vec<Arc<Flag>>,
     wakers: Vec<Waker>,
-    past: Past,
+    run_hash: RunHash,
     /// The task that ran last.
     current: usize,
     lost: u8,
@@ -85,7 +85,7 @@ impl<'p> Run<'p> {
         let tasks = world.0.tasks.borrow().len();
         let ready: Vec<_> = (0..tasks).map(|_| Arc::new(Flag(AtomicBool::new(true)))).collect();
         let wakers = ready.iter().map(|flag| Waker::from(flag.clone())).collect();
-        let past = Past::begin(tasks);
+        let run_hash = RunHash::begin(tasks);
         world.0.store.shared().end_poll(0);
         Self {
             program,
@@ -93,7 +93,7 @@ impl<'p> Run<'p> {
             check: Some(check),
             ready,
             wakers,
-            past,
+            run_hash,
             current: 0,
             lost: program.faults.lost,
             dropped: program.faults.dropped,
@@ -101,7 +101,7 @@ impl<'p> Run<'p> {
     }
 
     /// Runs to the end with the steps that `choose` picks. `None` ends the run.
-    pub(super) fn go(mut self, choose: impl FnMut(&Self) -> Option<Step>) -> (Ended, World) {
+    pub(super) fn go(mut self, choose: impl FnMut(&Self) -> Option<Step>) -> (RunEnd, World) {
         let ended = self.walk(choose);
         // Tasks and world refer to each other, so the tasks are dropped explicitly.
         let tasks = self.world.0.tasks.take();
@@ -109,23 +109,23 @@ impl<'p> Run<'p> {
         (ended, self.world)
     }
 
-    fn walk(&mut self, mut choose: impl FnMut(&Self) -> Option<Step>) -> Ended {
+    fn walk(&mut self, mut choose: impl FnMut(&Self) -> Option<Step>) -> RunEnd {
         for _ in 0..MOST_STEPS {
             match choose(self) {
-                None => return Ended::Merged,
+                None => return RunEnd::Merged,
                 Some(Step::Stuck) => {
                     self.world.violated("stuck", "a task waits, and nothing is under way that could wake it");
-                    return Ended::Whole;
+                    return RunEnd::Whole;
                 }
                 Some(Step::Finish) => {
                     self.finish();
-                    return Ended::Whole;
+                    return RunEnd::Whole;
                 }
                 Some(step) => self.take(step),
             }
         }
         self.world.violated("stuck", "the run does not end");
-        Ended::Whole
+        RunEnd::Whole
     }
 
     /// Returns the possible steps. The first one continues the current task, if that is possible.
@@ -185,7 +185,7 @@ impl<'p> Run<'p> {
             .collect();
         let stored = self.world.0.store.shared().hash();
         let budgets = (self.lost, self.dropped, self.world.now());
-        hash_of((self.past.hash(), ready, running, stored, budgets, self.world.0.noted.get(), self.current))
+        hash_of((self.run_hash.hash(), ready, running, stored, budgets, self.world.0.noted.get(), self.current))
     }
 
     fn take(&mut self, step: Step) {
@@ -213,7 +213,7 @@ impl<'p> Run<'p> {
             Step::Arrive(index) => {
                 let line = self.world.0.trace.is_some().then(|| {
                     let shared = store.shared();
-                    shared.names.show(&shared.late[index].action)
+                    shared.names.show(&shared.late[index].operation)
                 });
                 let answer = store.shared().arrive(index);
                 self.world.show(|shared| {
@@ -250,7 +250,7 @@ impl<'p> Run<'p> {
         self.world.show(|shared| {
             let call = &shared.pending[index];
             let answer = call.answer.as_ref().map(|answer| shared.names.show_answer(answer)).unwrap_or_default();
-            format!("{}: {}{more} -> {answer}", tasks[call.task].name, shared.names.show(&call.action))
+            format!("{}: {}{more} -> {answer}", tasks[call.task].name, shared.names.show(&call.operation))
         });
     }
 
@@ -279,7 +279,7 @@ impl<'p> Run<'p> {
                 None
             }
         };
-        let poll = self.past.polled(task, before);
+        let poll = self.run_hash.polled(task, before);
         self.world.end_poll(poll);
         self.world.0.tasks.borrow_mut()[task].future = left;
         match polled {

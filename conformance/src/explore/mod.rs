@@ -50,16 +50,15 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
-mod action;
 mod executor;
 mod names;
-mod past;
 mod request;
+mod run_hash;
 mod search;
 mod store;
 mod world;
 
-pub use request::{Answer, Commits, Request};
+pub use request::{CommitResult, Commits, Request};
 pub use search::{Bounds, Coverage, Report, Violation, explore, replay};
 pub use world::{Faults, TaskContext, World};
 

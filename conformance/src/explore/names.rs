@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use session_core::{Record, Result, StoreKey, Version};
 
-use super::action::{Action, Reply};
+use crate::store_call::{StoreCall, StoreReply};
 use crate::stored_data;
 
 /// Names of versions and keys. They are equal in every run that reaches the same state, though the values are random.
@@ -26,12 +26,12 @@ pub(super) fn hash_of(value: impl Hash) -> u64 {
 
 impl Names {
     /// Assigns short names to the version and the key of a call.
-    pub(super) fn see(&mut self, action: &Action) {
-        if let Some(record) = action.record() {
+    pub(super) fn see(&mut self, operation: &StoreCall) {
+        if let Some(record) = operation.record() {
             let next = self.shown_versions.len() + 1;
             self.shown_versions.entry(record.version).or_insert(next);
         }
-        if let Some(key) = action.key() {
+        if let Some(key) = operation.key() {
             let next = self.shown_keys.len() + 1;
             self.shown_keys.entry(*key).or_insert(next);
         }
@@ -41,16 +41,17 @@ impl Names {
         hash_of((self.versions.get(&record.version), record.expires_at))
     }
 
-    pub(super) fn hash_answer(&self, answer: &Result<Reply>) -> u64 {
+    pub(super) fn hash_answer(&self, answer: &Result<StoreReply>) -> u64 {
         match answer {
-            Ok(Reply::Outcome(outcome)) => hash_of((1, outcome)),
-            Ok(Reply::Loaded(found)) => hash_of((2, found.as_ref().map(|record| self.hash_record(record)))),
-            Ok(Reply::Listed(list)) => {
+            Ok(StoreReply::Outcome(outcome)) => hash_of((1, outcome)),
+            Ok(StoreReply::Loaded(found)) => hash_of((2, found.as_ref().map(|record| self.hash_record(record)))),
+            Ok(StoreReply::Listed(list)) => {
                 let list: Vec<_> =
                     list.iter().map(|(key, record)| (self.keys.get(key), self.hash_record(record))).collect();
                 hash_of((3, list))
             }
-            Ok(Reply::Removed(removed)) => hash_of((4, removed)),
+            Ok(StoreReply::Removed(removed)) => hash_of((4, removed)),
+            Ok(StoreReply::Purged(purged)) => hash_of((6, purged.removed, purged.more)),
             Err(error) => hash_of((5, error.kind())),
         }
     }
@@ -88,35 +89,37 @@ impl Names {
         format!("{} = {}", self.show_version(record.version), self.show_data(record))
     }
 
-    pub(super) fn show(&self, action: &Action) -> String {
-        match action {
-            Action::Create(key, record) => format!("create {} {}", self.show_key(key), self.show_record(record)),
-            Action::Load(key) => format!("load {}", self.show_key(key)),
-            Action::Save(key, expected, record) => format!(
+    pub(super) fn show(&self, operation: &StoreCall) -> String {
+        match operation {
+            StoreCall::Create(key, record) => format!("create {} {}", self.show_key(key), self.show_record(record)),
+            StoreCall::Load(key) => format!("load {}", self.show_key(key)),
+            StoreCall::Save(key, expected, record) => format!(
                 "save {} over {}: {}",
                 self.show_key(key),
                 self.show_version(*expected),
                 self.show_record(record)
             ),
-            Action::Touch(key, expected, expires_at) => {
+            StoreCall::Touch(key, expected, expires_at) => {
                 format!("touch {} over {} to {expires_at:?}", self.show_key(key), self.show_version(*expected))
             }
-            Action::Delete(key, expected) => {
+            StoreCall::Delete(key, expected) => {
                 let expected = expected.map_or(String::new(), |version| format!(" at {}", self.show_version(version)));
                 format!("delete {}{expected}", self.show_key(key))
             }
-            Action::SessionsOf(principal) => format!("sessions of {}", principal.as_str()),
-            Action::DeleteAll(principal, _) => format!("delete all of {}", principal.as_str()),
+            StoreCall::Purge(_) => "purge".to_owned(),
+            StoreCall::SessionsOf(principal, _) => format!("sessions of {}", principal.as_str()),
+            StoreCall::DeleteAll(principal, _) => format!("delete all of {}", principal.as_str()),
         }
     }
 
-    pub(super) fn show_answer(&self, answer: &Result<Reply>) -> String {
+    pub(super) fn show_answer(&self, answer: &Result<StoreReply>) -> String {
         match answer {
-            Ok(Reply::Outcome(outcome)) => format!("{outcome:?}"),
-            Ok(Reply::Loaded(None)) => "nothing".to_owned(),
-            Ok(Reply::Loaded(Some(record))) => self.show_record(record),
-            Ok(Reply::Listed(list)) => format!("{} sessions", list.len()),
-            Ok(Reply::Removed(removed)) => format!("{removed} removed"),
+            Ok(StoreReply::Outcome(outcome)) => format!("{outcome:?}"),
+            Ok(StoreReply::Loaded(None)) => "nothing".to_owned(),
+            Ok(StoreReply::Loaded(Some(record))) => self.show_record(record),
+            Ok(StoreReply::Listed(list)) => format!("{} sessions", list.len()),
+            Ok(StoreReply::Removed(removed)) => format!("{removed} removed"),
+            Ok(StoreReply::Purged(purged)) => format!("{} removed", purged.removed),
             Err(error) => format!("{error}"),
         }
     }

@@ -65,7 +65,7 @@ fn key_of(manager: &Manager, value: &str) -> Option<StoreKey> {
 
 /// Result of a commit.
 #[derive(Debug)]
-pub enum Answer {
+pub enum CommitResult {
     /// The commit was confirmed.
     Done(Commit),
     /// The commit answered an error.
@@ -74,7 +74,7 @@ pub enum Answer {
     Dropped,
 }
 
-impl Answer {
+impl CommitResult {
     /// Returns whether the commit was confirmed.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done(_))
@@ -159,19 +159,19 @@ impl Request {
     }
 
     /// Saves the session. The future may be dropped.
-    pub async fn save(&self, task: &TaskContext) -> Answer {
+    pub async fn save(&self, task: &TaskContext) -> CommitResult {
         self.commit(task, "save", self.session.save()).await
     }
 
     /// Closes the session and passes the answer to the browser. The future may be dropped.
-    pub async fn close(&self, task: &TaskContext) -> Answer {
+    pub async fn close(&self, task: &TaskContext) -> CommitResult {
         // A commit may return an id from before this close only if that id opened the session when the close began.
         let earlier = [self.key, self.session.handle().map(|handle| *handle.key())];
         let opens = |key| task.world.session_at(key).is_some_and(|(at, _)| at == key);
         let opened = earlier.map(|key| key.is_some_and(opens));
         task.world.note(("opened", opened));
         let answer = self.commit(task, "close", self.manager.close(&self.session)).await;
-        if let Answer::Done(commit) = &answer {
+        if let CommitResult::Done(commit) = &answer {
             if let Commit::Issue(ticket) | Commit::Extended(ticket) = commit
                 && let key @ Some(_) = key_of(&self.manager, ticket.value.as_str())
                 && earlier.iter().zip(opened).any(|(earlier, opened)| *earlier == key && !opened)
@@ -188,10 +188,10 @@ impl Request {
     }
 
     /// Saves until the save is confirmed or refused.
-    pub async fn save_until_answered(&self, task: &TaskContext) -> Answer {
+    pub async fn save_until_answered(&self, task: &TaskContext) -> CommitResult {
         for _ in 0..TRIES {
             let answer = self.save(task).await;
-            if answer.is_done() || !(answer.is(ErrorKind::Unavailable) || matches!(answer, Answer::Dropped)) {
+            if answer.is_done() || !(answer.is(ErrorKind::Unavailable) || matches!(answer, CommitResult::Dropped)) {
                 return answer;
             }
         }
@@ -199,25 +199,30 @@ impl Request {
     }
 
     /// Closes until the close is confirmed or refused.
-    pub async fn close_until_answered(&self, task: &TaskContext) -> Answer {
+    pub async fn close_until_answered(&self, task: &TaskContext) -> CommitResult {
         for _ in 0..TRIES {
             let answer = self.close(task).await;
-            if answer.is_done() || !(answer.is(ErrorKind::Unavailable) || matches!(answer, Answer::Dropped)) {
+            if answer.is_done() || !(answer.is(ErrorKind::Unavailable) || matches!(answer, CommitResult::Dropped)) {
                 return answer;
             }
         }
         self.gave_up(task)
     }
 
-    fn gave_up(&self, task: &TaskContext) -> Answer {
+    fn gave_up(&self, task: &TaskContext) -> CommitResult {
         task.world.violated("retry.succeeds", format!("{}: {TRIES} attempts, none answered", task.name()));
-        Answer::Failed(ErrorKind::Unavailable.into())
+        CommitResult::Failed(ErrorKind::Unavailable.into())
     }
 
-    async fn commit(&self, task: &TaskContext, what: &str, commit: impl Future<Output = Result<Commit>>) -> Answer {
+    async fn commit(
+        &self,
+        task: &TaskContext,
+        what: &str,
+        commit: impl Future<Output = Result<Commit>>,
+    ) -> CommitResult {
         // A token that is pushed during the commit is not confirmed by it.
         let logged = self.pending.borrow().clone();
-        let Some(ended) = task.droppable(commit).await else { return Answer::Dropped };
+        let Some(ended) = task.droppable(commit).await else { return CommitResult::Dropped };
         task.show(|| format!("{what}: {ended:?}"));
         match ended {
             Ok(commit) => {
@@ -227,7 +232,7 @@ impl Request {
                 }
                 self.pending.borrow_mut().retain(|token| !logged.contains(token));
                 self.commits.confirm(logged);
-                Answer::Done(commit)
+                CommitResult::Done(commit)
             }
             Err(error) => {
                 let kind = error.kind();
@@ -238,7 +243,7 @@ impl Request {
                 if !lost && !self.may_fail.contains(&kind) {
                     task.world.violated("errors.documented", format!("{}: {what}: {error}", task.name()));
                 }
-                Answer::Failed(error)
+                CommitResult::Failed(error)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::Program;
-use super::executor::{Choice, Ended, Run};
+use super::executor::{Choice, Run, RunEnd};
 
 /// Limits of a search.
 #[derive(Clone, Copy, Debug)]
@@ -142,7 +142,7 @@ fn walk(
             depth += 1;
             Some(choice.step)
         });
-        if ended == Ended::Whole {
+        if ended == RunEnd::Whole {
             for (promise, details) in world.0.violations.borrow().iter() {
                 violations.entry(promise).or_insert_with(|| Violation {
                     promise,

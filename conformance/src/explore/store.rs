@@ -8,40 +8,40 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::action::{Action, Reply};
 use super::names::{Names, hash_of};
+use crate::store_call::{StoreCall, StoreReply};
 use session_core::{
     Call, Capabilities, Error, ErrorKind, Outcome, Principal, Purged, Record, Result, Store, StoreKey, Timestamp,
     Version, async_trait,
 };
 
 /// A call in flight, for which a task waits.
-pub(super) struct Pending {
+pub(super) struct PendingCall {
     id: u64,
     pub(super) task: usize,
     pub(super) now: Timestamp,
-    pub(super) action: Action,
+    pub(super) operation: StoreCall,
     /// Identifies the call in every run that reaches the same state.
     pub(super) name: u64,
-    pub(super) answer: Option<Result<Reply>>,
+    pub(super) answer: Option<Result<StoreReply>>,
     waker: Waker,
 }
 
 /// A write whose caller got an error or was dropped, and that may still take effect.
-pub(super) struct Late {
+pub(super) struct LateWrite {
     id: u64,
     pub(super) now: Timestamp,
-    pub(super) action: Action,
+    pub(super) operation: StoreCall,
     pub(super) name: u64,
 }
 
 /// Stored records and calls in flight.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(super) struct StoreState {
     /// Includes expired records until a purge.
     pub(super) records: BTreeMap<StoreKey, Record>,
-    pub(super) pending: Vec<Pending>,
-    pub(super) late: Vec<Late>,
+    pub(super) pending: Vec<PendingCall>,
+    pub(super) late: Vec<LateWrite>,
     /// Carries out calls at once, unseen by the explorer. For the set-up and final checks.
     pub(super) at_once: bool,
     pub(super) current_task: usize,
@@ -64,16 +64,16 @@ enum Unnamed {
     Call(u64),
 }
 
-impl Shared {
+impl StoreState {
     /// Registers the new versions and keys of a call.
-    fn note_call(&mut self, action: &Action) {
-        self.names.see(action);
-        if let Some(record) = action.record()
+    fn note_call(&mut self, operation: &StoreCall) {
+        self.names.see(operation);
+        if let Some(record) = operation.record()
             && !self.names.versions.contains_key(&record.version)
         {
             self.unnamed.push(Unnamed::Version(record.version));
         }
-        if let Some(key) = action.key()
+        if let Some(key) = operation.key()
             && !self.names.keys.contains_key(key)
         {
             self.unnamed.push(Unnamed::Key(*key));
@@ -126,17 +126,17 @@ impl Shared {
         hash_of((records, late, pending))
     }
 
-    /// Carries out `action` by the contract of [`Store`].
-    pub(super) fn carry_out(&mut self, now: Timestamp, action: &Action) -> Result<Reply> {
-        if let (Some(longest), Some(record)) = (self.max_data_len, action.record())
+    /// Carries out `operation` by the contract of [`Store`].
+    pub(super) fn carry_out(&mut self, now: Timestamp, operation: &StoreCall) -> Result<StoreReply> {
+        if let (Some(longest), Some(record)) = (self.max_data_len, operation.record())
             && record.data.len() > longest
         {
             return Err(Error::fixed(ErrorKind::TooLarge, "over the store's limit"));
         }
-        let live = action.key().and_then(|key| self.records.get(key)).filter(|record| record.is_live(now));
-        let outcome = match action {
-            Action::Load(_) => return Ok(Reply::Loaded(live.cloned())),
-            Action::SessionsOf(principal) => {
+        let live = operation.key().and_then(|key| self.records.get(key)).filter(|record| record.is_live(now));
+        let outcome = match operation {
+            StoreCall::Load(_) => return Ok(StoreReply::Loaded(live.cloned())),
+            StoreCall::SessionsOf(principal, _) => {
                 let of = |record: &Record| record.is_live(now) && record.principal.as_ref() == Some(principal);
                 let mut found: Vec<_> = self
                     .records
@@ -146,17 +146,21 @@ impl Shared {
                     .collect();
                 // Keys are random, so two equal runs would differ in the order of the keys.
                 found.sort_by_key(|(key, _)| self.names.keys.get(key).copied());
-                return Ok(Reply::Listed(found));
+                return Ok(StoreReply::Listed(found));
             }
-            Action::DeleteAll(principal, keep) => {
+            StoreCall::Purge(_) => {
+                self.purge(now);
+                return Ok(StoreReply::Purged(Purged::default()));
+            }
+            StoreCall::DeleteAll(principal, keep) => {
                 let before = self.records.len();
                 self.records.retain(|key, record| {
                     let of = record.is_live(now) && record.principal.as_ref() == Some(principal);
                     !of || keep.as_ref() == Some(key)
                 });
-                return Ok(Reply::Removed((before - self.records.len()) as u64));
+                return Ok(StoreReply::Removed((before - self.records.len()) as u64));
             }
-            Action::Create(key, record) => match live {
+            StoreCall::Create(key, record) => match live {
                 Some(live) if live.version == record.version => Outcome::Done,
                 Some(_) => Outcome::Exists,
                 None => {
@@ -164,7 +168,7 @@ impl Shared {
                     Outcome::Done
                 }
             },
-            Action::Save(key, expected, record) => match live {
+            StoreCall::Save(key, expected, record) => match live {
                 None => Outcome::Missing,
                 Some(live) if live.version == record.version => Outcome::Done,
                 Some(live) if live.version != *expected => Outcome::Conflict,
@@ -173,7 +177,7 @@ impl Shared {
                     Outcome::Done
                 }
             },
-            Action::Touch(key, expected, expires_at) => match live {
+            StoreCall::Touch(key, expected, expires_at) => match live {
                 None => Outcome::Missing,
                 Some(live) if live.version != *expected => Outcome::Conflict,
                 Some(live) => {
@@ -184,7 +188,7 @@ impl Shared {
                     Outcome::Done
                 }
             },
-            Action::Delete(key, expected) => match live {
+            StoreCall::Delete(key, expected) => match live {
                 None => Outcome::Missing,
                 Some(live) if expected.is_some_and(|expected| expected != live.version) => Outcome::Conflict,
                 Some(_) => {
@@ -193,13 +197,13 @@ impl Shared {
                 }
             },
         };
-        Ok(Reply::Outcome(outcome))
+        Ok(StoreReply::Outcome(outcome))
     }
 
     /// Carries out the call at `index`, and wakes its task to take the answer.
     pub(super) fn answer(&mut self, index: usize) {
-        let (now, action) = (self.pending[index].now, self.pending[index].action.clone());
-        let answer = self.carry_out(now, &action);
+        let (now, operation) = (self.pending[index].now, self.pending[index].operation.clone());
+        let answer = self.carry_out(now, &operation);
         self.pending[index].answer = Some(answer);
         self.pending[index].waker.wake_by_ref();
     }
@@ -209,16 +213,16 @@ impl Shared {
         let call = &mut self.pending[index];
         call.answer = Some(Err(Error::fixed(ErrorKind::Unavailable, "no answer")));
         call.waker.wake_by_ref();
-        if call.action.writes() {
-            let late = Late { id: call.id, now: call.now, action: call.action.clone(), name: call.name };
+        if call.operation.writes() {
+            let late = LateWrite { id: call.id, now: call.now, operation: call.operation.clone(), name: call.name };
             self.late.push(late);
         }
     }
 
     /// Carries out a late write.
-    pub(super) fn arrive(&mut self, index: usize) -> Result<Reply> {
+    pub(super) fn arrive(&mut self, index: usize) -> Result<StoreReply> {
         let late = self.late.remove(index);
-        self.carry_out(late.now, &late.action)
+        self.carry_out(late.now, &late.operation)
     }
 
     /// Removes late writes that can no longer change anything, because versions never come back.
@@ -227,14 +231,14 @@ impl Shared {
             return;
         }
         let records = &self.records;
-        self.late.retain(|late| match &late.action {
-            Action::Save(key, expected, _) | Action::Delete(key, Some(expected)) => {
+        self.late.retain(|late| match &late.operation {
+            StoreCall::Save(key, expected, _) | StoreCall::Delete(key, Some(expected)) => {
                 records.get(key).is_some_and(|record| record.version == *expected)
             }
-            Action::Touch(key, expected, expires_at) => {
+            StoreCall::Touch(key, expected, expires_at) => {
                 records.get(key).is_some_and(|record| record.version == *expected && record.expires_at < *expires_at)
             }
-            Action::Delete(key, None) => records.contains_key(key),
+            StoreCall::Delete(key, None) => records.contains_key(key),
             _ => true,
         });
     }
@@ -247,22 +251,15 @@ impl Shared {
 
 /// A handle to the store, shared by all processes.
 #[derive(Clone)]
-pub(super) struct ModelStore(pub(super) Arc<Mutex<Shared>>);
+pub(super) struct ModelStore(pub(super) Arc<Mutex<StoreState>>);
 
 impl ModelStore {
-    pub(super) fn shared(&self) -> MutexGuard<'_, Shared> {
+    pub(super) fn shared(&self) -> MutexGuard<'_, StoreState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn call(&self, call: &Call, action: Action) -> Calling {
-        Calling { store: self.clone(), now: call.now, state: State::Unsent(action) }
-    }
-
-    async fn outcome(&self, call: &Call, action: Action) -> Result<Outcome> {
-        match self.call(call, action).await? {
-            Reply::Outcome(outcome) => Ok(outcome),
-            _ => unreachable!("a write answers an outcome"),
-        }
+    fn call(&self, call: &Call, operation: StoreCall) -> Calling {
+        Calling { store: self.clone(), now: call.now, state: CallState::Unsent(operation) }
     }
 }
 
@@ -272,8 +269,8 @@ impl fmt::Debug for ModelStore {
     }
 }
 
-enum State {
-    Unsent(Action),
+enum CallState {
+    Unsent(StoreCall),
     Sent(u64),
     Over,
 }
@@ -282,54 +279,54 @@ enum State {
 struct Calling {
     store: ModelStore,
     now: Timestamp,
-    state: State,
+    state: CallState,
 }
 
 impl Future for Calling {
-    type Output = Result<Reply>;
+    type Output = Result<StoreReply>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let mut shared = this.store.shared();
-        match std::mem::replace(&mut this.state, State::Over) {
-            State::Unsent(action) => {
-                shared.note_call(&action);
+        match std::mem::replace(&mut this.state, CallState::Over) {
+            CallState::Unsent(operation) => {
+                shared.note_call(&operation);
                 if shared.at_once {
-                    return Poll::Ready(shared.carry_out(this.now, &action));
+                    return Poll::Ready(shared.carry_out(this.now, &operation));
                 }
                 let id = shared.next_id;
                 shared.next_id += 1;
                 let (task, now, waker) = (shared.current_task, this.now, context.waker().clone());
                 shared.unnamed.push(Unnamed::Call(id));
-                shared.pending.push(Pending { id, task, now, action, name: 0, answer: None, waker });
-                this.state = State::Sent(id);
+                shared.pending.push(PendingCall { id, task, now, operation, name: 0, answer: None, waker });
+                this.state = CallState::Sent(id);
                 Poll::Pending
             }
-            State::Sent(id) => {
+            CallState::Sent(id) => {
                 let index =
                     shared.pending.iter().position(|call| call.id == id).expect("it is pending until it is over");
                 match shared.pending[index].answer.is_some() {
                     true => Poll::Ready(shared.pending.remove(index).answer.expect("it is there")),
                     false => {
                         shared.pending[index].waker = context.waker().clone();
-                        this.state = State::Sent(id);
+                        this.state = CallState::Sent(id);
                         Poll::Pending
                     }
                 }
             }
-            State::Over => panic!("polled after it was ready"),
+            CallState::Over => panic!("polled after it was ready"),
         }
     }
 }
 
 impl Drop for Calling {
     fn drop(&mut self) {
-        let State::Sent(id) = self.state else { return };
+        let CallState::Sent(id) = self.state else { return };
         let mut shared = self.store.shared();
         let Some(index) = shared.pending.iter().position(|call| call.id == id) else { return };
         let call = shared.pending.remove(index);
-        if call.answer.is_none() && call.action.writes() {
-            shared.late.push(Late { id: call.id, now: call.now, action: call.action, name: call.name });
+        if call.answer.is_none() && call.operation.writes() {
+            shared.late.push(LateWrite { id: call.id, now: call.now, operation: call.operation, name: call.name });
         }
     }
 }
@@ -343,26 +340,23 @@ impl Store for ModelStore {
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
-        self.outcome(call, Action::Create(*key, record.clone())).await
+        self.call(call, StoreCall::Create(*key, record.clone())).await.map(StoreReply::outcome)
     }
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
-        match self.call(call, Action::Load(*key)).await? {
-            Reply::Loaded(found) => Ok(found),
-            _ => unreachable!("a load answers a record or none"),
-        }
+        self.call(call, StoreCall::Load(*key)).await.map(StoreReply::loaded)
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
-        self.outcome(call, Action::Save(*key, expected, record.clone())).await
+        self.call(call, StoreCall::Save(*key, expected, record.clone())).await.map(StoreReply::outcome)
     }
 
     async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
-        self.outcome(call, Action::Touch(*key, expected, expires_at)).await
+        self.call(call, StoreCall::Touch(*key, expected, expires_at)).await.map(StoreReply::outcome)
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
-        self.outcome(call, Action::Delete(*key, expected)).await
+        self.call(call, StoreCall::Delete(*key, expected)).await.map(StoreReply::outcome)
     }
 
     async fn purge(&self, call: &Call, _: NonZeroU32) -> Result<Purged> {
@@ -370,17 +364,16 @@ impl Store for ModelStore {
         Ok(Purged::default())
     }
 
-    async fn sessions_of(&self, call: &Call, principal: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
-        match self.call(call, Action::SessionsOf(principal.clone())).await? {
-            Reply::Listed(list) => Ok(list),
-            _ => unreachable!("a list answers a list"),
-        }
+    async fn sessions_of(
+        &self,
+        call: &Call,
+        principal: &Principal,
+        limit: NonZeroU32,
+    ) -> Result<Vec<(StoreKey, Record)>> {
+        self.call(call, StoreCall::SessionsOf(principal.clone(), limit)).await.map(StoreReply::listed)
     }
 
     async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
-        match self.call(call, Action::DeleteAll(principal.clone(), keep.copied())).await? {
-            Reply::Removed(removed) => Ok(removed),
-            _ => unreachable!("a removal answers a number"),
-        }
+        self.call(call, StoreCall::DeleteAll(principal.clone(), keep.copied())).await.map(StoreReply::removed)
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use session_core::{Clock as _, Manager, ManagerBuilder, ManualClock, Record, StoreKey, Timestamp, hours};
 
 use super::names::hash_of;
-use super::store::{ModelStore, Shared};
+use super::store::{ModelStore, StoreState};
 use crate::stored_data;
 
 /// Start time of every run, so that equal states of two runs have equal times. It is in 2027.
@@ -77,7 +77,7 @@ pub(super) struct Control {
 impl World {
     pub(super) fn new(shown: bool) -> Self {
         Self(Rc::new(Inner {
-            store: ModelStore(Arc::new(Mutex::new(Shared::default()))),
+            store: ModelStore(Arc::new(Mutex::new(StoreState::default()))),
             clock: ManualClock::new(Timestamp::MIN.plus(START)),
             tasks: RefCell::default(),
             violations: RefCell::default(),
@@ -205,7 +205,7 @@ impl World {
     // ---- printed trace ----
 
     /// Adds a line to the trace, if this run is shown.
-    pub(super) fn show(&self, line: impl FnOnce(&Shared) -> String) {
+    pub(super) fn show(&self, line: impl FnOnce(&StoreState) -> String) {
         if let Some(trace) = &self.0.trace {
             let line = line(&self.0.store.shared());
             trace.borrow_mut().push(line);

@@ -3,8 +3,8 @@
 use session_core::{Commit, SessionId, StoreKey};
 
 use super::ledger::Ledger;
+use super::monitor::Monitor;
 use super::promise::Promise;
-use super::stage::Stage;
 
 /// Logical name of the sessions.
 pub(super) const NAME: &str = "id";
@@ -25,7 +25,7 @@ impl Browser {
     }
 
     /// Applies an answer whose `close` began at `began`.
-    pub(super) fn take(&mut self, stage: &Stage, ledger: &mut Ledger, began: u64, commit: &Commit) {
+    pub(super) fn take(&mut self, monitor: &Monitor, ledger: &mut Ledger, began: u64, commit: &Commit) {
         let ticket = match commit {
             Commit::Unchanged => return,
             // The cookie itself does not change, because it ends with the browser or with the absolute time-out.
@@ -40,12 +40,12 @@ impl Browser {
         let keys = self.cookie.as_deref().and_then(key_of).zip(key_of(value));
         if let Some((had, gets)) = keys.filter(|(had, gets)| had != gets) {
             let back = {
-                let truth = stage.truth();
-                let lives = truth.known(&had).is_some_and(|known| known.dead.is_none());
-                lives && truth.dead_before(&gets, began)
+                let effects = monitor.effects();
+                let lives = effects.known(&had).is_some_and(|known| known.dead.is_none());
+                lives && effects.dead_before(&gets, began)
             };
             if back {
-                ledger.breaks(stage, Promise::CookieBack, "an answer sets a dead id over one that lives");
+                ledger.breaks(monitor, Promise::CookieBack, "an answer sets a dead id over one that lives");
             }
         }
         self.cookie = Some(value.to_owned());

@@ -6,11 +6,11 @@ use std::sync::atomic::AtomicBool;
 use session_core::{Manager, Session, StoreKey};
 
 use super::ledger::{Change, PRINCIPALS};
-use super::stage::locked;
+use super::monitor::locked;
 
 /// Events of a handle that all its actors must know.
 #[derive(Debug, Default)]
-pub(super) struct Past {
+pub(super) struct HandleEvents {
     /// Begin and end of each `discard` and `reload`.
     pub(super) dropped: Vec<(u64, u64)>,
     /// Begin and end of each `login` and `logout`.
@@ -29,7 +29,7 @@ pub(super) struct Handle {
     /// Key of the cookie that opened it.
     pub(super) client: Option<StoreKey>,
     pub(super) opened_at: u64,
-    pub(super) past: Mutex<Past>,
+    pub(super) past: Mutex<HandleEvents>,
     /// Set once an operation depends on a value that was read, so that a conflict is allowed.
     pub(super) guarded: AtomicBool,
     /// Set while the last commit had no answer or was dropped.
@@ -42,14 +42,14 @@ pub(super) struct Handle {
 
 /// A change that the next commit confirms.
 #[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) what: What,
+pub(super) struct PendingChange {
+    pub(super) what: PendingKind,
     pub(super) began: u64,
     pub(super) ended: u64,
 }
 
 #[derive(Debug)]
-pub(super) enum What {
+pub(super) enum PendingKind {
     Change(Change),
     /// Signs the principal in, and replaces the key.
     Login(usize, Option<StoreKey>),
@@ -91,7 +91,7 @@ impl Handle {
     }
 
     /// Returns whether the change of `pending` is still to be stored at `now`, or was stored before.
-    pub(super) fn stands(&self, pending: &Pending, now: u64) -> bool {
+    pub(super) fn stands(&self, pending: &PendingChange, now: u64) -> bool {
         let past = locked(&self.past);
         let during = |(from, to): &(u64, u64)| *to >= pending.began && *from <= now;
         let another = |(from, to): &(u64, u64)| during(&(*from, *to)) && *from != pending.began;
@@ -99,7 +99,7 @@ impl Handle {
         // among them.
         let held = |last_call: &u64| *last_call >= pending.began;
         match pending.what {
-            What::Logout(_) => !past.dropped.iter().any(during),
+            PendingKind::Logout(_) => !past.dropped.iter().any(during),
             _ => !past.dropped.iter().any(during) && !past.identity.iter().any(another) && !past.gone.iter().any(held),
         }
     }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use session_core::{Principal, Record, StoreKey, minutes, seconds};
 
+use super::monitor::{Monitor, StoreEffects};
 use super::promise::Promise;
-use super::scene::{Kind, Scene};
-use super::stage::{Stage, Truth};
+use super::scene::{Scene, SceneKind};
 use crate::stored_data;
 
 /// A change that a commit stores for an actor.
@@ -74,9 +74,9 @@ struct Values {
 }
 
 impl Ledger {
-    pub(super) fn breaks(&mut self, stage: &Stage, promise: Promise, why: impl Into<String>) {
+    pub(super) fn breaks(&mut self, monitor: &Monitor, promise: Promise, why: impl Into<String>) {
         let why = why.into();
-        stage.note(|_| format!("VIOLATION of {promise}: {why}"));
+        monitor.note(|_| format!("VIOLATION of {promise}: {why}"));
         self.violations.push((promise, why));
     }
 
@@ -132,21 +132,21 @@ impl Ledger {
     }
 
     /// Checks that a view shows only tokens of its principal, and each token once.
-    pub(super) fn look(&mut self, stage: &Stage, owner: Option<usize>, tokens: &[u64]) {
+    pub(super) fn look(&mut self, monitor: &Monitor, owner: Option<usize>, tokens: &[u64]) {
         if let Some(twice) = repeated(tokens) {
-            self.breaks(stage, Promise::UpdateTwice, format!("token {twice} is in the list twice"));
+            self.breaks(monitor, Promise::UpdateTwice, format!("token {twice} is in the list twice"));
         }
         let foreign = tokens.iter().find(|token| match self.pushed_by.get(token) {
             Some(Some(by)) => Some(*by) != owner,
             _ => false,
         });
         if let Some(foreign) = foreign {
-            self.breaks(stage, Promise::Foreign, format!("token {foreign} is another principal's"));
+            self.breaks(monitor, Promise::Foreign, format!("token {foreign} is another principal's"));
         }
     }
 
     /// Checks the records stored at the end: all live ones, tombstones included.
-    pub(super) fn check(&mut self, stage: &Stage, scene: &Scene, first: StoreKey, records: &[(StoreKey, Record)]) {
+    pub(super) fn check(&mut self, monitor: &Monitor, scene: &Scene, first: StoreKey, records: &[(StoreKey, Record)]) {
         let live: BTreeMap<StoreKey, (&Record, Stored)> = records
             .iter()
             .filter(|(_, record)| !stored_data::is_tombstone(record))
@@ -154,89 +154,95 @@ impl Ledger {
                 (*key, (record, serde_json::from_slice(stored_data::envelope(&record.data)).unwrap_or_default()))
             })
             .collect();
-        let truth = stage.truth().clone();
+        let effects = monitor.effects().clone();
         for (record, stored) in live.values() {
             let owner = record.principal.as_ref().map(|owner| usize::from(owner.as_str() == PRINCIPALS[1]));
-            self.look(stage, owner, &stored.v.tokens);
+            self.look(monitor, owner, &stored.v.tokens);
             if let Some(twice) = repeated(&stored.v.guarded) {
-                self.breaks(stage, Promise::UpdateTwice, format!("guarded token {twice} is in the list twice"));
+                self.breaks(monitor, Promise::UpdateTwice, format!("guarded token {twice} is in the list twice"));
             }
         }
         let took = self.confirmed.iter().filter(|(change, _)| *change == Change::Took).count();
         if took > 1 {
-            self.breaks(stage, Promise::TakeTwice, format!("{took} requests took it"));
+            self.breaks(monitor, Promise::TakeTwice, format!("{took} requests took it"));
         }
-        self.check_ends(stage, scene, &truth, &|key| live.contains_key(key));
-        self.check_ghosts(stage, scene, &truth, first, live.keys());
+        self.check_ends(monitor, scene, &effects, &|key| live.contains_key(key));
+        self.check_ghosts(monitor, scene, &effects, first, live.keys());
         if scene.kind.one_identity() {
-            self.check_session(stage, scene, &truth, first, &live);
-        } else if scene.kind != Kind::Expiry {
-            self.check_tokens(stage, &truth, &live);
+            self.check_session(monitor, scene, &effects, first, &live);
+        } else if scene.kind != SceneKind::Expiry {
+            self.check_tokens(monitor, &effects, &live);
         }
     }
 
-    fn check_ends(&mut self, stage: &Stage, scene: &Scene, truth: &Truth, live: &dyn Fn(&StoreKey) -> bool) {
+    fn check_ends(
+        &mut self,
+        monitor: &Monitor,
+        scene: &Scene,
+        effects: &StoreEffects,
+        live: &dyn Fn(&StoreKey) -> bool,
+    ) {
         // An expired tombstone leads nowhere, so then only the key itself is certain.
         let chain = |key: &StoreKey| match scene.clock_total() < seconds(60) {
-            true => truth.chain(*key),
+            true => effects.chain(*key),
             false => vec![*key],
         };
         let reopened = |keys: &[StoreKey]| keys.iter().any(|key| chain(key).iter().any(live));
         if reopened(&self.ended) {
-            self.breaks(stage, Promise::EndUndone, "a session that was ended is live");
+            self.breaks(monitor, Promise::EndUndone, "a session that was ended is live");
         }
         if reopened(&self.cleared) {
-            self.breaks(stage, Promise::ClearWhileOpen, "a client was told to clear its cookie of a live session");
+            self.breaks(monitor, Promise::ClearWhileOpen, "a client was told to clear its cookie of a live session");
         }
-        let same_owner = |key: &&StoreKey| truth.known(key).is_some_and(|known| !known.changed_hands);
+        let same_owner = |key: &&StoreKey| effects.known(key).is_some_and(|known| !known.changed_hands);
         if self.replaced.iter().filter(same_owner).any(live) {
-            self.breaks(stage, Promise::OldIdOpens, "the id of before a login or rotation is live");
+            self.breaks(monitor, Promise::OldIdOpens, "the id of before a login or rotation is live");
         }
-        if truth.keys().any(|(_, known)| known.changed_hands) && !outlives_tombstones(scene) {
-            self.breaks(stage, Promise::LoginKeepsId, "another principal signed in under the same id");
+        if effects.keys().any(|(_, known)| known.changed_hands) && !outlives_tombstones(scene) {
+            self.breaks(monitor, Promise::LoginKeepsId, "another principal signed in under the same id");
         }
         let survivor = self.revoked.iter().any(|(who, began)| {
-            let owned = |known: &super::stage::Known| {
+            let owned = |known: &super::monitor::KeyFacts| {
                 known.created < *began && !known.changed_hands && known.principal.as_ref() == Some(&principal(*who))
             };
-            truth.keys().any(|(key, known)| owned(known) && live(key))
+            effects.keys().any(|(key, known)| owned(known) && live(key))
         });
         if survivor {
-            self.breaks(stage, Promise::RevokeUndone, "a session of before `revoke_all` is live");
+            self.breaks(monitor, Promise::RevokeUndone, "a session of before `revoke_all` is live");
         }
     }
 
     fn check_ghosts<'a>(
         &mut self,
-        stage: &Stage,
+        monitor: &Monitor,
         scene: &Scene,
-        truth: &Truth,
+        effects: &StoreEffects,
         first: StoreKey,
         live: impl Iterator<Item = &'a StoreKey>,
     ) {
-        if self.unsettled || scene.kind == Kind::Expiry || outlives_tombstones(scene) {
+        if self.unsettled || scene.kind == SceneKind::Expiry || outlives_tombstones(scene) {
             return;
         }
-        let held: BTreeSet<StoreKey> = self.held.iter().chain([&first]).flat_map(|key| truth.chain(*key)).collect();
+        let held: BTreeSet<StoreKey> = self.held.iter().chain([&first]).flat_map(|key| effects.chain(*key)).collect();
         for ghost in live.filter(|key| !held.contains(key)) {
-            let creator = truth.known(ghost).map(|known| known.creator);
+            let creator = effects.known(ghost).map(|known| known.creator);
             let discarded = creator.is_some_and(|handle| self.discarded_in_doubt.contains(&handle));
             let promise = if discarded { Promise::DiscardGhost } else { Promise::Ghost };
-            let name = stage.name(ghost);
-            self.breaks(stage, promise, format!("the live record {name} belongs to no handle"));
+            let name = monitor.name(ghost);
+            self.breaks(monitor, promise, format!("the live record {name} belongs to no handle"));
         }
     }
 
     /// Checks the contents of a session that no request ended.
     fn check_session(
         &mut self,
-        stage: &Stage,
+        monitor: &Monitor,
         scene: &Scene,
-        truth: &Truth,
+        effects: &StoreEffects,
         first: StoreKey,
         live: &BTreeMap<StoreKey, (&Record, Stored)>,
     ) {
-        let last = *truth.chain(first).last().unwrap_or(&first);
+        let last = *effects.chain(first).last().unwrap_or(&first);
         let Some((_, stored)) = live.get(&last) else {
             // An uncertain rotation cannot be settled after its tombstone has expired, which takes 10 minutes at most.
             if outlives_tombstones(scene) {
@@ -244,7 +250,7 @@ impl Ledger {
             }
             let discarded = !self.discarded_in_doubt.is_empty();
             let promise = if discarded { Promise::DiscardDestroyed } else { Promise::SessionDestroyed };
-            self.breaks(stage, promise, "the session is gone, though no request ended it");
+            self.breaks(monitor, promise, "the session is gone, though no request ended it");
             return;
         };
         let flashes: BTreeSet<u64> = stored.f.values().flatten().map(|(_, message)| *message).collect();
@@ -279,25 +285,30 @@ impl Ledger {
             }
         }
         for (promise, why) in broken {
-            self.breaks(stage, promise, why);
+            self.breaks(monitor, promise, why);
         }
     }
 
     /// Checks tokens in scenes with logins and logouts. A token stays as long as the session has the id under which
     /// it was stored.
-    fn check_tokens(&mut self, stage: &Stage, truth: &Truth, live: &BTreeMap<StoreKey, (&Record, Stored)>) {
+    fn check_tokens(
+        &mut self,
+        monitor: &Monitor,
+        effects: &StoreEffects,
+        live: &BTreeMap<StoreKey, (&Record, Stored)>,
+    ) {
         let mut lost = Vec::new();
         for (change, key) in &self.confirmed {
             let Change::Token(token) = change else { continue };
             if let Some((_, stored)) = live.get(key)
-                && truth.known(key).is_some_and(|known| !known.changed_hands)
+                && effects.known(key).is_some_and(|known| !known.changed_hands)
                 && !stored.v.tokens.contains(token)
             {
                 lost.push(*token);
             }
         }
         for token in lost {
-            self.breaks(stage, Promise::UpdateLost, format!("token {token} was confirmed"));
+            self.breaks(monitor, Promise::UpdateLost, format!("token {token} was confirmed"));
         }
     }
 }

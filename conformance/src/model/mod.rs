@@ -5,36 +5,36 @@
 //! Futures are dropped, the clock steps, and an operator revokes sessions. At the end of a scene every [`Promise`] is
 //! checked.
 //!
-//! A seed determines a scene: its operations and its faults. Over [`Place::Memory`] on one thread it also determines the
+//! A seed determines a scene: its operations and its faults. Over [`Target::Memory`] on one thread it also determines the
 //! interleaving. [`replay`] plays a scene again with a trace.
 //!
 //! ```
 //! use std::sync::Arc;
 //!
-//! use session_conformance::model::{Place, Plan, run};
+//! use session_conformance::model::{Plan, Target, run};
 //! use session_store_memory::MemoryStore;
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> session_core::Result<()> {
-//! let place = Place::Memory(|| Arc::new(MemoryStore::new()));
-//! let tally = run(&place, &Plan::rounds(7, 20)).await?;
+//! let target = Target::Memory(|| Arc::new(MemoryStore::new()));
+//! let tally = run(&target, &Plan::rounds(7, 20)).await?;
 //! assert_eq!(tally.scenes, 20);
 //! # Ok(())
 //! # }
 //! ```
 
+mod actions;
 mod actor;
-mod acts;
 mod browser;
-mod dice;
-mod faults;
+mod execution;
+mod faulty_store;
 mod handle;
 mod ledger;
-mod play;
-mod polls;
+mod monitor;
+mod poll_limit;
 mod promise;
+mod rng;
 mod run;
 mod scene;
-mod stage;
 
 pub use promise::Promise;
-pub use run::{Broken, Place, Plan, Tally, replay, run, scene_seed};
+pub use run::{Broken, Plan, Tally, Target, replay, run, scene_seed};

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use session_core::{Result, Store};
 
-use super::dice::derive;
-use super::play::{Manner, play};
+use super::execution::{SceneSettings, run_scene};
 use super::promise::Promise;
+use super::rng::derive;
 
 /// Maximum number of seeds that are kept for each broken promise.
 const NAMED: usize = 3;
@@ -42,7 +42,7 @@ impl Plan {
 
 /// Store on which scenes are played.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum Target {
     /// A fresh store in memory for each scene. The seed then determines the interleaving of the scene's tasks, too.
     Memory(fn() -> Arc<dyn Store>),
     /// One store, which is emptied after each scene.
@@ -86,20 +86,20 @@ pub const fn scene_seed(seed: u64, number: u64) -> u64 {
 ///
 /// # Errors
 /// If the store fails outside the faults of a scene.
-pub async fn run(place: &Place, plan: &Plan) -> Result<Tally> {
+pub async fn run(target: &Target, plan: &Plan) -> Result<Tally> {
     let begun = Instant::now();
     let mut tally = Tally::default();
     let mut number = plan.first;
     while plan.rounds.is_none_or(|rounds| tally.scenes < rounds) && plan.time.is_none_or(|time| begun.elapsed() < time)
     {
         let seed = scene_seed(plan.seed, number);
-        let (store, manner) = place.prepare(false);
-        let played = play(&store, seed, manner).await?;
+        let (store, settings) = target.prepare(false);
+        let result = run_scene(&store, seed, settings).await?;
         tally.scenes += 1;
-        tally.operations += played.operations;
-        tally.commits += played.commits;
-        tally.faults += played.faults;
-        for promise in played.broken {
+        tally.operations += result.operations;
+        tally.commits += result.commits;
+        tally.faults += result.faults;
+        for promise in result.broken {
             let broken = tally.broken.entry(promise).or_default();
             broken.scenes += 1;
             if broken.seeds.len() < NAMED {
@@ -117,12 +117,12 @@ pub async fn run(place: &Place, plan: &Plan) -> Result<Tally> {
 ///
 /// # Errors
 /// If the store fails outside the faults of the scene.
-pub async fn replay(place: &Place, scene: u64, repeat: u64) -> Result<(Vec<Promise>, Vec<String>)> {
+pub async fn replay(target: &Target, scene: u64, repeat: u64) -> Result<(Vec<Promise>, Vec<String>)> {
     let mut last = (Vec::new(), Vec::new());
     for _ in 0..repeat.max(1) {
-        let (store, manner) = place.prepare(true);
-        let played = play(&store, scene, manner).await?;
-        last = (played.broken.into_iter().collect(), played.trace);
+        let (store, settings) = target.prepare(true);
+        let result = run_scene(&store, scene, settings).await?;
+        last = (result.broken.into_iter().collect(), result.trace);
         if !last.0.is_empty() {
             break;
         }
@@ -130,11 +130,11 @@ pub async fn replay(place: &Place, scene: u64, repeat: u64) -> Result<(Vec<Promi
     Ok(last)
 }
 
-impl Place {
-    fn prepare(&self, traced: bool) -> (Arc<dyn Store>, Manner) {
+impl Target {
+    fn prepare(&self, traced: bool) -> (Arc<dyn Store>, SceneSettings) {
         match self {
-            Self::Memory(make) => (make(), Manner { traced, in_memory: true }),
-            Self::Store(store) => (store.clone(), Manner { traced, in_memory: false }),
+            Self::Memory(make) => (make(), SceneSettings { traced, in_memory: true }),
+            Self::Store(store) => (store.clone(), SceneSettings { traced, in_memory: false }),
         }
     }
 }

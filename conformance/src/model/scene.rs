@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use session_core::{hours, minutes, seconds};
 
-use super::dice::{Dice, derive};
+use super::rng::{Rng, derive};
 
 /// Kind of a scene. It limits the operations of requests, and so determines the checks at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SceneKind {
     /// Values, flashes and rotations, one handle per request.
     Values,
     /// Values, flashes and rotations on clones of one handle.
@@ -23,7 +23,7 @@ pub(super) enum Kind {
     Expiry,
 }
 
-impl Kind {
+impl SceneKind {
     /// Returns whether the principal stays the same and no request ends the session.
     pub(super) const fn one_identity(self) -> bool {
         matches!(self, Self::Values | Self::Clones | Self::Limits)
@@ -40,7 +40,7 @@ impl Kind {
 
 /// One operation of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Act {
+pub(super) enum Action {
     /// `update` of the list `tokens`.
     Push,
     /// `get`, then `insert` of the list `guarded`.
@@ -74,7 +74,7 @@ pub(super) enum Act {
 /// An operation of an actor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
-    pub(super) act: Act,
+    pub(super) action: Action,
     pub(super) dropped_after: Option<usize>,
     /// Number of turns that the actor waits first.
     pub(super) pause: usize,
@@ -82,7 +82,7 @@ pub(super) struct Step {
 
 /// A request: its handle, and an actor for each clone. The first actor closes the session.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub(super) struct RequestPlan {
     pub(super) manager: usize,
     /// Whether the session is opened by the browser's cookie instead of the first id.
     pub(super) by_cookie: bool,
@@ -122,13 +122,13 @@ pub(super) type Planned = (usize, usize, Fault);
 /// Everything that is drawn for a scene.
 #[derive(Clone, Debug)]
 pub(super) struct Scene {
-    pub(super) kind: Kind,
+    pub(super) kind: SceneKind,
     pub(super) managers: usize,
     pub(super) persistent: bool,
     pub(super) principal: Option<usize>,
     pub(super) tokens: usize,
     pub(super) flashes: usize,
-    pub(super) requests: Vec<Request>,
+    pub(super) requests: Vec<RequestPlan>,
     pub(super) orders: Vec<(usize, Order)>,
     pub(super) faults: Vec<Planned>,
     /// Maximum number of turns that a store call waits, before and after it.
@@ -137,153 +137,160 @@ pub(super) struct Scene {
     pub(super) turns_seed: u64,
 }
 
-type Weights = &'static [(usize, Act)];
+type Weights = &'static [(usize, Action)];
 
 const VALUES: Weights = &[
-    (24, Act::Push),
-    (8, Act::PushGuarded),
-    (8, Act::Insert),
-    (3, Act::Remove),
-    (5, Act::Take),
-    (5, Act::Flash),
-    (5, Act::Flashes),
-    (2, Act::Require),
-    (2, Act::Label),
-    (2, Act::Idle),
-    (2, Act::Persistent),
-    (4, Act::Look),
-    (7, Act::Rotate),
-    (3, Act::Touch),
-    (14, Act::Save),
-    (2, Act::Reload),
-    (2, Act::Discard),
+    (24, Action::Push),
+    (8, Action::PushGuarded),
+    (8, Action::Insert),
+    (3, Action::Remove),
+    (5, Action::Take),
+    (5, Action::Flash),
+    (5, Action::Flashes),
+    (2, Action::Require),
+    (2, Action::Label),
+    (2, Action::Idle),
+    (2, Action::Persistent),
+    (4, Action::Look),
+    (7, Action::Rotate),
+    (3, Action::Touch),
+    (14, Action::Save),
+    (2, Action::Reload),
+    (2, Action::Discard),
 ];
 
 const CLONES: Weights = &[
-    (30, Act::Push),
-    (8, Act::Insert),
-    (3, Act::Remove),
-    (3, Act::Take),
-    (4, Act::Flash),
-    (6, Act::Flashes),
-    (2, Act::Label),
-    (2, Act::Idle),
-    (2, Act::Persistent),
-    (4, Act::Look),
-    (5, Act::Rotate),
-    (3, Act::Touch),
-    (18, Act::Save),
+    (30, Action::Push),
+    (8, Action::Insert),
+    (3, Action::Remove),
+    (3, Action::Take),
+    (4, Action::Flash),
+    (6, Action::Flashes),
+    (2, Action::Label),
+    (2, Action::Idle),
+    (2, Action::Persistent),
+    (4, Action::Look),
+    (5, Action::Rotate),
+    (3, Action::Touch),
+    (18, Action::Save),
 ];
 
 const LOGINS: Weights = &[
-    (20, Act::Push),
-    (3, Act::Take),
-    (3, Act::PushGuarded),
-    (3, Act::Flash),
-    (2, Act::Label),
-    (4, Act::Persistent),
-    (4, Act::Look),
-    (6, Act::Rotate),
-    (8, Act::Login(0)),
-    (6, Act::Login(1)),
-    (4, Act::Reauthenticate),
-    (8, Act::Logout),
-    (3, Act::Touch),
-    (14, Act::Save),
-    (2, Act::Reload),
-    (2, Act::Discard),
+    (20, Action::Push),
+    (3, Action::Take),
+    (3, Action::PushGuarded),
+    (3, Action::Flash),
+    (2, Action::Label),
+    (4, Action::Persistent),
+    (4, Action::Look),
+    (6, Action::Rotate),
+    (8, Action::Login(0)),
+    (6, Action::Login(1)),
+    (4, Action::Reauthenticate),
+    (8, Action::Logout),
+    (3, Action::Touch),
+    (14, Action::Save),
+    (2, Action::Reload),
+    (2, Action::Discard),
 ];
 
 const LOGIN_CLONES: Weights = &[
-    (24, Act::Push),
-    (3, Act::Look),
-    (5, Act::Rotate),
-    (8, Act::Login(0)),
-    (6, Act::Login(1)),
-    (3, Act::Reauthenticate),
-    (6, Act::Logout),
-    (2, Act::Touch),
-    (18, Act::Save),
+    (24, Action::Push),
+    (3, Action::Look),
+    (5, Action::Rotate),
+    (8, Action::Login(0)),
+    (6, Action::Login(1)),
+    (3, Action::Reauthenticate),
+    (6, Action::Logout),
+    (2, Action::Touch),
+    (18, Action::Save),
 ];
 
-const LIMITS: Weights =
-    &[(20, Act::Push), (20, Act::InsertLong), (8, Act::Insert), (4, Act::Flash), (3, Act::Look), (12, Act::Save)];
+const LIMITS: Weights = &[
+    (20, Action::Push),
+    (20, Action::InsertLong),
+    (8, Action::Insert),
+    (4, Action::Flash),
+    (3, Action::Look),
+    (12, Action::Save),
+];
 
 const EXPIRY: Weights = &[
-    (20, Act::Push),
-    (6, Act::Insert),
-    (3, Act::Clear),
-    (3, Act::Flash),
-    (3, Act::Flashes),
-    (3, Act::Idle),
-    (4, Act::Look),
-    (5, Act::Rotate),
-    (8, Act::Touch),
-    (14, Act::Save),
-    (2, Act::Reload),
+    (20, Action::Push),
+    (6, Action::Insert),
+    (3, Action::Clear),
+    (3, Action::Flash),
+    (3, Action::Flashes),
+    (3, Action::Idle),
+    (4, Action::Look),
+    (5, Action::Rotate),
+    (8, Action::Touch),
+    (14, Action::Save),
+    (2, Action::Reload),
 ];
 
 impl Scene {
     pub(super) fn draw(seed: u64) -> Self {
-        let mut dice = Dice::new(derive(seed, 0));
-        let kind = dice.weighted(&[
-            (34, Kind::Values),
-            (16, Kind::Clones),
-            (28, Kind::Logins),
-            (12, Kind::LoginClones),
-            (4, Kind::Limits),
-            (6, Kind::Expiry),
+        let mut rng = Rng::new(derive(seed, 0));
+        let kind = rng.weighted(&[
+            (34, SceneKind::Values),
+            (16, SceneKind::Clones),
+            (28, SceneKind::Logins),
+            (12, SceneKind::LoginClones),
+            (4, SceneKind::Limits),
+            (6, SceneKind::Expiry),
         ]);
         // Without faults and drops every error must be documented.
-        let calm = dice.one_in(2);
-        let drops = !calm && dice.one_in(2);
-        let managers = 1 + usize::from(!dice.one_in(3));
-        let requests = dice.weighted(&[(6, 2), (6, 3), (3, 4), (1, 5)]);
-        let clock = dice.one_in(4);
-        let requests = (0..requests).map(|_| Request::draw(kind, managers, drops, &mut dice)).collect();
-        let orders = orders(kind, clock, &mut dice);
-        let faults = if calm || (drops && dice.one_in(2)) { 0 } else { dice.weighted(&[(5, 1), (3, 2), (1, 3)]) };
+        let calm = rng.one_in(2);
+        let drops = !calm && rng.one_in(2);
+        let managers = 1 + usize::from(!rng.one_in(3));
+        let requests = rng.weighted(&[(6, 2), (6, 3), (3, 4), (1, 5)]);
+        let clock = rng.one_in(4);
+        let requests = (0..requests).map(|_| RequestPlan::draw(kind, managers, drops, &mut rng)).collect();
+        let orders = orders(kind, clock, &mut rng);
+        let faults = if calm || (drops && rng.one_in(2)) { 0 } else { rng.weighted(&[(5, 1), (3, 2), (1, 3)]) };
         let faults = (0..faults)
             .map(|_| {
-                let fault = match dice.below(4) {
+                let fault = match rng.below(4) {
                     0 => Fault::Before,
                     1 => Fault::After,
-                    _ => Fault::Late(dice.pick(&[1, 2, 4, 8, 16, 40])),
+                    _ => Fault::Late(rng.pick(&[1, 2, 4, 8, 16, 40])),
                 };
-                (dice.below(managers), dice.below(10), fault)
+                (rng.below(managers), rng.below(10), fault)
             })
             .collect();
         let logged_in = if kind.has_logins() { 2 } else { 4 };
         Self {
             kind,
             managers,
-            persistent: dice.one_in(4),
-            principal: dice.one_in(logged_in).then(|| dice.below(2)),
-            tokens: dice.below(3),
-            flashes: dice.below(3),
+            persistent: rng.one_in(4),
+            principal: rng.one_in(logged_in).then(|| rng.below(2)),
+            tokens: rng.below(3),
+            flashes: rng.below(3),
             requests,
             orders,
             faults,
-            turns: dice.pick(&[0, 1, 2, 3, 5]),
-            turns_seed: dice.draw(),
+            turns: rng.pick(&[0, 1, 2, 3, 5]),
+            turns_seed: rng.draw(),
         }
     }
 
-    /// Returns whether any request does `act`.
-    pub(super) fn does(&self, act: impl Fn(Act) -> bool) -> bool {
-        self.requests.iter().flat_map(|request| request.actors.iter().flatten()).any(|step| act(step.act))
+    /// Returns whether any request does `action`.
+    pub(super) fn does(&self, action: impl Fn(Action) -> bool) -> bool {
+        self.requests.iter().flat_map(|request| request.actors.iter().flatten()).any(|step| action(step.action))
     }
 
     /// Returns whether the session may change its id or its principal, or end.
     pub(super) fn changes_identity(&self) -> bool {
-        let acts = |act| matches!(act, Act::Rotate | Act::Login(_) | Act::Reauthenticate | Act::Logout);
+        let actions =
+            |action| matches!(action, Action::Rotate | Action::Login(_) | Action::Reauthenticate | Action::Logout);
         let orders = |order: &Order| matches!(order, Order::Revoke(_) | Order::RevokeAll(_));
-        self.kind == Kind::Expiry || self.does(acts) || self.orders.iter().any(|(_, order)| orders(order))
+        self.kind == SceneKind::Expiry || self.does(actions) || self.orders.iter().any(|(_, order)| orders(order))
     }
 
     /// Returns whether no call fails and no future is dropped.
     pub(super) fn is_calm(&self) -> bool {
-        let dropped = |request: &Request| {
+        let dropped = |request: &RequestPlan| {
             request.close_dropped_after.is_some()
                 || request.actors.iter().flatten().any(|step| step.dropped_after.is_some())
         };
@@ -300,62 +307,62 @@ impl Scene {
     }
 }
 
-impl Request {
-    fn draw(kind: Kind, managers: usize, drops: bool, dice: &mut Dice) -> Self {
-        let actors = if kind.has_clones() && !dice.one_in(4) { 2 + usize::from(dice.one_in(4)) } else { 1 };
+impl RequestPlan {
+    fn draw(kind: SceneKind, managers: usize, drops: bool, rng: &mut Rng) -> Self {
+        let actors = if kind.has_clones() && !rng.one_in(4) { 2 + usize::from(rng.one_in(4)) } else { 1 };
         let weights = match kind {
-            Kind::Values => VALUES,
+            SceneKind::Values => VALUES,
             // A request without clones may use operations whose results would be ambiguous with clones.
-            Kind::Clones if actors == 1 => VALUES,
-            Kind::Clones => CLONES,
-            Kind::Logins => LOGINS,
-            Kind::LoginClones => LOGIN_CLONES,
-            Kind::Limits => LIMITS,
-            Kind::Expiry => EXPIRY,
+            SceneKind::Clones if actors == 1 => VALUES,
+            SceneKind::Clones => CLONES,
+            SceneKind::Logins => LOGINS,
+            SceneKind::LoginClones => LOGIN_CLONES,
+            SceneKind::Limits => LIMITS,
+            SceneKind::Expiry => EXPIRY,
         };
-        let only_reads = dice.one_in(8);
+        let only_reads = rng.one_in(8);
         let actors = (0..actors)
             .map(|_| {
-                let steps = 1 + dice.below(5);
-                let step = |dice: &mut Dice| Step {
-                    act: if only_reads { Act::Look } else { dice.weighted(weights) },
-                    dropped_after: (drops && dice.one_in(4)).then(|| dice.below(9)),
-                    pause: dice.pick(&[0, 0, 0, 1, 3]),
+                let steps = 1 + rng.below(5);
+                let step = |rng: &mut Rng| Step {
+                    action: if only_reads { Action::Look } else { rng.weighted(weights) },
+                    dropped_after: (drops && rng.one_in(4)).then(|| rng.below(9)),
+                    pause: rng.pick(&[0, 0, 0, 1, 3]),
                 };
-                (0..steps).map(|_| step(dice)).collect()
+                (0..steps).map(|_| step(rng)).collect()
             })
             .collect();
         Self {
-            manager: dice.below(managers),
-            by_cookie: !dice.one_in(4),
-            start: dice.pick(&[0, 0, 0, 2, 5, 10, 20]),
+            manager: rng.below(managers),
+            by_cookie: !rng.one_in(4),
+            start: rng.pick(&[0, 0, 0, 2, 5, 10, 20]),
             actors,
-            close_dropped_after: (drops && dice.one_in(4)).then(|| dice.below(12)),
-            gives_up: drops && dice.one_in(4),
+            close_dropped_after: (drops && rng.one_in(4)).then(|| rng.below(12)),
+            gives_up: drops && rng.one_in(4),
         }
     }
 }
 
-fn orders(kind: Kind, clock: bool, dice: &mut Dice) -> Vec<(usize, Order)> {
+fn orders(kind: SceneKind, clock: bool, rng: &mut Rng) -> Vec<(usize, Order)> {
     let mut orders = Vec::new();
-    if kind.has_logins() && dice.one_in(2) {
-        orders.push(match dice.below(4) {
-            0 => Order::List(dice.below(2)),
-            1 => Order::RevokeAll(dice.below(2)),
+    if kind.has_logins() && rng.one_in(2) {
+        orders.push(match rng.below(4) {
+            0 => Order::List(rng.below(2)),
+            1 => Order::RevokeAll(rng.below(2)),
             2 => Order::Revoke(None),
-            _ => Order::Revoke(Some(dice.below(5))),
+            _ => Order::Revoke(Some(rng.below(5))),
         });
     }
     if clock {
-        for _ in 0..=dice.below(2) {
-            orders.push(Order::Clock(dice.pick(&[seconds(30), seconds(61), minutes(11)])));
+        for _ in 0..=rng.below(2) {
+            orders.push(Order::Clock(rng.pick(&[seconds(30), seconds(61), minutes(11)])));
         }
     }
-    if kind == Kind::Expiry {
-        orders.push(Order::Clock(dice.pick(&[minutes(7), minutes(59), hours(1), hours(3)])));
+    if kind == SceneKind::Expiry {
+        orders.push(Order::Clock(rng.pick(&[minutes(7), minutes(59), hours(1), hours(3)])));
     }
-    if dice.one_in(6) {
+    if rng.one_in(6) {
         orders.push(Order::Purge);
     }
-    orders.into_iter().map(|order| (dice.pick(&[0, 2, 5, 9, 15, 30]), order)).collect()
+    orders.into_iter().map(|order| (rng.pick(&[0, 2, 5, 9, 15, 30]), order)).collect()
 }

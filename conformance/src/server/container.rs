@@ -14,7 +14,7 @@ use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt as
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
-use super::kind::Kind;
+use super::kind::ServerKind;
 
 /// Time limit from a container's start to the server's first answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,44 +33,44 @@ const LOG_LINES: usize = 15;
 
 /// A running container whose server has answered.
 pub(super) struct Container {
-    reached: Reached,
+    reached: Addresses,
     /// Orders for the thread. Dropping the sender ends the thread.
-    orders: Option<mpsc::UnboundedSender<Order>>,
+    commands: Option<mpsc::UnboundedSender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Addresses of the server.
 #[derive(Clone)]
-struct Reached {
+struct Addresses {
     /// `host:port` of each node.
     addresses: Vec<String>,
     /// Address within the container's own network, if this machine can reach it.
     direct: Option<String>,
 }
 
-/// An order for the thread, with the channel for its result.
-struct Order {
-    what: What,
+/// A command for the thread, with the channel for its result.
+struct Command {
+    what: CommandKind,
     done: oneshot::Sender<Result<(), String>>,
 }
 
-enum What {
+enum CommandKind {
     Stop,
     Resume,
 }
 
 impl Container {
     /// Starts a container and waits for the server in it. If the caller stops waiting, the container is removed.
-    pub(super) async fn start(kind: &'static Kind, image: &str, password: &str) -> Result<Self, String> {
+    pub(super) async fn start(kind: &'static ServerKind, image: &str, password: &str) -> Result<Self, String> {
         let (ready, answer) = oneshot::channel();
-        let (orders, waiting) = mpsc::unbounded_channel();
+        let (commands, waiting) = mpsc::unbounded_channel();
         let (image, password) = (image.to_owned(), password.to_owned());
         let thread = thread::Builder::new()
             .name(format!("container {}", kind.name))
             .spawn(move || keep(kind, &image, &password, ready, waiting))
             .map_err(|error| error.to_string())?;
         let reached = answer.await.map_err(|_| "the thread that holds it has ended".to_owned())??;
-        Ok(Self { reached, orders: Some(orders), thread: Some(thread) })
+        Ok(Self { reached, commands: Some(commands), thread: Some(thread) })
     }
 
     /// Returns `host:port` of each node.
@@ -84,16 +84,16 @@ impl Container {
     }
 
     pub(super) async fn stop(&self) -> Result<(), String> {
-        self.order(What::Stop).await
+        self.command(CommandKind::Stop).await
     }
 
     pub(super) async fn resume(&self) -> Result<(), String> {
-        self.order(What::Resume).await
+        self.command(CommandKind::Resume).await
     }
 
-    async fn order(&self, what: What) -> Result<(), String> {
+    async fn command(&self, what: CommandKind) -> Result<(), String> {
         let (done, answer) = oneshot::channel();
-        let sent = self.orders.as_ref().is_some_and(|orders| orders.send(Order { what, done }).is_ok());
+        let sent = self.commands.as_ref().is_some_and(|commands| commands.send(Command { what, done }).is_ok());
         let ended = || "the thread that holds it has ended".to_owned();
         if sent { answer.await.map_err(|_| ended())? } else { Err(ended()) }
     }
@@ -101,7 +101,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        self.orders.take();
+        self.commands.take();
         if let Some(thread) = self.thread.take() {
             // The thread removes the container. Its own panic has been printed already.
             let _ = thread.join();
@@ -109,14 +109,14 @@ impl Drop for Container {
     }
 }
 
-/// Main function of the thread: starts the container, carries out orders, and removes the container when all senders
+/// Main function of the thread: starts the container, carries out commands, and removes the container when all senders
 /// are gone.
 fn keep(
-    kind: &'static Kind,
+    kind: &'static ServerKind,
     image: &str,
     password: &str,
-    ready: oneshot::Sender<Result<Reached, String>>,
-    mut orders: mpsc::UnboundedReceiver<Order>,
+    ready: oneshot::Sender<Result<Addresses, String>>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -129,7 +129,7 @@ fn keep(
         // A caller that stops waiting closes both channels.
         let begun = tokio::select! {
             begun = begin(kind, image, password) => begun,
-            None = orders.recv() => return,
+            None = commands.recv() => return,
         };
         let (container, reached) = match begun {
             Ok(begun) => begun,
@@ -141,10 +141,10 @@ fn keep(
         if ready.send(Ok(reached.clone())).is_err() {
             return;
         }
-        while let Some(Order { what, done }) = orders.recv().await {
+        while let Some(Command { what, done }) = commands.recv().await {
             let result = match what {
-                What::Stop => container.stop().await.map_err(|error| words(&error)),
-                What::Resume => resume(kind, &container, &reached.addresses, password).await,
+                CommandKind::Stop => container.stop().await.map_err(|error| words(&error)),
+                CommandKind::Resume => resume(kind, &container, &reached.addresses, password).await,
             };
             let _ = done.send(result);
         }
@@ -152,10 +152,10 @@ fn keep(
 }
 
 async fn begin(
-    kind: &'static Kind,
+    kind: &'static ServerKind,
     image: &str,
     password: &str,
-) -> Result<(ContainerAsync<GenericImage>, Reached), String> {
+) -> Result<(ContainerAsync<GenericImage>, Addresses), String> {
     for attempt in 1.. {
         // Fixed ports stay the same when the server is stopped and started.
         let ports = free_ports(kind.nodes)?;
@@ -167,7 +167,7 @@ async fn begin(
                 let addresses: Vec<_> = ports.iter().map(|port| format!("{host}:{port}")).collect();
                 answered(kind, &container, &addresses, password).await?;
                 let direct = if kind.nodes == 1 { direct(kind, &container).await } else { None };
-                return Ok((container, Reached { addresses, direct }));
+                return Ok((container, Addresses { addresses, direct }));
             }
             Err(error) => {
                 let why = words(&error);
@@ -182,13 +182,13 @@ async fn begin(
 }
 
 /// Returns the container's own address if it can be reached. Docker may run on another or a virtual machine.
-async fn direct(kind: &Kind, container: &ContainerAsync<GenericImage>) -> Option<String> {
+async fn direct(kind: &ServerKind, container: &ContainerAsync<GenericImage>) -> Option<String> {
     let address = SocketAddr::new(container.get_bridge_ip_address().await.ok()?, kind.port);
     let connected = tokio::time::timeout(NEAR, TcpStream::connect(address)).await;
     matches!(connected, Ok(Ok(_))).then(|| address.to_string())
 }
 
-fn request(kind: &Kind, image: &str, password: &str, ports: &[u16]) -> ContainerRequest<GenericImage> {
+fn request(kind: &ServerKind, image: &str, password: &str, ports: &[u16]) -> ContainerRequest<GenericImage> {
     // A colon before the last slash belongs to a registry's port.
     let (name, tag) = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((image, "latest"));
     let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ");
@@ -212,7 +212,7 @@ fn request(kind: &Kind, image: &str, password: &str, ports: &[u16]) -> Container
 }
 
 async fn resume(
-    kind: &Kind,
+    kind: &ServerKind,
     container: &ContainerAsync<GenericImage>,
     addresses: &[String],
     password: &str,
@@ -223,7 +223,7 @@ async fn resume(
 
 /// Waits for the server. An error includes the end of the server's log.
 async fn answered(
-    kind: &Kind,
+    kind: &ServerKind,
     container: &ContainerAsync<GenericImage>,
     addresses: &[String],
     password: &str,

@@ -6,7 +6,7 @@ use super::probe::Probe;
 const USER: &str = "conformance";
 
 /// A kind of server.
-pub(super) struct Kind {
+pub(super) struct ServerKind {
     /// Name in variables and messages.
     pub(super) name: &'static str,
     /// Official image. `docker-compose.yml` names the same one.
@@ -28,14 +28,14 @@ pub(super) struct Kind {
     url: &'static str,
 }
 
-impl Kind {
+impl ServerKind {
     /// Returns the URL of a server of this kind.
     pub(super) fn url(&self, address: &str, password: &str) -> String {
         self.url.replace("{address}", address).replace("{password}", password)
     }
 }
 
-pub(super) const POSTGRES: Kind = Kind {
+pub(super) const POSTGRES: ServerKind = ServerKind {
     name: "postgres",
     image: "postgres:18.6",
     image_of: "postgres",
@@ -49,7 +49,7 @@ pub(super) const POSTGRES: Kind = Kind {
     url: "postgres://conformance:{password}@{address}/conformance?sslmode=disable",
 };
 
-pub(super) const MYSQL: Kind = Kind {
+pub(super) const MYSQL: ServerKind = ServerKind {
     name: "mysql",
     image: "mysql:9.7.4",
     image_of: "mysql",
@@ -67,7 +67,7 @@ pub(super) const MYSQL: Kind = Kind {
     url: "mysql://conformance:{password}@{address}/conformance?ssl-mode=preferred",
 };
 
-pub(super) const MARIADB: Kind = Kind {
+pub(super) const MARIADB: ServerKind = ServerKind {
     name: "mariadb",
     image: "mariadb:11.8.9",
     image_of: "mariadb",
@@ -85,7 +85,7 @@ pub(super) const MARIADB: Kind = Kind {
     url: "mariadb://conformance:{password}@{address}/conformance?ssl-mode=preferred",
 };
 
-pub(super) const REDIS: Kind = Kind {
+pub(super) const REDIS: ServerKind = ServerKind {
     name: "redis",
     image: "redis:8.0.6",
     image_of: "redis",
@@ -97,7 +97,7 @@ pub(super) const REDIS: Kind = Kind {
     url: "redis://:{password}@{address}/0",
 };
 
-pub(super) const VALKEY: Kind = Kind {
+pub(super) const VALKEY: ServerKind = ServerKind {
     name: "valkey",
     image: "valkey/valkey:9.1.2",
     image_of: "valkey",
@@ -109,7 +109,7 @@ pub(super) const VALKEY: Kind = Kind {
     url: "redis://:{password}@{address}/0",
 };
 
-pub(super) const MONGO: Kind = Kind {
+pub(super) const MONGO: ServerKind = ServerKind {
     name: "mongo",
     image: "mongo:8.2.12",
     image_of: "mongo",
@@ -123,7 +123,7 @@ pub(super) const MONGO: Kind = Kind {
     url: "mongodb://conformance:{password}@{address}/conformance?authSource=admin&tls=false",
 };
 
-pub(super) const DYNAMO: Kind = Kind {
+pub(super) const DYNAMO: ServerKind = ServerKind {
     name: "dynamo",
     image: "amazon/dynamodb-local:2.6.1",
     image_of: "dynamo",
@@ -137,7 +137,7 @@ pub(super) const DYNAMO: Kind = Kind {
 };
 
 /// Cluster of three masters in one container.
-pub(super) const REDIS_CLUSTER: Kind = Kind {
+pub(super) const REDIS_CLUSTER: ServerKind = ServerKind {
     name: "redis_cluster",
     image: REDIS.image,
     image_of: "redis",
@@ -150,7 +150,7 @@ pub(super) const REDIS_CLUSTER: Kind = Kind {
 };
 
 /// Cluster of three masters in one container.
-pub(super) const VALKEY_CLUSTER: Kind = Kind {
+pub(super) const VALKEY_CLUSTER: ServerKind = ServerKind {
     name: "valkey_cluster",
     image: VALKEY.image,
     image_of: "valkey",

@@ -43,7 +43,7 @@ use session_core::{Error, ErrorKind, Result};
 pub use shared::{Shared, blocking};
 
 use container::Container;
-use kind::Kind;
+use kind::ServerKind;
 use url::Url;
 
 /// Time in which an external server must answer.
@@ -51,7 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A server that answers. If it was started for this value, it is removed when the value is dropped.
 pub struct Server {
-    kind: &'static Kind,
+    kind: &'static ServerKind,
     url: Url,
     container: Option<Container>,
 }
@@ -204,7 +204,7 @@ pub fn options(namespace: &str, time_out: Duration) -> String {
 }
 
 impl Server {
-    async fn of(kind: &'static Kind) -> Result<Self> {
+    async fn of(kind: &'static ServerKind) -> Result<Self> {
         let variable = |what: &str| {
             let of = if what == "IMAGE" { kind.image_of } else { kind.name };
             let name = format!("CONFORMANCE_{}_{what}", of.to_uppercase());

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::check::until;
+use crate::check::poll_until;
 
 /// Time limit of one attempt. A server that is starting may accept a connection and stay silent.
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -32,14 +32,14 @@ pub(super) enum Probe {
 }
 
 /// Result of one attempt.
-enum Answer {
+enum Readiness {
     Ready,
     /// The reason, in the server's words or ours.
     NotYet(String),
 }
 
 impl Probe {
-    /// Waits until all nodes of a server answer, each for `patience` at most.
+    /// Waits poll_until all nodes of a server answer, each for `patience` at most.
     pub(super) async fn all_answered(
         &self,
         nodes: &[String],
@@ -52,21 +52,21 @@ impl Probe {
         Ok(())
     }
 
-    /// Waits until the server at `address` answers, for `patience` at most.
+    /// Waits poll_until the server at `address` answers, for `patience` at most.
     async fn answered(&self, address: &str, password: &str, patience: Duration) -> Result<(), String> {
         let attempt = || async {
             ControlFlow::Continue(match timeout(ATTEMPT, self.ask(address, password)).await {
-                Ok(Ok(Answer::Ready)) => return ControlFlow::Break(()),
-                Ok(Ok(Answer::NotYet(why))) => why,
+                Ok(Ok(Readiness::Ready)) => return ControlFlow::Break(()),
+                Ok(Ok(Readiness::NotYet(why))) => why,
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("silent for {} s", ATTEMPT.as_secs()),
             })
         };
-        let answered = until(patience, attempt).await;
+        let answered = poll_until(patience, attempt).await;
         answered.map_err(|why| format!("it does not answer within {} s: {why}", patience.as_secs()))
     }
 
-    async fn ask(&self, address: &str, password: &str) -> io::Result<Answer> {
+    async fn ask(&self, address: &str, password: &str) -> io::Result<Readiness> {
         let mut stream = TcpStream::connect(address).await?;
         match self {
             Self::Postgres { user, database } => {
@@ -74,7 +74,7 @@ impl Probe {
                 let mut head = [0; 5];
                 stream.read_exact(&mut head).await?;
                 if head[0] == b'R' {
-                    return Ok(Answer::Ready);
+                    return Ok(Readiness::Ready);
                 }
                 let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
                 refusal(&mut stream, length.saturating_sub(4)).await
@@ -84,7 +84,7 @@ impl Probe {
                 let mut head = [0; 5];
                 stream.read_exact(&mut head).await?;
                 if head[4] == 10 {
-                    return Ok(Answer::Ready);
+                    return Ok(Readiness::Ready);
                 }
                 refusal(&mut stream, u32::from_le_bytes([head[0], head[1], head[2], 0]).saturating_sub(1)).await
             }
@@ -96,18 +96,18 @@ impl Probe {
                 let mut reply = Vec::new();
                 stream.take(length).read_to_end(&mut reply).await?;
                 let writes = reply.windows(WRITABLE.len()).any(|part| part == WRITABLE);
-                Ok(if writes { Answer::Ready } else { Answer::NotYet("it takes no writes".into()) })
+                Ok(if writes { Readiness::Ready } else { Readiness::NotYet("it takes no writes".into()) })
             }
             Self::Http => {
                 stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
                 let line = line(&mut stream).await?;
-                Ok(if line.starts_with("HTTP/") { Answer::Ready } else { Answer::NotYet(line) })
+                Ok(if line.starts_with("HTTP/") { Readiness::Ready } else { Readiness::NotYet(line) })
             }
             Self::Redis => {
                 stream.write_all(b"PING\r\n").await?;
                 let line = line(&mut stream).await?;
                 let ready = line.starts_with("+PONG") || line.starts_with("-NOAUTH");
-                Ok(if ready { Answer::Ready } else { Answer::NotYet(line) })
+                Ok(if ready { Readiness::Ready } else { Readiness::NotYet(line) })
             }
             Self::RedisCluster => cluster(&mut stream, password).await,
         }
@@ -115,12 +115,12 @@ impl Probe {
 }
 
 /// Asks a node of a Redis cluster whether it knows a serving node for every slot.
-async fn cluster(stream: &mut TcpStream, password: &str) -> io::Result<Answer> {
+async fn cluster(stream: &mut TcpStream, password: &str) -> io::Result<Readiness> {
     if !password.is_empty() {
         stream.write_all(format!("AUTH {password}\r\n").as_bytes()).await?;
         let said = line(stream).await?;
         if said.starts_with("-LOADING") {
-            return Ok(Answer::NotYet(said));
+            return Ok(Readiness::NotYet(said));
         }
     }
     stream.write_all(b"CLUSTER INFO\r\n").await?;
@@ -128,13 +128,13 @@ async fn cluster(stream: &mut TcpStream, password: &str) -> io::Result<Answer> {
     let Some(length) = length.strip_prefix('$').and_then(|length| length.parse::<u64>().ok()) else {
         // Only another user may have the permission to ask. The node answers, and the store will find out the rest.
         let there = length.starts_with("-NOAUTH") || length.starts_with("-NOPERM");
-        return Ok(if there { Answer::Ready } else { Answer::NotYet(length) });
+        return Ok(if there { Readiness::Ready } else { Readiness::NotYet(length) });
     };
     let mut text = String::new();
     stream.take(length.min(1 << 16)).read_to_string(&mut text).await?;
     let ready =
         ["cluster_state:ok", "cluster_slots_ok:16384"].iter().all(|word| text.lines().any(|line| line == *word));
-    Ok(if ready { Answer::Ready } else { Answer::NotYet("the cluster's state is not ok".into()) })
+    Ok(if ready { Readiness::Ready } else { Readiness::NotYet("the cluster's state is not ok".into()) })
 }
 
 /// MongoDB's `OP_MSG` with the command `{ hello: 1, $db: "admin" }`.
@@ -152,10 +152,10 @@ fn startup(user: &str, database: &str) -> Vec<u8> {
 }
 
 /// Reads an error as it is in the packet, more or less readable.
-async fn refusal(stream: &mut TcpStream, length: u32) -> io::Result<Answer> {
+async fn refusal(stream: &mut TcpStream, length: u32) -> io::Result<Readiness> {
     let mut text = Vec::new();
     stream.take(u64::from(length.min(4096))).read_to_end(&mut text).await?;
-    Ok(Answer::NotYet(String::from_utf8_lossy(&text).replace('\0', " ").trim().to_owned()))
+    Ok(Readiness::NotYet(String::from_utf8_lossy(&text).replace('\0', " ").trim().to_owned()))
 }
 
 /// Reads up to the end of a line, or 512 bytes.

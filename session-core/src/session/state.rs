@@ -388,11 +388,11 @@ impl State {
             }
             return;
         }
-        let is_anothers = after.ops_end <= self.discarded_until
+        let is_of_another_login = after.ops_end <= self.discarded_until
             && after.stored.content.identity() != self.base.identity()
             && !mutant::is(Mutant::KeepsChangesOfAnotherLogin);
         self.log.remove_before(after.ops_end);
-        if is_anothers {
+        if is_of_another_login {
             self.drop_before_login();
         }
         self.uncertain = None;

@@ -58,7 +58,7 @@ fn layer(store: impl Store) -> Result<SessionLayer, AppError> {
 async fn every_call(session: Session, sessions: Sessions) -> Result<String, AppError> {
     let visits = session.update("visits", |n: &mut u64| *n += 1)?;
     let commit: Commit = session.save().await?;
-    assert!(!matches!(commit, Commit::Unchanged));
+    assert_eq!(commit, Commit::Unchanged, "the client has its cookie");
     session.set_cookie_options(|options| options.path("/"))?;
     sessions.get("admin").await?.flash("notice", "hello")?;
     let _ = session.sessions().await?;

@@ -104,7 +104,8 @@ async fn a_page_after_a_sign_out_whose_answer_was_lost_is_no_409() {
     let manager = Manager::builder(TestStore::new()).clock(clock.clone()).build().unwrap();
     let sessions = SessionLayer::new(manager);
     let ann = testing::signed_in(&sessions, "ann").await;
-    let by_name = |sessions: Sessions| async move { Ok::<_, ErrorResponse>(sessions.get("id").await?.insert("n", &1)?) };
+    let by_name =
+        |sessions: Sessions| async move { Ok::<_, ErrorResponse>(sessions.get("id").await?.insert("n", &1)?) };
     let app = Router::new()
         .route("/", route(write))
         .route("/by-name", route(by_name))

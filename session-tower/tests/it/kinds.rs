@@ -5,7 +5,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::routing::get as route;
 use session_store_sqlite::SqliteStore;
 use session_tower::{
-    CookieOptions, CookieStore, ErrorKind, ErrorResponse, KeyRing, Manager, NullStore, Result, Session, SessionLayer, Sessions, testing,
+    CookieOptions, CookieStore, ErrorKind, ErrorResponse, KeyRing, Manager, NullStore, Result, Session, SessionLayer,
+    Sessions, testing,
 };
 
 use crate::rig::{TestStore, get, get_with, header, named, set_cookies, text};

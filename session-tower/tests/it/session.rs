@@ -6,8 +6,8 @@ use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::routing::get as route;
 use session_core::SessionId;
 use session_tower::{
-    CookieOptions, ErrorKind, ErrorResponse, Manager, ManualClock, Opened, Result, SameSite, Session, SessionLayer, Sessions, Timestamp,
-    minutes, testing,
+    CookieOptions, ErrorKind, ErrorResponse, Manager, ManualClock, Opened, Result, SameSite, Session, SessionLayer,
+    Sessions, Timestamp, minutes, testing,
 };
 use tower::ServiceExt as _;
 
@@ -135,7 +135,8 @@ async fn neighbours_that_are_not_utf8_and_more_than_one_header_line_are_no_hindr
 async fn a_login_changes_the_id_and_a_logout_clears_the_cookie() {
     let (_, sessions) = one();
     let before = testing::prepared(&sessions, |session| session.insert("n", &1)).await;
-    let login = Router::new().route("/", route(|s: Session| async move { s.login("ann").map_err(ErrorResponse::from) }));
+    let login =
+        Router::new().route("/", route(|s: Session| async move { s.login("ann").map_err(ErrorResponse::from) }));
     let response = get_with(&login.layer(sessions.clone()), &before).await;
     let after = testing::returned(&response).unwrap();
     assert_ne!(before, after);

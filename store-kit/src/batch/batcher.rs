@@ -11,15 +11,12 @@ use session_core::Result;
 use tokio::sync::Semaphore;
 use tokio::task::{self, JoinSet};
 
-use crate::batch::inline::{Carried, Carrier};
+use crate::batch::inline::{Inline, InlineCall};
 use crate::batch::queue::{self, Batch, PANICKED, Queue, State};
 use crate::batch::{Answers, Item, Limits, PerRuntime};
 
 /// Runs a batch as one statement, pipeline or request.
-pub trait RoundTrip: Send + Sync + 'static {
-    /// Item of one call.
-    type Item: Item;
-
+pub trait RoundTrip<I: Item>: Send + Sync + 'static {
     /// Runs a batch of at least one item.
     ///
     /// - A batch of one item should take the plain path, because most batches of a quiet service hold one item.
@@ -30,19 +27,27 @@ pub trait RoundTrip: Send + Sync + 'static {
     ///   its change twice.
     /// - It must end on its own, soon after the time-out at the latest. It is never dropped half-way, because few drivers can be
     ///   cancelled safely. Until it ends, it counts as in flight.
-    fn run(&self, items: &[Self::Item]) -> impl Future<Output = Answers<Self::Item>> + Send;
+    fn run(&self, items: &[I]) -> impl Future<Output = Answers<I>> + Send;
 }
 
-/// Groups concurrent calls into batches, which run in tasks. See the [crate's documentation](crate).
+/// Runs each batch on the value of the calling runtime.
+impl<I: Item, R: RoundTrip<I>> RoundTrip<I> for PerRuntime<R> {
+    async fn run(&self, items: &[I]) -> Answers<I> {
+        let own = self.get()?;
+        own.run(items).await
+    }
+}
+
+/// Groups concurrent calls into batches, each of which is one [`RoundTrip`] in a task. See the [module's documentation](crate::batch).
 ///
 /// Each calling tokio runtime has its own queue and runs its own batches. The limits apply to each runtime separately.
 /// So calls never wait for an idle runtime. Connections should be kept per runtime, too; see [`PerRuntime`].
-pub struct Batcher<R: RoundTrip>(Arc<Inner<R>>);
+pub struct Batcher<R, I: Item>(Arc<Inner<R, I>>);
 
-struct Inner<R: RoundTrip> {
+struct Inner<R, I: Item> {
     round_trip: R,
     limits: Limits,
-    queues: PerRuntime<Own<R::Item>>,
+    queues: PerRuntime<Own<I>>,
 }
 
 /// Queue of one runtime.
@@ -51,7 +56,7 @@ struct Own<I: Item> {
     room: Arc<Semaphore>,
 }
 
-impl<R: RoundTrip> Batcher<R> {
+impl<I: Item, R: RoundTrip<I>> Batcher<R, I> {
     /// Returns a batcher that runs its batches by `round_trip`.
     pub fn new(round_trip: R, limits: Limits) -> Self {
         let for_each = limits.clone();
@@ -71,7 +76,7 @@ impl<R: RoundTrip> Batcher<R> {
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
-    pub async fn call(&self, item: R::Item) -> Result<<R::Item as Item>::Output> {
+    pub async fn call(&self, item: I) -> Result<I::Output> {
         let own = self.0.queues.get()?;
         own.queue.call(Arc::clone(&own.room), item, |state| Inner::work(&self.0, &own, state)).await
     }
@@ -82,31 +87,31 @@ impl<R: RoundTrip> Batcher<R> {
     }
 }
 
-impl<R: RoundTrip> Clone for Batcher<R> {
+impl<R, I: Item> Clone for Batcher<R, I> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<R: RoundTrip> fmt::Debug for Batcher<R> {
+impl<R, I: Item> fmt::Debug for Batcher<R, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batcher").field("limits", &self.0.limits).finish_non_exhaustive()
     }
 }
 
-impl<R: RoundTrip> Inner<R> {
-    /// Ensures that a runner is active for the queued item. Returns a carrier if the caller must run it inline.
-    fn work(this: &Arc<Self>, own: &Arc<Own<R::Item>>, mut state: MutexGuard<'_, State<R::Item>>) -> Option<Carrier> {
+impl<I: Item, R: RoundTrip<I>> Inner<R, I> {
+    /// Ensures that a runner is active for the queued item. Returns the inline call if the caller must run it inline.
+    fn work(this: &Arc<Self>, own: &Arc<Own<I>>, mut state: MutexGuard<'_, State<I>>) -> Option<InlineCall> {
         // A second call ends inline execution of the first.
-        let earlier = state.carried.take();
+        let earlier = state.inline.take();
         let may_run = state.running < own.queue.in_flight(&state);
-        let alone = state.running == 0 && !state.in_company;
+        let alone = state.running == 0 && !state.last_shared;
         state.running += usize::from(may_run);
         let run = || Runner { inner: Arc::clone(this), own: Arc::clone(own), counted: true }.run();
-        if alone && this.limits.carried {
-            let carried = Carried::new(run());
-            state.carried = Some(Arc::clone(&carried));
-            return Some(Carrier(carried));
+        if alone && this.limits.inline {
+            let inline = Inline::new(run());
+            state.inline = Some(Arc::clone(&inline));
+            return Some(InlineCall(inline));
         }
         drop(state);
         if let Some(earlier) = earlier {
@@ -119,7 +124,7 @@ impl<R: RoundTrip> Inner<R> {
     }
 
     /// Runs a round trip and turns a panic into an error, so that the calls behind it are still served.
-    async fn travel(&self, items: &[R::Item]) -> Answers<R::Item> {
+    async fn travel(&self, items: &[I]) -> Answers<I> {
         let mut trip = pin!(self.round_trip.run(items));
         poll_fn(|cx| catch_unwind(AssertUnwindSafe(|| trip.as_mut().poll(cx))).unwrap_or(Poll::Ready(Err(PANICKED))))
             .await
@@ -127,14 +132,14 @@ impl<R: RoundTrip> Inner<R> {
 }
 
 /// One of the round trips in flight. Runs batches until no call waits.
-struct Runner<R: RoundTrip> {
-    inner: Arc<Inner<R>>,
-    own: Arc<Own<R::Item>>,
+struct Runner<R, I: Item> {
+    inner: Arc<Inner<R, I>>,
+    own: Arc<Own<I>>,
     /// Whether this runner is counted in `State::running`.
     counted: bool,
 }
 
-impl<R: RoundTrip> Runner<R> {
+impl<I: Item, R: RoundTrip<I>> Runner<R, I> {
     async fn run(mut self) {
         while let Some(batch) = self.next().await {
             let answers = self.inner.travel(&batch.items).await;
@@ -145,7 +150,7 @@ impl<R: RoundTrip> Runner<R> {
     }
 
     /// Runs each item in a batch of its own. All run at once, because an item that waits for a lock must not use up the others' time.
-    async fn each_alone(&self, failed: Batch<R::Item>) {
+    async fn each_alone(&self, failed: Batch<I>) {
         let mut alone = JoinSet::new();
         for single in failed.one_by_one() {
             let inner = Arc::clone(&self.inner);
@@ -161,8 +166,8 @@ impl<R: RoundTrip> Runner<R> {
     ///
     /// If the last batch held several items, other tasks that can run go first, so that callers just answered can call again.
     /// Without this, most batches at 32 tasks would hold one item. After a batch of one item there is no such pause.
-    async fn next(&mut self) -> Option<Batch<R::Item>> {
-        if self.own.queue.lock().in_company {
+    async fn next(&mut self) -> Option<Batch<I>> {
+        if self.own.queue.lock().last_shared {
             task::yield_now().await;
         }
         let queue = &self.own.queue;
@@ -179,7 +184,7 @@ impl<R: RoundTrip> Runner<R> {
     }
 }
 
-impl<R: RoundTrip> Drop for Runner<R> {
+impl<R, I: Item> Drop for Runner<R, I> {
     /// Corrects the count when the runtime shuts down, because a batcher may outlive the runtime.
     fn drop(&mut self) {
         if self.counted {

@@ -13,7 +13,7 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Inline work, shared by its caller and the queue. The next call moves it to a task of its own, so that no call waits for a
 /// caller that has stopped polling.
-pub(crate) struct Carried {
+pub(crate) struct Inline {
     held: Mutex<Held>,
     runtime: Handle,
 }
@@ -29,7 +29,7 @@ enum Held {
     Gone,
 }
 
-impl Carried {
+impl Inline {
     /// Makes inline work in the caller's runtime.
     ///
     /// # Panics
@@ -61,9 +61,9 @@ impl Carried {
 }
 
 /// The caller's handle to its inline work. Unfinished work moves to a task of its own when this is dropped.
-pub(crate) struct Carrier(pub(crate) Arc<Carried>);
+pub(crate) struct InlineCall(pub(crate) Arc<Inline>);
 
-impl Carrier {
+impl InlineCall {
     /// Polls the work. Returns whether work remains to be polled here.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> bool {
         let mut held = self.0.lock();
@@ -90,7 +90,7 @@ impl Carrier {
     }
 }
 
-impl Drop for Carrier {
+impl Drop for InlineCall {
     fn drop(&mut self) {
         self.0.hand_over();
     }

@@ -50,7 +50,7 @@ pub type Answers<I> = Result<Vec<Result<<I as Item>::Output>>>;
 /// use session_core::seconds;
 /// use session_store_kit::batch::Limits;
 ///
-/// let limits = Limits::new().in_flight(2).items(64).timeout(seconds(3));
+/// let limits = Limits::for_tasks(2).items(64).timeout(seconds(3));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -62,38 +62,31 @@ pub struct Limits {
     queue: usize,
     timeout: Duration,
     rest: Duration,
-    carried: bool,
+    inline: bool,
 }
 
 impl Limits {
-    /// Returns the defaults: 4 round trips in flight, 128 items or 1 MiB in a batch, 16,384 items in the queue, a time-out of 5 s
-    /// and a rest of 50 µs.
-    pub const fn new() -> Self {
+    /// Returns bounds of a [`Batcher`] with at most `in_flight` round trips at once; 0 counts as 1.
+    ///
+    /// The other bounds are 128 items or 1 MiB in a batch, 16,384 items in the queue and a time-out of 5 s.
+    pub const fn for_tasks(in_flight: usize) -> Self {
         Self {
-            in_flight: 4,
+            in_flight: at_least_one(in_flight),
             full: 0,
             items: 128,
             bytes: 1 << 20,
             queue: 16_384,
             timeout: Duration::from_secs(5),
             rest: Duration::from_micros(50),
-            carried: false,
+            inline: false,
         }
     }
 
-    /// Sets how many round trips may be in flight; 0 counts as 1. [`Workers`] have one per thread instead.
-    pub const fn in_flight(mut self, n: usize) -> Self {
-        self.in_flight = at_least_one(n);
-        self
-    }
-
-    /// Sets how many round trips may be in flight while a full batch waits, if more than [`in_flight`](Self::in_flight).
-    /// Default: no more.
+    /// Returns bounds of [`Workers`], each thread of which runs one batch at a time.
     ///
-    /// Few batches in flight are larger and cheaper. A full batch cannot become larger, so it need not wait.
-    pub const fn full(mut self, n: usize) -> Self {
-        self.full = n;
-        self
+    /// The other bounds are those of [`for_tasks`](Self::for_tasks), and a rest of 50 µs.
+    pub const fn for_threads() -> Self {
+        Self::for_tasks(1)
     }
 
     /// Sets how many items one batch may hold; 0 counts as 1.
@@ -121,31 +114,34 @@ impl Limits {
         self
     }
 
-    /// Sets how long one thread of [`Workers`] stays awake after its work; 0 turns this off.
+    /// Sets how many round trips of a [`Batcher`] may be in flight while a full batch waits, if more than
+    /// [`for_tasks`](Self::for_tasks) allows. Default: no more.
     ///
-    /// A call within that time need not wake the thread. On an idle machine, waking it takes longer than a statement of SQLite.
-    /// Meanwhile the thread yields its core to others. A [`Batcher`] ignores this.
-    pub const fn rest(mut self, rest: Duration) -> Self {
-        self.rest = rest;
+    /// Few batches in flight are larger and cheaper. A full batch cannot become larger, so it need not wait.
+    pub const fn full(mut self, n: usize) -> Self {
+        self.full = n;
         self
     }
 
-    /// Sets whether a call that is alone runs inline, in its caller's task instead of a spawned one. Default: no.
+    /// Sets whether a call of a [`Batcher`] that is alone runs inline, in its caller's task instead of a spawned one. Default: no.
     ///
     /// This saves two task switches. One of them would wake a second thread where several requests follow each other.
     /// When another call arrives or the caller drops its future, the round trip moves to a task of its own.
     /// So it always ends and is never dropped half-way.
     /// Until then, a caller that stops polling holds the connection and its locks. Enable this only if no other call can be
-    /// blocked by that. [`Workers`] ignore this.
-    pub const fn carried(mut self, carried: bool) -> Self {
-        self.carried = carried;
+    /// blocked by that.
+    pub const fn inline(mut self, inline: bool) -> Self {
+        self.inline = inline;
         self
     }
-}
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self::new()
+    /// Sets how long one thread of [`Workers`] stays awake after its work; 0 turns this off.
+    ///
+    /// A call within that time need not wake the thread. On an idle machine, waking it takes longer than a statement of SQLite.
+    /// Meanwhile the thread yields its core to others.
+    pub const fn rest(mut self, rest: Duration) -> Self {
+        self.rest = rest;
+        self
     }
 }
 

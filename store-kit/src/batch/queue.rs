@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time;
 
 use crate::TIMED_OUT;
-use crate::batch::inline::{Carried, Carrier};
+use crate::batch::inline::{Inline, InlineCall};
 use crate::batch::{Answers, Item, Limits};
 
 const STOPPED: Error = Error::fixed(ErrorKind::Unavailable, "the batch was given up before it was answered");
@@ -49,9 +49,9 @@ pub(crate) struct State<I: Item> {
     /// Whether an idle thread is awake and looks for work.
     pub(crate) looking: bool,
     /// Whether the last batch held several items.
-    pub(crate) in_company: bool,
+    pub(crate) last_shared: bool,
     /// Inline work of the last call that ran in its caller's task. It may be finished.
-    pub(crate) carried: Option<Arc<Carried>>,
+    pub(crate) inline: Option<Arc<Inline>>,
     pub(crate) closed: bool,
 }
 
@@ -90,8 +90,8 @@ impl<I: Item> Queue<I> {
             running: 0,
             idle: 0,
             looking: false,
-            in_company: false,
-            carried: None,
+            last_shared: false,
+            inline: None,
             closed: false,
         };
         Self { state: Mutex::new(state), work: Condvar::new(), limits }
@@ -104,23 +104,23 @@ impl<I: Item> Queue<I> {
 
     /// Queues `item` and waits for its answer, within the time-out.
     ///
-    /// `started` ensures that the queue is served, and returns a carrier if this caller must do that inline. `room` bounds the
+    /// `started` ensures that the queue is served, and returns an inline call if this caller must do that inline. `room` bounds the
     /// queue. Each runtime has its own, because a permit may be given to a task that is no longer polled. Such a task must not
     /// hold up another runtime.
     pub(crate) async fn call<S>(&self, room: Arc<Semaphore>, item: I, started: S) -> Result<I::Output>
     where
-        S: FnOnce(MutexGuard<'_, State<I>>) -> Option<Carrier>,
+        S: FnOnce(MutexGuard<'_, State<I>>) -> Option<InlineCall>,
     {
         self.within_time(async {
             let room = room.acquire_owned().await.map_err(|_| STOPPED)?;
-            let (carrier, mut answer) = {
+            let (inline_call, mut answer) = {
                 let mut state = self.lock();
                 let answer = state.push(item, room);
                 (started(state), answer)
             };
-            let Some(carrier) = carrier else { return answer.await.unwrap_or(Err(STOPPED)) };
+            let Some(inline_call) = inline_call else { return answer.await.unwrap_or(Err(STOPPED)) };
             poll_fn(|cx| {
-                if !carrier.poll(cx) {
+                if !inline_call.poll(cx) {
                     return Pin::new(&mut answer).poll(cx).map(|answer| answer.unwrap_or(Err(STOPPED)));
                 }
                 // Not polled: a registered waker would be woken by the work that this task itself does.
@@ -191,7 +191,7 @@ impl<I: Item> Queue<I> {
         if batch.items.is_empty() {
             return None;
         }
-        state.in_company = batch.items.len() > 1;
+        state.last_shared = batch.items.len() > 1;
         Some(batch)
     }
 }

@@ -21,7 +21,7 @@ pub trait Worker: Send + 'static {
     fn run(&mut self, items: &[Self::Item]) -> Answers<Self::Item>;
 }
 
-/// Groups concurrent calls into batches, which run on a fixed set of threads. See the [crate's documentation](crate).
+/// Groups concurrent calls into batches, which run on a fixed set of threads. See the [module's documentation](crate::batch).
 ///
 /// All tokio runtimes share the threads. Each runtime has its own part of the queue.
 /// When the value is dropped, the threads run the items that already wait, and end.

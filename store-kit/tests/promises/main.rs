@@ -1,7 +1,7 @@
 //! Each promise of the README. Channels put the events in order.
 
-mod carried;
-mod company;
+mod inline;
+mod pacing;
 mod wire;
 
 use session_core::{ErrorKind, seconds};
@@ -11,7 +11,7 @@ use wire::{Call, begin, busy, call, keyed, open};
 
 #[tokio::test]
 async fn a_second_item_of_a_key_waits_for_the_next_batch_in_order() {
-    let (batcher, mut trips, _zero, trip) = busy(Limits::new()).await;
+    let (batcher, mut trips, _zero, trip) = busy(Limits::for_tasks(1)).await;
     let mut answers = Vec::new();
     for (n, key) in [(1, 7), (2, 7), (3, 8), (4, 7), (5, 8)] {
         answers.push(begin(&batcher, keyed(n, key)).await);
@@ -26,7 +26,7 @@ async fn a_second_item_of_a_key_waits_for_the_next_batch_in_order() {
 
 #[tokio::test]
 async fn a_batch_is_bounded_by_count() {
-    let (batcher, mut trips, _zero, trip) = busy(Limits::new().items(2)).await;
+    let (batcher, mut trips, _zero, trip) = busy(Limits::for_tasks(1).items(2)).await;
     let mut answers = Vec::new();
     for n in 1..=5 {
         answers.push(begin(&batcher, call(n)).await);
@@ -41,7 +41,7 @@ async fn a_batch_is_bounded_by_count() {
 
 #[tokio::test]
 async fn a_batch_is_bounded_by_bytes_and_what_is_longer_goes_alone() {
-    let (batcher, mut trips, _zero, trip) = busy(Limits::new().bytes(10)).await;
+    let (batcher, mut trips, _zero, trip) = busy(Limits::for_tasks(1).bytes(10)).await;
     let mut answers = Vec::new();
     for (n, len) in [(1, 6), (2, 4), (3, 1), (4, 50), (5, 9)] {
         answers.push(begin(&batcher, Call { n, key: None, len }).await);
@@ -56,7 +56,7 @@ async fn a_batch_is_bounded_by_bytes_and_what_is_longer_goes_alone() {
 
 #[tokio::test]
 async fn a_failed_batch_is_run_again_one_by_one() {
-    let (batcher, mut trips, _zero, trip) = busy(Limits::new()).await;
+    let (batcher, mut trips, _zero, trip) = busy(Limits::for_tasks(1)).await;
     let good = begin(&batcher, call(1)).await;
     let bad = begin(&batcher, call(2)).await;
     let also_good = begin(&batcher, call(3)).await;
@@ -76,7 +76,7 @@ async fn a_failed_batch_is_run_again_one_by_one() {
 
 #[tokio::test]
 async fn one_of_a_failed_batch_that_waits_does_not_use_up_the_others_time() {
-    let (batcher, mut trips, _zero, trip) = busy(Limits::new()).await;
+    let (batcher, mut trips, _zero, trip) = busy(Limits::for_tasks(1)).await;
     let stuck = begin(&batcher, call(1)).await;
     let free = begin(&batcher, call(2)).await;
     trip.succeed();
@@ -91,7 +91,7 @@ async fn one_of_a_failed_batch_that_waits_does_not_use_up_the_others_time() {
 
 #[tokio::test]
 async fn a_failed_batch_of_one_is_not_run_again() {
-    let (_batcher, mut trips, zero, trip) = busy(Limits::new()).await;
+    let (_batcher, mut trips, zero, trip) = busy(Limits::for_tasks(1)).await;
     trip.fail();
     assert_eq!(zero.await.unwrap_err().to_string(), "the session store is unavailable: the batch failed");
     assert!(trips.try_recv().is_err());
@@ -99,7 +99,7 @@ async fn a_failed_batch_of_one_is_not_run_again() {
 
 #[tokio::test]
 async fn an_items_own_error_is_its_own() {
-    let (batcher, mut trips, _zero, trip) = busy(Limits::new()).await;
+    let (batcher, mut trips, _zero, trip) = busy(Limits::for_tasks(1)).await;
     let good = begin(&batcher, call(1)).await;
     let bad = begin(&batcher, call(2)).await;
     trip.succeed();
@@ -112,7 +112,7 @@ async fn an_items_own_error_is_its_own() {
 
 #[tokio::test]
 async fn a_dropped_call_is_withdrawn_while_it_waits_and_goes_on_when_it_has_left() {
-    let (batcher, mut trips, zero, trip) = busy(Limits::new()).await;
+    let (batcher, mut trips, zero, trip) = busy(Limits::for_tasks(1)).await;
     let one = begin(&batcher, call(1)).await;
     let two = begin(&batcher, call(2)).await;
     drop(zero); // under way
@@ -126,7 +126,7 @@ async fn a_dropped_call_is_withdrawn_while_it_waits_and_goes_on_when_it_has_left
 
 #[tokio::test]
 async fn callers_that_drop_their_futures_in_a_batch_cost_the_others_nothing() {
-    let (batcher, mut trips, _zero, trip) = busy(Limits::new()).await;
+    let (batcher, mut trips, _zero, trip) = busy(Limits::for_tasks(1)).await;
     let mut answers = Vec::new();
     for n in 1..=4 {
         answers.push(Some(begin(&batcher, call(n)).await));
@@ -149,7 +149,7 @@ async fn callers_that_drop_their_futures_in_a_batch_cost_the_others_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn the_time_out_covers_the_round_trip_and_leaves_it_running() {
-    let (batcher, mut trips, zero, trip) = busy(Limits::new().timeout(seconds(3))).await;
+    let (batcher, mut trips, zero, trip) = busy(Limits::for_tasks(1).timeout(seconds(3))).await;
     let started = tokio::time::Instant::now();
     assert_eq!(zero.await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(started.elapsed(), seconds(3));
@@ -163,7 +163,7 @@ async fn the_time_out_covers_the_round_trip_and_leaves_it_running() {
 
 #[tokio::test(start_paused = true)]
 async fn the_time_out_covers_the_waiting() {
-    let (batcher, mut trips, _zero, trip) = busy(Limits::new().timeout(seconds(3))).await;
+    let (batcher, mut trips, _zero, trip) = busy(Limits::for_tasks(1).timeout(seconds(3))).await;
     let one = begin(&batcher, call(1)).await;
     assert_eq!(one.await.unwrap_err().kind(), ErrorKind::Unavailable);
     let two = begin(&batcher, call(2)).await;
@@ -176,7 +176,7 @@ async fn the_time_out_covers_the_waiting() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_makes_calls_wait_and_then_unavailable() {
-    let (batcher, mut trips, _zero, trip) = busy(Limits::new().queue(2).timeout(seconds(3))).await;
+    let (batcher, mut trips, _zero, trip) = busy(Limits::for_tasks(1).queue(2).timeout(seconds(3))).await;
     let mut answers = Vec::new();
     for n in 1..=3 {
         answers.push(begin(&batcher, call(n)).await);
@@ -215,7 +215,7 @@ async fn a_full_queue_makes_calls_wait_and_then_unavailable() {
 
 #[tokio::test]
 async fn a_wrong_number_of_answers_is_an_error_for_all() {
-    let (_batcher, _trips, zero, trip) = busy(Limits::new()).await;
+    let (_batcher, _trips, zero, trip) = busy(Limits::for_tasks(1)).await;
     trip.answer.send(Ok(vec![Ok(1), Ok(2)])).unwrap();
     assert_eq!(zero.await.unwrap_err().kind(), ErrorKind::Other);
 }
@@ -223,8 +223,8 @@ async fn a_wrong_number_of_answers_is_an_error_for_all() {
 #[test]
 fn a_batcher_outlives_the_runtime_that_it_was_used_in() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    for carried in [false, true] {
-        let (batcher, mut trips) = open(Limits::new().in_flight(1).carried(carried));
+    for inline in [false, true] {
+        let (batcher, mut trips) = open(Limits::for_tasks(1).inline(inline));
         let mut one = None;
         runtime().block_on(async {
             one = Some(begin(&batcher, call(1)).await);
@@ -242,8 +242,8 @@ fn a_batcher_outlives_the_runtime_that_it_was_used_in() {
 #[test]
 fn a_runtime_that_does_not_run_holds_up_no_other() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    for carried in [false, true] {
-        let (batcher, mut trips) = open(Limits::new().in_flight(1).queue(1).carried(carried));
+    for inline in [false, true] {
+        let (batcher, mut trips) = open(Limits::for_tasks(1).queue(1).inline(inline));
         let (idle, other) = (runtime(), runtime());
         // One call is in flight, one waits in the queue, one waits for room.
         let _stopped = idle.block_on(async {
@@ -262,9 +262,7 @@ fn a_runtime_that_does_not_run_holds_up_no_other() {
 /// A round trip that panics for odd numbers.
 struct Fragile;
 
-impl RoundTrip for Fragile {
-    type Item = Call;
-
+impl RoundTrip<Call> for Fragile {
     async fn run(&self, items: &[Call]) -> Answers<Call> {
         tokio::task::yield_now().await;
         assert!(items.iter().all(|call| call.n % 2 == 0));
@@ -274,8 +272,8 @@ impl RoundTrip for Fragile {
 
 #[tokio::test]
 async fn a_panic_fails_no_other_call() {
-    for carried in [false, true] {
-        let batcher = Batcher::new(Fragile, Limits::new().in_flight(1).carried(carried));
+    for inline in [false, true] {
+        let batcher = Batcher::new(Fragile, Limits::for_tasks(1).inline(inline));
         let (zero, one, two) = tokio::join!(batcher.call(call(0)), batcher.call(call(1)), batcher.call(call(2)));
         assert_eq!((zero.unwrap(), two.unwrap()), (0, 2));
         assert_eq!(one.unwrap_err().kind(), ErrorKind::Other);

@@ -59,9 +59,7 @@ impl Trip {
 
 pub(crate) struct Wire(mpsc::UnboundedSender<Trip>);
 
-impl RoundTrip for Wire {
-    type Item = Call;
-
+impl RoundTrip<Call> for Wire {
     async fn run(&self, items: &[Call]) -> Answers<Call> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Trip { calls: items.to_vec(), answer }).unwrap();
@@ -69,7 +67,7 @@ impl RoundTrip for Wire {
     }
 }
 
-pub(crate) fn open(limits: Limits) -> (Batcher<Wire>, mpsc::UnboundedReceiver<Trip>) {
+pub(crate) fn open(limits: Limits) -> (Batcher<Wire, Call>, mpsc::UnboundedReceiver<Trip>) {
     let (sender, trips) = mpsc::unbounded_channel();
     (Batcher::new(Wire(sender), limits), trips)
 }
@@ -77,7 +75,7 @@ pub(crate) fn open(limits: Limits) -> (Batcher<Wire>, mpsc::UnboundedReceiver<Tr
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<u32>> + Send>>;
 
 /// Polls a call once, so that it is queued or in flight on return. Calls keep the order in which they were begun.
-pub(crate) async fn begin<R: RoundTrip<Item = Call>>(batcher: &Batcher<R>, call: Call) -> Answer {
+pub(crate) async fn begin<R: RoundTrip<Call>>(batcher: &Batcher<R, Call>, call: Call) -> Answer {
     let batcher = batcher.clone();
     let mut answer: Answer = Box::pin(async move { batcher.call(call).await });
     poll_fn(|cx| {
@@ -89,8 +87,8 @@ pub(crate) async fn begin<R: RoundTrip<Item = Call>>(batcher: &Batcher<R>, call:
 }
 
 /// Returns a batcher with one round trip in flight, which carries call 0.
-pub(crate) async fn busy(limits: Limits) -> (Batcher<Wire>, mpsc::UnboundedReceiver<Trip>, Answer, Trip) {
-    let (batcher, mut trips) = open(limits.in_flight(1));
+pub(crate) async fn busy(limits: Limits) -> (Batcher<Wire, Call>, mpsc::UnboundedReceiver<Trip>, Answer, Trip) {
+    let (batcher, mut trips) = open(limits);
     let answer = begin(&batcher, call(0)).await;
     let trip = trips.recv().await.unwrap();
     (batcher, trips, answer, trip)

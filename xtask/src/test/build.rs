@@ -1,12 +1,11 @@
 //! Builds all test programs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use cargo_metadata::diagnostic::DiagnosticLevel;
-use cargo_metadata::{CompilerMessage, Message, Metadata, Package, PackageId, Target, TargetKind};
+use cargo_metadata::{Message, Metadata, Package, PackageId, Target, TargetKind};
 
 use crate::result::Result;
 use crate::workspace::Workspace;
@@ -51,8 +50,7 @@ impl Program {
 #[derive(Debug, Default)]
 pub(super) struct Built {
     pub(super) programs: Vec<Program>,
-    /// Names of the targets that did not compile.
-    pub(super) broken: BTreeSet<String>,
+    /// Whether everything compiled. Cargo shows what did not.
     pub(super) well: bool,
 }
 
@@ -71,18 +69,12 @@ pub(super) fn build(workspace: &Workspace) -> Result<Built> {
         metadata.packages.iter().map(|package| (&package.id, package)).collect();
     let mut built = Built::default();
     for message in Message::parse_stream(BufReader::new(messages)) {
-        match message? {
-            Message::CompilerArtifact(artifact) if artifact.profile.test => {
-                let Some(executable) = artifact.executable else { continue };
-                let Some(package) = packages.get(&artifact.package_id) else { continue };
-                built.programs.push(program(package, &artifact.target, executable.into()));
-            }
-            Message::CompilerMessage(CompilerMessage { package_id, target, message, .. })
-                if matches!(message.level, DiagnosticLevel::Error | DiagnosticLevel::Ice) =>
-            {
-                built.broken.insert(format!("{} ({})", name_of(&packages, &package_id), target.name));
-            }
-            _ => {}
+        let Message::CompilerArtifact(artifact) = message? else { continue };
+        if artifact.profile.test
+            && let Some(executable) = artifact.executable
+            && let Some(package) = packages.get(&artifact.package_id)
+        {
+            built.programs.push(program(package, &artifact.target, executable.into()));
         }
     }
     built.well = child.wait()?.success();
@@ -103,10 +95,6 @@ fn program(package: &Package, target: &Target, executable: PathBuf) -> Program {
         version: package.version.to_string(),
         executable,
     }
-}
-
-fn name_of(packages: &BTreeMap<&PackageId, &Package>, id: &PackageId) -> String {
-    packages.get(id).map_or_else(|| id.to_string(), |package| package.name.to_string())
 }
 
 /// Returns the position of each member in the workspace's list, which goes from the core outwards.

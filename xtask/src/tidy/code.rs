@@ -7,30 +7,6 @@ use super::tokens;
 use super::tree::{File, Tree};
 use crate::result::Result;
 
-/// Tokens that mark unfinished or unchecked code, each with the problem to report.
-const UNFINISHED: &[(&[&str], &str)] = &[
-    (&["todo", "!"], "is not finished"),
-    (&["unimplemented", "!"], "is not finished"),
-    (&["dbg", "!"], "is left over from debugging"),
-    (&["#", "[", "ignore"], "a test that does not run proves nothing"),
-    (&["allow", "(", "unsafe_code"], "there is no unsafe code here"),
-    (&["expect", "(", "unsafe_code"], "there is no unsafe code here"),
-];
-
-pub(super) fn unfinished(tree: &Tree) -> Result<Vec<Problem>> {
-    let mut problems = Vec::new();
-    for file in tree.with_extension("rs") {
-        let tokens = tokens::of(file)?;
-        for (words, why) in UNFINISHED {
-            let lines = tokens::lines_with(&tokens, words);
-            problems.extend(
-                lines.into_iter().map(|line| Problem::at(&file.path, line, format!("{}: {why}", words.concat()))),
-            );
-        }
-    }
-    Ok(problems)
-}
-
 /// Lines of a file: above the first number there is a warning, above the second an error.
 const LONG: [usize; 2] = [400, 450];
 
@@ -44,17 +20,6 @@ pub(super) fn length(tree: &Tree) -> Result<Vec<Problem>> {
         } else if lines > LONG[0] {
             problems.push(problem.warning());
         }
-    }
-    Ok(problems)
-}
-
-pub(super) fn whitespace(tree: &Tree) -> Result<Vec<Problem>> {
-    let mut problems = Vec::new();
-    for file in &tree.files {
-        let ends_badly = |line: &&str| line.ends_with([' ', '\t', '\r']);
-        let lines = file.text.split('\n').enumerate().filter(|(_, line)| ends_badly(line));
-        problems
-            .extend(lines.map(|(number, _)| Problem::at(&file.path, number + 1, "white space at the end of the line")));
     }
     Ok(problems)
 }
@@ -91,26 +56,9 @@ fn says_why(file: &File, line: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{length, sleeps, unfinished, whitespace};
+    use super::{length, sleeps};
     use crate::tidy::problem::Severity;
     use crate::tidy::testing::{found, tree};
-
-    #[test]
-    fn unfinished_code_is_found_where_it_stands() {
-        let source = "fn a() {\n    todo!()\n}\n#[test]\n#[ignore = \"slow\"]\nfn b() { dbg!(1); }\n";
-        let places: Vec<_> = found(unfinished, &[("a.rs", source)]);
-        assert_eq!(places.len(), 3);
-        assert_eq!(places[0], "a.rs:2: todo!: is not finished");
-        assert!(places[1].starts_with("a.rs:5: #[ignore"));
-        assert!(places[2].starts_with("a.rs:6: dbg!"));
-        assert_eq!(found(unfinished, &[("a.rs", "#![allow(unsafe_code)]\n")]).len(), 1);
-    }
-
-    #[test]
-    fn words_in_comments_and_strings_are_no_code() {
-        let source = "/// todo!()\n// dbg!(1)\nfn a() -> &'static str { r#\"todo!() #[ignore]\"# }\n";
-        assert_eq!(found(unfinished, &[("a.rs", source)]), [""; 0]);
-    }
 
     #[test]
     fn a_long_file_is_told_of_and_a_longer_one_refused() {
@@ -119,12 +67,6 @@ mod tests {
         let found: Vec<_> =
             length(&tree).unwrap().into_iter().map(|problem| (problem.place, problem.severity)).collect();
         assert_eq!(found, [("b.rs".to_owned(), Severity::Warning), ("c.rs".to_owned(), Severity::Error)]);
-    }
-
-    #[test]
-    fn white_space_at_the_end_is_found() {
-        assert_eq!(found(whitespace, &[("a.md", "a\nb \nc\n")]), ["a.md:2: white space at the end of the line"]);
-        assert_eq!(found(whitespace, &[("a.toml", "a\r\n")]).len(), 1);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod manifests;
 mod problem;
 mod proofs;
 mod rooms;
+mod rust_version;
 mod syntax;
 #[cfg(test)]
 mod testing;
@@ -64,14 +65,11 @@ const CHECKS: &[Check] = &[
     Check { name: "manifests.lints", rule: "every crate takes the workspace's lints", find: manifests::lints },
     Check { name: "manifests.readme", rule: "every crate's README is its documentation", find: manifests::readme },
     Check {
-        name: "manifests.versions",
-        rule: "versions stand in the workspace's manifest, once each",
-        find: manifests::versions,
+        name: "manifests.rust",
+        rule: "crates declare a Rust version that their dependencies work with",
+        find: rust_version::check,
     },
-    Check { name: "manifests.lock", rule: "Cargo.lock is committed", find: manifests::lock },
-    Check { name: "code.unfinished", rule: "nothing is unfinished, ignored or unsafe", find: code::unfinished },
     Check { name: "code.length", rule: "no source file is over 450 lines", find: code::length },
-    Check { name: "code.whitespace", rule: "no line ends in white space", find: code::whitespace },
     Check { name: "code.sleeps", rule: "no test sleeps, or it says why", find: code::sleeps },
     Check { name: "words", rule: "no text has a word that makes it hard to read", find: words::check },
     Check { name: "docs.examples", rule: "every method that applications call has an example", find: examples::check },

@@ -55,9 +55,3 @@ fn flatten(stream: TokenStream, in_tests: bool, tokens: &mut Vec<Token>) {
         }
     }
 }
-
-/// Returns the lines on which `words`, one token each, follow each other.
-pub(super) fn lines_with(tokens: &[Token], words: &[&str]) -> Vec<usize> {
-    let here = |window: &&[Token]| window.iter().zip(words).all(|(token, word)| token.text == *word);
-    tokens.windows(words.len()).filter(here).map(|window| window[0].line).collect()
-}

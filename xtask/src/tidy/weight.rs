@@ -1,10 +1,9 @@
 //! Checks that crates do not depend on heavy packages.
 
-use std::process::Command;
-
 use super::problem::Problem;
 use super::tree::Tree;
 use crate::result::Result;
+use crate::workspace::cargo;
 
 /// Runtimes, HTTP, TLS and databases, by name or by the beginning of the name.
 const HEAVY: &[&str] = &[
@@ -61,9 +60,8 @@ pub(super) fn http(tree: &Tree) -> Result<Vec<Problem>> {
 }
 
 /// Returns the dependencies of `package`, one per line, each preceded by its depth.
-fn listing(tree: &Tree, package: &str, options: &[&str]) -> Result<String> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let mut command = Command::new(cargo);
+pub(super) fn listing(tree: &Tree, package: &str, options: &[&str]) -> Result<String> {
+    let mut command = cargo();
     command.current_dir(&tree.root).args(["tree", "--locked", "--prefix", "depth", "-p", package]).args(options);
     let output = command.output()?;
     if !output.status.success() {

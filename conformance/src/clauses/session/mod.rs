@@ -4,7 +4,7 @@ use session_core::{Codec, Commit, ErrorKind, Manager, ManualClock, Opened, Sessi
 
 use crate::check::{ensure, ok};
 use crate::clause::clause;
-use crate::context::Shared;
+use crate::context::Instance;
 use crate::gate::Gate;
 use crate::{Clause, Context, Failure, Verdict};
 
@@ -13,7 +13,7 @@ mod conflict;
 mod expiry;
 mod identity;
 mod logout;
-mod people;
+mod principals;
 mod unknown;
 
 pub(super) const CLAUSES: &[Clause] = &[
@@ -86,13 +86,13 @@ pub(super) const CLAUSES: &[Clause] = &[
     clause!(
         "session.revoke-all",
         [ByPrincipal],
-        people::revoke_all,
+        principals::revoke_all,
         "Every session of a principal but the excepted one is gone after `revoke_all`, those that were being rotated included."
     ),
     clause!(
         "session.list",
         [ByPrincipal],
-        people::list,
+        principals::list,
         "`sessions_of` lists where a principal is signed in, and `revoke` ends only a session of that principal."
     ),
     clause!(
@@ -213,6 +213,6 @@ fn key_of(cookie: &str) -> Result<StoreKey, Failure> {
 }
 
 /// Returns an instance without a gate, to see the stored records.
-async fn bare(cx: &Context, web: &Web) -> Result<Shared, Failure> {
+async fn bare(cx: &Context, web: &Web) -> Result<Instance, Failure> {
     if cx.can().shared { cx.one().await } else { Ok(web.b.store().clone()) }
 }

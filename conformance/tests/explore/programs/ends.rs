@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use session_conformance::explore::{Answer, Check, Commits, Faults, Program, Request, World};
+use session_conformance::explore::{Check, CommitResult, Commits, Faults, Program, Request, World};
 use session_core::{Commit, ErrorKind, seconds};
 
 use super::{GONE, check_no_ghosts, check_signed_in, key_of, principal, push_at_once, stored};
@@ -295,7 +295,7 @@ fn logout_taken_back(world: &World, reloads: bool) -> Check {
         } else {
             request.discard(&task);
         }
-        cleared.set(matches!(request.close(&task).await, Answer::Done(Commit::Clear)));
+        cleared.set(matches!(request.close(&task).await, CommitResult::Done(Commit::Clear)));
     });
     Box::new(move |world| {
         if told.get() && world.session_at(stored.key).is_some() {

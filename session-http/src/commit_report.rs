@@ -1,0 +1,100 @@
+//! Result of a commit, for the response's headers.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use session_core::{Error, ErrorKind, Result, Session};
+
+use crate::{Caching, SetCookie};
+
+/// Result of [`Exchange::commit`](crate::Exchange::commit).
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct CommitReport {
+    /// Values of `Set-Cookie`, each for its own header line. Send them with an error page, too.
+    pub set_cookie: Vec<SetCookie>,
+    /// Caching that the response allows.
+    pub caching: Caching,
+    /// Sessions that could not be stored. If set, send an error instead of the handler's response, because that promises changes that
+    /// were not stored.
+    pub error: Option<CommitError>,
+}
+
+impl CommitReport {
+    pub(crate) fn note_failure(&mut self) {
+        self.caching = Caching::Never;
+    }
+
+    pub(crate) fn add(&mut self, name: &str, session: &Session, closed: Result<Option<SetCookie>>) {
+        let sensitive = session.principal().is_some() || !matches!(closed, Ok(None));
+        self.caching = self.caching.max(if sensitive { Caching::Never } else { Caching::Private });
+        match closed {
+            Ok(line) => self.set_cookie.extend(line),
+            Err(error) => self.error.get_or_insert_default().failures.push((name.into(), error)),
+        }
+    }
+}
+
+/// Sessions that could not be stored, each with its error.
+#[derive(Clone, Default)]
+pub struct CommitError {
+    failures: Vec<(Box<str>, Error)>,
+}
+
+impl CommitError {
+    /// Logical names and errors in the order of the set. There is at least one.
+    pub fn failures(&self) -> impl Iterator<Item = (&str, &Error)> {
+        self.failures.iter().map(|(name, error)| (&**name, error))
+    }
+
+    /// Gravest kind among the errors, which decides the response's [`status`].
+    pub fn kind(&self) -> ErrorKind {
+        let kinds = self.failures.iter().map(|(_, error)| error.kind());
+        // 503 and 409 invite a retry, which cannot help while there is any other error.
+        let gravity = |&kind: &ErrorKind| match status(kind) {
+            500 => 2,
+            503 => 1,
+            _ => 0,
+        };
+        kinds.max_by_key(gravity).unwrap_or(ErrorKind::Other)
+    }
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not all sessions could be stored")?;
+        self.failures().try_for_each(|(name, error)| write!(f, "; {name}: {error}"))
+    }
+}
+
+impl fmt::Debug for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.failures()).finish()
+    }
+}
+
+impl StdError for CommitError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.failures.first().map(|(_, error)| error as _)
+    }
+}
+
+/// Returns the HTTP status for an error of this kind.
+///
+/// 503 if the store is down, 409 if another request was faster or ended the session (RFC 9110, 15.5.10), and 500 otherwise.
+///
+/// ```
+/// use session_core::ErrorKind;
+/// use session_http::status;
+///
+/// assert_eq!(status(ErrorKind::Unavailable), 503);
+/// assert_eq!(status(ErrorKind::Conflict), 409);
+/// assert_eq!(status(ErrorKind::TooLarge), 500);
+/// ```
+pub const fn status(kind: ErrorKind) -> u16 {
+    match kind {
+        ErrorKind::Unavailable => 503,
+        ErrorKind::Conflict | ErrorKind::Gone => 409,
+        _ => 500,
+    }
+}

@@ -1,0 +1,149 @@
+//! Checks the server, and creates and checks the collection, when a store is opened.
+
+use mongodb::IndexModel;
+use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::error::Result as Driven;
+use mongodb::options::CollectionOptions;
+use session_core::{Error, ErrorKind, Namespace, Result};
+use session_store_kit::{TIMED_OUT, check_layout, wrong};
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::{self, NAMESPACE_NOT_FOUND, UNAUTHORIZED, at_open};
+use crate::execute::Server;
+use crate::schema::{self, LAYOUT, LAYOUTS};
+
+/// Wire version of MongoDB 6.0, the oldest supported server.
+const OLDEST: i32 = 17;
+
+/// Number of attempts to create what other processes may be creating at the same time.
+const TRIES: usize = 5;
+
+/// Ensures that the collection and the indexes of `namespace` exist and fit. `options` are those of the sessions' collection.
+pub(crate) async fn prepare(
+    server: &Server,
+    options: &CollectionOptions,
+    namespace: &Namespace,
+    create: bool,
+) -> Result<()> {
+    let opening = async {
+        look(&server.hello().await.map_err(|error| at_open(&error))?)?;
+        let room = Room { server, options, namespace };
+        match room.check().await? {
+            State::Ready => return Ok(()),
+            State::Lacking(what) if !create => return Err(room.lacks(&what)),
+            State::Lacking(_) => {}
+        }
+        let mut failed = None;
+        for _ in 0..TRIES {
+            // Another client may create the same at the same time, and make this attempt fail or needless.
+            failed = room.make().await.err();
+            if matches!(&failed, Some(error) if error.kind() == ErrorKind::Config) {
+                break;
+            }
+            if let State::Ready = room.check().await? {
+                return Ok(());
+            }
+        }
+        Err(failed.unwrap_or_else(|| room.lacks("what was just made")))
+    };
+    timeout_at(Instant::now() + server.timeout, opening).await.map_err(|_| TIMED_OUT)?
+}
+
+/// Refuses a server that cannot keep the store's promises.
+fn look(hello: &Document) -> Result<()> {
+    if hello.get_i32("maxWireVersion").is_ok_and(|version| version < OLDEST) {
+        return Err(Error::fixed(ErrorKind::Config, "the server is older than MongoDB 6.0"));
+    }
+    // The driver looks for the primary, unless it may connect to one server only.
+    if !hello.get_bool("isWritablePrimary").unwrap_or(false) {
+        return Err(Error::fixed(ErrorKind::Unavailable, "the server is not the primary and takes no writes"));
+    }
+    Ok(())
+}
+
+struct Room<'a> {
+    server: &'a Server,
+    options: &'a CollectionOptions,
+    namespace: &'a Namespace,
+}
+
+enum State {
+    Ready,
+    /// A part is missing, with its description.
+    Lacking(String),
+}
+
+impl Room<'_> {
+    /// Checks that collection and indexes exist, were created by this store, and have a layout that this release knows.
+    async fn check(&self) -> Result<State> {
+        let namespace = self.namespace;
+        // The indexes are read before the layout. The layout is created first, so a collection found here already has a layout.
+        let indexes = self.indexes().await.map_err(|error| at_open(&error))?;
+        let layouts = self.server.database().collection_with_options::<RawDocumentBuf>(LAYOUTS, self.options.clone());
+        let layout = layouts.find_one(doc! { "_id": namespace.as_str() }).await.map_err(|error| at_open(&error))?;
+        let layout = layout.map(|document| document.get_i32("layout").ok());
+        let indexes = match (layout, indexes) {
+            (Some(None), _) => return wrong(format!("the layout of the collection `{namespace}` is no number")),
+            (None | Some(Some(LAYOUT)), None) => return Ok(State::Lacking(format!("no collection `{namespace}`"))),
+            (layout, indexes) => {
+                let layout = layout.flatten().map(i64::from);
+                check_layout(format_args!("the collection `{namespace}`"), layout, LAYOUT.into())?;
+                indexes.unwrap_or_default()
+            }
+        };
+        Ok(match schema::missing(&indexes) {
+            Some("expires_at") => {
+                State::Lacking(format!("no index of `{namespace}` on expires_at with expireAfterSeconds: 0"))
+            }
+            Some(name) => State::Lacking(format!("no index of `{namespace}` on {name}")),
+            None => State::Ready,
+        })
+    }
+
+    /// Returns the indexes of the collection, or `None` if there is no collection.
+    async fn indexes(&self) -> Driven<Option<Vec<IndexModel>>> {
+        let mut cursor = match self.server.sessions.list_indexes().await {
+            Ok(cursor) => cursor,
+            Err(error) if error::is(&error, NAMESPACE_NOT_FOUND) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut indexes = Vec::new();
+        while cursor.advance().await? {
+            indexes.push(cursor.deserialize_current()?);
+        }
+        Ok(Some(indexes))
+    }
+
+    async fn make(&self) -> Result<()> {
+        for command in schema::create(self.namespace) {
+            self.server.command(command).await.map_err(|error| {
+                if error::is(&error, UNAUTHORIZED) {
+                    let what = "the user may not create collections and indexes; \
+                                run what MongoStore::schema gives, and open with create=false";
+                    return Error::fixed(ErrorKind::Config, what);
+                }
+                at_open(&error)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn lacks(&self, what: &str) -> Error {
+        let database = self.server.database().name().to_owned();
+        let what = format!("the database `{database}` has {what}; make it with what MongoStore::schema gives");
+        Error::new(ErrorKind::Config, what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_server_and_a_replica_are_refused() {
+        let hello = |wire: i32, primary: bool| doc! { "maxWireVersion": wire, "isWritablePrimary": primary };
+        assert!(look(&hello(OLDEST, true)).is_ok());
+        assert_eq!(look(&hello(OLDEST - 1, true)).unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(look(&hello(25, false)).unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+}

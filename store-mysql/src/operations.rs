@@ -1,0 +1,349 @@
+//! Execution of each kind of call: a single call uses a plain statement, several share statements for many keys.
+
+use std::borrow::Borrow;
+
+use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
+use session_store_sqlx::operations::{Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
+use session_store_sqlx::outcome::{self, FoundVersions, Write};
+use session_store_sqlx::{Answered, Dialect, Failure, Sql, rows};
+use sqlx::mysql::MySqlArguments;
+use sqlx::query::Query;
+use sqlx::{Encode, Error as Driver, Executor as _, MySql, MySqlConnection, Type};
+
+use crate::error::{self, DUPLICATE};
+use crate::json::{self, Row, sorted};
+use crate::schema::{CREATES, SAVES, Statements, WIDTHS};
+
+type Bound = Query<'static, MySql, MySqlArguments>;
+
+/// Version that stands for any version in a `delete`. Real versions are never negative.
+const ANY: i64 = -1;
+
+impl Dialect for Statements {
+    type Database = MySql;
+
+    fn failure(error: &Driver) -> Failure {
+        error::in_use(error)
+    }
+
+    async fn load(&self, items: &[Load], connection: &mut MySqlConnection) -> Answered<Option<Record>> {
+        if let [item] = items {
+            let query = self.load.query().bind(&item.key.as_bytes()[..]).bind(item.now.as_millis());
+            let row = query.fetch_all(connection).await?.pop();
+            return Ok(vec![row.map(|row| rows::record(&row, 0)).transpose()]);
+        }
+        let mut found = Vec::with_capacity(items.len());
+        for (at, items, missing) in in_widths(items, &WIDTHS) {
+            let query = keys(self.load_many[at].query(), items.iter().map(|item| &item.key), missing);
+            found.extend(query.fetch_all(&mut *connection).await?);
+        }
+        Ok(outcome::loaded(items, &rows::by_key(&found)))
+    }
+
+    async fn create(&self, items: &[Create], connection: &mut MySqlConnection) -> Answered<Outcome> {
+        if let [item] = items {
+            return self.create_one(item, connection).await.map(|outcome| vec![outcome]);
+        }
+        // A part is inserted completely, or not at all if one of its keys exists. In that case each call is run again on its own,
+        // and those already stored find their own record.
+        for part in sorted(items, |item| &item.key).chunks(CREATES) {
+            let row = |query: Bound, item: &&Create| bind(query.bind(&item.key.as_bytes()[..]), &item.record);
+            part.iter().fold(self.insert[part.len() - 1].query(), row).execute(&mut *connection).await?;
+        }
+        Ok(items.iter().map(|_| Ok(Outcome::Done)).collect())
+    }
+
+    async fn save(&self, items: &[Save], connection: &mut MySqlConnection) -> Answered<Outcome> {
+        if let [item] = items {
+            return self.save_one(item, connection).await.map(|outcome| vec![outcome]);
+        }
+        if items.iter().all(|item| item.record.is_live(item.now)) {
+            return transaction(connection, async |connection| self.save_together(items, connection).await).await;
+        }
+        transaction(connection, async |connection| {
+            let found = self.lock(items, connection).await?;
+            let there: Vec<&Save> = items.iter().filter(|item| found.contains_key(&item.key)).collect();
+            self.save_rows(&there, connection).await?;
+            Ok(outcome::outcomes(items, &found))
+        })
+        .await
+    }
+
+    async fn touch(&self, items: &[Touch], connection: &mut MySqlConnection) -> Answered<Outcome> {
+        if let [item] = items {
+            return self.touch_one(item, connection).await.map(|outcome| vec![outcome]);
+        }
+        let touched = |row: &mut Row, item: &Touch| {
+            row.number(item.now.as_millis());
+            row.number(item.expected.as_i64());
+            row.number(item.expires_at.as_millis());
+        };
+        self.together(items, &self.touch_many, touched, connection).await
+    }
+
+    async fn delete(&self, items: &[Delete], connection: &mut MySqlConnection) -> Answered<Outcome> {
+        if let [item] = items {
+            return self.delete_one(item, connection).await.map(|outcome| vec![outcome]);
+        }
+        let deleted = |row: &mut Row, item: &Delete| {
+            row.number(item.now.as_millis());
+            row.number(item.expected.map_or(ANY, Version::as_i64));
+        };
+        self.together(items, &self.delete_many, deleted, connection).await
+    }
+
+    async fn list(
+        &self,
+        List { now, target, limit }: &List,
+        connection: &mut MySqlConnection,
+    ) -> Answered<(StoreKey, Record)> {
+        let query = match target {
+            ListTarget::Of(principal) => self.sessions_of.query().bind(principal.as_str().as_bytes()),
+            ListTarget::After(key) => self.scan.query().bind(key.as_ref().map_or(&[][..], |key| key.as_bytes())),
+        };
+        let found = query.bind(now.as_millis()).bind(i64::from(*limit)).fetch_all(connection).await?;
+        Ok(found.iter().map(rows::keyed).collect())
+    }
+
+    async fn sweep(
+        &self,
+        Sweep { now, target }: &Sweep,
+        connection: &mut MySqlConnection,
+    ) -> sqlx::Result<(u64, bool)> {
+        match target {
+            SweepTarget::Expired(limit) => self.purge(*now, *limit, connection).await,
+            SweepTarget::Of(principal, keep) => {
+                // The delete sees changes that are committed while it runs. At this level it also locks gaps in the index, so no
+                // session can be added to a part that it has already passed.
+                connection.execute("set transaction isolation level repeatable read").await?;
+                let keep = keep.as_ref().map_or(&[][..], |key| key.as_bytes());
+                let query = self.delete_all.query().bind(principal.as_str().as_bytes()).bind(now.as_millis());
+                Ok((query.bind(keep).execute(connection).await?.rows_affected(), false))
+            }
+        }
+    }
+}
+
+impl Statements {
+    async fn create_one(&self, item: &Create, connection: &mut MySqlConnection) -> sqlx::Result<Result<Outcome>> {
+        let Create { now, key, record } = item;
+        loop {
+            let query = bind(self.insert[0].query().bind(&key.as_bytes()[..]), record);
+            match query.execute(&mut *connection).await {
+                Ok(_) => return Ok(Ok(Outcome::Done)),
+                Err(error) if error::number(&error) == Some(DUPLICATE) => {}
+                Err(error) => return Err(error),
+            }
+            let query = bind(self.replace.query(), record).bind(&key.as_bytes()[..]).bind(now.as_millis());
+            if query.execute(&mut *connection).await?.rows_affected() > 0 {
+                return Ok(Ok(Outcome::Done));
+            }
+            // If the row was removed between the statements, the create is tried again.
+            if let Some(outcome) = self.refused(item, connection).await? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    async fn save_one(&self, item: &Save, connection: &mut MySqlConnection) -> sqlx::Result<Result<Outcome>> {
+        let Save { now, key, expected, record } = item;
+        loop {
+            let query = bind(self.save.query(), record).bind(&key.as_bytes()[..]);
+            let query = query.bind(expected.as_i64()).bind(now.as_millis());
+            // The driver counts matched rows, so a row that already holds these values counts as well.
+            if query.execute(&mut *connection).await?.rows_affected() > 0 {
+                return Ok(Ok(Outcome::Done));
+            }
+            if let Some(outcome) = self.refused(item, connection).await? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    async fn touch_one(&self, item: &Touch, connection: &mut MySqlConnection) -> sqlx::Result<Result<Outcome>> {
+        let Touch { now, key, expected, expires_at } = item;
+        loop {
+            let query = self.touch.query().bind(expires_at.as_millis()).bind(&key.as_bytes()[..]);
+            let query = query.bind(expected.as_i64()).bind(now.as_millis());
+            // The driver counts matched rows, so a row that already expires as late counts as well.
+            if query.execute(&mut *connection).await?.rows_affected() > 0 {
+                return Ok(Ok(Outcome::Done));
+            }
+            if let Some(outcome) = self.refused(item, connection).await? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    async fn delete_one(&self, item: &Delete, connection: &mut MySqlConnection) -> sqlx::Result<Result<Outcome>> {
+        let Delete { now, key, expected } = item;
+        let version = expected.map_or(ANY, Version::as_i64);
+        loop {
+            let query = self.delete.query().bind(&key.as_bytes()[..]).bind(now.as_millis()).bind(version).bind(version);
+            if query.execute(&mut *connection).await?.rows_affected() > 0 {
+                return Ok(Ok(Outcome::Done));
+            }
+            if expected.is_none() {
+                return Ok(Ok(Outcome::Missing));
+            }
+            if let Some(outcome) = self.refused(item, connection).await? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// Reads the version of the live record, after a statement that changed nothing. Returns the outcome, or `None` to try again.
+    async fn refused<W: Write>(
+        &self,
+        item: &W,
+        connection: &mut MySqlConnection,
+    ) -> sqlx::Result<Option<Result<Outcome>>> {
+        let query = self.version.query().bind(&item.target().as_bytes()[..]).bind(item.now().as_millis());
+        let live = query.fetch_all(connection).await?.first().map(|row| rows::version(row, 0)).transpose();
+        Ok(live.map(|live| item.refused(live)).transpose())
+    }
+
+    /// Saves a batch of records that are all live. If some saves were refused, reads the stored versions in the same transaction,
+    /// before another client can change the saved rows.
+    async fn save_together(&self, items: &[Save], connection: &mut MySqlConnection) -> Answered<Outcome> {
+        let saved = self.save_rows(items, &mut *connection).await?;
+        if saved == items.len() as u64 {
+            return Ok(items.iter().map(|_| Ok(Outcome::Done)).collect());
+        }
+        let mut found = Vec::with_capacity(items.len());
+        for (at, items, missing) in in_widths(items, &WIDTHS[..SAVES]) {
+            let query = keys(self.find_many[at].query(), items.iter().map(Write::target), missing);
+            found.extend(query.fetch_all(&mut *connection).await?);
+        }
+        Ok(outcome::saved(items, &rows::found(&found)))
+    }
+
+    /// Saves those of `items` whose row is live and has the expected version. Returns their number.
+    async fn save_rows<S: Borrow<Save>>(&self, items: &[S], connection: &mut MySqlConnection) -> sqlx::Result<u64> {
+        let mut saved = 0;
+        for (at, saves, missing) in in_widths(items, &WIDTHS[..SAVES]) {
+            let rows = Rows { saves, missing };
+            let query = self.save_many[at].query();
+            let query = rows.pairs(query, |save| Some(save.record.version.as_i64()));
+            let query = rows.pairs(query, |save| Some(save.record.created_at.as_millis()));
+            let query = rows.pairs(query, |save| Some(save.record.expires_at.as_millis()));
+            let query = rows.pairs(query, |save| rows::name(&save.record).map(str::as_bytes));
+            let query = rows.pairs(query, |save| Some(&save.record.data[..]));
+            let query = keys(query, saves.iter().map(|save| &save.borrow().key), missing);
+            let query = rows.pairs(query, |save| Some(save.expected.as_i64()));
+            let query = rows.pairs(query, |save| Some(save.now.as_millis()));
+            saved += query.execute(&mut *connection).await?.rows_affected();
+        }
+        Ok(saved)
+    }
+
+    /// Reads and locks the stored rows. They stay unchanged until the transaction ends.
+    async fn lock<W: Write>(&self, items: &[W], connection: &mut MySqlConnection) -> sqlx::Result<FoundVersions> {
+        let keys = json::rows(items, Write::target, |_, _| ());
+        Ok(rows::found(&self.lock_many.query().bind(keys).fetch_all(connection).await?))
+    }
+
+    /// Carries out a batch of writes to stored rows. Locks the rows, changes them, and derives the outcomes from the locked rows.
+    ///
+    /// Keys without a row are left out of the change. They could not be locked, so a row may have been created meanwhile.
+    async fn together<W: Write>(
+        &self,
+        items: &[W],
+        write: &Sql<MySql>,
+        row: impl Fn(&mut Row, &W),
+        connection: &mut MySqlConnection,
+    ) -> Answered<Outcome> {
+        transaction(connection, async |connection| {
+            let found = self.lock(items, connection).await?;
+            let there: Vec<&W> = items.iter().filter(|item| found.contains_key(item.target())).collect();
+            if !there.is_empty() {
+                let rows = json::rows(&there, |item| item.target(), |to, item| row(to, item));
+                write.query().bind(rows).execute(connection).await?;
+            }
+            Ok(outcome::outcomes(items, &found))
+        })
+        .await
+    }
+
+    /// Removes expired rows. Finds them by the index without locks, then deletes them in the order of their keys, in which all
+    /// writers lock.
+    async fn purge(&self, now: Timestamp, limit: u32, connection: &mut MySqlConnection) -> sqlx::Result<(u64, bool)> {
+        let limit = limit.min(self.purge_rows);
+        let query = self.expired.query().bind(now.as_millis()).bind(i64::from(limit));
+        let expired = query.fetch_all(&mut *connection).await?;
+        let keys: Vec<StoreKey> = expired.iter().filter_map(|row| rows::key(row, 0).ok()).collect();
+        if keys.is_empty() {
+            return Ok((0, false));
+        }
+        let query = self.purge.query().bind(json::rows(&keys, |key| key, |_, _| ())).bind(now.as_millis());
+        let removed = query.execute(connection).await?.rows_affected();
+        Ok((removed, expired.len() == limit as usize))
+    }
+}
+
+/// Splits `items` into parts. Returns each part with the index of its statement in `widths` and the number of places in that
+/// statement that remain empty.
+fn in_widths<'i, T>(items: &'i [T], widths: &[usize]) -> impl Iterator<Item = (usize, &'i [T], usize)> {
+    let at = widths.iter().position(|width| *width >= items.len()).unwrap_or(widths.len() - 1);
+    let width = widths[at];
+    items.chunks(width).map(move |part| (at, part, width - part.len()))
+}
+
+/// Binds the keys, and null for the `missing` ones.
+fn keys<'a>(query: Bound, keys: impl Iterator<Item = &'a StoreKey>, missing: usize) -> Bound {
+    let query = keys.fold(query, |query, key| query.bind(&key.as_bytes()[..]));
+    (0..missing).fold(query, |query, _| query.bind(None::<&[u8]>))
+}
+
+/// Rows that one statement saves.
+struct Rows<'a, S> {
+    saves: &'a [S],
+    /// Number of places in the statement that remain empty.
+    missing: usize,
+}
+
+impl<'a, S: Borrow<Save>> Rows<'a, S> {
+    /// Binds a pair of key and value for each row, and nulls for the empty places.
+    fn pairs<T>(&self, query: Bound, value: impl Fn(&'a Save) -> Option<T>) -> Bound
+    where
+        T: Encode<'a, MySql> + Type<MySql> + 'a,
+    {
+        let pair = |query: Bound, save: &'a Save| query.bind(&save.key.as_bytes()[..]).bind(value(save));
+        let query = self.saves.iter().map(Borrow::borrow).fold(query, pair);
+        (0..self.missing).fold(query, |query, _| query.bind(None::<&[u8]>).bind(None::<T>))
+    }
+}
+
+/// Runs `work` in a transaction.
+async fn transaction<T>(
+    connection: &mut MySqlConnection,
+    work: impl AsyncFnOnce(&mut MySqlConnection) -> sqlx::Result<T>,
+) -> sqlx::Result<T> {
+    connection.execute("start transaction").await?;
+    let done = match work(connection).await {
+        Ok(answer) => match connection.execute("commit").await {
+            Ok(_) => return Ok(answer),
+            Err(error) if matches!(error::in_use(&error), Failure::Again(_)) => Err(error),
+            Err(error) => return Err(unknown(error)),
+        },
+        Err(error) => Err(error),
+    };
+    if let Err(Driver::Database(_)) = done {
+        // A failed lock wait ends the statement and leaves the transaction open.
+        // If the rollback fails, the connection is closed.
+        connection.execute("rollback").await.map_err(unknown)?;
+    }
+    done
+}
+
+/// Turns an error into one with an unknown outcome, after which the connection is closed.
+fn unknown(error: Driver) -> Driver {
+    Driver::Io(std::io::Error::other(error))
+}
+
+/// Binds a record's columns, in the order in which the statements name them.
+fn bind(query: Bound, record: &Record) -> Bound {
+    let query = query.bind(record.version.as_i64()).bind(record.created_at.as_millis());
+    let query = query.bind(record.expires_at.as_millis());
+    query.bind(rows::name(record).map(str::as_bytes)).bind(&record.data[..])
+}

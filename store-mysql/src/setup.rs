@@ -1,0 +1,252 @@
+//! Opens a store: the settings of its connections, and the checks of server and tables.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use session_core::{Error, ErrorKind, Namespace, Result};
+use session_store_kit::{MAX_DATA_LEN, check_layout};
+use session_store_sqlx::rows::Columns as _;
+use session_store_sqlx::{Bounds, Failure, SetUp, Source, SqlBackend};
+use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySql, MySqlConnection};
+
+use crate::MysqlStore;
+use crate::error::{self, DENIED};
+use crate::schema::{self, Statements};
+
+impl SqlBackend for MysqlStore {
+    type Dialect = Statements;
+
+    fn source(options: MySqlConnectOptions, timeout: Duration) -> Source<MySql> {
+        // `set_up` sets the `sql_mode`, together with all other settings that the store relies on.
+        let options = options.pipes_as_concat(false).no_engine_substitution(false).disable_statement_logging();
+        Source::Own(Box::new(options), Some(set_up(timeout)))
+    }
+
+    fn at_open(error: &sqlx::Error) -> Error {
+        error::at_open(error)
+    }
+
+    async fn inspect(
+        connection: &mut MySqlConnection,
+        namespace: &Namespace,
+        bounds: Bounds,
+    ) -> Result<(Statements, Bounds)> {
+        let server = inspect(connection).await?;
+        let statements = Statements::new(namespace, bounds.settings.timeout, server.purge_rows());
+        let bounds = bounds.encrypted(server.encrypted).batch_bytes(server.batch_bytes());
+        Ok((statements, bounds.max_data_len(server.max_data_len())))
+    }
+
+    async fn check_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Option<Error>> {
+        check_tables(connection, namespace).await
+    }
+
+    async fn create_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<()> {
+        create_tables(connection, namespace).await
+    }
+}
+
+fn set_up(timeout: Duration) -> SetUp<MySql> {
+    let sql: Arc<str> = schema::set_up(timeout).into();
+    Box::new(move |connection| {
+        let sql = Arc::clone(&sql);
+        Box::pin(async move { connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(drop) })
+    })
+}
+
+/// Properties of the server that limit the store.
+struct Properties {
+    /// The server's `max_allowed_packet`: maximum size of a message in either direction, in bytes.
+    packet: usize,
+    /// Whether the connection to the server uses TLS.
+    encrypted: bool,
+}
+
+impl Properties {
+    /// Smallest `max_allowed_packet`, in bytes, that has room for the statements.
+    const LEAST_PACKET: usize = 16 << 10;
+
+    /// Size of everything in a message but the record's data, in bytes.
+    const ENVELOPE: usize = 1 << 10;
+
+    /// Returns the maximum length of data that fits into a message.
+    fn max_data_len(&self) -> usize {
+        MAX_DATA_LEN.min(self.packet - Self::ENVELOPE)
+    }
+
+    /// Returns the maximum size of the calls in one batch, in bytes. As JSON, or with its share of a statement, a row takes at
+    /// most eight times the size of its call.
+    fn batch_bytes(&self) -> usize {
+        (1 << 20).min(self.packet / 8)
+    }
+
+    /// Returns the maximum number of rows that one purge removes, whatever its limit, so that its transaction is short.
+    /// A key takes 70 bytes of JSON.
+    fn purge_rows(&self) -> u32 {
+        u32::try_from(self.packet / 128).map_or(1_000, |rows| rows.min(1_000))
+    }
+}
+
+fn config(message: impl AsRef<str>) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
+
+fn driver(error: sqlx::Error) -> Error {
+    error::at_open(&error)
+}
+
+fn text(row: &MySqlRow, at: usize) -> Result<Option<String>> {
+    Ok(row.bytes(at)?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+}
+
+/// Checks that the server and the connection's settings are supported, and returns the server's properties.
+async fn inspect(connection: &mut MySqlConnection) -> Result<Properties> {
+    let (mut packet, mut version, mut autocommit) = (0, String::new(), true);
+    for row in connection.fetch_all(schema::VARIABLES).await.map_err(driver)? {
+        let value = text(&row, 1)?.unwrap_or_default();
+        match text(&row, 0)?.unwrap_or_default().as_str() {
+            "max_allowed_packet" => packet = value.parse().unwrap_or_default(),
+            "autocommit" => autocommit = value == "ON",
+            "version" => version = value,
+            _ => {}
+        }
+    }
+    if is_too_old(&version) {
+        return Err(config(format!("the server is {version}; the store needs MySQL 8.0 or MariaDB 10.6, or later")));
+    }
+    if packet < Properties::LEAST_PACKET {
+        let least = Properties::LEAST_PACKET;
+        return Err(config(format!("the server's max_allowed_packet is {packet}; set it to {least} at least")));
+    }
+    if !autocommit {
+        return Err(config("autocommit is off on the pool's connections; set it on"));
+    }
+    let cipher = connection.fetch_optional(schema::CIPHER).await.map_err(driver)?;
+    let cipher = cipher.map(|row| text(&row, 1)).transpose()?.flatten();
+    Ok(Properties { packet, encrypted: cipher.is_some_and(|cipher| !cipher.is_empty()) })
+}
+
+fn is_too_old(version: &str) -> bool {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse().unwrap_or(0_u32));
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    found < if version.contains("MariaDB") { (10, 6) } else { (8, 0) }
+}
+
+async fn create_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<()> {
+    for statement in schema::create(namespace) {
+        loop {
+            match connection.execute(sqlx::raw_sql(AssertSqlSafe(statement.as_str()))).await {
+                Ok(_) => break,
+                // Another client is creating the same table.
+                Err(error) if matches!(error::in_use(&error), Failure::Again(_)) => {}
+                Err(error) if matches!(error::number(&error), Some(DENIED | 1044)) => {
+                    return Err(config(format!(
+                        "the account may not create the table `{namespace}`; run the SQL of MysqlStore::schema as another account, \
+                         and open the store with create=false"
+                    ))
+                    .with_source(&driver(error)));
+                }
+                Err(error) => return Err(driver(error)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the tables were created by this store, have a layout that this release knows, and allow this account access.
+/// If they are missing, returns the error that says so.
+async fn check_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Option<Error>> {
+    let database = connection.fetch_one(schema::DATABASE).await.map_err(driver)?;
+    let Some(database) = text(&database, 0)? else {
+        return Err(config("the URL names no database; add it, as in mysql://user:password@host:port/database"));
+    };
+    let columns = sqlx::query(schema::COLUMNS_OF).bind(namespace.as_str());
+    let columns = columns.fetch_all(&mut *connection).await.map_err(driver)?;
+    if columns.is_empty() {
+        return Ok(Some(config(format!(
+            "there is no table `{namespace}` in database `{database}`, or the account has no right on it; \
+             create it with the SQL of MysqlStore::schema"
+        ))));
+    }
+    let layout = layout(connection, namespace).await?;
+    check_layout(format_args!("the table `{namespace}`"), layout, schema::LAYOUT.into())?;
+    let columns = columns.iter().map(|row| Ok((text(row, 0)?.unwrap_or_default(), text(row, 1)?.unwrap_or_default())));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let has = |(name, kind): (&str, &str)| columns.iter().any(|column| column.0 == name && column.1 == kind);
+    if let Some((name, kind)) = schema::COLUMNS.into_iter().find(|column| !has(*column)) {
+        return Err(config(format!("the table `{namespace}` has no column `{name}` of type {kind}")));
+    }
+    let engine = sqlx::query(schema::ENGINE_OF).bind(namespace.as_str()).fetch_one(&mut *connection).await;
+    let engine = text(&engine.map_err(driver)?, 0)?.unwrap_or_default();
+    if engine != "InnoDB" {
+        return Err(config(format!(
+            "the table `{namespace}` uses the engine {engine}, which has no transactions; change it to InnoDB"
+        )));
+    }
+    rights(connection, namespace).await?;
+    Ok(None)
+}
+
+async fn layout(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Option<i64>> {
+    let query = sqlx::query(schema::GET_LAYOUT).bind(namespace.as_str().as_bytes());
+    match query.fetch_all(connection).await {
+        Ok(found) => found.first().map(|row| row.integer(0)).transpose(),
+        // The server does not tell an account without a right on the table whether it exists.
+        Err(error) if error::number(&error) == Some(DENIED) => {
+            Err(config("the account may not read the table `session.layouts`; grant it select")
+                .with_source(&driver(error)))
+        }
+        Err(error) if error::number(&error) == Some(1146) => Ok(None),
+        Err(error) => Err(driver(error)),
+    }
+}
+
+/// Checks that the account has the rights that the store needs. It tries them out, because rights can be granted in too many
+/// ways to be read.
+async fn rights(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<()> {
+    let mut missing = Vec::new();
+    for (right, statement) in schema::rights(namespace) {
+        match connection.execute(sqlx::raw_sql(AssertSqlSafe(statement))).await {
+            Ok(_) => {}
+            Err(error) if error::number(&error) == Some(DENIED) => missing.push(right),
+            Err(error) => return Err(driver(error)),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing = missing.join(", ");
+    Err(config(format!("the account lacks rights on the table `{namespace}`; grant it {missing}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_that_are_too_old_are_known_by_their_version() {
+        for (version, old) in [
+            ("9.7.4-2", false),
+            ("8.0.11", false),
+            ("8.4.0-log", false),
+            ("5.7.44", true),
+            ("11.8.9-MariaDB-4 from Debian", false),
+            ("10.6.0-MariaDB", false),
+            ("10.5.29-MariaDB-log", true),
+            ("", true),
+        ] {
+            assert_eq!(is_too_old(version), old, "{version}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_at_once_fits_into_a_message() {
+        let server = Properties { packet: 16 << 20, encrypted: false };
+        assert_eq!(server.max_data_len(), (16 << 20) - 1024);
+        assert_eq!((server.batch_bytes(), server.purge_rows()), (1 << 20, 1_000));
+        let small = Properties { packet: Properties::LEAST_PACKET, encrypted: false };
+        assert_eq!((small.max_data_len(), small.batch_bytes(), small.purge_rows()), (15 << 10, 2 << 10, 128));
+        assert_eq!(Properties { packet: 64 << 20, encrypted: false }.max_data_len(), MAX_DATA_LEN);
+    }
+}

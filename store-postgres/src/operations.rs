@@ -1,0 +1,180 @@
+//! Execution of each kind of call: a single call uses a plain statement, several share one for many keys.
+
+use session_core::{Outcome, Record, Result, StoreKey, Version};
+use session_store_sqlx::operations::{Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
+use session_store_sqlx::outcome::{self, Write};
+use session_store_sqlx::{Answered, Dialect, Failure, rows};
+use sqlx::{PgConnection, Postgres};
+
+use crate::error;
+use crate::schema::Statements;
+
+/// Maximum number of rows that one purge removes, whatever its limit, so that its transaction is short.
+const PURGE_ROWS: u32 = 1_000;
+
+/// Collects one column of a batch.
+fn column<'a, O, T>(items: &'a [O], of: impl Fn(&'a O) -> T) -> Vec<T> {
+    items.iter().map(of).collect()
+}
+
+impl Dialect for Statements {
+    type Database = Postgres;
+
+    fn failure(error: &sqlx::Error) -> Failure {
+        error::in_use(error)
+    }
+
+    async fn load(&self, items: &[Load], connection: &mut PgConnection) -> Answered<Option<Record>> {
+        if let [item] = items {
+            let query = self.load.query().bind(&item.key.as_bytes()[..]).bind(item.now.as_millis());
+            let row = query.fetch_optional(connection).await?;
+            return Ok(vec![row.map(|row| rows::record(&row, 0)).transpose()]);
+        }
+        let keys = column(items, |item| &item.key.as_bytes()[..]);
+        let found = self.load_many.query().bind(keys).fetch_all(connection).await?;
+        Ok(outcome::loaded(items, &rows::by_key(&found)))
+    }
+
+    async fn create(&self, items: &[Create], connection: &mut PgConnection) -> Answered<Outcome> {
+        let created = |done| Ok(if done { Outcome::Done } else { Outcome::Exists });
+        if let [Create { now, key, record }] = items {
+            let query = self.create.query().bind(&key.as_bytes()[..]).bind(record.version.as_i64());
+            let query = query.bind(record.created_at.as_millis()).bind(record.expires_at.as_millis());
+            let query = query.bind(rows::name(record)).bind(&record.data[..]).bind(now.as_millis());
+            let done = query.execute(connection).await?;
+            return Ok(vec![created(done.rows_affected() > 0)]);
+        }
+        let query = self.create_many.query().bind(column(items, |item| &item.key.as_bytes()[..]));
+        let query = query.bind(column(items, |item| item.record.version.as_i64()));
+        let query = query.bind(column(items, |item| item.record.created_at.as_millis()));
+        let query = query.bind(column(items, |item| item.record.expires_at.as_millis()));
+        let query = query.bind(column(items, |item| rows::name(&item.record)));
+        let query = query.bind(column(items, |item| &item.record.data[..]));
+        let query = query.bind(column(items, |item| item.now.as_millis()));
+        let done = query.fetch_all(connection).await?;
+        let done: Vec<_> = done.iter().filter_map(|row| rows::key(row, 0).ok()).collect();
+        Ok(items.iter().map(|item| created(done.contains(&item.key))).collect())
+    }
+
+    async fn save(&self, items: &[Save], connection: &mut PgConnection) -> Answered<Outcome> {
+        if let [item] = items {
+            return self.save_one(item, connection).await.map(|outcome| vec![outcome]);
+        }
+        let query = self.save_many.query().bind(column(items, |item| &item.key.as_bytes()[..]));
+        let query = query.bind(column(items, |item| item.expected.as_i64()));
+        let query = query.bind(column(items, |item| item.now.as_millis()));
+        let query = query.bind(column(items, |item| item.record.version.as_i64()));
+        let query = query.bind(column(items, |item| item.record.created_at.as_millis()));
+        let query = query.bind(column(items, |item| item.record.expires_at.as_millis()));
+        let query = query.bind(column(items, |item| rows::name(&item.record)));
+        let query = query.bind(column(items, |item| &item.record.data[..]));
+        Ok(outcome::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
+    }
+
+    async fn touch(&self, items: &[Touch], connection: &mut PgConnection) -> Answered<Outcome> {
+        if let [item] = items {
+            return self.touch_one(item, connection).await.map(|outcome| vec![outcome]);
+        }
+        let query = self.touch_many.query().bind(column(items, |item| &item.key.as_bytes()[..]));
+        let query = query.bind(column(items, |item| item.expected.as_i64()));
+        let query = query.bind(column(items, |item| item.now.as_millis()));
+        let query = query.bind(column(items, |item| item.expires_at.as_millis()));
+        Ok(outcome::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
+    }
+
+    async fn delete(&self, items: &[Delete], connection: &mut PgConnection) -> Answered<Outcome> {
+        if let [item] = items {
+            return self.delete_one(item, connection).await.map(|outcome| vec![outcome]);
+        }
+        let query = self.delete_many.query().bind(column(items, |item| &item.key.as_bytes()[..]));
+        let query = query.bind(column(items, |item| item.now.as_millis()));
+        let query = query.bind(column(items, |item| item.expected.map(Version::as_i64)));
+        Ok(outcome::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
+    }
+
+    async fn list(
+        &self,
+        List { now, target, limit }: &List,
+        connection: &mut PgConnection,
+    ) -> Answered<(StoreKey, Record)> {
+        let query = match target {
+            ListTarget::Of(principal) => self.sessions_of.query().bind(principal.as_str()),
+            ListTarget::After(key) => self.scan.query().bind(key.as_ref().map_or(&[][..], |key| key.as_bytes())),
+        };
+        let found = query.bind(now.as_millis()).bind(i64::from(*limit)).fetch_all(connection).await?;
+        Ok(found.iter().map(rows::keyed).collect())
+    }
+
+    async fn sweep(&self, Sweep { now, target }: &Sweep, connection: &mut PgConnection) -> sqlx::Result<(u64, bool)> {
+        let (query, limit) = match target {
+            SweepTarget::Expired(limit) => {
+                let limit = (*limit).min(PURGE_ROWS);
+                (self.purge.query().bind(now.as_millis()).bind(i64::from(limit)), Some(u64::from(limit)))
+            }
+            SweepTarget::Of(principal, keep) => {
+                let keep = keep.as_ref().map(|key| &key.as_bytes()[..]);
+                (self.delete_all.query().bind(principal.as_str()).bind(now.as_millis()).bind(keep), None)
+            }
+        };
+        let removed = query.execute(connection).await?.rows_affected();
+        Ok((removed, limit == Some(removed)))
+    }
+}
+
+impl Statements {
+    async fn save_one(&self, item: &Save, connection: &mut PgConnection) -> sqlx::Result<Result<Outcome>> {
+        let Save { now, key, expected, record } = item;
+        loop {
+            let query = self.save.query().bind(&key.as_bytes()[..]).bind(expected.as_i64()).bind(now.as_millis());
+            let query = query.bind(record.version.as_i64()).bind(record.created_at.as_millis());
+            let query = query.bind(record.expires_at.as_millis()).bind(rows::name(record)).bind(&record.data[..]);
+            if query.execute(&mut *connection).await?.rows_affected() > 0 {
+                return Ok(Ok(Outcome::Done));
+            }
+            if let Some(outcome) = self.refused(item, connection).await? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    async fn touch_one(&self, item: &Touch, connection: &mut PgConnection) -> sqlx::Result<Result<Outcome>> {
+        let Touch { now, key, expected, expires_at } = item;
+        loop {
+            let query = self.touch.query().bind(&key.as_bytes()[..]).bind(expected.as_i64());
+            let query = query.bind(now.as_millis()).bind(expires_at.as_millis());
+            if query.execute(&mut *connection).await?.rows_affected() > 0 {
+                return Ok(Ok(Outcome::Done));
+            }
+            if let Some(outcome) = self.refused(item, connection).await? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    async fn delete_one(&self, item: &Delete, connection: &mut PgConnection) -> sqlx::Result<Result<Outcome>> {
+        let Delete { now, key, expected } = item;
+        loop {
+            let query = self.delete.query().bind(&key.as_bytes()[..]).bind(now.as_millis());
+            if query.bind(expected.map(Version::as_i64)).execute(&mut *connection).await?.rows_affected() > 0 {
+                return Ok(Ok(Outcome::Done));
+            }
+            if expected.is_none() {
+                return Ok(Ok(Outcome::Missing));
+            }
+            if let Some(outcome) = self.refused(item, connection).await? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// Reads the version of the live record, after a statement that changed nothing. Returns the outcome, or `None` to try again.
+    async fn refused<W: Write>(
+        &self,
+        item: &W,
+        connection: &mut PgConnection,
+    ) -> sqlx::Result<Option<Result<Outcome>>> {
+        let query = self.version.query().bind(&item.target().as_bytes()[..]).bind(item.now().as_millis());
+        let live = query.fetch_optional(connection).await?.map(|row| rows::version(&row, 0)).transpose();
+        Ok(live.map(|live| item.refused(live)).transpose())
+    }
+}

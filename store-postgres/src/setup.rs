@@ -1,0 +1,133 @@
+//! Opens a store: the settings of its connections, and the checks of server and tables.
+
+use std::time::Duration;
+
+use session_core::{Error, ErrorKind, Namespace, Result};
+use session_store_kit::check_layout;
+use session_store_sqlx::{Bounds, Source, SqlBackend};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, Postgres, Row as _};
+
+use crate::schema::{self, Statements};
+use crate::{PostgresStore, error};
+
+impl SqlBackend for PostgresStore {
+    type Dialect = Statements;
+
+    fn namespace(name: &str) -> Result<Namespace> {
+        schema::namespace(name)
+    }
+
+    fn source(options: PgConnectOptions, timeout: Duration) -> Source<Postgres> {
+        Source::Own(Box::new(for_sessions(options, timeout)), None)
+    }
+
+    fn at_open(error: &sqlx::Error) -> Error {
+        error::at_open(error)
+    }
+
+    async fn inspect(
+        connection: &mut PgConnection,
+        namespace: &Namespace,
+        bounds: Bounds,
+    ) -> Result<(Statements, Bounds)> {
+        let encrypted = sqlx::query(schema::ENCRYPTED).fetch_one(connection).await;
+        let encrypted = encrypted.map_err(|error| error::at_open(&error))?.get(0);
+        Ok((Statements::new(namespace), bounds.encrypted(encrypted)))
+    }
+
+    async fn check_tables(connection: &mut PgConnection, namespace: &Namespace) -> Result<Option<Error>> {
+        check_tables(connection, namespace).await
+    }
+
+    async fn create_tables(connection: &mut PgConnection, namespace: &Namespace) -> Result<()> {
+        create_tables(connection, namespace).await
+    }
+}
+
+/// Adds the settings that the store relies on, whatever the server's defaults are.
+fn for_sessions(options: PgConnectOptions, timeout: Duration) -> PgConnectOptions {
+    let millis = timeout.as_millis().max(1);
+    options.disable_statement_logging().options([
+        // A statement should not run for much longer than its caller waits.
+        ("statement_timeout", millis.to_string()),
+        // A call may wait for a lock twice: in a batch, and after that on its own. Both waits fit into the time-out, so one
+        // locked row does not fail the other calls of its batch.
+        ("lock_timeout", (millis / 3).max(1).to_string()),
+        // The statements are also correct under other isolation levels, but would be rolled back more often.
+        ("default_transaction_isolation", "read committed".to_owned()),
+        // There are only a few statements. Planning one for each execution costs more than the execution itself.
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
+    ])
+}
+
+fn config(message: impl AsRef<str>) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
+
+async fn create_tables(connection: &mut PgConnection, namespace: &Namespace) -> Result<()> {
+    let schema = schema::create(namespace);
+    for last in [false, false, true] {
+        let made = sqlx::raw_sql(AssertSqlSafe(schema.as_str())).execute(&mut *connection).await;
+        match made {
+            Ok(_) => return Ok(()),
+            // Another client that does not take the store's lock is creating the same tables.
+            Err(error) if !last && is_met(&error) => {}
+            Err(error) if error::state(&error).as_deref() == Some("42501") => {
+                return Err(config(format!(
+                    "the role may not create the table `{namespace}`; run the SQL of PostgresStore::schema as another role, \
+                     and open the store with create=false"
+                ))
+                .with_source(&error::at_open(&error)));
+            }
+            Err(error) => return Err(error::at_open(&error)),
+        }
+    }
+    Ok(())
+}
+
+/// Whether another client was creating the same tables: unique violations in the catalogue, duplicate objects,
+/// serialization failures, deadlocks.
+fn is_met(error: &sqlx::Error) -> bool {
+    matches!(error::state(error).as_deref(), Some("23505" | "42P07" | "42710" | "40001" | "40P01"))
+}
+
+/// Checks that the tables were created by this store, have a layout that this release knows, and allow this role access.
+/// If they are missing, returns the error that says so.
+async fn check_tables(connection: &mut PgConnection, namespace: &Namespace) -> Result<Option<Error>> {
+    let driver = |error: sqlx::Error| error::at_open(&error);
+    let around = sqlx::query(schema::SURROUNDINGS).fetch_one(&mut *connection).await.map_err(driver)?;
+    let (encoding, schema): (String, String) = (around.get(0), around.get(1));
+    let (layouts, layouts_readable): (bool, bool) = (around.get(2), around.get(3));
+    if !matches!(encoding.as_str(), "UTF8" | "SQL_ASCII") {
+        return Err(config(format!("the database has the encoding {encoding}; create one with the encoding UTF8")));
+    }
+    let table = format!("\"{namespace}\"");
+    let columns = sqlx::query(schema::COLUMNS_OF).bind(&table).fetch_all(&mut *connection).await.map_err(driver)?;
+    if columns.is_empty() {
+        return Ok(Some(config(format!(
+            "there is no table `{namespace}` in schema `{schema}`; create it with the SQL of PostgresStore::schema"
+        ))));
+    }
+    if layouts && !layouts_readable {
+        return Err(config("the role may not read the table `session.layouts`; grant it select"));
+    }
+    let layout: Option<i32> = if layouts {
+        let query = sqlx::query(schema::GET_LAYOUT).bind(namespace.as_str());
+        query.fetch_optional(&mut *connection).await.map_err(driver)?.map(|row| row.get(0))
+    } else {
+        None
+    };
+    check_layout(format_args!("the table `{namespace}`"), layout.map(i64::from), schema::LAYOUT.into())?;
+    let has = |(name, kind)| columns.iter().any(|row| row.get::<&str, _>(0) == name && row.get::<&str, _>(1) == kind);
+    if let Some((name, kind)) = schema::COLUMNS.into_iter().find(|column| !has(*column)) {
+        return Err(config(format!("the table `{namespace}` has no column `{name}` of type {kind}")));
+    }
+    let missing = sqlx::query(schema::MISSING_RIGHTS).bind(&table).fetch_all(&mut *connection).await.map_err(driver)?;
+    let missing: Vec<&str> = missing.iter().map(|row| row.get(0)).collect();
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        return Err(config(format!("the role lacks rights on the table `{namespace}`; grant it {missing}")));
+    }
+    Ok(None)
+}

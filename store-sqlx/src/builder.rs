@@ -1,0 +1,191 @@
+//! Builder of a store.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use session_core::{Error, Namespace, Result};
+use session_store_kit::{Settings, TIMED_OUT, UrlSettings, setters, within};
+use sqlx::Database;
+use tokio::time::{Instant, timeout_at};
+
+use crate::dialect::{Connection, Dialect};
+use crate::pool::{Options, Pool, Source};
+use crate::store::{Bounds, SqlStore};
+
+/// A store on one database, as a [`SqlStoreBuilder`] opens it.
+///
+/// The methods with a connection run when a store is opened: first [`inspect`](Self::inspect), then
+/// [`check_tables`](Self::check_tables). All of them together may take the time-out of a call.
+pub trait SqlBackend: From<SqlStore<Self::Dialect>> {
+    /// Statements of the database, and the meaning of its errors.
+    type Dialect: Dialect;
+
+    /// Checks a namespace, whose name is also that of the table. The default allows every [`Namespace`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if the database does not allow a table of this name.
+    fn namespace(name: &str) -> Result<Namespace> {
+        Namespace::new(name)
+    }
+
+    /// Returns the source of the store's own connections, whose calls may take `timeout`.
+    fn source(options: Options<Driver<Self>>, timeout: Duration) -> Source<Driver<Self>>;
+
+    /// Translates an error of a store that is being opened.
+    fn at_open(error: &sqlx::Error) -> Error;
+
+    /// Checks the server. Returns the statements for the namespace, and `bounds` with the limits of this server.
+    fn inspect(
+        connection: &mut Connection<Self::Dialect>,
+        namespace: &Namespace,
+        bounds: Bounds,
+    ) -> impl Future<Output = Result<(Self::Dialect, Bounds)>> + Send;
+
+    /// Checks that the tables belong to this store, have a layout that it knows, and may be used by this user.
+    /// If they are missing, returns the error that says so.
+    fn check_tables(
+        connection: &mut Connection<Self::Dialect>,
+        namespace: &Namespace,
+    ) -> impl Future<Output = Result<Option<Error>>> + Send;
+
+    /// Creates the tables. Other clients may do the same at this moment.
+    fn create_tables(
+        connection: &mut Connection<Self::Dialect>,
+        namespace: &Namespace,
+    ) -> impl Future<Output = Result<()>> + Send;
+}
+
+type Driver<S> = <<S as SqlBackend>::Dialect as Dialect>::Database;
+
+/// Builder of a store in an SQL database.
+///
+/// ```no_run
+/// # use session_core::Result;
+/// use session_core::seconds;
+/// use session_store_sqlx::{SqlBackend, SqlStoreBuilder};
+///
+/// async fn open<S: SqlBackend>(builder: SqlStoreBuilder<S>) -> Result<S> {
+///     builder.namespace("web_sessions").timeout(seconds(2)).open().await
+/// }
+/// ```
+#[must_use = "a builder does nothing until the store is opened"]
+pub struct SqlStoreBuilder<S: SqlBackend> {
+    target: Target<Driver<S>>,
+    settings: Settings,
+    create: bool,
+    pool: usize,
+    store: PhantomData<fn() -> S>,
+}
+
+enum Target<DB: Database> {
+    Server(Box<Options<DB>>),
+    Pool(sqlx::Pool<DB>),
+}
+
+impl<S: SqlBackend> SqlStoreBuilder<S> {
+    fn new(target: Target<Driver<S>>) -> Self {
+        Self { target, settings: Settings::new(), create: true, pool: 8, store: PhantomData }
+    }
+
+    /// Returns a builder of a store with connections of its own.
+    pub fn on_server(options: Options<Driver<S>>) -> Self {
+        Self::new(Target::Server(Box::new(options)))
+    }
+
+    /// Returns a builder of a store on a pool that the application already has.
+    pub fn on_pool(pool: sqlx::Pool<Driver<S>>) -> Self {
+        let size = pool.options().get_max_connections() as usize;
+        Self::new(Target::Pool(pool)).pool(size.clamp(1, 8))
+    }
+
+    /// Sets the options that a URL gives.
+    pub fn url_settings(mut self, given: UrlSettings) -> Self {
+        given.put(&mut self.settings, &mut self.create, &mut self.pool);
+        self
+    }
+
+    setters! {
+        /// It is the table's name.
+        namespace;
+        /// Opening the store takes as long at most. On connections of the store's own, the server limits a wait for a lock to a
+        /// third of it.
+        timeout;
+        /// If not, a migration tool can create the tables with the SQL that the store's function `schema` returns.
+        create;
+        /// Default: 8. A few connections are enough because calls share batches. More connections make smaller batches.
+        pool;
+        /// It applies to each kind of call separately.
+        queue;
+    }
+
+    /// Connects, checks the server and the tables, and returns the store.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, for a user or database that the
+    ///   server refuses, for a server that is too old or has unsuitable settings, and for tables that are missing, have another
+    ///   layout, or may not be used by the user.
+    /// - [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) if the server does not answer within the time-out.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time and I/O enabled.
+    pub async fn open(self) -> Result<S> {
+        self.settings.check()?;
+        let namespace = S::namespace(&self.settings.namespace)?;
+        within("pool", self.pool, 1..=1000)?;
+        let timeout = self.settings.timeout;
+        let source = match self.target {
+            Target::Server(options) => S::source(*options, timeout),
+            Target::Pool(pool) => Source::Pool(pool),
+        };
+        let pool = Pool::new(source, self.pool, timeout);
+        let bounds = Bounds::new(self.settings, self.pool);
+        let (dialect, bounds) = prepare::<S>(&pool, &namespace, self.create, bounds).await?;
+        Ok(SqlStore::new(pool, dialect, bounds).into())
+    }
+}
+
+/// Checks the server, and ensures that the tables of `namespace` exist and fit.
+async fn prepare<S: SqlBackend>(
+    pool: &Pool<Driver<S>>,
+    namespace: &Namespace,
+    create: bool,
+    bounds: Bounds,
+) -> Result<(S::Dialect, Bounds)> {
+    let deadline = Instant::now() + bounds.settings.timeout;
+    let mut pooled = pool.take(deadline).await.map_err(|error| S::at_open(&error))?;
+    let opening = async {
+        let connection = pooled.connection()?;
+        let opened = S::inspect(connection, namespace, bounds).await?;
+        let mut missing = S::check_tables(connection, namespace).await?;
+        if missing.is_some() && create {
+            S::create_tables(connection, namespace).await?;
+            missing = S::check_tables(connection, namespace).await?;
+        }
+        missing.map_or(Ok(opened), Err)
+    };
+    let opened = timeout_at(deadline, opening).await.map_err(|_| TIMED_OUT)??;
+    pool.keep(pooled);
+    Ok(opened)
+}
+
+impl<S: SqlBackend> Clone for SqlStoreBuilder<S> {
+    fn clone(&self) -> Self {
+        let target = match &self.target {
+            Target::Server(options) => Target::Server(options.clone()),
+            Target::Pool(pool) => Target::Pool(pool.clone()),
+        };
+        Self { target, settings: self.settings.clone(), create: self.create, pool: self.pool, store: PhantomData }
+    }
+}
+
+impl<S: SqlBackend> fmt::Debug for SqlStoreBuilder<S> {
+    /// Leaves out the connection options, which hold the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlStoreBuilder")
+            .field("settings", &self.settings)
+            .field("create", &self.create)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,203 @@
+//! Connection pool: a connection is taken for one batch, kept for the next, and closed when it fails.
+//!
+//! The driver's own pool pings a connection each time it is given back and again when it is taken. That adds two round trips
+//! to each statement. This pool pings a connection only after it has been idle for a second.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use session_core::{Error, ErrorKind, Result};
+use sqlx::pool::PoolConnection;
+use sqlx::{ConnectOptions as _, Connection as _, Database};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
+
+/// Idle time after which a connection is pinged before it is used again.
+const FRESH: Duration = Duration::from_secs(1);
+/// Maximum time for such a ping. A quarter of the call's time-out applies instead if that is shorter.
+const PING: Duration = Duration::from_secs(1);
+/// Maximum idle time of a connection.
+const IDLE: Duration = Duration::from_secs(600);
+/// Maximum age of a connection, so that the store follows a server to a new address.
+const LIFE: Duration = Duration::from_secs(1800);
+
+/// Options of a connection to a database.
+pub type Options<DB> = <<DB as Database>::Connection as sqlx::Connection>::Options;
+
+/// Prepares each connection that the store makes, before its first statement.
+pub type SetUp<DB> = Box<
+    dyn for<'c> Fn(
+            &'c mut <DB as Database>::Connection,
+        ) -> Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'c>>
+        + Send
+        + Sync,
+>;
+
+/// Source of a store's connections.
+pub enum Source<DB: Database> {
+    /// Connections that the store makes with these options and prepares with the function, if there is one.
+    Own(Box<Options<DB>>, Option<SetUp<DB>>),
+    /// The application's own pool, to which a connection returns after each batch.
+    ///
+    /// All tokio runtimes share it, and a connection works only while the runtime that made it runs.
+    Pool(sqlx::Pool<DB>),
+}
+
+impl<DB: Database> fmt::Debug for Source<DB> {
+    /// Leaves out the connection options, which hold the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Own(..) => "Own",
+            Self::Pool(_) => "Pool",
+        })
+    }
+}
+
+/// Connections of one store on one tokio runtime.
+///
+/// A connection works only while the runtime that made it runs, so runtimes share no connections.
+pub struct Pool<DB: Database> {
+    source: Arc<Source<DB>>,
+    ping: Duration,
+    size: usize,
+    room: Semaphore,
+    idle: Mutex<Vec<Idle<DB>>>,
+}
+
+struct Idle<DB: Database> {
+    connection: DB::Connection,
+    made: Instant,
+    since: Instant,
+}
+
+/// A connection in use. It is closed unless it is [kept](Pool::keep).
+pub struct Pooled<'a, DB: Database> {
+    connection: Option<Either<DB>>,
+    made: Instant,
+    _room: SemaphorePermit<'a>,
+}
+
+enum Either<DB: Database> {
+    Own(DB::Connection),
+    Pooled(PoolConnection<DB>),
+}
+
+impl<DB: Database> Pool<DB> {
+    /// Returns a pool of at most `size` connections. `timeout` is the time-out of a call.
+    pub fn new(source: Source<DB>, size: usize, timeout: Duration) -> Self {
+        Self::from(Arc::new(source), size, PING.min(timeout / 4))
+    }
+
+    fn from(source: Arc<Source<DB>>, size: usize, ping: Duration) -> Self {
+        Self { source, ping, size, room: Semaphore::new(size), idle: Mutex::default() }
+    }
+
+    /// Returns an empty pool of the same size and source, for another runtime.
+    pub(crate) fn elsewhere(&self) -> Self {
+        Self::from(Arc::clone(&self.source), self.size, self.ping)
+    }
+
+    /// Locks the idle connections. No change under this lock is ever left half done, so a poisoned lock is used like any other.
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle<DB>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a connection: one used within the last second, one that has just answered a ping, or a new one.
+    ///
+    /// # Errors
+    /// The driver's errors, and [`PoolTimedOut`](sqlx::Error::PoolTimedOut) if there is no connection by `until`.
+    pub async fn take(&self, until: Instant) -> Result<Pooled<'_, DB>, sqlx::Error> {
+        let room = timeout_at(until, self.room.acquire()).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        let room = room.map_err(|_| sqlx::Error::PoolClosed)?;
+        loop {
+            let last = self.idle().pop();
+            let Some(Idle { mut connection, made, since }) = last else { break };
+            let now = Instant::now();
+            if now >= made + LIFE || now >= since + IDLE {
+                continue;
+            }
+            let sound = since + FRESH > now
+                || matches!(timeout_at(until.min(now + self.ping), connection.ping()).await, Ok(Ok(())));
+            if sound {
+                return Ok(Pooled { connection: Some(Either::Own(connection)), made, _room: room });
+            }
+            self.give_up_idle();
+        }
+        let connection = timeout_at(until, self.connect()).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        Ok(Pooled { connection: Some(connection), made: Instant::now(), _room: room })
+    }
+
+    async fn connect(&self) -> Result<Either<DB>, sqlx::Error> {
+        match &*self.source {
+            Source::Own(options, set_up) => {
+                let mut connection = options.connect().await?;
+                if let Some(set_up) = set_up {
+                    set_up(&mut connection).await?;
+                }
+                Ok(Either::Own(connection))
+            }
+            Source::Pool(pool) => Ok(Either::Pooled(pool.acquire().await?)),
+        }
+    }
+
+    /// Keeps a connection that has answered, for the next batch.
+    pub fn keep(&self, mut pooled: Pooled<'_, DB>) {
+        if let Some(Either::Own(connection)) = pooled.connection.take_if(|own| matches!(own, Either::Own(_))) {
+            let now = Instant::now();
+            let mut idle = self.idle();
+            // The first connection has been idle for longest. Removing one at a time is enough because connections come back
+            // more often than they expire.
+            if idle.first().is_some_and(|first| now >= first.since + IDLE) {
+                drop(idle.remove(0));
+            }
+            idle.push(Idle { connection, made: pooled.made, since: now });
+            return;
+        }
+        // A pooled connection that is dropped here goes back to its pool.
+        drop(pooled.connection.take());
+    }
+
+    /// Closes all idle connections. After one connection fails, the idle ones are probably dead as well, and each of them would
+    /// cost a call its time-out.
+    pub fn give_up_idle(&self) {
+        let dead = std::mem::take(&mut *self.idle());
+        drop(dead);
+    }
+}
+
+impl<DB: Database> fmt::Debug for Pool<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl<DB: Database> Pooled<'_, DB> {
+    /// Returns the driver's connection.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Other`] if the connection has been given back, which [`Pool::keep`] rules out because it consumes it.
+    pub fn connection(&mut self) -> Result<&mut DB::Connection> {
+        match &mut self.connection {
+            Some(Either::Own(connection)) => Ok(connection),
+            Some(Either::Pooled(connection)) => Ok(connection),
+            None => Err(Error::fixed(ErrorKind::Other, "a connection was used after it was given back")),
+        }
+    }
+}
+
+impl<DB: Database> fmt::Debug for Pooled<'_, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pooled").finish_non_exhaustive()
+    }
+}
+
+impl<DB: Database> Drop for Pooled<'_, DB> {
+    /// Closes a connection that was not kept. It may be in the middle of an answer, and a pool would wait for the rest.
+    fn drop(&mut self) {
+        if let Some(Either::Pooled(connection)) = self.connection.take() {
+            drop(connection.detach());
+        }
+    }
+}
