@@ -18,9 +18,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use session_core::{Bytes, Call, Clock as _, Outcome, Record, Result, Store, StoreKey, SystemClock, Version, hours};
+use session_core::{Outcome, Record, Result, Store, StoreKey, hours};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+
+use crate::fixtures::{increment, now, number, record};
 
 const SESSIONS: u64 = 1000;
 /// Few enough that a database on a slow disk completes ten rounds in a minute, enough to keep 128 tasks busy.
@@ -36,7 +38,7 @@ pub fn run(name: &str, open: impl AsyncFnOnce() -> Result<Arc<dyn Store>>) {
     let store = runtime.block_on(async {
         let store = open().await.expect("a store");
         for n in 0..SESSIONS {
-            let created = store.create(&now(), &key(n), &record(0)).await.expect("a create");
+            let created = store.create(&now(), &key(n), &session()).await.expect("a create");
             assert_eq!(created, Outcome::Done, "the store is not empty");
         }
         store
@@ -95,7 +97,7 @@ async fn measure(store: &Arc<dyn Store>, rounds: u64, tasks: u64, saves: bool) -
         running.spawn(async move {
             for i in 0..each {
                 let n = (task * 7919 + i * 31) % SESSIONS;
-                if saves { increment(&*store, n).await } else { drop(load(&*store, n).await) }
+                if saves { increment(&*store, &key(n)).await } else { drop(load(&*store, n).await) }
             }
         });
     }
@@ -112,28 +114,12 @@ async fn load(store: &dyn Store, n: u64) -> Record {
     store.load(&now(), &key(n)).await.expect("a load").expect("a live session")
 }
 
-async fn increment(store: &dyn Store, n: u64) {
-    loop {
-        let old = load(store, n).await;
-        let new = record(count(&old) + 1);
-        match store.save(&now(), &key(n), old.version, &new).await.expect("a save") {
-            Outcome::Done => return,
-            Outcome::Conflict => {}
-            other => panic!("the session went: {other:?}"),
-        }
-    }
-}
-
 async fn total(store: &dyn Store) -> u64 {
     let mut total = 0;
     for n in 0..SESSIONS {
-        total += count(&load(store, n).await);
+        total += number(&load(store, n).await);
     }
     total
-}
-
-fn now() -> Call {
-    Call::new(SystemClock.now())
 }
 
 /// Returns a key of uniform bytes, like a real one, but equal in each run.
@@ -148,14 +134,11 @@ fn key(n: u64) -> StoreKey {
     StoreKey::from_bytes(bytes)
 }
 
-/// Returns a session of 200 bytes that begins with a count.
-fn record(count: u64) -> Record {
-    let now = SystemClock.now();
-    let mut data = vec![b'x'; 200];
-    data[..8].copy_from_slice(&count.to_le_bytes());
-    Record::new(Version::random(), now, now.plus(hours(24)), None, Bytes::from(data))
-}
-
-fn count(record: &Record) -> u64 {
-    u64::from_le_bytes(record.data[..8].try_into().expect("eight bytes"))
+/// Returns a session of 200 bytes that begins with a count of zero and outlives the run.
+fn session() -> Record {
+    let mut data = [b'x'; 200];
+    data[..8].fill(0);
+    let mut session = record(&data);
+    session.expires_at = session.created_at.plus(hours(24));
+    session
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::{Debug, Display};
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +10,6 @@ use std::time::{Duration, Instant};
 use session_core::{Call, Error, ErrorKind, Outcome, Principal, Record, Result as CoreResult, Store, StoreKey};
 use tokio::sync::Barrier;
 
-use crate::context::BOUND;
 use crate::{Failure, Verdict};
 
 /// Fails the clause with the given text unless the condition holds.
@@ -21,6 +21,9 @@ macro_rules! ensure {
     };
 }
 pub(crate) use ensure;
+
+/// A limit that no clause reaches by accident.
+pub(crate) const BOUND: NonZeroU32 = NonZeroU32::new(10_000).expect("it is not zero");
 
 /// Time between two attempts of [`poll_until`].
 const PAUSE: Duration = Duration::from_millis(20);

@@ -5,11 +5,20 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 use session_core::Capabilities;
 
-use crate::{Context, Subject};
+use crate::context::Context;
+use crate::failure::Verdict;
+use crate::harness::Subject;
 
 /// A promise of the store's contract, with the program that checks it.
 ///
 /// Names are stable. The promise documents the clause: `cargo xtask matrix` prints it beside the results.
+///
+/// ```
+/// let clause = session_conformance::clauses().find(|clause| clause.name == "save.deleted").unwrap();
+/// assert_eq!(clause.topic(), "save");
+/// assert!(clause.requires.is_empty());
+/// println!("{}: {}", clause.name, clause.promise);
+/// ```
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Clause {
@@ -24,11 +33,26 @@ pub struct Clause {
 
 impl Clause {
     /// Returns the part of the name before the dot.
+    ///
+    /// ```
+    /// let topics: std::collections::BTreeSet<_> = session_conformance::clauses().map(|clause| clause.topic()).collect();
+    /// assert!(topics.contains("purge"));
+    /// ```
     pub fn topic(&self) -> &'static str {
         self.name.split('.').next().unwrap_or(self.name)
     }
 
     /// Returns the first requirement that is not met, if any.
+    ///
+    /// ```
+    /// use session_conformance::{Need, Subject, clauses};
+    /// use session_core::Capabilities;
+    ///
+    /// let subject = Subject::new("store-mine", "0.1.0");
+    /// let clause = clauses().find(|clause| clause.requires == [Need::Durable]).unwrap();
+    /// assert_eq!(clause.unmet(&Capabilities::new(), &subject), Some(Need::Durable));
+    /// assert_eq!(clause.unmet(&Capabilities::new().durable(true), &subject), None);
+    /// ```
     pub fn unmet(&self, capabilities: &Capabilities, subject: &Subject) -> Option<Need> {
         self.requires.iter().copied().find(|need| !need.is_met(capabilities, subject))
     }
@@ -54,6 +78,10 @@ macro_rules! clause {
 pub(crate) use clause;
 
 /// A requirement of a clause on the store or its harness.
+///
+/// ```
+/// assert_eq!(session_conformance::Need::Proxy.to_string(), "a server behind TCP");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Need {
@@ -112,25 +140,3 @@ impl fmt::Display for Need {
         })
     }
 }
-
-/// Result of a clause: success, or a [`Failure`].
-pub type Verdict = Result<(), Failure>;
-
-/// Reason why a clause failed: what was promised and what was seen instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure(String);
-
-impl Failure {
-    /// Creates a failure with this text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Failure {}

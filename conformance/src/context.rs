@@ -1,6 +1,5 @@
 //! Environment of a clause: a namespace, instances of the store on it, and a clock.
 
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,9 +13,6 @@ use session_core::{
 use crate::check::ok;
 use crate::proxy::Proxy;
 use crate::{Failure, Harness, Subject};
-
-/// A limit that no clause reaches by accident.
-pub(crate) const BOUND: NonZeroU32 = NonZeroU32::new(10_000).expect("it is not zero");
 
 /// An instance of the store under test.
 pub(crate) type Instance = Arc<dyn Store>;

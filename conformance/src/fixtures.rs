@@ -33,11 +33,20 @@ pub const fn key(n: u32) -> StoreKey {
 
 /// Returns an anonymous record with a random version that lives for an hour.
 pub fn record(data: &[u8]) -> Record {
+    record_with(Bytes::copy_from_slice(data))
+}
+
+fn record_with(data: Bytes) -> Record {
     let now = SystemClock.now();
-    Record::new(Version::random(), now, now.plus(hours(1)), None, Bytes::copy_from_slice(data))
+    Record::new(Version::random(), now, now.plus(hours(1)), None, data)
 }
 
 /// Returns a record of `principal` with a random version and the data `{}` that lives for an hour.
+///
+/// ```
+/// let record = session_conformance::fixtures::record_of("ann");
+/// assert_eq!(record.principal.unwrap().as_str(), "ann");
+/// ```
 ///
 /// # Panics
 /// If `principal` is no valid [`Principal`].
@@ -73,12 +82,26 @@ pub async fn put_count(store: &impl Store) {
 
 /// Increments the count under [`key(0)`](key) `times` times in each of `tasks` tasks. A conflict is retried.
 ///
+/// ```
+/// use std::sync::Arc;
+///
+/// use session_conformance::fixtures::{count, count_up, put_count};
+/// use session_store_memory::MemoryStore;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let store = Arc::new(MemoryStore::new());
+/// put_count(&store).await;
+/// count_up(&store, 4, 25).await;
+/// assert_eq!(count(&store).await, 100);
+/// # }
+/// ```
+///
 /// # Panics
 /// If the store fails, or the count is gone.
 pub async fn count_up(store: &(impl Store + Clone), tasks: u32, times: u32) {
     let one_task = |store| async move {
         for _ in 0..times {
-            one_more(&store).await;
+            increment(&store, &key(0)).await;
         }
     };
     let tasks: Vec<_> = (0..tasks).map(|_| tokio::spawn(one_task(store.clone()))).collect();
@@ -87,14 +110,18 @@ pub async fn count_up(store: &(impl Store + Clone), tasks: u32, times: u32) {
     }
 }
 
-async fn one_more(store: &impl Store) {
+/// Increments the count at the start of the data under `key`. A conflict is retried. The rest of the data stays.
+pub(crate) async fn increment(store: &(impl Store + ?Sized), key: &StoreKey) {
     loop {
-        let old = get(store, 0).await.expect("a count");
-        let new = record(&(number(&old) + 1).to_le_bytes());
-        match store.save(&now(), &key(0), old.version, &new).await.expect("a save") {
+        let old = store.load(&now(), key).await.expect("a load").expect("a count");
+        let mut data = old.data.to_vec();
+        data[..8].copy_from_slice(&(number(&old) + 1).to_le_bytes());
+        let mut new = record_with(data.into());
+        new.expires_at = new.expires_at.max(old.expires_at);
+        match store.save(&now(), key, old.version, &new).await.expect("a save") {
             Outcome::Done => return,
             Outcome::Conflict => {}
-            other => panic!("{other:?}"),
+            other => panic!("the save of a count answered {other:?}"),
         }
     }
 }
@@ -107,14 +134,26 @@ pub async fn count(store: &impl Store) -> u64 {
     number(&get(store, 0).await.expect("a count"))
 }
 
-fn number(record: &Record) -> u64 {
-    u64::from_le_bytes(record.data[..].try_into().expect("eight bytes"))
+/// Returns the count at the start of the record's data.
+pub(crate) fn number(record: &Record) -> u64 {
+    u64::from_le_bytes(*record.data.first_chunk().expect("eight bytes"))
 }
 
 /// A future that has been polled once.
 pub type Begun<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Polls a future once, so that calls are queued in the order in which they are begun.
+///
+/// ```
+/// use session_conformance::fixtures::begin;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let (send, receive) = tokio::sync::oneshot::channel();
+/// let waiting = begin(receive).await;
+/// send.send(7).unwrap();
+/// assert_eq!(waiting.await, Ok(7));
+/// # }
+/// ```
 pub async fn begin<'a, T: Send + 'a>(future: impl Future<Output = T> + Send + 'a) -> Begun<'a, T> {
     let mut future: Begun<'a, T> = Box::pin(future);
     match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {

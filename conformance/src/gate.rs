@@ -136,6 +136,20 @@ impl Gate {
     }
 
     /// Breaks the next `operation` for which no earlier rule waits.
+    ///
+    /// ```
+    /// use session_conformance::gate::{Fault, Gate, Operation};
+    /// use session_core::{Call, ErrorKind, NullStore, SessionId, Store, StoreKey, Timestamp};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let gate = Gate::around(NullStore);
+    /// gate.fail(Operation::Load, Fault::LostReply);
+    /// let (call, key) = (Call::new(Timestamp::MIN), StoreKey::derive("id", &SessionId::random()));
+    /// assert_eq!(gate.load(&call, &key).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    /// assert_eq!(gate.load(&call, &key).await.unwrap(), None);
+    /// assert_eq!(gate.count(Operation::Load), 2);
+    /// # }
+    /// ```
     pub fn fail(&self, operation: Operation, fault: Fault) {
         self.add(operation, Rule::Fail(fault));
     }

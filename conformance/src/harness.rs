@@ -52,6 +52,11 @@ pub struct Subject {
 impl Subject {
     /// Creates a subject for version `version` of the crate `name`. It has a time-out of 5 s, an expiry delay of 2 s,
     /// namespaces and no server.
+    ///
+    /// ```
+    /// let subject = session_conformance::Subject::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    /// assert_eq!(subject.time_out.as_secs(), 5);
+    /// ```
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -70,6 +75,12 @@ impl Subject {
     }
 
     /// Sets [`server`](#structfield.server).
+    ///
+    /// ```
+    /// # use session_conformance::Subject;
+    /// let subject = Subject::new("store-mine", "0.1.0").server("MyDB 4.2");
+    /// assert_eq!(subject.server.as_deref(), Some("MyDB 4.2"));
+    /// ```
     #[must_use]
     pub fn server(mut self, name_and_version: impl Into<String>) -> Self {
         self.server = Some(name_and_version.into());
@@ -77,6 +88,12 @@ impl Subject {
     }
 
     /// Sets [`address`](#structfield.address). The harness must then implement [`Harness::open_through`].
+    ///
+    /// ```
+    /// # use session_conformance::Subject;
+    /// let subject = Subject::new("store-mine", "0.1.0").address("127.0.0.1:5432");
+    /// assert_eq!(subject.address.as_deref(), Some("127.0.0.1:5432"));
+    /// ```
     #[must_use]
     pub fn address(mut self, host_and_port: impl Into<String>) -> Self {
         self.address = Some(host_and_port.into());
@@ -85,6 +102,12 @@ impl Subject {
 
     /// Adds to [`nodes`](#structfield.nodes). The harness must then implement [`Harness::open_through_all`] instead
     /// of `open_through`.
+    ///
+    /// ```
+    /// # use session_conformance::Subject;
+    /// let subject = Subject::new("store-mine", "0.1.0").address("10.0.0.1:7000").node("10.0.0.2:7000");
+    /// assert_eq!(subject.nodes, ["10.0.0.2:7000"]);
+    /// ```
     #[must_use]
     pub fn node(mut self, host_and_port: impl Into<String>) -> Self {
         self.nodes.push(host_and_port.into());
@@ -92,6 +115,13 @@ impl Subject {
     }
 
     /// Sets [`time_out`](#structfield.time_out).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use session_conformance::Subject;
+    /// let subject = Subject::new("store-mine", "0.1.0").time_out(Duration::from_secs(2));
+    /// assert_eq!(subject.time_out, Duration::from_secs(2));
+    /// ```
     #[must_use]
     pub fn time_out(mut self, time_out: Duration) -> Self {
         self.time_out = time_out;
@@ -99,6 +129,13 @@ impl Subject {
     }
 
     /// Sets [`expiry_delay`](#structfield.expiry_delay).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use session_conformance::Subject;
+    /// let subject = Subject::new("store-mine", "0.1.0").expiry_delay(Duration::from_secs(90));
+    /// assert_eq!(subject.expiry_delay, Duration::from_secs(90));
+    /// ```
     #[must_use]
     pub fn expiry_delay(mut self, delay: Duration) -> Self {
         self.expiry_delay = delay;
@@ -106,6 +143,12 @@ impl Subject {
     }
 
     /// Adds to [`secrets`](#structfield.secrets).
+    ///
+    /// ```
+    /// # use session_conformance::Subject;
+    /// let subject = Subject::new("store-mine", "0.1.0").secret("pa55");
+    /// assert_eq!(subject.secrets, ["pa55"]);
+    /// ```
     #[must_use]
     pub fn secret(mut self, text: impl Into<String>) -> Self {
         self.secrets.push(text.into());
@@ -113,6 +156,12 @@ impl Subject {
     }
 
     /// Clears [`namespaces`](#structfield.namespaces).
+    ///
+    /// ```
+    /// # use session_conformance::Subject;
+    /// let subject = Subject::new("store-mine", "0.1.0").without_namespaces();
+    /// assert!(!subject.namespaces);
+    /// ```
     #[must_use]
     pub fn without_namespaces(mut self) -> Self {
         self.namespaces = false;
@@ -120,6 +169,13 @@ impl Subject {
     }
 
     /// Sets [`clause_limit`](#structfield.clause_limit).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use session_conformance::Subject;
+    /// let subject = Subject::new("store-mine", "0.1.0").clause_limit(Duration::from_secs(600));
+    /// assert_eq!(subject.clause_limit, Duration::from_secs(600));
+    /// ```
     #[must_use]
     pub fn clause_limit(mut self, limit: Duration) -> Self {
         self.clause_limit = limit;
@@ -127,6 +183,12 @@ impl Subject {
     }
 
     /// Sets [`history_ops`](#structfield.history_ops).
+    ///
+    /// ```
+    /// # use session_conformance::Subject;
+    /// let subject = Subject::new("store-mine", "0.1.0").history_ops(5_000);
+    /// assert_eq!(subject.history_ops, 5_000);
+    /// ```
     #[must_use]
     pub fn history_ops(mut self, operations: usize) -> Self {
         self.history_ops = operations;
@@ -135,6 +197,13 @@ impl Subject {
 
     /// Sets [`codecs`](#structfield.codecs). Stores do not depend on the codec: this is for the session model's own
     /// tests.
+    ///
+    /// ```
+    /// # use session_core::Codec;
+    /// # use session_conformance::Subject;
+    /// let subject = Subject::new("store-mine", "0.1.0").codecs([Codec::Json, Codec::MessagePack]);
+    /// assert_eq!(subject.codecs[1], Codec::MessagePack);
+    /// ```
     #[must_use]
     pub fn codecs(mut self, of_both_managers: [Codec; 2]) -> Self {
         self.codecs = of_both_managers;
@@ -145,6 +214,34 @@ impl Subject {
 /// Access of the suite to a store. A backend implements it in its `tests/conformance.rs` and calls [`run`](crate::run).
 ///
 /// Only the first two methods are required.
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use std::sync::Arc;
+///
+/// use session_conformance::{Harness, Subject};
+/// use session_core::{Result, Store, async_trait};
+/// # use session_store_memory::MemoryStore;
+/// # async fn open_mine(_: &str, _: &str) -> Result<MemoryStore> { Ok(MemoryStore::new()) }
+///
+/// /// A store on a server that runs on this machine.
+/// struct Mine;
+///
+/// #[async_trait]
+/// impl Harness for Mine {
+///     async fn subject(&self) -> Result<Subject> {
+///         Ok(Subject::new("store-mine", "0.1.0").address("127.0.0.1:9000").secret("pa55"))
+///     }
+///
+///     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
+///         Ok(Arc::new(open_mine("mine://:pa55@127.0.0.1:9000", namespace).await?))
+///     }
+///
+///     async fn open_through(&self, proxy: SocketAddr, namespace: &str) -> Result<Arc<dyn Store>> {
+///         Ok(Arc::new(open_mine(&format!("mine://:pa55@{proxy}"), namespace).await?))
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Harness: Send + Sync + 'static {
     /// Returns the store under test and its properties. A server may be started here.

@@ -4,6 +4,7 @@ mod check;
 mod clause;
 mod clauses;
 mod context;
+mod failure;
 mod harness;
 mod report;
 mod runner;
@@ -22,10 +23,12 @@ pub mod proxy;
 #[cfg(feature = "containers")]
 pub mod server;
 pub mod stored_data;
+pub mod testing;
 
-pub use clause::{Clause, Failure, Need, Verdict};
+pub use clause::{Clause, Need};
 pub use clauses::clauses;
 pub use context::Context;
+pub use failure::{Failure, Verdict};
 pub use harness::{Harness, Subject};
 pub use report::{Finding, Report, Result as ClauseResult};
 pub use runner::{Suite, run};

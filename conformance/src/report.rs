@@ -7,6 +7,13 @@ use serde::Serialize;
 use crate::{Clause, Subject};
 
 /// Result of one clause.
+///
+/// ```
+/// use session_conformance::ClauseResult;
+///
+/// let ignored = ClauseResult::Ignored("needs scan".to_owned());
+/// assert_eq!(serde_json::to_string(&ignored).unwrap(), r#"{"result":"ignored","why":"needs scan"}"#);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", content = "why", rename_all = "lowercase")]
 pub enum Result {
@@ -19,6 +26,17 @@ pub enum Result {
 }
 
 /// A clause with its result.
+///
+/// ```
+/// use session_conformance::{ClauseResult, Finding};
+///
+/// fn line(finding: &Finding) -> String {
+///     match &finding.result {
+///         ClauseResult::Failed(why) => format!("{} failed after {} ms: {why}", finding.clause, finding.millis),
+///         _ => format!("{} did not fail", finding.clause),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
@@ -41,6 +59,15 @@ impl Finding {
 }
 
 /// Results of a whole run. [`run`](crate::run) writes them as JSON to the path in `CONFORMANCE_REPORT`.
+///
+/// ```
+/// use session_conformance::{ClauseResult, Report};
+///
+/// fn failed(report: &Report) -> Vec<&'static str> {
+///     let failed = |result: &ClauseResult| matches!(result, ClauseResult::Failed(_));
+///     report.findings.iter().filter(|finding| failed(&finding.result)).map(|finding| finding.clause).collect()
+/// }
+/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Report {

@@ -22,6 +22,30 @@ const REPORT: &str = "CONFORMANCE_REPORT";
 /// It takes the arguments of `cargo test`: a filter, `--list`, `--exact`, `--skip`, `--test-threads`.
 /// A clause is shown as ignored, with the reason, if the store lacks what it requires.
 /// The results are written as JSON to the path in `CONFORMANCE_REPORT`, if that is set.
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// #
+/// # use session_conformance::{Harness, Subject};
+/// # use session_core::{Result, Store, async_trait};
+/// # use session_store_memory::MemoryStore;
+/// #
+/// # struct Memory;
+/// #
+/// # #[async_trait]
+/// # impl Harness for Memory {
+/// #     async fn subject(&self) -> Result<Subject> {
+/// #         Ok(Subject::new("session-store-memory", "0.1.0").without_namespaces())
+/// #     }
+/// #
+/// #     async fn open(&self, _namespace: &str) -> Result<Arc<dyn Store>> {
+/// #         Ok(Arc::new(MemoryStore::new()))
+/// #     }
+/// # }
+/// fn main() -> std::process::ExitCode {
+///     session_conformance::run(Memory)
+/// }
+/// ```
 pub fn run(harness: impl Harness) -> ExitCode {
     let arguments = Arguments::from_args();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build() {
@@ -64,6 +88,35 @@ fn trial(clause: &'static Clause, suite: Arc<Suite>, on: Arc<Runtime>, findings:
 }
 
 /// Runs single clauses over one harness, for programs that want [`Finding`]s instead of a test run.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use session_conformance::{ClauseResult, Harness, Subject, Suite, clauses};
+/// use session_core::{Result, Store, async_trait};
+/// use session_store_memory::MemoryStore;
+///
+/// struct Memory;
+///
+/// #[async_trait]
+/// impl Harness for Memory {
+///     async fn subject(&self) -> Result<Subject> {
+///         Ok(Subject::new("session-store-memory", "0.1.0").without_namespaces())
+///     }
+///
+///     async fn open(&self, _namespace: &str) -> Result<Arc<dyn Store>> {
+///         Ok(Arc::new(MemoryStore::new()))
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "multi_thread", worker_threads = 2)] async fn main() {
+/// let suite = Suite::new(Memory);
+/// let clause = clauses().find(|clause| clause.name == "create.exists").unwrap();
+/// let finding = suite.check(clause).await;
+/// assert_eq!(finding.result, ClauseResult::Passed);
+/// println!("{}", serde_json::to_string(&suite.report(vec![finding])).unwrap());
+/// # }
+/// ```
 pub struct Suite {
     harness: Arc<dyn Harness>,
     known: OnceCell<session_core::Result<(Arc<Subject>, Capabilities)>>,

@@ -16,6 +16,8 @@ pub enum Mutant {
     LosesALaterLogin,
     /// Breaks the rule that a commit of any clone reports dropped changes.
     SaysGoneOnce,
+    /// Breaks the rule that a save reports changes that were dropped with their request.
+    AbandonsSilently,
     /// Breaks the rule that a tombstone is stored for ten minutes, to prove that a rotation was stored.
     ForgetsTombstonesEarly,
     /// Breaks the rule that a tombstone blocks an abandoned create that may still arrive.

@@ -278,6 +278,29 @@ fn a_manager_that_makes_no_sense_is_a_config_error() {
 }
 
 #[test]
+fn time_outs_that_contradict_each_other_are_named() {
+    let builder = || Manager::builder(NullStore);
+    for (wrong, names) in [
+        (builder().max_idle(minutes(1)), ["`idle`", "`max_idle`"]),
+        (builder().anonymous_idle(hours(3)).max_idle(hours(2)), ["`anonymous_idle`", "`max_idle`"]),
+        (builder().max_absolute(hours(1)), ["`absolute`", "`max_absolute`"]),
+        (builder().max_idle(days(30)), ["`max_idle`", "`max_absolute`"]),
+    ] {
+        let error = wrong.build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(names.iter().all(|name| error.to_string().contains(name)), "{error}");
+    }
+    for right in [
+        builder().anonymous_idle(days(30)).absolute(days(30)),
+        builder().anonymous_idle(hours(2)).max_idle(hours(2)),
+        builder().absolute(minutes(10)),
+        builder().max_idle(days(30)).max_absolute(days(30)),
+    ] {
+        assert!(right.build().is_ok());
+    }
+}
+
+#[test]
 fn reauthenticating_without_a_principal_is_an_error() {
     let session = session();
     assert_eq!(session.reauthenticate().unwrap_err().kind(), ErrorKind::Other);

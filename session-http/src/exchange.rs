@@ -54,6 +54,8 @@ struct Slot {
     opened: OnceLock<OpenSession>,
     /// Held while the session is opened, so that concurrent calls load it once.
     opening: async_lock::Mutex<()>,
+    /// The last commit of this session succeeded.
+    committed: AtomicBool,
     /// Cookie options for this response only. Boxed because they are rare.
     options: Mutex<Option<Box<CookieOptions>>>,
 }
@@ -182,6 +184,7 @@ impl Exchange {
             // A closed session refuses changes that need a cookie, so there is none to announce.
             // Boxed because this is rare and would enlarge every handler's future.
             let _ = Box::pin(configured.manager.close(&session)).await?;
+            slot.committed.store(true, Ordering::SeqCst);
         }
         Ok(session)
     }
@@ -265,9 +268,10 @@ impl Exchange {
         self.0.opened().next().is_none() && !self.0.failed.load(Ordering::SeqCst)
     }
 
-    /// Drops all changes that were not saved. No later change is stored either.
+    /// Drops all changes that were not saved, and closes the sessions. A commit stores no later change either.
     ///
     /// Call it if the handler panicked or was cancelled. A logout is kept: if a commit follows, it still ends the session.
+    /// A task that outlives the handler is told: its next [`save`](Session::save) returns [`Gone`](ErrorKind::Gone) if changes were dropped.
     ///
     /// ```
     /// # pollster::block_on(async {
@@ -283,7 +287,7 @@ impl Exchange {
     /// ```
     pub fn abandon(&self) {
         self.0.abandoned.store(true, Ordering::SeqCst);
-        self.0.opened().for_each(|(_, _, open)| open.session.discard());
+        self.0.opened().for_each(|(_, _, open)| open.session.abandon());
     }
 
     /// Stores all changed sessions concurrently, and returns the cookies and the caching advice for the response.
@@ -346,11 +350,9 @@ impl Exchange {
         let mut report = self.begin_commit();
         for (configured, slot, open) in self.0.opened() {
             let commit = configured.manager.close_at_once(&open.session)?;
-            report.add(
-                configured.manager.name(),
-                &open.session,
-                configured.announce(|| slot.options(configured), open, commit),
-            );
+            let announced = configured.announce(|| slot.options(configured), open, commit);
+            slot.committed.store(announced.is_ok(), Ordering::SeqCst);
+            report.add(configured.manager.name(), &open.session, announced);
         }
         Some(report)
     }
@@ -392,25 +394,27 @@ impl Inner {
 type OpenSlot<'e> = (&'e ConfiguredSession, &'e Slot, &'e OpenSession);
 
 async fn close((configured, slot, open): OpenSlot<'_>) -> Result<Option<SetCookie>> {
+    slot.committed.store(false, Ordering::SeqCst);
     let commit = configured.manager.close(&open.session).await?;
-    configured.announce(|| slot.options(configured), open, commit)
+    let announced = configured.announce(|| slot.options(configured), open, commit)?;
+    slot.committed.store(true, Ordering::SeqCst);
+    Ok(announced)
 }
 
-/// Drops the changes of a request that ended without a commit, and logs a warning unless that was expected.
+/// Drops the changes that no commit has stored, and logs a warning unless that was expected.
 ///
-/// A change may hold the session itself (in a closure of [`update`](Session::update)). Discarding the changes breaks this cycle,
-/// because nothing else would free the session.
+/// A change may hold the session itself (in a closure of [`update`](Session::update)). Dropping the changes breaks this cycle,
+/// because nothing else would free the session. The changes of a task that outlives a committed request are kept for its own save.
 impl Drop for Inner {
     fn drop(&mut self) {
-        if *self.closed.get_mut() {
-            return;
-        }
         let is_expected = *self.abandoned.get_mut() || std::thread::panicking();
-        for (configured, _, OpenSession { session, .. }) in self.opened() {
+        for (configured, _, OpenSession { session, .. }) in
+            self.opened().filter(|(_, slot, _)| !slot.committed.load(Ordering::SeqCst))
+        {
             if session.is_modified() && !is_expected {
                 tracing::warn!(name = %configured.manager.name(), "a request ended without a commit: its changes are not stored");
             }
-            session.discard();
+            session.abandon();
         }
     }
 }

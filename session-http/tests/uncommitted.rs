@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pollster::block_on;
 use session_conformance::log::Log;
-use session_core::{Manager, Session};
+use session_core::{ErrorKind, Manager, Session};
 use session_http::{CookieOptions, Exchange, SessionSet};
 use session_store_memory::MemoryStore;
 
@@ -44,6 +44,53 @@ fn logs_itself(session: &Session, held: Arc<()>) {
 fn a_dropped_request_frees_a_change_that_holds_its_session_and_warns() {
     let said = warnings(drop).expect("it is freed");
     assert!(said.contains("a request ended without a commit: its changes are not stored"), "{said}");
+}
+
+#[test]
+fn a_request_whose_commit_failed_frees_a_change_that_holds_its_session() {
+    let said = warnings(|exchange| {
+        let session = block_on(exchange.open_first([])).unwrap();
+        for key in ["a", "b"] {
+            session.insert(key, &"x".repeat(40_000)).unwrap();
+        }
+        drop(session);
+        assert_eq!(block_on(exchange.commit()).error.unwrap().kind(), ErrorKind::TooLarge);
+    });
+    assert!(said.is_some(), "it is freed");
+}
+
+#[test]
+fn a_task_that_outlives_its_request_is_told_that_its_changes_were_dropped() {
+    let set = SessionSet::new(Manager::new(MemoryStore::new()), CookieOptions::new()).unwrap();
+    let ends: [fn(Exchange); 2] = [drop, |exchange| exchange.abandon()];
+    for end in ends {
+        let exchange = set.begin();
+        let session = block_on(exchange.open_first([])).unwrap();
+        session.insert("early", &1).unwrap();
+        let _ = block_on(session.save()).unwrap();
+        session.insert("late", &2).unwrap();
+        end(exchange);
+        assert_eq!(block_on(session.save()).unwrap_err().kind(), ErrorKind::Gone);
+        session.discard();
+        session.insert("later", &3).unwrap();
+        let _ = block_on(session.save()).unwrap();
+        block_on(session.reload()).unwrap();
+        assert_eq!(session.keys(), ["early", "later"]);
+    }
+}
+
+#[test]
+fn a_task_that_outlives_a_committed_request_can_save() {
+    let set = SessionSet::new(Manager::new(MemoryStore::new()), CookieOptions::new()).unwrap();
+    let exchange = set.begin();
+    let session = block_on(exchange.open_first([])).unwrap();
+    session.insert("n", &1).unwrap();
+    assert!(block_on(exchange.commit()).error.is_none());
+    session.insert("n", &2).unwrap();
+    drop(exchange);
+    let _ = block_on(session.save()).unwrap();
+    block_on(session.reload()).unwrap();
+    assert_eq!(session.get::<u32>("n").unwrap(), Some(2));
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! Table of this workspace's stores and their URL schemes.
 
-use session_core::{NullStore, Result};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use session_core::{NullStore, Result, Store};
 use session_store_kit::{split, wrong};
 
-use crate::registry::{Connect, boxed};
+/// Opens the store of one URL.
+pub(crate) type Connect = Arc<dyn Fn(String) -> Opening + Send + Sync>;
+type Opening = Pin<Box<dyn Future<Output = Result<Arc<dyn Store>>> + Send>>;
 
 /// Store of this workspace, compiled in by a feature of this crate.
 pub(crate) struct Backend {
@@ -49,11 +54,24 @@ pub(crate) const BACKENDS: &[Backend] = &[
     backend!("mongo", session_store_mongo::MongoStore, "mongodb", "mongodb+srv"),
 ];
 
+/// Makes a [`Connect`] of a function that opens one kind of store.
+pub(crate) fn boxed<C, F, S>(connect: C) -> Connect
+where
+    C: Fn(String) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<S>> + Send + 'static,
+    S: Store,
+{
+    Arc::new(move |url| {
+        let opening = connect(url);
+        Box::pin(async move { Ok(Arc::new(opening.await?) as Arc<dyn Store>) })
+    })
+}
+
 /// Opens the null store. It needs no feature, because `session-core` has it.
 fn null(url: &str) -> Result<NullStore> {
-    let (place, query) = split(url)?;
-    if !matches!(place, "null:" | "null://") {
-        return wrong("`null:` keeps nothing, so nothing comes after it");
+    let (path, query) = split(url)?;
+    if !matches!(path, "null:" | "null://") {
+        return wrong("`null:` keeps nothing, so it takes no options; remove what follows it");
     }
     query.finish()?;
     Ok(NullStore)

@@ -1,17 +1,12 @@
 //! Registry of URL schemes.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use session_core::{Result, Store};
 use session_store_kit::wrong;
 
-use crate::backends::BACKENDS;
-
-/// Opens the store of one URL.
-pub(crate) type Connect = Arc<dyn Fn(String) -> Opening + Send + Sync>;
-type Opening = Pin<Box<dyn Future<Output = Result<Arc<dyn Store>>> + Send>>;
+use crate::backends::{BACKENDS, Connect, boxed};
 
 /// Schemes that the application added. They apply to the whole process, so that a URL has one meaning in it.
 static REGISTERED: RwLock<BTreeMap<String, Connect>> = RwLock::new(BTreeMap::new());
@@ -56,18 +51,6 @@ where
     }
     registered.insert(scheme.to_owned(), boxed(connect));
     Ok(())
-}
-
-pub(crate) fn boxed<C, F, S>(connect: C) -> Connect
-where
-    C: Fn(String) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<S>> + Send + 'static,
-    S: Store,
-{
-    Arc::new(move |url| {
-        let opening = connect(url);
-        Box::pin(async move { Ok(Arc::new(opening.await?) as Arc<dyn Store>) })
-    })
 }
 
 /// Returns the scheme of `url` in lower case and the function that opens its store.

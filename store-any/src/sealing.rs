@@ -27,10 +27,10 @@ pub(crate) fn take<'u>(scheme: &str, url: &'u str) -> Result<(Cow<'u, str>, Opti
     if matches!(scheme, "cookie" | "null") {
         return wrong(format!("{scheme}: keeps no records, so there is nothing for `key` to seal"));
     }
-    let (place, mut query) = split(url)?;
+    let (path, mut query) = split(url)?;
     let (variable, accept_plain) = (query.text("key"), query.truth("accept_plain")?.unwrap_or(false));
     let rest = query.drivers("the store's own", |_| true);
-    let url = if rest.is_empty() { place.to_owned() } else { format!("{place}?{rest}") };
+    let url = if rest.is_empty() { path.to_owned() } else { format!("{path}?{rest}") };
     let Some(variable) = variable else {
         return wrong("the option accept_plain goes with `key`, which names the variable with the keys");
     };

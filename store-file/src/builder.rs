@@ -1,4 +1,4 @@
-//! Builder of the store, and the steps of opening it.
+//! Builder of the store.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::{task, time};
 use crate::folder::Folder;
 use crate::read::Reader;
 use crate::shard::Shard;
-use crate::{FileStore, Inner, Own, open};
+use crate::{FileStore, Inner, RuntimeState, setup};
 
 /// Maximum number of writes, and of their bytes, under one lock.
 const BATCH: usize = 64;
@@ -26,6 +26,25 @@ const WRITERS: usize = 16;
 const MAX_LEN: usize = 1 << 20;
 
 /// Builder of a [`FileStore`], returned by [`FileStore::builder`].
+///
+/// ```
+/// use session_core::seconds;
+/// use session_store_file::FileStore;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> session_core::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("sessions");
+/// let store = FileStore::builder(path)
+///     .namespace("web_sessions")
+///     .durable(true)
+///     .max_len(Some(64 * 1024))
+///     .timeout(seconds(2))
+///     .open()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct FileStoreBuilder {
@@ -64,13 +83,13 @@ impl FileStoreBuilder {
         self
     }
 
-    /// Sets the number of threads that load sessions, 1 to 64. Default: 4.
+    /// Sets the number of threads that load sessions. 1 to 64. Default: 4.
     pub const fn readers(mut self, readers: usize) -> Self {
         self.readers = readers;
         self
     }
 
-    /// Sets the maximum length of a session's data in bytes, at least 1; `None` for no limit. Default: 1 MiB.
+    /// Sets the maximum length of a session's data in bytes. At least 1, or `None` for no limit. Default: 1 MiB.
     ///
     /// A write of longer data fails with `TooLarge`. Loading a longer session fails with `Corrupt`, and no memory is allocated for it.
     pub const fn max_len(mut self, bytes: Option<usize>) -> Self {
@@ -99,9 +118,11 @@ impl FileStoreBuilder {
         let opening = time::timeout(timeout.saturating_add(timeout / 4), opening);
         match opening.await {
             Ok(Ok(opened)) => opened,
-            Ok(Err(failed)) => {
-                Err(Error::fixed(ErrorKind::Other, "opening the session folder failed").with_source(&failed))
-            }
+            Ok(Err(failed)) => Err(Error::fixed(
+                ErrorKind::Other,
+                "opening the session folder panicked; this is a fault of the store, please report it",
+            )
+            .with_source(&failed)),
             Err(_) => {
                 Err(Error::fixed(ErrorKind::Unavailable, "the session folder was not opened within the time-out"))
             }
@@ -112,7 +133,7 @@ impl FileStoreBuilder {
         let Settings { timeout, queue, .. } = self.settings;
         let root = self.path.join(namespace.as_str());
         let folder = Arc::new(Folder { root, durable: self.durable, max_len: self.max_len });
-        open::prepare(&folder, &self.path, self.create, Instant::now() + timeout)?;
+        setup::prepare(&folder, &self.path, self.create, Instant::now() + timeout)?;
 
         let limits = Limits::for_tasks(1).queue(queue).timeout(timeout);
         let readers = (0..self.readers).map(|_| Reader(Arc::clone(&folder)));
@@ -125,7 +146,7 @@ impl FileStoreBuilder {
             folder: Arc::clone(&folder),
             readers,
             shards,
-            own: PerRuntime::new(move || Ok(Own::new(queue))),
+            runtimes: PerRuntime::new(move || Ok(RuntimeState::new(queue))),
             namespace,
             timeout,
         })))
@@ -133,26 +154,7 @@ impl FileStoreBuilder {
 }
 
 impl FileStore {
-    /// Returns a builder for a store in the folder at `path`.
-    ///
-    /// ```
-    /// use session_core::seconds;
-    /// use session_store_file::FileStore;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> session_core::Result<()> {
-    /// # let folder = tempfile::tempdir().unwrap();
-    /// # let path = folder.path().join("sessions");
-    /// let store = FileStore::builder(path)
-    ///     .namespace("web_sessions")
-    ///     .durable(true)
-    ///     .max_len(Some(64 * 1024))
-    ///     .timeout(seconds(2))
-    ///     .open()
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// Returns a builder for a store in the folder at `path`. [`FileStoreBuilder`] has an example.
     pub fn builder(path: impl AsRef<Path>) -> FileStoreBuilder {
         FileStoreBuilder::at(path.as_ref().to_owned())
     }

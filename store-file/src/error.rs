@@ -5,21 +5,21 @@ use std::path::Path;
 
 use session_core::{Error, ErrorKind};
 
-pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
-pub(crate) const PANICKED: Error = Error::fixed(ErrorKind::Other, "work on session files panicked");
+pub(crate) const PANICKED: Error =
+    Error::fixed(ErrorKind::Other, "work on session files panicked; this is a fault of the store, please report it");
 pub(crate) const LOCKED: Error =
-    Error::fixed(ErrorKind::Unavailable, "another process held the lock for the whole time-out");
-pub(crate) const GONE: Error = Error::fixed(ErrorKind::Unavailable, "the session folder is gone");
-pub(crate) const NO_FILE: Error =
-    Error::fixed(ErrorKind::Corrupt, "something that is no file lies under a session's name");
+    Error::fixed(ErrorKind::Unavailable, "another process held the lock of a session folder for the whole time-out");
+pub(crate) const GONE: Error = Error::fixed(ErrorKind::Unavailable, "the session folder was removed; restore it");
+pub(crate) const NOT_A_FILE: Error =
+    Error::fixed(ErrorKind::Corrupt, "the name of a session's file is taken by a folder or a device; remove that");
 
 /// Converts an error that occurred while the store was in use. Every refusal of the system is an outage, because it may pass.
 pub(crate) fn in_use(error: &io::Error) -> Error {
     let message = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return GONE.with_source(error),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full",
-        io::ErrorKind::FileTooLarge => "the system allows no file that large",
-        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk of the session folder is full",
+        io::ErrorKind::FileTooLarge => "a session file is larger than the system allows",
+        io::ErrorKind::ReadOnlyFilesystem => "the file system of the session folder is read-only",
         io::ErrorKind::PermissionDenied => "access to the session folder is denied",
         _ => "reading or writing a session file failed",
     };

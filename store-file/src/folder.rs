@@ -2,7 +2,7 @@
 //!
 //! - `layout`: the layout of the folder
 //! - `records/ab/<64 digits>`: a session, named by its key in hexadecimal; the folder's name is the first two digits
-//! - `records/ab/new`: the session that is being written
+//! - `records/ab/new`: the temporary file of the session that is being written
 //! - `people/cd/<32 digits>-<64 digits>`: the index entry of a session, an empty file named by
 //!   a hash of the principal and the session's key
 //! - `locks/ab`: the lock file; its holder may write to `records/ab` and to the entries of the sessions there
@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 use session_core::{Error, ErrorKind, Handle, Principal, Record, Result, StoreKey, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{self, GONE, NO_FILE};
+use crate::error::{self, GONE, NOT_A_FILE};
 use crate::format::{self, Head, LONGEST_HEAD};
 
 /// Name of the temporary file of a shard. One is enough, because only the holder of the shard's lock writes.
-pub(crate) const ASIDE: &str = "new";
+pub(crate) const TEMPORARY: &str = "new";
 /// Number of bytes in the first read of a file.
 const FIRST_READ: usize = 4096;
 
@@ -49,23 +49,23 @@ impl Folder {
     }
 
     pub(crate) fn records(&self, shard: u8) -> PathBuf {
-        self.all_records().join(format!("{shard:02x}"))
+        self.records_root().join(format!("{shard:02x}"))
     }
 
-    pub(crate) fn people(&self, shard: u8) -> PathBuf {
-        self.all_people().join(format!("{shard:02x}"))
+    pub(crate) fn index(&self, shard: u8) -> PathBuf {
+        self.index_root().join(format!("{shard:02x}"))
     }
 
     pub(crate) fn record(&self, key: &StoreKey) -> PathBuf {
         self.records(shard_of(key)).join(Handle::from(*key).to_string())
     }
 
-    pub(crate) fn aside(&self, shard: u8) -> PathBuf {
-        self.records(shard).join(ASIDE)
+    pub(crate) fn temporary(&self, shard: u8) -> PathBuf {
+        self.records(shard).join(TEMPORARY)
     }
 
-    pub(crate) fn entry(&self, owner: Owner, key: &StoreKey) -> PathBuf {
-        self.people(owner.shard()).join(format!("{}{}", owner.prefix(), Handle::from(*key)))
+    pub(crate) fn entry(&self, hash: PrincipalHash, key: &StoreKey) -> PathBuf {
+        self.index(hash.shard()).join(format!("{}{}", hash.prefix(), Handle::from(*key)))
     }
 
     /// Reads the record if it is live at `now`.
@@ -74,13 +74,13 @@ impl Folder {
     }
 
     /// Reads the record, live or not.
-    pub(crate) fn whole(&self, key: &StoreKey) -> Result<Option<Record>> {
+    pub(crate) fn load_expired_or_live(&self, key: &StoreKey) -> Result<Option<Record>> {
         self.read(key, |_| true)
     }
 
     fn read(&self, key: &StoreKey, wanted: impl FnOnce(&Head) -> bool) -> Result<Option<Record>> {
         let mut start = [0; FIRST_READ];
-        let Some((mut file, start, head)) = self.begin(key, &mut start)? else { return Ok(None) };
+        let Some((mut file, start, head)) = self.open_record(key, &mut start)? else { return Ok(None) };
         if !wanted(&head) {
             return Ok(None);
         }
@@ -90,7 +90,7 @@ impl Folder {
         }
         let mut data = Vec::new();
         data.try_reserve_exact(len)
-            .map_err(|_| Error::fixed(ErrorKind::Unavailable, "no memory for a session's data"))?;
+            .map_err(|_| Error::fixed(ErrorKind::Unavailable, "there is no memory for a session's data"))?;
         // The file has the length that its head states, so the bytes read after the head are data.
         data.extend_from_slice(&start[head.len()..]);
         let left = head.data_len - data.len() as u64;
@@ -103,24 +103,24 @@ impl Folder {
     /// Reads the head of the record's file.
     pub(crate) fn head(&self, key: &StoreKey) -> Result<Option<Head>> {
         let mut start = [0; LONGEST_HEAD];
-        Ok(self.begin(key, &mut start)?.map(|(_, _, head)| head))
+        Ok(self.open_record(key, &mut start)?.map(|(_, _, head)| head))
     }
 
     /// Opens a record's file and reads as much as `start` has room for.
-    fn begin<'b>(&self, key: &StoreKey, start: &'b mut [u8]) -> Result<Option<(File, &'b [u8], Head)>> {
+    fn open_record<'b>(&self, key: &StoreKey, start: &'b mut [u8]) -> Result<Option<(File, &'b [u8], Head)>> {
         let mut file = match File::open(self.record(key)) {
             Ok(file) => file,
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
-                expect(&self.all_records())?;
+                check_exists(&self.records_root())?;
                 return Ok(None);
             }
             Err(error) => return Err(error::in_use(&error)),
         };
-        let about = file.metadata().map_err(|error| error::in_use(&error))?;
-        if !about.is_file() {
-            return Err(NO_FILE);
+        let metadata = file.metadata().map_err(|error| error::in_use(&error))?;
+        if !metadata.is_file() {
+            return Err(NOT_A_FILE);
         }
-        let most = usize::try_from(about.len()).map_or(start.len(), |len| len.min(start.len()));
+        let most = usize::try_from(metadata.len()).map_or(start.len(), |len| len.min(start.len()));
         let start = &mut start[..most];
         match file.read_exact(start) {
             Ok(()) => {}
@@ -129,24 +129,24 @@ impl Folder {
             }
             Err(error) => return Err(error::in_use(&error)),
         }
-        let head = format::head(key, start, about.len())?;
+        let head = format::head(key, start, metadata.len())?;
         Ok(Some((file, start, head)))
     }
 
     /// Returns the parent of the folders with records.
-    pub(crate) fn all_records(&self) -> PathBuf {
+    pub(crate) fn records_root(&self) -> PathBuf {
         self.root.join("records")
     }
 
     /// Returns the parent of the folders with index entries.
-    pub(crate) fn all_people(&self) -> PathBuf {
+    pub(crate) fn index_root(&self) -> PathBuf {
         self.root.join("people")
     }
 
     /// Makes a file in one of the 256 folders, and creates that folder if it is missing.
     ///
     /// The parent of the folder is not created: if it is missing, the store's folder has been removed.
-    pub(crate) fn in_folder(&self, folder: &Path, make: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    pub(crate) fn with_folder(&self, folder: &Path, make: impl Fn() -> io::Result<()>) -> io::Result<()> {
         match make() {
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
             made => return made,
@@ -176,7 +176,7 @@ impl Folder {
             }
         }
         if shards.is_empty() {
-            expect(&self.all_records())?;
+            check_exists(&self.records_root())?;
         }
         Ok(shards)
     }
@@ -184,15 +184,15 @@ impl Folder {
     /// Returns the keys of the sessions in a shard, in order.
     pub(crate) fn keys(&self, shard: u8) -> Result<Vec<StoreKey>> {
         let mut keys = Vec::new();
-        each_name(&self.records(shard), |name| keys.extend(key_of(name)))?;
+        for_each_name(&self.records(shard), |name| keys.extend(key_of(name)))?;
         keys.sort_unstable();
         Ok(keys)
     }
 
-    /// Returns the keys of the index entries of `owner`.
-    pub(crate) fn keys_of(&self, owner: Owner) -> Result<Vec<StoreKey>> {
-        let (mut keys, prefix) = (Vec::new(), owner.prefix());
-        each_name(&self.people(owner.shard()), |name| keys.extend(name.strip_prefix(&prefix).and_then(key_of)))?;
+    /// Returns the keys in the index entries of a principal.
+    pub(crate) fn keys_of(&self, hash: PrincipalHash) -> Result<Vec<StoreKey>> {
+        let (mut keys, prefix) = (Vec::new(), hash.prefix());
+        for_each_name(&self.index(hash.shard()), |name| keys.extend(name.strip_prefix(&prefix).and_then(key_of)))?;
         Ok(keys)
     }
 }
@@ -208,21 +208,21 @@ pub(crate) fn key_of(name: &str) -> Option<StoreKey> {
 }
 
 /// Checks that a folder exists, so that a folder that was moved or unmounted is not taken for an empty one.
-fn expect(folder: &Path) -> Result<()> {
+fn check_exists(folder: &Path) -> Result<()> {
     match fs::metadata(folder) {
-        Ok(about) if about.is_dir() => Ok(()),
+        Ok(metadata) if metadata.is_dir() => Ok(()),
         Ok(_) => Err(GONE),
         Err(error) => Err(error::in_use(&error)),
     }
 }
 
 /// Calls `see` with each name in one of the 256 folders.
-pub(crate) fn each_name(folder: &Path, mut see: impl FnMut(&str)) -> Result<()> {
+pub(crate) fn for_each_name(folder: &Path, mut see: impl FnMut(&str)) -> Result<()> {
     let names = match fs::read_dir(folder) {
         Ok(names) => names,
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
             // The folder is created by the first write to it.
-            return folder.parent().map_or(Err(GONE), expect);
+            return folder.parent().map_or(Err(GONE), check_exists);
         }
         Err(error) => return Err(error::in_use(&error)),
     };
@@ -258,23 +258,23 @@ pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// Identifier of a principal in the index: the first half of its SHA-256.
+/// Hash that names a principal in the index: the first half of its SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Owner([u8; 16]);
+pub(crate) struct PrincipalHash([u8; 16]);
 
-impl Owner {
+impl PrincipalHash {
     pub(crate) fn of(principal: &Principal) -> Self {
-        let [owner, _] = format::halves(Sha256::digest(principal.as_str().as_bytes()).into());
-        Self(owner)
+        let [hash, _] = format::halves(Sha256::digest(principal.as_str().as_bytes()).into());
+        Self(hash)
     }
 
-    /// Parses the name of an index entry into its owner and key.
+    /// Parses the name of an index entry into its principal's hash and its key.
     pub(crate) fn and_key(name: &str) -> Option<(Self, StoreKey)> {
-        let (owner, key) = name.split_once('-')?;
-        let number = u128::from_str_radix(owner, 16).ok()?;
-        let owner = Self(number.to_be_bytes());
+        let (hash, key) = name.split_once('-')?;
+        let number = u128::from_str_radix(hash, 16).ok()?;
+        let hash = Self(number.to_be_bytes());
         // Only the form that the store writes is accepted.
-        (name.starts_with(&owner.prefix())).then_some((owner, key_of(key)?))
+        name.starts_with(&hash.prefix()).then_some((hash, key_of(key)?))
     }
 
     pub(crate) const fn shard(self) -> u8 {

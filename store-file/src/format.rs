@@ -67,7 +67,7 @@ pub(crate) fn encode(key: &StoreKey, record: &Record) -> Vec<u8> {
 pub(crate) fn head(key: &StoreKey, start: &[u8], len: u64) -> Result<Head> {
     let mut rest = start;
     if take(&mut rest)? != MAGIC {
-        return corrupt("a file under a session's name is no session file");
+        return corrupt("a file with a session's name is not a session file");
     }
     let layout = u32::from_le_bytes(take(&mut rest)?);
     if layout != LAYOUT {

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use session_core::{
-    Call, Capabilities, Clock as _, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record,
-    Result, Store, StoreKey, SystemClock, Timestamp, Version, async_trait,
+    Call, Capabilities, Clock as _, Cursor, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result,
+    Store, StoreKey, SystemClock, Timestamp, Version, async_trait,
 };
 use session_store_kit::batch::{Batcher, PerRuntime, Workers};
-use session_store_kit::fits;
+use session_store_kit::{TIMED_OUT, fits};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time;
 
@@ -20,19 +20,19 @@ mod error;
 mod folder;
 mod format;
 mod lock;
-mod open;
+mod operations;
 mod purge;
 mod read;
+mod setup;
 mod shard;
 mod url;
-mod write;
 
 pub use builder::FileStoreBuilder;
-use folder::{Folder, Owner, shard_of};
+use folder::{Folder, PrincipalHash, shard_of};
+use operations::{Reply, Request, RequestKind};
 use purge::Position;
 use read::Load;
 use shard::{Shard, blocking};
-use write::{Answer, Op, What};
 
 /// Maximum number of sessions that one purge removes, whatever its limit.
 const PURGE_FILES: u32 = 1_000;
@@ -47,75 +47,47 @@ struct Inner {
     folder: Arc<Folder>,
     readers: Workers<Load>,
     /// One shard for each value of a key's first byte.
-    shards: Vec<Batcher<Shard, Op>>,
-    own: PerRuntime<Own>,
+    shards: Vec<Batcher<Shard, Request>>,
+    runtimes: PerRuntime<RuntimeState>,
     namespace: Namespace,
     timeout: Duration,
 }
 
 /// Queue limit and purge position of one runtime. Calls must not wait for another runtime, because it may be idle.
-struct Own {
+struct RuntimeState {
     /// One permit for each call in flight, except loads.
-    room: Semaphore,
+    permits: Semaphore,
     /// Position of the purge. The lock allows one purge at a time, which continues where the last one stopped.
-    purging: Mutex<Position>,
+    purge_position: Mutex<Position>,
 }
 
-impl Own {
+impl RuntimeState {
     fn new(queue: usize) -> Self {
-        Self { room: Semaphore::new(queue.min(Semaphore::MAX_PERMITS)), purging: Mutex::default() }
+        Self { permits: Semaphore::new(queue.min(Semaphore::MAX_PERMITS)), purge_position: Mutex::default() }
     }
 }
 
 impl FileStore {
-    /// Opens the store that `url` describes.
-    ///
-    /// `file://sessions` is relative to the working directory, `file:///var/lib/app/sessions` absolute.
-    /// Characters may be percent-encoded.
-    /// Options: `namespace`, `timeout` in ms, `queue`, `durable` and `create` (`true`, `false`), `readers`, `max_len` (bytes or `none`);
-    /// [`FileStoreBuilder`] explains them.
-    ///
-    /// ```
-    /// use session_store_file::FileStore;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> session_core::Result<()> {
-    /// # let folder = tempfile::tempdir().unwrap();
-    /// # let url = format!("file://{}/sessions", folder.path().display());
-    /// # let _ = stringify!(
-    /// let url = "file:///var/lib/app/sessions";
-    /// # );
-    /// let store = FileStore::connect(&format!("{url}?namespace=web_sessions&timeout=2000")).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] for an invalid URL, and the errors of [`FileStoreBuilder::open`].
-    pub async fn connect(url: &str) -> Result<Self> {
-        url::parse(url)?.open().await
-    }
-
     /// Waits for a permit and runs `work`, both within the time-out.
     async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let work = async {
-            let own = self.0.own.get()?;
-            let _room = own.room.acquire().await;
+            let runtime = self.0.runtimes.get()?;
+            let _permit = runtime.permits.acquire().await;
             work.await
         };
-        time::timeout(self.0.timeout, work).await.unwrap_or(Err(error::TIMED_OUT))
+        time::timeout(self.0.timeout, work).await.unwrap_or(Err(TIMED_OUT))
     }
 
     /// Executes an operation under the lock of the key's shard.
-    async fn locked(&self, until: Instant, now: Timestamp, key: &StoreKey, what: What) -> Result<Answer> {
-        self.0.shards[usize::from(shard_of(key))].call(Op { key: *key, now, until, what }).await
+    async fn locked(&self, deadline: Instant, now: Timestamp, key: &StoreKey, kind: RequestKind) -> Result<Reply> {
+        self.0.shards[usize::from(shard_of(key))].call(Request { key: *key, now, deadline, kind }).await
     }
 
-    async fn write(&self, call: &Call, key: &StoreKey, what: What) -> Result<Outcome> {
-        self.in_time(self.locked(self.until(), call.now, key, what)).await?.outcome()
+    async fn write(&self, call: &Call, key: &StoreKey, kind: RequestKind) -> Result<Outcome> {
+        self.in_time(self.locked(self.deadline(), call.now, key, kind)).await?.outcome()
     }
 
-    fn until(&self) -> Instant {
+    fn deadline(&self) -> Instant {
         Instant::now() + self.0.timeout
     }
 
@@ -123,12 +95,12 @@ impl FileStore {
         self.0.folder.max_len.map_or(Ok(()), |max| fits(record, max))
     }
 
-    /// Executes the operations and returns how many were `Done`.
-    async fn count_done(&self, now: Timestamp, what: Vec<(StoreKey, What)>) -> Result<u64> {
-        let until = self.until();
-        let calls = what
+    /// Executes the requests and returns how many were `Done`.
+    async fn count_done(&self, now: Timestamp, requests: Vec<(StoreKey, RequestKind)>) -> Result<u64> {
+        let deadline = self.deadline();
+        let calls = requests
             .into_iter()
-            .map(|(key, what)| async move { self.locked(until, now, &key, what).await.and_then(Answer::outcome) });
+            .map(|(key, kind)| async move { self.locked(deadline, now, &key, kind).await.and_then(Reply::outcome) });
         let mut done = 0;
         for outcome in join_all(calls).await {
             done += u64::from(outcome? == Outcome::Done);
@@ -137,21 +109,21 @@ impl FileStore {
     }
 
     async fn purge_some(&self, cutoff: Timestamp, limit: u32) -> Result<Purged> {
-        let own = self.0.own.get()?;
-        let mut position = own.purging.lock().await;
-        let (folder, mut going) = (Arc::clone(&self.0.folder), std::mem::take(&mut *position));
-        let (surveyed, going) = blocking(move || {
-            let surveyed = going.survey(&folder, cutoff, limit as usize);
-            Ok((surveyed, going))
+        let runtime = self.0.runtimes.get()?;
+        let mut last = runtime.purge_position.lock().await;
+        let (folder, mut position) = (Arc::clone(&self.0.folder), std::mem::take(&mut *last));
+        let (surveyed, position) = blocking(move || {
+            let surveyed = position.survey(&folder, cutoff, limit as usize);
+            Ok((surveyed, position))
         })
         .await?;
-        *position = going;
-        let (found, ended) = surveyed?;
-        let (expired, rest): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|(_, what)| matches!(what, What::Expire(_)));
-        self.count_done(cutoff, rest).await?;
+        *last = position;
+        let (requests, more) = surveyed?;
+        let (expired, repairs): (Vec<_>, Vec<_>) =
+            requests.into_iter().partition(|(_, kind)| matches!(kind, RequestKind::Expire(_)));
+        self.count_done(cutoff, repairs).await?;
         let removed = self.count_done(cutoff, expired).await?;
-        Ok(Purged::new(removed as u32, !ended))
+        Ok(Purged::new(removed as u32, more))
     }
 
     /// Loads at most `limit` live records of `keys` for which `wanted` returns `true`. Skips records that cannot be decoded.
@@ -183,15 +155,15 @@ impl FileStore {
     }
 
     async fn entries_of(&self, principal: &Principal) -> Result<Vec<StoreKey>> {
-        let (folder, owner) = (Arc::clone(&self.0.folder), Owner::of(principal));
-        blocking(move || folder.keys_of(owner)).await
+        let (folder, hash) = (Arc::clone(&self.0.folder), PrincipalHash::of(principal));
+        blocking(move || folder.keys_of(hash)).await
     }
 
-    async fn keys_in(&self, shard: u8, until: Instant, now: Timestamp) -> Result<Vec<StoreKey>> {
+    async fn keys_in(&self, shard: u8, deadline: Instant, now: Timestamp) -> Result<Vec<StoreKey>> {
         let mut first = [0; StoreKey::LEN];
         first[0] = shard;
         // Under the lock, because a listing of the folder may miss a file that is being replaced.
-        self.locked(until, now, &StoreKey::from_bytes(first), What::Keys).await?.keys()
+        self.locked(deadline, now, &StoreKey::from_bytes(first), RequestKind::ListKeys).await?.keys()
     }
 
     /// Returns the shards from `first` on that have ever held a session.
@@ -201,9 +173,9 @@ impl FileStore {
     }
 
     async fn page(&self, now: Timestamp, after: Option<StoreKey>, limit: usize) -> Result<Page> {
-        let (until, mut records) = (self.until(), Vec::new());
+        let (deadline, mut records) = (self.deadline(), Vec::new());
         for shard in self.shards_from(after.as_ref().map_or(0, shard_of)).await? {
-            let mut keys = self.keys_in(shard, until, now).await?;
+            let mut keys = self.keys_in(shard, deadline, now).await?;
             if let Some(after) = &after {
                 keys.retain(|key| key > after);
             }
@@ -232,7 +204,7 @@ impl Store for FileStore {
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
         self.fits(record)?;
-        self.write(call, key, What::Create(record.clone())).await
+        self.write(call, key, RequestKind::Create(record.clone())).await
     }
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
@@ -241,15 +213,15 @@ impl Store for FileStore {
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
         self.fits(record)?;
-        self.write(call, key, What::Save(expected, record.clone())).await
+        self.write(call, key, RequestKind::Save(expected, record.clone())).await
     }
 
     async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
-        self.write(call, key, What::Touch(expected, expires_at)).await
+        self.write(call, key, RequestKind::Touch(expected, expires_at)).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
-        self.write(call, key, What::Delete(expected)).await
+        self.write(call, key, RequestKind::Delete(expected)).await
     }
 
     async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
@@ -275,7 +247,7 @@ impl Store for FileStore {
         self.in_time(async {
             let keys = self.entries_of(principal).await?;
             let others = keys.into_iter().filter(|key| Some(key) != keep);
-            self.count_done(call.now, others.map(|key| (key, What::Revoke(principal.clone()))).collect()).await
+            self.count_done(call.now, others.map(|key| (key, RequestKind::Revoke(principal.clone()))).collect()).await
         })
         .await
     }
@@ -283,23 +255,5 @@ impl Store for FileStore {
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
         let after = after.map(|cursor| StoreKey::from_slice(cursor.as_bytes())).transpose()?;
         self.in_time(self.page(call.now, after, limit.get() as usize)).await
-    }
-}
-
-const MIXED_UP: Error = Error::fixed(ErrorKind::Other, "a shard answered another question");
-
-impl Answer {
-    fn outcome(self) -> Result<Outcome> {
-        match self {
-            Self::Outcome(outcome) => Ok(outcome),
-            Self::Keys(_) => Err(MIXED_UP),
-        }
-    }
-
-    fn keys(self) -> Result<Vec<StoreKey>> {
-        match self {
-            Self::Keys(keys) => Ok(keys),
-            Self::Outcome(_) => Err(MIXED_UP),
-        }
     }
 }

@@ -19,9 +19,9 @@ use crate::error::{self, LOCKED, PANICKED};
 
 /// A held lock. Dropping it releases the lock.
 #[derive(Debug)]
-pub(crate) struct Held(File);
+pub(crate) struct LockGuard(File);
 
-impl Drop for Held {
+impl Drop for LockGuard {
     /// Unlocks explicitly, because closing the file releases the lock only when no other handle of it is open.
     /// A child process that is just being started has such a handle.
     fn drop(&mut self) {
@@ -32,7 +32,7 @@ impl Drop for Held {
 }
 
 /// Takes the lock without waiting. Returns `None` if it is already held.
-pub(crate) fn take(path: &Path) -> io::Result<Option<Held>> {
+pub(crate) fn take(path: &Path) -> io::Result<Option<LockGuard>> {
     loop {
         let file = open(path)?;
         match file.try_lock() {
@@ -41,18 +41,18 @@ pub(crate) fn take(path: &Path) -> io::Result<Option<Held>> {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         if is_at(&file, path)? {
-            return Ok(Some(Held(file)));
+            return Ok(Some(LockGuard(file)));
         }
     }
 }
 
 /// Waits for the lock without a limit.
-fn wait(path: &Path) -> io::Result<Held> {
+fn wait(path: &Path) -> io::Result<LockGuard> {
     loop {
         let file = open(path)?;
         file.lock()?;
         if is_at(&file, path)? {
-            return Ok(Held(file));
+            return Ok(LockGuard(file));
         }
     }
 }
@@ -92,108 +92,108 @@ fn is_at(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Queue of the calls of a store that wait for a lock held elsewhere.
+/// Queue of the work of a store that waits for a lock held elsewhere.
 ///
 /// A wait in the system's queue is fair and ends at once when the lock is free, but it cannot be cancelled.
 /// So a separate thread waits there, at most one for each lock, however many callers have given up meanwhile.
 /// The thread belongs to no runtime, because a runtime would wait for it when it shuts down.
 ///
 /// The thread also does the work. A lock passed to a task would stay held while that task's runtime is not running.
-pub(crate) struct Turn {
+pub(crate) struct LockQueue {
     path: PathBuf,
-    queue: Arc<Mutex<Queue>>,
+    waiting: Arc<Mutex<Waiting>>,
 }
 
 #[derive(Default)]
-struct Queue {
+struct Waiting {
     /// Whether the thread is waiting or working.
-    standing: bool,
-    /// Work to do under the lock.
-    wants: VecDeque<Box<dyn Want>>,
+    has_thread: bool,
+    /// Work to do under the lock, in the order of arrival.
+    work: VecDeque<Box<dyn Work>>,
 }
 
 /// Work that waits for the lock.
-trait Want: Send {
+trait Work: Send {
     /// Returns whether the caller has given up.
-    fn is_given_up(&self) -> bool;
+    fn is_abandoned(&self) -> bool;
 
-    fn run(self: Box<Self>, held: &io::Result<Held>);
+    fn run(self: Box<Self>, lock: &io::Result<LockGuard>);
 }
 
-struct Wanted<T, W> {
-    work: W,
-    told: oneshot::Sender<Result<T>>,
+struct Task<T, F> {
+    run: F,
+    reply: oneshot::Sender<Result<T>>,
 }
 
-impl<T: Send, W: FnOnce(&Held) -> T + Send> Want for Wanted<T, W> {
-    fn is_given_up(&self) -> bool {
-        self.told.is_closed()
+impl<T: Send, F: FnOnce(&LockGuard) -> T + Send> Work for Task<T, F> {
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
     }
 
-    fn run(self: Box<Self>, held: &io::Result<Held>) {
-        let Self { work, told } = *self;
-        let done = match held {
-            Ok(held) => catch_unwind(AssertUnwindSafe(|| work(held))).map_err(|_| PANICKED),
+    fn run(self: Box<Self>, lock: &io::Result<LockGuard>) {
+        let Self { run, reply } = *self;
+        let done = match lock {
+            Ok(guard) => catch_unwind(AssertUnwindSafe(|| run(guard))).map_err(|_| PANICKED),
             Err(error) => Err(error::in_use(error)),
         };
         // The caller may have given up meanwhile; that is not an error.
-        let _ = told.send(done);
+        let _ = reply.send(done);
     }
 }
 
-impl Turn {
+impl LockQueue {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, queue: Arc::default() }
+        Self { path, waiting: Arc::default() }
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Does `work` under the lock. Returns an error if it is not done by `until`.
+    /// Calls `run` under the lock. Returns an error if it has not returned by `deadline`.
     pub(crate) async fn wait<T: Send + 'static>(
         &self,
-        until: Instant,
-        work: impl FnOnce(&Held) -> T + Send + 'static,
+        deadline: Instant,
+        run: impl FnOnce(&LockGuard) -> T + Send + 'static,
     ) -> Result<T> {
-        let (told, done) = oneshot::channel();
-        self.stand(Box::new(Wanted { work, told })).map_err(|error| error::in_use(&error))?;
-        match time::timeout_at(until.into(), done).await {
+        let (reply, done) = oneshot::channel();
+        self.enqueue(Box::new(Task { run, reply })).map_err(|error| error::in_use(&error))?;
+        match time::timeout_at(deadline.into(), done).await {
             Ok(Ok(done)) => done,
             Ok(Err(_)) | Err(_) => Err(LOCKED),
         }
     }
 
-    fn stand(&self, want: Box<dyn Want>) -> io::Result<()> {
-        let mut queue = lock(&self.queue);
-        queue.wants.retain(|want| !want.is_given_up());
-        queue.wants.push_back(want);
-        if queue.standing {
+    fn enqueue(&self, work: Box<dyn Work>) -> io::Result<()> {
+        let mut waiting = lock(&self.waiting);
+        waiting.work.retain(|work| !work.is_abandoned());
+        waiting.work.push_back(work);
+        if waiting.has_thread {
             return Ok(());
         }
-        let (shared, path) = (Arc::clone(&self.queue), self.path.clone());
+        let (shared, path) = (Arc::clone(&self.waiting), self.path.clone());
         thread::Builder::new().name("file-lock".to_owned()).spawn(move || {
-            let held = wait(&path);
-            while let Some(want) = next(&shared) {
-                want.run(&held);
+            let guard = wait(&path);
+            while let Some(work) = next(&shared) {
+                work.run(&guard);
             }
         })?;
-        queue.standing = true;
+        waiting.has_thread = true;
         Ok(())
     }
 }
 
-/// Locks the queue. Poisoning is ignored, because only pushes and pops happen under this lock.
-fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks the queue's contents. Poisoning is ignored, because only pushes and pops happen under this lock.
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns the next work whose caller still waits, or `None` if there is none and the thread must end.
-fn next(queue: &Mutex<Queue>) -> Option<Box<dyn Want>> {
-    let mut queue = lock(queue);
-    queue.wants.retain(|want| !want.is_given_up());
-    let next = queue.wants.pop_front();
-    queue.standing = next.is_some();
+fn next(waiting: &Mutex<Waiting>) -> Option<Box<dyn Work>> {
+    let mut waiting = lock(waiting);
+    waiting.work.retain(|work| !work.is_abandoned());
+    let next = waiting.work.pop_front();
+    waiting.has_thread = next.is_some();
     next
 }
 
@@ -214,33 +214,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_gave_up_leaves_no_lock_and_no_second_thread() {
+    async fn a_caller_that_gave_up_leaves_no_lock_and_no_second_thread() {
         let folder = tempfile::tempdir().unwrap();
-        let turn = Turn::new(folder.path().join("lock"));
-        let held = take(turn.path()).unwrap().unwrap();
-        assert!(take(turn.path()).unwrap().is_none());
+        let lock = LockQueue::new(folder.path().join("lock"));
+        let held = take(lock.path()).unwrap().unwrap();
+        assert!(take(lock.path()).unwrap().is_none());
         for _ in 0..5 {
-            assert_eq!(turn.wait(soon(), |_| ()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+            assert_eq!(lock.wait(soon(), |_| ()).await.unwrap_err().kind(), ErrorKind::Unavailable);
         }
         // The queue itself and its only thread.
-        assert_eq!(Arc::strong_count(&turn.queue), 2);
-        let path = turn.path().to_owned();
-        let next = turn.wait(later(), move |_| take(&path).unwrap().is_none());
+        assert_eq!(Arc::strong_count(&lock.waiting), 2);
+        let path = lock.path().to_owned();
+        let next = lock.wait(later(), move |_| take(&path).unwrap().is_none());
         drop(held);
         assert!(next.await.unwrap(), "the work is done under the lock");
         // Waits until the thread has released the lock.
-        drop(wait(turn.path()).unwrap());
+        drop(wait(lock.path()).unwrap());
     }
 
     #[tokio::test]
     async fn a_lock_granted_after_all_callers_gave_up_is_released() {
         let folder = tempfile::tempdir().unwrap();
-        let turn = Turn::new(folder.path().join("lock"));
-        let held = take(turn.path()).unwrap().unwrap();
-        assert!(turn.wait(soon(), |_| ()).await.is_err());
+        let lock = LockQueue::new(folder.path().join("lock"));
+        let held = take(lock.path()).unwrap().unwrap();
+        assert!(lock.wait(soon(), |_| ()).await.is_err());
         drop(held);
         // Waits until the thread has released the lock.
-        drop(wait(turn.path()).unwrap());
+        drop(wait(lock.path()).unwrap());
     }
 
     #[cfg(unix)]

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use session_core::{ErrorKind, Result, StoreKey, Timestamp};
 
-use crate::folder::{ASIDE, Folder, Owner, each_name, key_of, shard_of};
-use crate::write::What;
+use crate::folder::{Folder, PrincipalHash, TEMPORARY, for_each_name, key_of, shard_of};
+use crate::operations::RequestKind;
 
 /// Maximum number of files that one purge checks, so that it takes some tens of milliseconds.
 const FILES: usize = 4_096;
@@ -19,24 +19,44 @@ pub(crate) struct Position {
     folder: usize,
     /// Last name that was checked in this folder.
     after: Option<String>,
-    /// Cutoff of the call that started the pass.
-    cutoff: Option<Timestamp>,
+    pass: Pass,
 }
 
-/// Operations to execute, each under the lock of its key's shard.
-pub(crate) type Found = Vec<(StoreKey, What)>;
+/// One pass over all folders, in one or several calls.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pass {
+    /// Cutoff of the call that started the pass.
+    cutoff: Option<Timestamp>,
+    /// Earliest expiry of the live sessions that the pass has seen.
+    next_expiry: Option<Timestamp>,
+    /// Whether the pass before this one reported `more` at its end.
+    repeats: bool,
+}
+
+/// Requests to execute, each under the lock of its key's shard.
+pub(crate) type Requests = Vec<(StoreKey, RequestKind)>;
 
 impl Position {
     /// Continues the pass until `limit` expired sessions are found, enough files are checked, or the pass ends.
     ///
-    /// Returns the operations to execute, and whether the pass ended.
-    /// The search takes no locks, so each operation must check its file again under the lock.
-    pub(crate) fn survey(&mut self, folder: &Folder, cutoff: Timestamp, limit: usize) -> Result<(Found, bool)> {
+    /// Returns the requests to execute, and whether expired sessions may remain after them.
+    /// The search takes no locks, so each request must check its file again under the lock.
+    pub(crate) fn survey(&mut self, folder: &Folder, cutoff: Timestamp, limit: usize) -> Result<(Requests, bool)> {
         // A call with an earlier cutoff than the pass starts a new pass.
-        if self.cutoff.is_none_or(|began| cutoff < began) {
-            *self = Self { cutoff: Some(cutoff), ..Self::default() };
+        let began = self.pass.cutoff;
+        if began.is_none_or(|began| cutoff < began) {
+            let repeats = began.is_none() && self.pass.repeats;
+            *self = Self { pass: Pass { cutoff: Some(cutoff), next_expiry: None, repeats }, ..Self::default() };
         }
-        let mut survey = Survey { folder, cutoff, limit, seen: 0, expired: 0, found: Vec::new() };
+        let mut survey = Survey {
+            folder,
+            cutoff,
+            limit,
+            seen: 0,
+            expired: 0,
+            next_expiry: self.pass.next_expiry,
+            requests: Vec::new(),
+        };
         while self.folder < FOLDERS {
             let (number, after) = (self.folder, self.after.take());
             // Advances before reading, so that a folder that cannot be read does not stop the next purge too.
@@ -45,12 +65,17 @@ impl Position {
             for name in names {
                 if survey.look(number, &name)?.is_break() {
                     (self.folder, self.after) = (number, Some(name));
-                    return Ok((survey.found, false));
+                    self.pass.next_expiry = survey.next_expiry;
+                    return Ok((survey.requests, true));
                 }
             }
+            self.pass.next_expiry = survey.next_expiry;
         }
-        *self = Self::default();
-        Ok((survey.found, true))
+        // A session that was live when an earlier call saw it may have expired by this call's cutoff. A second pass finds it.
+        // A third pass is not asked for: in a large store sessions expire during every pass, and the caller would never be done.
+        let repeat = !self.pass.repeats && self.pass.next_expiry.is_some_and(|expiry| expiry <= cutoff);
+        *self = Self { pass: Pass { repeats: repeat, ..Pass::default() }, ..Self::default() };
+        Ok((survey.requests, repeat))
     }
 }
 
@@ -60,15 +85,16 @@ struct Survey<'a> {
     limit: usize,
     seen: usize,
     expired: usize,
-    found: Found,
+    next_expiry: Option<Timestamp>,
+    requests: Requests,
 }
 
 impl Survey<'_> {
     fn names(&self, number: usize, after: Option<&str>) -> Result<Vec<String>> {
         let shard = number as u8;
-        let place = if number < FOLDERS / 2 { self.folder.records(shard) } else { self.folder.people(shard) };
+        let place = if number < FOLDERS / 2 { self.folder.records(shard) } else { self.folder.index(shard) };
         let mut names = Vec::new();
-        each_name(&place, |name| {
+        for_each_name(&place, |name| {
             if after.is_none_or(|after| name > after) {
                 names.push(name.to_owned());
             }
@@ -89,10 +115,10 @@ impl Survey<'_> {
     }
 
     fn record(&mut self, shard: u8, name: &str) -> Result<()> {
-        if name == ASIDE {
+        if name == TEMPORARY {
             let mut key = [0; StoreKey::LEN];
             key[0] = shard;
-            self.found.push((StoreKey::from_bytes(key), What::Tidy));
+            self.requests.push((StoreKey::from_bytes(key), RequestKind::RemoveTemporary));
             return Ok(());
         }
         // A file in another shard's folder is never loaded, so it is skipped.
@@ -100,14 +126,15 @@ impl Survey<'_> {
         match self.folder.head(&key) {
             Ok(Some(head)) if !head.is_live(self.cutoff) => {
                 self.expired += 1;
-                self.found.push((key, What::Expire(self.cutoff)));
+                self.requests.push((key, RequestKind::Expire(self.cutoff)));
             }
             Ok(Some(head)) => {
+                self.next_expiry = Some(self.next_expiry.map_or(head.expires_at, |next| next.min(head.expires_at)));
                 // Without `durable`, a loss of power may leave a record without its entry.
                 if let Some(principal) = head.principal
-                    && !is_there(&self.folder.entry(Owner::of(&principal), &key))
+                    && !exists_or_unknown(&self.folder.entry(PrincipalHash::of(&principal), &key))
                 {
-                    self.found.push((key, What::Mend));
+                    self.requests.push((key, RequestKind::AddEntry));
                 }
             }
             Ok(None) => {}
@@ -119,12 +146,12 @@ impl Survey<'_> {
 
     /// Checks an index entry. Its session may have ended or may have another principal by now.
     fn entry(&mut self, name: &str) -> Result<()> {
-        let Some((owner, key)) = Owner::and_key(name) else { return Ok(()) };
+        let Some((hash, key)) = PrincipalHash::and_key(name) else { return Ok(()) };
         match self.folder.head(&key) {
             Ok(head) => {
-                let whose = head.and_then(|head| head.principal).map(|principal| Owner::of(&principal));
-                if whose != Some(owner) {
-                    self.found.push((key, What::Heal(owner)));
+                let stored = head.and_then(|head| head.principal).map(|principal| PrincipalHash::of(&principal));
+                if stored != Some(hash) {
+                    self.requests.push((key, RequestKind::RemoveEntry(hash)));
                 }
                 Ok(())
             }
@@ -135,6 +162,6 @@ impl Survey<'_> {
 }
 
 /// Returns whether a file exists, or `true` if that is unknown. The caller acts only on `false`, and checks again under the lock.
-fn is_there(path: &Path) -> bool {
+fn exists_or_unknown(path: &Path) -> bool {
     path.try_exists().unwrap_or(true)
 }

@@ -8,59 +8,58 @@ use session_store_kit::batch::{Answers, PerRuntime, RoundTrip};
 use tokio::sync::Semaphore;
 use tokio::task;
 
-use crate::error;
-use crate::error::PANICKED;
+use crate::error::{self, PANICKED};
 use crate::folder::Folder;
-use crate::lock::{self, Turn};
-use crate::write::{self, Answer, Op};
+use crate::lock::{self, LockQueue};
+use crate::operations::{self, Reply, Request};
 
 /// One of the 256 shards of a namespace.
 pub(crate) struct Shard {
     folder: Arc<Folder>,
     number: u8,
-    turn: Turn,
+    lock: LockQueue,
     /// Limits the number of shards that a runtime writes to at once, because each takes one of its blocking threads.
     writers: PerRuntime<Semaphore>,
 }
 
 impl Shard {
     pub(crate) fn new(folder: Arc<Folder>, number: u8, writers: PerRuntime<Semaphore>) -> Self {
-        let turn = Turn::new(folder.lock(number));
-        Self { folder, number, turn, writers }
+        let lock = LockQueue::new(folder.lock(number));
+        Self { folder, number, lock, writers }
     }
 
     /// Executes the calls under the shard's lock.
     ///
     /// While the lock is held elsewhere, the wait takes no thread of the runtime and no writer permit.
     /// A shard that stays locked therefore does not delay the others.
-    async fn under_lock(&self, ops: &[Op]) -> Result<Vec<Result<Answer>>> {
-        if let Some(answers) = self.attempt(ops).await? {
-            return Ok(answers);
+    async fn under_lock(&self, requests: &[Request]) -> Result<Vec<Result<Reply>>> {
+        if let Some(replies) = self.attempt(requests).await? {
+            return Ok(replies);
         }
-        let until = ops.iter().map(|op| op.until).max().unwrap_or_else(Instant::now);
-        let (folder, number, ops) = (Arc::clone(&self.folder), self.number, ops.to_vec());
-        self.turn.wait(until, move |held| write::run(&folder, number, held, &ops)).await
+        let deadline = requests.iter().map(|request| request.deadline).max().unwrap_or_else(Instant::now);
+        let (folder, number, requests) = (Arc::clone(&self.folder), self.number, requests.to_vec());
+        self.lock.wait(deadline, move |guard| operations::run(&folder, number, guard, &requests)).await
     }
 
     /// Executes the calls if the lock is free. Returns `None` if another process or store holds it.
-    async fn attempt(&self, ops: &[Op]) -> Result<Option<Vec<Result<Answer>>>> {
+    async fn attempt(&self, requests: &[Request]) -> Result<Option<Vec<Result<Reply>>>> {
         let permit = self.writers.get()?.acquire_owned().await;
-        let (folder, number, path, ops) =
-            (Arc::clone(&self.folder), self.number, self.turn.path().to_owned(), ops.to_vec());
+        let (folder, number, path, requests) =
+            (Arc::clone(&self.folder), self.number, self.lock.path().to_owned(), requests.to_vec());
         blocking(move || {
             let _permit = permit;
-            let held = lock::take(&path).map_err(|error| error::in_use(&error))?;
-            Ok(held.map(|held| write::run(&folder, number, &held, &ops)))
+            let guard = lock::take(&path).map_err(|error| error::in_use(&error))?;
+            Ok(guard.map(|guard| operations::run(&folder, number, &guard, &requests)))
         })
         .await
     }
 }
 
-impl RoundTrip<Op> for Shard {
-    async fn run(&self, ops: &[Op]) -> Answers<Op> {
+impl RoundTrip<Request> for Shard {
+    async fn run(&self, requests: &[Request]) -> Answers<Request> {
         // The error applies to every call, so retrying each call separately would not help.
-        let answers = self.under_lock(ops).await;
-        Ok(answers.unwrap_or_else(|error| ops.iter().map(|_| Err(error.clone())).collect()))
+        let replies = self.under_lock(requests).await;
+        Ok(replies.unwrap_or_else(|error| requests.iter().map(|_| Err(error.clone())).collect()))
     }
 }
 

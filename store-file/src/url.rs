@@ -1,14 +1,43 @@
-//! Parser of `file:` URLs.
+//! Opening of a store by its `file:` URL.
 
 use std::path::PathBuf;
 
 use session_core::Result;
 use session_store_kit::{decode, split, wrong};
 
-use crate::FileStoreBuilder;
+use crate::{FileStore, FileStoreBuilder};
 
-/// Parses `url` into a builder.
-pub(crate) fn parse(url: &str) -> Result<FileStoreBuilder> {
+impl FileStore {
+    /// Opens the store that `url` describes.
+    ///
+    /// `file://sessions` is relative to the working directory, `file:///var/lib/app/sessions` absolute.
+    /// Characters may be percent-encoded.
+    /// Options: `namespace`, `timeout` in ms, `queue`, `durable` and `create` (`true`, `false`), `readers`, `max_len` (bytes or `none`);
+    /// [`FileStoreBuilder`] explains them.
+    ///
+    /// ```
+    /// use session_store_file::FileStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let url = format!("file://{}/sessions", folder.path().display());
+    /// # let _ = stringify!(
+    /// let url = "file:///var/lib/app/sessions";
+    /// # );
+    /// let store = FileStore::connect(&format!("{url}?namespace=web_sessions&timeout=2000")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`FileStoreBuilder::open`].
+    pub async fn connect(url: &str) -> Result<Self> {
+        parse(url)?.open().await
+    }
+}
+
+fn parse(url: &str) -> Result<FileStoreBuilder> {
     let (place, mut query) = split(url)?;
     let Some(place) = place.strip_prefix("file:") else {
         return wrong("a URL of this store begins with file:");

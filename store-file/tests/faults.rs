@@ -4,15 +4,16 @@ mod common;
 
 use std::fs;
 
-use common::{MANY, Place, begin, get, key, now, put, record, record_of};
-use session_core::{ErrorKind, Outcome, Principal, Record, Store, seconds};
+use common::{MANY, TestFolder, begin, get, key, now, put, record, record_of};
+use session_conformance::testing::all_unavailable;
+use session_core::{ErrorKind, Outcome, Principal, Store, seconds};
 use session_store_file::FileStore;
 
 #[tokio::test]
 async fn a_lock_of_another_process_is_waited_for() {
-    let place = Place::new();
-    let store = place.open().await;
-    let writer = place.locked(1);
+    let dir = TestFolder::new();
+    let store = dir.open().await;
+    let writer = dir.locked(1);
     let (call, k, record) = (now(), key(1), record(b"x"));
     let create = begin(store.create(&call, &k, &record)).await;
     // Readers and other shards do not wait.
@@ -24,11 +25,11 @@ async fn a_lock_of_another_process_is_waited_for() {
 
 #[tokio::test]
 async fn a_lock_that_outlasts_the_time_out_is_unavailable_and_nothing_was_written() {
-    let place = Place::new();
-    let store = place.builder().timeout(seconds(2)).open().await.unwrap();
+    let dir = TestFolder::new();
+    let store = dir.builder().timeout(seconds(2)).open().await.unwrap();
     let old = record_of("ann");
     put(&store, 1, &old).await;
-    let writer = place.locked(1);
+    let writer = dir.locked(1);
     let (call, k, new, ann) = (now(), key(1), record(b"new"), Principal::new("ann").unwrap());
     let later = old.expires_at.plus(seconds(60));
     let waiting = [
@@ -49,79 +50,61 @@ async fn a_lock_that_outlasts_the_time_out_is_unavailable_and_nothing_was_writte
 
 #[tokio::test]
 async fn a_dropped_call_leaves_no_lock() {
-    let place = Place::new();
-    let store = place.builder().timeout(seconds(2)).open().await.unwrap();
+    let dir = TestFolder::new();
+    let store = dir.builder().timeout(seconds(2)).open().await.unwrap();
     let (call, k, new) = (now(), key(1), record(b"x"));
-    let writer = place.locked(1);
+    let writer = dir.locked(1);
     for _ in 0..10 {
         drop(begin(store.create(&call, &k, &new)).await);
     }
     drop(writer);
     put(&store, 257, &new).await;
     // The thread that waited for the dropped calls releases the lock.
-    drop(place.locked(1));
+    drop(dir.locked(1));
 }
 
 #[tokio::test]
 async fn opening_a_locked_folder_is_unavailable_after_the_time_out() {
-    let place = Place::new();
-    drop(place.open().await);
-    let file = fs::File::options().append(true).open(place.root().join("locks/open")).unwrap();
+    let dir = TestFolder::new();
+    drop(dir.open().await);
+    let file = fs::File::options().append(true).open(dir.root().join("locks/open")).unwrap();
     file.lock().unwrap();
-    let error = place.builder().timeout(seconds(2)).open().await.unwrap_err();
+    let error = dir.builder().timeout(seconds(2)).open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-}
-
-async fn all_unavailable(store: &FileStore, known: &Record) {
-    let (call, k, fresh, ann) = (now(), key(1), record_of("ann"), Principal::new("ann").unwrap());
-    let errors = [
-        store.load(&call, &k).await.map(drop).unwrap_err(),
-        store.create(&call, &key(9), &fresh).await.map(drop).unwrap_err(),
-        store.save(&call, &k, known.version, &fresh).await.map(drop).unwrap_err(),
-        store.touch(&call, &k, known.version, call.now).await.map(drop).unwrap_err(),
-        store.delete(&call, &k, None).await.map(drop).unwrap_err(),
-        store.purge(&call, MANY).await.map(drop).unwrap_err(),
-        store.sessions_of(&call, &ann, MANY).await.map(drop).unwrap_err(),
-        store.delete_all(&call, &ann, None).await.map(drop).unwrap_err(),
-        store.scan(&call, None, MANY).await.map(drop).unwrap_err(),
-    ];
-    for error in errors {
-        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    }
 }
 
 #[tokio::test]
 async fn a_folder_that_goes_away_is_an_outage_and_its_return_ends_it() {
-    let place = Place::new();
-    let aside = place.directory.path().join("aside");
-    let store = place.open().await;
+    let dir = TestFolder::new();
+    let aside = dir.directory.path().join("aside");
+    let store = dir.open().await;
     let known = record_of("ann");
     put(&store, 1, &known).await;
 
-    fs::rename(place.path(), &aside).unwrap();
+    fs::rename(dir.path(), &aside).unwrap();
     all_unavailable(&store, &known).await;
-    fs::create_dir(place.path()).unwrap();
+    fs::create_dir(dir.path()).unwrap();
     all_unavailable(&store, &known).await;
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "nothing is made in the place of what is gone");
-    fs::remove_dir(place.path()).unwrap();
-    fs::write(place.path(), "a file in its place").unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is made in the place of what is gone");
+    fs::remove_dir(dir.path()).unwrap();
+    fs::write(dir.path(), "a file in its place").unwrap();
     all_unavailable(&store, &known).await;
-    fs::remove_file(place.path()).unwrap();
-    fs::rename(&aside, place.path()).unwrap();
+    fs::remove_file(dir.path()).unwrap();
+    fs::rename(&aside, dir.path()).unwrap();
     assert_eq!(get(&store, 1).await, Some(known.clone()));
     let newer = record(b"newer");
     assert_eq!(store.save(&now(), &key(1), known.version, &newer).await.unwrap(), Outcome::Done);
     drop(store);
-    assert_eq!(get(&place.open().await, 1).await, Some(newer));
+    assert_eq!(get(&dir.open().await, 1).await, Some(newer));
 }
 
 #[tokio::test]
 async fn without_the_folder_of_all_records_no_session_is_called_unknown() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFolder::new();
+    let store = dir.open().await;
     let known = record_of("ann");
-    let aside = place.directory.path().join("aside");
-    fs::rename(place.root().join("records"), &aside).unwrap();
+    let aside = dir.directory.path().join("aside");
+    fs::rename(dir.root().join("records"), &aside).unwrap();
     for error in [
         store.load(&now(), &key(1)).await.map(drop).unwrap_err(),
         store.create(&now(), &key(1), &known).await.map(drop).unwrap_err(),
@@ -130,9 +113,9 @@ async fn without_the_folder_of_all_records_no_session_is_called_unknown() {
     ] {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }
-    fs::rename(aside, place.root().join("records")).unwrap();
+    fs::rename(aside, dir.root().join("records")).unwrap();
     put(&store, 1, &known).await;
-    fs::rename(place.root().join("people"), place.root().join("elsewhere")).unwrap();
+    fs::rename(dir.root().join("people"), dir.root().join("elsewhere")).unwrap();
     let ann = Principal::new("ann").unwrap();
     assert_eq!(store.sessions_of(&now(), &ann, MANY).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap_err().kind(), ErrorKind::Unavailable);
@@ -143,10 +126,10 @@ async fn without_the_folder_of_all_records_no_session_is_called_unknown() {
 
 #[tokio::test]
 async fn a_shard_that_is_removed_is_made_again() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFolder::new();
+    let store = dir.open().await;
     put(&store, 1, &record(b"x")).await;
-    fs::remove_dir_all(place.shard(1)).unwrap();
+    fs::remove_dir_all(dir.shard(1)).unwrap();
     assert_eq!(get(&store, 1).await, None);
     put(&store, 1, &record(b"x")).await;
     assert!(get(&store, 1).await.is_some());
@@ -154,29 +137,29 @@ async fn a_shard_that_is_removed_is_made_again() {
 
 #[tokio::test]
 async fn a_session_whose_file_is_removed_has_ended() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFolder::new();
+    let store = dir.open().await;
     let known = record_of("ann");
     put(&store, 1, &known).await;
-    fs::remove_file(place.record(1)).unwrap();
+    fs::remove_file(dir.record(1)).unwrap();
     assert_eq!(get(&store, 1).await, None);
     assert_eq!(store.save(&now(), &key(1), known.version, &record(b"y")).await.unwrap(), Outcome::Missing);
     assert_eq!(store.delete(&now(), &key(1), None).await.unwrap(), Outcome::Missing);
     let ann = Principal::new("ann").unwrap();
     assert!(store.sessions_of(&now(), &ann, MANY).await.unwrap().is_empty());
     assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap(), 0);
-    assert_eq!(place.entries().len(), 0, "an entry without its session is taken away");
+    assert_eq!(dir.entries().len(), 0, "an entry without its session is taken away");
     put(&store, 1, &known).await;
 }
 
 #[tokio::test]
 async fn removed_locks_are_made_again() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFolder::new();
+    let store = dir.open().await;
     put(&store, 1, &record(b"x")).await;
-    fs::remove_file(place.lock(1)).unwrap();
+    fs::remove_file(dir.lock(1)).unwrap();
     put(&store, 257, &record(b"x")).await;
-    assert!(place.lock(1).exists());
+    assert!(dir.lock(1).exists());
 }
 
 /// Tests that run a part in a separate process with fewer permissions than this one.
@@ -195,16 +178,16 @@ mod elsewhere {
     /// Unprivileged user for the parts when the tests run as root, whom permissions do not restrict.
     const UNPRIVILEGED: u32 = 65534;
 
-    /// Runs a part of this program in `place`, in a shell that runs `first` before it.
-    fn play(part: &str, place: &Place, first: &str) {
-        let program = place.directory.path().join("program");
+    /// Runs a part of this program in `dir`, in a shell that runs `first` before it.
+    fn play(part: &str, dir: &TestFolder, first: &str) {
+        let program = dir.directory.path().join("program");
         fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{first}exec \"$0\" --exact elsewhere::part --nocapture")).arg(&program);
-        command.env(PART, part).env(PATH, place.directory.path()).env("RUST_BACKTRACE", "0");
-        if fs::metadata(place.directory.path()).unwrap().uid() == 0 {
+        command.env(PART, part).env(PATH, dir.directory.path()).env("RUST_BACKTRACE", "0");
+        if fs::metadata(dir.directory.path()).unwrap().uid() == 0 {
             fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
-            chown(place.directory.path(), Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
+            chown(dir.directory.path(), Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
             command.uid(UNPRIVILEGED).gid(UNPRIVILEGED).current_dir("/");
         }
         let output = command.output().unwrap();
@@ -277,7 +260,7 @@ mod elsewhere {
 
     #[test]
     fn rights_that_are_taken_away_are_an_outage_until_they_are_back() {
-        play("rights", &Place::new(), "");
+        play("rights", &TestFolder::new(), "");
     }
 
     /// Saves large sessions under a limit on the size of files, so that a write stops in the middle as on a full disk.
@@ -300,13 +283,13 @@ mod elsewhere {
 
     #[test]
     fn a_write_that_ends_in_its_middle_is_an_outage_and_leaves_the_old_session() {
-        play("large", &Place::new(), "trap '' XFSZ; ulimit -f 200; ");
+        play("large", &TestFolder::new(), "trap '' XFSZ; ulimit -f 200; ");
     }
 
     #[test]
     fn a_folder_of_another_user_is_refused() {
-        let place = Place::new();
-        if fs::metadata(place.directory.path()).unwrap().uid() != 0 {
+        let dir = TestFolder::new();
+        if fs::metadata(dir.directory.path()).unwrap().uid() != 0 {
             // Only root can change the owner of a folder, so this uses a folder that root owns.
             let error = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -316,16 +299,13 @@ mod elsewhere {
                 .unwrap_err();
             return assert_eq!(error.kind(), ErrorKind::Config);
         }
-        fs::create_dir_all(place.root()).unwrap();
-        allow(&place.root(), 0o755);
-        play("foreign", &place, "");
+        fs::create_dir_all(dir.root()).unwrap();
+        allow(&dir.root(), 0o755);
+        play("foreign", &dir, "");
         // Root, who may write there regardless, is refused too.
-        chown(place.root(), Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
-        let opened = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(place.builder().open());
+        chown(dir.root(), Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
+        let opened =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(dir.builder().open());
         let error = opened.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("belongs to another user"), "{error}");

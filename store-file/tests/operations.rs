@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::num::NonZeroU32;
 
-use common::{MANY, Place, begin, get, key, now, put, record, record_of};
+use common::{MANY, TestFolder, begin, get, key, now, put, record, record_of};
 use session_core::{
     Call, ErrorKind, Outcome, Principal, Record, Store, StoreKey, Timestamp, Version, hours, minutes, seconds,
 };
@@ -13,8 +13,8 @@ use session_store_file::FileStore;
 
 #[tokio::test]
 async fn data_beyond_the_limit_is_refused_and_nothing_changes() {
-    let place = Place::new();
-    let store = place.builder().max_len(Some(100)).open().await.unwrap();
+    let dir = TestFolder::new();
+    let store = dir.builder().max_len(Some(100)).open().await.unwrap();
     let (fits, too_large) = (record(&[1; 100]), record(&[1; 101]));
     put(&store, 1, &fits).await;
     assert_eq!(store.create(&now(), &key(2), &too_large).await.unwrap_err().kind(), ErrorKind::TooLarge);
@@ -26,13 +26,13 @@ async fn data_beyond_the_limit_is_refused_and_nothing_changes() {
 
 #[tokio::test]
 async fn without_a_limit_data_of_any_length_goes_in_and_a_limit_set_later_takes_no_memory() {
-    let place = Place::new();
-    let store = place.builder().max_len(None).open().await.unwrap();
+    let dir = TestFolder::new();
+    let store = dir.builder().max_len(None).open().await.unwrap();
     assert_eq!(store.capabilities().max_data_len, None);
     let large = record(&vec![7; 20 << 20]);
     put(&store, 1, &large).await;
     assert_eq!(get(&store, 1).await, Some(large));
-    let bounded = place.open().await;
+    let bounded = dir.open().await;
     assert_eq!(bounded.load(&now(), &key(1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
     // Operations that need only the head still work.
     assert_eq!(bounded.delete(&now(), &key(1), None).await.unwrap(), Outcome::Done);
@@ -66,8 +66,8 @@ async fn purge_all(store: &FileStore, call: &Call, limit: NonZeroU32) -> u32 {
 
 #[tokio::test]
 async fn a_purge_goes_by_both_clocks_keeps_to_its_limit_and_takes_entries_along() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFolder::new();
+    let store = dir.open().await;
     with_expired(&store, 20).await;
     assert_eq!(purge_all(&store, &past(), MANY).await, 0);
     let late = Call::new(Timestamp::MAX);
@@ -77,13 +77,13 @@ async fn a_purge_goes_by_both_clocks_keeps_to_its_limit_and_takes_entries_along(
     assert_eq!(purge_all(&store, &late, seven).await, 13);
     assert_eq!(purge_all(&store, &late, seven).await, 0);
     assert!(get(&store, 1000).await.is_some());
-    assert_eq!((place.files("records").len(), place.entries().len()), (1, 1));
+    assert_eq!((dir.files("records").len(), dir.entries().len()), (1, 1));
 }
 
 #[tokio::test]
 async fn a_purge_by_a_later_clock_finds_what_the_one_before_it_passed_over() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFolder::new();
+    let store = dir.open().await;
     with_expired(&store, 20).await;
     // The first purge uses the right clock and stops half-way. The second uses an earlier clock, and the third the right one.
     assert_eq!(store.purge(&now(), NonZeroU32::new(5).unwrap()).await.unwrap().removed, 5);
@@ -92,11 +92,53 @@ async fn a_purge_by_a_later_clock_finds_what_the_one_before_it_passed_over() {
 }
 
 #[tokio::test]
+async fn a_pass_continued_by_a_later_clock_finds_what_has_expired_since_it_began() {
+    let dir = TestFolder::new();
+    let store = dir.open().await;
+    // In the order of the pass: a record that is live by the first purge's clock, and two that have expired by it.
+    for (n, lives_for) in [(0, minutes(90)), (1, hours(1)), (2, hours(1))] {
+        let mut record = record_of("ann");
+        record.expires_at = past().now.plus(lives_for);
+        assert_eq!(store.create(&past(), &key(n), &record).await.unwrap(), Outcome::Done);
+    }
+    let first = Call::new(past().now.plus(minutes(70)));
+    let purged = store.purge(&first, NonZeroU32::MIN).await.unwrap();
+    assert_eq!((purged.removed, purged.more), (1, true));
+    // The pass goes on behind the record that has expired meanwhile, so its end is not the end of the work.
+    let purged = store.purge(&now(), MANY).await.unwrap();
+    assert_eq!((purged.removed, purged.more), (1, true));
+    let purged = store.purge(&now(), MANY).await.unwrap();
+    assert_eq!((purged.removed, purged.more), (1, false));
+    assert!(dir.files("records").is_empty());
+}
+
+#[tokio::test]
+async fn sessions_that_expire_during_each_pass_do_not_keep_a_purge_going() {
+    let dir = TestFolder::new();
+    let store = dir.open().await;
+    // One record expires each minute. A purge removes one at a time, and its clock goes on by a minute each time.
+    for n in 0..90 {
+        let mut record = record_of("ann");
+        record.expires_at = past().now.plus(minutes(90 - u64::from(n)));
+        assert_eq!(store.create(&past(), &key(n), &record).await.unwrap(), Outcome::Done);
+    }
+    let mut calls = 0;
+    for minute in 10.. {
+        let call = Call::new(past().now.plus(minutes(minute)));
+        calls += 1;
+        if !store.purge(&call, NonZeroU32::MIN).await.unwrap().more {
+            break;
+        }
+    }
+    assert!(calls < 40, "{calls} calls");
+}
+
+#[tokio::test]
 async fn a_purge_sees_more_files_than_it_looks_at_with_one_call() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFolder::new();
+    let store = dir.open().await;
     with_expired(&store, 5).await;
-    let (sample, shard) = (fs::read(place.record(1000)).unwrap(), place.shard(255));
+    let (sample, shard) = (fs::read(dir.record(1000)).unwrap(), dir.shard(255));
     fs::create_dir(&shard).unwrap();
     // The contents belong to another key, so these files are undecodable and left alone.
     for n in 0..5000_u32 {
@@ -116,57 +158,56 @@ async fn a_purge_sees_more_files_than_it_looks_at_with_one_call() {
 
 #[tokio::test]
 async fn a_purge_mends_what_a_crash_left_and_leaves_what_is_not_ours() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFolder::new();
+    let store = dir.open().await;
     put(&store, 1, &record_of("ann")).await;
     put(&store, 2, &record_of("ann")).await;
     let ann = Principal::new("ann").unwrap();
     // A record without its entry, as after a loss of power, an entry without its record, and half a record.
-    let entries = place.entries();
+    let entries = dir.entries();
     fs::remove_file(&entries[0]).unwrap();
     let orphan = entries[1].with_file_name(entries[1].file_name().unwrap().to_str().unwrap().replace("07", "08"));
     assert!(!entries.contains(&orphan));
     fs::write(&orphan, "").unwrap();
-    place.half_written(3);
-    let foreign =
-        [place.shard(3).join("README"), place.shard(3).join("0".repeat(63)), entries[0].with_file_name("x-y")];
+    dir.half_written(3);
+    let foreign = [dir.shard(3).join("README"), dir.shard(3).join("0".repeat(63)), entries[0].with_file_name("x-y")];
     for path in &foreign {
         fs::write(path, "not ours").unwrap();
     }
     assert_eq!(store.sessions_of(&now(), &ann, MANY).await.unwrap().len(), 1);
     assert_eq!(purge_all(&store, &now(), MANY).await, 0);
     assert_eq!(store.sessions_of(&now(), &ann, MANY).await.unwrap().len(), 2);
-    assert!(!fs::exists(orphan).unwrap() && !place.shard(3).join("new").exists());
+    assert!(!fs::exists(orphan).unwrap() && !dir.shard(3).join("new").exists());
     assert!(foreign.iter().all(|path| path.exists()));
 }
 
 #[tokio::test]
 async fn a_purge_spares_what_is_half_written_by_the_living() {
-    let place = Place::new();
-    let store = place.builder().timeout(seconds(2)).open().await.unwrap();
-    place.half_written(3);
-    let writer = place.locked(3);
+    let dir = TestFolder::new();
+    let store = dir.builder().timeout(seconds(2)).open().await.unwrap();
+    dir.half_written(3);
+    let writer = dir.locked(3);
     assert_eq!(store.purge(&now(), MANY).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert!(place.shard(3).join("new").exists());
+    assert!(dir.shard(3).join("new").exists());
     drop(writer);
     assert_eq!(purge_all(&store, &now(), MANY).await, 0);
-    assert!(!place.shard(3).join("new").exists());
+    assert!(!dir.shard(3).join("new").exists());
 }
 
 #[tokio::test]
 async fn a_locked_shard_does_not_keep_purges_from_the_others() {
-    let place = Place::new();
-    let store = place.builder().timeout(seconds(2)).open().await.unwrap();
+    let dir = TestFolder::new();
+    let store = dir.builder().timeout(seconds(2)).open().await.unwrap();
     with_expired(&store, 20).await;
-    let _writer = place.locked(0);
+    let _writer = dir.locked(0);
     assert_eq!(store.purge(&now(), MANY).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(place.files("records").len(), 2, "the one that is locked, and the live one");
+    assert_eq!(dir.files("records").len(), 2, "the one that is locked, and the live one");
 }
 
 #[tokio::test]
 async fn the_index_has_an_entry_for_each_session_with_a_principal_and_no_other() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFolder::new();
+    let store = dir.open().await;
     let mut last = record(b"");
     put(&store, 1, &last).await;
     for (who, entries) in [(None, 0), (Some("ann"), 1), (Some("ann"), 1), (Some("bob"), 1), (None, 0), (Some("ann"), 1)]
@@ -176,31 +217,17 @@ async fn the_index_has_an_entry_for_each_session_with_a_principal_and_no_other()
         assert_eq!(store.save(&now(), &key(1), last.version, &next).await.unwrap(), Outcome::Done);
         let touched = store.touch(&now(), &key(1), next.version, next.expires_at.plus(minutes(1))).await;
         assert_eq!(touched.unwrap(), Outcome::Done);
-        assert_eq!(place.entries().len(), entries, "{who:?}");
+        assert_eq!(dir.entries().len(), entries, "{who:?}");
         last = next;
     }
     assert_eq!(store.delete(&now(), &key(1), Some(last.version)).await.unwrap(), Outcome::Done);
-    assert_eq!(place.entries().len(), 0);
-}
-
-#[tokio::test]
-async fn delete_all_spares_keep_and_what_is_not_live() {
-    let place = Place::new();
-    let store = place.open().await;
-    with_expired(&store, 2).await;
-    put(&store, 4, &record_of("ann")).await;
-    put(&store, 5, &record_of("bob")).await;
-    let ann = Principal::new("ann").unwrap();
-    assert_eq!(store.delete_all(&Call::new(Timestamp::MAX), &ann, None).await.unwrap(), 0);
-    assert_eq!(store.delete_all(&now(), &ann, Some(&key(1000))).await.unwrap(), 1);
-    assert!(get(&store, 1000).await.is_some() && get(&store, 5).await.is_some());
-    assert_eq!(get(&store, 4).await, None);
+    assert_eq!(dir.entries().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scan_misses_nothing_while_everything_is_being_saved() {
-    let place = Place::new();
-    let (store, other) = (place.open().await, place.open().await);
+    let dir = TestFolder::new();
+    let (store, other) = (dir.open().await, dir.open().await);
     // All in one folder, so that files in it are replaced all the time.
     let keys: Vec<_> = (0..40).map(|n| key(n << 8)).collect();
     let mut records = Vec::new();
@@ -240,8 +267,8 @@ async fn a_scan_misses_nothing_while_everything_is_being_saved() {
 }
 
 /// Damages the file of session `n` in one of several ways, numbered by `kind`.
-fn damage(place: &Place, n: u32, kind: usize) {
-    let path = place.record(n);
+fn damage(dir: &TestFolder, n: u32, kind: usize) {
+    let path = dir.record(n);
     let mut file = fs::read(&path).unwrap();
     match kind {
         0 => file.clear(),
@@ -250,7 +277,7 @@ fn damage(place: &Place, n: u32, kind: usize) {
         3 => file[20] ^= 1,
         4 => *file.last_mut().unwrap() ^= 0x80,
         5 => file = b"<html>".to_vec(),
-        6 => file = fs::read(place.record(100)).unwrap(),
+        6 => file = fs::read(dir.record(100)).unwrap(),
         _ => {
             fs::remove_file(&path).unwrap();
             return fs::create_dir(&path).unwrap();
@@ -261,12 +288,12 @@ fn damage(place: &Place, n: u32, kind: usize) {
 
 #[tokio::test]
 async fn what_no_store_of_ours_wrote_is_corrupt_and_alone() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFolder::new();
+    let store = dir.open().await;
     put(&store, 100, &record_of("ann")).await;
     for n in 0..8 {
         put(&store, n, &record_of("ann")).await;
-        damage(&place, n, n as usize);
+        damage(&dir, n, n as usize);
         let kind = |error: session_core::Error| error.kind();
         assert_eq!(store.load(&now(), &key(n)).await.map_err(kind), Err(ErrorKind::Corrupt), "{n}");
         if n != 4 {
@@ -283,7 +310,7 @@ async fn what_no_store_of_ours_wrote_is_corrupt_and_alone() {
     assert_eq!(store.scan(&now(), None, MANY).await.unwrap().records.len(), 1);
     assert_eq!(store.sessions_of(&now(), &ann, MANY).await.unwrap().len(), 1);
     assert_eq!(purge_all(&store, &now(), MANY).await, 0);
-    assert!((0..8).all(|n| place.record(n).exists()), "they remain for inspection");
+    assert!((0..8).all(|n| dir.record(n).exists()), "they remain for inspection");
     for n in 0..7 {
         assert_eq!(store.delete(&now(), &key(n), None).await.unwrap(), Outcome::Done);
         put(&store, n, &record(b"again")).await;
@@ -293,33 +320,33 @@ async fn what_no_store_of_ours_wrote_is_corrupt_and_alone() {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_removed_with_its_principals_other_sessions() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFolder::new();
+    let store = dir.open().await;
     for n in 0..3 {
         put(&store, n, &record_of("ann")).await;
     }
-    fs::write(place.record(1), b"garbage").unwrap();
+    fs::write(dir.record(1), b"garbage").unwrap();
     let ann = Principal::new("ann").unwrap();
     assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap(), 3);
-    assert!((0..3).all(|n| !place.record(n).exists()));
+    assert!((0..3).all(|n| !dir.record(n).exists()));
 }
 
 #[tokio::test]
 async fn a_file_as_long_as_no_memory_is_corrupt_and_not_read() {
-    let place = Place::new();
-    let store = place.builder().max_len(None).open().await.unwrap();
+    let dir = TestFolder::new();
+    let store = dir.builder().max_len(None).open().await.unwrap();
     put(&store, 1, &record(b"x")).await;
-    let file = fs::File::options().write(true).open(place.record(1)).unwrap();
+    let file = fs::File::options().write(true).open(dir.record(1)).unwrap();
     file.set_len(1 << 42).unwrap();
     assert_eq!(store.load(&now(), &key(1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
 #[tokio::test]
 async fn a_full_queue_is_waited_for_within_the_time_out() {
-    let place = Place::new();
-    let store = place.builder().queue(1).timeout(seconds(2)).open().await.unwrap();
+    let dir = TestFolder::new();
+    let store = dir.builder().queue(1).timeout(seconds(2)).open().await.unwrap();
     let (call, one, two, new) = (now(), key(1), key(2), record(b"x"));
-    let writer = place.locked(1);
+    let writer = dir.locked(1);
     let first = begin(store.create(&call, &one, &new)).await;
     // The queue is full, although this call's shard is free.
     let error = store.create(&call, &two, &new).await.unwrap_err();
@@ -332,8 +359,8 @@ async fn a_full_queue_is_waited_for_within_the_time_out() {
 
 #[tokio::test]
 async fn many_sessions_are_all_written_and_found() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFolder::new();
+    let store = dir.open().await;
     let keys: Vec<StoreKey> = (0..600).map(key).collect();
     let records: Vec<Record> = keys.iter().map(|_| record_of("ann")).collect();
     let call = now();

@@ -1,33 +1,21 @@
 //! Tests with several store instances and several processes on one folder, and with processes killed at any moment.
 //!
-//! The other processes run this test binary again; an environment variable selects their part.
+//! The other processes run this test program again in a part of its own.
 
 mod common;
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
-use common::{MANY, Place, get, key, now, put, record};
-use session_conformance::fixtures::{count, count_up, put_count};
+use common::{MANY, TestFolder, get, key, now, put, record};
+use session_conformance::testing::{self, count_among_instances, count_among_processes, count_up_as_part};
 use session_core::{Bytes, ErrorKind, Outcome, Principal, Record, Store, Version, seconds};
 use session_store_file::FileStore;
 
-const PART: &str = "STORE_FILE_TEST_PART";
-const PATH: &str = "STORE_FILE_TEST_PATH";
-const TASKS: u32 = 4;
-const INCREMENTS: u32 = 50;
-
-fn start(part: &str, place: &Place) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "part_of_another_process", "--nocapture"])
-        .env(PART, part)
-        .env(PATH, place.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
+fn start(part: &str, dir: &TestFolder) -> Child {
+    testing::start("part_of_another_process", part, &dir.path())
 }
 
 /// Number of sessions that the writer writes.
@@ -89,17 +77,15 @@ fn say(line: String) {
 /// Runs a part when the tests below start it in another process. Passes otherwise.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn part_of_another_process() {
-    let Ok(part) = std::env::var(PART) else { return };
-    let path = std::env::var_os(PATH).unwrap();
+    let Some((part, path)) = testing::part() else { return };
     let durable = part == "writes durably";
     let store = FileStore::builder(&path).durable(durable).open().await.unwrap();
     match part.as_str() {
-        "increments" => count_up(&store, TASKS, INCREMENTS).await,
+        "counts" => count_up_as_part(&store).await,
         "writes" | "writes durably" => write_for_ever(&store).await,
         "locks" => {
-            let place =
-                std::path::Path::new(&path).join("sessions/locks").join(format!("{:02x}", key(1).as_bytes()[0]));
-            let file = File::options().create(true).append(true).open(place).unwrap();
+            let dir = std::path::Path::new(&path).join("sessions/locks").join(format!("{:02x}", key(1).as_bytes()[0]));
+            let file = File::options().create(true).append(true).open(dir).unwrap();
             file.lock().unwrap();
             say("locked".to_owned());
             std::io::stdin().lines().for_each(drop);
@@ -110,29 +96,14 @@ async fn part_of_another_process() {
 
 #[tokio::test]
 async fn processes_lose_no_update_of_one_another() {
-    let place = Place::new();
-    let store = place.open().await;
-    put_count(&store).await;
-    let others: Vec<_> = (0..2).map(|_| start("increments", &place)).collect();
-    count_up(&store, TASKS, INCREMENTS).await;
-    for other in others {
-        let output = other.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    }
-    assert_eq!(count(&store).await, u64::from(3 * TASKS * INCREMENTS));
+    let dir = TestFolder::new();
+    count_among_processes(&dir.open().await, || start("counts", &dir)).await;
 }
 
 #[tokio::test]
 async fn instances_in_one_process_lose_no_update_of_one_another() {
-    let place = Place::new();
-    let (one, two) = (place.open().await, place.open().await);
-    put_count(&one).await;
-    tokio::join!(count_up(&one, TASKS, INCREMENTS), count_up(&two, TASKS, INCREMENTS));
-    assert_eq!(count(&one).await, u64::from(2 * TASKS * INCREMENTS));
-    // Dropping one instance does not affect the other.
-    drop(one);
-    count_up(&two, 1, 1).await;
-    assert_eq!(count(&two).await, u64::from(2 * TASKS * INCREMENTS + 1));
+    let dir = TestFolder::new();
+    count_among_instances(dir.open().await, dir.open().await).await;
 }
 
 /// Reads a writer's output and kills it after `writes` writes. Returns the last step tried and the last step confirmed for each session.
@@ -162,16 +133,16 @@ fn kill_after(mut writer: Child, writes: usize) -> HashMap<u32, (Option<u32>, Op
 
 #[tokio::test]
 async fn a_process_killed_at_any_instant_leaves_old_or_new_and_no_lock() {
-    let place = Place::new();
+    let dir = TestFolder::new();
     // The store stays open throughout, because recovery from a killed process must not require opening it again.
-    let store = place.builder().timeout(seconds(60)).open().await.unwrap();
+    let store = dir.builder().timeout(seconds(60)).open().await.unwrap();
     let mut cut_off = 0;
     // Step of each session at the end of the last round. A killed writer's last write may be stored without confirmation.
     let mut had: HashMap<u32, u32> = HashMap::new();
     for round in 0..40 {
         let part = if round % 2 == 0 { "writes" } else { "writes durably" };
-        let said = kill_after(start(part, &place), 5 + round);
-        cut_off += usize::from(place.files("records").iter().any(|file| file.ends_with("new")));
+        let said = kill_after(start(part, &dir), 5 + round);
+        cut_off += usize::from(dir.files("records").iter().any(|file| file.ends_with("new")));
         let mut owners: HashMap<Option<Principal>, usize> = HashMap::new();
         for n in 0..WRITTEN {
             let (tried, wrote) = said.get(&n).copied().unwrap_or_default();
@@ -202,24 +173,24 @@ async fn a_process_killed_at_any_instant_leaves_old_or_new_and_no_lock() {
     }
     // Nothing is left behind.
     while store.purge(&now(), MANY).await.unwrap().more {}
-    for file in place.files("records") {
+    for file in dir.files("records") {
         assert!(!file.ends_with("new"), "something half written was left");
     }
     let mut owned = 0;
     for n in 0..WRITTEN {
         owned += usize::from(get(&store, n).await.is_some_and(|record| record.principal.is_some()));
     }
-    assert_eq!(place.entries().len(), owned, "one entry for each session with a principal, and no other");
+    assert_eq!(dir.entries().len(), owned, "one entry for each session with a principal, and no other");
 }
 
 #[cfg(unix)]
 #[tokio::test]
 async fn a_stopped_process_keeps_up_its_shard_alone_and_for_the_time_out_only() {
-    let place = Place::new();
-    let store = place.builder().timeout(seconds(3)).open().await.unwrap();
+    let dir = TestFolder::new();
+    let store = dir.builder().timeout(seconds(3)).open().await.unwrap();
     let old = record(b"old");
     put(&store, 1, &old).await;
-    let mut other = start("locks", &place);
+    let mut other = start("locks", &dir);
     let mut said = BufReader::new(other.stdout.take().unwrap()).lines();
     while said.next().unwrap().unwrap() != "locked" {}
     let stopped = Command::new("kill").args(["-STOP", &other.id().to_string()]).status().unwrap();

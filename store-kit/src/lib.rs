@@ -3,21 +3,21 @@
 #[cfg(feature = "batch")]
 pub mod batch;
 mod builder;
-mod corrupt;
 #[cfg(feature = "batch")]
 pub mod operations;
 #[cfg(feature = "batch")]
 pub mod outcome;
 mod settings;
+mod stored;
 mod url;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-pub use corrupt::{WRONG_TYPE, stored_principal};
 use session_core::{Error, ErrorKind, Record, Result};
 pub use settings::{Settings, UrlSettings};
+pub use stored::{WRONG_TYPE, stored_principal, stored_record};
 pub use url::{Query, decode, split};
 
 /// Error of a call or of opening that had no answer within its time-out: [`ErrorKind::Unavailable`].

@@ -33,14 +33,12 @@ pub struct Sealed<S> {
 }
 
 impl<S: Store> Sealed<S> {
-    /// Wraps `store`. Data is sealed with the first key of `ring` and opened with any of its keys.
+    /// Creates a layer over `store`. Data is sealed with the first key of `ring` and opened with any of its keys.
     pub fn new(store: S, ring: &KeyRing) -> Self {
         Self { store, sealer: ring.sealer("store", "record"), accept_plain: false }
     }
 
-    /// Whether to read unsealed records, which were stored before this layer was added.
-    ///
-    /// By default they are [`ErrorKind::Corrupt`].
+    /// Sets whether to read unsealed records, which were stored before this layer was added. Default: no, they are [`ErrorKind::Corrupt`].
     #[must_use]
     pub fn accept_plain(mut self, accept: bool) -> Self {
         self.accept_plain = accept;
@@ -63,7 +61,7 @@ impl<S: Store> Sealed<S> {
         let Some(opened) = self.sealer.open(&context(key, &record), &record.data) else {
             return Err(Error::fixed(
                 ErrorKind::Corrupt,
-                "a record is not sealed by a key of the ring, or is not where or whose it was",
+                "a record's seal does not open: it was made with another key ring, or for another record",
             ));
         };
         record.data = Bytes::copy_from_slice(&opened.data);

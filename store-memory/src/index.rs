@@ -8,17 +8,17 @@ use session_core::{Cursor, Error, ErrorKind, Principal, Result};
 
 const PARTS: usize = 64;
 
-/// One part of the index: pairs of a principal's hash and the place of one of its records.
-type Part = BTreeSet<(u64, Place)>;
+/// One part of the index: pairs of a principal's hash and the location of one of its records.
+type Part = BTreeSet<(u64, Location)>;
 
 /// Location of a record: the number of its shard and its slot there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     pub(crate) shard: u32,
     pub(crate) slot: u32,
 }
 
-impl Place {
+impl Location {
     pub(crate) fn to_cursor(self) -> Cursor {
         Cursor::new([self.shard.to_be_bytes(), self.slot.to_be_bytes()].concat())
     }
@@ -31,15 +31,15 @@ impl Place {
     }
 }
 
-/// Index of the places of each principal's records.
+/// Index of the locations of each principal's records.
 ///
 /// A principal is stored as a 64-bit hash under a random key. An entry therefore takes two words, and the text is not stored twice.
-/// Two principals may share a hash, so a place is only a hint: the caller must compare the principal of the record found there.
+/// Two principals may share a hash, so a location is only a hint: the caller must compare the principal of the record found there.
 ///
 /// # Lock order
 /// A thread may take a lock of the index while it holds a shard's lock, never the other way round.
 /// The index changes under the lock of the record's shard, so the entries of a record change in the order of its writes.
-/// A read of the index that starts after a write has returned therefore finds the record's place.
+/// A read of the index that starts after a write has returned therefore finds the record's location.
 pub(crate) struct Index {
     hasher: RandomState,
     parts: Box<[Mutex<Part>]>,
@@ -50,24 +50,24 @@ impl Index {
         Self { hasher: RandomState::new(), parts: (0..PARTS).map(|_| Mutex::default()).collect() }
     }
 
-    /// Adds an entry. The caller must hold the lock of `place.shard`.
-    pub(crate) fn insert(&self, principal: &Principal, place: Place) {
+    /// Adds an entry. The caller must hold the lock of `location.shard`.
+    pub(crate) fn insert(&self, principal: &Principal, location: Location) {
         let hash = self.hash(principal);
-        self.part(hash).insert((hash, place));
+        self.part(hash).insert((hash, location));
     }
 
-    /// Removes an entry. The caller must hold the lock of `place.shard`.
-    pub(crate) fn remove(&self, principal: &Principal, place: Place) {
+    /// Removes an entry. The caller must hold the lock of `location.shard`.
+    pub(crate) fn remove(&self, principal: &Principal, location: Location) {
         let hash = self.hash(principal);
-        self.part(hash).remove(&(hash, place));
+        self.part(hash).remove(&(hash, location));
     }
 
-    /// Returns the places where records of `principal` may be. The caller must hold no shard's lock.
-    pub(crate) fn places(&self, principal: &Principal) -> Vec<Place> {
+    /// Returns the locations where records of `principal` may be. The caller must hold no shard's lock.
+    pub(crate) fn locations(&self, principal: &Principal) -> Vec<Location> {
         let hash = self.hash(principal);
-        let first = (hash, Place { shard: 0, slot: 0 });
-        let last = (hash, Place { shard: u32::MAX, slot: u32::MAX });
-        self.part(hash).range(first..=last).map(|&(_, place)| place).collect()
+        let first = (hash, Location { shard: 0, slot: 0 });
+        let last = (hash, Location { shard: u32::MAX, slot: u32::MAX });
+        self.part(hash).range(first..=last).map(|&(_, location)| location).collect()
     }
 
     fn hash(&self, principal: &Principal) -> u64 {

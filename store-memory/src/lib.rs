@@ -12,17 +12,17 @@ use session_core::{
     Store, StoreKey, SystemClock, Timestamp, Version, async_trait,
 };
 
-mod bound;
 mod builder;
 mod index;
+mod limits;
 mod shard;
 
-use bound::Bound;
 pub use builder::MemoryStoreBuilder;
-use index::{Index, Place};
+use index::{Index, Location};
+use limits::Limits;
 use shard::{Entry, Shard};
 
-/// Number of shards of an unbounded store: enough that tasks rarely contend for a lock, also on a machine with many cores.
+/// Number of shards of a store without size limits. With 64, tasks rarely contend for a lock, also on a machine with many cores.
 const SHARDS: usize = 64;
 
 /// Number of index entries visited before the operation yields to other tasks.
@@ -37,7 +37,7 @@ pub struct MemoryStore(Arc<Inner>);
 struct Inner {
     shards: Box<[Mutex<Shard>]>,
     index: Index,
-    bound: Option<Bound>,
+    limits: Option<Limits>,
     /// Shard at which the next purge starts, so that successive purges with a limit cover all shards.
     purge_next: AtomicUsize,
 }
@@ -49,38 +49,15 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// Creates an empty store without bounds.
+    /// Creates an empty store without size limits.
     pub fn new() -> Self {
         Self::with(None)
     }
 
-    /// Returns a builder for an empty store with bounds.
-    ///
-    /// ```
-    /// use session_store_memory::MemoryStore;
-    ///
-    /// let store = MemoryStore::builder().max_entries(100_000).max_bytes(64 << 20).build()?;
-    /// assert!(store.is_empty());
-    /// # Ok::<(), session_core::Error>(())
-    /// ```
-    pub fn builder() -> MemoryStoreBuilder {
-        MemoryStoreBuilder::default()
-    }
-
-    /// Creates the store that `url` describes: `memory:`, or with bounds `memory:?max_entries=100000&max_bytes=67108864`.
-    ///
-    /// Each call creates a separate, empty store. The function is async only so that all stores are opened in the same way; it never waits.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] for another scheme, an unknown option, a value that is not a number, or a bound below its minimum.
-    pub async fn connect(url: &str) -> Result<Self> {
-        builder::parse(url)?.build()
-    }
-
-    fn with(bound: Option<Bound>) -> Self {
-        let shards = bound.as_ref().map_or(SHARDS, |bound| bound.shards(SHARDS));
-        let shards = (0..shards).map(|_| Mutex::new(Shard::new(bound.is_some()))).collect();
-        Self(Arc::new(Inner { shards, index: Index::new(), bound, purge_next: AtomicUsize::new(0) }))
+    fn with(limits: Option<Limits>) -> Self {
+        let shards = limits.as_ref().map_or(SHARDS, |limits| limits.shards(SHARDS));
+        let shards = (0..shards).map(|_| Mutex::new(Shard::new(limits.is_some()))).collect();
+        Self(Arc::new(Inner { shards, index: Index::new(), limits, purge_next: AtomicUsize::new(0) }))
     }
 
     /// Returns the number of records, including expired records that have not been purged.
@@ -96,7 +73,7 @@ impl MemoryStore {
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore").field("bound", &self.0.bound).finish_non_exhaustive()
+        f.debug_struct("MemoryStore").field("limits", &self.0.limits).finish_non_exhaustive()
     }
 }
 
@@ -112,7 +89,7 @@ impl Inner {
     }
 
     fn fits(&self, record: &Record) -> Result<()> {
-        match self.bound.as_ref().and_then(Bound::max_data_len) {
+        match self.limits.as_ref().and_then(Limits::max_data_len) {
             Some(max) if record.data.len() > max => {
                 Err(Error::fixed(ErrorKind::TooLarge, "one record would need more than the store's max_bytes"))
             }
@@ -121,18 +98,18 @@ impl Inner {
     }
 
     /// Removes a record from its shard, whose lock the caller holds, and from the index.
-    fn remove(&self, shard: &mut Shard, place: Place) -> Entry {
-        let entry = shard.remove(place.slot);
-        self.forget(&entry.record, place);
+    fn remove(&self, shard: &mut Shard, location: Location) -> Entry {
+        let entry = shard.remove(location.slot);
+        self.forget(&entry.record, location);
         entry
     }
 
-    fn forget(&self, record: &Record, place: Place) {
+    fn forget(&self, record: &Record, location: Location) {
         if let Some(principal) = &record.principal {
-            self.index.remove(principal, place);
+            self.index.remove(principal, location);
         }
-        if let Some(bound) = &self.bound {
-            bound.removed(record);
+        if let Some(limits) = &self.limits {
+            limits.removed(record);
         }
     }
 
@@ -141,7 +118,7 @@ impl Inner {
         let mut shard = self.lock(at);
         let step = shard.purge(from, cutoff, limit);
         for (slot, entry) in &step.removed {
-            self.forget(&entry.record, Place { shard: at as u32, slot: *slot });
+            self.forget(&entry.record, Location { shard: at as u32, slot: *slot });
         }
         drop(shard);
         (step.removed.len(), step.next)
@@ -149,53 +126,53 @@ impl Inner {
 
     fn insert(&self, shard: &mut Shard, at: usize, hash: u64, key: &StoreKey, record: Record) -> u32 {
         let principal = record.principal.clone();
-        if let Some(bound) = &self.bound {
-            bound.added(&record);
+        if let Some(limits) = &self.limits {
+            limits.added(&record);
         }
         let slot = shard.insert(hash, *key, record);
         if let Some(principal) = &principal {
-            self.index.insert(principal, Place { shard: at as u32, slot });
+            self.index.insert(principal, Location { shard: at as u32, slot });
         }
         slot
     }
 
     /// Replaces the record in `slot`, updates the index and returns the old record.
     fn replace(&self, shard: &mut Shard, at: usize, slot: u32, record: Record) -> Record {
-        let place = Place { shard: at as u32, slot };
+        let location = Location { shard: at as u32, slot };
         let old = shard.record(slot);
-        if let Some(bound) = &self.bound {
-            bound.replaced(old, &record);
+        if let Some(limits) = &self.limits {
+            limits.replaced(old, &record);
         }
         if old.principal != record.principal {
             if let Some(principal) = &record.principal {
-                self.index.insert(principal, place);
+                self.index.insert(principal, location);
             }
             if let Some(principal) = &old.principal {
-                self.index.remove(principal, place);
+                self.index.remove(principal, location);
             }
         }
         shard.mark_used(slot);
         shard.replace(slot, record)
     }
 
-    /// Evicts the least recently used records until the bounds hold again.
+    /// Evicts the least recently used records until the store is within its size limits again.
     ///
     /// Evicts from shard `at` first, but never the record in slot `written`. Then evicts from the other shards, locking one at a time.
-    fn keep_bounds(&self, at: usize, mut shard: MutexGuard<'_, Shard>, written: u32) {
-        let Some(bound) = &self.bound else { return };
+    fn evict(&self, at: usize, mut shard: MutexGuard<'_, Shard>, written: u32) {
+        let Some(limits) = &self.limits else { return };
         let mut evicted = Vec::new();
-        while bound.exceeded() {
+        while limits.exceeded() {
             let Some(slot) = shard.least_used().filter(|&slot| slot != written) else { break };
-            evicted.push(self.remove(&mut shard, Place { shard: at as u32, slot }));
+            evicted.push(self.remove(&mut shard, Location { shard: at as u32, slot }));
         }
         drop(shard);
         for other in (0..self.shards.len()).filter(|&other| other != at) {
-            if !bound.exceeded() {
+            if !limits.exceeded() {
                 break;
             }
             let mut shard = self.lock(other);
-            while let Some(slot) = shard.least_used().filter(|_| bound.exceeded()) {
-                evicted.push(self.remove(&mut shard, Place { shard: other as u32, slot }));
+            while let Some(slot) = shard.least_used().filter(|_| limits.exceeded()) {
+                evicted.push(self.remove(&mut shard, Location { shard: other as u32, slot }));
             }
         }
     }
@@ -204,7 +181,7 @@ impl Inner {
 #[async_trait]
 impl Store for MemoryStore {
     fn capabilities(&self) -> Capabilities {
-        let max_data_len = self.0.bound.as_ref().and_then(Bound::max_data_len);
+        let max_data_len = self.0.limits.as_ref().and_then(Limits::max_data_len);
         Capabilities::new().by_principal(true).scan(true).max_data_len(max_data_len)
     }
 
@@ -223,7 +200,7 @@ impl Store for MemoryStore {
             Some(slot) => (slot, Some(self.0.replace(&mut shard, at, slot, own))),
             None => (self.0.insert(&mut shard, at, hash, key, own), None),
         };
-        self.0.keep_bounds(at, shard, slot);
+        self.0.evict(at, shard, slot);
         Ok(Outcome::Done)
     }
 
@@ -249,7 +226,7 @@ impl Store for MemoryStore {
             return Ok(outcome);
         }
         let _old = self.0.replace(&mut shard, at, slot, own);
-        self.0.keep_bounds(at, shard, slot);
+        self.0.evict(at, shard, slot);
         Ok(Outcome::Done)
     }
 
@@ -273,7 +250,7 @@ impl Store for MemoryStore {
         if let Some(outcome) = live(&shard, Some(slot), call).delete(expected) {
             return Ok(outcome);
         }
-        let removed = self.0.remove(&mut shard, Place { shard: at as u32, slot });
+        let removed = self.0.remove(&mut shard, Location { shard: at as u32, slot });
         drop(shard);
         drop(removed);
         Ok(Outcome::Done)
@@ -309,29 +286,29 @@ impl Store for MemoryStore {
         limit: NonZeroU32,
     ) -> Result<Vec<(StoreKey, Record)>> {
         let mut found = Vec::new();
-        for (nth, place) in self.0.index.places(principal).into_iter().enumerate() {
+        for (nth, location) in self.0.index.locations(principal).into_iter().enumerate() {
             if found.len() == limit.get() as usize {
                 break;
             }
             if nth % VISITS == VISITS - 1 {
                 pause().await;
             }
-            let shard = self.0.lock(place.shard as usize);
-            found.extend(shard.peek(place.slot).filter(|entry| theirs(entry, principal, call)).map(Entry::to_pair));
+            let shard = self.0.lock(location.shard as usize);
+            found.extend(shard.peek(location.slot).filter(|entry| theirs(entry, principal, call)).map(Entry::to_pair));
         }
         Ok(found)
     }
 
     async fn delete_all(&self, call: &Call, principal: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
         let mut removed = 0;
-        for (nth, place) in self.0.index.places(principal).into_iter().enumerate() {
+        for (nth, location) in self.0.index.locations(principal).into_iter().enumerate() {
             if nth % VISITS == VISITS - 1 {
                 pause().await;
             }
-            let mut shard = self.0.lock(place.shard as usize);
+            let mut shard = self.0.lock(location.shard as usize);
             let goes = |entry: &Entry| theirs(entry, principal, call) && keep != Some(&entry.key);
-            if shard.peek(place.slot).is_some_and(goes) {
-                let entry = self.0.remove(&mut shard, place);
+            if shard.peek(location.slot).is_some_and(goes) {
+                let entry = self.0.remove(&mut shard, location);
                 drop(shard);
                 drop(entry);
                 removed += 1;
@@ -343,8 +320,8 @@ impl Store for MemoryStore {
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
         let limit = limit.get() as usize;
         let mut next = match after {
-            Some(cursor) => Place::from_cursor(&cursor)?,
-            None => Place { shard: 0, slot: 0 },
+            Some(cursor) => Location::from_cursor(&cursor)?,
+            None => Location { shard: 0, slot: 0 },
         };
         let mut records = Vec::new();
         while (next.shard as usize) < self.0.shards.len() {
@@ -354,8 +331,8 @@ impl Store for MemoryStore {
             let (found, rest) = self.0.lock(next.shard as usize).scan(next.slot, call.now, limit - records.len());
             records.extend(found);
             next = match rest {
-                Some(slot) => Place { slot, ..next },
-                None => Place { shard: next.shard + 1, slot: 0 },
+                Some(slot) => Location { slot, ..next },
+                None => Location { shard: next.shard + 1, slot: 0 },
             };
             if rest.is_some() {
                 pause().await;

@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 use session_core::{Bytes, Record, StoreKey, Timestamp};
 
 /// Number of slots in a chunk: the bits of `Chunk::taken`.
-const CHUNK: u32 = u64::BITS;
+const CHUNK_SLOTS: u32 = u64::BITS;
 
 /// Limits of one purge step, so that it holds the shard's lock for about 100 µs at most.
 const STEP_CHUNKS: usize = 1024;
@@ -52,7 +52,7 @@ pub(crate) struct Shard {
     chunks: Vec<Chunk>,
     /// Chunks with a free slot, without duplicates.
     open: Vec<u32>,
-    /// Maintained only by stores with a bound.
+    /// Maintained only by stores with size limits.
     order: Option<Order>,
 }
 
@@ -96,7 +96,7 @@ impl Shard {
 
     /// Returns the entry in `slot`, if there is one.
     pub(crate) fn peek(&self, slot: u32) -> Option<&Entry> {
-        self.chunks.get((slot / CHUNK) as usize)?.slots.get((slot % CHUNK) as usize)?.as_ref()
+        self.chunks.get((slot / CHUNK_SLOTS) as usize)?.slots.get((slot % CHUNK_SLOTS) as usize)?.as_ref()
     }
 
     /// Adds a record under a key that the shard does not hold, and returns its slot.
@@ -104,16 +104,16 @@ impl Shard {
         let at = self.open.last().copied().unwrap_or_else(|| self.add_chunk());
         let chunk = &mut self.chunks[at as usize];
         if chunk.slots.is_empty() {
-            chunk.slots = (0..CHUNK).map(|_| None).collect();
+            chunk.slots = (0..CHUNK_SLOTS).map(|_| None).collect();
         }
-        let place = chunk.taken.trailing_ones();
-        chunk.taken |= 1 << place;
+        let slot_in_chunk = chunk.taken.trailing_ones();
+        chunk.taken |= 1 << slot_in_chunk;
         chunk.earliest = chunk.earliest.min(record.expires_at);
-        chunk.slots[place as usize] = Some(Entry { key, record, newer: NONE, older: NONE });
+        chunk.slots[slot_in_chunk as usize] = Some(Entry { key, record, newer: NONE, older: NONE });
         if chunk.taken == u64::MAX {
             self.open.pop();
         }
-        let slot = at * CHUNK + place;
+        let slot = at * CHUNK_SLOTS + slot_in_chunk;
         let Self { table, chunks, .. } = self;
         table.insert_unique(hash, slot, |&slot| self::hash(&entry(chunks, slot).key));
         self.link_newest(slot);
@@ -122,7 +122,7 @@ impl Shard {
 
     /// Replaces the record in `slot` and returns the old record.
     pub(crate) fn replace(&mut self, slot: u32, record: Record) -> Record {
-        let chunk = &mut self.chunks[(slot / CHUNK) as usize];
+        let chunk = &mut self.chunks[(slot / CHUNK_SLOTS) as usize];
         chunk.earliest = chunk.earliest.min(record.expires_at);
         mem::replace(&mut entry_mut(&mut self.chunks, slot).record, record)
     }
@@ -141,12 +141,12 @@ impl Shard {
             Ok(found) => drop(found.remove()),
             Err(_) => unreachable!("a taken slot is in the table"),
         }
-        let chunk = &mut self.chunks[(slot / CHUNK) as usize];
+        let chunk = &mut self.chunks[(slot / CHUNK_SLOTS) as usize];
         if chunk.taken == u64::MAX {
-            self.open.push(slot / CHUNK);
+            self.open.push(slot / CHUNK_SLOTS);
         }
-        chunk.taken &= !(1 << (slot % CHUNK));
-        let removed = chunk.slots[(slot % CHUNK) as usize].take();
+        chunk.taken &= !(1 << (slot % CHUNK_SLOTS));
+        let removed = chunk.slots[(slot % CHUNK_SLOTS) as usize].take();
         if chunk.taken == 0 {
             // Frees the chunk's memory after a flood of sessions, rather than keeping it for new records.
             chunk.slots = Box::default();
@@ -192,7 +192,7 @@ impl Shard {
     /// Purges one chunk. Returns `false` if the limit was reached before the end of the chunk.
     fn purge_chunk(&mut self, at: usize, cutoff: Timestamp, limit: usize, removed: &mut Vec<(u32, Entry)>) -> bool {
         let mut earliest = Timestamp::MAX;
-        for slot in (at as u32 * CHUNK..).take(CHUNK as usize) {
+        for slot in (at as u32 * CHUNK_SLOTS..).take(CHUNK_SLOTS as usize) {
             let Some(entry) = self.peek(slot) else { continue };
             if entry.record.expires_at > cutoff {
                 earliest = earliest.min(entry.record.expires_at);
@@ -211,9 +211,9 @@ impl Shard {
     ///
     /// The slot is `None` at the end of the shard. One call searches a bounded number of slots, so it may return fewer records.
     pub(crate) fn scan(&self, from: u32, now: Timestamp, limit: usize) -> (Vec<(StoreKey, Record)>, Option<u32>) {
-        let end = self.chunks.len() as u32 * CHUNK;
+        let end = self.chunks.len() as u32 * CHUNK_SLOTS;
         let mut found = Vec::new();
-        let stop = end.min(from.saturating_add(STEP_SEARCHED * CHUNK));
+        let stop = end.min(from.saturating_add(STEP_SEARCHED * CHUNK_SLOTS));
         for slot in from..stop {
             if found.len() == limit {
                 return (found, Some(slot));
@@ -273,11 +273,15 @@ impl Shard {
 }
 
 fn entry(chunks: &[Chunk], slot: u32) -> &Entry {
-    chunks[(slot / CHUNK) as usize].slots[(slot % CHUNK) as usize].as_ref().expect("the table names taken slots only")
+    chunks[(slot / CHUNK_SLOTS) as usize].slots[(slot % CHUNK_SLOTS) as usize]
+        .as_ref()
+        .expect("the table names taken slots only")
 }
 
 fn entry_mut(chunks: &mut [Chunk], slot: u32) -> &mut Entry {
-    chunks[(slot / CHUNK) as usize].slots[(slot % CHUNK) as usize].as_mut().expect("links name taken slots only")
+    chunks[(slot / CHUNK_SLOTS) as usize].slots[(slot % CHUNK_SLOTS) as usize]
+        .as_mut()
+        .expect("links name taken slots only")
 }
 
 /// Returns a copy of `record` whose data is in a buffer of exactly its size.

@@ -43,6 +43,9 @@ impl Batches {
 
 /// Calls of one kind. A call without concurrent calls is sent directly, to save the task switches of a batch.
 ///
+/// The batcher's own inline execution is not used, because it allocates a task, a channel and a batch for each call.
+/// Measured at one task, it took 17 % more of the client's time per load, and 20 % more per load with a save.
+///
 /// The first of many concurrent calls cannot know that others follow, so recent calls decide.
 /// A call is sent directly if none is in flight and no calls have overlapped lately.
 /// The overlap is forgotten when the call that started last ends.

@@ -16,10 +16,10 @@ use crate::router::{Router, Topology};
 use crate::scripts::{IndexScripts, Scripts};
 use crate::{Inner, RedisStore, preflight};
 
-/// Error text for a request of a cluster without the feature.
+/// Error text for a cluster without the feature.
 #[cfg(not(feature = "cluster"))]
 pub(crate) const NOT_COMPILED_IN: &str =
-    "a cluster is asked for, and the feature `cluster` of session-store-redis is not compiled in";
+    "a cluster needs the feature `cluster` of session-store-redis, which is not compiled in";
 
 /// Builder of a [`RedisStore`], returned by [`RedisStore::builder`] and [`RedisStore::from_client`].
 #[derive(Clone)]
@@ -128,7 +128,7 @@ impl RedisStoreBuilder {
             [client] if self.addresses.is_empty() => {
                 Ok(Topology::Single(Node::new(client, self.connections, self.settings.timeout)))
             }
-            _ => wrong("`node_at` is about a cluster's nodes, and this is a single server"),
+            _ => wrong("`node_at` applies to the nodes of a cluster: call `cluster(true)`, or omit it for a single server"),
         }
     }
 
@@ -137,14 +137,14 @@ impl RedisStoreBuilder {
         use crate::cluster::{Address, AddressMap, Cluster};
 
         if clients.iter().any(|client| client.get_connection_info().redis_settings().db() != 0) {
-            return wrong("a cluster has the database 0 and no other");
+            return wrong("a cluster has only the database 0: remove the database from the URL");
         }
         let parsed = |(announced, reachable): &(String, String)| {
             let parse = |text: &str| Address::parse(text, "").filter(|address| !address.host.is_empty());
             Some((parse(announced)?, parse(reachable)?))
         };
         let Some(addresses) = self.addresses.iter().map(parsed).collect::<Option<AddressMap>>() else {
-            return wrong("an address of a cluster's node is not of the form host:port");
+            return wrong("an address in `node_at` is not of the form host:port");
         };
         let cluster = Cluster::new(clients, addresses, self.connections, self.settings.timeout)?;
         Ok(Topology::Cluster(Arc::new(cluster)))

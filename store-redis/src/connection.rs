@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, RedisError, Value};
 use session_core::{Error, Result};
+use session_store_kit::TIMED_OUT;
 use tokio::sync::watch;
 use tokio::time;
 
-use crate::error::{STOPPED, TIMED_OUT, driver_error, ends_connection};
+use crate::error::{STOPPED, driver_error, ends_connection};
 
 /// Capacity of the channel between the calls and a connection's task, in commands.
 const PIPELINE: usize = 1024;

@@ -3,10 +3,10 @@
 use redis::{ErrorKind as Driver, RedisError, ServerErrorKind as Server};
 use session_core::{Error, ErrorKind};
 
-pub(crate) const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer within the time-out");
-pub(crate) const STOPPED: Error = Error::fixed(ErrorKind::Unavailable, "an attempt to connect was given up");
+/// Error of an attempt that ended with its runtime.
+pub(crate) const STOPPED: Error = Error::fixed(ErrorKind::Unavailable, "the attempt to connect was cancelled: its runtime has ended");
 pub(crate) const UNEXPECTED_REPLY: Error =
-    Error::fixed(ErrorKind::Other, "the server answered something else than was asked");
+    Error::fixed(ErrorKind::Other, "unexpected reply from the server");
 
 /// Converts a driver error into the error for the caller.
 pub(crate) fn driver_error(error: &RedisError) -> Error {
@@ -24,33 +24,33 @@ fn kind(error: &RedisError) -> (ErrorKind, &'static str) {
     use ErrorKind::{Config, Corrupt, Other, Unavailable};
     match error.kind() {
         Driver::Io => (Unavailable, "the server cannot be reached"),
-        Driver::Parse => (Unavailable, "the connection is not one to a Redis server, or was mixed up"),
-        Driver::AuthenticationFailed => (Config, "the server refuses user or password"),
-        Driver::InvalidClientConfig => (Config, "the connection is wrongly configured"),
-        Driver::RESP3NotSupported => (Config, "the server does not speak RESP3: Redis 7.0 or Valkey is needed"),
+        Driver::Parse => (Unavailable, "the reply is not in the Redis protocol: check the address and whether the server requires TLS"),
+        Driver::AuthenticationFailed => (Config, "the server rejected the user or password: check the credentials"),
+        Driver::InvalidClientConfig => (Config, "the driver rejected the settings of the connection"),
+        Driver::RESP3NotSupported => (Config, "the server does not support RESP3: Redis 7.0 or later, or Valkey, is needed"),
         Driver::Server(Server::BusyLoading) => (Unavailable, "the server is loading its data"),
-        Driver::Server(Server::ReadOnly) => (Unavailable, "the server is a replica now"),
+        Driver::Server(Server::ReadOnly) => (Unavailable, "the server is now a replica"),
         Driver::Server(Server::MasterDown) => (Unavailable, "the server has lost its primary"),
         Driver::Server(Server::TryAgain | Server::ClusterDown) => (Unavailable, "the cluster is not ready"),
         Driver::Server(Server::Moved | Server::Ask | Server::CrossSlot) => (Config, CLUSTER),
-        Driver::Server(Server::NoPerm) => (Config, "the server's user may not do what this store needs"),
+        Driver::Server(Server::NoPerm) => (Config, "the server's user lacks a permission: the README of session-store-redis lists the commands"),
         _ => match error.code() {
             Some("OOM") => (Unavailable, "the server's memory is full"),
             Some("BUSY") => (Unavailable, "the server is busy with a long-running script"),
-            Some("MISCONF" | "NOREPLICAS") => (Unavailable, "the server accepts no writes for now"),
-            Some("NOAUTH" | "WRONGPASS") => (Config, "the server refuses user or password"),
-            Some("WRONGTYPE") => (Corrupt, "what lies under the key is not one of this store's strings"),
+            Some("MISCONF" | "NOREPLICAS") => (Unavailable, "the server does not accept writes at present"),
+            Some("NOAUTH" | "WRONGPASS") => (Config, "the server rejected the user or password: check the credentials"),
+            Some("WRONGTYPE") => (Corrupt, "the stored value is not a string: another program has written under the key"),
             _ => (Other, "the server refused a command"),
         },
     }
 }
 
-pub(crate) const CLUSTER: &str = "the server is part of a cluster: to keep sessions on it, begin the URL with redis+cluster:// or say `cluster(true)`, with the feature `cluster` of session-store-redis";
+pub(crate) const CLUSTER: &str = "the server is part of a cluster: use a URL that begins with redis+cluster:// or call `cluster(true)`, with the feature `cluster` of session-store-redis";
 
 /// Error text for a single server where a cluster node is expected.
 #[cfg(feature = "cluster")]
 pub(crate) const NO_CLUSTER: &str =
-    "the server is not part of a cluster: for a single one, begin the URL with redis://";
+    "the server is not part of a cluster: use a URL that begins with redis://";
 
 #[cfg(feature = "cluster")]
 pub(crate) const NOT_READY: Error =

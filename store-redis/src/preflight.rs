@@ -35,7 +35,7 @@ async fn check_node(node: &Node, namespace: &Namespace, fits: impl Fn(&str) -> R
     let Some(server) = info(node, "server").await? else { return Ok(()) };
     let major = field(&server, "redis_version").and_then(|version| version.split('.').next()?.parse::<u32>().ok());
     if major.is_some_and(|major| major < OLDEST) {
-        return Err(Error::fixed(ErrorKind::Config, "the server is older than Redis 7.0"));
+        return Err(Error::fixed(ErrorKind::Config, "the server is too old: Redis 7.0 or later, or Valkey, is needed"));
     }
     if let Some(mode) = field(&server, "redis_mode").or_else(|| field(&server, "server_mode")) {
         fits(mode).map_err(|why| Error::fixed(ErrorKind::Config, why))?;
@@ -62,7 +62,7 @@ async fn info(node: &Node, section: &str) -> Result<Option<String>> {
         Ok(Value::VerbatimString { text, .. }) => Ok(Some(text)),
         Ok(_) => Ok(None),
         Err(Failure::Server(error)) if error.kind() == Driver::Server(ServerErrorKind::NoPerm) => {
-            debug!("the server's user may not call INFO: neither release nor maxmemory-policy are checked");
+            debug!("the server's user may not call INFO: the release and maxmemory-policy are not checked");
             Ok(None)
         }
         Err(failure) => Err(failure.into()),

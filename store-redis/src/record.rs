@@ -79,10 +79,10 @@ pub(crate) fn expiry(at: Timestamp) -> i64 {
 
 pub(crate) const OTHER_LAYOUT: Error = Error::fixed(
     ErrorKind::Corrupt,
-    "what lies under the key is a record of another layout than 1, or not one of this store's; it was left alone",
+    "the stored value has another layout than 1, or another program wrote it; it was not changed",
 );
 
-const DAMAGED: Error = Error::fixed(ErrorKind::Corrupt, "a stored record is cut short or was changed");
+const DAMAGED: Error = Error::fixed(ErrorKind::Corrupt, "the stored record is damaged");
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use redis::{Cmd, ErrorKind as Driver, ServerErrorKind, Value};
 use session_core::Result;
+use session_store_kit::TIMED_OUT;
 use session_store_kit::batch::PerRuntime;
 use tokio::sync::Semaphore;
 use tokio::time;
@@ -13,7 +14,7 @@ use tokio::time;
 #[cfg(feature = "cluster")]
 use crate::cluster::Cluster;
 use crate::connection::{Failure, Node};
-use crate::error::{STOPPED, TIMED_OUT};
+use crate::error::STOPPED;
 use crate::scripts::Script;
 
 /// A single server, or a cluster.

@@ -10,26 +10,26 @@ const SCHEMES: [&str; 4] = ["redis", "rediss", "valkey", "valkeys"];
 /// Parses `url` into a builder. Removes the store's options and passes the rest to the driver.
 pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-    let Some((scheme, cluster)) = scheme.and_then(known) else {
+    let Some((scheme, cluster)) = scheme.and_then(driver_scheme) else {
         return wrong(
-            "a URL of this store begins with redis://, rediss://, valkey:// or valkeys://, or with redis+cluster:// and its like",
+            "the URL is not for this store: a URL for it begins with redis://, rediss://, valkey:// or valkeys://, or with redis+cluster:// for a cluster",
         );
     };
     if cfg!(not(feature = "tls")) && matches!(scheme, "rediss" | "valkeys") {
-        return wrong("the URL asks for TLS, and the feature `tls` of session-store-redis is not compiled in");
+        return wrong("the URL requires TLS, which needs the feature `tls` of session-store-redis; it is not compiled in");
     }
     #[cfg(not(feature = "cluster"))]
     if cluster {
         return wrong(crate::builder::NOT_COMPILED_IN);
     }
     let (url, fragment) = url.split_once('#').map_or((url, None), |(url, fragment)| (url, Some(fragment)));
-    let (place, mut query) = split(url)?;
-    let rest = place.split_once("://").map_or("", |(_, rest)| rest);
+    let (base, mut query) = split(url)?;
+    let rest = base.split_once("://").map_or("", |(_, rest)| rest);
     let mut clients = Vec::new();
-    for one in if cluster { each(rest)? } else { vec![rest.to_owned()] } {
+    for node in if cluster { node_addresses(rest)? } else { vec![rest.to_owned()] } {
         let fragment = fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
         // The driver's error is not passed on, because it may quote the URL with its password.
-        let Ok(client) = redis::Client::open(format!("{scheme}://{one}{fragment}")) else {
+        let Ok(client) = redis::Client::open(format!("{scheme}://{node}{fragment}")) else {
             return wrong(if cluster { CLUSTER_FORM } else { FORM });
         };
         clients.push(client);
@@ -46,18 +46,18 @@ pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
 }
 
 const FORM: &str =
-    "the URL is not of the form redis://user:password@host:port/database; `#insecure` may follow where there is TLS";
+    "the URL is not of the form redis://user:password@host:port/database; with TLS, `#insecure` may follow";
 
-const CLUSTER_FORM: &str = "the URL is not of the form redis+cluster://user:password@host:port,host:port; `#insecure` may follow where there is TLS";
+const CLUSTER_FORM: &str = "the URL is not of the form redis+cluster://user:password@host:port,host:port; with TLS, `#insecure` may follow";
 
 /// Returns the scheme for the driver, and whether the URL is that of a cluster.
-fn known(scheme: &str) -> Option<(&'static str, bool)> {
+fn driver_scheme(scheme: &str) -> Option<(&'static str, bool)> {
     let (base, cluster) = scheme.strip_suffix("+cluster").map_or((scheme, false), |base| (base, true));
     SCHEMES.into_iter().find(|known| *known == base).map(|known| (known, cluster))
 }
 
 /// Splits `user:password@host:port,host:port/` into one `user:password@host:port` for each node.
-fn each(rest: &str) -> Result<Vec<String>> {
+fn node_addresses(rest: &str) -> Result<Vec<String>> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if !path.is_empty() {
         return wrong(CLUSTER_FORM);

@@ -1,4 +1,4 @@
-//! Builder of the store, and the steps of opening it.
+//! Builder of the store.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,10 @@ use session_store_kit::{Settings, setters, within};
 use tokio::{task, time};
 
 use crate::checkpoint::Checkpointer;
-use crate::connection::{Config, Link, Place};
+use crate::config::{Config, Location};
+use crate::connection::ManagedConnection;
+use crate::operations::{Reader, Writer};
 use crate::schema::{self, Statements};
-use crate::work::{Reader, Writer};
 use crate::{Inner, SqliteStore, Synchronous};
 
 /// Maximum number of calls, and of their bytes, in one transaction.
@@ -21,10 +22,28 @@ const BATCH: usize = 256;
 const BATCH_BYTES: usize = 4 << 20;
 
 /// Builder of a [`SqliteStore`], returned by [`SqliteStore::builder`] and [`SqliteStore::in_memory`].
+///
+/// ```
+/// use session_core::seconds;
+/// use session_store_sqlite::{SqliteStore, Synchronous};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> session_core::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("sessions.db");
+/// let store = SqliteStore::builder(path)
+///     .namespace("web_sessions")
+///     .synchronous(Synchronous::Full)
+///     .timeout(seconds(2))
+///     .open()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct SqliteStoreBuilder {
-    place: Place,
+    location: Location,
     pub(crate) settings: Settings,
     synchronous: Synchronous,
     create: bool,
@@ -35,7 +54,7 @@ pub struct SqliteStoreBuilder {
 impl SqliteStoreBuilder {
     pub(crate) fn at(path: PathBuf) -> Self {
         Self {
-            place: Place::File(path),
+            location: Location::File(path),
             settings: Settings::new(),
             synchronous: Synchronous::Normal,
             create: true,
@@ -46,12 +65,12 @@ impl SqliteStoreBuilder {
     }
 
     pub(crate) fn in_memory() -> Self {
-        Self { place: Place::Memory, ..Self::at(PathBuf::new()) }
+        Self { location: Location::Memory, ..Self::at(PathBuf::new()) }
     }
 
     #[cfg(test)]
-    pub(crate) const fn place(&self) -> &Place {
-        &self.place
+    pub(crate) const fn location(&self) -> &Location {
+        &self.location
     }
 
     setters! {
@@ -71,7 +90,7 @@ impl SqliteStoreBuilder {
         self
     }
 
-    /// Sets the number of reading threads, 1 to 64. Default: half the cores, at most 4.
+    /// Sets the number of reading threads. 1 to 64. Default: half the cores, at most 4.
     ///
     /// A store in memory has no reading threads; its writer also reads.
     pub const fn readers(mut self, readers: usize) -> Self {
@@ -79,7 +98,9 @@ impl SqliteStoreBuilder {
         self
     }
 
-    /// Limits the database to this many pages of 4 KiB. A write that no longer fits returns `Unavailable`. Default: SQLite's limit.
+    /// Sets the maximum size of the database in pages of 4 KiB. Default: SQLite's limit of about 4 billion.
+    ///
+    /// A write that no longer fits fails with `Unavailable`.
     pub const fn max_page_count(mut self, pages: u32) -> Self {
         self.max_page_count = Some(pages);
         self
@@ -104,7 +125,11 @@ impl SqliteStoreBuilder {
         let opening = time::timeout(timeout.saturating_add(timeout / 4), opening);
         match opening.await {
             Ok(Ok(opened)) => opened,
-            Ok(Err(failed)) => Err(Error::fixed(ErrorKind::Other, "opening the database failed").with_source(&failed)),
+            Ok(Err(failed)) => Err(Error::fixed(
+                ErrorKind::Other,
+                "opening the database panicked; this is a fault of the store, please report it",
+            )
+            .with_source(&failed)),
             Err(_) => Err(Error::fixed(ErrorKind::Unavailable, "the database was not opened within the time-out")),
         }
     }
@@ -112,27 +137,25 @@ impl SqliteStoreBuilder {
     fn open_blocking(self, namespace: Namespace) -> Result<SqliteStore> {
         let config = Arc::new(Config {
             statements: Statements::new(&namespace),
-            place: self.place,
+            location: self.location,
             namespace,
             timeout: self.settings.timeout,
             synchronous: self.synchronous,
             create: self.create,
             max_page_count: self.max_page_count,
         });
-        let limits = Limits::for_threads()
-            .items(BATCH)
-            .bytes(BATCH_BYTES)
-            .queue(self.settings.queue)
-            .timeout(self.settings.timeout);
-        let mut writer = Link::writer(Arc::clone(&config))?;
-        let readers = match config.place {
-            Place::File(_) => {
-                writer.checkpoint_by(Checkpointer::start(Arc::clone(&config))?)?;
-                let links = (0..self.readers).map(|_| Link::reader(Arc::clone(&config)).map(Reader));
-                Some(Workers::start("sqlite-reader", links.collect::<Result<Vec<_>>>()?, limits.clone())?)
+        let limits =
+            Limits::for_threads().items(BATCH).bytes(BATCH_BYTES).queue(self.settings.queue).timeout(self.settings.timeout);
+        let mut writer = ManagedConnection::writer(Arc::clone(&config))?;
+        let readers = match config.location {
+            Location::File(_) => {
+                let mut beside = ManagedConnection::reader(Arc::clone(&config))?;
+                writer.watch_with(Checkpointer::start(move || beside.checkpoint())?)?;
+                let readers = (0..self.readers).map(|_| ManagedConnection::reader(Arc::clone(&config)).map(Reader));
+                Some(Workers::start("sqlite-reader", readers.collect::<Result<Vec<_>>>()?, limits.clone())?)
             }
             // In memory each connection has its own database.
-            Place::Memory => None,
+            Location::Memory => None,
         };
         let writer = Workers::start("sqlite-writer", [Writer(writer)], limits)?;
         Ok(SqliteStore(Arc::new(Inner {
@@ -145,25 +168,7 @@ impl SqliteStoreBuilder {
 }
 
 impl SqliteStore {
-    /// Returns a builder for a store in the file at `path`.
-    ///
-    /// ```
-    /// use session_core::seconds;
-    /// use session_store_sqlite::{SqliteStore, Synchronous};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> session_core::Result<()> {
-    /// # let directory = tempfile::tempdir().unwrap();
-    /// # let path = directory.path().join("sessions.db");
-    /// let store = SqliteStore::builder(path)
-    ///     .namespace("web_sessions")
-    ///     .synchronous(Synchronous::Full)
-    ///     .timeout(seconds(2))
-    ///     .open()
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// Returns a builder for a store in the file at `path`. [`SqliteStoreBuilder`] has an example.
     pub fn builder(path: impl AsRef<Path>) -> SqliteStoreBuilder {
         SqliteStoreBuilder::at(path.as_ref().to_owned())
     }

@@ -1,14 +1,11 @@
 //! Checkpoints of the write-ahead log, on a separate thread rather than within the writer's commits.
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 use session_core::{Error, ErrorKind, Result};
-
-use crate::connection::{Config, Link};
 
 /// Lengths of the log at which it is checkpointed, in pages of 4 KiB.
 #[derive(Clone, Copy)]
@@ -29,15 +26,21 @@ const THRESHOLDS: Thresholds = Thresholds { beside: 4_000, within: 16_000, retry
 pub(crate) struct Checkpointer(SyncSender<()>);
 
 impl Checkpointer {
-    pub(crate) fn start(config: Arc<Config>) -> Result<Self> {
+    /// Starts the thread, which calls `checkpoint` after each notification.
+    pub(crate) fn start(mut checkpoint: impl FnMut() -> Result<()> + Send + 'static) -> Result<Self> {
         // One pending notification is enough, because a checkpoint covers the whole log as of its start.
-        let (nudge, nudges) = sync_channel(1);
-        let link = Link::reader(config)?;
-        thread::Builder::new()
-            .name("sqlite-checkpoint".to_owned())
-            .spawn(move || work(link, &nudges))
-            .map_err(|error| Error::fixed(ErrorKind::Other, "no thread for checkpoints").with_source(&error))?;
-        Ok(Self(nudge))
+        let (notify, notifications) = sync_channel(1);
+        let work = move || {
+            for () in notifications {
+                if let Err(error) = checkpoint() {
+                    tracing::debug!(%error, "the log of the session database could not be checkpointed yet");
+                }
+            }
+        };
+        thread::Builder::new().name("sqlite-checkpoint".to_owned()).spawn(work).map_err(|error| {
+            Error::fixed(ErrorKind::Other, "the thread for checkpoints could not be started").with_source(&error)
+        })?;
+        Ok(Self(notify))
     }
 
     /// Watches the log of `connection`, which writes.
@@ -46,7 +49,7 @@ impl Checkpointer {
     }
 }
 
-fn watch(connection: &mut Connection, nudge: SyncSender<()>, thresholds: Thresholds) -> rusqlite::Result<()> {
+fn watch(connection: &mut Connection, notify: SyncSender<()>, thresholds: Thresholds) -> rusqlite::Result<()> {
     let Thresholds { beside, within, retry } = thresholds;
     let mut last = 0;
     let mut due = beside;
@@ -61,62 +64,34 @@ fn watch(connection: &mut Connection, nudge: SyncSender<()>, thresholds: Thresho
         if pages < within {
             due = pages + beside;
             // A full channel means that the thread is already notified.
-            let _ = nudge.try_send(());
+            let _ = notify.try_send(());
         } else {
             due = pages + retry;
             // A failure does not affect the commit, and a later commit tries again.
             if let Err(error) = log.checkpoint() {
-                tracing::debug!(%error, "the log of the session database could not be carried over yet");
+                tracing::debug!(%error, "the log of the session database could not be checkpointed yet");
             }
         }
         Ok(())
     }))
 }
 
-fn work(mut link: Link, nudges: &Receiver<()>) {
-    for () in nudges {
-        if let Err(error) = carry_over(&mut link) {
-            tracing::debug!(%error, "the log of the session database could not be carried over yet");
-        }
-    }
-}
-
-/// Checkpoints the log without waiting for other connections. Pages that an old snapshot still needs are left for the next time.
-fn carry_over(link: &mut Link) -> Result<()> {
-    let (connection, _) = link.ready()?;
-    let done = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
-    done.map_err(|error| link.failed(&error))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use session_core::{Namespace, seconds};
-
     use super::*;
-    use crate::Synchronous;
-    use crate::connection::Place;
-    use crate::schema::Statements;
 
     const SMALL: Thresholds = Thresholds { beside: 20, within: 60, retry: 10 };
 
-    fn config(path: &Path) -> Arc<Config> {
-        let namespace = Namespace::default();
-        Arc::new(Config {
-            place: Place::File(path.to_owned()),
-            statements: Statements::new(&namespace),
-            namespace,
-            timeout: seconds(5),
-            synchronous: Synchronous::Normal,
-            create: true,
-            max_page_count: None,
-        })
+    fn connect(path: &Path) -> Connection {
+        let connection = Connection::open(path).unwrap();
+        connection.pragma_update(None, "journal_mode", "wal").unwrap();
+        connection
     }
 
     /// Makes one commit of a few pages.
-    fn commit(link: &mut Link) {
-        let (connection, _) = link.ready().unwrap();
+    fn commit(connection: &Connection) {
         connection.execute_batch("create table if not exists x (y); insert into x values (zeroblob(20000))").unwrap();
     }
 
@@ -128,13 +103,13 @@ mod tests {
     fn a_commit_checkpoints_the_log_when_no_other_thread_does() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sessions.db");
-        let mut link = Link::writer(config(&path)).unwrap();
-        let (nudge, nudges) = sync_channel(1);
-        watch(link.ready().unwrap().0, nudge, SMALL).unwrap();
+        let mut writer = connect(&path);
+        let (notify, notifications) = sync_channel(1);
+        watch(&mut writer, notify, SMALL).unwrap();
         for _ in 0..100 {
-            commit(&mut link);
+            commit(&writer);
         }
-        assert!(nudges.try_recv().is_ok(), "the thread was told");
+        assert!(notifications.try_recv().is_ok(), "the thread was notified");
         assert!(log_pages(&path) < 100, "{} pages", log_pages(&path));
     }
 
@@ -142,19 +117,19 @@ mod tests {
     fn the_log_restarts_after_a_checkpoint_beside_the_writer() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sessions.db");
-        let mut link = Link::writer(config(&path)).unwrap();
-        let mut beside = Link::reader(config(&path)).unwrap();
-        let (nudge, nudges) = sync_channel(1);
-        watch(link.ready().unwrap().0, nudge, SMALL).unwrap();
-        let mut told = 0;
+        let mut writer = connect(&path);
+        let beside = connect(&path);
+        let (notify, notifications) = sync_channel(1);
+        watch(&mut writer, notify, SMALL).unwrap();
+        let mut notified = 0;
         for _ in 0..100 {
-            commit(&mut link);
-            if nudges.try_recv().is_ok() {
-                told += 1;
-                carry_over(&mut beside).unwrap();
+            commit(&writer);
+            if notifications.try_recv().is_ok() {
+                notified += 1;
+                beside.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(())).unwrap();
             }
         }
-        assert!(told > 10, "{told}");
+        assert!(notified > 10, "{notified}");
         assert!(log_pages(&path) < 60, "{} pages", log_pages(&path));
     }
 }

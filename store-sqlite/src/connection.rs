@@ -2,18 +2,18 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
-use session_core::{Error, ErrorKind, Namespace, Result};
+use session_core::{Error, ErrorKind, Result};
 use session_store_kit::{check_layout, wrong};
 
 use crate::checkpoint::Checkpointer;
-use crate::schema::{self, Statements};
-use crate::{Synchronous, error};
+use crate::config::{Config, Location};
+use crate::{error, schema};
 
 /// Size to which the log is truncated after a checkpoint (`journal_size_limit`).
 const LOG_BYTES: u32 = 64 << 20;
@@ -22,66 +22,39 @@ const STATEMENTS: usize = 24;
 /// Pause between attempts where SQLite itself does not wait for a lock.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// Location of the database.
-#[derive(Clone, Debug)]
-pub(crate) enum Place {
-    File(PathBuf),
-    Memory,
-}
-
-/// Configuration shared by all connections of a store.
-pub(crate) struct Config {
-    pub(crate) place: Place,
-    pub(crate) namespace: Namespace,
-    pub(crate) statements: Statements,
-    pub(crate) timeout: Duration,
-    pub(crate) synchronous: Synchronous,
-    pub(crate) create: bool,
-    pub(crate) max_page_count: Option<u32>,
-}
-
-impl Config {
-    /// Returns how long to wait for another process's lock.
-    ///
-    /// Slightly less than the caller waits, so that the caller learns that nothing was written and the call is not executed later.
-    fn busy_timeout(&self) -> Duration {
-        self.timeout - (self.timeout / 10).min(Duration::from_millis(100))
-    }
-}
-
 /// A connection that is reopened when needed.
-pub(crate) struct Link {
+pub(crate) struct ManagedConnection {
     pub(crate) config: Arc<Config>,
     writes: bool,
     checkpointer: Option<Checkpointer>,
-    open: Option<Open>,
+    open: Option<OpenConnection>,
 }
 
-struct Open {
+struct OpenConnection {
     connection: Connection,
     /// Identity of the file that was opened; `None` in memory.
     file: Option<FileId>,
 }
 
-impl Link {
+impl ManagedConnection {
     /// Opens the connection that writes, and creates or checks the tables.
     pub(crate) fn writer(config: Arc<Config>) -> Result<Self> {
-        if let Place::File(path) = &config.place {
+        if let Location::File(path) = &config.location {
             check_path(path, config.create)?;
         }
-        let mut open = Open::new(&config, true, config.create).map_err(|failure| failure.at_open())?;
+        let mut open = OpenConnection::new(&config, true, config.create).map_err(|failure| failure.at_open())?;
         prepare_tables(&mut open.connection, &config)?;
         Ok(Self { config, writes: true, checkpointer: None, open: Some(open) })
     }
 
     /// Opens a connection that only reads. The database must have its tables.
     pub(crate) fn reader(config: Arc<Config>) -> Result<Self> {
-        let open = Open::new(&config, false, false).map_err(|failure| failure.at_open())?;
+        let open = OpenConnection::new(&config, false, false).map_err(|failure| failure.at_open())?;
         Ok(Self { config, writes: false, checkpointer: None, open: Some(open) })
     }
 
     /// Lets `checkpointer` watch the log of this connection, which writes.
-    pub(crate) fn checkpoint_by(&mut self, checkpointer: Checkpointer) -> Result<()> {
+    pub(crate) fn watch_with(&mut self, checkpointer: Checkpointer) -> Result<()> {
         if let Some(open) = &mut self.open {
             checkpointer.watch(&mut open.connection).map_err(|error| error::at_open(&error))?;
         }
@@ -95,11 +68,11 @@ impl Link {
     /// Before each batch the path is therefore looked up, and the connection is reopened if it names another file.
     /// A missing file is not created again; it has to be restored.
     pub(crate) fn ready(&mut self) -> Result<(&mut Connection, &Config)> {
-        if self.in_place().is_err() {
+        if self.check_in_place().is_err() {
             self.open = None;
         }
         if self.open.is_none() {
-            let mut open = Open::new(&self.config, self.writes, false).map_err(|failure| failure.in_use())?;
+            let mut open = OpenConnection::new(&self.config, self.writes, false).map_err(|failure| failure.in_use())?;
             check_tables(&mut open.connection, &self.config)?;
             if let Some(checkpointer) = &self.checkpointer {
                 checkpointer.watch(&mut open.connection).map_err(|error| error::in_use(&error))?;
@@ -114,17 +87,26 @@ impl Link {
     }
 
     /// Checks that the open file is still the file that the path names. Call after a commit and before reporting it.
-    pub(crate) fn in_place(&self) -> Result<()> {
-        match (&self.open, &self.config.place) {
-            (_, Place::Memory) => Ok(()),
-            (Some(open), Place::File(path)) if FileId::of(path).ok() == open.file && open.file.is_some() => Ok(()),
-            _ => Err(Error::fixed(ErrorKind::Unavailable, "the database file was removed or replaced")),
+    pub(crate) fn check_in_place(&self) -> Result<()> {
+        match (&self.open, &self.config.location) {
+            (_, Location::Memory) => Ok(()),
+            (Some(open), Location::File(path)) if FileId::of(path).ok() == open.file && open.file.is_some() => Ok(()),
+            _ => {
+                Err(Error::fixed(ErrorKind::Unavailable, "the database file was removed or replaced while it was open"))
+            }
         }
+    }
+
+    /// Checkpoints the log without waiting for other connections. Pages that an old snapshot still needs are left for the next time.
+    pub(crate) fn checkpoint(&mut self) -> Result<()> {
+        let (connection, _) = self.ready()?;
+        let done = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
+        done.map_err(|error| self.failed(&error))
     }
 
     /// Converts `error`. If the connection may be the cause, it is closed, and the next batch opens a new one.
     pub(crate) fn failed(&mut self, error: &rusqlite::Error) -> Error {
-        if error::is_fatal(error) && matches!(self.config.place, Place::File(_)) {
+        if error::is_fatal(error) && matches!(self.config.location, Location::File(_)) {
             self.open = None;
         }
         error::in_use(error)
@@ -132,28 +114,26 @@ impl Link {
 }
 
 /// Reason why a connection could not be opened.
-enum Failure {
+enum OpenError {
     Sqlite(rusqlite::Error),
     Missing(io::Error),
     NoLog(String),
 }
 
-impl From<rusqlite::Error> for Failure {
+impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
 }
 
-impl Failure {
+impl OpenError {
     fn at_open(self) -> Error {
         match self {
             Self::Sqlite(error) => error::at_open(&error),
             Self::Missing(error) => Error::fixed(ErrorKind::Config, "the database file is missing").with_source(&error),
             Self::NoLog(mode) => Error::new(
                 ErrorKind::Config,
-                format!(
-                    "the database needs a write-ahead log but has journal mode `{mode}`; is it on a network drive?"
-                ),
+                format!("the database needs a write-ahead log but has journal mode `{mode}`; move it to a local drive"),
             ),
         }
     }
@@ -162,36 +142,36 @@ impl Failure {
         match self {
             Self::Sqlite(error) => error::in_use(&error),
             Self::Missing(error) => {
-                Error::fixed(ErrorKind::Unavailable, "the database file is gone").with_source(&error)
+                Error::fixed(ErrorKind::Unavailable, "the database file was removed; restore it").with_source(&error)
             }
             Self::NoLog(_) => Error::fixed(ErrorKind::Unavailable, "the database has no write-ahead log"),
         }
     }
 }
 
-impl Open {
-    fn new(config: &Config, writes: bool, create: bool) -> Result<Self, Failure> {
-        let (connection, file) = match &config.place {
-            Place::Memory => (Connection::open_in_memory()?, None),
-            Place::File(path) => {
+impl OpenConnection {
+    fn new(config: &Config, writes: bool, create: bool) -> Result<Self, OpenError> {
+        let (connection, file) = match &config.location {
+            Location::Memory => (Connection::open_in_memory()?, None),
+            Location::File(path) => {
                 let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
                 if create {
                     flags |= OpenFlags::SQLITE_OPEN_CREATE;
                 }
                 let found = FileId::of(path);
                 if !create && let Err(missing) = found {
-                    return Err(Failure::Missing(missing));
+                    return Err(OpenError::Missing(missing));
                 }
                 let connection = Connection::open_with_flags(path, flags)?;
                 if found.is_err() {
-                    keep_private(path).map_err(Failure::Missing)?;
+                    keep_private(path).map_err(OpenError::Missing)?;
                 }
-                (connection, Some(FileId::of(path).map_err(Failure::Missing)?))
+                (connection, Some(FileId::of(path).map_err(OpenError::Missing)?))
             }
         };
         connection.busy_timeout(config.busy_timeout())?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        if let Place::File(_) = config.place {
+        if let Location::File(_) = config.location {
             use_log(&connection, config.timeout)?;
         }
         if writes {
@@ -210,12 +190,12 @@ impl Open {
 /// Switches the database to a write-ahead log.
 ///
 /// Retries while the database is locked, because SQLite does not wait for locks here and several processes may start at once.
-fn use_log(connection: &Connection, timeout: Duration) -> Result<(), Failure> {
+fn use_log(connection: &Connection, timeout: Duration) -> Result<(), OpenError> {
     let deadline = Instant::now() + timeout;
     loop {
         match connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0)) {
             Ok(mode) if mode == "wal" => return Ok(()),
-            Ok(mode) => return Err(Failure::NoLog(mode)),
+            Ok(mode) => return Err(OpenError::NoLog(mode)),
             Err(error) if error::is_busy(&error) && Instant::now() < deadline => thread::sleep(RETRY),
             Err(error) => return Err(error.into()),
         }
@@ -226,17 +206,17 @@ fn use_log(connection: &Connection, timeout: Duration) -> Result<(), Failure> {
 fn check_path(path: &Path, create: bool) -> Result<()> {
     let wrong = |message: &str| Err(Error::new(ErrorKind::Config, format!("{message}: {}", path.display())));
     if path.as_os_str().is_empty() {
-        return wrong("the path of the database is empty");
+        return wrong("the path of the database is empty; give one, such as /var/lib/shop.db");
     }
     if path.is_dir() {
-        return wrong("the path of the database is a directory");
+        return wrong("the path of the database is a directory; name a file in it");
     }
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
     if directory.is_some_and(|directory| !directory.is_dir()) {
-        return wrong("the directory of the database does not exist");
+        return wrong("the directory of the database does not exist; make it");
     }
     if !create && !path.exists() {
-        return wrong("there is no database file, and it was not to be created");
+        return wrong("there is no database file; set `create`, or restore the file");
     }
     Ok(())
 }
@@ -259,7 +239,7 @@ fn prepare_tables(connection: &mut Connection, config: &Config) -> Result<()> {
 fn check_tables(connection: &mut Connection, config: &Config) -> Result<()> {
     let name = config.namespace.as_str();
     if !has_table(connection, name).map_err(|e| error::at_open(&e))? {
-        return wrong(format!("there is no table `{name}`; create it with what SqliteStore::schema gives"));
+        return wrong(format!("there is no table `{name}`; run the SQL from SqliteStore::schema"));
     }
     let layout = if has_table(connection, schema::LAYOUTS_TABLE).map_err(|e| error::at_open(&e))? {
         connection.query_row(schema::GET_LAYOUT, [name], |row| row.get(0)).optional().map_err(|e| error::at_open(&e))?

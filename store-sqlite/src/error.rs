@@ -25,10 +25,15 @@ pub(crate) fn in_use(error: &rusqlite::Error) -> Error {
 /// A refusal of the system is `Config` here, because it persists until the configuration is changed.
 pub(crate) fn at_open(error: &rusqlite::Error) -> Error {
     let (kind, message) = match error.sqlite_error_code() {
-        Some(Code::CannotOpen) => (ErrorKind::Config, "the database file cannot be opened or created"),
+        Some(Code::CannotOpen) => {
+            (ErrorKind::Config, "the database file cannot be opened or created; check its directory's permissions")
+        }
         Some(Code::ReadOnly) => (ErrorKind::Config, "the database file or its directory cannot be written to"),
         Some(Code::PermissionDenied) => (ErrorKind::Config, "access to the database file is denied"),
-        Some(Code::Unknown) => (ErrorKind::Config, "the database refused a statement that prepares it"),
+        Some(Code::Unknown) => (
+            ErrorKind::Config,
+            "the database refused a statement that prepares it; restore the tables, or choose another namespace",
+        ),
         _ => meaning(error),
     };
     Error::fixed(kind, message).with_source(error)
@@ -47,11 +52,13 @@ fn meaning(error: &rusqlite::Error) -> (ErrorKind, &'static str) {
         Some(Code::FileLockingProtocolFailed) => (Unavailable, "the database file cannot be locked"),
         Some(Code::OutOfMemory) => (Unavailable, "SQLite has no memory left"),
         Some(Code::OperationInterrupted | Code::OperationAborted) => (Unavailable, "the statement was interrupted"),
-        Some(Code::DatabaseCorrupt) => (Corrupt, "the database file is malformed"),
-        Some(Code::NotADatabase) => (Corrupt, "the file is no SQLite database"),
-        Some(Code::TooBig) => (TooLarge, "larger than SQLite allows"),
-        Some(Code::Unknown) => (Config, "the database refused a statement: its tables are not as this store made them"),
-        _ => (Other, "SQLite failed"),
+        Some(Code::DatabaseCorrupt) => (Corrupt, "the database file is damaged; restore it"),
+        Some(Code::NotADatabase) => (Corrupt, "the file is not an SQLite database; choose another"),
+        Some(Code::TooBig) => (TooLarge, "the session is larger than SQLite allows"),
+        Some(Code::Unknown) => {
+            (Config, "the database refused a statement, because its tables were changed; restore them")
+        }
+        _ => (Other, "SQLite failed for an unknown reason"),
     }
 }
 

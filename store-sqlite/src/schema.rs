@@ -24,7 +24,10 @@ pub(crate) const GET_LAYOUT: &str = r#"select layout from "session.layouts" wher
 /// Parses `name` as a namespace of an SQLite database.
 pub(crate) fn namespace(name: &str) -> Result<Namespace> {
     if name.starts_with("sqlite_") {
-        return Err(Error::fixed(ErrorKind::Config, "SQLite keeps names that begin with sqlite_ for itself"));
+        return Err(Error::fixed(
+            ErrorKind::Config,
+            "SQLite reserves names that begin with sqlite_; choose another namespace",
+        ));
     }
     Namespace::new(name)
 }

@@ -1,14 +1,38 @@
-//! Parser of `sqlite:` URLs.
+//! Opening of a store by its `sqlite:` URL.
 
 use std::path::PathBuf;
 
 use session_core::Result;
 use session_store_kit::{decode, split, wrong};
 
-use crate::{SqliteStoreBuilder, Synchronous};
+use crate::{SqliteStore, SqliteStoreBuilder, Synchronous};
 
-/// Parses `url` into a builder.
-pub(crate) fn parse(url: &str) -> Result<SqliteStoreBuilder> {
+impl SqliteStore {
+    /// Opens the store that `url` describes.
+    ///
+    /// `sqlite://sessions.db` is relative to the working directory, `sqlite:///var/lib/app/sessions.db` absolute,
+    /// `sqlite::memory:` in memory. Characters may be percent-encoded.
+    /// Options: `namespace`, `timeout` in ms, `synchronous` (`normal`, `full`), `create` (`true`, `false`), `readers`;
+    /// [`SqliteStoreBuilder`] explains them.
+    ///
+    /// ```
+    /// use session_store_sqlite::SqliteStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// let store = SqliteStore::connect("sqlite::memory:?namespace=web_sessions&timeout=2000").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`SqliteStoreBuilder::open`].
+    pub async fn connect(url: &str) -> Result<Self> {
+        parse(url)?.open().await
+    }
+}
+
+fn parse(url: &str) -> Result<SqliteStoreBuilder> {
     let (place, mut query) = split(url)?;
     let Some(place) = place.strip_prefix("sqlite:") else {
         return wrong("a URL of this store begins with sqlite:");
@@ -44,12 +68,12 @@ mod tests {
     use session_core::ErrorKind;
 
     use super::*;
-    use crate::connection::Place;
+    use crate::config::Location;
 
     fn file(url: &str) -> PathBuf {
-        match parse(url).unwrap().place() {
-            Place::File(path) => path.clone(),
-            Place::Memory => panic!("{url} is memory"),
+        match parse(url).unwrap().location() {
+            Location::File(path) => path.clone(),
+            Location::Memory => panic!("{url} is memory"),
         }
     }
 
@@ -60,7 +84,7 @@ mod tests {
         assert_eq!(file("sqlite:///var/x.db"), Path::new("/var/x.db"));
         assert_eq!(file("sqlite://a%20b%3F.db?create=false"), Path::new("a b?.db"));
         for memory in ["sqlite::memory:", "sqlite://:memory:", "sqlite://:memory:?namespace=a"] {
-            assert!(matches!(parse(memory).unwrap().place(), Place::Memory), "{memory}");
+            assert!(matches!(parse(memory).unwrap().location(), Location::Memory), "{memory}");
         }
     }
 

@@ -4,7 +4,8 @@ mod common;
 
 use std::fs;
 
-use common::{Place, begin, get, key, now, put, record};
+use common::{TestFile, begin, get, key, now, put, record};
+use session_conformance::testing::all_unavailable;
 use session_core::{ErrorKind, Outcome, Record, Store, seconds};
 use session_store_sqlite::SqliteStore;
 
@@ -28,15 +29,15 @@ async fn fill(store: &SqliteStore, first: u32) -> Vec<(u32, Record)> {
 
 #[tokio::test]
 async fn on_a_full_disk_nothing_confirmed_is_lost_and_room_ends_the_outage() {
-    let place = Place::new();
-    let store = place.builder().max_page_count(60).open().await.unwrap();
+    let dir = TestFile::new();
+    let store = dir.builder().max_page_count(60).open().await.unwrap();
     let confirmed = fill(&store, 0).await;
     assert!(confirmed.len() > 20);
     for (n, record) in &confirmed {
         assert_eq!(get(&store, *n).await.as_ref(), Some(record));
     }
     // In one batch with a write that does not fit, calls that need no room succeed.
-    let foreign = place.foreign();
+    let foreign = dir.foreign();
     foreign.execute_batch("begin immediate").unwrap();
     let (call, large, first, second) = (now(), record(&[1; 100_000]), key(0), key(1));
     let (fresh, unknown) = (key(5000), key(5001));
@@ -60,9 +61,9 @@ async fn on_a_full_disk_nothing_confirmed_is_lost_and_room_ends_the_outage() {
 
 #[tokio::test]
 async fn a_lock_of_another_process_is_waited_for() {
-    let place = Place::new();
-    let store = place.open().await;
-    let foreign = place.foreign();
+    let dir = TestFile::new();
+    let store = dir.open().await;
+    let foreign = dir.foreign();
     foreign.execute_batch("begin immediate").unwrap();
     let (call, k, record) = (now(), key(1), record(b"x"));
     let create = begin(store.create(&call, &k, &record)).await;
@@ -74,11 +75,11 @@ async fn a_lock_of_another_process_is_waited_for() {
 
 #[tokio::test]
 async fn a_lock_that_outlasts_the_time_out_is_unavailable_and_nothing_was_written() {
-    let place = Place::new();
-    let store = place.builder().timeout(seconds(2)).open().await.unwrap();
+    let dir = TestFile::new();
+    let store = dir.builder().timeout(seconds(2)).open().await.unwrap();
     let old = record(b"old");
     put(&store, 1, &old).await;
-    let foreign = place.foreign();
+    let foreign = dir.foreign();
     foreign.execute_batch("begin immediate").unwrap();
     let (call, k, new) = (now(), key(1), record(b"new"));
     let waiting = [
@@ -100,36 +101,20 @@ async fn a_lock_that_outlasts_the_time_out_is_unavailable_and_nothing_was_writte
 
 #[tokio::test]
 async fn opening_a_locked_database_is_unavailable_after_the_time_out() {
-    let place = Place::new();
-    drop(place.open().await);
-    let foreign = place.foreign();
+    let dir = TestFile::new();
+    drop(dir.open().await);
+    let foreign = dir.foreign();
     foreign.execute_batch("begin immediate").unwrap();
-    let error = place.builder().timeout(seconds(2)).open().await.unwrap_err();
+    let error = dir.builder().timeout(seconds(2)).open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-}
-
-async fn all_unavailable(store: &SqliteStore, known: &Record) {
-    let (call, k, fresh) = (now(), key(1), record(b"fresh"));
-    let errors = [
-        store.load(&call, &k).await.map(drop).unwrap_err(),
-        store.create(&call, &key(9), &fresh).await.map(drop).unwrap_err(),
-        store.save(&call, &k, known.version, &fresh).await.map(drop).unwrap_err(),
-        store.touch(&call, &k, known.version, call.now).await.map(drop).unwrap_err(),
-        store.delete(&call, &k, None).await.map(drop).unwrap_err(),
-        store.purge(&call, common::MANY).await.map(drop).unwrap_err(),
-        store.scan(&call, None, common::MANY).await.map(drop).unwrap_err(),
-    ];
-    for error in errors {
-        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    }
 }
 
 #[cfg(unix)]
 #[tokio::test]
 async fn a_directory_that_goes_away_is_an_outage_and_its_return_ends_it() {
-    let place = Place::new();
-    let directory = place.directory.path().join("data");
-    let aside = place.directory.path().join("aside");
+    let dir = TestFile::new();
+    let directory = dir.directory.path().join("data");
+    let aside = dir.directory.path().join("aside");
     fs::create_dir(&directory).unwrap();
     let store = SqliteStore::builder(directory.join("sessions.db")).open().await.unwrap();
     let known = record(b"known");
@@ -153,31 +138,31 @@ async fn a_directory_that_goes_away_is_an_outage_and_its_return_ends_it() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_deleted_file_is_an_outage_until_a_copy_is_restored() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFile::new();
+    let store = dir.open().await;
     let known = record(b"known");
     put(&store, 1, &known).await;
-    let backup = place.directory.path().join("backup.db");
-    place.foreign().execute("vacuum into ?1", [backup.to_str().unwrap()]).unwrap();
+    let backup = dir.directory.path().join("backup.db");
+    dir.foreign().execute("vacuum into ?1", [backup.to_str().unwrap()]).unwrap();
     for file in ["sessions.db", "sessions.db-wal", "sessions.db-shm"] {
-        fs::remove_file(place.directory.path().join(file)).unwrap();
+        fs::remove_file(dir.directory.path().join(file)).unwrap();
     }
     all_unavailable(&store, &known).await;
-    fs::copy(&backup, place.path()).unwrap();
+    fs::copy(&backup, dir.path()).unwrap();
     assert_eq!(get(&store, 1).await, Some(known));
     put(&store, 2, &record(b"more")).await;
     drop(store);
-    assert!(get(&place.open().await, 2).await.is_some(), "it was written to the file that has the path");
+    assert!(get(&dir.open().await, 2).await.is_some(), "it was written to the file that has the path");
 }
 
 #[tokio::test]
 async fn a_dropped_table_is_an_error_until_it_is_back() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFile::new();
+    let store = dir.open().await;
     put(&store, 1, &record(b"x")).await;
-    place.foreign().execute_batch("drop table sessions").unwrap();
+    dir.foreign().execute_batch("drop table sessions").unwrap();
     assert_eq!(store.load(&now(), &key(1)).await.unwrap_err().kind(), ErrorKind::Config);
-    place.foreign().execute_batch(&SqliteStore::schema("sessions").unwrap()).unwrap();
+    dir.foreign().execute_batch(&SqliteStore::schema("sessions").unwrap()).unwrap();
     assert_eq!(get(&store, 1).await, None);
     put(&store, 1, &record(b"x")).await;
 }

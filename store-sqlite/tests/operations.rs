@@ -4,16 +4,16 @@ mod common;
 
 use std::num::NonZeroU32;
 
-use common::{MANY, Place, begin, get, key, now, put, record, record_of};
+use common::{MANY, TestFile, begin, get, key, now, put, record, record_of};
 use session_core::{Call, ErrorKind, Outcome, Principal, Store, Timestamp, Version, hours};
 use session_store_sqlite::SqliteStore;
 
 #[tokio::test]
 async fn calls_of_one_transaction_see_one_another_and_each_gets_its_own_answer() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFile::new();
+    let store = dir.open().await;
     let (first, second, third) = (record(b"1"), record(b"2"), record(b"3"));
-    let foreign = place.foreign();
+    let foreign = dir.foreign();
     // Another connection holds the lock, so these calls wait and are executed in one batch.
     foreign.execute_batch("begin immediate").unwrap();
     let (call, k) = (now(), key(1));
@@ -43,8 +43,8 @@ async fn calls_of_one_transaction_see_one_another_and_each_gets_its_own_answer()
 
 #[tokio::test]
 async fn each_load_of_a_batch_has_its_own_now() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFile::new();
+    let store = dir.open().await;
     let stored = record(b"x");
     put(&store, 1, &stored).await;
     let (before, after) = (Call::new(stored.created_at), Call::new(stored.expires_at));
@@ -60,8 +60,8 @@ async fn each_load_of_a_batch_has_its_own_now() {
 
 #[tokio::test]
 async fn dropped_calls_leave_old_or_new_and_affect_no_other_call() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFile::new();
+    let store = dir.open().await;
     let old = record(b"old");
     put(&store, 1, &old).await;
     let new = record(b"new");
@@ -77,20 +77,6 @@ async fn dropped_calls_leave_old_or_new_and_affect_no_other_call() {
     }
 }
 
-#[tokio::test]
-async fn data_at_the_limit_is_kept_and_beyond_it_too_large() {
-    let place = Place::new();
-    let store = place.open().await;
-    let max = store.capabilities().max_data_len.unwrap();
-    let (fits, too_large) = (record(&vec![1; max]), record(&vec![1; max + 1]));
-    put(&store, 1, &fits).await;
-    assert_eq!(store.create(&now(), &key(2), &too_large).await.unwrap_err().kind(), ErrorKind::TooLarge);
-    let error = store.save(&now(), &key(1), fits.version, &too_large).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TooLarge);
-    assert_eq!(get(&store, 1).await, Some(fits));
-    assert_eq!(get(&store, 2).await, None);
-}
-
 /// Creates two records that expired an hour ago and one that expires in an hour.
 async fn with_expired(store: &SqliteStore) {
     let past = Call::new(now().now.minus(hours(2)));
@@ -104,8 +90,8 @@ async fn with_expired(store: &SqliteStore) {
 
 #[tokio::test]
 async fn a_purge_goes_by_both_clocks_and_keeps_to_its_limit() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFile::new();
+    let store = dir.open().await;
     with_expired(&store).await;
     let early = Call::new(now().now.minus(hours(2)));
     assert_eq!(store.purge(&early, MANY).await.unwrap().removed, 0);
@@ -121,8 +107,8 @@ async fn a_purge_goes_by_both_clocks_and_keeps_to_its_limit() {
 
 #[tokio::test]
 async fn a_purge_finds_sessions_whose_expiry_has_moved_since() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFile::new();
+    let store = dir.open().await;
     let past = Call::new(now().now.minus(hours(2)));
     let mut first = record(b"1");
     first.expires_at = past.now.plus(hours(1));
@@ -136,7 +122,7 @@ async fn a_purge_finds_sessions_whose_expiry_has_moved_since() {
     assert_eq!(store.touch(&past, &key(2), first.version, second.expires_at).await.unwrap(), Outcome::Done);
     let due = |at: Timestamp| -> i64 {
         let count = "select count(*) from sessions where purge_at <= ?1";
-        place.foreign().query_row(count, [at.as_millis()], |row| row.get(0)).unwrap()
+        dir.foreign().query_row(count, [at.as_millis()], |row| row.get(0)).unwrap()
     };
     assert_eq!(due(now().now), 2, "saves and touches leave it to the purge");
     let purged = store.purge(&now(), MANY).await.unwrap();
@@ -154,8 +140,8 @@ async fn a_purge_finds_sessions_whose_expiry_has_moved_since() {
 
 #[tokio::test]
 async fn principals_are_compared_byte_for_byte_and_indexed() {
-    let place = Place::new();
-    let store = place.open().await;
+    let dir = TestFile::new();
+    let store = dir.open().await;
     let names = ["ann", "Ann", "ann ", "an", "ann%", "a_n", "a*", "'ann'", "änn", "1", "1.0"];
     for (n, name) in names.iter().enumerate() {
         put(&store, n as u32, &record_of(name)).await;
@@ -165,27 +151,13 @@ async fn principals_are_compared_byte_for_byte_and_indexed() {
         assert_eq!(listed.len(), 1, "{name}");
         assert_eq!(listed[0].0, key(n as u32));
     }
-    let plan: String = place
+    let plan: String = dir
         .foreign()
         .query_row("explain query plan select key from sessions where principal = 'a' and expires_at > 1", [], |row| {
             row.get(3)
         })
         .unwrap();
     assert!(plan.contains("sessions.principal"), "{plan}");
-}
-
-#[tokio::test]
-async fn delete_all_spares_keep_and_what_is_not_live() {
-    let place = Place::new();
-    let store = place.open().await;
-    with_expired(&store).await;
-    put(&store, 4, &record_of("ann")).await;
-    put(&store, 5, &record_of("bob")).await;
-    let ann = Principal::new("ann").unwrap();
-    assert_eq!(store.delete_all(&Call::new(Timestamp::MAX), &ann, None).await.unwrap(), 0);
-    assert_eq!(store.delete_all(&now(), &ann, Some(&key(3))).await.unwrap(), 1);
-    assert!(get(&store, 3).await.is_some() && get(&store, 5).await.is_some());
-    assert_eq!(get(&store, 4).await, None);
 }
 
 #[tokio::test]
@@ -210,9 +182,9 @@ async fn a_scan_pages_through_everything() {
 
 #[tokio::test]
 async fn what_no_store_of_ours_wrote_is_corrupt_and_alone() {
-    let place = Place::new();
-    let store = place.open().await;
-    let foreign = place.foreign();
+    let dir = TestFile::new();
+    let store = dir.open().await;
+    let foreign = dir.foreign();
     let damages = [
         "version = -1",
         "expires_at = 9223372036854775807",
@@ -244,9 +216,9 @@ async fn what_no_store_of_ours_wrote_is_corrupt_and_alone() {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_left_out_of_lists_and_is_removed_with_the_others() {
-    let place = Place::new();
-    let store = place.open().await;
-    let foreign = place.foreign();
+    let dir = TestFile::new();
+    let store = dir.open().await;
+    let foreign = dir.foreign();
     let ann = Principal::new("ann").unwrap();
     for n in 0..6 {
         put(&store, n, &record_of("ann")).await;

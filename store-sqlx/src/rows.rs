@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use session_core::{Bytes, Principal, Record, Result, StoreKey, Timestamp, Version};
+use session_core::{Principal, Record, Result, StoreKey, Timestamp, Version};
 use session_store_kit::outcome::FoundVersions;
-use session_store_kit::{WRONG_TYPE, stored_principal};
+use session_store_kit::{WRONG_TYPE, stored_record};
 use sqlx::{ColumnIndex, Decode, Row, ValueRef as _};
 
 /// A row whose columns are read as bytes and as numbers.
@@ -14,13 +14,13 @@ pub trait Columns {
     /// Returns the bytes in a column, or `None` if it is null.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if there is no such column, or its value is not bytes.
+    /// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if there is no such column, or its value is not bytes.
     fn bytes(&self, at: usize) -> Result<Option<&[u8]>>;
 
     /// Returns the number in a column.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if there is no such column, or its value is null or not a number.
+    /// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if there is no such column, or its value is null or not a number.
     fn integer(&self, at: usize) -> Result<i64>;
 }
 
@@ -48,21 +48,19 @@ where
 /// Reads a record from the columns from `at` on: version, created_at, expires_at, principal, data.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] if the columns hold no valid record.
+/// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if the columns hold no valid record.
 pub fn record(row: &impl Columns, at: usize) -> Result<Record> {
-    Ok(Record::new(
-        version(row, at)?,
-        instant(row, at + 1)?,
-        instant(row, at + 2)?,
-        principal(row, at + 3)?,
-        Bytes::copy_from_slice(row.bytes(at + 4)?.ok_or(WRONG_TYPE)?),
-    ))
+    stored_record(
+        [row.integer(at)?, row.integer(at + 1)?, row.integer(at + 2)?],
+        row.bytes(at + 3)?,
+        row.bytes(at + 4)?.ok_or(WRONG_TYPE)?,
+    )
 }
 
 /// Reads a key and its record.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] if the columns hold no valid key and record.
+/// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if the columns hold no valid key and record.
 pub fn keyed(row: &impl Columns) -> Result<(StoreKey, Record)> {
     Ok((key(row, 0)?, record(row, 1)?))
 }
@@ -81,7 +79,7 @@ pub fn found<R: Columns>(rows: &[R]) -> FoundVersions {
 /// Reads the key in a column.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] if the column holds no valid key.
+/// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if the column holds no valid key.
 pub fn key(row: &impl Columns, at: usize) -> Result<StoreKey> {
     StoreKey::from_slice(row.bytes(at)?.ok_or(WRONG_TYPE)?)
 }
@@ -89,17 +87,13 @@ pub fn key(row: &impl Columns, at: usize) -> Result<StoreKey> {
 /// Reads the version in a column.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] if the column holds no valid version.
+/// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if the column holds no valid version.
 pub fn version(row: &impl Columns, at: usize) -> Result<Version> {
     Version::from_i64(row.integer(at)?)
 }
 
 fn instant(row: &impl Columns, at: usize) -> Result<Timestamp> {
     Timestamp::from_millis(row.integer(at)?)
-}
-
-fn principal(row: &impl Columns, at: usize) -> Result<Option<Principal>> {
-    row.bytes(at)?.map(stored_principal).transpose()
 }
 
 /// Returns the name of a record's principal as a value to store.

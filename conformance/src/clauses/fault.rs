@@ -8,9 +8,9 @@ use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use session_core::Outcome::{Done, Missing};
 use session_core::{Call, ErrorKind, Outcome, Record, Result as CoreResult, StoreKey};
 
-use crate::check::{at_once, ensure, errs, is, ok, poll_until, same, shows, within};
+use crate::check::{BOUND, at_once, ensure, errs, is, ok, poll_until, same, shows, within};
 use crate::clause::clause;
-use crate::context::{BOUND, Instance, key, next, principal};
+use crate::context::{Instance, key, next, principal};
 use crate::proxy::Proxy;
 use crate::{Clause, Context, Failure, Verdict};
 

@@ -46,6 +46,11 @@ const TABLES: &[&[Clause]] = &[
 ];
 
 /// Returns every clause of the suite, topic by topic.
+///
+/// ```
+/// let promise = session_conformance::clauses().find(|clause| clause.name == "create.exists").unwrap().promise;
+/// assert!(promise.starts_with("Creating over a live key answers Exists"));
+/// ```
 pub fn clauses() -> impl Iterator<Item = &'static Clause> {
     TABLES.iter().copied().flatten()
 }

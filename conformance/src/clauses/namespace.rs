@@ -3,9 +3,9 @@
 use session_core::Outcome::Done;
 use session_core::{Call, Clock as _, ErrorKind, Namespace, SystemClock, hours};
 
-use crate::check::{ensure, errs, is, lists, ok, shows};
+use crate::check::{BOUND, ensure, errs, is, lists, ok, shows};
 use crate::clause::clause;
-use crate::context::{BOUND, key, principal, today};
+use crate::context::{key, principal, today};
 use crate::{Clause, Context, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[

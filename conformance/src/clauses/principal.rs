@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use session_core::Outcome::{Conflict, Done, Missing};
 use session_core::{Call, Outcome, Principal, Record, StoreKey, Timestamp, hours, minutes};
 
-use crate::check::{all_show, at_once, ensure, is, listed, lists, ok, same};
+use crate::check::{BOUND, all_show, at_once, ensure, is, listed, lists, ok, same};
 use crate::clause::clause;
-use crate::context::{BOUND, Instance, key, next, principal};
+use crate::context::{Instance, key, next, principal};
 use crate::{Clause, Context, Failure, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[

@@ -6,9 +6,9 @@ use std::time::Duration;
 use session_core::Outcome::{Done, Missing};
 use session_core::{Call, Clock as _, Record, StoreKey, SystemClock, Timestamp, hours, minutes, seconds};
 
-use crate::check::{all_show, at_once, ensure, is, lists, ok, shows};
+use crate::check::{BOUND, all_show, at_once, ensure, is, lists, ok, shows};
 use crate::clause::clause;
-use crate::context::{BOUND, Instance, key, next, principal, today};
+use crate::context::{Instance, key, next, principal, today};
 use crate::{Clause, Context, Failure, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[
@@ -29,6 +29,12 @@ pub(super) const CLAUSES: &[Clause] = &[
         [KeepsExpired],
         bounded,
         "A purge never removes more than `limit`, says `more` until it is done, and its counts add up."
+    ),
+    clause!(
+        "purge.later-now",
+        [KeepsExpired],
+        later_now,
+        "When purges that say `more` go on with a later `now`, the last of them leaves nothing that had expired by the first of these."
     ),
     clause!(
         "purge.spares-done",
@@ -149,6 +155,27 @@ async fn bounded(cx: Context) -> Verdict {
         }
     }
     ensure!(removed == 20, "20 records are expired; the purges' counts add up to {removed}");
+    Ok(())
+}
+
+async fn later_now(cx: Context) -> Verdict {
+    let (a, b) = cx.pair().await?;
+    let mut keys = Vec::new();
+    // A store that purges in the order of its keys meets most of the later ones before the last of the earlier ones.
+    for n in 0..40 {
+        let (key, record) = (key(), past(&cx, if n < 6 { minutes(90) } else { minutes(30) }));
+        is(a.create(&back_then(), &key, &record).await, Done, "creating a record two hours ago")?;
+        keys.push(key);
+    }
+    let limit = NonZeroU32::new(5).unwrap_or(NonZeroU32::MIN);
+    let first = ok(a.purge(&Call::new(today().minus(hours(1))), limit).await, "a purge with `now` an hour ago")?;
+    ensure!(first.removed == 5 && first.more, "6 records had expired an hour ago; a purge with limit 5 says {first:?}");
+    let removed = purge_all(&a, &at_present(), limit).await?;
+    let left = left(&b, &keys).await?;
+    ensure!(
+        removed == 35 && left == 0,
+        "35 expired records are left by a purge an hour ago; those after it, with the present `now`, removed {removed} and left {left}"
+    );
     Ok(())
 }
 

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use session_core::Outcome::Done;
 use session_core::{Error, SessionId, StoreKey, Version};
 
-use crate::check::{ensure, is, texts};
+use crate::check::{BOUND, ensure, is, texts};
 use crate::clause::clause;
-use crate::context::{BOUND, next, principal};
+use crate::context::{next, principal};
 use crate::{Clause, Context, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[clause!(

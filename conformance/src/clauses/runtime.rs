@@ -10,9 +10,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, yield_now};
 
-use crate::check::{at_once, is, lists, ok, shows, within};
+use crate::check::{BOUND, at_once, is, lists, ok, shows, within};
 use crate::clause::clause;
-use crate::context::{BOUND, Instance, key, next, principal};
+use crate::context::{Instance, key, next, principal};
 use crate::{Clause, Context, Failure, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[

@@ -6,9 +6,9 @@ use std::num::NonZeroU32;
 use session_core::Outcome::Done;
 use session_core::{Call, Cursor, Record, StoreKey, hours};
 
-use crate::check::{ensure, is, ok, same};
+use crate::check::{BOUND, ensure, is, ok, same};
 use crate::clause::clause;
-use crate::context::{BOUND, Instance, key, principal};
+use crate::context::{Instance, key, principal};
 use crate::{Clause, Context, Failure, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[

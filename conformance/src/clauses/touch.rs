@@ -111,7 +111,7 @@ async fn keeps_record(cx: Context) -> Verdict {
     if cx.can().by_principal {
         // Past the old expiry: an index entry that expires must be extended with the record.
         lists(&*a, &cx.later(hours(2)), &ann, &[&key], "after a touch, past the old expiry").await?;
-        let rows = ok(b.sessions_of(&cx.call(), &ann, crate::context::BOUND).await, "sessions_of after a touch")?;
+        let rows = ok(b.sessions_of(&cx.call(), &ann, crate::check::BOUND).await, "sessions_of after a touch")?;
         if let Some((_, shown)) = rows.first() {
             crate::check::same(shown, &record, "the record that sessions_of shows after a touch")?;
         }

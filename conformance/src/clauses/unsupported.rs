@@ -3,9 +3,9 @@
 use session_core::ErrorKind::Unsupported;
 use session_core::Outcome::Done;
 
-use crate::check::{all_show, errs, is};
+use crate::check::{BOUND, all_show, errs, is};
 use crate::clause::clause;
-use crate::context::{BOUND, key, principal};
+use crate::context::{key, principal};
 use crate::{Clause, Context, Verdict};
 
 pub(super) const CLAUSES: &[Clause] = &[

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use session_core::{Clock as _, observe};
 
 use super::names::hash_of;
+use super::program::{Check, Program, quietly};
 use super::run_hash::RunHash;
 use super::world::World;
-use super::{Check, Program, quietly};
 
 /// Maximum number of steps. A longer run counts as an endless loop.
 const MOST_STEPS: usize = 600;

@@ -4,8 +4,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use super::Program;
 use super::executor::{Choice, Run, RunEnd};
+use super::program::Program;
 
 /// Limits of a search.
 #[derive(Clone, Copy, Debug)]
@@ -183,6 +183,24 @@ fn shorten(choices: impl Iterator<Item = usize>) -> String {
 }
 
 /// Runs `program` once with these choices. Returns the violations, and a line for every step.
+///
+/// ```
+/// use session_conformance::explore::{Faults, Program, replay};
+///
+/// let program = Program {
+///     name: "one step",
+///     about: "a task that breaks a promise",
+///     faults: Faults::NONE,
+///     start: |world| {
+///         let manager = world.process(|builder| builder);
+///         world.task("only", &manager, async |task| task.world.violated("example", "it is meant to fail"));
+///         Box::new(|_| ())
+///     },
+/// };
+/// let (violations, steps) = replay(&program, "").unwrap();
+/// assert_eq!(violations[0].promise, "example");
+/// assert!(!steps.is_empty());
+/// ```
 ///
 /// # Errors
 /// A message if `choices` is not a list of numbers separated by dots.

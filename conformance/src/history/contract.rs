@@ -6,6 +6,14 @@ use session_core::{Outcome, Timestamp, Version};
 pub type KeyState = Option<(Version, Timestamp)>;
 
 /// An operation on a key.
+///
+/// ```
+/// use session_conformance::history::KeyOperation;
+/// use session_core::{Timestamp, Version};
+///
+/// let version = Version::random();
+/// assert_ne!(KeyOperation::Create(version, Timestamp::MAX), KeyOperation::Touch(version, Timestamp::MAX));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyOperation {
@@ -34,6 +42,14 @@ pub enum Response {
 }
 
 /// An operation, with the places of its call and its answer in the history.
+///
+/// ```
+/// use session_conformance::history::{Event, KeyOperation, Response};
+/// use session_core::Timestamp;
+///
+/// let load = Event::new(3, KeyOperation::Load, Timestamp::MIN, (10, 12), Response::Loaded(None));
+/// assert_eq!((load.task, load.called, load.answered), (3, 10, 12));
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Event {

@@ -19,6 +19,12 @@ use crate::proxy::Proxy;
 use crate::{Failure, Verdict};
 
 /// Extent of a random history, and its seed.
+///
+/// ```
+/// let mut plan = session_conformance::history::Plan::new(7, 2_000);
+/// plan.tasks = 4;
+/// assert_eq!((plan.seed, plan.keys), (7, 3));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Plan {
@@ -61,6 +67,20 @@ const CALM: u32 = 60;
 /// Plays on two instances, from `start` by the caller's clock, and checks every round.
 ///
 /// Both instances must be behind `network`, if there is one. Connections are then reset and replies lost at random.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use session_conformance::history::{Plan, run};
+/// use session_core::{Clock as _, Store, SystemClock};
+/// use session_store_memory::MemoryStore;
+///
+/// # #[tokio::main(flavor = "multi_thread", worker_threads = 2)] async fn main() -> Result<(), session_conformance::Failure> {
+/// let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+/// run([store.clone(), store], SystemClock.now(), &Plan::new(7, 500), None).await?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// The first window that no order explains, with the seed.

@@ -4,6 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A promise of the core. Variants are named after the way it breaks, and documented as the promise.
+///
+/// ```
+/// use session_conformance::model::Promise;
+///
+/// assert_eq!(Promise::UpdateLost.name(), "update-lost");
+/// assert_eq!("update-lost".parse(), Ok(Promise::UpdateLost));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Promise {

@@ -15,6 +15,15 @@ use super::rng::derive;
 const NAMED: usize = 3;
 
 /// Selection of the scenes of a run.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use session_conformance::model::Plan;
+///
+/// assert_eq!(Plan::rounds(7, 100).rounds, Some(100));
+/// assert_eq!(Plan::time(7, Duration::from_secs(60)).rounds, None);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Plan {
@@ -78,6 +87,13 @@ pub struct Tally {
 }
 
 /// Returns the seed of scene `number` of a run with `seed`.
+///
+/// ```
+/// use session_conformance::model::scene_seed;
+///
+/// assert_eq!(scene_seed(7, 3), scene_seed(7, 3));
+/// assert_ne!(scene_seed(7, 3), scene_seed(7, 4));
+/// ```
 pub const fn scene_seed(seed: u64, number: u64) -> u64 {
     derive(seed, number)
 }
@@ -114,6 +130,20 @@ pub async fn run(target: &Target, plan: &Plan) -> Result<Tally> {
 
 /// Plays the scene of one seed, up to `repeat` times until it breaks a promise. Returns the broken promises and the
 /// trace.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use session_conformance::model::{Target, replay, scene_seed};
+/// use session_store_memory::MemoryStore;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> session_core::Result<()> {
+/// let target = Target::Memory(|| Arc::new(MemoryStore::new()));
+/// let (broken, trace) = replay(&target, scene_seed(7, 0), 1).await?;
+/// assert!(broken.is_empty() && !trace.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// If the store fails outside the faults of the scene.

@@ -38,7 +38,11 @@ struct Network {
 ///
 /// let proxy = Proxy::before("127.0.0.1:5432").await?;
 /// println!("connect to {}", proxy.address());
-/// proxy.cut();
+/// proxy.cut(); // every connection is reset
+/// proxy.pass(); // new connections work again
+/// proxy.stall(); // packets are dropped, as by a firewall
+/// proxy.pass();
+/// proxy.lose_reply(); // the next request arrives, its reply does not
 /// # Ok(())
 /// # }
 /// ```

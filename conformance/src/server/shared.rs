@@ -6,7 +6,7 @@ use std::thread;
 
 use session_core::{Error, ErrorKind, Result};
 
-use super::{Server, Start};
+use super::instance::{Server, Start};
 
 /// A server that tests of one program share. It is started by the first test and removed when the last one drops it.
 ///

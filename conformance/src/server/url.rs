@@ -1,4 +1,6 @@
-//! A parser for URLs that finds a server's address, so that a proxy can replace it.
+//! URLs of servers: a parser that finds the address, so that a proxy can replace it, and options for stores.
+
+use std::time::Duration;
 
 /// `scheme://[user[:password]@]host[:port][,host[:port]…][/…]`
 #[derive(Clone)]
@@ -54,6 +56,39 @@ fn address(place: &str, port: u16) -> Result<String, String> {
         _ => (place, port),
     };
     if host.is_empty() { Err("it names no host".into()) } else { Ok(format!("{host}:{port}")) }
+}
+
+/// Appends `options` to the options of `url`. Returns `url` unchanged if `options` is empty.
+///
+/// ```
+/// use session_conformance::server::with;
+///
+/// assert_eq!(with("mine://host/db", "pool=2"), "mine://host/db?pool=2");
+/// assert_eq!(with("mine://host/db?tls=true", "pool=2"), "mine://host/db?tls=true&pool=2");
+/// assert_eq!(with("mine://host/db", ""), "mine://host/db");
+/// ```
+pub fn with(url: &str, options: &str) -> String {
+    match options {
+        "" => url.to_owned(),
+        _ => format!("{url}{}{options}", if url.contains('?') { '&' } else { '?' }),
+    }
+}
+
+/// Returns the URL options for a clause's namespace and the harness's [time-out](crate::Subject::time_out).
+///
+/// For stores that take them from their URL as `namespace` and `timeout`, the latter in milliseconds.
+/// Each byte of the name is percent-encoded, so that names which the store must refuse reach it unchanged.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use session_conformance::server::options;
+///
+/// assert_eq!(options("a&b", Duration::from_secs(2)), "namespace=%61%26%62&timeout=2000");
+/// ```
+pub fn options(namespace: &str, time_out: Duration) -> String {
+    let namespace: String = namespace.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    format!("namespace={namespace}&timeout={}", time_out.as_millis())
 }
 
 #[cfg(test)]

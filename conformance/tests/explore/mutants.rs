@@ -50,6 +50,11 @@ const FAULTS: &[Fault] = &[
         "each clone of a session is told that changes were dropped",
         "clones of a revoked session",
     ),
+    fault(
+        Mutant::AbandonsSilently,
+        "a save tells that its changes were dropped with their request",
+        "save beside an abandoned request",
+    ),
     fault(Mutant::RemovesACreateOnce, "a create that may still arrive finds a tombstone", "late create"),
     fault(
         Mutant::RemovesAnUncertainRecord,

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use crate::codec::Content;
 use crate::session::committed::{CommittedState, StoredAt, StoredRecord};
 use crate::session::log::{Op, replay};
-use crate::session::state::State;
-use crate::{ConflictPolicy, Error, ErrorKind, Result};
+use crate::{ConflictPolicy, Error, ErrorKind, Result, Version};
 
 /// Changes that one commit stores, as they were when it began.
 pub(crate) struct Changes {
@@ -19,6 +18,8 @@ pub(crate) struct Changes {
     pub(crate) stored: Option<StoredAt>,
     /// The record that undecided saves may still replace. The next save expects the same record, so at most one of them is stored.
     pub(crate) undecided_over: Option<Arc<StoredRecord>>,
+    /// Versions of those saves.
+    pub(crate) undecided: Vec<Version>,
     pub(crate) rotate: bool,
     /// [`State::new_ids_wanted`](crate::session::state::State::new_ids_wanted) when the commit began.
     pub(crate) new_ids: u64,
@@ -32,21 +33,6 @@ pub(crate) enum RebaseError {
 }
 
 impl Changes {
-    /// Returns changes without an operation, for a save of the record `stored` as it is.
-    pub(crate) fn none(state: &State, stored: &StoredAt) -> Self {
-        Self {
-            ops: Vec::new(),
-            ops_end: state.ops_end() - state.log.len() as u64,
-            epoch: state.epoch,
-            base: stored.content.clone(),
-            content: stored.content.clone(),
-            stored: Some(stored.clone()),
-            undecided_over: None,
-            rotate: false,
-            new_ids: state.new_ids_wanted,
-        }
-    }
-
     /// Returns the session's state once these changes are stored as `stored`.
     pub(crate) const fn committed(&self, stored: StoredAt) -> CommittedState {
         CommittedState { stored, ops_end: self.ops_end, epoch: self.epoch, new_ids: self.new_ids }

@@ -121,6 +121,7 @@ impl Committer<'_> {
             _ if state.confirmed => Ok(self.difference(&state)),
             Ok(_) => Ok(Commit::Unchanged),
             Err(error) if repeats => {
+                drop(state);
                 tracing::warn!(name = %self.shared.env.name, %error, "a cookie could not be renewed");
                 Ok(Commit::Unchanged)
             }

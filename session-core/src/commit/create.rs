@@ -29,9 +29,9 @@ impl Committer<'_> {
                     return Ok(Step::Committed);
                 }
                 // Another record has the id. The probability is 2^-256 unless the store is broken.
-                Ok(_) => self.state().uncertain = None,
+                Ok(_) => self.state().end_uncertain(),
                 Err(error) if is_definite(&error) => {
-                    self.state().uncertain = None;
+                    self.state().end_uncertain();
                     return Err(error);
                 }
                 Err(error) => {

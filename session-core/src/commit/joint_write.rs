@@ -78,7 +78,11 @@ impl JointWrite {
 
     /// Drives the write to its end.
     pub(crate) async fn end(&self) -> Ended {
-        self.end.output().await.unwrap_or(Ended::Unknown(PANICKED))
+        match self.end.output().await {
+            Some(ended) => ended,
+            None if self.forming().sent.is_empty() => Ended::NotStored,
+            None => Ended::Unknown(PANICKED),
+        }
     }
 }
 
@@ -114,9 +118,29 @@ pub(crate) struct Line {
 
 impl Line {
     /// Replaces `step` by `next` if it is still the last step. If `next` is `None`, the next writer starts with a load.
-    pub(crate) fn replace(&mut self, step: &LastStep, next: Option<LastStep>) {
+    ///
+    /// Returns the step that is not needed any more. Drop it without a lock, because it may hold a future of the store.
+    #[must_use]
+    pub(crate) fn replace(&mut self, step: &LastStep, next: Option<LastStep>) -> Option<LastStep> {
         if self.last.as_ref().is_some_and(|last| last.is(step)) {
-            self.last = next;
+            std::mem::replace(&mut self.last, next)
+        } else {
+            next
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Codec, Timestamp};
+
+    #[test]
+    fn a_panic_before_anything_is_sent_stores_nothing() {
+        let content = Arc::new(Content::empty(Timestamp::MIN, Codec::Json));
+        let write = JointWrite::new(content, true, |_| async { panic!("on purpose") });
+        let first = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pollster::block_on(write.end())));
+        assert!(first.is_err());
+        assert!(matches!(pollster::block_on(write.end()), Ended::NotStored));
     }
 }

@@ -75,7 +75,9 @@ impl Committer<'_> {
                 Ended::Stored(record) => Some(LastStep::Loaded(record.clone())),
                 _ => None,
             };
-            slot.shared().replace(&LastStep::Write(write), next);
+            let write = LastStep::Write(write);
+            let replaced = slot.shared().replace(&write, next);
+            drop(replaced);
             match ended {
                 Ended::Stored(_) => return Ok(Step::Committed),
                 Ended::NotStored => {}
@@ -135,7 +137,8 @@ impl Committer<'_> {
                 LastStep::Load(load) => {
                     let loaded = load.output().await.unwrap_or(Err(PANICKED));
                     let current = loaded.as_ref().ok().cloned().flatten();
-                    slot.shared().replace(&last, current.map(LastStep::Loaded));
+                    let replaced = slot.shared().replace(&last, current.map(LastStep::Loaded));
+                    drop(replaced);
                     match loaded? {
                         Some(_) => continue,
                         None => return Ok(None),
@@ -164,7 +167,10 @@ impl Committer<'_> {
                     }
                     let Now::Live(current) = env.current(&stored.key).await? else { return Ok(None) };
                     match changes.rebase(&current.content, env.conflicts) {
-                        Ok(_) => slot.shared().replace(&last, Some(LastStep::Loaded(current))),
+                        Ok(_) => {
+                            let replaced = slot.shared().replace(&last, Some(LastStep::Loaded(current)));
+                            drop(replaced);
+                        }
                         Err(RebaseError::Identity) => return Ok(None),
                         Err(RebaseError::Error(error)) => return Err(error),
                     }

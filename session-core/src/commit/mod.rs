@@ -100,6 +100,7 @@ impl Committer<'_> {
                 content: state.view.clone(),
                 stored: state.stored.clone(),
                 undecided_over: state.undecided_over(),
+                undecided: state.sent_versions(),
                 rotate,
                 new_ids: state.new_ids_wanted,
             })));

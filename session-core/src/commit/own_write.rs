@@ -28,7 +28,7 @@ pub(super) struct OwnWrite<'s> {
     replacement: Replacement,
     /// The record that was sent last.
     pub(super) last: Option<Arc<Sent>>,
-    /// Records that were sent before `last`. The session forgets them if another clone discards while an answer is awaited.
+    /// Records that this commit has sent before `last`.
     earlier: Vec<Arc<Sent>>,
 }
 
@@ -41,6 +41,11 @@ impl<'s> OwnWrite<'s> {
         replacement: Replacement,
     ) -> Self {
         Self { session, changes, at, over, replacement, last: None, earlier: Vec::new() }
+    }
+
+    /// Whether undecided saves of earlier commits expect the same version.
+    fn is_over_undecided(&self) -> bool {
+        self.changes.undecided_over.as_ref().is_some_and(|over| over.version == self.over.version)
     }
 
     /// Returns the record to send, and the session's state once it is stored.
@@ -73,10 +78,12 @@ impl Undecided for OwnWrite<'_> {
 
     fn sent(&self) -> Vec<Version> {
         let mut sent = self.session.state().sent_versions();
-        let own = self.earlier.iter().chain(&self.last);
-        for own in own.filter(|_| !mutant::is(Mutant::ForgetsWhatItSent)) {
-            if !sent.contains(&own.version) {
-                sent.push(own.version);
+        // The session forgets these if another clone discards while an answer is awaited.
+        let of_earlier_commits = self.changes.undecided.iter().copied().filter(|_| self.is_over_undecided());
+        let of_this_commit = self.earlier.iter().chain(&self.last).map(|sent| sent.version);
+        for known in of_earlier_commits.chain(of_this_commit).filter(|_| !mutant::is(Mutant::ForgetsWhatItSent)) {
+            if !sent.contains(&known) {
+                sent.push(known);
             }
         }
         sent

@@ -131,7 +131,7 @@ impl Committer<'_> {
                             self.distrust_earlier_write();
                         }
                     }
-                    Some(Attempted::NotStored | Attempted::Gone) => self.state().uncertain = None,
+                    Some(Attempted::NotStored | Attempted::Gone) => self.state().end_uncertain(),
                     Some(Attempted::Unknown(error)) => return Err(error),
                     None => {}
                 }
@@ -162,7 +162,7 @@ impl Committer<'_> {
             self.apply_commit(&after);
         } else {
             let mut state = self.state();
-            state.uncertain = None;
+            state.end_uncertain();
             state.orphans.push(Orphan { key: *key, version, landed: false });
         }
         Ok(stored)

@@ -33,7 +33,7 @@ impl Committer<'_> {
             match attempt(env, &old.key, over.version, &mut tombstone).await? {
                 Attempted::Stored(version) => return Ok(self.apply_sent(version, tombstone.last, changes)),
                 Attempted::Unknown(error) => return Err(error),
-                Attempted::NotStored | Attempted::Gone => self.state().uncertain = None,
+                Attempted::NotStored | Attempted::Gone => self.state().end_uncertain(),
             }
             self.remove_orphans().await;
             over = match env.current(&old.key).await? {

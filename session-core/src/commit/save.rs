@@ -10,6 +10,7 @@ use super::uncertain::UncertainWrite;
 use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
 use crate::session::committed::{StoredAt, StoredRecord};
+use crate::session::state::State;
 use crate::{ConflictPolicy, Outcome, Result};
 
 /// Number of conflicts in a store within this process that lead to a load and a retry, before the session's queue is opened.
@@ -51,7 +52,7 @@ impl Committer<'_> {
                     Attempted::Stored(version) => return Ok(self.apply_sent(version, save.last, changes)),
                     Attempted::Gone => return self.mark_gone(changes),
                     Attempted::Unknown(error) => return Err(error),
-                    Attempted::NotStored => self.state().uncertain = None,
+                    Attempted::NotStored => self.state().end_uncertain(),
                 }
             }
             if env.conflicts == ConflictPolicy::Reject {
@@ -71,7 +72,7 @@ impl Committer<'_> {
 
     /// Saves the content of the session's record `over` again, without a change.
     pub(super) async fn save_again(&self, stored: &StoredAt, over: &Arc<StoredRecord>) -> Result<Outcome> {
-        let changes = Changes::none(&self.state(), stored);
+        let changes = no_changes(&self.state(), stored);
         let replacement = Replacement::Content(over.content.clone());
         let mut save = OwnWrite::new(self, &changes, stored, over, replacement);
         let outcome = match Box::pin(attempt(&self.shared.env, &stored.key, over.version, &mut save)).await? {
@@ -83,7 +84,7 @@ impl Committer<'_> {
             Attempted::Gone => Outcome::Missing,
             Attempted::Unknown(error) => return Err(error),
         };
-        self.state().uncertain = None;
+        self.state().end_uncertain();
         Ok(outcome)
     }
 
@@ -123,5 +124,21 @@ impl Committer<'_> {
         // A login that was logged since starts a new session. The next commit reports a conflict of it.
         let _later = self.catch_up();
         Err(GONE)
+    }
+}
+
+/// Returns changes without an operation, for a save of the record `stored` as it is.
+fn no_changes(state: &State, stored: &StoredAt) -> Changes {
+    Changes {
+        ops: Vec::new(),
+        ops_end: state.ops_end() - state.log.len() as u64,
+        epoch: state.epoch,
+        base: stored.content.clone(),
+        content: stored.content.clone(),
+        stored: Some(stored.clone()),
+        undecided_over: None,
+        undecided: Vec::new(),
+        rotate: false,
+        new_ids: state.new_ids_wanted,
     }
 }

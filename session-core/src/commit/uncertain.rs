@@ -76,16 +76,17 @@ impl UncertainWrite {
         }
     }
 
-    /// Adds the attempts of `later` if both saves expect the same version. Otherwise `later` replaces this write.
-    pub(crate) fn followed_by(&mut self, later: Self) {
+    /// Adds the attempts of `later` if both saves expect the same version. Otherwise `later` replaces this write, which is returned.
+    pub(crate) fn followed_by(&mut self, later: Self) -> Option<Box<Self>> {
         match (self, later) {
             (Self::Save(save), Self::Save(later))
                 if save.key == later.key && save.over.version == later.over.version =>
             {
                 save.earlier.extend(later.earlier);
                 save.earlier.push(std::mem::replace(&mut save.last, later.last));
+                None
             }
-            (write, later) => *write = later,
+            (write, later) => Some(Box::new(std::mem::replace(write, later))),
         }
     }
 }

@@ -23,11 +23,12 @@ pub enum ErrorKind {
     /// [`reload`](crate::Session::reload) the session and do the work again.
     Conflict,
     /// The session ended, moved or changed hands while the request was under way, and its changes were dropped.
+    /// Or the request was [abandoned](crate::Session::abandon), and a task that outlives it saves changes that were dropped with it.
     ///
     /// Every commit of every clone of the session returns this error until [`discard`](crate::Session::discard),
     /// [`reload`](crate::Session::reload), [`login`](crate::Session::login) or [`logout`](crate::Session::logout).
     Gone,
-    /// The operation needs a new cookie, but the response's head has already been sent.
+    /// The operation needs a new cookie, but the response's head has already been sent, or the request was abandoned.
     Closed,
     /// A limit of the session or of the store is exceeded. Nothing was changed.
     TooLarge,
@@ -48,7 +49,7 @@ impl ErrorKind {
         match self {
             Self::Unavailable => "the session store is unavailable",
             Self::Conflict => "the session was changed by another request",
-            Self::Gone => "the session has ended",
+            Self::Gone => "the session is gone",
             Self::Closed => "the response has already been sent",
             Self::TooLarge => "too large for a session",
             Self::Unsupported => "not supported by this session store",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Manager;
 use super::environment::Environment;
-use super::policy::{ConflictPolicy, Policy, ZERO};
+use super::policy::{ConflictPolicy, Policy};
 use crate::codec::{Codec, Limits, Rules};
 use crate::commit::write_queue::WriteQueues;
 use crate::{Clock, Error, ErrorKind, Result, Store, SystemClock, hours};
@@ -97,7 +97,7 @@ impl ManagerBuilder {
         self
     }
 
-    /// Sets the idle time-out of sessions without a principal; as [`idle`](Self::idle) unless set.
+    /// Sets the idle time-out of sessions without a principal; as [`idle`](Self::idle) unless set. It may be longer than that.
     #[must_use]
     pub const fn anonymous_idle(mut self, idle: Duration) -> Self {
         self.anonymous_idle = Some(idle);
@@ -171,8 +171,9 @@ impl ManagerBuilder {
     /// Creates the manager.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if a time-out is below a millisecond, if [`idle`](Self::idle) or [`absolute`](Self::absolute) is above its maximum,
-    /// or if the name is empty, longer than 64 bytes or has a NUL.
+    /// [`ErrorKind::Config`] if a time-out is below a millisecond, if [`idle`](Self::idle), [`anonymous_idle`](Self::anonymous_idle) or
+    /// [`absolute`](Self::absolute) is above the maximum set for it, if [`max_idle`](Self::max_idle) is above the longest absolute time-out,
+    /// or if the name is empty, longer than 64 bytes or has a NUL. The message names the settings.
     pub fn build(self) -> Result<Manager> {
         if self.name.is_empty() || self.name.len() > 64 || self.name.contains('\0') {
             return Err(Error::fixed(ErrorKind::Config, "a session's logical name has 1 to 64 bytes and no NUL"));
@@ -184,13 +185,7 @@ impl ManagerBuilder {
             max_idle: self.max_idle.unwrap_or(self.idle),
             max_absolute: self.max_absolute.unwrap_or(self.absolute),
         };
-        let usual = [policy.idle, policy.absolute, policy.anonymous_idle.unwrap_or(policy.idle)];
-        if usual.iter().any(|timeout| *timeout < Duration::from_millis(1)) {
-            return Err(ZERO);
-        }
-        if policy.max_idle < policy.idle || policy.max_absolute < policy.absolute {
-            return Err(Error::fixed(ErrorKind::Config, "a time-out exceeds the maximum set beside it"));
-        }
+        policy.check(self.max_idle)?;
         let can = self.store.capabilities();
         let mut rules = self.rules;
         rules.limits.max_data_len =

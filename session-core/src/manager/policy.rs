@@ -39,6 +39,30 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
+    /// Checks the settings against each other. `max_idle` is that setting, if it was set.
+    pub(super) fn check(&self, max_idle: Option<Duration>) -> Result<()> {
+        let config = |message| Err(Error::fixed(ErrorKind::Config, message));
+        let anonymous = self.anonymous_idle.unwrap_or(self.idle);
+        if [self.idle, self.absolute, anonymous].iter().any(|timeout| *timeout < Duration::from_millis(1)) {
+            return Err(ZERO);
+        }
+        if self.max_idle < self.idle {
+            return config("`idle` exceeds `max_idle`: raise `max_idle`, or leave it out");
+        }
+        if max_idle.is_some_and(|longest| longest < anonymous) {
+            return config("`anonymous_idle` exceeds `max_idle`: raise `max_idle`, or leave it out");
+        }
+        if self.max_absolute < self.absolute {
+            return config("`absolute` exceeds `max_absolute`: raise `max_absolute`, or leave it out");
+        }
+        if max_idle.is_some_and(|longest| longest > self.max_absolute) {
+            return config(
+                "`max_idle` exceeds the longest absolute time-out, which ends such a session first: raise `max_absolute`",
+            );
+        }
+        Ok(())
+    }
+
     /// Returns the idle time-out of a session with this content.
     pub(crate) fn idle(&self, content: &Content) -> Duration {
         let usual = match (&content.principal, self.anonymous_idle) {

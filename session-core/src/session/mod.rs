@@ -5,24 +5,27 @@ use std::sync::{Arc, PoisonError};
 
 use crate::Result;
 use crate::manager::environment::Environment;
-use crate::sync::{AsyncMutex, Mutex, MutexGuard};
+use crate::sync::{AsyncMutex, Mutex};
 
 mod auth;
 pub(crate) mod committed;
 pub(crate) mod compact_log;
 mod flash;
 mod key;
+mod locked;
 pub(crate) mod log;
 mod open;
 mod opened;
 mod persist;
 mod properties;
 mod reentrancy;
+mod removed;
 pub(crate) mod state;
 mod values;
 
 pub use opened::Opened;
 
+use locked::Locked;
 use state::State;
 
 /// Session of one request: values, flash messages, login and logout.
@@ -115,8 +118,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Locks the state. The lock must not be held across an await, or while code of the application runs.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state(&self) -> Locked<'_> {
+        Locked::new(self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -126,12 +129,12 @@ impl Session {
         Self { shared: Arc::new(Shared { env, state: Mutex::new(state), committing: AsyncMutex::default() }) }
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> Locked<'_> {
         self.shared.state()
     }
 
     /// Locks the state for a write. A write from inside an `update` closure is refused, because every replay would repeat it.
-    fn writing(&self) -> Result<MutexGuard<'_, State>> {
+    fn writing(&self) -> Result<Locked<'_>> {
         reentrancy::refuse(Arc::as_ptr(&self.shared).cast())?;
         let state = self.state();
         state.writable()?;

@@ -16,14 +16,21 @@ impl Session {
     /// # Errors
     /// - [`ErrorKind::Conflict`]: another request changed a key that this request has read and written, or the manager's policy is
     ///   [`Reject`](crate::ConflictPolicy::Reject). [`reload`](Session::reload) and do the work again.
-    /// - [`ErrorKind::Gone`]: the session has ended, moved or changed hands. The changes are dropped.
+    /// - [`ErrorKind::Gone`]: the session has ended, moved or changed hands, or its request was abandoned. The changes are dropped.
     /// - [`ErrorKind::TooLarge`]: a limit is exceeded. Nothing was stored, and the changes are kept.
     /// - [`ErrorKind::Unavailable`]: the store cannot be reached, or it is uncertain whether the write was stored.
     ///   The changes are kept. Another save finds out, and never applies them twice.
     pub async fn save(&self) -> Result<Commit> {
         let committer = Committer(self);
         committer.commit().await?;
-        Ok(committer.difference(&self.state()))
+        let state = self.state();
+        if state.was_abandoned() {
+            return Err(Error::fixed(
+                ErrorKind::Gone,
+                "its request was abandoned, and the changes were dropped; `discard` or `reload` it to go on",
+            ));
+        }
+        Ok(committer.difference(&state))
     }
 
     /// Drops the changes that have not been saved, and loads the session as it is stored now.

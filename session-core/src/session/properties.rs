@@ -133,4 +133,27 @@ impl Session {
     pub fn discard(&self) {
         self.state().discard();
     }
+
+    /// Drops the changes that have not been saved, because their request ends without a commit. Also closes the session.
+    ///
+    /// A task that outlives the request may have made some of them. So if there were any, the next [`save`](Session::save) of every clone
+    /// returns [`ErrorKind::Gone`](crate::ErrorKind::Gone), until a task acknowledges the loss by [`discard`](Session::discard),
+    /// [`reload`](Session::reload) or [`logout`](Session::logout). A logout is kept: [`Manager::close`](crate::Manager::close) still carries it out.
+    ///
+    /// This is for crates that connect sessions with HTTP.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{ErrorKind, Manager, NullStore};
+    /// let session = Manager::new(NullStore).open(None).await?;
+    /// session.insert("n", &1)?;
+    /// session.abandon();
+    /// assert!(!session.contains("n"));
+    /// assert_eq!(session.login("ann").unwrap_err().kind(), ErrorKind::Closed);
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn abandon(&self) {
+        self.state().abandon();
+    }
 }

@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::key::Key;
+use super::locked::Locked;
 use super::log::Op;
-use super::state::State;
 use super::{Session, reentrancy};
 use crate::codec::{Codec, Value};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Mutex;
 use crate::{Error, ErrorKind, Result};
 
 impl Session {
@@ -213,7 +213,7 @@ impl Session {
     ///
     /// The session is not locked while `value` is encoded, because that runs code of the application. If a logout meanwhile starts
     /// a session in another codec, the value is encoded again.
-    pub(super) fn encoding<T: Serialize + ?Sized>(&self, value: &T) -> Result<(MutexGuard<'_, State>, Value)> {
+    pub(super) fn encoding<T: Serialize + ?Sized>(&self, value: &T) -> Result<(Locked<'_>, Value)> {
         loop {
             let codec = self.state().view.codec;
             let encoded = self.shared.env.rules.encode(codec, value)?;

@@ -12,9 +12,11 @@ use crate::{Error, Principal, Record, Result, StoreKey, Timestamp, Version};
 mod capabilities;
 mod delegate;
 mod null;
+mod outcome;
 
 pub use capabilities::Capabilities;
 pub use null::NullStore;
+pub use outcome::Outcome;
 
 /// Context of a call to a store, beside its operands.
 #[derive(Clone, Debug)]
@@ -31,20 +33,6 @@ impl Call {
     }
 }
 
-/// Outcome of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[must_use = "a write that was refused changed nothing"]
-pub enum Outcome {
-    /// The write was carried out, by this call or by an earlier identical one.
-    Done,
-    /// `create` only: another live record already has the key.
-    Exists,
-    /// `save`, `touch` and `delete` only: the live record has another version than the one expected.
-    Conflict,
-    /// `save`, `touch` and `delete` only: no live record has the key.
-    Missing,
-}
-
 /// Result of a [`Store::purge`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,6 +40,9 @@ pub struct Purged {
     /// Number of expired records removed.
     pub removed: u32,
     /// Whether expired records may remain. If so, call `purge` again.
+    ///
+    /// `false` ends a round of calls: no record remains that had expired by the `now` of the round's first call.
+    /// A record that expires during the round may be left to the next one.
     pub more: bool,
 }
 

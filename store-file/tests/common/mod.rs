@@ -2,28 +2,23 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 
 use std::fs::{self, File};
-use std::future::{Future, poll_fn, ready};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::task::Poll;
 
-use session_core::{
-    Bytes, Call, Clock, Handle, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours,
-};
+use session_core::Handle;
 use session_store_file::{FileStore, FileStoreBuilder};
 use tempfile::TempDir;
 
-pub(crate) use session_conformance::fixtures::{Begun, begin, get, key, now, put, record, record_of};
+pub(crate) use session_conformance::fixtures::{begin, get, key, now, put, record, record_of};
 
 pub(crate) const MANY: NonZeroU32 = NonZeroU32::MAX;
 
 /// Temporary folder for a store.
-pub(crate) struct Place {
+pub(crate) struct TestFolder {
     pub(crate) directory: TempDir,
 }
 
-impl Place {
+impl TestFolder {
     pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap() }
     }

@@ -79,7 +79,7 @@ const ATTEMPTS: usize = 16;
 
 const TOO_LATE: Error = Error::fixed(
     ErrorKind::Unavailable,
-    "a record and its index entry could not be written within minutes of each other: the clocks of the cluster's nodes differ, or other calls kept changing the record's principal",
+    "the record could not be written soon after its index entry: the clocks of the cluster's nodes differ, or other calls kept changing the record's principal",
 );
 
 /// Returns the time until which the entry of a record written at `now` is kept.

@@ -16,13 +16,14 @@ use std::time::{Duration, Instant};
 
 use redis::{Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind as Driver, RedisError, ServerErrorKind, Value};
 use session_core::{Error, ErrorKind, Result};
+use session_store_kit::TIMED_OUT;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::connection::{Failure, Node};
-use crate::error::{NO_CLUSTER, NOT_READY, STOPPED, TIMED_OUT, UNEXPECTED_REPLY, driver_error, ends_connection};
+use crate::error::{NO_CLUSTER, NOT_READY, STOPPED, UNEXPECTED_REPLY, driver_error, ends_connection};
 pub(crate) use slots::Address;
 use slots::{Range, SLOTS, ranges, slot};
 
@@ -107,7 +108,7 @@ impl Cluster {
             }
             _ => Err(Error::fixed(
                 ErrorKind::Config,
-                "a cluster is not reached by a socket file: its nodes have addresses",
+                "the URL names a socket file: a cluster needs the address of a node",
             )),
         });
         let seeds = seeds.collect::<Result<_>>()?;

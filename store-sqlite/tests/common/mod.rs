@@ -1,26 +1,22 @@
 //! Helpers of the store's tests.
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 
-use std::future::{Future, poll_fn, ready};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::task::Poll;
 
-use session_core::{Bytes, Call, Clock, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours};
 use session_store_sqlite::{SqliteStore, SqliteStoreBuilder};
 use tempfile::TempDir;
 
-pub(crate) use session_conformance::fixtures::{Begun, begin, get, key, now, put, record, record_of};
+pub(crate) use session_conformance::fixtures::{begin, get, key, now, put, record, record_of};
 
 pub(crate) const MANY: NonZeroU32 = NonZeroU32::MAX;
 
 /// Temporary directory for a database.
-pub(crate) struct Place {
+pub(crate) struct TestFile {
     pub(crate) directory: TempDir,
 }
 
-impl Place {
+impl TestFile {
     pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap() }
     }

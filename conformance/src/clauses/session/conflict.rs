@@ -2,13 +2,13 @@
 
 use session_core::{ErrorKind, Session};
 
-use super::{Web, refused};
+use super::site::{Site, refused};
 use crate::check::{at_once, ensure, errs, ok};
 use crate::{Context, Failure, Verdict};
 
 /// Opens two requests that have both loaded the same record.
-async fn two(web: &Web, cookie: &str) -> Result<(Session, Session), Failure> {
-    Ok((web.a_opens(cookie).await?, web.b_opens(Some(cookie)).await?))
+async fn two(site: &Site, cookie: &str) -> Result<(Session, Session), Failure> {
+    Ok((site.a_opens(cookie).await?, site.b_opens(Some(cookie)).await?))
 }
 
 async fn both_saved(first: &Session, second: &Session, what: &str) -> Verdict {
@@ -22,20 +22,20 @@ fn plus_one(session: &Session, key: &str) -> Verdict {
 }
 
 pub(super) async fn replay(cx: Context) -> Verdict {
-    let web = Web::of(&cx).await?;
-    let cookie = web.visitor().await?;
+    let site = Site::of(&cx).await?;
+    let cookie = site.visitor().await?;
 
-    let (one, two_) = two(&web, &cookie).await?;
+    let (one, two_) = two(&site, &cookie).await?;
     ok(one.insert("x", &10), "insert")?;
     ok(two_.insert("y", &20), "insert")?;
     ok(two_.remove("n"), "remove")?;
     both_saved(&one, &two_, "writers of different keys").await?;
     for (key, want) in [("x", Some(10)), ("y", Some(20)), ("n", None)] {
-        let got = web.number(&cookie, key).await?;
+        let got = site.number(&cookie, key).await?;
         ensure!(got == want, "after writes to different keys {key} should be {want:?}, is {got:?}");
     }
 
-    let (one, two_) = two(&web, &cookie).await?;
+    let (one, two_) = two(&site, &cookie).await?;
     ok(one.get::<u64>("count"), "get")?; // an update succeeds after a read, too
     plus_one(&one, "count")?;
     plus_one(&two_, "count")?;
@@ -43,18 +43,18 @@ pub(super) async fn replay(cx: Context) -> Verdict {
     ok(one.flash("info", "one"), "flash")?;
     ok(two_.flash("info", "two"), "flash")?;
     both_saved(&one, &two_, "update and flash").await?;
-    let got = web.number(&cookie, "count").await?;
+    let got = site.number(&cookie, "count").await?;
     ensure!(got == Some(3), "three updates of two requests should count 3, they count {got:?}");
-    let shown: Vec<String> = ok(web.b_opens(Some(&cookie)).await?.flashes("info"), "flashes")?;
+    let shown: Vec<String> = ok(site.b_opens(Some(&cookie)).await?.flashes("info"), "flashes")?;
     ensure!(shown == ["one", "two"], "both requests' flashes should be there, there are {shown:?}");
 
-    hot(&web, &cookie).await
+    hot(&site, &cookie).await
 }
 
 /// Updates one session from many concurrent requests, half of them in each process.
-async fn hot(web: &Web, cookie: &str) -> Verdict {
+async fn hot(site: &Site, cookie: &str) -> Verdict {
     let requests = (0..64).map(|n| {
-        let manager = if n % 2 == 0 { web.a.clone() } else { web.b.clone() };
+        let manager = if n % 2 == 0 { site.a.clone() } else { site.b.clone() };
         let cookie = cookie.to_owned();
         async move {
             let session = manager.open(Some(&cookie)).await?;
@@ -65,22 +65,22 @@ async fn hot(web: &Web, cookie: &str) -> Verdict {
     for closed in at_once(requests).await {
         let _commit = ok(closed, "one of 64 updates at once")?;
     }
-    let got = web.number(cookie, "hot").await?;
+    let got = site.number(cookie, "hot").await?;
     ensure!(got == Some(64), "64 updates of one session at once should count 64, they count {got:?}");
     Ok(())
 }
 
 pub(super) async fn clash(cx: Context) -> Verdict {
-    let web = Web::of(&cx).await?;
-    let cookie = web.visitor().await?;
-    read_and_written(&web, &cookie).await?;
-    no_clash(&web, &cookie).await?;
-    taken_and_cleared(&web, &cookie).await?;
-    required(&web, &cookie).await
+    let site = Site::of(&cx).await?;
+    let cookie = site.visitor().await?;
+    read_and_written(&site, &cookie).await?;
+    no_clash(&site, &cookie).await?;
+    taken_and_cleared(&site, &cookie).await?;
+    required(&site, &cookie).await
 }
 
-async fn read_and_written(web: &Web, cookie: &str) -> Verdict {
-    let (one, late) = two(web, cookie).await?;
+async fn read_and_written(site: &Site, cookie: &str) -> Verdict {
+    let (one, late) = two(site, cookie).await?;
     let n: u64 = ok(late.get("n"), "get")?.unwrap_or_default();
     ok(late.insert("n", &(n + 1)), "insert")?;
     ok(late.insert("other", &1), "insert")?;
@@ -96,18 +96,18 @@ async fn read_and_written(web: &Web, cookie: &str) -> Verdict {
     };
     ensure!(error.kind() == ErrorKind::Conflict, "a clash should be a Conflict, is {error}");
     ensure!(error.key() == Some("n"), "the Conflict should name the key \"n\", names {:?}", error.key());
-    let (n, other) = (web.number(cookie, "n").await?, web.number(cookie, "other").await?);
+    let (n, other) = (site.number(cookie, "n").await?, site.number(cookie, "other").await?);
     ensure!((n, other) == (Some(100), None), "a clash should store nothing; n is {n:?}, other is {other:?}");
     // After a reload the same change succeeds.
     ok(late.reload().await, "reload after a clash")?;
     let n: u64 = ok(late.get("n"), "get")?.unwrap_or_default();
     ok(late.insert("n", &(n + 1)), "insert")?;
     let _cookie = ok(late.save().await, "the save after a reload")?;
-    let n = web.number(cookie, "n").await?;
+    let n = site.number(cookie, "n").await?;
     ensure!(n == Some(101), "after a reload n should be 101, is {n:?}");
 
     // A value that was read stays guarded: a replayed save of another key does not refresh it.
-    let (one, late) = two(web, cookie).await?;
+    let (one, late) = two(site, cookie).await?;
     let n: u64 = ok(late.get("n"), "get")?.unwrap_or_default();
     ok(late.insert("other", &2), "insert")?;
     ok(one.insert("n", &200), "insert")?;
@@ -122,58 +122,58 @@ async fn read_and_written(web: &Web, cookie: &str) -> Verdict {
     Ok(())
 }
 
-async fn no_clash(web: &Web, cookie: &str) -> Verdict {
-    let (one, late) = two(web, cookie).await?;
+async fn no_clash(site: &Site, cookie: &str) -> Verdict {
+    let (one, late) = two(site, cookie).await?;
     let n: u64 = ok(late.get("n"), "get")?.unwrap_or_default();
     ok(late.insert("n", &7), "insert")?;
     ok(one.insert("n", &n), "insert")?; // the value already stored
     both_saved(&one, &late, "the same value written meanwhile").await?;
 
-    let (one, late) = two(web, cookie).await?;
+    let (one, late) = two(site, cookie).await?;
     ok(late.peek::<u64>("n"), "peek")?;
     ok(late.insert("n", &8), "insert")?;
     ok(one.insert("n", &9), "insert")?;
     both_saved(&one, &late, "a blind write after a peek").await?;
-    let n = web.number(cookie, "n").await?;
+    let n = site.number(cookie, "n").await?;
     ensure!(n == Some(8), "a blind write should overwrite: n should be 8, is {n:?}");
 
     // A read of the request's own write is no read of the store.
-    let (one, late) = two(web, cookie).await?;
+    let (one, late) = two(site, cookie).await?;
     ok(late.insert("n", &10), "insert")?;
     let own: u64 = ok(late.get("n"), "get")?.unwrap_or_default();
     ok(late.insert("n", &(own + 1)), "insert")?;
     ok(one.insert("n", &12), "insert")?;
     both_saved(&one, &late, "a read of one's own write").await?;
-    let n = web.number(cookie, "n").await?;
+    let n = site.number(cookie, "n").await?;
     ensure!(n == Some(11), "after a read of one's own write n should be 11, is {n:?}");
     Ok(())
 }
 
-async fn taken_and_cleared(web: &Web, cookie: &str) -> Verdict {
-    let (one, late) = two(web, cookie).await?;
+async fn taken_and_cleared(site: &Site, cookie: &str) -> Verdict {
+    let (one, late) = two(site, cookie).await?;
     let took: [Option<u64>; 2] = [ok(one.take("n"), "take")?, ok(late.take("n"), "take")?];
     ensure!(took == [Some(11); 2], "both requests should see the value, they see {took:?}");
     let _cookie = ok(one.save().await, "the first take")?;
     refused(&late, ErrorKind::Conflict, "a second take of one value").await?;
     late.discard();
 
-    let (one, late) = two(web, cookie).await?;
+    let (one, late) = two(site, cookie).await?;
     let _there = late.contains("n"); // a read, and still no conflict
     ok(late.clear(), "clear")?;
     ok(one.insert("added", &1), "insert")?;
     ok(one.flash("info", "added"), "flash")?;
     both_saved(&one, &late, "clear").await?;
-    let left = web.b_opens(Some(cookie)).await?.keys();
+    let left = site.b_opens(Some(cookie)).await?.keys();
     ensure!(left.is_empty(), "clear should take what was added meanwhile too, it leaves {left:?}");
     Ok(())
 }
 
-async fn required(web: &Web, cookie: &str) -> Verdict {
-    let set = web.b_opens(Some(cookie)).await?;
+async fn required(site: &Site, cookie: &str) -> Verdict {
+    let set = site.b_opens(Some(cookie)).await?;
     ok(set.insert("credit", &100), "insert")?;
     let _cookie = ok(set.save().await, "save")?;
     for (require, want) in [(false, None), (true, Some(ErrorKind::Conflict))] {
-        let (one, late) = two(web, cookie).await?;
+        let (one, late) = two(site, cookie).await?;
         ok(late.get::<u64>("credit"), "get")?;
         if require {
             ok(late.require_unchanged("credit"), "require_unchanged")?;
@@ -192,22 +192,22 @@ async fn required(web: &Web, cookie: &str) -> Verdict {
 }
 
 pub(super) async fn flash_two_readers(cx: Context) -> Verdict {
-    let web = Web::of(&cx).await?;
-    let cookie = web.visitor().await?;
-    let writer = web.b_opens(Some(&cookie)).await?;
+    let site = Site::of(&cx).await?;
+    let cookie = site.visitor().await?;
+    let writer = site.b_opens(Some(&cookie)).await?;
     ok(writer.flash("info", "one"), "flash")?;
     let _cookie = ok(writer.save().await, "save")?;
 
-    let (one, late) = two(&web, &cookie).await?;
+    let (one, late) = two(&site, &cookie).await?;
     for reader in [&one, &late] {
         let shown: Vec<String> = ok(reader.flashes("info"), "flashes")?;
         ensure!(shown == ["one"], "each reader should see the message, sees {shown:?}");
     }
-    let writer = web.b_opens(Some(&cookie)).await?;
+    let writer = site.b_opens(Some(&cookie)).await?;
     ok(writer.flash("info", "two"), "flash")?;
     let _cookie = ok(writer.save().await, "a message added meanwhile")?;
     both_saved(&one, &late, "two readers of one message").await?;
-    let left: Vec<String> = ok(web.b_opens(Some(&cookie)).await?.flashes("info"), "flashes")?;
+    let left: Vec<String> = ok(site.b_opens(Some(&cookie)).await?.flashes("info"), "flashes")?;
     ensure!(left == ["two"], "the message added meanwhile should be the only one left, left is {left:?}");
     Ok(())
 }

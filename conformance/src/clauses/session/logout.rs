@@ -2,35 +2,35 @@
 
 use session_core::{Commit, ErrorKind, Opened, Session};
 
-use super::{Web, refused};
+use super::site::{Site, closes_quietly, issued, refused, resumed};
 use crate::check::{at_once, ensure, ok};
 use crate::gate::{Operation, Point};
 use crate::{Context, Failure, Verdict};
 
 pub(super) async fn races(cx: Context) -> Verdict {
-    let web = Web::of(&cx).await?;
-    beats_a_save(&web).await?;
-    farewell(&web).await?;
-    beats_its_own_first_save(&web).await?;
+    let site = Site::of(&cx).await?;
+    beats_a_save(&site).await?;
+    farewell(&site).await?;
+    beats_its_own_first_save(&site).await?;
     let moves: [(&str, Move); 2] = [("rotation", Session::rotate), ("login", |session| session.login("bob"))];
     for (name, make) in moves {
-        before_the_tombstone(&web, name, make).await?;
-        after_the_move(&web, name, make).await?;
+        before_the_tombstone(&site, name, make).await?;
+        after_the_move(&site, name, make).await?;
     }
-    all_at_once(&web).await
+    all_at_once(&site).await
 }
 
 type Move = fn(&Session) -> session_core::Result<()>;
 
-async fn log_out(web: &Web, session: &Session, what: &str) -> Verdict {
+async fn log_out(site: &Site, session: &Session, what: &str) -> Verdict {
     session.logout();
-    let commit = ok(web.b.close(session).await, format_args!("{what}: logout"))?;
+    let commit = ok(site.b.close(session).await, format_args!("{what}: logout"))?;
     ensure!(commit == Commit::Clear, "{what}: a logout should clear the cookie, is {commit:?}");
     Ok(())
 }
 
-async fn is_dead(web: &Web, cookie: &str, what: &str) -> Verdict {
-    let opened = web.opened(cookie).await?;
+async fn is_dead(site: &Site, cookie: &str, what: &str) -> Verdict {
+    let opened = site.opened(cookie).await?;
     ensure!(
         matches!(opened, Opened::Ended | Opened::Moved),
         "{what}: nothing of the session should be live, it opens as {opened:?}"
@@ -38,24 +38,24 @@ async fn is_dead(web: &Web, cookie: &str, what: &str) -> Verdict {
     Ok(())
 }
 
-async fn beats_a_save(web: &Web) -> Verdict {
+async fn beats_a_save(site: &Site) -> Verdict {
     let what = "a save in flight during a logout";
-    let cookie = web.member("ann").await?;
-    let (late, out) = (web.a_opens(&cookie).await?, web.b_opens(Some(&cookie)).await?);
+    let cookie = site.member("ann").await?;
+    let (late, out) = (site.a_opens(&cookie).await?, site.b_opens(Some(&cookie)).await?);
     ok(late.insert("n", &2), "insert")?;
-    log_out(web, &out, what).await?;
+    log_out(site, &out, what).await?;
     refused(&late, ErrorKind::Gone, what).await?;
-    is_dead(web, &cookie, what).await
+    is_dead(site, &cookie, what).await
 }
 
-async fn farewell(web: &Web) -> Verdict {
-    let cookie = web.member("ann").await?;
-    let session = web.b_opens(Some(&cookie)).await?;
+async fn farewell(site: &Site) -> Verdict {
+    let cookie = site.member("ann").await?;
+    let session = site.b_opens(Some(&cookie)).await?;
     session.logout();
     ok(session.flash("info", "bye"), "a flash after a logout")?;
-    let fresh = super::issued(&web.b, &session).await?;
-    is_dead(web, &cookie, "a logout with a farewell").await?;
-    let session = web.b_opens(Some(&fresh)).await?;
+    let fresh = issued(&site.b, &session).await?;
+    is_dead(site, &cookie, "a logout with a farewell").await?;
+    let session = site.b_opens(Some(&fresh)).await?;
     let shown: Vec<String> = ok(session.flashes("info"), "flashes")?;
     ensure!(shown == ["bye"], "the farewell should be in the fresh session, there is {shown:?}");
     ensure!(
@@ -67,12 +67,12 @@ async fn farewell(web: &Web) -> Verdict {
 }
 
 /// A clone logs out during the first save of the session. The record of that save must not stay.
-async fn beats_its_own_first_save(web: &Web) -> Verdict {
+async fn beats_its_own_first_save(site: &Site) -> Verdict {
     for point in [Point::Before, Point::After] {
         let what = format!("a logout during the session's own first save, held {point:?}");
-        let session = ok(web.a.open(None).await, "opening")?;
+        let session = ok(site.a.open(None).await, "opening")?;
         ok(session.login("ann"), "login")?;
-        let held = web.gate.hold(Operation::Create, point);
+        let held = site.gate.hold(Operation::Create, point);
         let saving = tokio::spawn({
             let session = session.clone();
             async move { session.save().await.map(drop) }
@@ -81,66 +81,66 @@ async fn beats_its_own_first_save(web: &Web) -> Verdict {
         session.logout();
         held.release();
         ok(saving.await.map_err(|error| Failure::new(error.to_string()))?, &what)?;
-        super::closes_quietly(&web.a, &session, &what).await?;
-        none_signed_in(web, &what).await?;
+        closes_quietly(&site.a, &session, &what).await?;
+        none_signed_in(site, &what).await?;
     }
     Ok(())
 }
 
 /// The logout arrives when the move has stored its new record and has not yet replaced the old one.
-async fn before_the_tombstone(web: &Web, name: &str, make: Move) -> Verdict {
+async fn before_the_tombstone(site: &Site, name: &str, make: Move) -> Verdict {
     let what = format!("a {name} held before its tombstone");
-    let cookie = web.member("ann").await?;
-    let (moving, out) = (web.a_opens(&cookie).await?, web.b_opens(Some(&cookie)).await?);
+    let cookie = site.member("ann").await?;
+    let (moving, out) = (site.a_opens(&cookie).await?, site.b_opens(Some(&cookie)).await?);
     ok(make(&moving), name)?;
-    let held = web.gate.hold(Operation::Save, Point::Before);
+    let held = site.gate.hold(Operation::Save, Point::Before);
     let commit = tokio::spawn({
-        let (manager, moving) = (web.a.clone(), moving.clone());
+        let (manager, moving) = (site.a.clone(), moving.clone());
         async move { manager.close(&moving).await }
     });
     held.arrived().await;
-    log_out(web, &out, &what).await?;
+    log_out(site, &out, &what).await?;
     held.release();
     let commit = commit.await.map_err(|error| Failure::new(error.to_string()))?;
     crate::check::errs(commit, ErrorKind::Gone, &what)?;
-    is_dead(web, &cookie, &what).await?;
-    none_signed_in(web, &what).await
+    is_dead(site, &cookie, &what).await?;
+    none_signed_in(site, &what).await
 }
 
 /// The logout arrives after the move, from a request that still has the old id.
-async fn after_the_move(web: &Web, name: &str, make: Move) -> Verdict {
+async fn after_the_move(site: &Site, name: &str, make: Move) -> Verdict {
     let what = format!("a logout from the id before a {name}");
-    let cookie = web.member("ann").await?;
-    let (moving, out) = (web.a_opens(&cookie).await?, web.b_opens(Some(&cookie)).await?);
+    let cookie = site.member("ann").await?;
+    let (moving, out) = (site.a_opens(&cookie).await?, site.b_opens(Some(&cookie)).await?);
     ok(make(&moving), name)?;
-    let new = super::issued(&web.a, &moving).await?;
-    log_out(web, &out, &what).await?;
-    is_dead(web, &new, &what).await?;
-    is_dead(web, &cookie, &what).await?;
-    none_signed_in(web, &what).await
+    let new = issued(&site.a, &moving).await?;
+    log_out(site, &out, &what).await?;
+    is_dead(site, &new, &what).await?;
+    is_dead(site, &cookie, &what).await?;
+    none_signed_in(site, &what).await
 }
 
-async fn none_signed_in(web: &Web, what: &str) -> Verdict {
-    if !web.a.store().capabilities().by_principal {
+async fn none_signed_in(site: &Site, what: &str) -> Verdict {
+    if !site.a.store().capabilities().by_principal {
         return Ok(());
     }
     for who in ["ann", "bob"] {
-        let list = ok(web.b.sessions_of(&crate::context::principal(who)?, None).await, "sessions_of")?;
+        let list = ok(site.b.sessions_of(&crate::context::principal(who)?, None).await, "sessions_of")?;
         ensure!(list.is_empty(), "{what}: {who} should not be signed in any more, and is {} times", list.len());
     }
     Ok(())
 }
 
 /// Runs a logout among concurrent saves and moves, in any order.
-async fn all_at_once(web: &Web) -> Verdict {
+async fn all_at_once(site: &Site) -> Verdict {
     let moves: [Move; 2] = [Session::rotate, |session| session.login("bob")];
     for round in 0..16_usize {
         let what = format!("round {round} of a logout among saves and moves");
-        let cookie = web.member("ann").await?;
+        let cookie = site.member("ann").await?;
         let mut requests = Vec::new();
         for n in 0..8 {
-            let manager = if n % 2 == 0 { &web.a } else { &web.b }.clone();
-            let session = super::resumed(&manager, &cookie).await?;
+            let manager = if n % 2 == 0 { &site.a } else { &site.b }.clone();
+            let session = resumed(&manager, &cookie).await?;
             match n {
                 0 => session.logout(),
                 1 => ok(moves[round % 2](&session), "a move")?,
@@ -160,9 +160,9 @@ async fn all_at_once(web: &Web) -> Verdict {
             }
         }
         for cookie in &cookies {
-            is_dead(web, cookie, &what).await?;
+            is_dead(site, cookie, &what).await?;
         }
-        none_signed_in(web, &what).await?;
+        none_signed_in(site, &what).await?;
     }
     Ok(())
 }

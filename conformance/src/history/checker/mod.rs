@@ -5,7 +5,7 @@ use std::fmt;
 
 use session_core::{Timestamp, Version};
 
-use super::contract::{Event, KeyState, Response};
+use super::contract::{Event, KeyOperation, KeyState, Response};
 
 /// Maximum number of operations of one key in one window.
 const WIDEST: usize = 64;
@@ -14,6 +14,21 @@ const WIDEST: usize = 64;
 ///
 /// At the end of each window nothing is in flight except operations of unknown outcome, which stay pending.
 /// Between windows the checker keeps every possible state of the key, with the operations still pending in it.
+///
+/// ```
+/// use session_conformance::history::{Checker, Event, KeyOperation, Response};
+/// use session_core::{Outcome, Timestamp, Version};
+///
+/// let (version, expires) = (Version::random(), Timestamp::MAX);
+/// let created = Response::Written(Outcome::Done);
+/// let create = Event::new(0, KeyOperation::Create(version, expires), Timestamp::MIN, (0, 1), created);
+/// let load = |at, response| Event::new(1, KeyOperation::Load, Timestamp::MIN, (at, at + 1), response);
+///
+/// let mut checker = Checker::new();
+/// checker.extend(vec![create, load(2, Response::Loaded(Some((version, expires))))]).unwrap();
+/// // No order of the operations explains why the record is missing afterwards.
+/// assert!(checker.extend(vec![load(4, Response::Loaded(None))]).is_err());
+/// ```
 #[derive(Debug)]
 pub struct Checker {
     possible: Vec<(KeyState, Vec<usize>)>,
@@ -77,7 +92,7 @@ impl Checker {
     pub fn extend(&mut self, mut window: Vec<Event>) -> Result<(), Anomaly> {
         window.sort_by_key(|event| event.called);
         // A load of unknown outcome has no effect and shows nothing.
-        window.retain(|event| !(event.answer == Response::Unknown && event.action == super::KeyOperation::Load));
+        window.retain(|event| !(event.answer == Response::Unknown && event.action == KeyOperation::Load));
         let before: Vec<_> = self.possible.iter().map(|(state, _)| *state).collect();
         let mut after: Vec<(KeyState, Vec<usize>)> = Vec::new();
         let earlier = self.unknown.len();

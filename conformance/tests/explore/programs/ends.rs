@@ -7,7 +7,7 @@ use std::time::Duration;
 use session_conformance::explore::{Check, CommitResult, Commits, Faults, Program, Request, World};
 use session_core::{Commit, ErrorKind, seconds};
 
-use super::{GONE, check_no_ghosts, check_signed_in, key_of, principal, push_at_once, stored};
+use super::setup::{GONE, check_no_ghosts, check_signed_in, key_of, principal, push_at_once, stored};
 
 pub(super) fn all() -> Vec<Program> {
     vec![
@@ -58,6 +58,12 @@ pub(super) fn all() -> Vec<Program> {
             about: "a logout with a lost answer or a step of the clock, a page that begins again if it may, and a login",
             faults: Faults { lost: 1, dropped: 0, clock: LOGOUT_SETTLED },
             start: page_after_a_logout,
+        },
+        Program {
+            name: "save beside an abandoned request",
+            about: "a task writes and saves, until it is told, while its request is abandoned and closed",
+            faults: Faults::ANY,
+            start: save_beside_an_abandoned_request,
         },
         Program {
             name: "logout, then discard",
@@ -279,6 +285,30 @@ fn login_beside_a_logout(world: &World) -> Check {
         let held: Vec<_> = held.into_iter().chain((!ended.get()).then_some(stored.key)).collect();
         check_no_ghosts(world, &held);
     })
+}
+
+fn save_beside_an_abandoned_request(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    let outlives = Request::opened(world, &manager, &commits, Some(&stored.id)).may_fail(GONE);
+    let request = outlives.clone().may_fail(&[]);
+    world.task("outlives", &manager, async move |task| {
+        outlives.push(&task, 1);
+        if outlives.save_until_answered(&task).await.is(ErrorKind::Gone) {
+            outlives.discard(&task);
+        }
+        outlives.push(&task, 2);
+        outlives.save_until_answered(&task).await;
+    });
+    world.task("abandons", &manager, async move |task| {
+        task.step().await;
+        request.session.abandon();
+        task.show(|| "abandon".to_owned());
+        // Its confirmation is no answer for what the other task has pushed.
+        let _ = task.droppable(task.manager.close(&request.session)).await;
+    });
+    Box::new(move |world| commits.check(world, stored.key))
 }
 
 fn logout_taken_back(world: &World, reloads: bool) -> Check {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use session_conformance::explore::{Check, Commits, Faults, Program, Request, World};
 
-use super::stored;
+use super::setup::stored;
 
 pub(super) fn all() -> Vec<Program> {
     vec![

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use session_conformance::explore::{Check, Commits, Faults, Program, Request, World};
 use session_core::{ErrorKind, Session, hours};
 
-use super::{GONE, TOUCH_DUE, check_no_ghosts, check_signed_in, key_of, principal, stored};
+use super::setup::{GONE, TOUCH_DUE, check_no_ghosts, check_signed_in, key_of, principal, stored};
 
 pub(super) fn all() -> Vec<Program> {
     vec![

@@ -7,7 +7,7 @@ use std::time::Duration;
 use session_conformance::explore::{Check, Commits, Faults, Program, Request, World};
 use session_core::{ErrorKind, minutes, seconds};
 
-use super::{GONE, TOUCH_DUE, check_no_ghosts, key_of, push_at_once, stored};
+use super::setup::{GONE, TOUCH_DUE, check_no_ghosts, key_of, push_at_once, stored};
 
 /// Half the time in which a tombstone is a proof, just over it, and over the tombstone's life as a record.
 const LATE: &[Duration] = &[seconds(30), seconds(61), minutes(11)];

@@ -3,7 +3,7 @@
 use session_core::Outcome::{Done, Missing};
 use session_core::{Error, ErrorKind, Outcome, Record, Result, StoreKey, Timestamp, Version, async_trait};
 
-use super::{Mutant, mutant};
+use super::mutant::{Mutant, mutant};
 use crate::reference::fits;
 use crate::twist::{Instance, Twist};
 

@@ -1,6 +1,6 @@
 //! Mutants of a client over TCP that mishandle network faults.
 
-use super::{Mutant, Subject};
+use super::mutant::{Mutant, Subject};
 use crate::wire::Quirk;
 
 pub(super) fn mutants() -> Vec<Mutant> {

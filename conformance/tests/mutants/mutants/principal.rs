@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use session_core::{Outcome, Principal, Record, Result, StoreKey, Timestamp, Version, async_trait};
 
-use super::{Mutant, mutant};
+use super::mutant::{Mutant, mutant};
 use crate::reference::{Rows, fits};
 use crate::twist::{Instance, Twist};
 

@@ -7,7 +7,7 @@ use session_core::{
     Clock as _, Outcome, Purged, Record, Result, StoreKey, SystemClock, Timestamp, Version, async_trait,
 };
 
-use super::{Mutant, mutant};
+use super::mutant::{Mutant, mutant};
 use crate::reference::{Rows, fits};
 use crate::twist::{Instance, Twist};
 
@@ -75,7 +75,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "purge does nothing",
             "purge finds nothing ever",
             Purging(|_, _, _| Purged::new(0, false)),
-            ["purge.bounded", "purge.only-expired", "purge.two-clocks"]
+            ["purge.bounded", "purge.later-now", "purge.only-expired", "purge.two-clocks"]
         ),
         mutant!(
             "purge takes live records",
@@ -93,25 +93,31 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "purge trusts the server",
             "purge removes what the server's clock alone calls expired",
             Purging(by_server),
-            ["purge.two-clocks"]
+            ["purge.later-now", "purge.two-clocks"]
         ),
         mutant!(
             "unbounded purge",
             "purge takes no heed of its limit",
             Purging(unbounded),
-            ["purge.bounded", "purge.spares-done"]
+            ["purge.bounded", "purge.later-now", "purge.spares-done"]
         ),
         mutant!(
             "purge never says more",
             "purge says that it is done when it is not",
             Purging(never_more),
-            ["purge.bounded"]
+            ["purge.bounded", "purge.later-now"]
         ),
         mutant!(
             "purge always says more",
             "purge never says that it is done",
             Purging(always_more),
-            ["purge.bounded", "purge.only-expired", "purge.spares-done", "purge.two-clocks"]
+            ["purge.bounded", "purge.later-now", "purge.only-expired", "purge.spares-done", "purge.two-clocks"]
+        ),
+        mutant!(
+            "purge goes by the first now",
+            "purge goes by the `now` of the call that first said more, until it has said that there is no more",
+            FirstNow,
+            ["purge.later-now"]
         ),
         mutant!("purge by list", "purge removes the keys that it listed a while ago", ByList, ["purge.spares-done"]),
     ]
@@ -254,6 +260,21 @@ fn never_more(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
 
 fn always_more(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
     Purged::new(rows.purge(now, limit).removed, true)
+}
+
+struct FirstNow;
+
+#[async_trait]
+impl Twist for FirstNow {
+    async fn purge(&self, at: &Instance, now: Timestamp, limit: NonZeroU32) -> Result<Purged> {
+        let mut memo = at.memo();
+        let now = *memo.now.get_or_insert(now);
+        let purged = at.world.rows().purge(now, limit);
+        if !purged.more {
+            memo.now = None;
+        }
+        Ok(purged)
+    }
 }
 
 struct ByList;

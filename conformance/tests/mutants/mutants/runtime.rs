@@ -3,7 +3,7 @@
 use session_core::{Error, ErrorKind, Record, Result, StoreKey, Timestamp, async_trait};
 use tokio::runtime::Handle;
 
-use super::{Mutant, mutant};
+use super::mutant::{Mutant, mutant};
 use crate::twist::{Instance, Twist};
 
 pub(super) fn mutants() -> Vec<Mutant> {

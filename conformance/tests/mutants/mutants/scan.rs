@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use session_core::{Cursor, Page, Result, Timestamp, async_trait};
 
-use super::{Mutant, mutant};
+use super::mutant::{Mutant, mutant};
 use crate::twist::{Instance, Twist};
 
 pub(super) fn mutants() -> Vec<Mutant> {

@@ -9,7 +9,7 @@ use session_core::{
     async_trait,
 };
 
-use super::{Mutant, mutant};
+use super::mutant::{Mutant, mutant};
 use crate::reference::{LONGEST, World};
 use crate::twist::{Honest, Instance, Twist, Worlds};
 

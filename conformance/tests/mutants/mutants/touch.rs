@@ -4,7 +4,7 @@ use session_core::Outcome::{Conflict, Done, Missing};
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version, async_trait};
 
 use super::expiry::to_seconds;
-use super::{Mutant, mutant};
+use super::mutant::{Mutant, mutant};
 use crate::twist::{Instance, Twist};
 
 pub(super) fn mutants() -> Vec<Mutant> {
@@ -130,6 +130,50 @@ pub(super) fn mutants() -> Vec<Mutant> {
     ]
 }
 
+/// A touch of a record, and the store's instance.
+struct Touch<'a> {
+    at: &'a Instance,
+    now: Timestamp,
+    key: &'a StoreKey,
+    from: Version,
+    expires_at: Timestamp,
+}
+
+/// Makes mutants of types that carry out a [`Touch`] in their own way.
+macro_rules! touches {
+    ($($mutant:ident),+ $(,)?) => {$(
+        #[async_trait]
+        impl Twist for $mutant {
+            async fn touch(
+                &self,
+                at: &Instance,
+                now: Timestamp,
+                key: &StoreKey,
+                from: Version,
+                expires_at: Timestamp,
+            ) -> Result<Outcome> {
+                self.carry_out(Touch { at, now, key, from, expires_at }).await
+            }
+        }
+    )+};
+}
+
+touches!(
+    Touching,
+    Bumping,
+    Unlisting,
+    AlwaysDone,
+    AnyVersion,
+    Refusing,
+    OfTheDead,
+    LooksFirst,
+    CountsChanged,
+    RefusedTogether,
+    Creating,
+    Reviving,
+    WritingBack
+);
+
 /// Computes the expiry after a touch from the stored one and the requested one.
 struct Touching(fn(Timestamp, Timestamp) -> Option<Timestamp>);
 
@@ -137,16 +181,8 @@ fn in_seconds(before: Timestamp, at: Timestamp) -> Option<Timestamp> {
     Some(before.max(to_seconds(at)))
 }
 
-#[async_trait]
-impl Twist for Touching {
-    async fn touch(
-        &self,
-        at: &Instance,
-        now: Timestamp,
-        key: &StoreKey,
-        from: Version,
-        expires_at: Timestamp,
-    ) -> Result<Outcome> {
+impl Touching {
+    async fn carry_out(&self, Touch { at, now, key, from, expires_at }: Touch<'_>) -> Result<Outcome> {
         let mut rows = at.world.rows();
         let Some(before) = rows.live(now, key).cloned() else { return Ok(Missing) };
         if before.version != from {
@@ -163,16 +199,8 @@ impl Twist for Touching {
 
 struct Bumping;
 
-#[async_trait]
-impl Twist for Bumping {
-    async fn touch(
-        &self,
-        at: &Instance,
-        now: Timestamp,
-        key: &StoreKey,
-        from: Version,
-        expires_at: Timestamp,
-    ) -> Result<Outcome> {
+impl Bumping {
+    async fn carry_out(&self, Touch { at, now, key, from, expires_at }: Touch<'_>) -> Result<Outcome> {
         let mut rows = at.world.rows();
         let outcome = rows.touch(now, key, from, expires_at);
         if let (Done, Some(record)) = (outcome, rows.records.get_mut(key)) {
@@ -184,16 +212,8 @@ impl Twist for Bumping {
 
 struct Unlisting;
 
-#[async_trait]
-impl Twist for Unlisting {
-    async fn touch(
-        &self,
-        at: &Instance,
-        now: Timestamp,
-        key: &StoreKey,
-        from: Version,
-        expires_at: Timestamp,
-    ) -> Result<Outcome> {
+impl Unlisting {
+    async fn carry_out(&self, Touch { at, now, key, from, expires_at }: Touch<'_>) -> Result<Outcome> {
         let mut rows = at.world.rows();
         let outcome = rows.touch(now, key, from, expires_at);
         rows.index.retain(|(_, listed)| listed != key);
@@ -203,16 +223,8 @@ impl Twist for Unlisting {
 
 struct AlwaysDone;
 
-#[async_trait]
-impl Twist for AlwaysDone {
-    async fn touch(
-        &self,
-        at: &Instance,
-        now: Timestamp,
-        key: &StoreKey,
-        from: Version,
-        expires_at: Timestamp,
-    ) -> Result<Outcome> {
+impl AlwaysDone {
+    async fn carry_out(&self, Touch { at, now, key, from, expires_at }: Touch<'_>) -> Result<Outcome> {
         let _ = at.world.rows().touch(now, key, from, expires_at);
         Ok(Done)
     }
@@ -220,16 +232,8 @@ impl Twist for AlwaysDone {
 
 struct AnyVersion;
 
-#[async_trait]
-impl Twist for AnyVersion {
-    async fn touch(
-        &self,
-        at: &Instance,
-        now: Timestamp,
-        key: &StoreKey,
-        _: Version,
-        expires_at: Timestamp,
-    ) -> Result<Outcome> {
+impl AnyVersion {
+    async fn carry_out(&self, Touch { at, now, key, expires_at, .. }: Touch<'_>) -> Result<Outcome> {
         let mut rows = at.world.rows();
         let Some(there) = rows.live(now, key).map(|record| record.version) else { return Ok(Missing) };
         Ok(rows.touch(now, key, there, expires_at))
@@ -239,16 +243,8 @@ impl Twist for AnyVersion {
 /// Answers this instead of `Conflict`.
 struct Refusing(Outcome);
 
-#[async_trait]
-impl Twist for Refusing {
-    async fn touch(
-        &self,
-        at: &Instance,
-        now: Timestamp,
-        key: &StoreKey,
-        from: Version,
-        expires_at: Timestamp,
-    ) -> Result<Outcome> {
+impl Refusing {
+    async fn carry_out(&self, Touch { at, now, key, from, expires_at }: Touch<'_>) -> Result<Outcome> {
         let outcome = at.world.rows().touch(now, key, from, expires_at);
         Ok(if outcome == Conflict { self.0 } else { outcome })
     }
@@ -256,16 +252,8 @@ impl Twist for Refusing {
 
 struct OfTheDead;
 
-#[async_trait]
-impl Twist for OfTheDead {
-    async fn touch(
-        &self,
-        at: &Instance,
-        now: Timestamp,
-        key: &StoreKey,
-        from: Version,
-        expires_at: Timestamp,
-    ) -> Result<Outcome> {
+impl OfTheDead {
+    async fn carry_out(&self, Touch { at, now, key, from, expires_at }: Touch<'_>) -> Result<Outcome> {
         let mut rows = at.world.rows();
         if rows.records.get(key).is_some_and(|record| record.version != from) {
             return Ok(Conflict);
@@ -276,16 +264,8 @@ impl Twist for OfTheDead {
 
 struct LooksFirst;
 
-#[async_trait]
-impl Twist for LooksFirst {
-    async fn touch(
-        &self,
-        at: &Instance,
-        now: Timestamp,
-        key: &StoreKey,
-        from: Version,
-        expires_at: Timestamp,
-    ) -> Result<Outcome> {
+impl LooksFirst {
+    async fn carry_out(&self, Touch { at, now, key, from, expires_at }: Touch<'_>) -> Result<Outcome> {
         let seen = at.world.rows().live(now, key).map(|record| record.version);
         if seen.is_some_and(|seen| seen != from) {
             return Ok(Conflict);
@@ -297,16 +277,8 @@ impl Twist for LooksFirst {
 
 struct CountsChanged;
 
-#[async_trait]
-impl Twist for CountsChanged {
-    async fn touch(
-        &self,
-        at: &Instance,
-        now: Timestamp,
-        key: &StoreKey,
-        from: Version,
-        expires_at: Timestamp,
-    ) -> Result<Outcome> {
+impl CountsChanged {
+    async fn carry_out(&self, Touch { at, now, key, from, expires_at }: Touch<'_>) -> Result<Outcome> {
         let mut rows = at.world.rows();
         let same = |record: &Record| record.version == from && record.expires_at >= expires_at;
         if rows.live(now, key).is_some_and(same) {
@@ -318,16 +290,8 @@ impl Twist for CountsChanged {
 
 struct RefusedTogether;
 
-#[async_trait]
-impl Twist for RefusedTogether {
-    async fn touch(
-        &self,
-        at: &Instance,
-        now: Timestamp,
-        key: &StoreKey,
-        from: Version,
-        expires_at: Timestamp,
-    ) -> Result<Outcome> {
+impl RefusedTogether {
+    async fn carry_out(&self, Touch { at, now, key, from, expires_at }: Touch<'_>) -> Result<Outcome> {
         let other = at.world.rows().live(now, key).is_some_and(|record| record.version != from);
         {
             let mut memo = at.memo();
@@ -351,16 +315,8 @@ impl Twist for RefusedTogether {
 
 struct Creating;
 
-#[async_trait]
-impl Twist for Creating {
-    async fn touch(
-        &self,
-        at: &Instance,
-        now: Timestamp,
-        key: &StoreKey,
-        from: Version,
-        expires_at: Timestamp,
-    ) -> Result<Outcome> {
+impl Creating {
+    async fn carry_out(&self, Touch { at, now, key, from, expires_at }: Touch<'_>) -> Result<Outcome> {
         let mut rows = at.world.rows();
         let outcome = rows.touch(now, key, from, expires_at);
         if !rows.records.contains_key(key) {
@@ -372,32 +328,16 @@ impl Twist for Creating {
 
 struct Reviving;
 
-#[async_trait]
-impl Twist for Reviving {
-    async fn touch(
-        &self,
-        at: &Instance,
-        _: Timestamp,
-        key: &StoreKey,
-        from: Version,
-        expires_at: Timestamp,
-    ) -> Result<Outcome> {
+impl Reviving {
+    async fn carry_out(&self, Touch { at, key, from, expires_at, .. }: Touch<'_>) -> Result<Outcome> {
         Ok(at.world.rows().touch(Timestamp::MIN, key, from, expires_at))
     }
 }
 
 struct WritingBack;
 
-#[async_trait]
-impl Twist for WritingBack {
-    async fn touch(
-        &self,
-        at: &Instance,
-        now: Timestamp,
-        key: &StoreKey,
-        from: Version,
-        expires_at: Timestamp,
-    ) -> Result<Outcome> {
+impl WritingBack {
+    async fn carry_out(&self, Touch { at, now, key, from, expires_at }: Touch<'_>) -> Result<Outcome> {
         let Some(mut record) = at.world.rows().live(now, key).cloned() else { return Ok(Missing) };
         if record.version != from {
             return Ok(Conflict);

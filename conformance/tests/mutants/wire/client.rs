@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use super::{Ask, Line, OUTCOMES, Quirk, Row, TIME_OUT, from_row, to_row};
+use super::protocol::{Ask, Line, OUTCOMES, Quirk, Row, TIME_OUT, from_row, to_row};
 use crate::reference::{LONGEST, fits};
 
 /// Number of connections of a client.

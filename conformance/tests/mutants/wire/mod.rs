@@ -1,83 +1,26 @@
 //! A server that speaks lines over TCP, and a client store with a pool. They prove the clauses about networks.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use session_conformance::{Harness, Subject};
 use session_core::{
-    Bytes, Cursor, Error, ErrorKind, Namespace, Outcome, Principal, Record, Result, Store, StoreKey, Timestamp,
-    Version, async_trait,
+    Cursor, Error, ErrorKind, Namespace, Outcome, Principal, Record, Result, Store, StoreKey, Timestamp, Version,
+    async_trait,
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OnceCell;
 
 mod client;
+mod protocol;
 
-use client::Client;
+pub(crate) use protocol::Quirk;
 
 use crate::reference::World;
 use crate::twist::{Worlds, subject};
-
-/// Defect of the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Quirk {
-    None,
-    SwallowsOutages,
-    WrongKind,
-    NoTimeOut,
-    StaysBroken,
-    KeepsDeadConnections,
-    RetriesRenewed,
-    ResendsWrites,
-    InCallersFuture,
-    TellsPassword,
-}
-
-/// Long enough for a busy machine, and short for clauses that wait for it.
-const TIME_OUT: Duration = Duration::from_millis(1_500);
-
-/// A record on the wire: version, created, expires, principal, data.
-type Row = (i64, i64, i64, Option<String>, Vec<u8>);
-
-#[derive(Clone, Serialize, Deserialize)]
-enum Ask {
-    Create(Row),
-    Load,
-    Save(i64, Row),
-    Touch(i64, i64),
-    Delete(Option<i64>),
-    Purge(NonZeroU32),
-    SessionsOf(String, NonZeroU32),
-    DeleteAll(String, Option<[u8; 32]>),
-    Scan(Option<Vec<u8>>, NonZeroU32),
-}
-
-/// A line from the client: namespace, `now`, key, question.
-#[derive(Clone, Serialize, Deserialize)]
-struct Line(String, i64, [u8; 32], Ask);
-
-fn to_row(record: &Record) -> Row {
-    let who = record.principal.as_ref().map(|who| who.as_str().to_owned());
-    let times = (record.created_at.as_millis(), record.expires_at.as_millis());
-    (record.version.as_i64(), times.0, times.1, who, record.data.to_vec())
-}
-
-fn from_row((version, created_at, expires_at, who, data): Row) -> Result<Record> {
-    Ok(Record::new(
-        Version::from_i64(version)?,
-        Timestamp::from_millis(created_at)?,
-        Timestamp::from_millis(expires_at)?,
-        who.map(Principal::new).transpose()?,
-        Bytes::from(data),
-    ))
-}
-
-/// Outcomes by their number on the wire.
-const OUTCOMES: [Outcome; 4] = [Outcome::Done, Outcome::Exists, Outcome::Conflict, Outcome::Missing];
+use client::Client;
+use protocol::{Ask, Line, OUTCOMES, TIME_OUT, from_row, to_row};
 
 fn number(outcome: Outcome) -> serde_json::Value {
     OUTCOMES.iter().position(|other| *other == outcome).into()

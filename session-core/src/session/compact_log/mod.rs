@@ -3,7 +3,7 @@
 //! Its replay has the same result as a replay of every operation, also if that is a conflict.
 
 use std::collections::BTreeSet;
-use std::mem::{discriminant, take};
+use std::mem::{discriminant, replace, take};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -58,16 +58,19 @@ impl CompactLog {
         self.ops.clone()
     }
 
-    /// Removes the operations before `index`.
-    pub(super) fn remove_before(&mut self, index: u64) {
+    /// Removes the operations before `index` and returns them. Drop them without a lock, because they may hold closures.
+    #[must_use]
+    pub(super) fn remove_before(&mut self, index: u64) -> Vec<Arc<Op>> {
         let count = index.saturating_sub(self.start).min(self.ops.len() as u64);
-        self.ops.drain(..usize::try_from(count).unwrap_or(usize::MAX));
+        let rest = self.ops.split_off(usize::try_from(count).unwrap_or(usize::MAX));
         self.start += count;
+        replace(&mut self.ops, rest)
     }
 
-    /// Removes the first `count` operations.
-    pub(super) fn remove_first(&mut self, count: usize) {
-        self.remove_before(self.start + count as u64);
+    /// Removes the first `count` operations and returns them.
+    #[must_use]
+    pub(super) fn remove_first(&mut self, count: usize) -> Vec<Arc<Op>> {
+        self.remove_before(self.start + count as u64)
     }
 
     /// Returns the operations that are not frozen.

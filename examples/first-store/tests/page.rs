@@ -2,7 +2,7 @@
 
 /// Returns the programs on the page, in order.
 fn programs() -> Vec<String> {
-    let page = include_str!("../../writing-a-store.md");
+    let page = include_str!("../../../docs/writing-a-store.md");
     let blocks = page.split("```rust").skip(1).map(|rest| {
         let (_, code) = rest.split_once('\n').expect("a line ends after the fence");
         code.split("```").next().unwrap_or_default().to_owned()

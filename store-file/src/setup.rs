@@ -10,33 +10,33 @@ use session_core::{Error, ErrorKind, Result};
 use session_store_kit::wrong;
 
 use crate::error::{self, at_open};
-use crate::folder::{ASIDE, Folder, make_private, sync};
+use crate::folder::{Folder, TEMPORARY, make_private, sync};
 use crate::format::LAYOUT;
-use crate::lock::{self, Held};
-use crate::write;
+use crate::lock::{self, LockGuard};
+use crate::operations;
 
 /// Text before the number in the file `layout`.
-const LAYOUT_BEGINS: &str = "store-file layout ";
+const LAYOUT_PREFIX: &str = "store-file layout ";
 /// Pause between attempts to take the lock.
 const RETRY: Duration = Duration::from_millis(5);
 
 /// Creates or checks the folders, and removes temporary files of dead processes.
 pub(crate) fn prepare(folder: &Folder, above: &Path, create: bool, deadline: Instant) -> Result<()> {
-    for place in [above, &folder.root] {
-        make(place, create)?;
+    for path in [above, &folder.root] {
+        make(path, create)?;
     }
     check_access(above, true)?;
-    let about = check_access(&folder.root, false)?;
+    let metadata = check_access(&folder.root, false)?;
     make(&folder.locks(), create)?;
     // One process at a time: when several start at once, one creates the folders and the others find them.
     let _held = lock(&folder.locks().join("open"), deadline)?;
-    check_writing(folder, &about)?;
+    check_writing(folder, &metadata)?;
     if create {
         make_all(folder)?;
     }
     check_layout(folder)?;
-    for place in [folder.all_records(), folder.all_people()] {
-        make(&place, false)?;
+    for path in [folder.records_root(), folder.index_root()] {
+        make(&path, false)?;
     }
     tidy(folder);
     Ok(())
@@ -45,25 +45,27 @@ pub(crate) fn prepare(folder: &Folder, above: &Path, create: bool, deadline: Ins
 /// Checks that a folder exists. If it is missing and `create` is set, creates it with access for its owner only.
 ///
 /// The parent must exist, so that nothing is created on a mount point whose disk is not mounted.
-fn make(place: &Path, create: bool) -> Result<()> {
-    if place.as_os_str().is_empty() {
-        return wrong("the path of the session folder is empty");
+fn make(path: &Path, create: bool) -> Result<()> {
+    if path.as_os_str().is_empty() {
+        return wrong("the path of the session folder is empty; give one, such as /var/lib/shop");
     }
-    match fs::metadata(place) {
-        Ok(about) if about.is_dir() => return Ok(()),
-        Ok(_) => return wrong(format!("this is no folder: {}", place.display())),
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return Ok(()),
+        Ok(_) => {
+            return wrong(format!("the session folder's path names no folder; choose another: {}", path.display()));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(at_open(&error, "the session folder cannot be looked at", place)),
+        Err(error) => return Err(at_open(&error, "the session folder cannot be examined", path)),
     }
     if !create {
-        return wrong(format!("there is no such folder, and it was not to be created: {}", place.display()));
+        return wrong(format!("the session folder does not exist; make it, or set `create`: {}", path.display()));
     }
-    match make_private(place) {
+    match make_private(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(at_open(&error, "the folder above the session folder does not exist", place))
+            Err(at_open(&error, "the folder above the session folder does not exist; make it", path))
         }
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(at_open(&error, "the session folder cannot be made", place))
+            Err(at_open(&error, "the session folder cannot be created", path))
         }
         _ => Ok(()),
     }
@@ -71,41 +73,41 @@ fn make(place: &Path, create: bool) -> Result<()> {
 
 /// Refuses a folder that other users can write to, because a file they put there would be a session of any principal they choose.
 ///
-/// With `sticky_will_do` a folder with the sticky bit is accepted, because there users cannot rename files of others, as in `/tmp`.
+/// With `accept_sticky` a folder with the sticky bit is accepted, because there users cannot rename files of others, as in `/tmp`.
 #[cfg(unix)]
-fn check_access(place: &Path, sticky_will_do: bool) -> Result<Metadata> {
+fn check_access(path: &Path, accept_sticky: bool) -> Result<Metadata> {
     use std::os::unix::fs::PermissionsExt as _;
-    let about =
-        fs::metadata(place).map_err(|error| at_open(&error, "the session folder cannot be looked at", place))?;
-    let mode = about.permissions().mode();
-    if mode & 0o022 != 0 && !(sticky_will_do && mode & 0o1000 != 0) {
+    let metadata =
+        fs::metadata(path).map_err(|error| at_open(&error, "the session folder cannot be examined", path))?;
+    let mode = metadata.permissions().mode();
+    if mode & 0o022 != 0 && !(accept_sticky && mode & 0o1000 != 0) {
         return wrong(format!(
-            "others than its owner can write to the session folder (mode {:o}), and could make sessions of their own; \
-             take that from them (chmod go-w): {}",
+            "other users can write to the session folder (mode {:o}) and could plant sessions there; run chmod go-w on it: {}",
             mode & 0o7777,
-            place.display()
+            path.display()
         ));
     }
-    Ok(about)
+    Ok(metadata)
 }
 
 #[cfg(not(unix))]
-fn check_access(place: &Path, _: bool) -> Result<Metadata> {
-    fs::metadata(place).map_err(|error| at_open(&error, "the session folder cannot be looked at", place))
+fn check_access(path: &Path, _: bool) -> Result<Metadata> {
+    fs::metadata(path).map_err(|error| at_open(&error, "the session folder cannot be examined", path))
 }
 
 /// Writes a trial file to check that the folder is writable and has the same owner as the files written there.
-fn check_writing(folder: &Folder, about: &Metadata) -> Result<()> {
-    let trial = folder.root.join(ASIDE);
-    let written = write::write(&trial, b"", false)
+fn check_writing(folder: &Folder, metadata: &Metadata) -> Result<()> {
+    let trial = folder.root.join(TEMPORARY);
+    let written = operations::write_new(&trial, b"", false)
         .and_then(|()| fs::metadata(&trial))
-        .and_then(|trial_about| fs::remove_file(&trial).map(|()| trial_about))
+        .and_then(|trial_metadata| fs::remove_file(&trial).map(|()| trial_metadata))
         .map_err(|error| at_open(&error, "the session folder cannot be written to", &folder.root))?;
-    if same_owner(about, &written) {
+    if same_owner(metadata, &written) {
         return Ok(());
     }
     wrong(format!(
-        "the session folder belongs to another user, who could not read sessions made here: {}",
+        "the session folder belongs to another user, who could not read new sessions; run this program as that user, \
+         or run chown on the folder: {}",
         folder.root.display()
     ))
 }
@@ -124,21 +126,21 @@ fn same_owner(_: &Metadata, _: &Metadata) -> bool {
 /// Creates the folders and the file `layout`. The file is written last, so a folder that has it is complete.
 fn make_all(folder: &Folder) -> Result<()> {
     let layout = folder.layout();
-    let fresh = !layout.try_exists().map_err(|error| at_open(&error, "the layout cannot be looked at", &layout))?;
+    let fresh = !layout.try_exists().map_err(|error| at_open(&error, "the layout cannot be examined", &layout))?;
     if fresh {
         check_empty(folder)?;
     }
-    for place in [folder.all_records(), folder.all_people()] {
-        make(&place, true)?;
+    for path in [folder.records_root(), folder.index_root()] {
+        make(&path, true)?;
     }
     if !fresh {
         return Ok(());
     }
-    let aside = folder.root.join(ASIDE);
-    let text = format!("{LAYOUT_BEGINS}{LAYOUT}\n");
-    write::write(&aside, text.as_bytes(), folder.durable)
+    let temporary = folder.root.join(TEMPORARY);
+    let text = format!("{LAYOUT_PREFIX}{LAYOUT}\n");
+    operations::write_new(&temporary, text.as_bytes(), folder.durable)
         .and_then(|()| sync_made(folder))
-        .and_then(|()| fs::rename(&aside, &layout))
+        .and_then(|()| fs::rename(&temporary, &layout))
         .and_then(|()| if folder.durable { sync(&folder.root) } else { Ok(()) })
         .map_err(|error| at_open(&error, "the layout cannot be written", &layout))
 }
@@ -157,7 +159,7 @@ fn check_empty(folder: &Folder) -> Result<()> {
         fs::read_dir(&folder.root).map_err(|error| at_open(&error, "the folder cannot be listed", &folder.root))?;
     for name in names {
         let name = name.map_err(|error| at_open(&error, "the folder cannot be listed", &folder.root))?.file_name();
-        if !matches!(name.to_str(), Some("locks" | "records" | "people" | ASIDE)) {
+        if !matches!(name.to_str(), Some("locks" | "records" | "people" | TEMPORARY)) {
             return wrong(format!(
                 "the folder was not made by this store; choose another namespace: {}",
                 folder.root.display()
@@ -172,41 +174,47 @@ fn check_layout(folder: &Folder) -> Result<()> {
     let text = match fs::read_to_string(&layout) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return wrong(format!("the session folder is not complete: there is no {}", layout.display()));
+            return wrong(format!(
+                "the session folder is not complete; open it once with `create`, to make {}",
+                layout.display()
+            ));
         }
         Err(error) => return Err(at_open(&error, "the layout cannot be read", &layout)),
     };
-    match text.trim_end().strip_prefix(LAYOUT_BEGINS).and_then(|number| number.parse::<u32>().ok()) {
+    match text.trim_end().strip_prefix(LAYOUT_PREFIX).and_then(|number| number.parse::<u32>().ok()) {
         Some(LAYOUT) => Ok(()),
         Some(other) => wrong(format!(
             "the session folder has layout {other}; this release reads and writes layout {LAYOUT}: {}",
             folder.root.display()
         )),
-        None => wrong(format!("this does not say which layout the session folder has: {}", layout.display())),
+        None => wrong(format!(
+            "the file does not say which layout the session folder has; restore it: {}",
+            layout.display()
+        )),
     }
 }
 
 /// Removes temporary files that were left behind. If the shard's lock is free, the file's writer is dead.
 fn tidy(folder: &Folder) {
     for shard in 0..=u8::MAX {
-        let aside = folder.aside(shard);
-        if aside.exists()
+        let temporary = folder.temporary(shard);
+        if temporary.exists()
             && let Ok(Some(_held)) = lock::take(&folder.lock(shard))
-            && let Err(error) = fs::remove_file(&aside)
+            && let Err(error) = fs::remove_file(&temporary)
         {
-            tracing::debug!(%error, "a session that was left half written stays for now");
+            tracing::debug!(%error, "a temporary file of a dead process could not be removed");
         }
     }
 }
 
-fn lock(path: &Path, deadline: Instant) -> Result<Held> {
+fn lock(path: &Path, deadline: Instant) -> Result<LockGuard> {
     loop {
         match lock::take(path) {
             Ok(Some(held)) => return Ok(held),
             Ok(None) if Instant::now() < deadline => thread::sleep(RETRY),
             Ok(None) => return Err(error::LOCKED),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                let text = "the file system of the session folder has no locks";
+                let text = "the file system of the session folder has no locks; use a local one";
                 return Err(Error::new(ErrorKind::Config, format!("{text}: {}", path.display())).with_source(&error));
             }
             Err(error) => return Err(at_open(&error, "the session folder cannot be locked", path)),

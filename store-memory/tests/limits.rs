@@ -1,4 +1,4 @@
-//! Tests of the records that a bounded store keeps and evicts.
+//! Tests of the records that a store with size limits keeps and evicts.
 
 use std::num::NonZeroU32;
 
@@ -65,7 +65,7 @@ fn misses_and_refusals_are_no_use() {
 }
 
 #[test]
-fn bytes_are_bounded_and_a_growing_record_evicts_others_not_itself() {
+fn bytes_are_limited_and_a_growing_record_evicts_others_not_itself() {
     pollster::block_on(async {
         let store = MemoryStore::builder().max_bytes(10_000).build().unwrap();
         let call = Call::new(NOW);
@@ -115,7 +115,7 @@ fn an_evicted_record_leaves_the_index() {
 }
 
 #[test]
-fn a_large_bound_over_many_shards_is_kept_and_used_in_full() {
+fn a_large_limit_over_many_shards_is_kept_and_used_in_full() {
     pollster::block_on(async {
         let store = MemoryStore::builder().max_entries(20_000).build().unwrap();
         for n in 0..50_000 {
@@ -131,7 +131,7 @@ fn a_large_bound_over_many_shards_is_kept_and_used_in_full() {
 }
 
 #[test]
-fn without_a_bound_nothing_is_evicted() {
+fn without_a_limit_nothing_is_evicted() {
     pollster::block_on(async {
         let store = MemoryStore::new();
         for n in 0..50_000 {
@@ -143,14 +143,14 @@ fn without_a_bound_nothing_is_evicted() {
 }
 
 #[test]
-fn senseless_bounds_are_refused() {
+fn limits_below_their_minimum_are_refused() {
     for wrong in [MemoryStore::builder().max_entries(0), MemoryStore::builder().max_bytes(1023)] {
         assert_eq!(wrong.build().unwrap_err().kind(), ErrorKind::Config);
     }
 }
 
 #[test]
-fn a_url_sets_bounds_or_says_what_is_wrong() {
+fn a_url_sets_limits_or_says_what_is_wrong() {
     pollster::block_on(async {
         for url in ["memory:", "memory://", "memory:?"] {
             assert_eq!(MemoryStore::connect(url).await.unwrap().capabilities().max_data_len, None, "{url}");

@@ -1,4 +1,4 @@
-//! Limits on the number of records and bytes, and counters of their use.
+//! Size limits of a store, and counters of its records and bytes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,16 +7,16 @@ use session_core::{Principal, Record};
 /// Cost of a record in bytes besides its data and its principal: slot, hash table, allocations, index entry.
 pub(crate) const OVERHEAD: usize = 224;
 
-/// Bounds of a store, and how much of them is in use.
+/// Size limits of a store, and its size.
 #[derive(Debug)]
-pub(crate) struct Bound {
+pub(crate) struct Limits {
     max_entries: usize,
     max_bytes: usize,
     entries: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-impl Bound {
+impl Limits {
     pub(crate) fn new(max_entries: Option<usize>, max_bytes: Option<usize>) -> Self {
         let (max_entries, max_bytes) = (max_entries.unwrap_or(usize::MAX), max_bytes.unwrap_or(usize::MAX));
         Self { max_entries, max_bytes, entries: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
@@ -27,12 +27,12 @@ impl Bound {
         data_len + OVERHEAD + Principal::MAX_LEN
     }
 
-    /// Returns the maximum length of data that fits with any principal, or `None` without a bound on bytes.
+    /// Returns the maximum length of data that fits with any principal, or `None` without a limit on bytes.
     pub(crate) fn max_data_len(&self) -> Option<usize> {
         (self.max_bytes < usize::MAX).then(|| self.max_bytes - Self::least_bytes(0))
     }
 
-    /// Returns the number of shards for these bounds, at most `most`.
+    /// Returns the number of shards for these limits, at most `most`.
     ///
     /// The order of use is exact within a shard, so a small store has one shard. A large store evicts from the shard it writes to:
     /// the least recently used of hundreds of records there is about as old as the least recently used of the store.

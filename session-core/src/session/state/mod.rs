@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::committed::{CommittedState, CookieLifetime, Orphan, StoredAt, StoredRecord};
+use super::committed::{CommittedState, CookieLifetime, Orphan, StoredAt};
 use super::compact_log::CompactLog;
 use super::log::{self, Op, Seen};
 use super::opened::Opened;
+use super::removed::Removed;
 use crate::codec::{Content, OwnPolicy};
-use crate::commit::joint_write::JointWrite;
-use crate::commit::uncertain::{Sent, UncertainWrite};
+use crate::commit::uncertain::UncertainWrite;
 use crate::mutant::{self, Mutant};
-use crate::{Error, ErrorKind, Result, SessionId, StoreKey, Timestamp, Version};
+use crate::{Error, ErrorKind, Result, SessionId, StoreKey, Timestamp};
+
+mod uncertain;
 
 /// Value that the client sent when the session was opened, and what is known about its cookie.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +69,8 @@ pub(crate) struct State {
     pub(super) may_restart: bool,
     /// Set when changes were dropped because the session is gone. Every commit of every clone fails until this is acknowledged.
     pub(crate) dropped: bool,
+    /// Set when changes were dropped because the request ended without a commit. Every save of every clone fails until this is acknowledged.
+    abandoned: Option<Abandoned>,
     /// Set when the response's head has been sent.
     pub(crate) closed: bool,
     /// Set when the stored session itself is sent to the client with that head.
@@ -76,6 +80,15 @@ pub(crate) struct State {
     discarded_until: u64,
     /// Number of changes of `view`. `update` runs its closure unlocked, and runs it again if this has changed meanwhile.
     pub(super) changes: u64,
+    /// Dropped when the lock is released.
+    pub(super) removed: Removed,
+}
+
+/// Changes that were dropped with their request: all before these ends.
+#[derive(Clone, Copy, Debug)]
+struct Abandoned {
+    ops_end: u64,
+    new_ids: u64,
 }
 
 impl State {
@@ -104,11 +117,13 @@ impl State {
             gone: matches!(opened, Opened::Moved | Opened::Ended),
             may_restart: false,
             dropped: false,
+            abandoned: None,
             closed: false,
             for_request: false,
             uncertain: None,
             discarded_until: 0,
             changes: 0,
+            removed: Removed::default(),
         }
     }
 
@@ -134,13 +149,21 @@ impl State {
         self.is_modified() || self.dropped
     }
 
-    /// Drops the operations logged for a session that is gone. Returns whether any were dropped, now or before.
+    /// Drops the operations logged for a session that is gone or abandoned. Returns whether any were dropped because it is gone.
     pub(crate) fn drop_lost_changes(&mut self) -> bool {
         if self.gone && !self.log.is_empty() {
             self.drop_changes();
             self.dropped = true;
         }
+        if self.abandoned.is_some() && self.has_new_changes() {
+            self.abandon();
+        }
         self.dropped
+    }
+
+    /// Whether a save must report that changes were dropped with their request.
+    pub(crate) const fn was_abandoned(&self) -> bool {
+        self.abandoned.is_some()
     }
 
     /// Whether there are records to end or to remove, or an uncertain write.
@@ -155,7 +178,12 @@ impl State {
 
     /// Whether there are changes that no commit has stored.
     pub(crate) fn has_changes(&self) -> bool {
-        self.wants_new_id() || !self.ending.is_empty() || self.log.iter().any(|op| op.writes())
+        self.has_new_changes() || !self.ending.is_empty()
+    }
+
+    /// Whether there are changes that no commit has stored, besides a logout.
+    fn has_new_changes(&self) -> bool {
+        self.wants_new_id() || self.log.iter().any(|op| op.writes())
     }
 
     /// Refuses a write that could never be stored.
@@ -220,79 +248,17 @@ impl State {
         }
         self.chosen = OwnPolicy::default();
         self.dropped = false;
+        self.abandoned = None;
         self.drop_changes();
     }
 
-    /// Forgets the uncertain write. A create may still arrive under an id that no client has, so it becomes an orphan.
-    fn forget_uncertain(&mut self) {
-        if let Some(UncertainWrite::Create { key, after }) = self.uncertain.take().map(|write| *write) {
-            self.orphans.push(Orphan { key, version: after.stored.version, landed: false });
-        }
-    }
-
-    /// Notes a write before it is sent. Returns `false` if the session was reset since `epoch`; the write must then not be sent.
-    pub(crate) fn note(&mut self, write: UncertainWrite, epoch: u64) -> bool {
-        if self.epoch != epoch && !mutant::is(Mutant::NotesAcrossEpochs) {
-            return false;
-        }
-        match &mut self.uncertain {
-            Some(uncertain) => uncertain.followed_by(write),
-            None => self.uncertain = Some(Box::new(write)),
-        }
-        true
-    }
-
-    /// Returns the record that undecided saves may still replace.
-    pub(crate) fn undecided_over(&self) -> Option<Arc<StoredRecord>> {
-        match self.uncertain.as_deref() {
-            Some(UncertainWrite::Save(save)) => Some(save.over.clone()),
-            _ => None,
-        }
-    }
-
-    /// Returns the versions of saves that were sent and are undecided.
-    pub(crate) fn sent_versions(&self) -> Vec<Version> {
-        match self.uncertain.as_deref() {
-            Some(UncertainWrite::Save(save)) => save.versions(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// Returns the undecided save that was sent as `version`.
-    pub(crate) fn sent_as(&self, version: Version) -> Option<Arc<Sent>> {
-        match self.uncertain.as_deref() {
-            Some(UncertainWrite::Save(save)) => save.sent_as(version).cloned(),
-            _ => None,
-        }
-    }
-
-    /// Returns the orphans that no uncertain write can make the session's record.
-    pub(crate) fn removable_orphans(&self) -> Vec<Orphan> {
-        if self.orphans.is_empty() {
-            return Vec::new();
-        }
-        let leads_to = |key| {
-            let uncertain = self.uncertain.as_deref().filter(|_| !mutant::is(Mutant::RemovesAnUncertainRecord));
-            uncertain.is_some_and(|write| write.may_lead_to(key))
-        };
-        self.orphans.iter().filter(|orphan| !leads_to(&orphan.key)).cloned().collect()
-    }
-
-    /// Forgets the save that was sent last. Called when the store has refused it.
-    pub(crate) fn forget_last_sent(&mut self) {
-        if let Some(UncertainWrite::Save(save)) = self.uncertain.as_deref_mut() {
-            match save.earlier.pop() {
-                Some(before) => save.last = before,
-                None => self.uncertain = None,
-            }
-        }
-    }
-
-    /// Forgets a joint write that has ended and is not stored.
-    pub(crate) fn forget_joint(&mut self, ended: &Arc<JointWrite>) {
-        if matches!(self.uncertain.as_deref(), Some(UncertainWrite::Joint { write, .. }) if Arc::ptr_eq(write, ended)) {
-            self.uncertain = None;
-        }
+    /// Forgets the changes that were not stored, because their request ended without a commit. Saves of clones report this.
+    pub(crate) fn abandon(&mut self) {
+        let now = Abandoned { ops_end: self.log.end(), new_ids: self.new_ids_wanted };
+        let lost = if self.dropped || self.has_new_changes() { Some(now) } else { self.abandoned };
+        self.discard();
+        self.abandoned = lost.filter(|_| !mutant::is(Mutant::AbandonsSilently));
+        self.closed = true;
     }
 
     /// Resets the session to `blank`, which is not stored.
@@ -302,6 +268,7 @@ impl State {
         self.forget_uncertain();
         self.epoch += 1;
         self.dropped = false;
+        self.abandoned = None;
         self.drop_changes();
     }
 
@@ -313,17 +280,15 @@ impl State {
             return;
         }
         let mut since = std::mem::take(&mut self.log);
-        since.remove_before(ops_end);
-        if mutant::is(Mutant::LosesALaterLogin) {
-            since = CompactLog::default();
-        }
+        let kept_from = if mutant::is(Mutant::LosesALaterLogin) { since.end() } else { ops_end };
+        self.removed.take_ops(since.remove_before(kept_from));
         // The operations that were logged since hold values in the codec of the session that is gone.
         self.reset(Content::empty(now, self.base.codec));
         let login = log::starting_login(&since);
         self.gone = login.is_none();
         self.dropped = login.is_none() && !mutant::is(Mutant::SaysGoneOnce);
         if let Some(login) = login {
-            since.remove_first(login);
+            self.removed.take_ops(since.remove_first(login));
             self.stale = true;
         }
         self.log = since;
@@ -345,9 +310,13 @@ impl State {
         self.set_view(self.base.clone());
     }
 
+    fn remove_before(&mut self, index: u64) {
+        self.removed.take_ops(self.log.remove_before(index));
+    }
+
     /// Empties the log without changing the view.
     pub(crate) fn drop_operations(&mut self) {
-        self.log.remove_before(self.log.end());
+        self.remove_before(self.log.end());
     }
 
     /// Drops all operations and keeps the view, for a store that keeps nothing.
@@ -370,7 +339,7 @@ impl State {
     fn drop_before_login(&mut self) {
         self.reads.clear();
         match log::starting_login(&self.log) {
-            Some(login) => self.log.remove_first(login),
+            Some(login) => self.removed.take_ops(self.log.remove_first(login)),
             None if self.log.is_empty() => {}
             None => {
                 self.drop_operations();
@@ -391,11 +360,15 @@ impl State {
         let is_of_another_login = after.ops_end <= self.discarded_until
             && after.stored.content.identity() != self.base.identity()
             && !mutant::is(Mutant::KeepsChangesOfAnotherLogin);
-        self.log.remove_before(after.ops_end);
+        if self.abandoned.is_some_and(|lost| lost.ops_end <= after.ops_end && lost.new_ids <= after.new_ids) {
+            // The write held all that was dropped.
+            self.abandoned = None;
+        }
+        self.remove_before(after.ops_end);
         if is_of_another_login {
             self.drop_before_login();
         }
-        self.uncertain = None;
+        self.end_uncertain();
         self.confirmed = true;
         let has_new_id = self.stored.as_ref().is_none_or(|before| before.key != after.stored.key);
         if has_new_id {

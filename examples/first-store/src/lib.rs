@@ -90,5 +90,5 @@ impl Store for MapStore {
 }
 
 #[cfg(doctest)]
-#[doc = include_str!("../../writing-a-store.md")]
+#[doc = include_str!("../../../docs/writing-a-store.md")]
 mod page {}

@@ -12,27 +12,28 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Instant;
 
-use session_core::{ErrorKind, Live, Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
+use session_core::{Error, ErrorKind, Live, Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
+use session_store_kit::TIMED_OUT;
 use session_store_kit::batch::Item;
 
-use crate::error::{self, TIMED_OUT};
-use crate::folder::{Folder, Owner, shard_of, sync};
+use crate::error;
+use crate::folder::{Folder, PrincipalHash, shard_of, sync};
 use crate::format::{self, Head};
-use crate::lock::{self, Held};
+use crate::lock::{self, LockGuard};
 
 /// A call that needs the lock of the shard that `key` is in.
 #[derive(Clone)]
-pub(crate) struct Op {
+pub(crate) struct Request {
     pub(crate) key: StoreKey,
     pub(crate) now: Timestamp,
     /// Time at which the caller stops waiting.
-    pub(crate) until: Instant,
-    pub(crate) what: What,
+    pub(crate) deadline: Instant,
+    pub(crate) kind: RequestKind,
 }
 
 /// Operation of a call, with its arguments.
 #[derive(Clone)]
-pub(crate) enum What {
+pub(crate) enum RequestKind {
     Create(Record),
     Save(Version, Record),
     Touch(Version, Timestamp),
@@ -42,23 +43,44 @@ pub(crate) enum What {
     /// Removes the record if it has expired at this time.
     Expire(Timestamp),
     /// Adds the record's index entry if it is missing.
-    Mend,
-    /// Removes this owner's index entry if the record has another principal or does not exist.
-    Heal(Owner),
+    AddEntry,
+    /// Removes this principal's index entry if the record has another principal or does not exist.
+    RemoveEntry(PrincipalHash),
     /// Removes the temporary file of a dead process.
-    Tidy,
+    RemoveTemporary,
     /// Lists the keys of the shard.
-    Keys,
+    ListKeys,
 }
 
 /// Result of a call.
-pub(crate) enum Answer {
+pub(crate) enum Reply {
     Outcome(Outcome),
     Keys(Vec<StoreKey>),
 }
 
-impl Item for Op {
-    type Output = Answer;
+const WRONG_REPLY: Error = Error::fixed(
+    ErrorKind::Other,
+    "a shard gave a reply of another kind; this is a fault of the store, please report it",
+);
+
+impl Reply {
+    pub(crate) fn outcome(self) -> Result<Outcome> {
+        match self {
+            Self::Outcome(outcome) => Ok(outcome),
+            Self::Keys(_) => Err(WRONG_REPLY),
+        }
+    }
+
+    pub(crate) fn keys(self) -> Result<Vec<StoreKey>> {
+        match self {
+            Self::Keys(keys) => Ok(keys),
+            Self::Outcome(_) => Err(WRONG_REPLY),
+        }
+    }
+}
+
+impl Item for Request {
+    type Output = Reply;
 
     /// Returns `None`: a batch may hold several calls for one key, because they are executed in order.
     fn key(&self) -> Option<StoreKey> {
@@ -66,23 +88,23 @@ impl Item for Op {
     }
 
     fn len(&self) -> usize {
-        match &self.what {
-            What::Create(record) | What::Save(_, record) => record.data.len() + format::LONGEST_HEAD,
+        match &self.kind {
+            RequestKind::Create(record) | RequestKind::Save(_, record) => record.data.len() + format::LONGEST_HEAD,
             _ => format::LONGEST_HEAD,
         }
     }
 }
 
 /// Executes the calls in order. Each has its own result.
-pub(crate) fn run(folder: &Folder, shard: u8, held: &Held, ops: &[Op]) -> Vec<Result<Answer>> {
-    let mut writer = Writer { folder, shard, _held: held, changed: false };
+pub(crate) fn run(folder: &Folder, shard: u8, guard: &LockGuard, requests: &[Request]) -> Vec<Result<Reply>> {
+    let mut writer = Writer { folder, shard, _guard: guard, changed: false };
     let mut changed = Vec::new();
-    let mut answers = Vec::with_capacity(ops.len());
-    for op in ops {
+    let mut replies = Vec::with_capacity(requests.len());
+    for request in requests {
         // Some callers may have timed out during the wait for the lock. Their calls must not be executed any more.
-        answers.push(if op.until > Instant::now() { writer.execute(op) } else { Err(TIMED_OUT) });
+        replies.push(if request.deadline > Instant::now() { writer.execute(request) } else { Err(TIMED_OUT) });
         if std::mem::take(&mut writer.changed) {
-            changed.push(answers.len() - 1);
+            changed.push(replies.len() - 1);
         }
     }
     if folder.durable
@@ -90,38 +112,38 @@ pub(crate) fn run(folder: &Folder, shard: u8, held: &Held, ops: &[Op]) -> Vec<Re
         && let Err(error) = sync(&folder.records(shard))
     {
         for at in changed {
-            answers[at] = Err(error::in_use(&error));
+            replies[at] = Err(error::in_use(&error));
         }
     }
-    answers
+    replies
 }
 
 /// Writer to a shard, which holds the shard's lock.
 struct Writer<'a> {
     folder: &'a Folder,
     shard: u8,
-    _held: &'a Held,
+    _guard: &'a LockGuard,
     /// Whether the last operation changed a name in the shard's folder.
     changed: bool,
 }
 
 impl Writer<'_> {
-    fn execute(&mut self, op: &Op) -> Result<Answer> {
-        debug_assert_eq!(shard_of(&op.key), self.shard);
-        let (key, now) = (&op.key, op.now);
-        match &op.what {
-            What::Create(record) => self.create(key, now, record),
-            What::Save(expected, record) => self.save(key, now, *expected, record),
-            What::Touch(expected, expires_at) => self.touch(key, now, *expected, *expires_at),
-            What::Delete(expected) => self.delete(key, now, *expected),
-            What::Revoke(principal) => self.revoke(key, now, principal),
-            What::Expire(cutoff) => self.expire(key, *cutoff),
-            What::Mend => self.mend(key),
-            What::Heal(owner) => self.heal(key, *owner),
-            What::Tidy => remove(&self.folder.aside(self.shard)).map(done_or_missing),
-            What::Keys => return self.folder.keys(self.shard).map(Answer::Keys),
+    fn execute(&mut self, request: &Request) -> Result<Reply> {
+        debug_assert_eq!(shard_of(&request.key), self.shard);
+        let (key, now) = (&request.key, request.now);
+        match &request.kind {
+            RequestKind::Create(record) => self.create(key, now, record),
+            RequestKind::Save(expected, record) => self.save(key, now, *expected, record),
+            RequestKind::Touch(expected, expires_at) => self.touch(key, now, *expected, *expires_at),
+            RequestKind::Delete(expected) => self.delete(key, now, *expected),
+            RequestKind::Revoke(principal) => self.revoke(key, now, principal),
+            RequestKind::Expire(cutoff) => self.expire(key, *cutoff),
+            RequestKind::AddEntry => self.add_entry(key),
+            RequestKind::RemoveEntry(hash) => self.remove_entry(key, *hash),
+            RequestKind::RemoveTemporary => remove(&self.folder.temporary(self.shard)).map(done_or_missing),
+            RequestKind::ListKeys => return self.folder.keys(self.shard).map(Reply::Keys),
         }
-        .map(Answer::Outcome)
+        .map(Reply::Outcome)
     }
 
     fn create(&mut self, key: &StoreKey, now: Timestamp, record: &Record) -> Result<Outcome> {
@@ -148,7 +170,7 @@ impl Writer<'_> {
         if found.as_ref().is_some_and(|head| head.expires_at >= expires_at) {
             return Ok(Outcome::Done);
         }
-        let Some(mut record) = self.folder.whole(key)? else { return Ok(Outcome::Missing) };
+        let Some(mut record) = self.folder.load_expired_or_live(key)? else { return Ok(Outcome::Missing) };
         record.expires_at = expires_at;
         self.put(key, found.as_ref(), &record)
     }
@@ -200,17 +222,17 @@ impl Writer<'_> {
         }
     }
 
-    fn mend(&mut self, key: &StoreKey) -> Result<Outcome> {
+    fn add_entry(&mut self, key: &StoreKey) -> Result<Outcome> {
         match self.folder.head(key)?.and_then(|head| head.principal) {
             Some(principal) => self.register(key, &principal).map(|()| Outcome::Done),
             None => Ok(Outcome::Missing),
         }
     }
 
-    fn heal(&mut self, key: &StoreKey, owner: Owner) -> Result<Outcome> {
+    fn remove_entry(&mut self, key: &StoreKey, hash: PrincipalHash) -> Result<Outcome> {
         match self.folder.head(key)?.and_then(|head| head.principal) {
-            Some(principal) if Owner::of(&principal) == owner => Ok(Outcome::Missing),
-            _ => remove(&self.folder.entry(owner, key)).map(done_or_missing),
+            Some(principal) if PrincipalHash::of(&principal) == hash => Ok(Outcome::Missing),
+            _ => remove(&self.folder.entry(hash, key)).map(done_or_missing),
         }
     }
 
@@ -220,15 +242,15 @@ impl Writer<'_> {
         if let Some(is) = is.filter(|_| was != is) {
             self.register(key, is)?;
         }
-        let aside = self.folder.aside(self.shard);
+        let temporary = self.folder.temporary(self.shard);
         let bytes = format::encode(key, record);
         let placed = self
             .folder
-            .in_folder(&self.folder.records(self.shard), || write(&aside, &bytes, self.folder.durable))
-            .and_then(|()| fs::rename(&aside, self.folder.record(key)));
+            .with_folder(&self.folder.records(self.shard), || write_new(&temporary, &bytes, self.folder.durable))
+            .and_then(|()| fs::rename(&temporary, self.folder.record(key)));
         if let Err(error) = placed {
             // Frees the space, which others may need on a full disk. If this fails, the shard's next writer removes the file.
-            let _ = fs::remove_file(&aside);
+            let _ = fs::remove_file(&temporary);
             return Err(error::in_use(&error));
         }
         self.changed = true;
@@ -253,22 +275,22 @@ impl Writer<'_> {
 
     /// Adds a session's index entry.
     fn register(&self, key: &StoreKey, principal: &Principal) -> Result<()> {
-        let owner = Owner::of(principal);
-        let (entry, people) = (self.folder.entry(owner, key), self.folder.people(owner.shard()));
+        let hash = PrincipalHash::of(principal);
+        let (entry, index) = (self.folder.entry(hash, key), self.folder.index(hash.shard()));
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
         lock::private(&mut options);
         let made = self
             .folder
-            .in_folder(&people, || options.open(&entry).map(drop))
-            .and_then(|()| if self.folder.durable { sync(&people) } else { Ok(()) });
+            .with_folder(&index, || options.open(&entry).map(drop))
+            .and_then(|()| if self.folder.durable { sync(&index) } else { Ok(()) });
         made.map_err(|error| error::in_use(&error))
     }
 
     /// Removes a session's entry from the index of its former principal. If this fails, a purge removes the entry later.
     fn forget(&self, key: &StoreKey, principal: &Principal) {
-        if let Err(error) = remove(&self.folder.entry(Owner::of(principal), key)) {
-            tracing::debug!(%error, "an entry without its session stays for now");
+        if let Err(error) = remove(&self.folder.entry(PrincipalHash::of(principal), key)) {
+            tracing::debug!(%error, "an index entry without its session remains until the next purge");
         }
     }
 }
@@ -291,8 +313,8 @@ fn remove(path: &Path) -> Result<bool> {
     }
 }
 
-/// Writes a new file. Replaces a file of the same name, which only a dead process can have left.
-pub(crate) fn write(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
+/// Creates a file and writes it. Replaces a file of the same name, which only a dead process can have left.
+pub(crate) fn write_new(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     lock::private(&mut options);

@@ -1,0 +1,108 @@
+//! Helpers for the tests of stores in files: other processes, outages, and a runtime without a free thread.
+//!
+//! A test starts its own program again with [`start`]. The other process runs one test, which asks for its [`part`].
+//! `store-sqlite/tests/processes.rs` is an example.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use session_core::{ErrorKind, Principal, Record, Store};
+
+use crate::fixtures::{count, count_up, key, now, put_count, record_of};
+
+const PART: &str = "SESSION_TEST_PART";
+const PATH: &str = "SESSION_TEST_PATH";
+
+/// Tasks of each process that counts, and increments of each task.
+const TASKS: u32 = 4;
+const INCREMENTS: u32 = 50;
+const EACH: u64 = (TASKS * INCREMENTS) as u64;
+
+/// Starts this test program again in another process, which runs only `test`. There, [`part`] returns `part` and `path`.
+///
+/// # Panics
+/// If the process cannot be started.
+pub fn start(test: &str, part: &str, path: &Path) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("the path of this program"));
+    command.args(["--exact", test, "--nocapture"]).env(PART, part).env(PATH, path);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("another process")
+}
+
+/// Returns the part and the path that [`start`] was called with, or `None` if this process runs the whole test program.
+pub fn part() -> Option<(String, PathBuf)> {
+    Some((std::env::var(PART).ok()?, std::env::var_os(PATH)?.into()))
+}
+
+/// Checks that this process and two others, each of which must call [`count_up_as_part`], lose no update of one another.
+///
+/// # Panics
+/// If an update is lost, or a process or the store fails.
+pub async fn count_among_processes(store: &(impl Store + Clone), start: impl Fn() -> Child) {
+    put_count(store).await;
+    let others = [start(), start()];
+    count_up_as_part(store).await;
+    for other in others {
+        let output = other.wait_with_output().expect("the output of a process");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    assert_eq!(count(store).await, 3 * EACH);
+}
+
+/// Counts up as one of the processes of [`count_among_processes`].
+///
+/// # Panics
+/// If the store fails.
+pub async fn count_up_as_part(store: &(impl Store + Clone)) {
+    count_up(store, TASKS, INCREMENTS).await;
+}
+
+/// Checks that two instances of a store in one process lose no update of one another, and that the second one outlives the first.
+///
+/// # Panics
+/// If an update is lost, or the store fails.
+pub async fn count_among_instances<S: Store + Clone>(one: S, two: S) {
+    put_count(&one).await;
+    tokio::join!(count_up(&one, TASKS, INCREMENTS), count_up(&two, TASKS, INCREMENTS));
+    assert_eq!(count(&one).await, 2 * EACH);
+    drop(one);
+    count_up(&two, 1, 1).await;
+    assert_eq!(count(&two).await, 2 * EACH + 1);
+}
+
+/// Checks that each call to a store with an outage is an error of the kind `Unavailable`. `known` is stored under `key(1)`.
+///
+/// # Panics
+/// If a call succeeds or has another error.
+pub async fn all_unavailable(store: &dyn Store, known: &Record) {
+    let (call, k, fresh, ann) = (now(), key(1), record_of("ann"), Principal::new("ann").expect("a principal"));
+    let errors = [
+        store.load(&call, &k).await.map(drop),
+        store.create(&call, &key(9), &fresh).await.map(drop),
+        store.save(&call, &k, known.version, &fresh).await.map(drop),
+        store.touch(&call, &k, known.version, call.now).await.map(drop),
+        store.delete(&call, &k, None).await.map(drop),
+        store.purge(&call, NonZeroU32::MAX).await.map(drop),
+        store.sessions_of(&call, &ann, NonZeroU32::MAX).await.map(drop),
+        store.delete_all(&call, &ann, None).await.map(drop),
+        store.scan(&call, None, NonZeroU32::MAX).await.map(drop),
+    ];
+    for (nth, answer) in errors.into_iter().enumerate() {
+        let error = answer.expect_err("an outage is an error");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "call {nth}: {error}");
+    }
+}
+
+/// Runs `future` on a runtime whose only blocking thread is busy.
+///
+/// # Panics
+/// If the runtime cannot be started.
+pub fn without_a_free_thread<T>(future: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().max_blocking_threads(1).build().expect("a runtime");
+    let (free, busy) = std::sync::mpsc::channel::<()>();
+    runtime.spawn_blocking(move || busy.recv());
+    let output = runtime.block_on(future);
+    drop(free);
+    output
+}

@@ -1,0 +1,31 @@
+//! Parts of a session's state that are dropped only after its lock is released.
+
+use std::sync::Arc;
+
+use super::log::Op;
+use crate::commit::uncertain::UncertainWrite;
+
+/// Operations and writes that were removed from a session's state.
+///
+/// They may hold closures of [`update`](crate::Session::update), and so the last handle of this session or of another one.
+/// Dropping that handle under the session's lock would lock it again.
+#[derive(Default)]
+pub(super) struct Removed {
+    ops: Vec<Arc<Op>>,
+    writes: Vec<Box<UncertainWrite>>,
+}
+
+impl Removed {
+    pub(super) fn take_ops(&mut self, ops: Vec<Arc<Op>>) {
+        if self.ops.is_empty() {
+            self.ops = ops;
+        } else {
+            self.ops.extend(ops);
+        }
+    }
+
+    /// Takes a write. Only a joint write holds operations, so others are dropped at once.
+    pub(super) fn take_write(&mut self, write: Option<Box<UncertainWrite>>) {
+        self.writes.extend(write.filter(|write| matches!(**write, UncertainWrite::Joint { .. })));
+    }
+}
