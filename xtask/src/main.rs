@@ -28,6 +28,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write the public interface of each library to docs/api.
+    Api,
     /// Measure the stores beside tower-sessions' and the bare drivers, on the servers of the tests.
     Bench(bench::Options),
     /// Measure in a short run, for use before and after a change: prints ratios and fails nothing.
@@ -53,6 +55,7 @@ enum Command {
 fn main() -> ExitCode {
     let workspace = Workspace::own();
     let done = match Arguments::parse().command {
+        Command::Api => tidy::api::write(&workspace),
         Command::Bench(options) => bench::run(&workspace, &options, Program::Comparison),
         Command::BenchCheck(options) => bench::run(&workspace, &options, Program::Check),
         Command::BenchScale(options) => bench::run(&workspace, &options, Program::Scale),
