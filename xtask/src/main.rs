@@ -5,6 +5,7 @@ mod features;
 mod images;
 mod matrix;
 mod model;
+mod mutants;
 mod process;
 mod result;
 mod test;
@@ -46,6 +47,8 @@ enum Command {
     Matrix(matrix::Options),
     /// Play random scenes over a store, and check what the core promises.
     Model(model::Options),
+    /// Change the code in small ways, and report which changes no test notices.
+    MutantsOfCode(mutants::Options),
     /// Run all tests, and end with one line of totals.
     Test(test::Options),
     /// Check rules that the compiler does not.
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Images(options) => images::run(&workspace, &options),
         Command::Matrix(options) => matrix::run(&workspace, &options),
         Command::Model(options) => model::run(&workspace, &options),
+        Command::MutantsOfCode(options) => mutants::run(&workspace, &options),
         Command::Test(options) => test::run(&workspace, &options),
         Command::Tidy(options) => tidy::run(&workspace.root, &options),
     };
