@@ -5,6 +5,7 @@ mod features;
 mod images;
 mod matrix;
 mod model;
+mod mutants;
 mod process;
 mod result;
 mod test;
@@ -28,6 +29,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write the public interface of each library to docs/api.
+    Api,
     /// Measure the stores beside tower-sessions' and the bare drivers, on the servers of the tests.
     Bench(bench::Options),
     /// Measure in a short run, for use before and after a change: prints ratios and fails nothing.
@@ -44,6 +47,8 @@ enum Command {
     Matrix(matrix::Options),
     /// Play random scenes over a store, and check what the core promises.
     Model(model::Options),
+    /// Change the code in small ways, and report which changes no test notices.
+    MutantsOfCode(mutants::Options),
     /// Run all tests, and end with one line of totals.
     Test(test::Options),
     /// Check rules that the compiler does not.
@@ -53,6 +58,7 @@ enum Command {
 fn main() -> ExitCode {
     let workspace = Workspace::own();
     let done = match Arguments::parse().command {
+        Command::Api => tidy::api::write(&workspace),
         Command::Bench(options) => bench::run(&workspace, &options, Program::Comparison),
         Command::BenchCheck(options) => bench::run(&workspace, &options, Program::Check),
         Command::BenchScale(options) => bench::run(&workspace, &options, Program::Scale),
@@ -61,6 +67,7 @@ fn main() -> ExitCode {
         Command::Images(options) => images::run(&workspace, &options),
         Command::Matrix(options) => matrix::run(&workspace, &options),
         Command::Model(options) => model::run(&workspace, &options),
+        Command::MutantsOfCode(options) => mutants::run(&workspace, &options),
         Command::Test(options) => test::run(&workspace, &options),
         Command::Tidy(options) => tidy::run(&workspace.root, &options),
     };

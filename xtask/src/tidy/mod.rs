@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: checks rules that the compiler does not.
 
+pub(crate) mod api;
 mod arrows;
 mod circles;
 mod code;
@@ -8,6 +9,7 @@ mod docs;
 mod examples;
 mod manifests;
 mod problem;
+mod program;
 mod proofs;
 mod rooms;
 mod rust_version;
@@ -56,6 +58,7 @@ const CHECKS: &[Check] = &[
         find: arrows::check,
     },
     Check { name: "circles", rule: "files of a crate do not use each other in a circle", find: circles::check },
+    Check { name: "api", rule: "public interfaces are those in docs/api", find: api::check },
     Check { name: "rooms", rule: "every store has the same rooms", find: rooms::check },
     Check {
         name: "containers",

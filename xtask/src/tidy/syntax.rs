@@ -1,10 +1,11 @@
 //! Rust source as a syntax tree.
 
-use syn::{Attribute, Expr, ExprLit, Lit, Meta};
+use syn::{Attribute, Expr, ExprLit, Ident, Item, Lit, Meta};
 
 use super::tree::File;
 use crate::result::Result;
 
+/// Parses a source file.
 pub(super) fn parse(file: &File) -> Result<syn::File> {
     syn::parse_file(&file.text).map_err(|error| format!("{}: {error}", file.path.display()).into())
 }
@@ -16,6 +17,34 @@ pub(super) fn only_for_tests(attributes: &[Attribute]) -> bool {
         let condition = list.tokens.to_string().replace(' ', "");
         list.path.is_ident("cfg") && (condition == "test" || condition.starts_with("all(test,"))
     })
+}
+
+/// Returns the attributes of an item.
+pub(super) fn attributes(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Impl(item) => &item.attrs,
+        Item::Mod(item) => &item.attrs,
+        Item::Use(item) => &item.attrs,
+        Item::Macro(item) => &item.attrs,
+        other => defined(other).map_or(&[], |(_, attributes)| attributes),
+    }
+}
+
+/// Returns the name that an item defines, and its attributes.
+pub(super) fn defined(item: &Item) -> Option<(&Ident, &[Attribute])> {
+    match item {
+        Item::Const(item) => Some((&item.ident, &item.attrs)),
+        Item::Enum(item) => Some((&item.ident, &item.attrs)),
+        Item::Fn(item) => Some((&item.sig.ident, &item.attrs)),
+        Item::Macro(item) => item.ident.as_ref().map(|name| (name, &*item.attrs)),
+        Item::Static(item) => Some((&item.ident, &item.attrs)),
+        Item::Struct(item) => Some((&item.ident, &item.attrs)),
+        Item::Trait(item) => Some((&item.ident, &item.attrs)),
+        Item::TraitAlias(item) => Some((&item.ident, &item.attrs)),
+        Item::Type(item) => Some((&item.ident, &item.attrs)),
+        Item::Union(item) => Some((&item.ident, &item.attrs)),
+        _ => None,
+    }
 }
 
 /// Whether `#[doc(hidden)]` is among the attributes.

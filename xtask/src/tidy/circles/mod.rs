@@ -1,22 +1,21 @@
 //! Checks that files of a crate do not use each other in a circle.
 
-mod modules;
-mod resolve;
+mod uses;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 
-use modules::{Program, is_root};
-use resolve::{Node, Use, Uses};
+use uses::{Node, Use, Uses};
 
 use super::problem::Problem;
+use super::program::{Program, is_root};
 use super::tree::Tree;
 use crate::result::Result;
 
 pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
     let mut problems = BTreeSet::new();
     for root in tree.with_extension("rs").filter(|file| is_root(&file.path)) {
-        let uses = resolve::uses(&Program::read(tree, root)?);
+        let uses = uses::uses(&Program::read(tree, root)?);
         problems.extend(circles(&uses).iter().map(|circle| problem(&uses, circle)));
     }
     Ok(problems.into_iter().collect())

@@ -1,80 +1,20 @@
-//! Modules of a program: the items they define, the names they import, and the paths they contain.
+//! Reads the modules of a program from its root file.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, Ident, Item, UseTree, Visibility};
+use syn::{Attribute, Expr, Item, UseTree, Visibility};
 
+use super::{Kind, Mention, Module, Named, Program};
 use crate::result::Result;
-use crate::tidy::syntax::{self, only_for_tests};
+use crate::tidy::syntax::{attributes, defined, only_for_tests, parse};
 use crate::tidy::tree::{File, Tree, plain};
 
-/// A library, an executable or a test program.
-#[derive(Debug, Default)]
-pub(super) struct Program {
-    /// Modules; the first is the root.
-    pub(super) modules: Vec<Module>,
-    /// Module of each `macro_rules!` macro.
-    pub(super) macros: BTreeMap<String, usize>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Module {
-    /// Relative to the workspace's root.
-    pub(super) file: PathBuf,
-    pub(super) parent: Option<usize>,
-    /// Whether it is compiled for tests only.
-    pub(super) tests: bool,
-    /// A name may mean several things, for example a type and a function.
-    pub(super) names: BTreeMap<String, Vec<Named>>,
-    /// Paths of imports that end in `*`.
-    pub(super) globs: Vec<Vec<String>>,
-    pub(super) paths: Vec<Mention>,
-}
-
-/// Meaning of a name in a module.
-#[derive(Debug)]
-pub(super) enum Named {
-    Item { tests: bool },
-    Module(usize),
-    Import(Vec<String>),
-}
-
-/// A path in a module.
-#[derive(Debug)]
-pub(super) struct Mention {
-    pub(super) path: Vec<String>,
-    pub(super) line: usize,
-    pub(super) kind: Kind,
-    /// Whether it is compiled for tests only.
-    pub(super) tests: bool,
-}
-
-/// Place of a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Import,
-    ReExport,
-    Code,
-    Macro,
-}
-
-/// Whether a file is the root of a library, an executable or a test program.
-pub(super) fn is_root(path: &Path) -> bool {
-    let parts: Vec<_> = path.iter().filter_map(|part| part.to_str()).collect();
-    match parts[..] {
-        [.., "src", "lib.rs" | "main.rs"] | [.., "src", "bin", _] => true,
-        [.., "tests" | "benches" | "examples", _, "main.rs"] => true,
-        [ref before @ .., "tests" | "benches" | "examples", _] => !before.contains(&"src"),
-        _ => false,
-    }
-}
-
 impl Program {
-    pub(super) fn read(tree: &Tree, root: &File) -> Result<Self> {
+    /// Reads the program whose root is `root`.
+    pub(in crate::tidy) fn read(tree: &Tree, root: &File) -> Result<Self> {
         let mut reader = Reader { tree, program: Self::default() };
         let folder = root.path.parent().unwrap_or(Path::new("")).to_owned();
         reader.file(root, None, folder, false)?;
@@ -90,9 +30,9 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Reads a module and its submodules. The files of those are in `folder`.
     fn file(&mut self, file: &File, parent: Option<usize>, folder: PathBuf, tests: bool) -> Result<usize> {
-        let parsed = syntax::parse(file)?;
+        let parsed = parse(file)?;
         let module = self.module(file.path.clone(), parent, tests);
-        self.items(&parsed.items, module, &folder)?;
+        self.items(parsed.items, module, &folder)?;
         Ok(module)
     }
 
@@ -101,15 +41,15 @@ impl Reader<'_> {
         self.program.modules.len() - 1
     }
 
-    fn items(&mut self, items: &[Item], module: usize, folder: &Path) -> Result<()> {
-        for item in items {
+    fn items(&mut self, items: Vec<Item>, module: usize, folder: &Path) -> Result<()> {
+        for item in &items {
             if let Item::Mod(declared) = item {
                 let tests = self.program.modules[module].tests || only_for_tests(&declared.attrs);
                 let name = declared.ident.unraw().to_string();
                 let child = match &declared.content {
                     Some((_, items)) => {
                         let child = self.module(self.program.modules[module].file.clone(), Some(module), tests);
-                        self.items(items, child, &folder.join(&name))?;
+                        self.items(items.clone(), child, &folder.join(&name))?;
                         Some(child)
                     }
                     None => self.submodule(&declared.attrs, &name, module, folder, tests)?,
@@ -130,6 +70,7 @@ impl Reader<'_> {
                 }
             }
         }
+        self.program.modules[module].items = items;
         Ok(())
     }
 
@@ -309,30 +250,4 @@ fn path_attribute(attributes: &[Attribute]) -> Option<String> {
         let Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(path), .. }) = &pair.value else { return None };
         Some(path.value())
     })
-}
-
-fn attributes(item: &Item) -> &[Attribute] {
-    match item {
-        Item::Impl(item) => &item.attrs,
-        Item::Use(item) => &item.attrs,
-        Item::Macro(item) => &item.attrs,
-        other => defined(other).map_or(&[], |(_, attributes)| attributes),
-    }
-}
-
-/// Returns the name that an item defines, and its attributes.
-fn defined(item: &Item) -> Option<(&Ident, &[Attribute])> {
-    match item {
-        Item::Const(item) => Some((&item.ident, &item.attrs)),
-        Item::Enum(item) => Some((&item.ident, &item.attrs)),
-        Item::Fn(item) => Some((&item.sig.ident, &item.attrs)),
-        Item::Macro(item) => item.ident.as_ref().map(|name| (name, &*item.attrs)),
-        Item::Static(item) => Some((&item.ident, &item.attrs)),
-        Item::Struct(item) => Some((&item.ident, &item.attrs)),
-        Item::Trait(item) => Some((&item.ident, &item.attrs)),
-        Item::TraitAlias(item) => Some((&item.ident, &item.attrs)),
-        Item::Type(item) => Some((&item.ident, &item.attrs)),
-        Item::Union(item) => Some((&item.ident, &item.attrs)),
-        _ => None,
-    }
 }
