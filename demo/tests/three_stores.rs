@@ -68,7 +68,7 @@ async fn app(rig: &Arc<Rig>, redis: &str) -> Router {
         .unwrap();
     let rig = Arc::clone(rig);
     let handler = move |Query(Breaks { breaks }): Query<Breaks>, all: Sessions| count(Arc::clone(&rig), breaks, all);
-    let redis = async |all: Sessions| Ok::<_, ErrorResponse>(drop(all.get("redis").await?));
+    let redis = async |all: Sessions| all.get("redis").await.map(drop).map_err(ErrorResponse::from);
     Router::new().route("/", get(handler)).route("/redis", get(redis)).layer(sessions)
 }
 

@@ -58,7 +58,7 @@ fn layer(store: impl Store) -> Result<SessionLayer, AppError> {
 async fn every_call(session: Session, sessions: Sessions) -> Result<String, AppError> {
     let visits = session.update("visits", |n: &mut u64| *n += 1)?;
     let commit: Commit = session.save().await?;
-    assert_eq!(commit, Commit::Unchanged, "the client has its cookie");
+    assert!(matches!(commit, Commit::Unchanged | Commit::Extended(_)), "the client has its cookie");
     session.set_cookie_options(|options| options.path("/"))?;
     sessions.get("admin").await?.flash("notice", "hello")?;
     let _ = session.sessions().await?;
@@ -81,7 +81,7 @@ async fn one_conversion_is_enough_for_every_call() {
 async fn its_answer_is_that_of_our_own_error() {
     let store = TestStore::new();
     let sessions = layer(store.clone()).unwrap();
-    let missing = |sessions: Sessions| async move { Ok::<_, AppError>(drop(sessions.get("missing").await?)) };
+    let missing = |sessions: Sessions| async move { sessions.get("missing").await.map(drop).map_err(AppError::from) };
     let app = Router::new().route("/", route(missing)).layer(sessions.clone());
     let response = get(&app).await;
     assert_eq!((response.status(), kind(&response)), (StatusCode::INTERNAL_SERVER_ERROR, Some(ErrorKind::Config)));
