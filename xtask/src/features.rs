@@ -1,4 +1,4 @@
-//! `cargo xtask features`: checks every crate without its features, and with each feature on its own.
+//! `cargo xtask features`: checks every published crate without its features, and with each feature on its own.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 /// Packages to check.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Packages to check; all of them if none is named.
+    /// Packages to check; all that are published if none is named.
     packages: Vec<String>,
 }
 
@@ -25,7 +25,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     if let Some(unknown) = options.packages.iter().find(|name| !known(name)) {
         return Err(format!("there is no package {unknown}").into());
     }
-    let wanted = |package: &&&Package| options.packages.is_empty() || options.packages.contains(&package.name);
+    let wanted = |package: &&&Package| match &options.packages[..] {
+        // An empty list of registries is `publish = false`.
+        [] => package.publish.as_ref().is_none_or(|registries| !registries.is_empty()),
+        names => names.contains(&package.name),
+    };
     let begun = Instant::now();
     let (mut checked, mut failed) = (0, Vec::new());
     for package in packages.iter().filter(wanted) {

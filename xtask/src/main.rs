@@ -39,7 +39,7 @@ enum Command {
     BenchScale(bench::Options),
     /// Run clauses of the suite over tower-sessions' stores, and print which of them hold.
     BenchPeers(bench::Options),
-    /// Check every crate without its features, and with each feature on its own.
+    /// Check every published crate without its features, and with each feature on its own.
     Features(features::Options),
     /// Get the images of the servers that stores are tested against: pulled, or else built.
     Images(images::Options),
