@@ -64,7 +64,7 @@ impl FileStoreBuilder {
     setters! {
         namespace: "Sets the name of the subfolder";
         timeout: "how long opening may";
-        /// The parent of the given folder must exist in any case. Without it, a disk that is not mounted is an error.
+        /// The parent of the given folder must exist in any case. With `create(false)`, a disk that is not mounted is an error.
         create: "missing folders are created";
         queue: "loads may wait, and as many other calls,";
     }
