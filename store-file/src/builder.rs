@@ -66,7 +66,7 @@ impl FileStoreBuilder {
         namespace;
         /// Opening the store takes as long at most.
         timeout;
-        /// The parent of the given folder must exist in any case.
+        /// The parent of the given folder must exist in any case. With `create(false)`, a disk that is not mounted is an error.
         create;
         /// It applies to loads and to all other calls separately.
         queue;

@@ -117,12 +117,14 @@ impl FileStore {
             Ok((surveyed, position))
         })
         .await?;
-        *last = position;
+        // Stays so if a request fails or the caller stops waiting.
+        *last = position.after_failure();
         let (requests, more) = surveyed?;
         let (expired, repairs): (Vec<_>, Vec<_>) =
             requests.into_iter().partition(|(_, kind)| matches!(kind, RequestKind::Expire(_)));
         self.count_done(cutoff, repairs).await?;
         let removed = self.count_done(cutoff, expired).await?;
+        *last = position;
         Ok(Purged::new(removed as u32, more))
     }
 

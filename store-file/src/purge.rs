@@ -14,7 +14,7 @@ const FILES: usize = 4_096;
 const FOLDERS: usize = 512;
 
 /// Position of a store's purges in a pass over all folders. Each purge continues where the last one stopped.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Position {
     folder: usize,
     /// Last name that was checked in this folder.
@@ -27,7 +27,7 @@ pub(crate) struct Position {
 struct Pass {
     /// Cutoff of the call that started the pass.
     cutoff: Option<Timestamp>,
-    /// Earliest expiry of the live sessions that the pass has seen.
+    /// Earliest expiry of the sessions that the pass has seen and left.
     next_expiry: Option<Timestamp>,
     /// Whether the pass before this one reported `more` at its end.
     repeats: bool,
@@ -48,15 +48,9 @@ impl Position {
             let repeats = began.is_none() && self.pass.repeats;
             *self = Self { pass: Pass { cutoff: Some(cutoff), next_expiry: None, repeats }, ..Self::default() };
         }
-        let mut survey = Survey {
-            folder,
-            cutoff,
-            limit,
-            seen: 0,
-            expired: 0,
-            next_expiry: self.pass.next_expiry,
-            requests: Vec::new(),
-        };
+        // Until the search has succeeded, the pass counts as one that leaves expired sessions.
+        let next_expiry = self.pass.next_expiry.replace(Timestamp::MIN);
+        let mut survey = Survey { folder, cutoff, limit, seen: 0, expired: 0, next_expiry, requests: Vec::new() };
         while self.folder < FOLDERS {
             let (number, after) = (self.folder, self.after.take());
             // Advances before reading, so that a folder that cannot be read does not stop the next purge too.
@@ -69,13 +63,17 @@ impl Position {
                     return Ok((survey.requests, true));
                 }
             }
-            self.pass.next_expiry = survey.next_expiry;
         }
         // A session that was live when an earlier call saw it may have expired by this call's cutoff. A second pass finds it.
         // A third pass is not asked for: in a large store sessions expire during every pass, and the caller would never be done.
-        let repeat = !self.pass.repeats && self.pass.next_expiry.is_some_and(|expiry| expiry <= cutoff);
+        let repeat = !self.pass.repeats && survey.next_expiry.is_some_and(|expiry| expiry <= cutoff);
         *self = Self { pass: Pass { repeats: repeat, ..Pass::default() }, ..Self::default() };
         Ok((survey.requests, repeat))
+    }
+
+    /// Returns this position in a pass that has left an expired session.
+    pub(crate) fn after_failure(&self) -> Self {
+        Self { pass: Pass { next_expiry: Some(Timestamp::MIN), ..self.pass }, ..self.clone() }
     }
 }
 

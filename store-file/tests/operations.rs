@@ -205,6 +205,19 @@ async fn a_locked_shard_does_not_keep_purges_from_the_others() {
 }
 
 #[tokio::test]
+async fn what_a_locked_shard_kept_from_a_purge_is_found_by_the_rest_of_its_round() {
+    let dir = TestFolder::new();
+    let store = dir.builder().timeout(seconds(2)).open().await.unwrap();
+    with_expired(&store, 20).await;
+    let writer = dir.locked(0);
+    let five = NonZeroU32::new(5).unwrap();
+    assert_eq!(store.purge(&now(), five).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    drop(writer);
+    assert_eq!(purge_all(&store, &now(), five).await, 16);
+    assert_eq!(dir.files("records").len(), 1, "the live one");
+}
+
+#[tokio::test]
 async fn the_index_has_an_entry_for_each_session_with_a_principal_and_no_other() {
     let dir = TestFolder::new();
     let store = dir.open().await;

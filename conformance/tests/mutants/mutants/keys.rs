@@ -38,6 +38,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "principal.delete-all",
                 "principal.delete-all-races",
                 "purge.bounded",
+                "purge.later-now",
                 "purge.only-expired",
                 "purge.spares-done",
                 "save.burst",

@@ -93,7 +93,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "purge trusts the server",
             "purge removes what the server's clock alone calls expired",
             Purging(by_server),
-            ["purge.later-now", "purge.two-clocks"]
+            ["purge.two-clocks"]
         ),
         mutant!(
             "unbounded purge",
