@@ -60,12 +60,10 @@ fn files(tree: &Tree) -> Result<Vec<(PathBuf, String)>> {
         let Interface { lines, foreign } =
             Interface::of(&Program::read(tree, root)?, &library(&member.name), dependencies);
         let foreign = foreign.into_iter().filter(|path| !own.contains(path.split("::").next().unwrap_or_default()));
-        let text = format!(
-            "{}\n\nTypes and traits of other crates in this interface:\n{}\n",
-            lines.into_iter().collect::<Vec<_>>().join("\n"),
-            foreign.map(|path| format!("- {path}")).collect::<Vec<_>>().join("\n")
-        );
-        files.push((Path::new(FOLDER).join(format!("{}.txt", member.name)), text));
+        let mut text: Vec<String> = lines.into_iter().collect();
+        text.push("\nTypes and traits of other crates in this interface:".to_owned());
+        text.extend(foreign.map(|path| format!("- {path}")));
+        files.push((Path::new(FOLDER).join(format!("{}.txt", member.name)), text.join("\n") + "\n"));
     }
     Ok(files)
 }

@@ -63,7 +63,7 @@ fn traits_enums_and_types_of_other_crates_are_listed() {
 #[test]
 fn a_file_that_is_right_passes_and_an_old_one_does_not() {
     let library = ("a/src/lib.rs", "pub fn f() {}\n");
-    let text = "a_b::f: fn f()\n\nTypes and traits of other crates in this interface:\n\n";
+    let text = "a_b::f: fn f()\n\nTypes and traits of other crates in this interface:\n";
     assert_eq!(found(check, &[ROOT, MANIFEST, library, ("docs/api/a-b.txt", text)]), [""; 0]);
     let old = text.replace("fn f()", "fn f(_: u8)");
     let problems = found(check, &[ROOT, MANIFEST, library, ("docs/api/a-b.txt", &old)]);
