@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(
             found(check, &files),
             [
-                "store-a: src/schema.rs is missing: what is stored under which names",
+                "store-a: src/schema.rs is missing: tables and statements",
                 "store-a: tests/conformance.rs is missing: the suite that proves it",
             ]
         );
