@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&root(), &options, Program::Comparison),
         Command::BenchCheck(options) => bench::run(&root(), &options, Program::Check),
         Command::BenchScale(options) => bench::run(&root(), &options, Program::Scale),
-        Command::BenchPeers(options) => bench::run(&root(), &options, Program::Promises),
+        Command::BenchPeers(options) => bench::run(&root(), &options, Program::Clauses),
         Command::Images(options) => images::run(&root(), &options),
         Command::Matrix(options) => matrix::run(&root(), &options),
         Command::Model(options) => model::run(&root(), &options),
