@@ -19,7 +19,7 @@ pub(crate) struct Programs {
 pub(crate) async fn build(allocations: bool) -> Result<Programs> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     Ok(Programs {
-        ours: build_one(&here.join("ours"), &here.join("target"), "ours", allocations).await?,
+        ours: build_one(&here.join("contestants"), &here.join("target"), "contestants", allocations).await?,
         peers: build_one(&here.join("peers"), &here.join("target/peers"), "peers", allocations).await?,
     })
 }

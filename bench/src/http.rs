@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
-use place::{Kind, Place};
 use serde::{Deserialize, Serialize};
+use targets::{Kind, Target};
 use tokio::process::Command;
 use tokio::task::spawn_blocking;
 use work::SESSIONS;
@@ -66,11 +66,11 @@ pub(crate) async fn run(plan: &Plan, programs: &Programs, bar: &ProgressBar) -> 
     let mut all = Vec::new();
     for &kind in plan.stores.iter().filter(|kind| KINDS.contains(kind)) {
         bar.set_message(format!("{kind} over HTTP"));
-        let place = Place::of(kind).await?;
+        let target = Target::of(kind).await?;
         let mut contestants = Contestants::start(programs)?;
         let mut applications = Vec::new();
         for subject in ["ours", "tower-sessions"].map(|who| format!("{who}/{kind}")) {
-            let address = contestants.serve(&subject, &place.url(&subject)).await?;
+            let address = contestants.serve(&subject, &target.url(&subject)).await?;
             let cookies = Arc::new(spawn_blocking(move || cookies(address)).await??);
             applications.push(Application { subject, address, cookies });
         }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Parser;
-use place::Kind;
+use targets::Kind;
 
 use plan::Plan;
 use results::Results;

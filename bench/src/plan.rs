@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use place::Kind;
+use targets::Kind;
 use work::Work;
 
 /// Plan of a run.

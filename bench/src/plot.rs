@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use place::Kind;
 use plotters::prelude::*;
 use plotters::style::register_font;
+use targets::Kind;
 
 use crate::results::{Cell, Results};
 

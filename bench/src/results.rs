@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use place::Kind;
 use serde::{Deserialize, Serialize};
+use targets::Kind;
 use work::{Measured, Work};
 
 use crate::http::Served;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use place::{Kind, Place};
+use targets::{Kind, Target};
 use work::Work;
 
 use crate::contestant::{Contestants, Programs};
@@ -16,13 +16,13 @@ pub(crate) async fn run(plan: &Plan, programs: &Programs) -> Result<Results> {
     let bar = progress(plan)?;
     for &kind in &plan.stores {
         bar.set_message(format!("{kind}: server"));
-        let place = Place::of(kind).await.with_context(|| format!("{kind} has no server"))?;
+        let target = Target::of(kind).await.with_context(|| format!("{kind} has no server"))?;
         for &size in &plan.sizes {
             // New programs for each size, so that no measurement profits from memory that an earlier one allocated.
             let mut contestants = Contestants::start(programs)?;
             let mut subjects = Vec::new();
             for subject in subjects_of(kind) {
-                match contestants.open(&subject, &place.url(&subject), size).await {
+                match contestants.open(&subject, &target.url(&subject), size).await {
                     Ok(()) => subjects.push(subject),
                     // The other subjects are still measured, and the table shows why this one is not.
                     Err(error) => results.cells.push(Cell::not_opened(kind, &subject, size, &error)),

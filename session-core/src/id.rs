@@ -166,7 +166,7 @@ impl FromStr for Handle {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        const WRONG: Error = Error::fixed(ErrorKind::Config, "a handle is 64 lower-case hexadecimal digits");
+        const WRONG: Error = Error::fixed(ErrorKind::Config, "a handle must be 64 lower-case hexadecimal digits");
         let digit = |c: u8| match c {
             b'0'..=b'9' => Ok(c - b'0'),
             b'a'..=b'f' => Ok(c - b'a' + 10),

@@ -36,7 +36,7 @@ impl Namespace {
         }
         Err(Error::fixed(
             ErrorKind::Config,
-            "a namespace has 1 to 40 characters of a-z, 0-9 and _, and does not begin with a digit",
+            "a namespace must have 1 to 40 characters of a-z, 0-9 and _, and must not begin with a digit",
         ))
     }
 

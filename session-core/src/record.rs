@@ -78,12 +78,17 @@ impl Principal {
     /// [`ErrorKind::Config`] if the text is empty, has a NUL or cannot be printed, [`ErrorKind::TooLarge`] above 255 bytes.
     pub fn new(who: impl fmt::Display) -> Result<Self> {
         let mut text = String::new();
-        write!(text, "{who}").map_err(|_| Error::fixed(ErrorKind::Config, "a principal could not be printed"))?;
+        write!(text, "{who}").map_err(|_| {
+            Error::fixed(ErrorKind::Config, "a principal could not be printed; its `Display` returned an error")
+        })?;
         if text.is_empty() || text.contains('\0') {
             return Err(Error::fixed(ErrorKind::Config, "a principal must not be empty or contain NUL"));
         }
         if text.len() > Self::MAX_LEN {
-            return Err(Error::fixed(ErrorKind::TooLarge, "a principal is longer than 255 bytes"));
+            return Err(Error::fixed(
+                ErrorKind::TooLarge,
+                "a principal is longer than 255 bytes; use a shorter name, such as a number",
+            ));
         }
         Ok(Self(text.into()))
     }

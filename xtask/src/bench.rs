@@ -26,7 +26,7 @@ pub(crate) enum Program {
     Check,
     Scale,
     /// Clauses of the suite over the peers' stores.
-    Promises,
+    Clauses,
 }
 
 impl Program {
@@ -36,13 +36,13 @@ impl Program {
             Self::Comparison | Self::Check => &[],
             Self::Scale => &["--package", "scale"],
             // It shares the dependencies and the target folder of the peers.
-            Self::Promises => &["--manifest-path", "promises/Cargo.toml", "--target-dir", "target/peers"],
+            Self::Clauses => &["--manifest-path", "clauses/Cargo.toml", "--target-dir", "target/peers"],
         }
     }
 
     /// Whether the program measures on this kind of server.
     fn knows(self, server: &str) -> bool {
-        self != Self::Promises || server != "dynamo"
+        self != Self::Clauses || server != "dynamo"
     }
 }
 

@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&workspace, &options, Program::Comparison),
         Command::BenchCheck(options) => bench::run(&workspace, &options, Program::Check),
         Command::BenchScale(options) => bench::run(&workspace, &options, Program::Scale),
-        Command::BenchPeers(options) => bench::run(&workspace, &options, Program::Promises),
+        Command::BenchPeers(options) => bench::run(&workspace, &options, Program::Clauses),
         Command::Features(options) => features::run(&workspace, &options),
         Command::Images(options) => images::run(&workspace, &options),
         Command::Matrix(options) => matrix::run(&workspace, &options),

@@ -1,6 +1,6 @@
 //! The stores of tower-sessions, each opened as its own documentation shows, with as many connections as this project's store.
 //!
-//! [`promises`](../../promises) states a time-out, which is set wherever a driver supports it. Without a time-out the stores
+//! [`clauses`](../../clauses) states a time-out, which is set wherever a driver supports it. Without a time-out the stores
 //! are as documented.
 
 use std::time::Duration;

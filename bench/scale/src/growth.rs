@@ -1,15 +1,15 @@
 //! Measures the same work over few sessions and over many.
 
 use anyhow::{Context, Result, ensure};
-use place::{Kind, Place};
 use serde::{Deserialize, Serialize};
+use targets::{Kind, Target};
 
-use crate::counted;
+use crate::allocation_report;
+use crate::disk_usage;
 use crate::fill::fill;
 use crate::population::Population;
 use crate::progress;
 use crate::purge::{Pace, Purge, is_complete, purge};
-use crate::used;
 use crate::work::{Measured, Work, work_for};
 
 /// Number of sessions of one principal. A tenth of them has expired where the store keeps expired sessions.
@@ -33,19 +33,19 @@ pub struct Growth {
 
 /// Fills a new store and measures `seconds` of each kind of work.
 pub async fn growth(kind: Kind, sessions: u64, seconds: f64) -> Result<Growth> {
-    let place = Place::of(kind).await.with_context(|| format!("{kind} has no server"))?;
-    let url = place.url("scale");
+    let target = Target::of(kind).await.with_context(|| format!("{kind} has no server"))?;
+    let url = target.url("scale");
     let store = session_store_any::connect(&url).await?;
     let one_expired_in = if store.capabilities().expires_itself { 0 } else { 10 };
     let population = Population { sessions, size: 200, of_one: OF_ONE, one_expired_in, seed: 1 };
 
-    let before = used::bytes(kind, &place).await?;
+    let before = disk_usage::bytes(kind, &target).await?;
     let bar = progress::bar(sessions, format!("{kind}: filling"))?;
     let filled = fill(&store, population, &bar).await?;
     bar.finish_and_clear();
-    let after = used::bytes(kind, &place).await?;
+    let after = disk_usage::bytes(kind, &target).await?;
     let bytes = match kind {
-        Kind::Memory => Some(counted::idle(population, false).await?.allocated),
+        Kind::Memory => Some(allocation_report::idle(population, false).await?.allocated),
         _ => before.zip(after).map(|(before, after)| after.saturating_sub(before)),
     };
 

@@ -3,17 +3,17 @@
 //! The program `scale` measures, and runs `counted` for figures that need a counting allocator.
 //! Both are built together, by `cargo build --release -p scale`.
 
-pub mod counted;
+pub mod allocation_report;
+pub mod disk_usage;
 pub mod fill;
 pub mod growth;
-pub mod idle;
+pub mod idle_memory;
 pub mod memory;
 pub mod population;
 pub mod progress;
 pub mod purge;
 pub mod requests;
-pub mod resident;
 pub mod results;
+pub mod rss;
 pub mod table;
-pub mod used;
 pub mod work;

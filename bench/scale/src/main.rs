@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, ValueEnum};
-use place::Kind;
 use scale::results::Results;
 use scale::{growth, memory, purge, table};
+use targets::Kind;
 
 /// Maximum number of sessions for stores that are slow to fill.
 const MANY: u64 = 1_000_000;

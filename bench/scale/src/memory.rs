@@ -1,10 +1,10 @@
 //! Measurements of memory.
 
 use anyhow::{Context, Result};
-use place::{Kind, Place};
+use targets::{Kind, Target};
 
-use crate::counted;
-use crate::idle::Idle;
+use crate::allocation_report;
+use crate::idle_memory::Idle;
 use crate::population::Population;
 use crate::progress;
 use crate::requests::Requests;
@@ -23,7 +23,7 @@ pub async fn idle() -> Result<Vec<Idle>> {
         for (of_one, loaded) in [(0, false), (1, false), (1, true)] {
             let spinner = progress::spinner(format!("memory: {SESSIONS} sessions of {size} bytes at rest"));
             let population = Population { sessions: SESSIONS, size, of_one, one_expired_in: 0, seed: 1 };
-            all.push(counted::idle(population, loaded).await?);
+            all.push(allocation_report::idle(population, loaded).await?);
             spinner.finish_and_clear();
         }
     }
@@ -32,13 +32,13 @@ pub async fn idle() -> Result<Vec<Idle>> {
 
 /// Measures each number of concurrent requests, and the largest with a short queue, too. Only the memory store has no queue.
 pub async fn requests(kind: Kind, numbers: &[u64]) -> Result<Vec<Requests>> {
-    let place = Place::of(kind).await.with_context(|| format!("{kind} has no server"))?;
+    let target = Target::of(kind).await.with_context(|| format!("{kind} has no server"))?;
     let largest = numbers.iter().copied().max().filter(|_| kind != Kind::Memory);
     let short = largest.map(|largest| (largest, Some(SHORT_QUEUE)));
     let mut all = Vec::new();
     for (requests, queue) in numbers.iter().map(|&requests| (requests, None)).chain(short) {
         let spinner = progress::spinner(format!("{kind}: {requests} requests at once"));
-        all.push(counted::requests(kind, &place.url("scale"), requests, queue).await?);
+        all.push(allocation_report::requests(kind, &target.url("scale"), requests, queue).await?);
         spinner.finish_and_clear();
     }
     Ok(all)

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
-use place::{Kind, Place};
 use serde::{Deserialize, Serialize};
 use session_core::{Call, Clock as _, Store, SystemClock};
+use targets::{Kind, Target};
 
 use crate::fill::fill;
 use crate::population::Population;
@@ -90,8 +90,8 @@ pub fn is_complete(purge: &Purge, expired: u64) -> bool {
 /// Measures load and save, first for `seconds` without a purge, then during a purge of `expired` sessions.
 /// Returns `None` for a store whose server removes expired sessions by itself.
 pub async fn beside(kind: Kind, expired: u64, seconds: f64) -> Result<Option<Beside>> {
-    let place = Place::of(kind).await.with_context(|| format!("{kind} has no server"))?;
-    let store = session_store_any::connect(&place.url("scale")).await?;
+    let target = Target::of(kind).await.with_context(|| format!("{kind} has no server"))?;
+    let store = session_store_any::connect(&target.url("scale")).await?;
     if store.capabilities().expires_itself {
         return Ok(None);
     }

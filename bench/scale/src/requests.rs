@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use peak_alloc::PeakAlloc;
-use place::Kind;
 use serde::{Deserialize, Serialize};
 use session_core::{Commit, Error, Manager};
+use targets::Kind;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use work::Payload;
 
-use crate::resident;
+use crate::rss;
 
 /// Number of requests of each task, one after the other.
 pub const ROUNDS: u64 = 3;
@@ -55,9 +55,9 @@ pub async fn requests(
     let manager = Manager::new(session_store_any::connect(&url).await?);
     let cookies = prepared(&manager, requests).await?;
 
-    let (allocated, held) = (counted.current_usage(), resident::now()?);
+    let (allocated, held) = (counted.current_usage(), rss::now()?);
     counted.reset_peak_usage();
-    resident::forget_peak()?;
+    rss::forget_peak()?;
     let begun = Instant::now();
     let start = Arc::new(Barrier::new(cookies.len()));
     let mut tasks = JoinSet::new();
@@ -77,7 +77,7 @@ pub async fn requests(
         requests,
         queue,
         allocated: counted.peak_usage().saturating_sub(allocated) as u64,
-        resident: resident::peak()?.saturating_sub(held),
+        resident: rss::peak()?.saturating_sub(held),
         seconds: begun.elapsed().as_secs_f64(),
         longest,
         failed,

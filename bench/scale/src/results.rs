@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::growth::Growth;
-use crate::idle::Idle;
+use crate::idle_memory::Idle;
 use crate::purge::Beside;
 use crate::requests::Requests;
 

@@ -1,10 +1,10 @@
 //! Results as Markdown.
 
 use comfy_table::{CellAlignment, Table, presets};
-use place::Kind;
+use targets::Kind;
 
 use crate::growth::Growth;
-use crate::idle::Idle;
+use crate::idle_memory::Idle;
 use crate::purge::Beside;
 use crate::requests::{ROUNDS, Requests};
 use crate::results::Results;

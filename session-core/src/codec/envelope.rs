@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::content::Content;
-use super::limits::{Codec, JSON, MESSAGEPACK};
+use super::limits::{Codec, JSON, MESSAGEPACK, TOO_MANY_KEYS};
 use super::value::Rules;
 use crate::head::{Head, Trail};
 use crate::{Error, ErrorKind, Record, Result, StoreKey, Timestamp, Version};
@@ -29,10 +29,13 @@ impl Content {
     ) -> Result<Record> {
         let limits = &rules.limits;
         if self.values.len() > limits.max_keys {
-            return Err(Error::fixed(ErrorKind::TooLarge, "too many keys"));
+            return Err(TOO_MANY_KEYS);
         }
         if self.flash_count() > limits.max_flashes {
-            return Err(Error::fixed(ErrorKind::TooLarge, "too many flash messages"));
+            return Err(Error::fixed(
+                ErrorKind::TooLarge,
+                "the session has more flash messages than `Limits::max_flashes`; show them, or raise the limit",
+            ));
         }
         let values: usize = self.values.iter().map(|(key, value)| key.len() + value.raw.len() + 8).sum();
         let mut data = Vec::with_capacity(Head::MAX_LEN + values + 64);
@@ -43,7 +46,10 @@ impl Content {
             Codec::MessagePack => messagepack::encode(self, &mut data)?,
         }
         if data.len() > limits.max_data_len {
-            return Err(Error::fixed(ErrorKind::TooLarge, "the session's data exceed its size"));
+            return Err(Error::fixed(
+                ErrorKind::TooLarge,
+                "the encoded session exceeds `Limits::max_data_len` or the store's limit; store less, or raise the limit",
+            ));
         }
         Ok(Record::new(version, self.created_at, now.plus(idle), self.principal.clone(), data.into()))
     }
@@ -70,11 +76,16 @@ impl Stored {
             Some(&MESSAGEPACK) => {
                 return Err(Error::fixed(
                     ErrorKind::Unsupported,
-                    "a stored session is in MessagePack, and this program is built without the feature `messagepack`",
+                    "a stored session is in MessagePack; build this program with the feature `messagepack`",
                 ));
             }
             Some(&TOMBSTONE) => Self::Tombstone(read_tombstone(&envelope[1..])?),
-            _ => return Err(Error::fixed(ErrorKind::Corrupt, "a stored session has an unknown format")),
+            _ => {
+                return Err(Error::fixed(
+                    ErrorKind::Corrupt,
+                    "a stored session has an unknown format; another program or a later release wrote it",
+                ));
+            }
         };
         Ok((stored, head))
     }

@@ -20,7 +20,7 @@ use crate::{Error, ErrorKind, Record, Result, Timestamp};
 // ---- writing ----
 
 pub(super) fn encode(content: &Content, out: &mut Vec<u8>) -> Result<()> {
-    write(out, content).map_err(|_| Error::fixed(ErrorKind::Other, "the envelope could not be encoded"))
+    write(out, content).map_err(|_| Error::fixed(ErrorKind::Other, "the session's envelope could not be encoded"))
 }
 
 fn write(out: &mut Vec<u8>, content: &Content) -> serde_json::Result<()> {

@@ -87,13 +87,20 @@ impl Rules {
     pub(crate) fn encode<T: Serialize + ?Sized>(&self, codec: Codec, value: &T) -> Result<Value> {
         // Errors leave out the serializer's message, because it may quote the value.
         let raw = match codec {
-            Codec::Json => serde_json::to_vec(value)
-                .map_err(|_| Error::fixed(ErrorKind::Other, "a value could not be encoded as JSON"))?,
+            Codec::Json => serde_json::to_vec(value).map_err(|_| {
+                Error::fixed(
+                    ErrorKind::Other,
+                    "a value could not be encoded as JSON; check its `Serialize`, and the keys of its maps",
+                )
+            })?,
             #[cfg(feature = "messagepack")]
             Codec::MessagePack => messagepack::encode(value)?,
         };
         if raw.len() > self.limits.max_data_len {
-            return Err(Error::fixed(ErrorKind::TooLarge, "a value alone exceeds the session's size"));
+            return Err(Error::fixed(
+                ErrorKind::TooLarge,
+                "a value alone exceeds `Limits::max_data_len` or the store's limit; store less, or raise the limit",
+            ));
         }
         let (depth, may_be_infinite) = match codec {
             // JSON stores `None` and a number that is not finite as `null`, so only the value itself tells which it is.
@@ -105,7 +112,10 @@ impl Rules {
             return Err(Error::fixed(ErrorKind::Other, "a value holds a number that is not finite"));
         }
         if depth > self.limits.max_depth.min(MAX_DEPTH) {
-            return Err(Error::fixed(ErrorKind::TooLarge, "a value is nested too deeply"));
+            return Err(Error::fixed(
+                ErrorKind::TooLarge,
+                "a value is nested deeper than `Limits::max_depth`; flatten it, or raise the limit",
+            ));
         }
         Ok(Value { codec, raw: raw.into() })
     }

@@ -52,9 +52,10 @@ impl Changes {
             return Err(RebaseError::Identity);
         }
         match policy {
-            ConflictPolicy::Reject => {
-                Err(RebaseError::Error(Error::fixed(ErrorKind::Conflict, "another request has saved it meanwhile")))
-            }
+            ConflictPolicy::Reject => Err(RebaseError::Error(Error::fixed(
+                ErrorKind::Conflict,
+                "the manager rejects conflicts; `reload` the session and do the work again",
+            ))),
             ConflictPolicy::Overwrite => Ok(self.content.clone()),
             ConflictPolicy::Replay => replay(&self.ops, current).map_err(RebaseError::Error),
         }

@@ -34,7 +34,10 @@ impl Committer<'_> {
                 return self.confirmed_difference().await;
             }
         }
-        Err(Error::fixed(ErrorKind::Conflict, "other tasks wrote to the session while it was closed, again and again"))
+        Err(Error::fixed(
+            ErrorKind::Conflict,
+            "other tasks kept writing to the session while it was closed; let them end first",
+        ))
     }
 
     /// Implements [`Manager::close_at_once`](crate::Manager::close_at_once).

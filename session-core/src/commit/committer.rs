@@ -35,10 +35,13 @@ pub(super) const TOMBSTONE_TELLS: Duration = seconds(60);
 /// Time after a logout in which a request of the same page may still arrive, because the browser may not have the response yet.
 const LOGOUT_UNDER_WAY: Duration = seconds(10);
 
-pub(super) const GONE: Error = Error::fixed(ErrorKind::Gone, "it ended, moved or changed hands meanwhile");
+pub(super) const GONE: Error =
+    Error::fixed(ErrorKind::Gone, "it ended, moved or changed hands meanwhile; `discard` the session, or log in again");
 
-pub(super) const TOO_MANY_CONFLICTS: Error =
-    Error::fixed(ErrorKind::Conflict, "other requests were faster too many times in a row");
+pub(super) const TOO_MANY_CONFLICTS: Error = Error::fixed(
+    ErrorKind::Conflict,
+    "other requests were faster too many times in a row; try again, or raise `max_replays`",
+);
 
 /// Whether opening the id of the tombstone `record` still returns `Moved` or `Ended`. Afterwards the id is unknown.
 pub(crate) fn tombstone_tells(record: &Record, now: Timestamp) -> bool {

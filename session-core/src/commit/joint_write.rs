@@ -58,8 +58,10 @@ impl Forming {
     }
 }
 
-const PANICKED: Error =
-    Error::fixed(ErrorKind::Unavailable, "the store panicked, and it cannot be told whether the write was done");
+const PANICKED: Error = Error::fixed(
+    ErrorKind::Unavailable,
+    "the store panicked, and the write may be stored or not; save again to find out",
+);
 
 impl JointWrite {
     /// Makes a write of `content` with one member. `send` makes the future that sends it, which must not end before the previous write.

@@ -55,6 +55,6 @@ impl Committer<'_> {
                 Err(error) => return Err(error),
             }
         }
-        Err(Error::fixed(ErrorKind::Unavailable, "the session kept changing while it was to be ended"))
+        Err(Error::fixed(ErrorKind::Unavailable, "the session kept changing while it was to be ended; try again"))
     }
 }

@@ -24,7 +24,7 @@ use crate::{Error, ErrorKind, Record, Result, StoreKey, Version};
 /// conflict. Without a load now and then, a long queue here would starve the writers of another process.
 const IN_A_ROW: u32 = 8;
 
-const PANICKED: Error = Error::fixed(ErrorKind::Unavailable, "the store panicked");
+const PANICKED: Error = Error::fixed(ErrorKind::Unavailable, "the store panicked; its panic message tells why");
 
 /// State of the save of a joint write.
 struct Sending {

@@ -38,8 +38,10 @@ pub(super) trait Undecided {
     fn refused(&mut self);
 }
 
-const UNKNOWN: Error =
-    Error::fixed(ErrorKind::Unavailable, "an answer was lost, and it cannot be told whether the write was done");
+const UNKNOWN: Error = Error::fixed(
+    ErrorKind::Unavailable,
+    "an answer was lost, and the write may be stored or not; save again to find out",
+);
 
 /// Whether `error` proves that nothing was changed.
 pub(super) fn is_definite(error: &Error) -> bool {
@@ -169,4 +171,5 @@ impl Committer<'_> {
     }
 }
 
-const UNANSWERED: Error = Error::fixed(ErrorKind::Unavailable, "an earlier write is still without an answer");
+const UNANSWERED: Error =
+    Error::fixed(ErrorKind::Unavailable, "an earlier write is still without an answer; save again to find out");

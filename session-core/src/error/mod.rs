@@ -99,7 +99,10 @@ impl Error {
 
     /// Creates a [`Conflict`](ErrorKind::Conflict): another request changed the value under `key`, which this one had read before writing it.
     pub fn conflict_on(key: &str) -> Self {
-        let mut error = Self::fixed(ErrorKind::Conflict, "a value read here was changed meanwhile");
+        let mut error = Self::fixed(
+            ErrorKind::Conflict,
+            "a value that this request has read was changed meanwhile; `reload` the session and do the work again",
+        );
         error.0.key = Some(key.into());
         error
     }

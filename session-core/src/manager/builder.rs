@@ -12,11 +12,25 @@ use crate::{Clock, Error, ErrorKind, Result, Store, SystemClock, hours};
 
 impl Manager {
     /// Creates a manager with the defaults: the name `id`, an idle time-out of 1 hour and an absolute time-out of 24 hours.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    ///
+    /// let manager = Manager::new(NullStore);
+    /// assert_eq!(manager.name(), "id");
+    /// ```
     pub fn new(store: impl Store) -> Self {
         Self::builder(store).build().expect("the defaults go together")
     }
 
     /// Starts the configuration of a manager over `store`.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore, hours};
+    ///
+    /// let manager = Manager::builder(NullStore).idle(hours(8)).build()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn builder(store: impl Store) -> ManagerBuilder {
         ManagerBuilder::new(Arc::new(store))
     }
@@ -77,6 +91,14 @@ impl ManagerBuilder {
     /// Sets the logical name of the sessions; `id` unless set. It has 1–64 bytes and no NUL.
     ///
     /// Sessions of different names are separate, even in one store, because the name is part of the key.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    ///
+    /// let cart = Manager::builder(NullStore).name("cart").build()?;
+    /// assert_eq!(cart.name(), "cart");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
@@ -84,6 +106,13 @@ impl ManagerBuilder {
     }
 
     /// Sets the idle time-out: a session ends when it has not been used for this long. 1 hour unless set.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore, minutes};
+    ///
+    /// let manager = Manager::builder(NullStore).idle(minutes(15)).build()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub const fn idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
@@ -91,6 +120,13 @@ impl ManagerBuilder {
     }
 
     /// Sets the absolute time-out: a session ends this long after its creation or last login, even if it is used. 24 hours unless set.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore, hours};
+    ///
+    /// let manager = Manager::builder(NullStore).absolute(hours(12)).build()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub const fn absolute(mut self, absolute: Duration) -> Self {
         self.absolute = absolute;
@@ -98,6 +134,14 @@ impl ManagerBuilder {
     }
 
     /// Sets the idle time-out of sessions without a principal; as [`idle`](Self::idle) unless set. It may be longer than that.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore, days, hours};
+    ///
+    /// // Carts of guests stay longer than a signed-in session.
+    /// let manager = Manager::builder(NullStore).idle(hours(1)).anonymous_idle(days(7)).absolute(days(7)).build()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub const fn anonymous_idle(mut self, idle: Duration) -> Self {
         self.anonymous_idle = Some(idle);
@@ -105,6 +149,18 @@ impl ManagerBuilder {
     }
 
     /// Sets the longest idle time-out that a session may [set for itself](crate::Session::set_idle); as [`idle`](Self::idle) unless set.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Manager, NullStore, days};
+    /// let manager = Manager::builder(NullStore).max_idle(days(14)).max_absolute(days(90)).build()?;
+    /// let session = manager.open(None).await?;
+    /// session.set_idle(Some(days(14)))?; // "remember me"
+    /// assert!(session.set_idle(Some(days(15))).is_err());
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub const fn max_idle(mut self, idle: Duration) -> Self {
         self.max_idle = Some(idle);
@@ -113,6 +169,18 @@ impl ManagerBuilder {
 
     /// Sets the longest absolute time-out that a session may [set for itself](crate::Session::set_absolute); as
     /// [`absolute`](Self::absolute) unless set.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Manager, NullStore, days};
+    /// let manager = Manager::builder(NullStore).max_absolute(days(90)).build()?;
+    /// let session = manager.open(None).await?;
+    /// session.set_absolute(Some(days(90)))?;
+    /// assert!(session.set_absolute(Some(days(91))).is_err());
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub const fn max_absolute(mut self, absolute: Duration) -> Self {
         self.max_absolute = Some(absolute);
@@ -120,6 +188,13 @@ impl ManagerBuilder {
     }
 
     /// Sets the limits of a session's size. A store with a smaller [`max_data_len`](crate::Capabilities::max_data_len) lowers that limit.
+    ///
+    /// ```
+    /// use session_core::{Limits, Manager, NullStore};
+    ///
+    /// let manager = Manager::builder(NullStore).limits(Limits::new().max_keys(50)).build()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.rules.limits = limits;
@@ -148,6 +223,13 @@ impl ManagerBuilder {
     }
 
     /// Sets the policy for a commit when another request has saved the session meanwhile; [`ConflictPolicy::Replay`] unless set.
+    ///
+    /// ```
+    /// use session_core::{ConflictPolicy, Manager, NullStore};
+    ///
+    /// let manager = Manager::builder(NullStore).conflicts(ConflictPolicy::Reject).build()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub const fn conflicts(mut self, policy: ConflictPolicy) -> Self {
         self.conflicts = policy;
@@ -155,6 +237,13 @@ impl ManagerBuilder {
     }
 
     /// Sets how many times a commit is retried after conflicts; 64 unless set.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    ///
+    /// let manager = Manager::builder(NullStore).max_replays(8).build()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub const fn max_replays(mut self, replays: u32) -> Self {
         self.max_replays = replays;
@@ -162,6 +251,16 @@ impl ManagerBuilder {
     }
 
     /// Sets the clock that decides what has expired; the system's clock unless set.
+    ///
+    /// ```
+    /// use session_core::{Clock, Manager, ManualClock, NullStore, Timestamp, minutes};
+    ///
+    /// let clock = ManualClock::new(Timestamp::from_millis(1_800_000_000_000)?);
+    /// let manager = Manager::builder(NullStore).clock(clock.clone()).build()?;
+    /// clock.advance(minutes(5));
+    /// assert_eq!(manager.now(), clock.now());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -170,13 +269,22 @@ impl ManagerBuilder {
 
     /// Creates the manager.
     ///
+    /// ```
+    /// use session_core::{ErrorKind, Manager, NullStore, days, minutes};
+    ///
+    /// assert!(Manager::builder(NullStore).idle(minutes(30)).build().is_ok());
+    /// let error = Manager::builder(NullStore).idle(days(2)).max_idle(days(1)).build().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] if a time-out is below a millisecond, if [`idle`](Self::idle), [`anonymous_idle`](Self::anonymous_idle) or
     /// [`absolute`](Self::absolute) is above the maximum set for it, if [`max_idle`](Self::max_idle) is above the longest absolute time-out,
     /// or if the name is empty, longer than 64 bytes or has a NUL. The message names the settings.
     pub fn build(self) -> Result<Manager> {
         if self.name.is_empty() || self.name.len() > 64 || self.name.contains('\0') {
-            return Err(Error::fixed(ErrorKind::Config, "a session's logical name has 1 to 64 bytes and no NUL"));
+            return Err(Error::fixed(ErrorKind::Config, "the manager's `name` must have 1 to 64 bytes and no NUL"));
         }
         let policy = Policy {
             idle: self.idle,

@@ -80,7 +80,7 @@ impl Environment {
     pub(crate) fn record(&self, content: &Arc<Content>, over: Option<&Trail>) -> Result<(Record, Arc<StoredRecord>)> {
         let now = self.now();
         if self.policy.outlived_at(content) <= now {
-            return Err(Error::fixed(ErrorKind::Gone, "its absolute time-out has passed"));
+            return Err(Error::fixed(ErrorKind::Gone, "its absolute time-out has passed; open a new session"));
         }
         let version = if self.is_shared { Version::random() } else { Version::of_this_process() };
         // A session in a cookie has one writer, so it needs no trail, and its size counts.

@@ -44,16 +44,38 @@ pub struct Manager {
 
 impl Manager {
     /// Returns the logical name of the manager's sessions, which is part of their keys.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    ///
+    /// let manager = Manager::builder(NullStore).name("shop").build()?;
+    /// assert_eq!(manager.name(), "shop");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn name(&self) -> &str {
         &self.env.name
     }
 
     /// Returns the store of the manager's sessions.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    ///
+    /// let manager = Manager::new(NullStore);
+    /// assert!(manager.store().capabilities().discards);
+    /// ```
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.env.store
     }
 
     /// Returns the present instant by the manager's clock.
+    ///
+    /// ```
+    /// use session_core::{Clock, Manager, NullStore, SystemClock};
+    ///
+    /// let manager = Manager::new(NullStore);
+    /// assert!(manager.now() <= SystemClock.now());
+    /// ```
     pub fn now(&self) -> Timestamp {
         self.env.now()
     }
@@ -63,6 +85,17 @@ impl Manager {
     /// Opening stores nothing. An unknown id is never adopted: changes are stored under a new id.
     /// A record that does not decode gives a new session and an error event.
     /// The store is not called if there is no value, or if the value is not an id.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Manager, NullStore, Opened};
+    /// let manager = Manager::new(NullStore);
+    /// let cookie: Option<&str> = None; // value of the request's cookie
+    /// let session = manager.open(cookie).await?;
+    /// assert_eq!(session.opened(), Opened::New);
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Errors of the store, mostly [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable). An outage never gives a new session.
@@ -81,6 +114,22 @@ impl Manager {
     ///
     /// The result has an id only if this call has written or touched the record under that id, also if an earlier save has stored it.
     /// So a late response cannot replace the id that a login in another request has set.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Commit, Manager, NullStore};
+    /// let manager = Manager::new(NullStore);
+    /// let session = manager.open(None).await?;
+    /// session.insert("theme", "dark")?;
+    /// let set_cookie = match manager.close(&session).await? {
+    ///     Commit::Issue(update) => Some(format!("id={}", update.value.as_str())),
+    ///     Commit::Clear => Some("id=; Max-Age=0".into()),
+    ///     Commit::Unchanged | Commit::Extended(_) => None,
+    /// };
+    /// # assert_eq!(set_cookie, None); // this store keeps nothing
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// The errors of [`Session::save`]. The session then stays open.

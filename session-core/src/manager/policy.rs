@@ -118,11 +118,11 @@ impl Policy {
             Some(own) if own < Duration::from_millis(1) => Err(ZERO),
             Some(own) if own > longest => Err(Error::fixed(
                 ErrorKind::Config,
-                "a session's own time-out exceeds the longest that its manager allows",
+                "a session's own time-out exceeds the longest of its manager; raise `max_idle` or `max_absolute`",
             )),
             _ => Ok(()),
         }
     }
 }
 
-pub(super) const ZERO: Error = Error::fixed(ErrorKind::Config, "a time-out is at least one millisecond");
+pub(super) const ZERO: Error = Error::fixed(ErrorKind::Config, "a time-out is below one millisecond; set a longer one");

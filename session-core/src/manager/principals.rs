@@ -38,6 +38,16 @@ impl Manager {
     /// The list has the sessions of all logical names that share the store's namespace.
     /// A record that does not decode is left out, with an event.
     ///
+    /// ```
+    /// # use session_core::{Manager, Principal, Result};
+    /// async fn devices(manager: &Manager, user: u64) -> Result<Vec<String>> {
+    ///     let list = manager.sessions_of(&Principal::new(user)?, None).await?;
+    ///     Ok(list.into_iter().map(|info| info.label.unwrap_or_default()).collect())
+    /// }
+    /// # let manager = Manager::new(session_core::NullStore);
+    /// # assert!(pollster::block_on(devices(&manager, 7)).is_err(), "this store has no index");
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the store lacks [`by_principal`](crate::Capabilities::by_principal), or if a session is in a
     /// [codec](crate::Codec) that this program is built without; [`ErrorKind::Unavailable`].
@@ -49,6 +59,19 @@ impl Manager {
     ///
     /// A session that has just moved to a new id is ended there.
     /// A record that the store cannot read is removed without a check of its principal, because no client can open it.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Manager, Principal, Result};
+    /// // The handle comes from the list of sessions that the page has shown.
+    /// async fn sign_out_device(manager: &Manager, user: u64, handle: &str) -> Result<bool> {
+    ///     manager.revoke(&Principal::new(user)?, &handle.parse()?).await
+    /// }
+    /// # let manager = Manager::new(session_core::NullStore);
+    /// # assert!(!sign_out_device(&manager, 7, &"0".repeat(64)).await?);
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`], also if the session kept changing meanwhile.
@@ -79,12 +102,21 @@ impl Manager {
                 Outcome::Conflict | Outcome::Exists => {}
             }
         }
-        Err(Error::fixed(ErrorKind::Unavailable, "the session kept changing while it was to be revoked"))
+        Err(Error::fixed(ErrorKind::Unavailable, "the session kept changing while it was to be revoked; try again"))
     }
 
     /// Ends all sessions of `principal` except the one with the handle `except`. Returns how many were ended.
     ///
     /// Sessions that are just moving to a new id are ended too.
+    ///
+    /// ```
+    /// # use session_core::{Manager, Principal, Result};
+    /// async fn block(manager: &Manager, user: u64) -> Result<u64> {
+    ///     manager.revoke_all(&Principal::new(user)?, None).await
+    /// }
+    /// # let manager = Manager::new(session_core::NullStore);
+    /// # assert!(pollster::block_on(block(&manager, 7)).is_err(), "this store has no index");
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the store lacks [`by_principal`](crate::Capabilities::by_principal), [`ErrorKind::Unavailable`].
@@ -143,6 +175,6 @@ impl Environment {
                 n => revoked += n,
             }
         }
-        Err(Error::fixed(ErrorKind::Unavailable, "new sessions kept appearing while all were to be revoked"))
+        Err(Error::fixed(ErrorKind::Unavailable, "new sessions kept appearing while all were to be revoked; try again"))
     }
 }

@@ -16,6 +16,16 @@ const LONGEST_PAUSE: Duration = crate::days(365);
 impl Manager {
     /// Removes expired records in short steps. Returns how many were removed.
     ///
+    /// ```
+    /// # use session_core::{Manager, Result};
+    /// async fn clean_up(manager: &Manager) -> Result<()> {
+    ///     let removed = manager.purge().await?;
+    ///     println!("{removed} expired sessions removed");
+    ///     Ok(())
+    /// }
+    /// # pollster::block_on(clean_up(&Manager::new(session_core::NullStore))).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Errors of the store. Records that were removed before the error stay removed.
     pub async fn purge(&self) -> Result<u64> {

@@ -9,6 +9,9 @@ use crate::codec::OwnPolicy;
 use crate::commit::uncertain::UncertainWrite;
 use crate::{Error, ErrorKind, Principal, Result};
 
+pub(super) const NO_PRINCIPAL: Error =
+    Error::fixed(ErrorKind::Other, "the session has no principal; call `login` first");
+
 impl Session {
     /// Signs `principal` in. The commit gives the session a new id, and the old id no longer opens it.
     ///
@@ -30,6 +33,16 @@ impl Session {
     /// - This request took a value ([`take`](Session::take)), read and then wrote one, or required one to be unchanged
     ///   ([`require_unchanged`](Session::require_unchanged)). Two requests must not both succeed with that value.
     ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.login("ann")?; // after the password was checked
+    /// assert_eq!(session.principal().unwrap().as_str(), "ann");
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// The errors of [`Principal::new`]; [`ErrorKind::Closed`] after the response's head has been sent, because a login needs a cookie.
     pub fn login(&self, principal: impl Display) -> Result<()> {
@@ -37,6 +50,18 @@ impl Session {
     }
 
     /// Signs `principal` in as [`login`](Session::login) does, and keeps only the values under `keys`.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.insert("cart", &["tea"])?;
+    /// session.insert("draft", "of a guest")?;
+    /// session.login_keeping("ann", &["cart"])?;
+    /// assert_eq!(session.keys(), ["cart"]);
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// The errors of [`login`](Session::login).
@@ -63,6 +88,17 @@ impl Session {
 
     /// Notes that the principal has authenticated again. The session gets a new id, and both time-outs start again.
     ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.login("ann")?;
+    /// session.reauthenticate()?; // the password was asked for again
+    /// assert!(session.auth_time().is_some());
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// - [`ErrorKind::Other`]: the session has no principal.
     /// - [`ErrorKind::Gone`]: the session has moved or ended.
@@ -71,7 +107,7 @@ impl Session {
         let mut state = self.writing()?;
         state.cookie_possible()?;
         if state.view.principal.is_none() {
-            return Err(Error::fixed(ErrorKind::Other, "the session has no principal; call `login` first"));
+            return Err(NO_PRINCIPAL);
         }
         let at = self.shared.env.now();
         state.push(Op::Reauthenticate { at })?;
@@ -82,6 +118,16 @@ impl Session {
     /// Gives the session a new id with the next commit. The old id then no longer opens it. Call this when the rights of the session change.
     ///
     /// A session that is not stored yet gets a new id anyway.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.insert("role", "admin")?;
+    /// session.rotate()?;
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Gone`] if the session has moved or ended, [`ErrorKind::Closed`] after the response's head has been sent.
@@ -123,6 +169,18 @@ impl Session {
     ///
     /// Later writes of the same request, such as a flash message, start a new session. Without them the client's cookie is cleared.
     /// A logout also works after the response's head has been sent, but the cookie then stays.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.login("ann")?;
+    /// session.logout();
+    /// assert!(session.principal().is_none());
+    /// session.flash("notice", "Goodbye")?; // in a new session
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn logout(&self) {
         let mut state = self.state();
         let old = state.stored.as_ref().map(|stored| stored.key);

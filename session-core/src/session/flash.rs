@@ -18,6 +18,16 @@ impl Session {
     ///
     /// The oldest messages are dropped if there are more than the [limit](crate::Limits::max_flashes), or more than the session has room for.
     ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.flash("notice", "saved")?;
+    /// assert_eq!(session.flashes::<String>("notice")?, ["saved"]);
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// The errors of [`insert`](Session::insert).
     pub fn flash<T: Serialize + ?Sized>(&self, key: impl Display, message: &T) -> Result<()> {
@@ -38,6 +48,18 @@ impl Session {
     /// A message that is not a `T`, such as one of an earlier release, is dropped with a warning event.
     /// Two concurrent requests may get the same message, but two tasks of one request do not.
     /// A message that is added meanwhile stays. Never causes a conflict.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.flash("notice", "saved")?;
+    /// session.flash("notice", "mail sent")?;
+    /// assert_eq!(session.flashes::<String>("notice")?, ["saved", "mail sent"]);
+    /// assert!(session.flashes::<String>("notice")?.is_empty());
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// The errors of [`insert`](Session::insert). A session that has moved or ended has no messages.
@@ -65,6 +87,17 @@ impl Session {
     }
 
     /// Drops the flash messages under `key` without showing them. A message that is added meanwhile stays. Never causes a conflict.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.flash("notice", "saved")?;
+    /// session.clear_flashes("notice")?;
+    /// assert!(session.flashes::<String>("notice")?.is_empty());
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// The errors of [`insert`](Session::insert).

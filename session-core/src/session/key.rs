@@ -22,7 +22,9 @@ impl Key {
         let mut printed = Self { short: [0; SHORT], len: 0, long: String::new() };
         match write!(printed, "{key}") {
             Ok(()) => Ok(printed),
-            Err(fmt::Error) => Err(Error::fixed(ErrorKind::Other, "a key could not be printed")),
+            Err(fmt::Error) => {
+                Err(Error::fixed(ErrorKind::Other, "a key could not be printed; its `Display` returned an error"))
+            }
         }
     }
 }

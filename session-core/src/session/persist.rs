@@ -1,6 +1,7 @@
 //! Operations of a session that call the store.
 
 use super::Session;
+use super::auth::NO_PRINCIPAL;
 use crate::commit::Committer;
 use crate::commit::uncertain::UncertainWrite;
 use crate::{Commit, Error, ErrorKind, Outcome, Result};
@@ -12,6 +13,16 @@ impl Session {
     /// After an explicit save the layer still sends the cookie.
     ///
     /// Dropping the future loses no change. The next commit finds out what was stored.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.insert("step", &2)?;
+    /// session.save().await?; // before a long operation
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// - [`ErrorKind::Conflict`]: another request changed a key that this request has read and written, or the manager's policy is
@@ -37,6 +48,23 @@ impl Session {
     ///
     /// A [`logout`](Session::logout) is kept, and the next commit carries it out. There is then nothing to load.
     ///
+    /// ```
+    /// # use session_core::{ErrorKind, Result, Session};
+    /// async fn buy(session: &Session) -> Result<()> {
+    ///     loop {
+    ///         let credit: u64 = session.get("credit")?.unwrap_or(0);
+    ///         session.insert("credit", &credit.saturating_sub(10))?;
+    ///         match session.save().await {
+    ///             Err(error) if error.kind() == ErrorKind::Conflict => session.reload().await?,
+    ///             saved => return saved.map(|_| ()),
+    ///         }
+    ///     }
+    /// }
+    /// # pollster::block_on(async {
+    /// # buy(&session_core::Manager::new(session_core::NullStore).open(None).await.unwrap()).await.unwrap();
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Gone`] if the session is no longer stored under this id, [`ErrorKind::Unavailable`].
     pub async fn reload(&self) -> Result<()> {
@@ -57,7 +85,10 @@ impl Session {
         let fresh = env.resume(id).await?;
         let mut state = self.state();
         if state.epoch != epoch {
-            return Err(Error::fixed(ErrorKind::Gone, "it ended while it was read"));
+            return Err(Error::fixed(
+                ErrorKind::Gone,
+                "it ended while it was read; `discard` the session, or log in again",
+            ));
         }
         match fresh.stored {
             Some(stored) => {
@@ -70,7 +101,10 @@ impl Session {
             None => {
                 let logged = state.ops_end();
                 state.mark_gone(epoch, logged, env.now());
-                Err(Error::fixed(ErrorKind::Gone, "it ended, moved or was revoked"))
+                Err(Error::fixed(
+                    ErrorKind::Gone,
+                    "it ended, moved or was revoked; `discard` the session, or log in again",
+                ))
             }
         }
     }
@@ -78,6 +112,15 @@ impl Session {
     /// Stores the present instant as the session's last use, even if the previous one is recent. This moves its expiry.
     ///
     /// Does nothing if the session is not stored, or has ended, moved or changed hands. That is not an error.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.touch().await?; // such as in a request that keeps a page alive
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`].
@@ -87,24 +130,45 @@ impl Session {
 
     /// Ends all other sessions of this session's principal. Returns how many were ended. Call this after a change of password.
     ///
+    /// ```
+    /// # use session_core::{Result, Session};
+    /// async fn change_password(session: &Session) -> Result<u64> {
+    ///     // ... after the new password is stored:
+    ///     session.reauthenticate()?;
+    ///     session.revoke_others().await
+    /// }
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await.unwrap();
+    /// # assert!(change_password(&session).await.is_err(), "it has no principal");
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the store lacks [`by_principal`](crate::Capabilities::by_principal), [`ErrorKind::Other`] if the session
     /// has no principal, [`ErrorKind::Unavailable`].
     pub async fn revoke_others(&self) -> Result<u64> {
-        let Some(principal) = self.principal() else {
-            return Err(Error::fixed(ErrorKind::Other, "the session has no principal"));
-        };
+        let principal = self.principal().ok_or(NO_PRINCIPAL)?;
         self.shared.env.revoke_all(&principal, self.handle().as_ref()).await
     }
 
     /// Lists the sessions of this session's principal, newest first. This one is marked as [`current`](crate::SessionInfo::current).
     ///
+    /// ```
+    /// # use session_core::{Result, Session};
+    /// async fn other_devices(session: &Session) -> Result<Vec<String>> {
+    ///     let others = session.sessions().await?.into_iter().filter(|info| !info.current);
+    ///     Ok(others.map(|info| info.label.unwrap_or_default()).collect())
+    /// }
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await.unwrap();
+    /// # assert!(other_devices(&session).await.is_err(), "it has no principal");
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// The errors of [`Manager::sessions_of`](crate::Manager::sessions_of), and [`ErrorKind::Other`] if the session has no principal.
     pub async fn sessions(&self) -> Result<Vec<crate::SessionInfo>> {
-        let Some(principal) = self.principal() else {
-            return Err(Error::fixed(ErrorKind::Other, "the session has no principal"));
-        };
+        let principal = self.principal().ok_or(NO_PRINCIPAL)?;
         self.shared.env.sessions_of(&principal, self.handle().as_ref()).await
     }
 }

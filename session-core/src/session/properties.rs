@@ -8,21 +8,61 @@ use crate::{Handle, Principal, Result, Timestamp};
 
 impl Session {
     /// Returns how the session was opened, such as resumed, unknown or expired.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// assert_eq!(session.opened(), session_core::Opened::New);
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn opened(&self) -> Opened {
         self.state().opened
     }
 
     /// Whether the session is not stored.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// assert!(session.is_new());
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn is_new(&self) -> bool {
         self.state().stored.is_none()
     }
 
     /// Whether a commit has anything to do, such as changes to store or a logout to carry out.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// assert!(!session.is_modified());
+    /// session.insert("n", &1)?;
+    /// assert!(session.is_modified());
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn is_modified(&self) -> bool {
         self.state().is_modified()
     }
 
     /// Returns the start of the session, from which the absolute time-out counts. A login or reauthentication sets it to the present.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Manager, NullStore, minutes};
+    /// let manager = Manager::new(NullStore);
+    /// let session = manager.open(None).await?;
+    /// let age = manager.now().since(session.created_at());
+    /// assert!(age < minutes(1));
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn created_at(&self) -> Timestamp {
         self.state().view.created_at
     }
@@ -30,6 +70,17 @@ impl Session {
     /// Returns the end of the session unless it is used before, by the time-outs in force now.
     ///
     /// For a session that is not stored, it is the end that it would have if it were stored now.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Manager, NullStore, minutes};
+    /// let manager = Manager::builder(NullStore).idle(minutes(30)).build()?;
+    /// let session = manager.open(None).await?;
+    /// let left = session.expires_at().since(manager.now());
+    /// assert!(left <= minutes(30));
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn expires_at(&self) -> Timestamp {
         let env = &*self.shared.env;
         let state = self.state();
@@ -40,31 +91,91 @@ impl Session {
     }
 
     /// Returns the instant of the last login or reauthentication. `None` if the session has no principal.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// assert_eq!(session.auth_time(), None);
+    /// session.login("ann")?;
+    /// assert!(session.auth_time().is_some());
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn auth_time(&self) -> Option<Timestamp> {
         self.state().view.auth_time
     }
 
     /// Returns the principal that is signed in. `None` for an anonymous session.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.login("ann")?;
+    /// assert_eq!(session.principal().unwrap().as_str(), "ann");
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn principal(&self) -> Option<Principal> {
         self.state().view.principal.clone()
     }
 
     /// Returns the label that [`set_label`](Session::set_label) has set.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.set_label("Firefox on Linux")?;
+    /// assert_eq!(session.label().as_deref(), Some("Firefox on Linux"));
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn label(&self) -> Option<String> {
         self.state().view.label.as_deref().map(String::from)
     }
 
     /// Whether the session asks for a cookie that outlives the browser.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// assert!(!session.is_persistent());
+    /// session.set_persistent(true)?;
+    /// assert!(session.is_persistent());
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn is_persistent(&self) -> bool {
         self.state().view.own.persistent
     }
 
     /// Returns the handle of the session, for lists and for operators. `None` if the session is not stored.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// assert_eq!(session.handle(), None); // nothing is stored yet
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn handle(&self) -> Option<Handle> {
         self.state().stored.as_ref().map(|stored| stored.key.into())
     }
 
     /// Sets the label of the session in [lists](crate::Manager::sessions_of), such as its browser and place. A label over 255 bytes is cut.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.set_label("Firefox on Linux")?;
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// The errors of [`insert`](Session::insert).
@@ -75,6 +186,20 @@ impl Session {
     }
 
     /// Sets the session's own idle time-out, which replaces the manager's. `None` restores the manager's.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Manager, NullStore, days};
+    /// let manager = Manager::builder(NullStore).max_idle(days(14)).max_absolute(days(90)).build()?;
+    /// let session = manager.open(None).await?;
+    /// session.login("ann")?;
+    /// session.set_idle(Some(days(14)))?; // the user has ticked "remember me"
+    /// session.set_absolute(Some(days(90)))?;
+    /// session.set_persistent(true)?;
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is below a millisecond or above the manager's
@@ -89,6 +214,15 @@ impl Session {
 
     /// Caps the session's idle time-out at `longest`, for a cookie with a fixed lifetime.
     ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.idle_at_most(session_core::minutes(5))?;
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// The errors of [`set_idle`](Self::set_idle).
     #[doc(hidden)]
@@ -98,6 +232,17 @@ impl Session {
     }
 
     /// Sets the session's own absolute time-out, which replaces the manager's. `None` restores the manager's.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Manager, NullStore, days};
+    /// let manager = Manager::builder(NullStore).max_absolute(days(30)).build()?;
+    /// let session = manager.open(None).await?;
+    /// session.set_absolute(Some(days(30)))?;
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is below a millisecond or above the manager's
@@ -111,6 +256,16 @@ impl Session {
     }
 
     /// Sets whether the session asks for a cookie that outlives the browser ("remember me"). The lifetime of that cookie follows the session's.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.set_persistent(true)?;
+    /// assert!(session.is_persistent());
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// The errors of [`insert`](Session::insert).
@@ -130,6 +285,17 @@ impl Session {
     }
 
     /// Drops the changes that have not been saved. A [`logout`](Session::logout) is kept, and the next commit carries it out.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.insert("n", &1)?;
+    /// session.discard();
+    /// assert!(!session.contains("n"));
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn discard(&self) {
         self.state().discard();
     }

@@ -29,7 +29,10 @@ pub(super) fn during<R>(session: *const (), run: impl FnOnce() -> R) -> R {
 
 pub(super) fn refuse(session: *const ()) -> Result<()> {
     if RUNNING.with(|running| running.borrow().contains(&session)) {
-        return Err(Error::fixed(ErrorKind::Other, "an update's closure writes to its own session"));
+        return Err(Error::fixed(
+            ErrorKind::Other,
+            "an `update` closure writes to its own session; write after `update` has returned",
+        ));
     }
     Ok(())
 }

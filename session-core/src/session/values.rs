@@ -10,48 +10,81 @@ use super::key::Key;
 use super::locked::Locked;
 use super::log::Op;
 use super::{Session, reentrancy};
-use crate::codec::{Codec, Value};
+use crate::Result;
+use crate::codec::{Codec, TOO_MANY_KEYS, Value};
 use crate::sync::Mutex;
-use crate::{Error, ErrorKind, Result};
 
 impl Session {
     /// Returns the value under `key`, decoded as a `T`. `None` if there is no value.
     ///
     /// This counts as a read of the key when [conflicts](Session#conflicts) are detected. [`peek`](Session::peek) does not.
     ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.insert("visits", &3)?;
+    /// assert_eq!(session.get::<u32>("visits")?, Some(3));
+    /// assert_eq!(session.get::<u32>("other")?, None);
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
-    /// [`ErrorKind::WrongType`] if the value is not a `T`. It stays as it is.
+    /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) if the value is not a `T`. It stays as it is.
     pub fn get<T: DeserializeOwned>(&self, key: impl Display) -> Result<Option<T>> {
         let key = &*Key::new(key)?;
-        let there = {
-            let mut state = self.state();
-            let there = state.view.values.get(key).cloned();
-            state.record_read(key, there.clone());
-            there
-        };
-        there.map(|there| there.decode(key)).transpose()
+        self.read(key).map(|there| there.decode(key)).transpose()
     }
 
     /// Returns the value under `key` like [`get`](Session::get), but does not count as a read when [conflicts](Session#conflicts) are detected.
     ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.insert("theme", "dark")?;
+    /// assert_eq!(session.peek::<String>("theme")?.as_deref(), Some("dark"));
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
-    /// [`ErrorKind::WrongType`] if the value is not a `T`.
+    /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) if the value is not a `T`.
     pub fn peek<T: DeserializeOwned>(&self, key: impl Display) -> Result<Option<T>> {
         let key = &*Key::new(key)?;
-        self.there(key).map(|there| there.decode(key)).transpose()
+        let there = self.state().view.values.get(key).cloned();
+        there.map(|there| there.decode(key)).transpose()
     }
 
     /// Whether there is a value under `key`. Counts as a read when [conflicts](Session#conflicts) are detected.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.insert("theme", "dark")?;
+    /// assert!(session.contains("theme"));
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn contains(&self, key: impl Display) -> bool {
         // A key that cannot be printed has never been stored.
-        let Ok(key) = Key::new(key) else { return false };
-        let mut state = self.state();
-        let there = state.view.values.get(&*key).cloned();
-        state.record_read(&key, there.clone());
-        there.is_some()
+        Key::new(key).is_ok_and(|key| self.read(&key).is_some())
     }
 
     /// Returns all keys of values, sorted. Does not count as a read of the values.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.insert("theme", "dark")?;
+    /// session.insert("cart", &["tea"])?;
+    /// assert_eq!(session.keys(), ["cart", "theme"]);
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn keys(&self) -> Vec<String> {
         self.state().view.values.keys().map(|key| String::from(&**key)).collect()
     }
@@ -67,18 +100,29 @@ impl Session {
     ///
     /// [`Codec::round_trip`] checks a type of the application in a test.
     ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.insert("theme", "dark")?;
+    /// session.insert("theme", "light")?;
+    /// assert_eq!(session.get::<String>("theme")?.as_deref(), Some("light"));
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
-    /// - [`ErrorKind::TooLarge`]: a [limit](crate::Limits) is exceeded.
-    /// - [`ErrorKind::Other`]: `value` cannot be encoded in the session's [codec](crate::Codec), holds a number that is not finite, or `key`
-    ///   cannot be printed. Also if the call comes from inside an [`update`](Session::update) closure of this session.
-    /// - [`ErrorKind::Gone`]: the session has moved or ended.
-    /// - [`ErrorKind::Closed`]: the change would need a cookie, and the response's head has been sent.
+    /// - [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge): a [limit](crate::Limits) is exceeded.
+    /// - [`ErrorKind::Other`](crate::ErrorKind::Other): `value` cannot be encoded in the session's [codec](crate::Codec), holds a number
+    ///   that is not finite, or `key` cannot be printed. Also if the call comes from inside an [`update`](Session::update) closure of this session.
+    /// - [`ErrorKind::Gone`](crate::ErrorKind::Gone): the session has moved or ended.
+    /// - [`ErrorKind::Closed`](crate::ErrorKind::Closed): the change would need a cookie, and the response's head has been sent.
     pub fn insert<T: Serialize + ?Sized>(&self, key: impl Display, value: &T) -> Result<()> {
         let key = &*Key::new(key)?;
         let rules = self.shared.env.rules;
         let (mut state, value) = self.encoding(value)?;
         if state.view.values.len() >= rules.limits.max_keys && !state.view.values.contains_key(key) {
-            return Err(Error::fixed(ErrorKind::TooLarge, "too many keys"));
+            return Err(TOO_MANY_KEYS);
         }
         let seen = state.reads.get(key).cloned();
         state.push(Op::Insert { key: key.into(), value: value.clone(), seen })?;
@@ -87,6 +131,17 @@ impl Session {
     }
 
     /// Removes the value under `key`. Returns whether there was one, which does not count as a read.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.insert("theme", "dark")?;
+    /// assert!(session.remove("theme")?);
+    /// assert!(!session.remove("theme")?);
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// The errors of [`insert`](Session::insert).
@@ -102,7 +157,19 @@ impl Session {
 
     /// Reads the value under `key` and removes it.
     ///
-    /// If two requests take one value at the same time, only one commit succeeds. The other returns [`ErrorKind::Conflict`].
+    /// If two requests take one value at the same time, only one commit succeeds.
+    /// The other returns [`ErrorKind::Conflict`](crate::ErrorKind::Conflict).
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.insert("one-time code", &4711)?;
+    /// assert_eq!(session.take::<u32>("one-time code")?, Some(4711));
+    /// assert_eq!(session.take::<u32>("one-time code")?, None);
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// The errors of [`get`](Session::get) and [`insert`](Session::insert). A value that is not a `T` stays.
@@ -128,6 +195,16 @@ impl Session {
     ///
     /// `f` should depend only on its argument. It may read the session but not write to it. It runs without any lock.
     /// A closure that holds the session itself keeps it in memory until the change is stored or [discarded](Session::discard).
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.update("visits", |n: &mut u64| *n += 1)?;
+    /// assert_eq!(session.update("visits", |n: &mut u64| *n += 1)?, 2);
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// The errors of [`get`](Session::get) and [`insert`](Session::insert).
@@ -157,7 +234,7 @@ impl Session {
                 continue;
             }
             if there.is_none() && state.view.values.len() >= rules.limits.max_keys {
-                return Err(Error::fixed(ErrorKind::TooLarge, "too many keys"));
+                return Err(TOO_MANY_KEYS);
             }
             // The new value is known to this request from now on, even if the old one was not read.
             state.record_read(key, Some(encoded.clone()));
@@ -173,6 +250,17 @@ impl Session {
 
     /// Removes all values and flash messages, also those that other requests add before this is stored. Never causes a conflict.
     ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.insert("theme", "dark")?;
+    /// session.clear()?;
+    /// assert!(session.keys().is_empty());
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// The errors of [`insert`](Session::insert).
     pub fn clear(&self) -> Result<()> {
@@ -181,7 +269,7 @@ impl Session {
         state.push(Op::Clear)
     }
 
-    /// Makes the commit return [`Conflict`](ErrorKind::Conflict) if another request has changed the value under `key` by then.
+    /// Makes the commit return [`Conflict`](crate::ErrorKind::Conflict) if another request has changed the value under `key` by then.
     ///
     /// Use it when a write to one key depends on the value under another key. It has no effect unless this request also writes.
     ///
@@ -224,8 +312,11 @@ impl Session {
         }
     }
 
-    /// Returns the value that this request sees under `key`.
-    fn there(&self, key: &str) -> Option<Value> {
-        self.state().view.values.get(key).cloned()
+    /// Returns the value that this request sees under `key`, and notes that it has been read.
+    fn read(&self, key: &str) -> Option<Value> {
+        let mut state = self.state();
+        let there = state.view.values.get(key).cloned();
+        state.record_read(key, there.clone());
+        there
     }
 }

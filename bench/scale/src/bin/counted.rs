@@ -7,5 +7,5 @@ static COUNTED: PeakAlloc = PeakAlloc;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    scale::counted::answer(&COUNTED).await
+    scale::allocation_report::answer(&COUNTED).await
 }

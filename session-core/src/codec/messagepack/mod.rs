@@ -22,7 +22,7 @@ use reader::{Bad, Reader};
 // ---- writing ----
 
 pub(super) fn encode(content: &Content, out: &mut Vec<u8>) -> Result<()> {
-    Writer(out).envelope(content).ok_or(Error::fixed(ErrorKind::Other, "the envelope could not be encoded"))
+    Writer(out).envelope(content).ok_or(Error::fixed(ErrorKind::Other, "the session's envelope could not be encoded"))
 }
 
 /// Writer into memory, which cannot fail. `None` means that a length exceeds 32 bits.

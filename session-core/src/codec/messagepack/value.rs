@@ -8,7 +8,8 @@ use super::super::limits::MAX_DEPTH;
 use super::reader::{Bad, Reader};
 use crate::{Error, ErrorKind, Result};
 
-const UNENCODED: Error = Error::fixed(ErrorKind::Other, "a value could not be encoded as MessagePack");
+const UNENCODED: Error =
+    Error::fixed(ErrorKind::Other, "a value could not be encoded as MessagePack; check its `Serialize`");
 
 /// Encodes a value. Errors leave out the serializer's message, because it may quote the value.
 pub(in super::super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {

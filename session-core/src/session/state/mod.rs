@@ -76,7 +76,7 @@ pub(crate) struct State {
     /// Set when the stored session itself is sent to the client with that head.
     pub(crate) for_request: bool,
     pub(crate) uncertain: Option<Box<UncertainWrite>>,
-    /// End of the log when an uncertain rotation was discarded. Such a rotation may still turn out to be stored.
+    /// End of the log when it was discarded. An uncertain or running rotation with these operations may still turn out to be stored.
     discarded_until: u64,
     /// Number of changes of `view`. `update` runs its closure unlocked, and runs it again if this has changed meanwhile.
     pub(super) changes: u64,
@@ -189,13 +189,16 @@ impl State {
     /// Refuses a write that could never be stored.
     pub(super) fn writable(&self) -> Result<()> {
         if self.gone {
-            return Err(Error::fixed(ErrorKind::Gone, "it moved or ended; only a login begins a new one"));
+            return Err(Error::fixed(ErrorKind::Gone, "it moved or ended; only a login starts a new one"));
         }
         if self.closed && self.stored.is_none() {
-            return Err(Error::fixed(ErrorKind::Closed, "a session that is not stored yet needs a cookie"));
+            return Err(Error::fixed(
+                ErrorKind::Closed,
+                "a session that is not stored yet needs a cookie; write to it earlier",
+            ));
         }
         if self.closed && self.for_request {
-            return Err(Error::fixed(ErrorKind::Closed, "the session is in the cookie, which has been sent"));
+            return Err(Error::fixed(ErrorKind::Closed, "the session is kept in its cookie; write to it earlier"));
         }
         Ok(())
     }
@@ -203,7 +206,7 @@ impl State {
     /// Refuses an operation that needs a new cookie when none can be sent.
     pub(super) fn cookie_possible(&self) -> Result<()> {
         if self.closed {
-            return Err(Error::fixed(ErrorKind::Closed, "a new session id needs a cookie"));
+            return Err(Error::fixed(ErrorKind::Closed, "a new session id needs a cookie; ask for it earlier"));
         }
         Ok(())
     }
@@ -241,10 +244,13 @@ impl State {
     /// Forgets the changes that were not stored. A logout is kept.
     pub(crate) fn discard(&mut self) {
         // An uncertain rotation must still be resolved, because it decides which of two ids is the session's. An uncertain save need not be.
-        if self.uncertain.as_deref().is_some_and(UncertainWrite::is_rotation) {
-            self.discarded_until = self.log.end();
-        } else {
+        let is_uncertain_rotation = self.uncertain.as_deref().is_some_and(UncertainWrite::is_rotation);
+        if !is_uncertain_rotation {
             self.forget_uncertain();
+        }
+        // A clone's commit may be about to store a login of these operations.
+        if is_uncertain_rotation || !mutant::is(Mutant::ForgetsARunningLogin) {
+            self.discarded_until = self.log.end();
         }
         self.chosen = OwnPolicy::default();
         self.dropped = false;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::State;
 use crate::Version;
 use crate::commit::joint_write::JointWrite;
-use crate::commit::uncertain::{Sent, UncertainWrite};
+use crate::commit::uncertain::{Sent, UncertainSave, UncertainWrite};
 use crate::mutant::{self, Mutant};
 use crate::session::committed::{Orphan, StoredRecord};
 
@@ -40,24 +40,22 @@ impl State {
 
     /// Returns the record that undecided saves may still replace.
     pub(crate) fn undecided_over(&self) -> Option<Arc<StoredRecord>> {
-        match self.uncertain.as_deref() {
-            Some(UncertainWrite::Save(save)) => Some(save.over.clone()),
-            _ => None,
-        }
+        self.undecided().map(|save| save.over.clone())
     }
 
     /// Returns the versions of saves that were sent and are undecided.
     pub(crate) fn sent_versions(&self) -> Vec<Version> {
-        match self.uncertain.as_deref() {
-            Some(UncertainWrite::Save(save)) => save.versions(),
-            _ => Vec::new(),
-        }
+        self.undecided().map(UncertainSave::versions).unwrap_or_default()
     }
 
     /// Returns the undecided save that was sent as `version`.
     pub(crate) fn sent_as(&self, version: Version) -> Option<Arc<Sent>> {
+        self.undecided()?.sent_as(version).cloned()
+    }
+
+    fn undecided(&self) -> Option<&UncertainSave> {
         match self.uncertain.as_deref() {
-            Some(UncertainWrite::Save(save)) => save.sent_as(version).cloned(),
+            Some(UncertainWrite::Save(save)) => Some(save),
             _ => None,
         }
     }

@@ -4,18 +4,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use session_conformance::{ClauseResult, Harness, Subject, Suite};
 use futures_util::future::join_all;
 use peers::tower_sessions::SessionStore;
 use peers::tower_sessions::cookie::time::OffsetDateTime;
 use peers::tower_sessions::session::{Id, Record};
 use peers::tower_sessions::session_store::Result as TheirResult;
+use session_conformance::{ClauseResult, Harness, Subject, Suite};
 use session_core::{Result, Store, StoreKey};
 
 use crate::adapter::{Adapter, id};
-use crate::chosen::{CHOSEN, clause};
-use crate::lives::Lives;
+use crate::lifetimes::Lifetimes;
 use crate::peer::core_0_14::Of;
+use crate::selection::{SELECTED, clause};
 
 /// The best possible store for the trait: every call treats an expired session as missing, and a save replaces only a live one.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +54,7 @@ impl SessionStore for Exact {
 }
 
 #[derive(Default)]
-struct One(Exact, Mutex<HashMap<String, Arc<Lives>>>);
+struct One(Exact, Mutex<HashMap<String, Arc<Lifetimes>>>);
 
 #[async_trait]
 impl Harness for One {
@@ -63,8 +63,8 @@ impl Harness for One {
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
-        let lives = Arc::clone(self.1.lock().unwrap().entry(namespace.to_owned()).or_default());
-        Ok(Arc::new(Adapter::new(Arc::new(Of(self.0.clone())), lives, true)))
+        let lifetimes = Arc::clone(self.1.lock().unwrap().entry(namespace.to_owned()).or_default());
+        Ok(Arc::new(Adapter::new(Arc::new(Of(self.0.clone())), lifetimes, true)))
     }
 }
 
@@ -74,7 +74,7 @@ const BEYOND: [&str; 2] = ["save.deleted", "save.counter"];
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_store_that_does_what_the_trait_says_keeps_all_but_two_promises() {
     let suite = Suite::new(One::default());
-    let findings = join_all(CHOSEN.iter().map(|chosen| suite.check(clause(chosen.name).unwrap()))).await;
+    let findings = join_all(SELECTED.iter().map(|selected| suite.check(clause(selected.name).unwrap()))).await;
     for finding in findings {
         match finding.result {
             ClauseResult::Failed(_) if BEYOND.contains(&finding.clause) => {}

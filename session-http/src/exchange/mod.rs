@@ -1,14 +1,15 @@
 //! Sessions of one request and its response.
 
+mod commit;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use futures_util::future::join_all;
 use session_core::{Error, ErrorKind, Result, Session};
 
 use crate::configured::{ConfiguredSession, OpenSession};
-use crate::{CommitReport, CookieOptions, SessionSet, SetCookie};
+use crate::{CookieOptions, SessionSet};
 
 /// Sessions of one request, from its `Cookie` header to the response's `Set-Cookie`.
 ///
@@ -267,113 +268,6 @@ impl Exchange {
     pub fn is_untouched(&self) -> bool {
         self.0.opened().next().is_none() && !self.0.failed.load(Ordering::SeqCst)
     }
-
-    /// Drops all changes that were not saved, and closes the sessions. A commit stores no later change either.
-    ///
-    /// Call it if the handler panicked or was cancelled. A logout is kept: if a commit follows, it still ends the session.
-    /// A task that outlives the handler is told: its next [`save`](Session::save) returns [`Gone`](ErrorKind::Gone) if changes were dropped.
-    ///
-    /// ```
-    /// # pollster::block_on(async {
-    /// # use session_core::Manager;
-    /// # use session_http::{CookieOptions, SessionSet};
-    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
-    /// let exchange = set.begin();
-    /// exchange.open_first([]).await?.insert("n", &1)?;
-    /// exchange.abandon(); // the handler panicked
-    /// assert!(exchange.commit().await.set_cookie.is_empty());
-    /// # Ok::<(), session_core::Error>(())
-    /// # }).unwrap();
-    /// ```
-    pub fn abandon(&self) {
-        self.0.abandoned.store(true, Ordering::SeqCst);
-        self.0.opened().for_each(|(_, _, open)| open.session.abandon());
-    }
-
-    /// Stores all changed sessions concurrently, and returns the cookies and the caching advice for the response.
-    ///
-    /// Call it after the handler has returned and before the response's head is sent. It closes the sessions.
-    /// A session that was stored has its `Set-Cookie` line even if another session could not be stored.
-    /// Run it to its end even if the client disconnects. If it is dropped, no change is lost, and it can be called again.
-    ///
-    /// ```
-    /// # pollster::block_on(async {
-    /// # use session_core::Manager;
-    /// # use session_http::{CookieOptions, SessionSet};
-    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
-    /// let exchange = set.begin();
-    /// exchange.open_first([]).await?.insert("n", &1)?;
-    /// let report = exchange.commit().await;
-    /// let status = report.error.as_ref().map_or(200, |error| session_http::status(error.kind()));
-    /// assert_eq!((status, report.set_cookie.len()), (200, 1));
-    /// # Ok::<(), session_core::Error>(())
-    /// # }).unwrap();
-    /// ```
-    pub async fn commit(&self) -> CommitReport {
-        let mut report = self.begin_commit();
-        let mut opened = self.0.opened();
-        let (first, second) = (opened.next(), opened.next());
-        match (first, second) {
-            (None, _) => {}
-            (Some(only), None) => report.add(only.0.manager.name(), &only.2.session, close(only).await),
-            (Some(first), Some(second)) => {
-                let all = [first, second].into_iter().chain(opened).collect::<Vec<_>>();
-                let closed = join_all(all.iter().copied().map(close)).await;
-                for ((configured, _, open), closed) in all.into_iter().zip(closed) {
-                    report.add(configured.manager.name(), &open.session, closed);
-                }
-            }
-        }
-        report
-    }
-
-    /// Commits without waiting. Returns `None` if the store is needed; call [`commit`](Self::commit) then.
-    ///
-    /// Most requests only read. For them no future has to be kept alive when the client disconnects.
-    ///
-    /// ```
-    /// # pollster::block_on(async {
-    /// # use session_core::Manager;
-    /// # use session_http::{CookieOptions, SessionSet};
-    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
-    /// let exchange = set.begin();
-    /// let visits: Option<u64> = exchange.open_first([]).await?.get("visits")?;
-    /// let report = match exchange.commit_at_once() {
-    ///     Some(report) => report,
-    ///     None => exchange.commit().await, // in a task of its own
-    /// };
-    /// assert!(report.set_cookie.is_empty());
-    /// # Ok::<(), session_core::Error>(())
-    /// # }).unwrap();
-    /// ```
-    pub fn commit_at_once(&self) -> Option<CommitReport> {
-        let mut report = self.begin_commit();
-        for (configured, slot, open) in self.0.opened() {
-            let commit = configured.manager.close_at_once(&open.session)?;
-            let announced = configured.announce(|| slot.options(configured), open, commit);
-            slot.committed.store(announced.is_ok(), Ordering::SeqCst);
-            report.add(configured.manager.name(), &open.session, announced);
-        }
-        Some(report)
-    }
-
-    fn begin_commit(&self) -> CommitReport {
-        self.0.closed.store(true, Ordering::SeqCst);
-        if self.0.abandoned.load(Ordering::SeqCst) {
-            self.abandon();
-        } else {
-            for (configured, slot, open) in self.0.opened() {
-                if let Some(options) = slot.own_options() {
-                    configured.keep_in_step(&options, &open.session);
-                }
-            }
-        }
-        let mut report = CommitReport::default();
-        if self.0.failed.load(Ordering::SeqCst) {
-            report.note_failure();
-        }
-        report
-    }
 }
 
 const UNKNOWN_NAME: Error =
@@ -392,14 +286,6 @@ impl Inner {
 }
 
 type OpenSlot<'e> = (&'e ConfiguredSession, &'e Slot, &'e OpenSession);
-
-async fn close((configured, slot, open): OpenSlot<'_>) -> Result<Option<SetCookie>> {
-    slot.committed.store(false, Ordering::SeqCst);
-    let commit = configured.manager.close(&open.session).await?;
-    let announced = configured.announce(|| slot.options(configured), open, commit)?;
-    slot.committed.store(true, Ordering::SeqCst);
-    Ok(announced)
-}
 
 /// Drops the changes that no commit has stored, and logs a warning unless that was expected.
 ///

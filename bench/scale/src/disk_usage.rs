@@ -1,14 +1,14 @@
 //! Size of a store's data, as the server reports it.
 
 use anyhow::{Context, Result};
-use place::{Kind, Place};
 use sqlx::Connection as _;
+use targets::{Kind, Target};
 
-/// Returns the bytes of the whole database at `place`; `None` if they are not reported.
+/// Returns the bytes of the whole database at `target`; `None` if they are not reported.
 ///
 /// Indexes and the server's own data are included. The difference before and after filling is the size of the sessions.
-pub async fn bytes(kind: Kind, place: &Place) -> Result<Option<u64>> {
-    let url = place.url("scale");
+pub async fn bytes(kind: Kind, target: &Target) -> Result<Option<u64>> {
+    let url = target.url("scale");
     match kind {
         // Memory is counted by an allocator, in a separate program. DynamoDB Local keeps its tables in the memory of a Java machine.
         Kind::Memory | Kind::Dynamo => Ok(None),

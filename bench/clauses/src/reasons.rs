@@ -4,7 +4,7 @@ use crate::kind::Kind;
 use Kind::{Mariadb, Memory, Moka, Mongo, Mysql, Postgres, Redis, Sqlite, Valkey};
 
 /// A clause, the stores that fail it, and why.
-type Why = (&'static str, &'static [Kind], &'static str);
+type Reason = (&'static str, &'static [Kind], &'static str);
 
 const NIL: &str = "The key is there: `SET … NX` answers nil, which the driver, without its feature `default-nil-types`, makes an error when it is \
                    read as the `bool` of `save_with_options`. So a taken id is an error and not another id.";
@@ -41,7 +41,7 @@ const BLOB: &str = "Its column `data` is a `blob`: at most 65,535 bytes.";
 const AGES: &str = "Its column `expiry_date` is a `timestamp(6)`, which ends in 2106. A later instant, sent as a timestamp as sqlx does it, \
                     is stored in silence as the present: the session is over at once.";
 
-const WHY: &[Why] = &[
+const REASONS: &[Reason] = &[
     ("create.round-trip", &[Mysql, Mariadb], BLOB),
     ("create.exists", &[Redis, Valkey], NIL),
     (
@@ -78,10 +78,10 @@ const WHY: &[Why] = &[
 ];
 
 /// Returns why this store fails this clause with this message, if that is known.
-pub(crate) fn why(clause: &str, kind: Kind, said: &str) -> Option<&'static str> {
+pub(crate) fn reason(clause: &str, kind: Kind, said: &str) -> Option<&'static str> {
     // A store with a race may pass for fresh ids by luck, and then fail for expired ones.
     if clause == "create.race" && said.contains("over an expired record") && said.contains("got 0 and 32") {
         return Some(EXPIRED);
     }
-    WHY.iter().find(|(name, kinds, _)| *name == clause && kinds.contains(&kind)).map(|(_, _, why)| *why)
+    REASONS.iter().find(|(name, kinds, _)| *name == clause && kinds.contains(&kind)).map(|(_, _, why)| *why)
 }

@@ -5,13 +5,13 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use peak_alloc::PeakAlloc;
-use place::Kind;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use targets::Kind;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::idle::{Idle, idle as measure_idle};
+use crate::idle_memory::{Idle, idle as measure_idle};
 use crate::population::Population;
 use crate::requests::{Requests, requests as measure_requests};
 

@@ -6,29 +6,29 @@ use std::time::Duration;
 
 use session_core::{Clock as _, StoreKey, SystemClock, Timestamp};
 
-/// Milliseconds by which a life is longer on the machine's clock, as time to write and read a record with a short life.
+/// Milliseconds by which a lifetime is longer on the machine's clock, as time to write and read a record with a short lifetime.
 const LEAD: i64 = 2_000;
 
-/// Milliseconds before the end of a life at which an operation of its last instant is carried out.
+/// Milliseconds before the end of a lifetime at which an operation of its last instant is carried out.
 const EARLIER: i64 = 200;
 
-/// Time before the end of a life within which an operation is about the end.
+/// Time before the end of a lifetime within which an operation is about the end.
 const ABOUT: Duration = Duration::from_secs(1);
 
 /// Maximum wait for an instant, in milliseconds.
 const REACH: i64 = 90_000;
 
-/// End of a record's life on the clause's clock, and the distance to the machine's clock.
+/// End of a record's lifetime on the clause's clock, and the distance to the machine's clock.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Life {
+pub(crate) struct Lifetime {
     /// End on the clause's clock.
     pub(crate) expires_at: Timestamp,
     /// Time of the machine's clock minus that of the clause's, in milliseconds.
     pub(crate) clock: i64,
 }
 
-impl Life {
-    /// Begins a life with a write at `now`. The clocks differ by whole seconds, so that the end keeps its fraction of a second.
+impl Lifetime {
+    /// Begins a lifetime with a write at `now`. The clocks differ by whole seconds, so that the end keeps its fraction of a second.
     pub(crate) fn begin(now: Timestamp, expires_at: Timestamp) -> Self {
         let exact = machine() + LEAD - now.as_millis();
         Self { expires_at, clock: exact + (-exact).rem_euclid(1_000) }
@@ -39,7 +39,7 @@ impl Life {
         self.expires_at.as_millis() + self.clock
     }
 
-    /// Whether the life has ended by the machine's clock.
+    /// Whether the lifetime has ended by the machine's clock.
     pub(crate) fn is_over(&self) -> bool {
         machine() >= self.ends()
     }
@@ -49,17 +49,17 @@ fn machine() -> i64 {
     SystemClock.now().as_millis()
 }
 
-/// Lives of the records of one clause, shared by all instances of the store.
+/// Lifetimes of the records of one clause, shared by all instances of the store.
 #[derive(Debug, Default)]
-pub(crate) struct Lives(Mutex<HashMap<StoreKey, Life>>);
+pub(crate) struct Lifetimes(Mutex<HashMap<StoreKey, Lifetime>>);
 
-impl Lives {
-    pub(crate) fn of(&self, key: &StoreKey) -> Option<Life> {
+impl Lifetimes {
+    pub(crate) fn of(&self, key: &StoreKey) -> Option<Lifetime> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }
 
-    pub(crate) fn set(&self, key: &StoreKey, life: Life) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, life);
+    pub(crate) fn set(&self, key: &StoreKey, lifetime: Lifetime) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, lifetime);
     }
 
     /// Returns all keys under which a record was stored.
@@ -67,15 +67,15 @@ impl Lives {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
-    /// Waits until the machine's clock is on the same side of the end of the record's life as the clause's clock at `now`: at the
+    /// Waits until the machine's clock is on the same side of the end of the record's lifetime as the clause's clock at `now`: at the
     /// end, or shortly before it. Returns `false` if the end is too far ahead to wait for.
     pub(crate) async fn reach(&self, key: &StoreKey, now: Timestamp) -> bool {
-        let Some(life) = self.of(key) else { return true };
-        let over = now >= life.expires_at;
-        if !over && life.expires_at.since(now) > ABOUT {
+        let Some(lifetime) = self.of(key) else { return true };
+        let over = now >= lifetime.expires_at;
+        if !over && lifetime.expires_at.since(now) > ABOUT {
             return true;
         }
-        let when = if over { life.ends() } else { life.ends() - EARLIER };
+        let when = if over { lifetime.ends() } else { lifetime.ends() - EARLIER };
         if when - machine() > REACH {
             // Before the end, every instant is equivalent.
             return !over;

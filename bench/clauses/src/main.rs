@@ -4,28 +4,28 @@
 //! store cannot be opened.
 
 mod adapter;
-mod chosen;
 mod harness;
 mod kind;
-mod lives;
+mod lifetimes;
 mod peer;
+mod reasons;
+mod selection;
 mod table;
 #[cfg(test)]
 mod tests;
-mod why;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use session_conformance::{Clause, ClauseResult, Finding, Suite};
 use futures_util::future::join_all;
+use session_conformance::{Clause, ClauseResult, Finding, Suite};
 
 use adapter::TOO_SLOW;
-use chosen::{CHOSEN, Chosen, clause};
 use harness::Peers;
 use kind::Kind;
+use selection::{SELECTED, Selected, clause};
 use table::Found;
 
 /// Runs clauses of the suite over the stores of tower-sessions, through an adapter.
@@ -40,7 +40,7 @@ struct Arguments {
     /// Folder for peers.json, which is written if all clauses were run over all stores.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../results"))]
     out: PathBuf,
-    /// Clauses by name, such as `save.deleted`; all that are chosen if none is named.
+    /// Clauses by name, such as `save.deleted`; all that are selected if none is named.
     clauses: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ fn main() -> Result<()> {
         }
     }
     println!("{}", table::markdown(&found, &clauses));
-    let all = found.len() == Kind::ALL.len() && clauses.len() == CHOSEN.len();
+    let all = found.len() == Kind::ALL.len() && clauses.len() == SELECTED.len();
     if all && !arguments.as_documented {
         write(&found, &arguments.out)?;
     }
@@ -69,22 +69,22 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn clauses(names: &[String]) -> Result<Vec<&'static Chosen>> {
+fn clauses(names: &[String]) -> Result<Vec<&'static Selected>> {
     for name in names {
-        if !CHOSEN.iter().any(|chosen| chosen.name == name) {
+        if !SELECTED.iter().any(|selected| selected.name == name) {
             bail!("{name} is none of the clauses that make sense for these stores: {}", table::names());
         }
     }
-    Ok(CHOSEN.iter().filter(|chosen| names.is_empty() || names.iter().any(|name| name == chosen.name)).collect())
+    Ok(SELECTED.iter().filter(|selected| names.is_empty() || names.iter().any(|name| name == selected.name)).collect())
 }
 
 /// Runs the clauses of a store one after the other. Stores run concurrently, because the clauses mostly wait.
-async fn run(kind: Kind, as_documented: bool, clauses: &[&Chosen]) -> Result<Found> {
+async fn run(kind: Kind, as_documented: bool, clauses: &[&Selected]) -> Result<Found> {
     let suite = Suite::new(Peers::start(kind, as_documented).await?);
     let mut findings = Vec::new();
-    for chosen in clauses {
-        let finding = check(&suite, clause(chosen.name).context("no such clause")?, chosen.race).await;
-        eprintln!("{kind}: {} after {} ms", chosen.name, finding.millis);
+    for selected in clauses {
+        let finding = check(&suite, clause(selected.name).context("no such clause")?, selected.race).await;
+        eprintln!("{kind}: {} after {} ms", selected.name, finding.millis);
         findings.push(finding);
     }
     Ok(Found { store: kind, report: suite.report(findings) })

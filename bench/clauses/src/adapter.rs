@@ -13,7 +13,7 @@ use session_core::{
     Version,
 };
 
-use crate::lives::{Life, Lives};
+use crate::lifetimes::{Lifetime, Lifetimes};
 use crate::peer::{Kept, Peer};
 
 /// Text of an error that is due to the machine and not to the store.
@@ -37,26 +37,26 @@ pub(crate) const TOO_SLOW: &str = "this machine was too slow to ask in time";
 /// that differ in the case of their letters have ids that differ in case, in the form in which the peers keep them. (Such keys
 /// with the same beginning share an id. The suite has only two of them, and a random key is never one.)
 ///
-/// **Time.** The peers use the machine's clock. The suite uses its own clock, which is set and not waited for. So a record's life is
+/// **Time.** The peers use the machine's clock. The suite uses its own clock, which is set and not waited for. So a record's lifetime is
 /// shifted to the machine's clock, by whole seconds and with two to spare for reading and writing. An operation near the end of a
-/// record's life waits until the machine's clock is on the same side of that end: at the end, or 200 ms before it.
-/// This favours the peers, because nothing is asked of them within the last 200 ms of a record's life. If an end is more than 90 s
+/// record's lifetime waits until the machine's clock is on the same side of that end: at the end, or 200 ms before it.
+/// This favours the peers, because nothing is asked of them within the last 200 ms of a record's lifetime. If an end is more than 90 s
 /// away, a load beyond it is not sent, but answered correctly by the adapter.
 #[derive(Debug)]
 pub(crate) struct Adapter {
     peer: Arc<dyn Peer>,
-    lives: Arc<Lives>,
+    lifetimes: Arc<Lifetimes>,
     durable: bool,
 }
 
 impl Adapter {
-    /// Makes an adapter. All adapters of the same records share `lives`. A store that is not `durable` is not `shared` either.
-    pub(crate) fn new(peer: Arc<dyn Peer>, lives: Arc<Lives>, durable: bool) -> Self {
-        Self { peer, lives, durable }
+    /// Makes an adapter. All adapters of the same records share `lifetimes`. A store that is not `durable` is not `shared` either.
+    pub(crate) fn new(peer: Arc<dyn Peer>, lifetimes: Arc<Lifetimes>, durable: bool) -> Self {
+        Self { peer, lifetimes, durable }
     }
 
     async fn reach(&self, key: &StoreKey, now: Timestamp) -> Result<()> {
-        let reached = self.lives.reach(key, now).await;
+        let reached = self.lifetimes.reach(key, now).await;
         reached.then_some(()).ok_or(Error::unsupported("writing at an instant that cannot be waited for"))
     }
 }
@@ -69,45 +69,45 @@ impl Store for Adapter {
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
         self.reach(key, call.now).await?;
-        let (id, life) = (id(key), Life::begin(call.now, record.expires_at));
-        let stored = self.peer.create(kept(id, record, life)?).await?;
+        let (id, lifetime) = (id(key), Lifetime::begin(call.now, record.expires_at));
+        let stored = self.peer.create(kept(id, record, lifetime)?).await?;
         if stored != id {
             self.peer.delete(stored).await?;
             return Ok(Exists);
         }
-        self.lives.set(key, life);
+        self.lifetimes.set(key, lifetime);
         Ok(Done)
     }
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
-        if !self.lives.reach(key, call.now).await {
+        if !self.lifetimes.reach(key, call.now).await {
             return Ok(None);
         }
         let loaded = self.peer.load(id(key)).await?;
-        let late = |life: Life| call.now < life.expires_at && life.is_over();
+        let late = |lifetime: Lifetime| call.now < lifetime.expires_at && lifetime.is_over();
         match loaded {
             Some(kept) => record(kept).map(Some),
-            None if self.lives.of(key).is_some_and(late) => Err(Error::new(ErrorKind::Other, TOO_SLOW)),
+            None if self.lifetimes.of(key).is_some_and(late) => Err(Error::new(ErrorKind::Other, TOO_SLOW)),
             None => Ok(None),
         }
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, _: Version, record: &Record) -> Result<Outcome> {
         self.reach(key, call.now).await?;
-        let life = Life::begin(call.now, record.expires_at);
-        self.peer.save(kept(id(key), record, life)?).await?;
-        self.lives.set(key, life);
+        let lifetime = Lifetime::begin(call.now, record.expires_at);
+        self.peer.save(kept(id(key), record, lifetime)?).await?;
+        self.lifetimes.set(key, lifetime);
         Ok(Done)
     }
 
     async fn touch(&self, call: &Call, key: &StoreKey, _: Version, expires_at: Timestamp) -> Result<Outcome> {
         self.reach(key, call.now).await?;
         let Some(mut kept) = self.peer.load(id(key)).await? else { return Ok(Missing) };
-        let life = Life { expires_at, clock: number(&kept, CLOCK)? };
-        let later = instant(life.ends())?;
+        let lifetime = Lifetime { expires_at, clock: number(&kept, CLOCK)? };
+        let later = instant(lifetime.ends())?;
         if later > kept.expiry_date {
             kept.expiry_date = later;
-            self.lives.set(key, life);
+            self.lifetimes.set(key, lifetime);
         }
         self.peer.save(kept).await?;
         Ok(Done)
@@ -143,18 +143,18 @@ const CLOCK: &str = "clock";
 const PRINCIPAL: &str = "principal";
 const DATA: &str = "data";
 
-fn kept(id: i128, record: &Record, life: Life) -> Result<Kept> {
+fn kept(id: i128, record: &Record, lifetime: Lifetime) -> Result<Kept> {
     let mut data = HashMap::from([
         (VERSION.to_owned(), record.version.as_i64().into()),
         (CREATED.to_owned(), record.created_at.as_millis().into()),
-        (CLOCK.to_owned(), life.clock.into()),
+        (CLOCK.to_owned(), lifetime.clock.into()),
         // Each byte is the character with its number, so ASCII text stays as it is.
         (DATA.to_owned(), record.data.iter().copied().map(char::from).collect::<String>().into()),
     ]);
     if let Some(principal) = &record.principal {
         data.insert(PRINCIPAL.to_owned(), principal.as_str().into());
     }
-    Ok(Kept { id, data, expiry_date: instant(life.ends())? })
+    Ok(Kept { id, data, expiry_date: instant(lifetime.ends())? })
 }
 
 fn record(mut kept: Kept) -> Result<Record> {

@@ -8,13 +8,13 @@ use session_conformance::server::{self, Server};
 pub use kind::Kind;
 
 /// Server or folder for the data of one kind of store, removed when dropped.
-pub enum Place {
+pub enum Target {
     Nowhere,
     Folder(tempfile::TempDir),
     Server(Server),
 }
 
-impl Place {
+impl Target {
     pub async fn of(kind: Kind) -> Result<Self> {
         Ok(Self::Server(match kind {
             Kind::Memory => return Ok(Self::Nowhere),

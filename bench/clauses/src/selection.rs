@@ -11,32 +11,32 @@
 use session_conformance::Clause;
 
 /// A clause by name, and why it is a fair test.
-pub(crate) struct Chosen {
+pub(crate) struct Selected {
     pub(crate) name: &'static str,
     pub(crate) why: &'static str,
     /// Whether a store that breaks the clause may pass by luck.
     pub(crate) race: bool,
 }
 
-const fn chosen(name: &'static str, why: &'static str) -> Chosen {
-    Chosen { name, why, race: false }
+const fn selected(name: &'static str, why: &'static str) -> Selected {
+    Selected { name, why, race: false }
 }
 
-const fn race(name: &'static str, why: &'static str) -> Chosen {
-    Chosen { name, why, race: true }
+const fn race(name: &'static str, why: &'static str) -> Selected {
+    Selected { name, why, race: true }
 }
 
-pub(crate) const CHOSEN: &[Chosen] = &[
-    chosen(
+pub(crate) const SELECTED: &[Selected] = &[
+    selected(
         "create.round-trip",
         "A session comes back as it was stored, whatever the write is; without a stated limit, up to 1 MiB.",
     ),
-    chosen("create.exists", "Their `create` is there so that no two sessions get one id."),
+    selected("create.exists", "Their `create` is there so that no two sessions get one id."),
     race("create.race", "Many at once: a caller that gets an id takes it for its own."),
-    chosen("load.boundary", "Each of their stores has an expiry to keep, and answers None after it."),
-    chosen("load.exact-key", "Each of the 2^128 ids is a session of its own."),
-    chosen("load.far-expiry", "How far an expiry lies is the application's choice."),
-    chosen(
+    selected("load.boundary", "Each of their stores has an expiry to keep, and answers None after it."),
+    selected("load.exact-key", "Each of the 2^128 ids is a session of its own."),
+    selected("load.far-expiry", "How far an expiry lies is the application's choice."),
+    selected(
         "save.deleted",
         "A request that was in flight during a logout saves after it: an upsert stores the session again.",
     ),
@@ -44,16 +44,16 @@ pub(crate) const CHOSEN: &[Chosen] = &[
         "save.counter",
         "Requests of one session load, change and save it at once: an upsert replaces what it has not seen.",
     ),
-    chosen("delete.removes", "A logout holds at once for every instance; no version is needed for it."),
+    selected("delete.removes", "A logout holds at once for every instance; no version is needed for it."),
     race(
         "delete.beats-writers",
         "A logout with requests in flight: asked is what is there afterwards, not what the writers were told.",
     ),
-    chosen("fault.outage", "An outage is not a visitor without a session: an error, and soon."),
-    chosen("fault.black-hole", "An outage in which no connection is reset, as when a server's machine is gone."),
-    chosen("cancel.save", "A client that hangs up drops a request, and its save with it."),
-    chosen("cancel.load", "The same in a load; the next request must not get another's session."),
-    chosen("cancel.burst", "The same of many at once: the pool is whole afterwards."),
+    selected("fault.outage", "An outage is not a visitor without a session: an error, and soon."),
+    selected("fault.black-hole", "An outage in which no connection is reset, as when a server's machine is gone."),
+    selected("cancel.save", "A client that hangs up drops a request, and its save with it."),
+    selected("cancel.load", "The same in a load; the next request must not get another's session."),
+    selected("cancel.burst", "The same of many at once: the pool is whole afterwards."),
 ];
 
 /// Returns the clause of this name.
@@ -63,12 +63,12 @@ pub(crate) fn clause(name: &str) -> Option<&'static Clause> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHOSEN, clause};
+    use super::{SELECTED, clause};
 
     #[test]
     fn the_suite_has_every_clause_that_is_chosen() {
-        for chosen in CHOSEN {
-            assert!(clause(chosen.name).is_some(), "{} is none of the suite's", chosen.name);
+        for selected in SELECTED {
+            assert!(clause(selected.name).is_some(), "{} is none of the suite's", selected.name);
         }
     }
 }

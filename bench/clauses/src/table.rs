@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use session_conformance::{ClauseResult, Report};
 use serde::Serialize;
+use session_conformance::{ClauseResult, Report};
 
 use crate::adapter::TOO_SLOW;
-use crate::chosen::{CHOSEN, Chosen, clause};
 use crate::kind::Kind;
-use crate::why::why;
+use crate::reasons::reason;
+use crate::selection::{SELECTED, Selected, clause};
 
 /// Report of one store.
 #[derive(Debug, Serialize)]
@@ -37,18 +37,18 @@ impl Found {
 }
 
 /// Returns a table with a row per clause and a column per store, followed by the messages of the failures.
-pub(crate) fn markdown(found: &[Found], clauses: &[&Chosen]) -> String {
+pub(crate) fn markdown(found: &[Found], clauses: &[&Selected]) -> String {
     let mut text = format!(
         "| clause |{}\n|---|{}\n",
         each(found, |found| format!(" {} |", found.store)),
         each(found, |_| "---|".into())
     );
-    for chosen in clauses {
-        let cells = each(found, |found| format!(" {} |", found.cell(chosen.name)));
-        let _ = writeln!(text, "| `{}` |{cells}", chosen.name);
+    for selected in clauses {
+        let cells = each(found, |found| format!(" {} |", found.cell(selected.name)));
+        let _ = writeln!(text, "| `{}` |{cells}", selected.name);
     }
-    for chosen in clauses {
-        text += &failures(found, chosen);
+    for selected in clauses {
+        text += &failures(found, selected);
     }
     text
 }
@@ -58,11 +58,11 @@ fn each(found: &[Found], of: impl Fn(&Found) -> String) -> String {
 }
 
 /// Lists the failures of one clause. Stores with the same message share a line.
-fn failures(found: &[Found], chosen: &Chosen) -> String {
+fn failures(found: &[Found], selected: &Selected) -> String {
     let mut groups: Vec<(String, Vec<&'static str>)> = Vec::new();
     for one in found {
-        let Some(ClauseResult::Failed(said)) = one.of(chosen.name) else { continue };
-        let why = why(chosen.name, one.store, said).unwrap_or("not looked into yet");
+        let Some(ClauseResult::Failed(said)) = one.of(selected.name) else { continue };
+        let why = reason(selected.name, one.store, said).unwrap_or("not looked into yet");
         let line = format!("*{}.* {why}", plain(said));
         match groups.iter_mut().find(|(other, _)| *other == line) {
             Some((_, stores)) => stores.push(one.store.name()),
@@ -72,8 +72,8 @@ fn failures(found: &[Found], chosen: &Chosen) -> String {
     if groups.is_empty() {
         return String::new();
     }
-    let promise = clause(chosen.name).map_or("", |clause| clause.promise);
-    let mut text = format!("\n**`{}`**: {promise} {}\n\n", chosen.name, chosen.why);
+    let promise = clause(selected.name).map_or("", |clause| clause.promise);
+    let mut text = format!("\n**`{}`**: {promise} {}\n\n", selected.name, selected.why);
     for (line, stores) in groups {
         let _ = writeln!(text, "- {}: {line}", stores.join(", "));
     }
@@ -92,5 +92,5 @@ fn plain(said: &str) -> String {
 
 /// Lists the names of all clauses, for an error.
 pub(crate) fn names() -> String {
-    CHOSEN.iter().map(|chosen| chosen.name).collect::<Vec<_>>().join(", ")
+    SELECTED.iter().map(|selected| selected.name).collect::<Vec<_>>().join(", ")
 }

@@ -10,7 +10,7 @@ use session_core::{Call, Clock as _, Record, Store, StoreKey, SystemClock};
 
 use crate::fill::fill;
 use crate::population::Population;
-use crate::resident;
+use crate::rss;
 
 /// Memory of a store with one population.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -30,13 +30,13 @@ pub struct Idle {
 
 /// Fills a store in this process, whose allocator counts, and measures it.
 pub async fn idle(counted: &PeakAlloc, population: Population, loaded: bool) -> Result<Idle> {
-    let (allocated, held) = (counted.current_usage(), resident::now()?);
+    let (allocated, held) = (counted.current_usage(), rss::now()?);
     let store = session_store_any::connect("memory:").await?;
     fill(&store, population, &ProgressBar::hidden()).await?;
     if loaded {
         load_all(&store, population).await?;
     }
-    let (allocated, held) = (counted.current_usage() - allocated, resident::now()?.saturating_sub(held));
+    let (allocated, held) = (counted.current_usage() - allocated, rss::now()?.saturating_sub(held));
     let variable = variable_length(population)?;
     let fixed = |bytes: usize| population.sessions * bytes as u64 + variable;
     Ok(Idle {
