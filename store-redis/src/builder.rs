@@ -128,7 +128,9 @@ impl RedisStoreBuilder {
             [client] if self.addresses.is_empty() => {
                 Ok(Topology::Single(Node::new(client, self.connections, self.settings.timeout)))
             }
-            _ => wrong("`node_at` applies to the nodes of a cluster: call `cluster(true)`, or omit it for a single server"),
+            _ => wrong(
+                "`node_at` applies to the nodes of a cluster: call `cluster(true)`, or omit it for a single server",
+            ),
         }
     }
 

@@ -4,9 +4,9 @@ use redis::{ErrorKind as Driver, RedisError, ServerErrorKind as Server};
 use session_core::{Error, ErrorKind};
 
 /// Error of an attempt that ended with its runtime.
-pub(crate) const STOPPED: Error = Error::fixed(ErrorKind::Unavailable, "the attempt to connect was cancelled: its runtime has ended");
-pub(crate) const UNEXPECTED_REPLY: Error =
-    Error::fixed(ErrorKind::Other, "unexpected reply from the server");
+pub(crate) const STOPPED: Error =
+    Error::fixed(ErrorKind::Unavailable, "the attempt to connect was cancelled: its runtime has ended");
+pub(crate) const UNEXPECTED_REPLY: Error = Error::fixed(ErrorKind::Other, "unexpected reply from the server");
 
 /// Converts a driver error into the error for the caller.
 pub(crate) fn driver_error(error: &RedisError) -> Error {
@@ -24,22 +24,31 @@ fn kind(error: &RedisError) -> (ErrorKind, &'static str) {
     use ErrorKind::{Config, Corrupt, Other, Unavailable};
     match error.kind() {
         Driver::Io => (Unavailable, "the server cannot be reached"),
-        Driver::Parse => (Unavailable, "the reply is not in the Redis protocol: check the address and whether the server requires TLS"),
+        Driver::Parse => (
+            Unavailable,
+            "the reply is not in the Redis protocol: check the address and whether the server requires TLS",
+        ),
         Driver::AuthenticationFailed => (Config, "the server rejected the user or password: check the credentials"),
         Driver::InvalidClientConfig => (Config, "the driver rejected the settings of the connection"),
-        Driver::RESP3NotSupported => (Config, "the server does not support RESP3: Redis 7.0 or later, or Valkey, is needed"),
+        Driver::RESP3NotSupported => {
+            (Config, "the server does not support RESP3: Redis 7.0 or later, or Valkey, is needed")
+        }
         Driver::Server(Server::BusyLoading) => (Unavailable, "the server is loading its data"),
         Driver::Server(Server::ReadOnly) => (Unavailable, "the server is now a replica"),
         Driver::Server(Server::MasterDown) => (Unavailable, "the server has lost its primary"),
         Driver::Server(Server::TryAgain | Server::ClusterDown) => (Unavailable, "the cluster is not ready"),
         Driver::Server(Server::Moved | Server::Ask | Server::CrossSlot) => (Config, CLUSTER),
-        Driver::Server(Server::NoPerm) => (Config, "the server's user lacks a permission: the README of session-store-redis lists the commands"),
+        Driver::Server(Server::NoPerm) => {
+            (Config, "the server's user lacks a permission: the README of session-store-redis lists the commands")
+        }
         _ => match error.code() {
             Some("OOM") => (Unavailable, "the server's memory is full"),
             Some("BUSY") => (Unavailable, "the server is busy with a long-running script"),
             Some("MISCONF" | "NOREPLICAS") => (Unavailable, "the server does not accept writes at present"),
             Some("NOAUTH" | "WRONGPASS") => (Config, "the server rejected the user or password: check the credentials"),
-            Some("WRONGTYPE") => (Corrupt, "the stored value is not a string: another program has written under the key"),
+            Some("WRONGTYPE") => {
+                (Corrupt, "the stored value is not a string: another program has written under the key")
+            }
             _ => (Other, "the server refused a command"),
         },
     }
@@ -49,8 +58,7 @@ pub(crate) const CLUSTER: &str = "the server is part of a cluster: use a URL tha
 
 /// Error text for a single server where a cluster node is expected.
 #[cfg(feature = "cluster")]
-pub(crate) const NO_CLUSTER: &str =
-    "the server is not part of a cluster: use a URL that begins with redis://";
+pub(crate) const NO_CLUSTER: &str = "the server is not part of a cluster: use a URL that begins with redis://";
 
 #[cfg(feature = "cluster")]
 pub(crate) const NOT_READY: Error =

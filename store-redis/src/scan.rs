@@ -21,7 +21,8 @@ const SCAN_BATCH: u32 = 256;
 /// Maximum number of `SCAN` commands for one page. A page may be empty if the server holds many other keys.
 const STEPS: usize = 16;
 
-const FOREIGN_CURSOR: Error = Error::fixed(ErrorKind::Config, "the cursor is not from this store: start the scan again without one");
+const FOREIGN_CURSOR: Error =
+    Error::fixed(ErrorKind::Config, "the cursor is not from this store: start the scan again without one");
 
 /// Position of a scan: the server's own cursor, and keys that it returned beyond the last page.
 pub(crate) struct ScanPosition {

@@ -16,7 +16,9 @@ pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
         );
     };
     if cfg!(not(feature = "tls")) && matches!(scheme, "rediss" | "valkeys") {
-        return wrong("the URL requires TLS, which needs the feature `tls` of session-store-redis; it is not compiled in");
+        return wrong(
+            "the URL requires TLS, which needs the feature `tls` of session-store-redis; it is not compiled in",
+        );
     }
     #[cfg(not(feature = "cluster"))]
     if cluster {
@@ -48,7 +50,8 @@ pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
 const FORM: &str =
     "the URL is not of the form redis://user:password@host:port/database; with TLS, `#insecure` may follow";
 
-const CLUSTER_FORM: &str = "the URL is not of the form redis+cluster://user:password@host:port,host:port; with TLS, `#insecure` may follow";
+const CLUSTER_FORM: &str =
+    "the URL is not of the form redis+cluster://user:password@host:port,host:port; with TLS, `#insecure` may follow";
 
 /// Returns the scheme for the driver, and whether the URL is that of a cluster.
 fn driver_scheme(scheme: &str) -> Option<(&'static str, bool)> {

@@ -144,8 +144,11 @@ impl SqliteStoreBuilder {
             create: self.create,
             max_page_count: self.max_page_count,
         });
-        let limits =
-            Limits::for_threads().items(BATCH).bytes(BATCH_BYTES).queue(self.settings.queue).timeout(self.settings.timeout);
+        let limits = Limits::for_threads()
+            .items(BATCH)
+            .bytes(BATCH_BYTES)
+            .queue(self.settings.queue)
+            .timeout(self.settings.timeout);
         let mut writer = ManagedConnection::writer(Arc::clone(&config))?;
         let readers = match config.location {
             Location::File(_) => {
