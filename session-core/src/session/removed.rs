@@ -12,6 +12,7 @@ use crate::commit::uncertain::UncertainWrite;
 #[derive(Default)]
 pub(super) struct Removed {
     ops: Vec<Arc<Op>>,
+    #[expect(clippy::vec_box, reason = "the state holds them in boxes, which move here as they are")]
     writes: Vec<Box<UncertainWrite>>,
 }
 
