@@ -126,7 +126,7 @@ async fn a_sealing_key_is_named_by_its_variable() {
     assert!(refused(&format!("memory:?key={key}")).await.contains("not a key"));
     assert!(refused("memory:?accept_plain=true").await.contains("goes with `key`"));
     assert!(refused("memory:?key=PATH&accept_plain=perhaps").await.contains("accept_plain"));
-    assert!(refused("memory:?key=PATH&key=PATH").await.contains("stands twice"));
+    assert!(refused("memory:?key=PATH&key=PATH").await.contains("is given twice"));
 }
 
 /// Runs itself again in its own process, because the variable must be set before the process starts.

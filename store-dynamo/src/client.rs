@@ -86,7 +86,7 @@ pub(crate) fn http_client(address: &Address) -> Result<SharedHttpClient> {
         if plain {
             return Ok(builder.build_http());
         }
-        wrong("AWS is reached by TLS, and the feature `tls` of session-store-dynamo is not compiled in")
+        wrong("AWS needs TLS; compile session-store-dynamo with its feature `tls`")
     }
 }
 
@@ -104,10 +104,13 @@ async fn from_environment(
     if let Some((key, secret)) = keys {
         loader = loader.credentials_provider(Credentials::new(key, secret, None, None, "session-store-dynamo"));
     }
-    let slow = Error::fixed(ErrorKind::Unavailable, "region and credentials were not found within the time-out");
+    let slow = Error::fixed(
+        ErrorKind::Unavailable,
+        "region and credentials were not found in the environment within the time-out",
+    );
     let found = tokio::time::timeout(timeout, loader.load()).await.map_err(|_| slow)?;
     if found.region().is_none() {
-        return wrong("there is no region: name it in the URL, dynamodb:///eu-central-1, or in AWS_REGION");
+        return wrong("no region is configured; name it in the URL, as in dynamodb:///eu-central-1, or in AWS_REGION");
     }
     Ok(aws_sdk_dynamodb::config::Builder::from(&found))
 }
@@ -120,7 +123,7 @@ async fn from_environment(
     _: Duration,
 ) -> Result<aws_sdk_dynamodb::config::Builder> {
     wrong(
-        "region and keys have to be given, or a client: the feature `environment` of session-store-dynamo, which finds them, \
-         is not compiled in",
+        "region or keys are missing; give both, or compile session-store-dynamo with its feature `environment`, \
+         which finds them",
     )
 }

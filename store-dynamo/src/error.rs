@@ -43,7 +43,7 @@ impl Failure {
 
 /// Returns the error for a builder of the driver that misses a part, which never happens here.
 pub(crate) fn incomplete(error: BuildError) -> Error {
-    Error::fixed(ErrorKind::Other, "a request was put together wrongly").with_source(&error)
+    Error::fixed(ErrorKind::Other, "a request to DynamoDB is incomplete").with_source(&error)
 }
 
 /// An operation's error with details besides its code.
@@ -133,7 +133,7 @@ pub(crate) fn meaning<E: Explains>(error: &SdkError<E, HttpResponse>, moment: Mo
                 Some(item) => Failure::Refused(item),
                 None if said.is_busy() => Failure::Busy(Error::fixed(
                     ErrorKind::Unavailable,
-                    "DynamoDB was busy with other transactions for all of the time-out",
+                    "DynamoDB was busy with other transactions until the time-out",
                 )),
                 None => answered(said.code(), said.message(), status, moment),
             }
@@ -148,8 +148,11 @@ pub(crate) fn meaning<E: Explains>(error: &SdkError<E, HttpResponse>, moment: Mo
         }
         // Nothing was sent.
         _ => Failure::Lost(
-            Error::fixed(moment.kind(), "no request can be made: no credentials, or a certificate that is not trusted")
-                .with_source(error),
+            Error::fixed(
+                moment.kind(),
+                "no request was sent to DynamoDB; check the credentials and the certificate of the server",
+            )
+            .with_source(error),
         ),
     }
 }

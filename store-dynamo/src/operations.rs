@@ -13,16 +13,16 @@ use crate::items::{self, Stored, entry_until};
 use crate::writes::{Change, Condition, Entry, Write, Written};
 
 /// State of the stored session when a write was refused.
-enum Met {
-    Nothing,
+enum Current {
+    Absent,
     Expired(Stored),
     Live(Stored),
 }
 
-fn met(item: Option<items::Item>, now: Timestamp) -> Result<Met> {
-    let Some(item) = item else { return Ok(Met::Nothing) };
+fn current(item: Option<items::Item>, now: Timestamp) -> Result<Current> {
+    let Some(item) = item else { return Ok(Current::Absent) };
     let stored = Stored::of(&item)?;
-    Ok(if stored.is_live(now) { Met::Live(stored) } else { Met::Expired(stored) })
+    Ok(if stored.is_live(now) { Current::Live(stored) } else { Current::Expired(stored) })
 }
 
 /// Returns the changes of the index when a session's principal changes. An unchanged principal has one change only, because an
@@ -51,10 +51,10 @@ impl Single for Create {
             };
             match server.write(until, &write).await? {
                 Written::Done => return Ok(Outcome::Done),
-                Written::Refused(item) => match met(item, *now)? {
-                    Met::Live(stored) => return Ok(self.refused(Some(stored.version)).unwrap_or(Outcome::Exists)),
-                    Met::Expired(stored) => expired = Some(stored),
-                    Met::Nothing => expired = None,
+                Written::Refused(item) => match current(item, *now)? {
+                    Current::Live(stored) => return Ok(self.refused(Some(stored.version)).unwrap_or(Outcome::Exists)),
+                    Current::Expired(stored) => expired = Some(stored),
+                    Current::Absent => expired = None,
                 },
             }
         }
@@ -65,12 +65,12 @@ impl Single for Save {
     async fn run(&self, server: &Server, until: Instant) -> Result<Outcome> {
         let Self { now, key, expected, record } = self;
         let condition = Condition::live(*now).version(*expected);
-        let (change, same_hands) = match &record.principal {
+        let (change, same_principal) = match &record.principal {
             // All of the item is replaced, and on DynamoDB Local a put takes two thirds of the time of an update.
             None => (Change::Put(record, None), condition.clone().without_principal()),
             Some(principal) => (Change::Save(record), condition.clone().of(principal).entered_until(record.expires_at)),
         };
-        let write = Write { key, change, condition: same_hands, entries: Vec::new(), returns_stored: true };
+        let write = Write { key, change, condition: same_principal, entries: Vec::new(), returns_stored: true };
         let mut stored = match outcome(self, server.write(until, &write).await?)? {
             Ok(outcome) => return Ok(outcome),
             Err(stored) => stored,
@@ -97,9 +97,9 @@ impl Single for Save {
 /// must be renewed.
 fn outcome(save: &Save, written: Written) -> Result<Result<Outcome, Stored>> {
     let Written::Refused(item) = written else { return Ok(Ok(Outcome::Done)) };
-    Ok(match met(item, save.now)? {
-        Met::Nothing | Met::Expired(_) => Ok(Outcome::Missing),
-        Met::Live(stored) => save.refused(Some(stored.version)).ok_or(stored),
+    Ok(match current(item, save.now)? {
+        Current::Absent | Current::Expired(_) => Ok(Outcome::Missing),
+        Current::Live(stored) => save.refused(Some(stored.version)).ok_or(stored),
     })
 }
 
@@ -162,13 +162,13 @@ impl Single for Delete {
             let write = Write { key, change: Change::Delete, condition, entries, returns_stored: true };
             match server.write(until, &write).await? {
                 Written::Done => return Ok(Outcome::Done),
-                Written::Refused(item) => match met(item, *now) {
+                Written::Refused(item) => match current(item, *now) {
                     Err(error) if error.kind() == ErrorKind::Corrupt && expected.is_none() => {
                         return remove_unread(key, server, until).await;
                     }
                     Err(error) => return Err(error),
-                    Ok(Met::Nothing | Met::Expired(_)) => return Ok(Outcome::Missing),
-                    Ok(Met::Live(stored)) => match self.refused(Some(stored.version)) {
+                    Ok(Current::Absent | Current::Expired(_)) => return Ok(Outcome::Missing),
+                    Ok(Current::Live(stored)) => match self.refused(Some(stored.version)) {
                         Some(outcome) => return Ok(outcome),
                         None => principal = stored.principal,
                     },

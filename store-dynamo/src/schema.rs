@@ -13,7 +13,10 @@ pub(crate) const NUMBER: i64 = 1;
 pub(crate) fn namespace(name: &str) -> Result<Namespace> {
     let namespace = Namespace::new(name)?;
     if name.len() < 3 {
-        return Err(Error::fixed(ErrorKind::Config, "DynamoDB's names of tables have at least 3 characters"));
+        return Err(Error::fixed(
+            ErrorKind::Config,
+            "the namespace is too short for a table of DynamoDB; choose one of at least 3 characters",
+        ));
     }
     Ok(namespace)
 }

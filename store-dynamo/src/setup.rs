@@ -67,7 +67,7 @@ impl Opening<'_> {
                     if !self.create {
                         let name = self.namespace;
                         return Err(config(format!(
-                            "there is no table `{name}`; create it with what DynamoStore::schema gives"
+                            "there is no table `{name}`; create it with the template of DynamoStore::schema"
                         )));
                     }
                     self.make().await?;
@@ -96,7 +96,7 @@ impl Opening<'_> {
             // Too many tables are being created in this account, so creation is tried again.
             Err(Failure::Denied(_, code)) if code == "LimitExceededException" => Ok(()),
             Err(Failure::Denied(error, code)) if code == "AccessDeniedException" => Err(config(format!(
-                "the role may not create the table `{}`; have it created with what DynamoStore::schema gives",
+                "the role may not create the table `{}`; create it with the template of DynamoStore::schema",
                 self.namespace
             ))
             .with_source(&error)),

@@ -11,7 +11,7 @@ const FORM: &str = "the URL is not of the form dynamodb://key:secret@host:port/r
 pub(crate) fn parse(url: &str) -> Result<DynamoStoreBuilder> {
     let (place, mut query) = split(url)?;
     let Some(place) = place.strip_prefix("dynamodb://") else {
-        return wrong("a URL of this store begins with dynamodb://");
+        return wrong("the scheme of the URL is not dynamodb; write a URL that begins with dynamodb://");
     };
     let (given, tls) = (UrlSettings::read(&mut query)?, query.truth("tls")?);
     query.finish()?;
@@ -22,7 +22,7 @@ pub(crate) fn parse(url: &str) -> Result<DynamoStoreBuilder> {
     if !region.is_empty() {
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if !region.bytes().all(named) {
-            return wrong("the URL's path is not the name of a region, such as eu-central-1");
+            return wrong("the path of the URL is not the name of a region, such as eu-central-1");
         }
         builder = builder.region(region);
     }
@@ -33,7 +33,9 @@ pub(crate) fn parse(url: &str) -> Result<DynamoStoreBuilder> {
     if host.is_empty() {
         return match tls {
             None => Ok(builder),
-            Some(_) => wrong("tls says how a host is spoken to, and the URL names none; AWS itself is by TLS"),
+            Some(_) => {
+                wrong("the option tls is for a host, and the URL names none; leave it out, because AWS always uses TLS")
+            }
         };
     }
     if !is_host(host) {

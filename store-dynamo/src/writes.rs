@@ -189,9 +189,9 @@ impl Server {
                 let request = || conditional!(self.clients.writes.delete_item(), self, write).set_key(key()).send();
                 written(self.ask(until, Access::Write, request).await)
             }
-            what @ (Change::Save(_) | Change::Touch(..)) => {
+            change @ (Change::Save(_) | Change::Touch(..)) => {
                 let update = || conditional!(self.clients.writes.update_item(), self, write).set_key(key());
-                let request = || update().update_expression(what.expression()).send();
+                let request = || update().update_expression(change.expression()).send();
                 written(self.ask(until, Access::Write, request).await)
             }
         }
@@ -211,9 +211,9 @@ impl Server {
                 let delete = conditional!(Delete::builder(), self, write).set_key(key());
                 item.delete(delete.build().map_err(incomplete)?)
             }
-            what @ (Change::Save(_) | Change::Touch(..)) => {
+            change @ (Change::Save(_) | Change::Touch(..)) => {
                 let update = conditional!(Update::builder(), self, write).set_key(key());
-                item.update(update.update_expression(what.expression()).build().map_err(incomplete)?)
+                item.update(update.update_expression(change.expression()).build().map_err(incomplete)?)
             }
         };
         let mut all = vec![first.build()];

@@ -82,7 +82,7 @@ pub fn fits(record: &Record, max: usize) -> Result<()> {
     if record.data.len() <= max {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::TooLarge, format!("more than {max} bytes of data")))
+    Err(Error::new(ErrorKind::TooLarge, format!("the data of the session is longer than {max} bytes")))
 }
 
 /// Checks that an existing table or file belongs to this store and has the layout of this release.

@@ -42,7 +42,7 @@ pub fn split(url: &str) -> Result<(&str, Query<'_>)> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
         if options.iter().any(|given| given.name == name) {
-            return wrong(format!("the option `{}` stands twice in the URL", shown(&name)));
+            return wrong(format!("the option `{}` is given twice in the URL", shown(&name)));
         }
         options.push(RawOption { name, value, pair });
     }
@@ -237,7 +237,7 @@ mod tests {
             assert!(!format!("{error:?}").contains("hunter2"), "{url}: {error:?}");
         }
         for (url, part) in
-            [("x:?a=%ff", "not UTF-8"), ("x:?%ff=1", "not UTF-8"), ("x:?a=1&%61=hunter2", "`a` stands twice")]
+            [("x:?a=%ff", "not UTF-8"), ("x:?%ff=1", "not UTF-8"), ("x:?a=1&%61=hunter2", "`a` is given twice")]
         {
             let error = split(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");

@@ -52,18 +52,20 @@ fn meaning(error: &Driver) -> Error {
     }
     // The sources of these errors name the server and the failure on the way to it. Other sources may quote the request, and are
     // left out.
-    let told = |kind, what| Error::fixed(kind, what).with_source(&*error.kind);
+    let with_source = |kind, what| Error::fixed(kind, what).with_source(&*error.kind);
     match &*error.kind {
-        Kind::Io(_) => told(Unavailable, "the connection failed"),
-        Kind::ServerSelection { .. } => told(Unavailable, "there is no server that takes writes"),
-        Kind::DnsResolve { .. } => told(Unavailable, "the server's name cannot be resolved"),
-        Kind::InvalidTlsConfig { .. } => told(Config, "TLS is wrongly configured"),
-        Kind::ConnectionPoolCleared { .. } => Error::fixed(Unavailable, "the connection was given up with another one"),
+        Kind::Io(_) => with_source(Unavailable, "the connection failed"),
+        Kind::ServerSelection { .. } => with_source(Unavailable, "no server accepts writes"),
+        Kind::DnsResolve { .. } => with_source(Unavailable, "the server's name cannot be resolved"),
+        Kind::InvalidTlsConfig { .. } => with_source(Config, "the configuration of TLS is not valid"),
+        Kind::ConnectionPoolCleared { .. } => {
+            Error::fixed(Unavailable, "the connection was closed because another one failed")
+        }
         Kind::Authentication { .. } => Error::fixed(Config, REFUSED),
         Kind::IncompatibleServer { .. } => Error::fixed(Config, "the server is too old for the driver"),
         Kind::InvalidArgument { .. } => Error::fixed(Config, "the driver refuses an option"),
         Kind::Shutdown => Error::fixed(Unavailable, "the application has shut the client down"),
-        _ => Error::fixed(Other, "the driver cannot make sense of an answer"),
+        _ => Error::fixed(Other, "the driver cannot read an answer of the server"),
     }
 }
 

@@ -26,33 +26,33 @@ pub(crate) async fn prepare(
     create: bool,
 ) -> Result<()> {
     let opening = async {
-        look(&server.hello().await.map_err(|error| at_open(&error))?)?;
-        let room = Room { server, options, namespace };
-        match room.check().await? {
+        check_server(&server.hello().await.map_err(|error| at_open(&error))?)?;
+        let setup = Setup { server, options, namespace };
+        match setup.check().await? {
             State::Ready => return Ok(()),
-            State::Lacking(what) if !create => return Err(room.lacks(&what)),
+            State::Lacking(what) if !create => return Err(setup.lacks(&what)),
             State::Lacking(_) => {}
         }
         let mut failed = None;
         for _ in 0..TRIES {
             // Another client may create the same at the same time, and make this attempt fail or needless.
-            failed = room.make().await.err();
+            failed = setup.make().await.err();
             if matches!(&failed, Some(error) if error.kind() == ErrorKind::Config) {
                 break;
             }
-            if let State::Ready = room.check().await? {
+            if let State::Ready = setup.check().await? {
                 return Ok(());
             }
         }
-        Err(failed.unwrap_or_else(|| room.lacks("what was just made")))
+        Err(failed.unwrap_or_else(|| setup.lacks("no collection or index that was just created")))
     };
     timeout_at(Instant::now() + server.timeout, opening).await.map_err(|_| TIMED_OUT)?
 }
 
 /// Refuses a server that cannot keep the store's promises.
-fn look(hello: &Document) -> Result<()> {
+fn check_server(hello: &Document) -> Result<()> {
     if hello.get_i32("maxWireVersion").is_ok_and(|version| version < OLDEST) {
-        return Err(Error::fixed(ErrorKind::Config, "the server is older than MongoDB 6.0"));
+        return Err(Error::fixed(ErrorKind::Config, "the server is older than MongoDB 6.0; upgrade it"));
     }
     // The driver looks for the primary, unless it may connect to one server only.
     if !hello.get_bool("isWritablePrimary").unwrap_or(false) {
@@ -61,7 +61,7 @@ fn look(hello: &Document) -> Result<()> {
     Ok(())
 }
 
-struct Room<'a> {
+struct Setup<'a> {
     server: &'a Server,
     options: &'a CollectionOptions,
     namespace: &'a Namespace,
@@ -73,7 +73,7 @@ enum State {
     Lacking(String),
 }
 
-impl Room<'_> {
+impl Setup<'_> {
     /// Checks that collection and indexes exist, were created by this store, and have a layout that this release knows.
     async fn check(&self) -> Result<State> {
         let namespace = self.namespace;
@@ -83,7 +83,7 @@ impl Room<'_> {
         let layout = layouts.find_one(doc! { "_id": namespace.as_str() }).await.map_err(|error| at_open(&error))?;
         let layout = layout.map(|document| document.get_i32("layout").ok());
         let indexes = match (layout, indexes) {
-            (Some(None), _) => return wrong(format!("the layout of the collection `{namespace}` is no number")),
+            (Some(None), _) => return wrong(format!("the layout of the collection `{namespace}` is not a number")),
             (None | Some(Some(LAYOUT)), None) => return Ok(State::Lacking(format!("no collection `{namespace}`"))),
             (layout, indexes) => {
                 let layout = layout.flatten().map(i64::from);
@@ -119,7 +119,7 @@ impl Room<'_> {
             self.server.command(command).await.map_err(|error| {
                 if error::is(&error, UNAUTHORIZED) {
                     let what = "the user may not create collections and indexes; \
-                                run what MongoStore::schema gives, and open with create=false";
+                                run the script of MongoStore::schema as another user, and open the store with create=false";
                     return Error::fixed(ErrorKind::Config, what);
                 }
                 at_open(&error)
@@ -130,7 +130,7 @@ impl Room<'_> {
 
     fn lacks(&self, what: &str) -> Error {
         let database = self.server.database().name().to_owned();
-        let what = format!("the database `{database}` has {what}; make it with what MongoStore::schema gives");
+        let what = format!("the database `{database}` has {what}; create it with the script of MongoStore::schema");
         Error::new(ErrorKind::Config, what)
     }
 }
@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn an_old_server_and_a_replica_are_refused() {
         let hello = |wire: i32, primary: bool| doc! { "maxWireVersion": wire, "isWritablePrimary": primary };
-        assert!(look(&hello(OLDEST, true)).is_ok());
-        assert_eq!(look(&hello(OLDEST - 1, true)).unwrap_err().kind(), ErrorKind::Config);
-        assert_eq!(look(&hello(25, false)).unwrap_err().kind(), ErrorKind::Unavailable);
+        assert!(check_server(&hello(OLDEST, true)).is_ok());
+        assert_eq!(check_server(&hello(OLDEST - 1, true)).unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(check_server(&hello(25, false)).unwrap_err().kind(), ErrorKind::Unavailable);
     }
 }

@@ -59,7 +59,7 @@ const DRIVERS_MEANT: &str =
 const FORM: Error = Error::fixed(
     ErrorKind::Config,
     "the URL or one of the driver's options in it is not of the form mongodb://user:password@host:port/database; \
-     in user and password, what is no letter and no digit is percent-encoded",
+     percent-encode all but letters and digits in user and password",
 );
 
 /// Contents of a URL, before any name is resolved.
@@ -81,7 +81,9 @@ pub(crate) async fn builder(url: &str) -> Result<MongoStoreBuilder> {
 fn parse(url: &str) -> Result<Parsed> {
     let (place, mut query) = split(url)?;
     if !place.starts_with("mongodb://") && !place.starts_with("mongodb+srv://") {
-        return wrong("a URL of this store begins with mongodb:// or mongodb+srv://");
+        return wrong(
+            "the scheme of the URL is not mongodb or mongodb+srv; write a URL that begins with mongodb:// or mongodb+srv://",
+        );
     }
     let given = UrlSettings::read(&mut query)?;
     let drivers = query.drivers(DRIVERS_MEANT, |name| {

@@ -97,7 +97,7 @@ async fn another_layout_and_a_foreign_collection_are_refused() {
     let server = Server::get();
     drop(fresh("test_layout", "").await);
     let layouts = server.collection("session.layouts").await;
-    for (layout, part) in [(Bson::Int32(2), "layout 2"), (Bson::String("one".into()), "is no number")] {
+    for (layout, part) in [(Bson::Int32(2), "layout 2"), (Bson::String("one".into()), "is not a number")] {
         let set = doc! { "$set": { "layout": layout } };
         layouts.update_one(doc! { "_id": "test_layout" }, set).await.unwrap();
         let error = refused("namespace=test_layout").await;

@@ -39,11 +39,57 @@ impl SqlBackend for MysqlStore {
     }
 
     async fn check_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Option<Error>> {
-        check_tables(connection, namespace).await
+        let database = connection.fetch_one(schema::DATABASE).await.map_err(driver)?;
+        let Some(database) = text(&database, 0)? else {
+            return Err(config("the URL names no database; add it, as in mysql://user:password@host:port/database"));
+        };
+        let columns = sqlx::query(schema::COLUMNS_OF).bind(namespace.as_str());
+        let columns = columns.fetch_all(&mut *connection).await.map_err(driver)?;
+        if columns.is_empty() {
+            return Ok(Some(config(format!(
+                "there is no table `{namespace}` in database `{database}`, or the account has no right on it; \
+                 create it with the SQL of MysqlStore::schema"
+            ))));
+        }
+        let layout = layout(connection, namespace).await?;
+        check_layout(format_args!("the table `{namespace}`"), layout, schema::LAYOUT.into())?;
+        let columns =
+            columns.iter().map(|row| Ok((text(row, 0)?.unwrap_or_default(), text(row, 1)?.unwrap_or_default())));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let has = |(name, kind): (&str, &str)| columns.iter().any(|column| column.0 == name && column.1 == kind);
+        if let Some((name, kind)) = schema::COLUMNS.into_iter().find(|column| !has(*column)) {
+            return Err(config(format!("the table `{namespace}` has no column `{name}` of type {kind}")));
+        }
+        let engine = sqlx::query(schema::ENGINE_OF).bind(namespace.as_str()).fetch_one(&mut *connection).await;
+        let engine = text(&engine.map_err(driver)?, 0)?.unwrap_or_default();
+        if engine != "InnoDB" {
+            return Err(config(format!(
+                "the table `{namespace}` uses the engine {engine}, which has no transactions; change it to InnoDB"
+            )));
+        }
+        rights(connection, namespace).await?;
+        Ok(None)
     }
 
     async fn create_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<()> {
-        create_tables(connection, namespace).await
+        for statement in schema::create(namespace) {
+            loop {
+                match connection.execute(sqlx::raw_sql(AssertSqlSafe(statement.as_str()))).await {
+                    Ok(_) => break,
+                    // Another client is creating the same table.
+                    Err(error) if matches!(error::in_use(&error), Failure::Again(_)) => {}
+                    Err(error) if matches!(error::number(&error), Some(DENIED | 1044)) => {
+                        return Err(config(format!(
+                            "the account may not create the table `{namespace}`; run the SQL of MysqlStore::schema as another account, \
+                             and open the store with create=false"
+                        ))
+                        .with_source(&driver(error)));
+                    }
+                    Err(error) => return Err(driver(error)),
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -113,7 +159,7 @@ async fn inspect(connection: &mut MySqlConnection) -> Result<Properties> {
         }
     }
     if is_too_old(&version) {
-        return Err(config(format!("the server is {version}; the store needs MySQL 8.0 or MariaDB 10.6, or later")));
+        return Err(config(format!("the server is {version}; use MySQL 8.0, MariaDB 10.6 or later")));
     }
     if packet < Properties::LEAST_PACKET {
         let least = Properties::LEAST_PACKET;
@@ -131,61 +177,6 @@ fn is_too_old(version: &str) -> bool {
     let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse().unwrap_or(0_u32));
     let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     found < if version.contains("MariaDB") { (10, 6) } else { (8, 0) }
-}
-
-async fn create_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<()> {
-    for statement in schema::create(namespace) {
-        loop {
-            match connection.execute(sqlx::raw_sql(AssertSqlSafe(statement.as_str()))).await {
-                Ok(_) => break,
-                // Another client is creating the same table.
-                Err(error) if matches!(error::in_use(&error), Failure::Again(_)) => {}
-                Err(error) if matches!(error::number(&error), Some(DENIED | 1044)) => {
-                    return Err(config(format!(
-                        "the account may not create the table `{namespace}`; run the SQL of MysqlStore::schema as another account, \
-                         and open the store with create=false"
-                    ))
-                    .with_source(&driver(error)));
-                }
-                Err(error) => return Err(driver(error)),
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Checks that the tables were created by this store, have a layout that this release knows, and allow this account access.
-/// If they are missing, returns the error that says so.
-async fn check_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Option<Error>> {
-    let database = connection.fetch_one(schema::DATABASE).await.map_err(driver)?;
-    let Some(database) = text(&database, 0)? else {
-        return Err(config("the URL names no database; add it, as in mysql://user:password@host:port/database"));
-    };
-    let columns = sqlx::query(schema::COLUMNS_OF).bind(namespace.as_str());
-    let columns = columns.fetch_all(&mut *connection).await.map_err(driver)?;
-    if columns.is_empty() {
-        return Ok(Some(config(format!(
-            "there is no table `{namespace}` in database `{database}`, or the account has no right on it; \
-             create it with the SQL of MysqlStore::schema"
-        ))));
-    }
-    let layout = layout(connection, namespace).await?;
-    check_layout(format_args!("the table `{namespace}`"), layout, schema::LAYOUT.into())?;
-    let columns = columns.iter().map(|row| Ok((text(row, 0)?.unwrap_or_default(), text(row, 1)?.unwrap_or_default())));
-    let columns = columns.collect::<Result<Vec<_>>>()?;
-    let has = |(name, kind): (&str, &str)| columns.iter().any(|column| column.0 == name && column.1 == kind);
-    if let Some((name, kind)) = schema::COLUMNS.into_iter().find(|column| !has(*column)) {
-        return Err(config(format!("the table `{namespace}` has no column `{name}` of type {kind}")));
-    }
-    let engine = sqlx::query(schema::ENGINE_OF).bind(namespace.as_str()).fetch_one(&mut *connection).await;
-    let engine = text(&engine.map_err(driver)?, 0)?.unwrap_or_default();
-    if engine != "InnoDB" {
-        return Err(config(format!(
-            "the table `{namespace}` uses the engine {engine}, which has no transactions; change it to InnoDB"
-        )));
-    }
-    rights(connection, namespace).await?;
-    Ok(None)
 }
 
 async fn layout(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Option<i64>> {

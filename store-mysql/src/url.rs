@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (url, part) in [
-            ("postgres://db", "begins with mysql:"),
-            ("mysql:/db", "begins with mysql:"),
+            ("postgres://db", "begins with neither mysql:"),
+            ("mysql:/db", "begins with neither mysql:"),
             ("mysql://db?creat=true", "unknown option `creat` in the URL; known are namespace, timeout"),
             ("mysql://db?create=maybe", "create is not true or false"),
             ("mysql://db?timeout=5s", "milliseconds"),

@@ -12,7 +12,10 @@ pub(crate) const LAYOUT: i32 = 1;
 /// Checks that `name` is a namespace and allowed as a table name in PostgreSQL.
 pub(crate) fn namespace(name: &str) -> Result<Namespace> {
     if name.starts_with("pg_") {
-        return Err(Error::fixed(ErrorKind::Config, "PostgreSQL keeps names that begin with pg_ for itself"));
+        return Err(Error::fixed(
+            ErrorKind::Config,
+            "PostgreSQL reserves names that begin with pg_; choose another namespace",
+        ));
     }
     Namespace::new(name)
 }

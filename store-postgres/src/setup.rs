@@ -37,11 +37,64 @@ impl SqlBackend for PostgresStore {
     }
 
     async fn check_tables(connection: &mut PgConnection, namespace: &Namespace) -> Result<Option<Error>> {
-        check_tables(connection, namespace).await
+        let driver = |error: sqlx::Error| error::at_open(&error);
+        let around = sqlx::query(schema::SURROUNDINGS).fetch_one(&mut *connection).await.map_err(driver)?;
+        let (encoding, schema): (String, String) = (around.get(0), around.get(1));
+        let (layouts, layouts_readable): (bool, bool) = (around.get(2), around.get(3));
+        if !matches!(encoding.as_str(), "UTF8" | "SQL_ASCII") {
+            return Err(config(format!("the database has the encoding {encoding}; create one with the encoding UTF8")));
+        }
+        let table = format!("\"{namespace}\"");
+        let columns = sqlx::query(schema::COLUMNS_OF).bind(&table).fetch_all(&mut *connection).await.map_err(driver)?;
+        if columns.is_empty() {
+            return Ok(Some(config(format!(
+                "there is no table `{namespace}` in schema `{schema}`; create it with the SQL of PostgresStore::schema"
+            ))));
+        }
+        if layouts && !layouts_readable {
+            return Err(config("the role may not read the table `session.layouts`; grant it select"));
+        }
+        let layout: Option<i32> = if layouts {
+            let query = sqlx::query(schema::GET_LAYOUT).bind(namespace.as_str());
+            query.fetch_optional(&mut *connection).await.map_err(driver)?.map(|row| row.get(0))
+        } else {
+            None
+        };
+        check_layout(format_args!("the table `{namespace}`"), layout.map(i64::from), schema::LAYOUT.into())?;
+        let has =
+            |(name, kind)| columns.iter().any(|row| row.get::<&str, _>(0) == name && row.get::<&str, _>(1) == kind);
+        if let Some((name, kind)) = schema::COLUMNS.into_iter().find(|column| !has(*column)) {
+            return Err(config(format!("the table `{namespace}` has no column `{name}` of type {kind}")));
+        }
+        let missing =
+            sqlx::query(schema::MISSING_RIGHTS).bind(&table).fetch_all(&mut *connection).await.map_err(driver)?;
+        let missing: Vec<&str> = missing.iter().map(|row| row.get(0)).collect();
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            return Err(config(format!("the role lacks rights on the table `{namespace}`; grant it {missing}")));
+        }
+        Ok(None)
     }
 
     async fn create_tables(connection: &mut PgConnection, namespace: &Namespace) -> Result<()> {
-        create_tables(connection, namespace).await
+        let schema = schema::create(namespace);
+        for last in [false, false, true] {
+            let made = sqlx::raw_sql(AssertSqlSafe(schema.as_str())).execute(&mut *connection).await;
+            match made {
+                Ok(_) => return Ok(()),
+                // Another client that does not take the store's lock is creating the same tables.
+                Err(error) if !last && is_met(&error) => {}
+                Err(error) if error::state(&error).as_deref() == Some("42501") => {
+                    return Err(config(format!(
+                        "the role may not create the table `{namespace}`; run the SQL of PostgresStore::schema as another role, \
+                         and open the store with create=false"
+                    ))
+                    .with_source(&error::at_open(&error)));
+                }
+                Err(error) => return Err(error::at_open(&error)),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -65,69 +118,8 @@ fn config(message: impl AsRef<str>) -> Error {
     Error::new(ErrorKind::Config, message)
 }
 
-async fn create_tables(connection: &mut PgConnection, namespace: &Namespace) -> Result<()> {
-    let schema = schema::create(namespace);
-    for last in [false, false, true] {
-        let made = sqlx::raw_sql(AssertSqlSafe(schema.as_str())).execute(&mut *connection).await;
-        match made {
-            Ok(_) => return Ok(()),
-            // Another client that does not take the store's lock is creating the same tables.
-            Err(error) if !last && is_met(&error) => {}
-            Err(error) if error::state(&error).as_deref() == Some("42501") => {
-                return Err(config(format!(
-                    "the role may not create the table `{namespace}`; run the SQL of PostgresStore::schema as another role, \
-                     and open the store with create=false"
-                ))
-                .with_source(&error::at_open(&error)));
-            }
-            Err(error) => return Err(error::at_open(&error)),
-        }
-    }
-    Ok(())
-}
-
 /// Whether another client was creating the same tables: unique violations in the catalogue, duplicate objects,
 /// serialization failures, deadlocks.
 fn is_met(error: &sqlx::Error) -> bool {
     matches!(error::state(error).as_deref(), Some("23505" | "42P07" | "42710" | "40001" | "40P01"))
-}
-
-/// Checks that the tables were created by this store, have a layout that this release knows, and allow this role access.
-/// If they are missing, returns the error that says so.
-async fn check_tables(connection: &mut PgConnection, namespace: &Namespace) -> Result<Option<Error>> {
-    let driver = |error: sqlx::Error| error::at_open(&error);
-    let around = sqlx::query(schema::SURROUNDINGS).fetch_one(&mut *connection).await.map_err(driver)?;
-    let (encoding, schema): (String, String) = (around.get(0), around.get(1));
-    let (layouts, layouts_readable): (bool, bool) = (around.get(2), around.get(3));
-    if !matches!(encoding.as_str(), "UTF8" | "SQL_ASCII") {
-        return Err(config(format!("the database has the encoding {encoding}; create one with the encoding UTF8")));
-    }
-    let table = format!("\"{namespace}\"");
-    let columns = sqlx::query(schema::COLUMNS_OF).bind(&table).fetch_all(&mut *connection).await.map_err(driver)?;
-    if columns.is_empty() {
-        return Ok(Some(config(format!(
-            "there is no table `{namespace}` in schema `{schema}`; create it with the SQL of PostgresStore::schema"
-        ))));
-    }
-    if layouts && !layouts_readable {
-        return Err(config("the role may not read the table `session.layouts`; grant it select"));
-    }
-    let layout: Option<i32> = if layouts {
-        let query = sqlx::query(schema::GET_LAYOUT).bind(namespace.as_str());
-        query.fetch_optional(&mut *connection).await.map_err(driver)?.map(|row| row.get(0))
-    } else {
-        None
-    };
-    check_layout(format_args!("the table `{namespace}`"), layout.map(i64::from), schema::LAYOUT.into())?;
-    let has = |(name, kind)| columns.iter().any(|row| row.get::<&str, _>(0) == name && row.get::<&str, _>(1) == kind);
-    if let Some((name, kind)) = schema::COLUMNS.into_iter().find(|column| !has(*column)) {
-        return Err(config(format!("the table `{namespace}` has no column `{name}` of type {kind}")));
-    }
-    let missing = sqlx::query(schema::MISSING_RIGHTS).bind(&table).fetch_all(&mut *connection).await.map_err(driver)?;
-    let missing: Vec<&str> = missing.iter().map(|row| row.get(0)).collect();
-    if !missing.is_empty() {
-        let missing = missing.join(", ");
-        return Err(config(format!("the role lacks rights on the table `{namespace}`; grant it {missing}")));
-    }
-    Ok(None)
 }

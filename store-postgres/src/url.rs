@@ -84,8 +84,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (url, part) in [
-            ("mysql://db", "begins with postgres:"),
-            ("postgres:/db", "begins with postgres:"),
+            ("mysql://db", "begins with neither postgres:"),
+            ("postgres:/db", "begins with neither postgres:"),
             ("postgres://db?creat=true", "unknown option `creat` in the URL; known are namespace, timeout"),
             ("postgres://db?create=maybe", "create is not true or false"),
             ("postgres://db?timeout=5s", "milliseconds"),

@@ -61,7 +61,7 @@ impl UrlForm {
         let (place, mut query) = split(url)?;
         let [usual, other] = self.schemes;
         if !place.starts_with(usual) && !place.starts_with(other) {
-            return wrong(format!("a URL of this store begins with {usual} or {other}"));
+            return wrong(format!("the URL begins with neither {usual} nor {other}"));
         }
         let settings = UrlSettings::read(&mut query)?;
         let mut names_tls = false;

@@ -15,8 +15,8 @@ use crate::TIMED_OUT;
 use crate::batch::inline::{Inline, InlineCall};
 use crate::batch::{Answers, Item, Limits};
 
-const STOPPED: Error = Error::fixed(ErrorKind::Unavailable, "the batch was given up before it was answered");
-const MISCOUNTED: Error = Error::fixed(ErrorKind::Other, "a batch was answered with a wrong number of results");
+const STOPPED: Error = Error::fixed(ErrorKind::Unavailable, "the batch ended without an answer");
+const MISCOUNTED: Error = Error::fixed(ErrorKind::Other, "a batch has a wrong number of answers");
 
 /// Answer to a batch whose round trip panicked.
 pub(crate) const PANICKED: Error = Error::fixed(ErrorKind::Other, "a round trip panicked");

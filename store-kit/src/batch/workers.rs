@@ -43,10 +43,9 @@ impl<I: Item> Workers<I> {
         let this = Self { queue, room: PerRuntime::new(move || Ok(queue::room(&limits))) };
         for worker in workers {
             let queue = Arc::clone(&this.queue);
-            thread::Builder::new()
-                .name(name.to_owned())
-                .spawn(move || work(&queue, worker))
-                .map_err(|error| Error::fixed(ErrorKind::Other, "no thread for a worker").with_source(&error))?;
+            thread::Builder::new().name(name.to_owned()).spawn(move || work(&queue, worker)).map_err(|error| {
+                Error::fixed(ErrorKind::Other, "the system cannot start a thread for a worker").with_source(&error)
+            })?;
         }
         Ok(this)
     }

@@ -12,7 +12,7 @@ use std::str::FromStr as _;
 
 use common::{KINDS, Kind, Server};
 use futures_util::future::join_all;
-use session_conformance::fixtures::{key, now, put, record};
+use session_conformance::fixtures::{count, count_up, key, now, put, put_count, record};
 use session_core::{
     Bytes, Call, Clock, ErrorKind, Handle, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours,
     minutes, seconds,

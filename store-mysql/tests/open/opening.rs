@@ -40,7 +40,7 @@ async fn a_foreign_table_is_refused() {
         for (change, part) in [
             ("alter table test_columns modify version int not null", "has no column `version` of type bigint"),
             ("alter table test_columns modify data blob not null", "has no column `data` of type longblob"),
-            ("alter table test_columns engine = MyISAM", "has to be InnoDB"),
+            ("alter table test_columns engine = MyISAM", "change it to InnoDB"),
             ("delete from `session.layouts` where namespace = 'test_columns'", "was not made by this store"),
         ] {
             drop(fresh(&server, "test_columns", "").await);
