@@ -34,6 +34,16 @@ pub struct RedisStoreBuilder {
     addresses: Vec<(String, String)>,
 }
 
+impl RedisStore {
+    /// Returns a builder for a store at the address of `client`, with its user, database and certificates.
+    ///
+    /// The store opens its own connections, which speak RESP3.
+    /// With [`cluster(true)`](RedisStoreBuilder::cluster) the address is that of one node.
+    pub fn from_client(client: Client) -> RedisStoreBuilder {
+        RedisStoreBuilder::at(client)
+    }
+}
+
 impl RedisStoreBuilder {
     pub(crate) fn at(client: Client) -> Self {
         Self { clients: vec![client], settings: Settings::new(), connections: 1, cluster: false, addresses: Vec::new() }

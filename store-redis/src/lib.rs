@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 
-use redis::{Client, Cmd, Value};
+use redis::{Cmd, Value};
 use session_core::{
     Call, Capabilities, Cursor, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
     Timestamp, Version, async_trait,
@@ -65,57 +65,6 @@ struct Intent<'a> {
 }
 
 impl RedisStore {
-    /// Opens the store that `url` describes.
-    ///
-    /// The form is `redis://user:password@host:port/database`; everything but the host is optional.
-    /// `rediss` uses TLS. `valkey` and `valkeys` are aliases of `redis` and `rediss`.
-    /// With the feature `cluster`, the URL of a cluster is `redis+cluster://user:password@host:port,host:port`.
-    /// One node is enough; several let the store open while one is down.
-    /// Options: `namespace`, `timeout` in ms, `connections`, `queue`; [`RedisStoreBuilder`] explains them.
-    ///
-    /// ```no_run
-    /// use session_store_redis::RedisStore;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> session_core::Result<()> {
-    /// let store = RedisStore::connect("redis://:secret@localhost/?namespace=web_sessions&timeout=2000").await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`RedisStoreBuilder::open`].
-    pub async fn connect(url: &str) -> Result<Self> {
-        url::parse(url)?.open().await
-    }
-
-    /// Returns a builder for the store that `url` describes.
-    ///
-    /// ```no_run
-    /// use session_core::seconds;
-    /// use session_store_redis::RedisStore;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> session_core::Result<()> {
-    /// let store = RedisStore::builder("redis://localhost")?.namespace("web_sessions").timeout(seconds(2)).open().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL.
-    pub fn builder(url: &str) -> Result<RedisStoreBuilder> {
-        url::parse(url)
-    }
-
-    /// Returns a builder for a store at the address of `client`, with its user, database and certificates.
-    ///
-    /// The store opens its own connections, which speak RESP3.
-    /// With [`cluster(true)`](RedisStoreBuilder::cluster) the address is that of one node.
-    pub fn from_client(client: Client) -> RedisStoreBuilder {
-        RedisStoreBuilder::at(client)
-    }
-
     /// Runs a script on one key.
     async fn run(&self, script: &Script, key: &[u8], arguments: impl Fn(&mut Cmd)) -> Result<Value> {
         self.0.router.run(script, &[key], arguments).await

@@ -3,9 +3,55 @@
 use session_core::Result;
 use session_store_kit::{split, wrong};
 
-use crate::RedisStoreBuilder;
+use crate::builder::RedisStoreBuilder;
+use crate::RedisStore;
 
 const SCHEMES: [&str; 4] = ["redis", "rediss", "valkey", "valkeys"];
+
+impl RedisStore {
+    /// Opens the store that `url` describes.
+    ///
+    /// The form is `redis://user:password@host:port/database`; everything but the host is optional.
+    /// `rediss` uses TLS. `valkey` and `valkeys` are aliases of `redis` and `rediss`.
+    /// With the feature `cluster`, the URL of a cluster is `redis+cluster://user:password@host:port,host:port`.
+    /// One node is enough; several let the store open while one is down.
+    /// Options: `namespace`, `timeout` in ms, `connections`, `queue`; [`RedisStoreBuilder`] explains them.
+    ///
+    /// ```no_run
+    /// use session_store_redis::RedisStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// let store = RedisStore::connect("redis://:secret@localhost/?namespace=web_sessions&timeout=2000").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`RedisStoreBuilder::open`].
+    pub async fn connect(url: &str) -> Result<Self> {
+        parse(url)?.open().await
+    }
+
+    /// Returns a builder for the store that `url` describes.
+    ///
+    /// ```no_run
+    /// use session_core::seconds;
+    /// use session_store_redis::RedisStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// let store = RedisStore::builder("redis://localhost")?.namespace("web_sessions").timeout(seconds(2)).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL.
+    pub fn builder(url: &str) -> Result<RedisStoreBuilder> {
+        parse(url)
+    }
+}
 
 /// Parses `url` into a builder. Removes the store's options and passes the rest to the driver.
 pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {

@@ -17,14 +17,15 @@ use session_store_redis::RedisStore;
 use session_store_redis::redis::{self, FromRedisValue};
 
 mod entries;
+mod migration;
 mod moves;
 #[path = "../common/nodes.rs"]
 mod nodes;
 #[path = "../common/records.rs"]
 mod records;
 
-use moves::Move;
-use nodes::{Node, Nodes, Slots};
+use migration::{Move, tell};
+use nodes::{Nodes, Slots};
 use records::{NAMESPACE, call, cmd, index, key, name, principal, record};
 
 const LIMIT: NonZeroU32 = NonZeroU32::new(1000).expect("it is not zero");
@@ -115,10 +116,6 @@ const COMMON: &str = include_str!("../../src/scripts/common.lua");
 
 fn doubt(key: &StoreKey) -> Vec<u8> {
     [b"?", &key.as_bytes()[..]].concat()
-}
-
-async fn tell(node: &mut Node, command: &[&[u8]]) {
-    cmd(command).exec_async(&mut node.connection).await.unwrap();
 }
 
 #[tokio::test]
