@@ -56,33 +56,6 @@ struct Inner {
 }
 
 impl DynamoStore {
-    /// Opens the store at `url`.
-    ///
-    /// - `dynamodb:///eu-central-1`: AWS, in that region. The default region is the environment's.
-    /// - `dynamodb://key:secret@localhost:8000/us-east-1`: another server with DynamoDB's protocol.
-    ///
-    /// Both forms may have an access key and its secret (`dynamodb://key:secret@/eu-central-1`). Without them credentials come
-    /// from the sources that AWS's own tools use.
-    ///
-    /// Options are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`, see [`DynamoStoreBuilder`], and
-    /// `tls` (`true`, `false`): whether connections to the host use TLS. The default of `tls` is `true` unless the host is this
-    /// machine.
-    ///
-    /// ```no_run
-    /// use session_store_dynamo::DynamoStore;
-    ///
-    /// # async fn example() -> session_core::Result<()> {
-    /// let store = DynamoStore::connect("dynamodb:///eu-central-1?namespace=web_sessions&timeout=2000").await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`DynamoStoreBuilder::open`].
-    pub async fn connect(url: &str) -> Result<Self> {
-        url::parse(url)?.open().await
-    }
-
     /// Returns the table that a namespace needs, as a CloudFormation template in JSON.
     ///
     /// ```

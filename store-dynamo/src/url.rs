@@ -3,9 +3,39 @@
 use session_core::Result;
 use session_store_kit::{UrlSettings, decode, is_loopback, split, wrong};
 
-use crate::DynamoStoreBuilder;
+use crate::DynamoStore;
+use crate::builder::DynamoStoreBuilder;
 
 const FORM: &str = "the URL is not of the form dynamodb://key:secret@host:port/region or dynamodb:///region";
+
+impl DynamoStore {
+    /// Opens the store at `url`.
+    ///
+    /// - `dynamodb:///eu-central-1`: AWS, in that region. The default region is the environment's.
+    /// - `dynamodb://key:secret@localhost:8000/us-east-1`: another server with DynamoDB's protocol.
+    ///
+    /// Both forms may have an access key and its secret (`dynamodb://key:secret@/eu-central-1`). Without them credentials come
+    /// from the sources that AWS's own tools use.
+    ///
+    /// Options are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`, see [`DynamoStoreBuilder`], and
+    /// `tls` (`true`, `false`): whether connections to the host use TLS. The default of `tls` is `true` unless the host is this
+    /// machine.
+    ///
+    /// ```no_run
+    /// use session_store_dynamo::DynamoStore;
+    ///
+    /// # async fn example() -> session_core::Result<()> {
+    /// let store = DynamoStore::connect("dynamodb:///eu-central-1?namespace=web_sessions&timeout=2000").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`DynamoStoreBuilder::open`].
+    pub async fn connect(url: &str) -> Result<Self> {
+        parse(url)?.open().await
+    }
+}
 
 /// Returns the builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<DynamoStoreBuilder> {

@@ -51,33 +51,6 @@ struct Inner {
 }
 
 impl MongoStore {
-    /// Opens the store at `url`, of the form `mongodb://user:password@host:port,host:port/database`, or `mongodb+srv://` with one
-    /// name. The default database is `sessions`.
-    ///
-    /// Options of the store are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`; see
-    /// [`MongoStoreBuilder`]. The driver's options are allowed as well, above all `authSource`, `replicaSet` and `tls`.
-    /// The default of `tls` is `true` unless all servers are on this machine: connections are encrypted and the server's name
-    /// verified. Read preference, read concern and write concern in the URL have no effect, because the store needs the primary
-    /// and a majority.
-    ///
-    /// ```no_run
-    /// use session_store_mongo::MongoStore;
-    ///
-    /// # async fn example() -> session_core::Result<()> {
-    /// let store = MongoStore::connect("mongodb://shop:secret@a.example,b.example/shop?replicaSet=rs0&timeout=2000").await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`MongoStoreBuilder::open`].
-    ///
-    /// # Panics
-    /// Outside a tokio runtime with time and I/O enabled.
-    pub async fn connect(url: &str) -> Result<Self> {
-        url::builder(url).await?.open().await
-    }
-
     /// Returns a script for `mongosh` that creates a namespace's collection and indexes in the current database.
     /// Running it again changes nothing.
     ///

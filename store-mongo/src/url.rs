@@ -5,8 +5,9 @@ use session_core::{Error, ErrorKind, Result};
 use session_store_kit::{TIMED_OUT, UrlSettings, is_loopback, split, wrong};
 use tokio::time::timeout;
 
+use crate::MongoStore;
+use crate::builder::MongoStoreBuilder;
 use crate::error::at_open;
-use crate::{MongoStore, MongoStoreBuilder};
 
 /// Names of the driver's options in lower case, because the driver ignores case. It would only warn about other names.
 const DRIVERS: [&str; 36] = [
@@ -67,6 +68,35 @@ const FORM: Error = Error::fixed(
 struct Parsed {
     server: ConnectionString,
     given: UrlSettings,
+}
+
+impl MongoStore {
+    /// Opens the store at `url`, of the form `mongodb://user:password@host:port,host:port/database`, or `mongodb+srv://` with one
+    /// name. The default database is `sessions`.
+    ///
+    /// Options of the store are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`; see
+    /// [`MongoStoreBuilder`]. The driver's options are allowed as well, above all `authSource`, `replicaSet` and `tls`.
+    /// The default of `tls` is `true` unless all servers are on this machine: connections are encrypted and the server's name
+    /// verified. Read preference, read concern and write concern in the URL have no effect, because the store needs the primary
+    /// and a majority.
+    ///
+    /// ```no_run
+    /// use session_store_mongo::MongoStore;
+    ///
+    /// # async fn example() -> session_core::Result<()> {
+    /// let store = MongoStore::connect("mongodb://shop:secret@a.example,b.example/shop?replicaSet=rs0&timeout=2000").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for an invalid URL, and the errors of [`MongoStoreBuilder::open`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time and I/O enabled.
+    pub async fn connect(url: &str) -> Result<Self> {
+        builder(url).await?.open().await
+    }
 }
 
 /// Returns the builder that `url` describes. With `mongodb+srv:` it looks up the servers' names.

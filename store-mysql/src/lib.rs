@@ -25,28 +25,6 @@ pub struct MysqlStore(Arc<SqlStore<Statements>>);
 session_store_sqlx::store!(MysqlStore, Statements);
 
 impl MysqlStore {
-    /// Opens the store at `url`, of the form `mysql://user:password@host:port/database`. The scheme may also be `mariadb:`.
-    ///
-    /// Options of the store are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`; see
-    /// [`MysqlStoreBuilder`]. The driver's options are allowed as well, above all `ssl-mode` and `ssl-ca`; see
-    /// [`MySqlConnectOptions`](sqlx::mysql::MySqlConnectOptions). The default of `ssl-mode` is `VERIFY_IDENTITY` unless the server
-    /// is on this machine: the connection is encrypted and the server's name verified.
-    ///
-    /// ```no_run
-    /// use session_store_mysql::MysqlStore;
-    ///
-    /// # async fn example() -> session_core::Result<()> {
-    /// let store = MysqlStore::connect("mysql://shop@db.example/shop?namespace=web_sessions&timeout=2000").await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`MysqlStoreBuilder::open`].
-    pub async fn connect(url: &str) -> Result<Self> {
-        url::parse(url)?.open().await
-    }
-
     /// Returns the SQL that creates a namespace's tables, for a migration tool. A semicolon ends each statement.
     /// Running it again changes nothing.
     ///

@@ -5,7 +5,8 @@ use session_store_kit::is_loopback;
 use session_store_sqlx::{ParsedUrl, UrlForm};
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
-use crate::{MysqlStore, MysqlStoreBuilder};
+use crate::MysqlStore;
+use crate::builder::MysqlStoreBuilder;
 
 const FORM: UrlForm = UrlForm {
     schemes: ["mysql://", "mariadb://"],
@@ -29,6 +30,30 @@ const FORM: UrlForm = UrlForm {
     meant: "the driver's (ssl-mode, ssl-ca, ssl-cert, ssl-key, socket, statement-cache-capacity, charset, collation, timezone)",
     whole: "mysql://user:password@host:port/database",
 };
+
+impl MysqlStore {
+    /// Opens the store at `url`, of the form `mysql://user:password@host:port/database`. The scheme may also be `mariadb:`.
+    ///
+    /// Options of the store are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`; see
+    /// [`MysqlStoreBuilder`]. The driver's options are allowed as well, above all `ssl-mode` and `ssl-ca`; see
+    /// [`MySqlConnectOptions`]. The default of `ssl-mode` is `VERIFY_IDENTITY` unless the server
+    /// is on this machine: the connection is encrypted and the server's name verified.
+    ///
+    /// ```no_run
+    /// use session_store_mysql::MysqlStore;
+    ///
+    /// # async fn example() -> session_core::Result<()> {
+    /// let store = MysqlStore::connect("mysql://shop@db.example/shop?namespace=web_sessions&timeout=2000").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an invalid URL, and the errors of [`MysqlStoreBuilder::open`].
+    pub async fn connect(url: &str) -> Result<Self> {
+        parse(url)?.open().await
+    }
+}
 
 /// Returns the builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<MysqlStoreBuilder> {

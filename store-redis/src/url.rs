@@ -3,8 +3,8 @@
 use session_core::Result;
 use session_store_kit::{split, wrong};
 
-use crate::builder::RedisStoreBuilder;
 use crate::RedisStore;
+use crate::builder::RedisStoreBuilder;
 
 const SCHEMES: [&str; 4] = ["redis", "rediss", "valkey", "valkeys"];
 

@@ -7,7 +7,7 @@ use peers::{MokaStore, mongo, mysql, postgres, redis, sqlite};
 use tower_sessions::MemoryStore;
 use work::Subject;
 
-use crate::{core_0_11, core_0_14};
+use crate::subjects::{core_0_11, core_0_14};
 
 pub(crate) async fn open(name: &str, url: &str, size: usize) -> Result<Arc<dyn Subject>> {
     macro_rules! filled {
