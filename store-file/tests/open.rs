@@ -71,7 +71,7 @@ fn wrong_options_are_config_while_no_thread_is_free() {
     without_a_free_thread(async {
         refused(dir.builder().timeout(seconds(0)), "timeout must be").await;
         refused(dir.builder().readers(0), "readers must be").await;
-        refused(dir.builder().namespace("a b"), "a namespace has").await;
+        refused(dir.builder().namespace("a b"), "a namespace must have").await;
     });
 }
 
@@ -79,7 +79,7 @@ fn wrong_options_are_config_while_no_thread_is_free() {
 async fn hostile_names_are_refused_before_anything_is_made() {
     let dir = TestFolder::new();
     for name in ["", "a b", "../a", "a/b", ".", "A", "a\0", &"x".repeat(41)] {
-        refused(dir.builder().namespace(name), "a namespace has").await;
+        refused(dir.builder().namespace(name), "a namespace must have").await;
         assert!(!dir.path().exists(), "{name:?}");
     }
 }

@@ -124,8 +124,8 @@ mod tests {
     fn what_is_out_of_range_is_said() {
         type Change = fn(&mut Settings);
         let wrong: [(Change, &str); 5] = [
-            (|s| s.namespace = "X; drop table".to_owned(), "a namespace has"),
-            (|s| s.namespace = String::new(), "a namespace has"),
+            (|s| s.namespace = "X; drop table".to_owned(), "a namespace must have"),
+            (|s| s.namespace = String::new(), "a namespace must have"),
             (|s| s.timeout = Duration::ZERO, "timeout must be 1 ms to 1 hour"),
             (|s| s.timeout = hours(1) + Duration::from_nanos(1), "timeout must be 1 ms to 1 hour"),
             (|s| s.queue = 0, "queue must be at least 1"),
