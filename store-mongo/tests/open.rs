@@ -325,7 +325,7 @@ async fn what_cannot_be_opened_says_why() {
         ("pool=0", "pool must be"),
         ("queue=0", "queue must be"),
         ("timeout=0", "timeout must be"),
-        ("namespace=A", "has"),
+        ("namespace=A", "a namespace must have"),
     ] {
         let error = refused(options).await;
         assert!(error.contains(part), "{options}: {error}");
