@@ -76,8 +76,7 @@ impl Committer<'_> {
                 _ => None,
             };
             let write = LastStep::Write(write);
-            let replaced = slot.shared().replace(&write, next);
-            drop(replaced);
+            replace_step(slot, &write, next);
             match ended {
                 Ended::Stored(_) => return Ok(Step::Committed),
                 Ended::NotStored => {}
@@ -137,8 +136,7 @@ impl Committer<'_> {
                 LastStep::Load(load) => {
                     let loaded = load.output().await.unwrap_or(Err(PANICKED));
                     let current = loaded.as_ref().ok().cloned().flatten();
-                    let replaced = slot.shared().replace(&last, current.map(LastStep::Loaded));
-                    drop(replaced);
+                    replace_step(slot, &last, current.map(LastStep::Loaded));
                     match loaded? {
                         Some(_) => continue,
                         None => return Ok(None),
@@ -167,10 +165,7 @@ impl Committer<'_> {
                     }
                     let Now::Live(current) = env.current(&stored.key).await? else { return Ok(None) };
                     match changes.rebase(&current.content, env.conflicts) {
-                        Ok(_) => {
-                            let replaced = slot.shared().replace(&last, Some(LastStep::Loaded(current)));
-                            drop(replaced);
-                        }
+                        Ok(_) => replace_step(slot, &last, Some(LastStep::Loaded(current))),
                         Err(RebaseError::Identity) => return Ok(None),
                         Err(RebaseError::Error(error)) => return Err(error),
                     }
@@ -229,6 +224,14 @@ impl Committer<'_> {
         line.last = Some(LastStep::Write(write.clone()));
         Ok(Some(write))
     }
+}
+
+/// Replaces `step` by `next` in the queue if it is still the last step.
+///
+/// The step that is no longer needed is dropped after the queue is unlocked, because it may hold the application's closures.
+fn replace_step(slot: &Slot<Line>, step: &LastStep, next: Option<LastStep>) {
+    let replaced = slot.shared().replace(step, next);
+    drop(replaced);
 }
 
 /// Sends a joint write after the step `before` has ended. Until then, more members may join.
