@@ -32,6 +32,8 @@ pub enum Mutant {
     SavesAgainOverAnyVersion,
     /// Breaks the rule that changes of one principal's session never reach another's, also after a login that was discarded.
     KeepsChangesOfAnotherLogin,
+    /// Breaks the rule that a discard counts with a login whose commit is running in another clone.
+    ForgetsARunningLogin,
     /// Breaks the rule that a save knows what it has sent, even if another clone discards.
     ForgetsWhatItSent,
     /// Breaks the rule that a write that a clone has sent before a close began confirms no id.

@@ -98,6 +98,11 @@ const FAULTS: &[Fault] = &[
         "login discarded",
     ),
     fault(
+        Mutant::ForgetsARunningLogin,
+        "a discard counts with a login whose commit is running in another clone",
+        "login discarded by a clone",
+    ),
+    fault(
         Mutant::ConfirmsWithoutATouch,
         "a commit without a change confirms that the record is as it was",
         "same value beside a removal",

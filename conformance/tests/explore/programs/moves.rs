@@ -35,6 +35,12 @@ pub(super) fn all() -> Vec<Program> {
             start: login_discarded,
         },
         Program {
+            name: "login discarded by a clone",
+            about: "one clone saves a login while another discards, writes a value and closes",
+            faults: Faults { lost: 1, dropped: 0, clock: &[] },
+            start: login_discarded_by_a_clone,
+        },
+        Program {
             name: "two rotations",
             about: "two requests rotate one session and push a token each",
             faults: Faults::ANY,
@@ -133,6 +139,33 @@ fn login_discarded(world: &World) -> Check {
     Box::new(move |world| {
         if let Some(key) = key_of(&last) {
             commits.check(world, key);
+        }
+    })
+}
+
+fn login_discarded_by_a_clone(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |session| session.login("ann").expect("it is open"));
+    let request = Request::opened(world, &manager, &commits, Some(&stored.id)).may_fail(GONE);
+    let (clone, last) = (request.clone(), request.clone());
+    request.session.login("bob").expect("it is open");
+    world.task("saves the login", &manager, async move |task| {
+        let _ = task.droppable(request.session.save()).await;
+    });
+    world.task("discards", &manager, async move |task| {
+        task.step().await;
+        clone.discard(&task);
+        let whose = clone.session.principal();
+        clone.push(&task, 1);
+        let answer = clone.close_until_answered(&task).await;
+        if answer.is_done() && clone.session.principal() != whose {
+            task.world.violated("foreign", "a value that was written for one principal is confirmed for another");
+        }
+    });
+    Box::new(move |world| {
+        if let Some(key) = key_of(&last) {
+            commits.check_if_live(world, key);
         }
     })
 }

@@ -76,7 +76,7 @@ pub(crate) struct State {
     /// Set when the stored session itself is sent to the client with that head.
     pub(crate) for_request: bool,
     pub(crate) uncertain: Option<Box<UncertainWrite>>,
-    /// End of the log when an uncertain rotation was discarded. Such a rotation may still turn out to be stored.
+    /// End of the log at the last discard. A login before it may still turn out to be stored.
     discarded_until: u64,
     /// Number of changes of `view`. `update` runs its closure unlocked, and runs it again if this has changed meanwhile.
     pub(super) changes: u64,
@@ -244,10 +244,13 @@ impl State {
     /// Forgets the changes that were not stored. A logout is kept.
     pub(crate) fn discard(&mut self) {
         // An uncertain rotation must still be resolved, because it decides which of two ids is the session's. An uncertain save need not be.
-        if self.uncertain.as_deref().is_some_and(UncertainWrite::is_rotation) {
-            self.discarded_until = self.log.end();
-        } else {
+        let rotates = self.uncertain.as_deref().is_some_and(UncertainWrite::is_rotation);
+        if !rotates {
             self.forget_uncertain();
+        }
+        // The commit of another clone may be storing a login, which it has not noted as uncertain yet.
+        if rotates || !mutant::is(Mutant::ForgetsARunningLogin) {
+            self.discarded_until = self.log.end();
         }
         self.chosen = OwnPolicy::default();
         self.dropped = false;
