@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use session_core::{Result, Store};
-use session_store_kit::wrong;
+use session_store_kit::{check_copied, nearest, wrong};
 
 use crate::backends::{BACKENDS, Connect, boxed};
 
@@ -55,6 +55,7 @@ where
 
 /// Returns the scheme of `url` in lower case and the function that opens its store.
 pub(crate) fn find(url: &str) -> Result<(String, Connect)> {
+    check_copied(url)?;
     let Some(scheme) = scheme(url) else {
         return wrong(format!("a store's URL begins with a scheme and a colon; {}", choice()));
     };
@@ -76,7 +77,16 @@ pub(crate) fn find(url: &str) -> Result<(String, Connect)> {
             "cookie: a session in its cookie has no store to connect to; give the layer's manager a `CookieStore`, \
              or `register` one under this scheme",
         ),
-        None => wrong(format!("there is no store for `{scheme}:`; {}", choice())),
+        // The scheme is not quoted, because it may be the beginning of a URL that has none: a user, or a part of a password.
+        None => {
+            let built_in = BACKENDS.iter().flat_map(|backend| backend.schemes.iter().copied());
+            match nearest(&scheme, built_in.chain(registered.keys().map(String::as_str))) {
+                Some(near) => {
+                    wrong(format!("there is no store for the URL's scheme, perhaps `{near}:` misspelt; {}", choice()))
+                }
+                None => wrong(format!("there is no store for the URL's scheme; {}", choice())),
+            }
+        }
     }
 }
 

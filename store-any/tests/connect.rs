@@ -44,11 +44,22 @@ async fn the_scheme_chooses_the_store_in_any_case() {
 #[tokio::test]
 async fn an_unknown_scheme_names_the_known_ones() {
     let text = refused("etcd://me:hunter2@db/x").await;
-    assert!(text.contains("there is no store for `etcd:`; there are ") && text.contains("memory:"), "{text}");
+    assert!(text.contains("there is no store for the URL's scheme; there are ") && text.contains("memory:"), "{text}");
+    for (url, near) in [
+        ("postgers://db/x", "postgres"),
+        ("postgress://db/x", "postgres"),
+        ("mysq://db", "mysql"),
+        ("rediis://db", "redis"),
+    ] {
+        let text = refused(url).await;
+        assert!(text.contains(&format!("the URL's scheme, perhaps `{near}:` misspelt; there are ")), "{url}: {text}");
+    }
     for url in ["", "sessions.db", "://x", "c:\\sessions.db", "1x:y", "hunter2 is my password: x"] {
         let text = refused(url).await;
         assert!(text.contains("begins with a scheme and a colon; there are "), "{url}: {text}");
     }
+    assert!(refused("\"memory:\"").await.contains("quotation marks"));
+    assert!(refused("memory:\n").await.contains("white space"));
 }
 
 #[tokio::test]

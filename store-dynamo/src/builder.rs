@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use session_core::Result;
 use session_store_kit::batch::{Batcher, Limits, PerRuntime};
-use session_store_kit::{Settings, setters, within};
+use session_store_kit::{Settings, setters, waiting, within};
 use tokio::sync::Semaphore;
 
 use crate::client::{Address, Clients, http_client};
@@ -89,6 +89,8 @@ impl DynamoStoreBuilder {
         pool;
         /// It applies to each kind of call separately.
         queue;
+        /// Each attempt ends as without it. Wrong credentials or another mistake are not retried.
+        wait;
     }
 
     /// Connects, checks the table and returns the store.
@@ -103,6 +105,11 @@ impl DynamoStoreBuilder {
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
     pub async fn open(self) -> Result<DynamoStore> {
+        self.settings.check()?;
+        waiting(self.settings.wait, || self.clone().attempt()).await
+    }
+
+    async fn attempt(self) -> Result<DynamoStore> {
         let namespace = schema::namespace(self.settings.check()?.as_str())?;
         within("pool", self.pool, 1..=1000)?;
         let timeout = self.settings.timeout;

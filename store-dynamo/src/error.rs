@@ -177,9 +177,29 @@ fn answered(code: Option<&str>, message: Option<&str>, status: u16, moment: Mome
         "AccessDeniedException" => denied(Config, message),
         // The table existed when the store was opened, so its absence in use is an outage.
         "ResourceNotFoundException" => denied(moment.kind(), message),
+        // The signature holds the time, and AWS takes one that is at most five minutes off.
+        _ if message.starts_with("Signature expired")
+            || message.starts_with("Signature not yet")
+            || name == "RequestTimeTooSkewed" =>
+        {
+            let text =
+                "AWS refuses the request because of its time; the clock of this machine is minutes off, set it by NTP";
+            Failure::Denied(Error::fixed(moment.kind(), text), name.to_owned())
+        }
         _ if CREDENTIALS.iter().any(|code| name.starts_with(code)) => denied(moment.kind(), message),
         _ if status >= 500 || name == "TransactionInProgressException" => Failure::Lost(said(Unavailable, "")),
         _ if status == 413 || message.contains("size has exceeded") => denied(TooLarge, ""),
+        // At open the request holds only names, and nothing but another configuration helps.
+        _ if moment == Moment::Opening && code.is_none() => Failure::Denied(
+            Error::new(
+                Config,
+                format!(
+                    "what answers with status {status} does not speak DynamoDB's protocol; check host and port, and `tls`"
+                ),
+            ),
+            name.to_owned(),
+        ),
+        _ if moment == Moment::Opening => denied(Config, message),
         // The message is left out because it may quote a value.
         _ => denied(Other, ""),
     }

@@ -1,7 +1,7 @@
 //! Parser of `dynamodb://…` URLs.
 
 use session_core::Result;
-use session_store_kit::{UrlSettings, decode, is_loopback, split, wrong};
+use session_store_kit::{ServerUrl, UrlSettings, is_loopback, wrong};
 
 use crate::DynamoStore;
 use crate::builder::DynamoStoreBuilder;
@@ -39,14 +39,9 @@ impl DynamoStore {
 
 /// Returns the builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<DynamoStoreBuilder> {
-    let (place, mut query) = split(url)?;
-    let Some(place) = place.strip_prefix("dynamodb://") else {
-        return wrong("the scheme of the URL is not dynamodb; write a URL that begins with dynamodb://");
-    };
+    let (ServerUrl { user, password, hosts: host, path: region, .. }, mut query) = ServerUrl::read(url, &["dynamodb"])?;
     let (given, tls) = (UrlSettings::read(&mut query)?, query.truth("tls")?);
     query.finish()?;
-    let (authority, region) = place.split_once('/').unwrap_or((place, ""));
-    let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
     let mut builder = DynamoStoreBuilder::on_aws();
     given.put(&mut builder.settings, &mut builder.create, &mut builder.pool);
     if !region.is_empty() {
@@ -56,10 +51,11 @@ pub(crate) fn parse(url: &str) -> Result<DynamoStoreBuilder> {
         }
         builder = builder.region(region);
     }
-    if let Some(user) = user {
-        let Some((key, secret)) = user.split_once(':') else { return wrong(FORM) };
-        builder = builder.keys(&decode(key)?, &decode(secret)?);
-    }
+    builder = match (user, password) {
+        (Some(key), Some(secret)) => builder.keys(&key, &secret),
+        (None, None) => builder,
+        _ => return wrong(FORM),
+    };
     if host.is_empty() {
         return match tls {
             None => Ok(builder),
@@ -118,14 +114,21 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (url, part) in [
-            ("postgres://db", "begins with dynamodb://"),
+            ("postgres://db", "a URL of this store begins with dynamodb://"),
+            ("dynamodb://a:pa?hunter2&x@/eu-west-1", "percent-encode the characters"),
             ("dynamodb:/eu-central-1", "begins with dynamodb://"),
-            ("dynamodb:///eu-central-1?creat=true", "unknown option `creat` in the URL; known are namespace, timeout"),
+            (
+                "dynamodb:///eu-central-1?creat=true",
+                "unknown option in the URL, perhaps `create` misspelt; known are namespace, timeout",
+            ),
             ("dynamodb:///eu-central-1?create=maybe", "create is not true or false"),
             ("dynamodb:///eu-central-1?pool=many", "pool is not a number"),
             ("dynamodb:///eu-central-1?tls=true", "names none"),
             ("dynamodb:///EU/hunter2", "not the name of a region"),
-            ("dynamodb://hunter2@localhost:8000/eu-west-1", "is not of the form"),
+            (
+                "dynamodb://hunter2@localhost:8000/eu-west-1",
+                "is not of the form dynamodb://key:secret@host:port/region",
+            ),
             ("dynamodb://a:hunter2@local host/eu-west-1", "is not of the form"),
             ("dynamodb://a:hunter2@localhost:port/eu-west-1", "is not of the form"),
             ("dynamodb://a:hunter2@:8000/eu-west-1", "is not of the form"),

@@ -3,7 +3,7 @@
 /// Makes the setters that the builders of all stores share. Call it within the builder's `impl`.
 ///
 /// Each line makes the setter of that name. Doc comments above the line add paragraphs to its documentation.
-/// `namespace`, `timeout` and `queue` set fields of the builder's field `settings`, which is a [`Settings`](crate::Settings).
+/// `namespace`, `timeout`, `queue` and `wait` set fields of the builder's field `settings`, which is a [`Settings`](crate::Settings).
 /// `create`, a `bool`, and `pool`, a `usize`, are fields of the builder. Ranges are checked at the end, by
 /// [`Settings::check`](crate::Settings::check) and [`within`](crate::within).
 ///
@@ -61,6 +61,16 @@ macro_rules! setters {
         $(#[doc = $more])*
         pub const fn queue(mut self, calls: usize) -> Self {
             self.settings.queue = calls;
+            self
+        }
+    };
+    (@one wait [$($more:literal)*]) => {
+        /// Sets how long opening the store is retried while its server is not reachable or still starting. At most 1 hour.
+        /// Default: zero, one attempt.
+        ///
+        $(#[doc = $more])*
+        pub const fn wait(mut self, wait: ::std::time::Duration) -> Self {
+            self.settings.wait = wait;
             self
         }
     };

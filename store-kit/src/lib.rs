@@ -4,21 +4,36 @@
 pub mod batch;
 mod builder;
 #[cfg(feature = "batch")]
+mod clock;
+mod names;
+#[cfg(feature = "batch")]
 pub mod operations;
 #[cfg(feature = "batch")]
 pub mod outcome;
+mod pem;
+mod server;
 mod settings;
 mod stored;
 mod url;
+#[cfg(feature = "batch")]
+mod wait;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+#[cfg(feature = "batch")]
+pub use clock::ClockCheck;
+pub use names::nearest;
+pub use pem::{Pem, check_pem};
+pub use server::{ServerUrl, host_and_port};
 use session_core::{Error, ErrorKind, Record, Result};
 pub use settings::{Settings, UrlSettings};
 pub use stored::{WRONG_TYPE, stored_principal, stored_record};
-pub use url::{Query, decode, split};
+pub use url::{Query, check_copied, decode, split};
+#[cfg(feature = "batch")]
+pub use wait::waiting;
 
 /// Error of a call or of opening that had no answer within its time-out: [`ErrorKind::Unavailable`].
 ///
@@ -31,14 +46,19 @@ pub const TIMED_OUT: Error = Error::fixed(ErrorKind::Unavailable, "no answer wit
 
 /// Returns the error of a wrong URL or option: [`ErrorKind::Config`].
 ///
+/// A literal is kept as it is, so it may show the form of a URL with a password. Other texts are redacted.
+///
 /// ```
 /// assert!(session_store_kit::wrong::<()>("the URL names no file").is_err());
 /// ```
 ///
 /// # Errors
 /// Always.
-pub fn wrong<T>(message: impl AsRef<str>) -> Result<T> {
-    Err(Error::new(ErrorKind::Config, message))
+pub fn wrong<T>(message: impl Into<Cow<'static, str>>) -> Result<T> {
+    Err(match message.into() {
+        Cow::Borrowed(literal) => Error::fixed(ErrorKind::Config, literal),
+        Cow::Owned(text) => Error::new(ErrorKind::Config, text),
+    })
 }
 
 /// Checks that an option's value is within its range.

@@ -27,12 +27,14 @@ pub struct Settings {
     pub timeout: Duration,
     /// Number of calls that may wait before further calls wait for room within their time-out. At least 1. Default: 16,384.
     pub queue: usize,
+    /// How long opening is retried while the server is not reachable. At most 1 hour. Default: zero, one attempt.
+    pub wait: Duration,
 }
 
 impl Settings {
     /// Returns the default options.
     pub fn new() -> Self {
-        Self { namespace: Namespace::default().to_string(), timeout: seconds(5), queue: 16_384 }
+        Self { namespace: Namespace::default().to_string(), timeout: seconds(5), queue: 16_384, wait: Duration::ZERO }
     }
 
     /// Takes `namespace`, `timeout` (in ms) and `queue` from a URL.
@@ -52,6 +54,17 @@ impl Settings {
         Ok(())
     }
 
+    /// Takes `wait` (in ms) from the URL of a store on a server.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if the value has the wrong form.
+    pub fn read_wait(&mut self, query: &mut Query<'_>) -> Result<()> {
+        if let Some(wait) = query.millis("wait")? {
+            self.wait = wait;
+        }
+        Ok(())
+    }
+
     /// Checks that all options are within their ranges, and returns the namespace.
     ///
     /// # Errors
@@ -61,6 +74,9 @@ impl Settings {
             return wrong("timeout must be 1 ms to 1 hour");
         }
         within("queue", self.queue, 1..=usize::MAX)?;
+        if self.wait > hours(1) {
+            return wrong("wait must be at most 1 hour");
+        }
         Namespace::new(&self.namespace)
     }
 }
@@ -84,7 +100,7 @@ impl Default for Settings {
 /// assert_eq!((settings.timeout.as_millis(), create, pool), (250, true, 4));
 /// # Ok::<(), session_core::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UrlSettings {
     /// Options that every store has.
@@ -96,13 +112,14 @@ pub struct UrlSettings {
 }
 
 impl UrlSettings {
-    /// Takes what [`Settings::read`] takes, `create` (`true` or `false`) and `pool` from a URL.
+    /// Takes what [`Settings::read`] and [`Settings::read_wait`] take, `create` (`true` or `false`) and `pool` from a URL.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if a value has the wrong form.
     pub fn read(query: &mut Query<'_>) -> Result<Self> {
         let mut settings = Settings::new();
         settings.read(query)?;
+        settings.read_wait(query)?;
         Ok(Self { settings, create: query.truth("create")?, pool: query.number("pool")? })
     }
 
@@ -123,12 +140,13 @@ mod tests {
     #[test]
     fn what_is_out_of_range_is_said() {
         type Change = fn(&mut Settings);
-        let wrong: [(Change, &str); 5] = [
+        let wrong: [(Change, &str); 6] = [
             (|s| s.namespace = "X; drop table".to_owned(), "a namespace must have"),
             (|s| s.namespace = String::new(), "a namespace must have"),
             (|s| s.timeout = Duration::ZERO, "timeout must be 1 ms to 1 hour"),
             (|s| s.timeout = hours(1) + Duration::from_nanos(1), "timeout must be 1 ms to 1 hour"),
             (|s| s.queue = 0, "queue must be at least 1"),
+            (|s| s.wait = hours(1) + Duration::from_nanos(1), "wait must be at most 1 hour"),
         ];
         for (change, part) in wrong {
             let mut settings = Settings::new();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use session_core::Result;
 
+use crate::names::{known, nearest};
 use crate::wrong;
 
 /// Options of a URL. Each is taken out by its name; [`finish`](Self::finish) fails if one is left.
@@ -34,15 +35,21 @@ struct RawOption<'u> {
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Config`](session_core::ErrorKind::Config) for an option that is not UTF-8 or occurs twice.
+/// [`ErrorKind::Config`](session_core::ErrorKind::Config) for a URL in quotation marks or with white space around it, and for an
+/// option that is not UTF-8, has broken percent-encoding or occurs twice.
 pub fn split(url: &str) -> Result<(&str, Query<'_>)> {
+    check_copied(url)?;
     let (place, text) = url.split_once('?').unwrap_or((url, ""));
     let mut options: Vec<RawOption<'_>> = Vec::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
         if options.iter().any(|given| given.name == name) {
-            return wrong(format!("the option `{}` is given twice in the URL", shown(&name)));
+            // The name is not quoted as it is written, because it may be a part of a password.
+            return match known(&name) {
+                Some(name) => wrong(format!("the option `{name}` is given twice in the URL; give it once")),
+                None => wrong("an option is given twice in the URL; give it once"),
+            };
         }
         options.push(RawOption { name, value, pair });
     }
@@ -122,27 +129,42 @@ impl Query<'_> {
         pairs.join("&")
     }
 
+    /// Takes the options of drivers and providers that `theirs` recognizes by their names, with their values.
+    ///
+    /// `what` names them in the error for an unknown option.
+    pub fn take_others(&mut self, what: &'static str, theirs: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+        self.known.push((what, String::new()));
+        let (others, ours) = std::mem::take(&mut self.options).into_iter().partition(|given| theirs(&given.name));
+        self.options = ours;
+        others.into_iter().map(|given: RawOption<'_>| (given.name, given.value)).collect()
+    }
+
     /// Checks that all options have been taken.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](session_core::ErrorKind::Config) if an option is left, because it is unknown.
     pub fn finish(self) -> Result<()> {
         let Some(given) = self.options.first() else { return Ok(()) };
-        let known: Vec<_> = self
+        let names: Vec<_> = self
             .known
             .iter()
             .map(|(name, meaning)| if meaning.is_empty() { (*name).to_owned() } else { format!("{name} ({meaning})") })
             .collect();
-        let known =
-            if known.is_empty() { "there are none".to_owned() } else { format!("known are {}", listed(&known, "and")) };
-        wrong(format!("unknown option `{}` in the URL; {known}", shown(&given.name)))
+        let names =
+            if names.is_empty() { "there are none".to_owned() } else { format!("known are {}", listed(&names, "and")) };
+        // The name is not quoted as it is written, because it may be a part of a password.
+        match (known(&given.name), nearest(&given.name, self.known.iter().map(|(name, _)| *name))) {
+            (Some(name), _) => wrong(format!("unknown option `{name}` in the URL; {names}")),
+            (None, Some(near)) => wrong(format!("unknown option in the URL, perhaps `{near}` misspelt; {names}")),
+            (None, None) => wrong(format!("unknown option in the URL; {names}")),
+        }
     }
 }
 
 impl fmt::Debug for Query<'_> {
-    /// Lists the names only, because a value may be a password.
+    /// Lists known names only, because a value may be a password and another name a part of one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.options.iter().map(|given| &given.name)).finish()
+        f.debug_list().entries(self.options.iter().map(|given| known(&given.name).unwrap_or("…"))).finish()
     }
 }
 
@@ -154,22 +176,40 @@ impl fmt::Debug for Query<'_> {
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Config`](session_core::ErrorKind::Config) if the decoded text is not UTF-8.
+/// [`ErrorKind::Config`](session_core::ErrorKind::Config) if the decoded text is not UTF-8, or a `%` has not two hexadecimal digits
+/// after it.
 pub fn decode(text: &str) -> Result<String> {
+    let is_escape = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    if !text.split('%').skip(1).all(is_escape) {
+        return wrong("a % in the URL is not followed by two hexadecimal digits; write the character % as %25");
+    }
     match percent_decode_str(text).decode_utf8() {
         Ok(decoded) => Ok(decoded.into_owned()),
         Err(_) => wrong("the URL is not UTF-8"),
     }
 }
 
-/// Returns a name for a message. A name that is not a word is not repeated, because it may be part of a secret.
-fn shown(name: &str) -> &str {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
-    if name.len() <= 40 && name.bytes().all(word) { name } else { "…" }
+/// Refuses a URL with something around it, as files of variables and shells leave it there.
+///
+/// ```
+/// assert!(session_store_kit::check_copied("sqlite://sessions.db").is_ok());
+/// assert!(session_store_kit::check_copied("\"sqlite://sessions.db\"").is_err());
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::Config`](session_core::ErrorKind::Config) for white space or quotation marks.
+pub fn check_copied(url: &str) -> Result<()> {
+    if url.trim() != url {
+        return wrong("there is white space around the URL, such as the end of a line; remove it");
+    }
+    if url.starts_with(['"', '\'', '`']) {
+        return wrong("the URL is in quotation marks; remove them");
+    }
+    Ok(())
 }
 
 /// Joins words as `a, b and c`.
-fn listed<S: AsRef<str>>(words: &[S], and: &str) -> String {
+pub(crate) fn listed<S: AsRef<str>>(words: &[S], and: &str) -> String {
     let words: Vec<_> = words.iter().map(AsRef::as_ref).collect();
     match words.split_last() {
         Some((last, [])) => (*last).to_owned(),
@@ -204,23 +244,29 @@ mod tests {
         assert_eq!(query.drivers("the driver's", |name| matches!(name, "ssl" | "host")), "ssl=%2Fca&host=b%20c");
         assert_eq!(query.number::<u32>("pool").unwrap(), Some(3));
         let error = query.finish().unwrap_err().to_string();
-        assert!(
-            error.ends_with("unknown option `a` in the URL; known are the driver's and pool (a number)"),
-            "{error}"
-        );
+        assert!(error.ends_with("unknown option in the URL; known are the driver's and pool (a number)"), "{error}");
     }
 
     #[test]
     fn what_is_wrong_is_said_without_its_value() {
         type Read = fn(Query<'_>) -> Result<()>;
-        let cases: [(&str, Read, &str); 8] = [
+        let cases: [(&str, Read, &str); 10] = [
             ("x:?n=hunter2", |mut q| q.number::<u32>("n").map(drop), "option n is not a number"),
             ("x:?n=300", |mut q| q.number::<u8>("n").map(drop), "option n is not a number"),
             ("x:?n=5s", |mut q| q.millis("n").map(drop), "milliseconds"),
             ("x:?n=hunter2", |mut q| q.truth("n").map(drop), "is not true or false"),
             ("x:?n=c", |mut q| q.one_of("n", &[("a", 1), ("b", 2), ("d", 3)]).map(drop), "is not a, b or d"),
-            ("x:?hunter=hunter2", |q| q.finish(), "unknown option `hunter` in the URL; there are none"),
-            ("x:?@hunter2:%20/=1", |q| q.finish(), "unknown option `…`"),
+            ("x:?hunter2&x@host", |q| q.finish(), "unknown option in the URL; there are none"),
+            ("x:?@hunter2:%20/=1", |q| q.finish(), "unknown option in the URL"),
+            ("x:?PgBouncer=hunter2", |q| q.finish(), "unknown option `pgbouncer` in the URL"),
+            (
+                "x:?tiemout=hunter2",
+                |mut q| {
+                    q.millis("timeout")?;
+                    q.finish()
+                },
+                "unknown option in the URL, perhaps `timeout` misspelt; known are timeout (in ms)",
+            ),
             (
                 "x:?a=hunter2",
                 |mut q| {
@@ -236,9 +282,15 @@ mod tests {
             assert!(error.to_string().contains(part), "{url}: {error}");
             assert!(!format!("{error:?}").contains("hunter2"), "{url}: {error:?}");
         }
-        for (url, part) in
-            [("x:?a=%ff", "not UTF-8"), ("x:?%ff=1", "not UTF-8"), ("x:?a=1&%61=hunter2", "`a` is given twice")]
-        {
+        for (url, part) in [
+            ("x:?a=%ff", "not UTF-8"),
+            ("x:?%ff=1", "not UTF-8"),
+            ("x:?a=1%", "as %25"),
+            ("x:?a=1&%61=hunter2", "an option is given twice"),
+            ("x:?pool=1&%70ool=hunter2", "`pool` is given twice"),
+            ("'x:'", "quotation marks"),
+            ("x:?a=hunter2\r\n", "white space"),
+        ] {
             let error = split(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");
             assert!(error.to_string().contains(part), "{url}: {error}");
@@ -247,7 +299,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_value() {
-        assert_eq!(format!("{:?}", split("x:?password=hunter2").unwrap().1), r#"["password"]"#);
+        assert_eq!(format!("{:?}", split("x:?password=hunter2&hunter2").unwrap().1), r#"["password", "…"]"#);
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use mongodb::Client;
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, WriteConcern};
 use session_core::{Result, seconds};
 use session_store_kit::batch::{Batcher, Limits, PerRuntime};
-use session_store_kit::{Settings, setters, within};
+use session_store_kit::{Settings, setters, waiting, within};
 
 use crate::execute::{PRIMARY, Server};
 use crate::{Inner, MongoStore, error, setup};
@@ -58,6 +58,8 @@ impl MongoStoreBuilder {
         pool;
         /// It applies to each kind of call separately.
         queue;
+        /// Each attempt may take the time-out of a call. A wrong password or another mistake is not retried.
+        wait;
     }
 
     /// Sets the database's name. Default: the client options' default database, else `sessions`.
@@ -77,6 +79,12 @@ impl MongoStoreBuilder {
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
     pub async fn open(self) -> Result<MongoStore> {
+        self.settings.check()?;
+        waiting(self.settings.wait, || self.clone().attempt()).await
+    }
+
+    /// Opens the store, without waiting for a server that is not ready.
+    pub(crate) async fn attempt(self) -> Result<MongoStore> {
         let namespace = self.settings.check()?;
         within("pool", self.pool, 1..=1000)?;
         let timeout = self.settings.timeout;

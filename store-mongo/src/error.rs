@@ -9,13 +9,43 @@ use session_core::{Error, ErrorKind};
 pub(crate) fn in_use(error: &Driver) -> Error {
     match &*error.kind {
         Kind::Authentication { .. } => Error::fixed(ErrorKind::Unavailable, REFUSED),
-        _ => meaning(error),
+        _ => meaning(error, ErrorKind::Other),
     }
 }
 
-/// Translates an error of a store that is being opened.
+/// Translates an error of a store that is being opened. An error whose cause is not known is one that a new attempt does not cure.
 pub(crate) fn at_open(error: &Driver) -> Error {
-    meaning(error)
+    match &*error.kind {
+        Kind::ServerSelection { message, .. } => match mistake(message) {
+            Some(why) => Error::fixed(ErrorKind::Config, why).with_source(&*error.kind),
+            None => meaning(error, ErrorKind::Config),
+        },
+        _ => meaning(error, ErrorKind::Config),
+    }
+}
+
+/// Whether the server or the driver says that an attempt to create something cannot succeed.
+pub(crate) fn is_final(error: &Driver) -> bool {
+    meaning(error, ErrorKind::Other).kind() == ErrorKind::Config
+}
+
+/// Returns the mistake that keeps the driver from every server, if its message names one. The texts are those of rustls and of the
+/// driver.
+fn mistake(message: &str) -> Option<&'static str> {
+    let is = |word: &str| message.contains(word);
+    if is("UnknownIssuer") || is("SelfSigned") || is("CaUsedAsEndEntity") {
+        Some("the server's certificate is of an authority that is not known; give its certificate by tlsCAFile")
+    } else if is("not valid for name") || is("NotValidForName") {
+        Some("the server's certificate is for another name; connect by a name that the certificate has")
+    } else if is("invalid peer certificate") {
+        Some("the server's certificate is not valid; check it, and the clock of this machine")
+    } else if is("InvalidContentType") || is("corrupt message") {
+        Some("the server has no TLS; set it up there, or use tls=false within a network of your own")
+    } else if is("replica set name") || is("replicaSet") || is("set name") {
+        Some("the servers belong to another replica set than the URL's replicaSet; correct or remove it")
+    } else {
+        None
+    }
 }
 
 /// Whether the server answered with this code.
@@ -30,7 +60,7 @@ pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
 /// Error code of a missing right.
 pub(crate) const UNAUTHORIZED: i32 = 13;
 
-const REFUSED: &str = "the server refuses user or password";
+const REFUSED: &str = "the server refuses user or password; check both, and authSource, the database of the user";
 
 /// Returns the server's error code and its name, if the server reported the error.
 fn said(error: &Driver) -> Option<(i32, &str)> {
@@ -43,11 +73,16 @@ fn said(error: &Driver) -> Option<(i32, &str)> {
     }
 }
 
-fn meaning(error: &Driver) -> Error {
+/// Returns the error for the caller, with the kind `otherwise` if its cause is not known.
+fn meaning(error: &Driver, otherwise: ErrorKind) -> Error {
     use ErrorKind::{Config, Other, Unavailable};
     if let Some((code, name)) = said(error) {
         let unsure = matches!(&*error.kind, Kind::Write(WriteFailure::WriteConcernError(_)));
-        let kind = if unsure { Unavailable } else { kind_of(code) };
+        let kind = match kind_of(code) {
+            _ if unsure => Unavailable,
+            Other => otherwise,
+            kind => kind,
+        };
         return Error::new(kind, format!("the server answered {name} ({code})"));
     }
     // The sources of these errors name the server and the failure on the way to it. Other sources may quote the request, and are
@@ -55,7 +90,10 @@ fn meaning(error: &Driver) -> Error {
     let with_source = |kind, what| Error::fixed(kind, what).with_source(&*error.kind);
     match &*error.kind {
         Kind::Io(_) => with_source(Unavailable, "the connection failed"),
-        Kind::ServerSelection { .. } => with_source(Unavailable, "no server accepts writes"),
+        Kind::ServerSelection { .. } => with_source(
+            Unavailable,
+            "no server answers that takes writes; check hosts and ports, and that the servers run",
+        ),
         Kind::DnsResolve { .. } => with_source(Unavailable, "the server's name cannot be resolved"),
         Kind::InvalidTlsConfig { .. } => with_source(Config, "the configuration of TLS is not valid"),
         Kind::ConnectionPoolCleared { .. } => {
@@ -65,7 +103,7 @@ fn meaning(error: &Driver) -> Error {
         Kind::IncompatibleServer { .. } => Error::fixed(Config, "the server is too old for the driver"),
         Kind::InvalidArgument { .. } => Error::fixed(Config, "the driver refuses an option"),
         Kind::Shutdown => Error::fixed(Unavailable, "the application has shut the client down"),
-        _ => Error::fixed(Other, "the driver cannot read an answer of the server"),
+        _ => Error::fixed(otherwise, "the driver cannot read an answer of the server; check that it is MongoDB"),
     }
 }
 

@@ -5,7 +5,7 @@ use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::error::Result as Driven;
 use mongodb::options::CollectionOptions;
 use session_core::{Error, ErrorKind, Namespace, Result};
-use session_store_kit::{TIMED_OUT, check_layout, wrong};
+use session_store_kit::{ClockCheck, TIMED_OUT, check_layout, wrong};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{self, NAMESPACE_NOT_FOUND, UNAUTHORIZED, at_open};
@@ -26,7 +26,12 @@ pub(crate) async fn prepare(
     create: bool,
 ) -> Result<()> {
     let opening = async {
-        check_server(&server.hello().await.map_err(|error| at_open(&error))?)?;
+        let clock = ClockCheck::begin();
+        let hello = server.hello().await.map_err(|error| at_open(&error))?;
+        if let Ok(time) = hello.get_datetime("localTime") {
+            let _ = clock.end("MongoDB", time.timestamp_millis());
+        }
+        check_server(&hello)?;
         let setup = Setup { server, options, namespace };
         match setup.check().await? {
             State::Ready => return Ok(()),
@@ -37,14 +42,22 @@ pub(crate) async fn prepare(
         for _ in 0..TRIES {
             // Another client may create the same at the same time, and make this attempt fail or needless.
             failed = setup.make().await.err();
-            if matches!(&failed, Some(error) if error.kind() == ErrorKind::Config) {
+            if failed.as_ref().is_some_and(error::is_final) {
                 break;
             }
             if let State::Ready = setup.check().await? {
                 return Ok(());
             }
         }
-        Err(failed.unwrap_or_else(|| setup.lacks("no collection or index that was just created")))
+        Err(match failed {
+            Some(error) if error::is(&error, UNAUTHORIZED) => Error::fixed(
+                ErrorKind::Config,
+                "the user may not create collections and indexes; \
+                 run the script of MongoStore::schema as another user, and open the store with create=false",
+            ),
+            Some(error) => at_open(&error),
+            None => setup.lacks("no collection or index that was just created"),
+        })
     };
     timeout_at(Instant::now() + server.timeout, opening).await.map_err(|_| TIMED_OUT)?
 }
@@ -114,16 +127,9 @@ impl Setup<'_> {
         Ok(Some(indexes))
     }
 
-    async fn make(&self) -> Result<()> {
+    async fn make(&self) -> Driven<()> {
         for command in schema::create(self.namespace) {
-            self.server.command(command).await.map_err(|error| {
-                if error::is(&error, UNAUTHORIZED) {
-                    let what = "the user may not create collections and indexes; \
-                                run the script of MongoStore::schema as another user, and open the store with create=false";
-                    return Error::fixed(ErrorKind::Config, what);
-                }
-                at_open(&error)
-            })?;
+            self.server.command(command).await?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ServerAddress, Tls, TlsOptions};
 use session_core::{Error, ErrorKind, Result};
-use session_store_kit::{TIMED_OUT, UrlSettings, is_loopback, split, wrong};
+use session_store_kit::{Pem, ServerUrl, TIMED_OUT, UrlSettings, check_pem, decode, is_loopback, waiting, wrong};
 use tokio::time::timeout;
 
 use crate::MongoStore;
@@ -49,9 +49,16 @@ const DRIVERS: [&str; 36] = [
     "wtimeoutms",
 ];
 
-/// Options of drivers for other languages. They are not passed on, because this driver refuses the first and the store's own
-/// time-out limits every call.
-const BOUNDED: [&str; 2] = ["sockettimeoutms", "waitqueuetimeoutms"];
+/// Options of drivers for other languages. They are not passed on, because this driver refuses the first, the store's own time-out
+/// limits every call, and no value of the store is a UUID.
+const NEEDLESS: [&str; 3] = ["sockettimeoutms", "waitqueuetimeoutms", "uuidrepresentation"];
+
+/// Options of other drivers that this one does not have, and what to do instead.
+const REFUSED: [(&str, &str); 3] = [
+    ("tlsAllowInvalidHostnames", "the driver always checks the name; connect by a name that the certificate has"),
+    ("tlsCertificateKeyFilePassword", "the driver reads no encrypted keys; decrypt the key and leave it out"),
+    ("zlibCompressionLevel", "the driver compresses nothing; leave it out"),
+];
 
 /// The driver's usual options, as the error for an unknown option lists them.
 const DRIVERS_MEANT: &str =
@@ -64,7 +71,7 @@ const FORM: Error = Error::fixed(
 );
 
 /// Contents of a URL, before any name is resolved.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Parsed {
     server: ConnectionString,
     given: UrlSettings,
@@ -95,13 +102,16 @@ impl MongoStore {
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
     pub async fn connect(url: &str) -> Result<Self> {
-        builder(url).await?.open().await
+        let parsed = parse(url)?;
+        parsed.given.settings.check()?;
+        // The names of the servers may not be known yet either.
+        waiting(parsed.given.settings.wait, || async { builder(parsed.clone()).await?.attempt().await }).await
     }
 }
 
-/// Returns the builder that `url` describes. With `mongodb+srv:` it looks up the servers' names.
-pub(crate) async fn builder(url: &str) -> Result<MongoStoreBuilder> {
-    let Parsed { server, given } = parse(url)?;
+/// Returns the builder that a URL describes. With `mongodb+srv:` it looks up the servers' names.
+async fn builder(parsed: Parsed) -> Result<MongoStoreBuilder> {
+    let Parsed { server, given } = parsed;
     let options = timeout(given.settings.timeout, ClientOptions::parse(server)).await.map_err(|_| TIMED_OUT)?;
     let mut builder = MongoStore::builder(options.map_err(|error| at_open(&error))?);
     given.put(&mut builder.settings, &mut builder.create, &mut builder.pool);
@@ -109,22 +119,33 @@ pub(crate) async fn builder(url: &str) -> Result<MongoStoreBuilder> {
 }
 
 fn parse(url: &str) -> Result<Parsed> {
-    let (place, mut query) = split(url)?;
-    if !place.starts_with("mongodb://") && !place.starts_with("mongodb+srv://") {
-        return wrong(
-            "the scheme of the URL is not mongodb or mongodb+srv; write a URL that begins with mongodb:// or mongodb+srv://",
-        );
-    }
+    let (server, mut query) = ServerUrl::read(url, &["mongodb", "mongodb+srv"])?;
     let given = UrlSettings::read(&mut query)?;
     let drivers = query.drivers(DRIVERS_MEANT, |name| {
         let name = name.to_ascii_lowercase();
-        DRIVERS.contains(&&*name) || BOUNDED.contains(&&*name)
+        let refused = REFUSED.iter().any(|(refused, _)| refused.eq_ignore_ascii_case(&name));
+        refused || DRIVERS.contains(&&*name) || NEEDLESS.contains(&&*name)
     });
     query.finish()?;
-    let bounded = |pair: &&str| BOUNDED.contains(&&*pair.split('=').next().unwrap_or_default().to_ascii_lowercase());
-    let drivers: Vec<_> = drivers.split('&').filter(|pair| !bounded(pair)).collect();
+    let value = |name: &str| {
+        let mut pairs = drivers.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| decode(value))
+    };
+    for (name, why) in REFUSED {
+        if value(name).is_some() {
+            return wrong(format!("the option {name} of the URL has no effect: {why}"));
+        }
+    }
+    for (name, content) in [("tlsCAFile", Pem::Certificates), ("tlsCertificateKeyFile", Pem::KeyAndCertificates)] {
+        if let Some(file) = value(name) {
+            check_pem(name, &file?, content)?;
+        }
+    }
+    let needless = |pair: &&str| NEEDLESS.contains(&&*pair.split('=').next().unwrap_or_default().to_ascii_lowercase());
+    let drivers: Vec<_> = drivers.split('&').filter(|pair| !needless(pair)).collect();
     // The driver's own error would quote the text that it could not parse.
-    let mut server = ConnectionString::parse(format!("{place}?{}", drivers.join("&"))).map_err(|_| FORM)?;
+    let mut server = ConnectionString::parse(format!("{}://{}?{}", server.scheme, server.place, drivers.join("&")))
+        .map_err(|_| FORM)?;
     if server.tls.is_none() && !is_local(&server.host_info) {
         server.tls = Some(Tls::Enabled(TlsOptions::default()));
     }
@@ -173,8 +194,9 @@ mod tests {
 
     #[test]
     fn options_are_ours_and_the_drivers_in_any_order() {
-        let url = "mongodb://shop:p%40ss@localhost/shop?namespace=web&retryWrites=true&timeout=250&w=1&pool=7&create=false\
-                   &appName=shop&readPreference=secondary&queue=9&wTimeoutMS=5&socketTimeoutMS=7&waitQueueTimeoutMS=7";
+        let url = "mongodb://shop:p%40ss@localhost/shop?namespace=web&timeout=250&w=1&pool=7&create=false\
+                   &appName=shop&readPreference=secondary&queue=9&wTimeoutMS=5&socketTimeoutMS=7&waitQueueTimeoutMS=7&uuidRepresentation=standard&retryWrites=true&authSource=admin\
+                   &replicaSet=rs0";
         let Parsed { server, given: UrlSettings { settings, create, pool, .. } } = parse(url).unwrap();
         assert_eq!((settings.namespace.as_str(), settings.timeout.as_millis(), settings.queue), ("web", 250, 9));
         assert_eq!((create, pool), (Some(false), Some(7)));
@@ -188,16 +210,27 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (url, part) in [
-            ("postgres://db", "begins with mongodb://"),
-            ("mongodb:/db", "begins with mongodb://"),
-            ("mongodb://db?creat=true", "unknown option `creat` in the URL; known are namespace, timeout"),
+            ("postgres://db", "begins with mongodb:// or mongodb+srv://"),
+            ("mongodb:/db", "begins with mongodb:// or mongodb+srv://"),
+            (
+                "mongodb://db?creat=true",
+                "unknown option in the URL, perhaps `create` misspelt; known are namespace, timeout",
+            ),
+            ("mongodb://db?sslmode=require", "unknown option `sslmode` in the URL; known are namespace, timeout"),
+            ("mongodb://me:pa?hunter2&x@db", "percent-encode the characters"),
             ("mongodb://db?create=maybe", "create is not true or false"),
             ("mongodb://db?timeout=5s", "milliseconds"),
             ("mongodb://db?pool=many", "a number"),
             ("mongodb://db?namespace=%ff", "not UTF-8"),
-            ("mongodb://me:hunter2@db:port/a", "is not of the form"),
+            ("mongodb://me:hunter2@db:port/a", "is not of the form mongodb://user:password@host:port/database"),
             ("mongodb://me:hunter2:x@db/a", "is not of the form"),
             ("mongodb://db?w=hunter2&journal=hunter2", "is not of the form"),
+            (
+                "mongodb://db?tlsAllowInvalidHostnames=true",
+                "the option tlsAllowInvalidHostnames of the URL has no effect",
+            ),
+            ("mongodb://db?TLSCAFile=/nowhere/hunter2", "the file of the URL's option tlsCAFile does not exist"),
+            ("mongodb://db?tlsCertificateKeyFile=/proc/self/cmdline", "tlsCertificateKeyFile names no PEM"),
         ] {
             let error = parse(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");

@@ -31,10 +31,21 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
     }
 }
 
-/// Translates an error of a store that is being opened.
+/// Translates an error of a store that is being opened. An error whose cause is not known is one that a new attempt does not cure.
 pub(crate) fn at_open(error: &Driver) -> Error {
-    match number(error) {
-        Some(number) => said(kind_of(number), error),
+    match number(error).map(|number| (number, kind_of(number))) {
+        // A password that has expired: the server takes no statement, or no connection.
+        Some((1820 | 1862, _)) => Error::fixed(
+            ErrorKind::Config,
+            "the account's password has expired; set a new one with ALTER USER, or one that does not expire",
+        ),
+        Some((3159, _)) => {
+            Error::fixed(ErrorKind::Config, "the server takes no connection without TLS; use ssl-mode=verify_identity")
+        }
+        Some((number, ErrorKind::Other)) => {
+            Error::new(ErrorKind::Config, format!("MySQL refuses the connection or its settings with error {number}"))
+        }
+        Some((_, kind)) => said(kind, error),
         None => Failure::at_open(error, "MySQL", "ssl-mode"),
     }
 }

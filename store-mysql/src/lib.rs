@@ -12,6 +12,7 @@ mod operations;
 mod schema;
 mod setup;
 mod url;
+mod url_options;
 
 pub use builder::MysqlStoreBuilder;
 use schema::Statements;

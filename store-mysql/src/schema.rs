@@ -52,6 +52,9 @@ pub(crate) const COLUMNS: [(&str, &str); 6] = [
     ("data", "longblob"),
 ];
 
+/// The server's time in milliseconds since 1970, whatever the connection's time zone is.
+pub(crate) const CLOCK: &str = "select cast(unix_timestamp() as signed) * 1000";
+
 /// Query without parameters. Returns names and values of the server's variables that the store needs. It asks for them by name,
 /// because MySQL and MariaDB each have variables that the other does not know.
 pub(crate) const VARIABLES: &str =

@@ -6,7 +6,7 @@ use std::time::Duration;
 use session_core::{Error, ErrorKind, Namespace, Result};
 use session_store_kit::{MAX_DATA_LEN, check_layout};
 use session_store_sqlx::rows::Columns as _;
-use session_store_sqlx::{Bounds, Failure, SetUp, Source, SqlBackend};
+use session_store_sqlx::{Bounds, ClockCheck, Failure, SetUp, Source, SqlBackend};
 use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySql, MySqlConnection};
 
@@ -23,6 +23,17 @@ impl SqlBackend for MysqlStore {
         Source::Own(Box::new(options), Some(set_up(timeout)))
     }
 
+    fn with_password(options: MySqlConnectOptions, password: &str) -> MySqlConnectOptions {
+        options.password(password)
+    }
+
+    fn address(options: &MySqlConnectOptions) -> String {
+        match options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        }
+    }
+
     fn at_open(error: &sqlx::Error) -> Error {
         error::at_open(error)
     }
@@ -32,6 +43,9 @@ impl SqlBackend for MysqlStore {
         namespace: &Namespace,
         bounds: Bounds,
     ) -> Result<(Statements, Bounds)> {
+        let clock = ClockCheck::begin();
+        let time = connection.fetch_one(schema::CLOCK).await.map_err(driver)?;
+        let _ = clock.end("the server", time.integer(0)?);
         let server = inspect(connection).await?;
         let statements = Statements::new(namespace, bounds.settings.timeout, server.purge_rows());
         let bounds = bounds.encrypted(server.encrypted).batch_bytes(server.batch_bytes());
@@ -41,7 +55,10 @@ impl SqlBackend for MysqlStore {
     async fn check_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Option<Error>> {
         let database = connection.fetch_one(schema::DATABASE).await.map_err(driver)?;
         let Some(database) = text(&database, 0)? else {
-            return Err(config("the URL names no database; add it, as in mysql://user:password@host:port/database"));
+            return Err(Error::fixed(
+                ErrorKind::Config,
+                "the URL names no database; add it, as in mysql://user:password@host:port/database",
+            ));
         };
         let columns = sqlx::query(schema::COLUMNS_OF).bind(namespace.as_str());
         let columns = columns.fetch_all(&mut *connection).await.map_err(driver)?;

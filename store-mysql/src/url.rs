@@ -7,28 +7,15 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use crate::MysqlStore;
 use crate::builder::MysqlStoreBuilder;
+use crate::url_options::{MEANT, OPTIONS};
 
 const FORM: UrlForm = UrlForm {
-    schemes: ["mysql://", "mariadb://"],
-    // The driver would ignore other names silently.
-    drivers: &[
-        "sslmode",
-        "ssl-mode",
-        "sslca",
-        "ssl-ca",
-        "sslcert",
-        "ssl-cert",
-        "sslkey",
-        "ssl-key",
-        "charset",
-        "collation",
-        "socket",
-        "statement-cache-capacity",
-        "timezone",
-        "time-zone",
-    ],
-    meant: "the driver's (ssl-mode, ssl-ca, ssl-cert, ssl-key, socket, statement-cache-capacity, charset, collation, timezone)",
-    whole: "mysql://user:password@host:port/database",
+    schemes: &["mysql", "mariadb"],
+    options: OPTIONS,
+    meant: MEANT,
+    tls: ["ssl-mode", "ssl-cert", "ssl-key"],
+    login: None,
+    wrong: "the URL or one of the driver's options in it is not of the form mysql://user:password@host:port/database",
 };
 
 impl MysqlStore {
@@ -37,7 +24,8 @@ impl MysqlStore {
     /// Options of the store are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`; see
     /// [`MysqlStoreBuilder`]. The driver's options are allowed as well, above all `ssl-mode` and `ssl-ca`; see
     /// [`MySqlConnectOptions`]. The default of `ssl-mode` is `VERIFY_IDENTITY` unless the server
-    /// is on this machine: the connection is encrypted and the server's name verified.
+    /// is on this machine: the connection is encrypted and the server's name verified. The crate's documentation lists what else
+    /// providers write in URLs.
     ///
     /// ```no_run
     /// use session_store_mysql::MysqlStore;
@@ -57,8 +45,8 @@ impl MysqlStore {
 
 /// Returns the builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<MysqlStoreBuilder> {
-    let ParsedUrl { options, settings, .. } = read(url)?;
-    Ok(MysqlStore::builder(options).url_settings(settings))
+    let ParsedUrl { options, settings, connecting, .. } = read(url)?;
+    Ok(MysqlStore::builder(options).url_settings(settings).connect_timeout(connecting))
 }
 
 /// Reads a URL. Unless it says otherwise, connections to another machine verify the server's name.
@@ -102,15 +90,22 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (url, part) in [
-            ("postgres://db", "begins with neither mysql:"),
-            ("mysql:/db", "begins with neither mysql:"),
-            ("mysql://db?creat=true", "unknown option `creat` in the URL; known are namespace, timeout"),
+            ("postgres://db", "begins with mysql:// or mariadb://"),
+            ("mysql:/db", "begins with mysql:// or mariadb://"),
+            (
+                "mysql://db?creat=true",
+                "unknown option in the URL, perhaps `create` misspelt; known are namespace, timeout",
+            ),
+            ("mysql://db?retryWrites=true", "unknown option `retryWrites` in the URL; known are namespace, timeout"),
             ("mysql://db?create=maybe", "create is not true or false"),
             ("mysql://db?timeout=5s", "milliseconds"),
             ("mysql://db?pool=many", "a number"),
             ("mysql://db?namespace=%ff", "not UTF-8"),
-            ("mysql://me:hunter2@db:port/a", "is not of the form"),
-            ("mysql://db?ssl-mode=hunter2", "is not of the form"),
+            ("mysql://me:hunter2@db:port/a", "the port in the URL"),
+            ("mysql://shop:pa?hunter2&x@db/a", "percent-encode the characters"),
+            ("mysql://d b/a", "of the form mysql://user:password@host:port/database"),
+            ("mysql://a,b/a", "several hosts"),
+            ("mysql://db?ssl-mode=hunter2", "the option ssl-mode of the URL is not disabled, preferred"),
         ] {
             let error = parse(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");

@@ -21,10 +21,27 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
     }
 }
 
-/// Translates an error of a store that is being opened.
+/// Translates an error of a store that is being opened. An error whose cause is not known is one that a new attempt does not cure.
 pub(crate) fn at_open(error: &Driver) -> Error {
-    match state(error) {
-        Some(state) => said(kind_of(&state), error),
+    match state(error).as_deref() {
+        // A pooler refuses a start-up parameter.
+        Some("08P01") => Error::new(
+            ErrorKind::Config,
+            "what answers is not PostgreSQL, or a pooler that takes no options of a connection (08P01); connect to the server itself, \
+             or add `options` to the pooler's ignore_startup_parameters",
+        )
+        .with_source(&said(ErrorKind::Config, error)),
+        // Also of a role whose limit is zero.
+        Some("53300") => Error::new(
+            ErrorKind::Unavailable,
+            "PostgreSQL has no connection left for this role or database (53300); raise the limit of the role, of the database or of \
+             the server, or lower `pool`",
+        )
+        .with_source(&said(ErrorKind::Unavailable, error)),
+        Some(state) => match kind_of(state) {
+            ErrorKind::Other => said(ErrorKind::Config, error),
+            kind => said(kind, error),
+        },
         None => Failure::at_open(error, "PostgreSQL", "sslmode"),
     }
 }

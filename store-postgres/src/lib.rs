@@ -11,6 +11,7 @@ mod operations;
 mod schema;
 mod setup;
 mod url;
+mod url_options;
 
 pub use builder::PostgresStoreBuilder;
 use schema::Statements;

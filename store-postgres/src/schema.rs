@@ -58,6 +58,10 @@ pub(crate) const COLUMNS: [(&str, &str); 6] = [
     ("data", "bytea"),
 ];
 
+/// The server's time in milliseconds since 1970, and whether it is a standby.
+pub(crate) const CLOCK: &str =
+    "select (extract(epoch from pg_catalog.clock_timestamp()) * 1000)::int8, pg_catalog.pg_is_in_recovery()";
+
 /// Query without parameters. Returns the database's encoding, the schema for new tables, whether the table of layouts exists,
 /// and whether the role may read it.
 pub(crate) const SURROUNDINGS: &str = r#"

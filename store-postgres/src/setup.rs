@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
 use session_store_kit::check_layout;
-use session_store_sqlx::{Bounds, Source, SqlBackend};
+use session_store_sqlx::{Bounds, ClockCheck, Source, SqlBackend};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, Postgres, Row as _};
 
@@ -22,6 +22,17 @@ impl SqlBackend for PostgresStore {
         Source::Own(Box::new(for_sessions(options, timeout)), None)
     }
 
+    fn with_password(options: PgConnectOptions, password: &str) -> PgConnectOptions {
+        options.password(password)
+    }
+
+    fn address(options: &PgConnectOptions) -> String {
+        match options.get_socket() {
+            Some(folder) => folder.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        }
+    }
+
     fn at_open(error: &sqlx::Error) -> Error {
         error::at_open(error)
     }
@@ -31,6 +42,7 @@ impl SqlBackend for PostgresStore {
         namespace: &Namespace,
         bounds: Bounds,
     ) -> Result<(Statements, Bounds)> {
+        check_server(connection).await?;
         let encrypted = sqlx::query(schema::ENCRYPTED).fetch_one(connection).await;
         let encrypted = encrypted.map_err(|error| error::at_open(&error))?.get(0);
         Ok((Statements::new(namespace), bounds.encrypted(encrypted)))
@@ -96,6 +108,20 @@ impl SqlBackend for PostgresStore {
         }
         Ok(())
     }
+}
+
+/// Refuses a standby, and warns about a clock that is off.
+async fn check_server(connection: &mut PgConnection) -> Result<()> {
+    let clock = ClockCheck::begin();
+    let server = sqlx::query(schema::CLOCK).fetch_one(connection).await.map_err(|error| error::at_open(&error))?;
+    let _ = clock.end("PostgreSQL", server.get(0));
+    if server.get(1) {
+        return Err(Error::fixed(
+            ErrorKind::Unavailable,
+            "the server is a standby and takes no writes; connect to the primary",
+        ));
+    }
+    Ok(())
 }
 
 /// Adds the settings that the store relies on, whatever the server's defaults are.

@@ -1,40 +1,21 @@
 //! Parser of `postgres://…` URLs.
 
 use session_core::Result;
-use session_store_kit::is_loopback;
+use session_store_kit::{is_loopback, wrong};
 use session_store_sqlx::{ParsedUrl, UrlForm};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::PostgresStore;
 use crate::builder::PostgresStoreBuilder;
+use crate::url_options::{MEANT, OPTIONS};
 
 const FORM: UrlForm = UrlForm {
-    schemes: ["postgres://", "postgresql://"],
-    // For other names the driver would only log a warning, and the warning would show the value.
-    drivers: &[
-        "sslmode",
-        "ssl-mode",
-        "sslrootcert",
-        "ssl-root-cert",
-        "ssl-ca",
-        "sslcert",
-        "ssl-cert",
-        "sslkey",
-        "ssl-key",
-        "statement-cache-capacity",
-        "host",
-        "hostaddr",
-        "port",
-        "dbname",
-        "user",
-        "password",
-        "application_name",
-        "options",
-        "options[",
-    ],
-    meant: "the driver's (sslmode, sslrootcert, sslcert, sslkey, statement-cache-capacity, host, hostaddr, port, dbname, user, \
-        password, application_name, options)",
-    whole: "postgres://user:password@host:port/database",
+    schemes: &["postgres", "postgresql"],
+    options: OPTIONS,
+    meant: MEANT,
+    tls: ["sslmode", "sslcert", "sslkey"],
+    login: Some(["user", "password"]),
+    wrong: "the URL or one of the driver's options in it is not of the form postgres://user:password@host:port/database",
 };
 
 impl PostgresStore {
@@ -43,7 +24,8 @@ impl PostgresStore {
     /// Options of the store are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`; see
     /// [`PostgresStoreBuilder`]. The driver's options are allowed as well, above all `sslmode` and `sslrootcert`; see
     /// [`PgConnectOptions`]. The default of `sslmode` is `verify-full` unless the server is on
-    /// this machine: the connection is encrypted and the server's name verified.
+    /// this machine: the connection is encrypted and the server's name verified. The crate's documentation lists what else providers
+    /// write in URLs.
     ///
     /// ```no_run
     /// use session_store_postgres::PostgresStore;
@@ -63,15 +45,25 @@ impl PostgresStore {
 
 /// Returns the builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<PostgresStoreBuilder> {
-    let ParsedUrl { options, settings, .. } = read(url)?;
-    Ok(PostgresStore::builder(options).url_settings(settings))
+    let ParsedUrl { options, settings, connecting, .. } = read(url)?;
+    Ok(PostgresStore::builder(options).url_settings(settings).connect_timeout(connecting))
 }
 
 /// Reads a URL. Unless it says otherwise, connections to another machine verify the server's name.
 fn read(url: &str) -> Result<ParsedUrl<PgConnectOptions>> {
     let mut parsed = FORM.read::<PgConnectOptions>(url)?;
+    let system = parsed.own.iter().any(|(name, _)| *name == "sslrootcert");
+    if let Some((_, schema)) = parsed.own.iter().find(|(name, _)| *name == "schema") {
+        // The name is quoted, because it may have capitals.
+        let quoted = schema.replace('"', "\"\"");
+        parsed.options = parsed.options.options([("search_path", format!("\"{quoted}\""))]);
+    }
     if !parsed.names_tls && std::env::var_os("PGSSLMODE").is_none() && !is_local(&parsed.options) {
         parsed.options = parsed.options.ssl_mode(PgSslMode::VerifyFull);
+    }
+    // The roots that come with the driver are the system's here.
+    if system && !matches!(parsed.options.get_ssl_mode(), PgSslMode::VerifyFull) {
+        return wrong("the option sslrootcert=system of the URL needs sslmode=verify-full");
     }
     Ok(parsed)
 }
@@ -109,16 +101,26 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (url, part) in [
-            ("mysql://db", "begins with neither postgres:"),
-            ("postgres:/db", "begins with neither postgres:"),
-            ("postgres://db?creat=true", "unknown option `creat` in the URL; known are namespace, timeout"),
+            ("mysql://db", "begins with postgres:// or postgresql://"),
+            ("postgres:/db", "begins with postgres:// or postgresql://"),
+            (
+                "postgres://db?creat=true",
+                "unknown option in the URL, perhaps `create` misspelt; known are namespace, timeout",
+            ),
+            ("postgres://db?tls=true", "unknown option `tls` in the URL; known are namespace, timeout"),
             ("postgres://db?create=maybe", "create is not true or false"),
             ("postgres://db?timeout=5s", "milliseconds"),
             ("postgres://db?pool=many", "a number"),
             ("postgres://db?queue=-1", "a number"),
             ("postgres://db?namespace=%ff", "not UTF-8"),
-            ("postgres://me:hunter2@db:port/a", "is not of the form"),
-            ("postgres://db?sslmode=hunter2", "is not of the form"),
+            ("postgres://me:hunter2@db:port/a", "the port in the URL"),
+            ("postgres://shop:pa?hunter2&x@db/a", "percent-encode the characters"),
+            ("postgres://d b/a", "of the form postgres://user:password@host:port/database"),
+            ("postgres://a,b/a", "several hosts"),
+            (
+                "postgres://db?sslmode=hunter2",
+                "sslmode of the URL has a value that the store cannot honour; it can be disable, allow",
+            ),
         ] {
             let error = parse(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use redis::{Client, ProtocolVersion};
 use session_core::Result;
-use session_store_kit::{Settings, setters, within, wrong};
+use session_store_kit::{Settings, setters, waiting, within, wrong};
 
 use crate::batch::Batches;
 use crate::connection::Node;
@@ -62,6 +62,8 @@ impl RedisStoreBuilder {
         timeout;
         /// Calls in flight count as waiting.
         queue;
+        /// Each attempt may take the time-out of a call. A wrong password or another mistake is not retried.
+        wait;
     }
 
     /// Sets whether the address is that of a cluster node. The store asks the node for the others. Default: as the URL says.
@@ -107,6 +109,11 @@ impl RedisStoreBuilder {
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
     pub async fn open(self) -> Result<RedisStore> {
+        self.settings.check()?;
+        waiting(self.settings.wait, || self.clone().attempt()).await
+    }
+
+    async fn attempt(self) -> Result<RedisStore> {
         let namespace = self.settings.check()?;
         within("connections", self.connections, 1..=64)?;
         #[cfg(feature = "tls")]

@@ -1,12 +1,14 @@
 //! Parser of `redis:` and `valkey:` URLs.
 
 use session_core::Result;
-use session_store_kit::{split, wrong};
+use session_store_kit::{ServerUrl, split, wrong};
 
 use crate::RedisStore;
 use crate::builder::RedisStoreBuilder;
 
 const SCHEMES: [&str; 4] = ["redis", "rediss", "valkey", "valkeys"];
+
+const CLUSTER_SCHEMES: [&str; 4] = ["redis+cluster", "rediss+cluster", "valkey+cluster", "valkeys+cluster"];
 
 impl RedisStore {
     /// Opens the store that `url` describes.
@@ -55,6 +57,7 @@ impl RedisStore {
 
 /// Parses `url` into a builder. Removes the store's options and passes the rest to the driver.
 pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
+    ServerUrl::read(url.strip_suffix("#insecure").unwrap_or(url), &[SCHEMES, CLUSTER_SCHEMES].concat())?;
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     let Some((scheme, cluster)) = scheme.and_then(driver_scheme) else {
         return wrong(
@@ -86,6 +89,7 @@ pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
     let Some(first) = clients.next() else { return wrong(CLUSTER_FORM) };
     let mut builder = RedisStoreBuilder::at(first).and_at(clients).cluster(cluster);
     builder.settings.read(&mut query)?;
+    builder.settings.read_wait(&mut query)?;
     if let Some(connections) = query.number("connections")? {
         builder = builder.connections(connections);
     }
@@ -171,7 +175,9 @@ mod tests {
             ("redis://", "of the form"),
             ("redis://:secret@host:port", "of the form"),
             ("redis://:secret@host/db", "of the form"),
-            ("redis://localhost?name=a", "unknown option `name` in the URL; known are namespace, timeout"),
+            ("redis://localhost?name=a", "unknown option in the URL; known are namespace, timeout"),
+            ("redis://:pa?secret&x@localhost", "percent-encode the characters"),
+            ("redis://:pa#secret@localhost", "percent-encode the characters"),
             ("redis://localhost?timeout=5s", "milliseconds"),
             ("redis://localhost?connections=many", "a number"),
             ("redis://localhost?queue=-1", "a number"),

@@ -1,15 +1,18 @@
 //! Builder of a store.
 
 use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use session_core::{Error, Namespace, Result};
-use session_store_kit::{Settings, TIMED_OUT, UrlSettings, setters, within};
+use session_core::{Error, ErrorKind, Namespace, Result};
+use session_store_kit::{Settings, TIMED_OUT, UrlSettings, setters, waiting, within, wrong};
 use sqlx::Database;
 use tokio::time::{Instant, timeout_at};
 
+use crate::connecting::{Connecting, Password};
 use crate::dialect::{Connection, Dialect};
+use crate::failure;
 use crate::pool::{Options, Pool, Source};
 use crate::store::{Bounds, SqlStore};
 
@@ -31,6 +34,12 @@ pub trait SqlBackend: From<SqlStore<Self::Dialect>> {
 
     /// Returns the source of the store's own connections, whose calls may take `timeout`.
     fn source(options: Options<Driver<Self>>, timeout: Duration) -> Source<Driver<Self>>;
+
+    /// Returns the options of a connection with another password.
+    fn with_password(options: Options<Driver<Self>>, password: &str) -> Options<Driver<Self>>;
+
+    /// Returns host and port, or the socket, as an error names them.
+    fn address(options: &Options<Driver<Self>>) -> String;
 
     /// Translates an error of a store that is being opened.
     fn at_open(error: &sqlx::Error) -> Error;
@@ -75,6 +84,8 @@ pub struct SqlStoreBuilder<S: SqlBackend> {
     settings: Settings,
     create: bool,
     pool: usize,
+    connecting: Option<Duration>,
+    password: Option<Password>,
     store: PhantomData<fn() -> S>,
 }
 
@@ -85,7 +96,15 @@ enum Target<DB: Database> {
 
 impl<S: SqlBackend> SqlStoreBuilder<S> {
     fn new(target: Target<Driver<S>>) -> Self {
-        Self { target, settings: Settings::new(), create: true, pool: 8, store: PhantomData }
+        Self {
+            target,
+            settings: Settings::new(),
+            create: true,
+            pool: 8,
+            connecting: None,
+            password: None,
+            store: PhantomData,
+        }
     }
 
     /// Returns a builder of a store with connections of its own.
@@ -117,6 +136,39 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
         pool;
         /// It applies to each kind of call separately.
         queue;
+        /// Each attempt may take the time-out of a call. A wrong password or another mistake is not retried.
+        wait;
+    }
+
+    /// Sets how long one attempt to connect may take. Default, and maximum: the time-out of a call.
+    ///
+    /// It applies to connections of the store's own.
+    pub fn connect_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.connecting = limit;
+        self
+    }
+
+    /// Sets a function that returns the password for each new connection: a token that expires, or a secret that is rotated.
+    ///
+    /// It replaces the password of the URL or of the options. Its time counts as time of connecting. If it fails while the store is in
+    /// use, the call fails with [`Unavailable`](session_core::ErrorKind::Unavailable). Connections that are open already stay open
+    /// for up to half an hour.
+    ///
+    /// ```no_run
+    /// # use session_core::Result;
+    /// # use session_store_sqlx::{SqlBackend, SqlStoreBuilder};
+    /// # async fn read_secret() -> Result<String> { Ok(String::new()) }
+    /// async fn open<S: SqlBackend>(builder: SqlStoreBuilder<S>) -> Result<S> {
+    ///     builder.password_from(|| async { read_secret().await }).open().await
+    /// }
+    /// ```
+    pub fn password_from<F, A>(mut self, ask: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = Result<String>> + Send + 'static,
+    {
+        self.password = Some(Password::from(ask));
+        self
     }
 
     /// Connects, checks the server and the tables, and returns the store.
@@ -131,16 +183,30 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
     /// Outside a tokio runtime with time and I/O enabled.
     pub async fn open(self) -> Result<S> {
         self.settings.check()?;
+        waiting(self.settings.wait, || self.clone().attempt()).await
+    }
+
+    async fn attempt(self) -> Result<S> {
         let namespace = S::namespace(&self.settings.namespace)?;
         within("pool", self.pool, 1..=1000)?;
         let timeout = self.settings.timeout;
+        let mut address = None;
         let source = match self.target {
-            Target::Server(options) => S::source(*options, timeout),
+            Target::Server(options) => {
+                address = Some(S::address(&options));
+                S::source(*options, timeout)
+            }
+            Target::Pool(_) if self.password.is_some() => {
+                return wrong(
+                    "`password_from` is for connections of the store's own; set the password of the pool's options",
+                );
+            }
             Target::Pool(pool) => Source::Pool(pool),
         };
-        let pool = Pool::new(source, self.pool, timeout);
+        let connecting = Connecting { limit: self.connecting, password: self.password, with: S::with_password };
+        let pool = Pool::new(source, self.pool, timeout).connecting(connecting);
         let bounds = Bounds::new(self.settings, self.pool);
-        let (dialect, bounds) = prepare::<S>(&pool, &namespace, self.create, bounds).await?;
+        let (dialect, bounds) = prepare::<S>(&pool, &namespace, self.create, bounds, address.as_deref()).await?;
         Ok(SqlStore::new(pool, dialect, bounds).into())
     }
 }
@@ -151,9 +217,16 @@ async fn prepare<S: SqlBackend>(
     namespace: &Namespace,
     create: bool,
     bounds: Bounds,
+    address: Option<&str>,
 ) -> Result<(S::Dialect, Bounds)> {
     let deadline = Instant::now() + bounds.settings.timeout;
-    let mut pooled = pool.take(deadline).await.map_err(|error| S::at_open(&error))?;
+    let mut pooled = pool.take(deadline).await.map_err(|error| match (failure::unreachable(&error), address) {
+        (Some(why), Some(address)) => Error::new(
+            ErrorKind::Unavailable,
+            format!("{why} at {address}; check host and port, and that the server runs"),
+        ),
+        _ => S::at_open(&error),
+    })?;
     let opening = async {
         let connection = pooled.connection()?;
         let opened = S::inspect(connection, namespace, bounds).await?;
@@ -175,7 +248,9 @@ impl<S: SqlBackend> Clone for SqlStoreBuilder<S> {
             Target::Server(options) => Target::Server(options.clone()),
             Target::Pool(pool) => Target::Pool(pool.clone()),
         };
-        Self { target, settings: self.settings.clone(), create: self.create, pool: self.pool, store: PhantomData }
+        let (settings, password) = (self.settings.clone(), self.password.clone());
+        let Self { create, pool, connecting, .. } = *self;
+        Self { target, settings, create, pool, connecting, password, store: PhantomData }
     }
 }
 
@@ -186,6 +261,7 @@ impl<S: SqlBackend> fmt::Debug for SqlStoreBuilder<S> {
             .field("settings", &self.settings)
             .field("create", &self.create)
             .field("pool", &self.pool)
+            .field("connect_timeout", &self.connecting)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod builder;
+mod connecting;
 mod dialect;
 mod execute;
 mod failure;
@@ -14,8 +15,8 @@ pub use builder::{SqlBackend, SqlStoreBuilder};
 pub use dialect::{Answered, Connection, Dialect};
 pub use failure::Failure;
 pub use pool::{Options, Pool, Pooled, SetUp, Source};
-/// Calls of a store, and their outcomes from the records found.
-pub use session_store_kit::{operations, outcome};
+/// Calls of a store, their outcomes from the records found, and the comparison of clocks.
+pub use session_store_kit::{ClockCheck, operations, outcome};
 pub use statement::Sql;
 pub use store::{Bounds, SqlStore};
-pub use url::{ParsedUrl, UrlForm};
+pub use url::{ParsedUrl, UrlForm, UrlOption};

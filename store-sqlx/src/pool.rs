@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Result};
 use sqlx::pool::PoolConnection;
-use sqlx::{ConnectOptions as _, Connection as _, Database};
+use sqlx::{Connection as _, Database};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
@@ -23,8 +23,8 @@ const IDLE: Duration = Duration::from_secs(600);
 /// Maximum age of a connection, so that the store follows a server to a new address.
 const LIFE: Duration = Duration::from_secs(1800);
 
-/// Options of a connection to a database.
-pub type Options<DB> = <<DB as Database>::Connection as sqlx::Connection>::Options;
+use crate::connecting::Connecting;
+pub use crate::connecting::Options;
 
 /// Prepares each connection that the store makes, before its first statement.
 pub type SetUp<DB> = Box<
@@ -60,6 +60,7 @@ impl<DB: Database> fmt::Debug for Source<DB> {
 /// A connection works only while the runtime that made it runs, so runtimes share no connections.
 pub struct Pool<DB: Database> {
     source: Arc<Source<DB>>,
+    connecting: Arc<Connecting<DB>>,
     ping: Duration,
     size: usize,
     room: Semaphore,
@@ -91,12 +92,20 @@ impl<DB: Database> Pool<DB> {
     }
 
     fn from(source: Arc<Source<DB>>, size: usize, ping: Duration) -> Self {
-        Self { source, ping, size, room: Semaphore::new(size), idle: Mutex::default() }
+        Self { source, connecting: Arc::default(), ping, size, room: Semaphore::new(size), idle: Mutex::default() }
+    }
+
+    /// Sets how the store's own connections are made.
+    #[must_use]
+    pub(crate) fn connecting(mut self, connecting: Connecting<DB>) -> Self {
+        self.connecting = Arc::new(connecting);
+        self
     }
 
     /// Returns an empty pool of the same size and source, for another runtime.
     pub(crate) fn elsewhere(&self) -> Self {
-        Self::from(Arc::clone(&self.source), self.size, self.ping)
+        let elsewhere = Self::from(Arc::clone(&self.source), self.size, self.ping);
+        Self { connecting: Arc::clone(&self.connecting), ..elsewhere }
     }
 
     /// Locks the idle connections. No change under this lock is ever left half done, so a poisoned lock is used like any other.
@@ -132,7 +141,7 @@ impl<DB: Database> Pool<DB> {
     async fn connect(&self) -> Result<Either<DB>, sqlx::Error> {
         match &*self.source {
             Source::Own(options, set_up) => {
-                let mut connection = options.connect().await?;
+                let mut connection = self.connecting.connect(options).await?;
                 if let Some(set_up) = set_up {
                     set_up(&mut connection).await?;
                 }
