@@ -7,6 +7,7 @@ mod builder;
 pub mod operations;
 #[cfg(feature = "batch")]
 pub mod outcome;
+mod path;
 mod settings;
 mod stored;
 mod url;
@@ -15,6 +16,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+pub use path::absolute;
 use session_core::{Error, ErrorKind, Record, Result};
 pub use settings::{Settings, UrlSettings};
 pub use stored::{WRONG_TYPE, stored_principal, stored_record};

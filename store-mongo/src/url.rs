@@ -2,7 +2,7 @@
 
 use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ServerAddress, Tls, TlsOptions};
 use session_core::{Error, ErrorKind, Result};
-use session_store_kit::{TIMED_OUT, UrlSettings, is_loopback, split, wrong};
+use session_store_kit::{TIMED_OUT, UrlSettings, absolute, is_loopback, split, wrong};
 use tokio::time::timeout;
 
 use crate::MongoStore;
@@ -127,6 +127,12 @@ fn parse(url: &str) -> Result<Parsed> {
     let mut server = ConnectionString::parse(format!("{place}?{}", drivers.join("&"))).map_err(|_| FORM)?;
     if server.tls.is_none() && !is_local(&server.host_info) {
         server.tls = Some(Tls::Enabled(TlsOptions::default()));
+    }
+    if let Some(Tls::Enabled(tls)) = &mut server.tls {
+        // Another runtime reads the files again, and the process may have changed its working directory by then.
+        for path in [&mut tls.ca_file_path, &mut tls.cert_key_file_path].into_iter().flatten() {
+            *path = absolute(path)?;
+        }
     }
     Ok(Parsed { server, given })
 }

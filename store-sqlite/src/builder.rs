@@ -7,7 +7,7 @@ use std::thread;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
 use session_store_kit::batch::{Limits, Workers};
-use session_store_kit::{Settings, setters, within};
+use session_store_kit::{Settings, absolute, setters, within};
 use tokio::{task, time};
 
 use crate::checkpoint::Checkpointer;
@@ -116,8 +116,11 @@ impl SqliteStoreBuilder {
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
-    pub async fn open(self) -> Result<SqliteStore> {
+    pub async fn open(mut self) -> Result<SqliteStore> {
         let namespace = schema::namespace(self.settings.check()?.as_str())?;
+        if let Location::File(path) = &mut self.location {
+            *path = absolute(path)?;
+        }
         within("readers", self.readers, 1..=64)?;
         let timeout = self.settings.timeout;
         // On a blocking thread, because opening reads and writes files.

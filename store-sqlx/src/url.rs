@@ -1,9 +1,15 @@
 //! Parser of database URLs.
 
+use std::path::Path;
 use std::str::FromStr;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use session_core::Result;
-use session_store_kit::{UrlSettings, split, wrong};
+use session_store_kit::{UrlSettings, absolute, decode, split, wrong};
+
+/// Names of the drivers' options whose values are paths. The drivers read such a file again for each connection.
+const PATHS: [&str; 9] =
+    ["sslrootcert", "ssl-root-cert", "ssl-ca", "sslca", "sslcert", "ssl-cert", "sslkey", "ssl-key", "socket"];
 
 /// Form of the URLs of one of sqlx's drivers.
 ///
@@ -70,10 +76,50 @@ impl UrlForm {
             self.drivers.iter().any(|known| name == *known || known.ends_with('[') && name.starts_with(known))
         });
         query.finish()?;
+        let drivers = drivers.split('&').map(with_absolute_path).collect::<Result<Vec<_>>>()?.join("&");
         match O::from_str(&format!("{place}?{drivers}")) {
             Ok(options) => Ok(ParsedUrl { options, settings, names_tls }),
             // The driver's own error would quote the text that it could not parse.
             Err(_) => wrong(format!("the URL or one of the driver's options in it is not of the form {}", self.whole)),
         }
+    }
+}
+
+/// Returns an option of the driver, with its path from the root on if it is one.
+///
+/// Otherwise a process that changes its working directory could not connect again.
+/// A certificate may also be given itself.
+fn with_absolute_path(pair: &str) -> Result<String> {
+    let Some((name, value)) = pair.split_once('=').filter(|(name, _)| PATHS.contains(name)) else {
+        return Ok(pair.to_owned());
+    };
+    let value = decode(value)?;
+    if value.trim_start().starts_with("-----BEGIN") {
+        return Ok(pair.to_owned());
+    }
+    let path = absolute(Path::new(&value))?;
+    match path.to_str() {
+        Some(path) => Ok(format!("{name}={}", utf8_percent_encode(path, NON_ALPHANUMERIC))),
+        None => {
+            wrong(format!("the path of the working directory is not UTF-8; write the path of {name} from the root on"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_in_options_do_not_depend_on_the_working_directory_later() {
+        let here = std::env::current_dir().unwrap();
+        let written = with_absolute_path("sslrootcert=certs/my%20ca.pem").unwrap();
+        let (name, value) = written.split_once('=').unwrap();
+        assert_eq!((name, Path::new(&*decode(value).unwrap())), ("sslrootcert", &*here.join("certs/my ca.pem")));
+        for kept in ["sslmode=require", "sslrootcert=-----BEGIN%20CERTIFICATE-----", "", "sslmode"] {
+            assert_eq!(with_absolute_path(kept).unwrap(), kept);
+        }
+        let absolute = with_absolute_path("socket=%2Frun%2Fmysqld%2Fmysqld.sock").unwrap();
+        assert_eq!(absolute, "socket=%2Frun%2Fmysqld%2Fmysqld%2Esock");
     }
 }
