@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
 use session_store_kit::batch::{Batcher, Limits, PerRuntime, Workers};
-use session_store_kit::{Settings, setters, within};
+use session_store_kit::{Settings, absolute, setters, within};
 use tokio::sync::Semaphore;
 use tokio::{task, time};
 
@@ -106,8 +106,9 @@ impl FileStoreBuilder {
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
-    pub async fn open(self) -> Result<FileStore> {
+    pub async fn open(mut self) -> Result<FileStore> {
         let namespace = self.settings.check()?;
+        self.path = absolute(&self.path)?;
         within("readers", self.readers, 1..=64)?;
         if let Some(max) = self.max_len {
             within("max_len", max, 1..=usize::MAX)?;

@@ -10,6 +10,7 @@ mod names;
 pub mod operations;
 #[cfg(feature = "batch")]
 pub mod outcome;
+mod path;
 mod pem;
 mod server;
 mod settings;
@@ -26,6 +27,7 @@ use std::ops::RangeInclusive;
 #[cfg(feature = "batch")]
 pub use clock::ClockCheck;
 pub use names::nearest;
+pub use path::absolute;
 pub use pem::{Pem, check_pem};
 pub use server::{ServerUrl, host_and_port};
 use session_core::{Error, ErrorKind, Record, Result};

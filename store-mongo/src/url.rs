@@ -2,7 +2,9 @@
 
 use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ServerAddress, Tls, TlsOptions};
 use session_core::{Error, ErrorKind, Result};
-use session_store_kit::{Pem, ServerUrl, TIMED_OUT, UrlSettings, check_pem, decode, is_loopback, waiting, wrong};
+use session_store_kit::{
+    Pem, ServerUrl, TIMED_OUT, UrlSettings, absolute, check_pem, decode, is_loopback, waiting, wrong,
+};
 use tokio::time::timeout;
 
 use crate::MongoStore;
@@ -148,6 +150,12 @@ fn parse(url: &str) -> Result<Parsed> {
         .map_err(|_| FORM)?;
     if server.tls.is_none() && !is_local(&server.host_info) {
         server.tls = Some(Tls::Enabled(TlsOptions::default()));
+    }
+    if let Some(Tls::Enabled(tls)) = &mut server.tls {
+        // Another runtime reads the files again, and the process may have changed its working directory by then.
+        for path in [&mut tls.ca_file_path, &mut tls.cert_key_file_path].into_iter().flatten() {
+            *path = absolute(path)?;
+        }
     }
     Ok(Parsed { server, given })
 }

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use session_store_sqlx::UrlOption::{self, Certificates, Connecting, Driver, Key, Needless, Only, Pool, Refused, Word};
+use session_store_sqlx::UrlOption::{
+    self, Certificates, Connecting, Driver, Key, Needless, Only, Path, Pool, Refused, Word,
+};
 
 /// The usual ones of [`OPTIONS`].
 pub(crate) const MEANT: &str = "the driver's (ssl-mode, ssl-ca, ssl-cert, ssl-key, socket, statement-cache-capacity, charset, \
@@ -57,7 +59,7 @@ pub(crate) const OPTIONS: &[(&str, UrlOption)] = &[
     ("sslcert", Certificates("ssl-cert")),
     ("ssl-key", Key("ssl-key")),
     ("sslkey", Key("ssl-key")),
-    ("socket", Driver("socket")),
+    ("socket", Path("socket")),
     ("statement-cache-capacity", Driver("statement-cache-capacity")),
     ("charset", Driver("charset")),
     ("collation", Driver("collation")),

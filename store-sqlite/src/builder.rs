@@ -7,12 +7,12 @@ use std::thread;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
 use session_store_kit::batch::{Limits, Workers};
-use session_store_kit::{Settings, setters, within};
+use session_store_kit::{Settings, absolute, setters, within};
 use tokio::{task, time};
 
 use crate::checkpoint::Checkpointer;
 use crate::config::{Config, Location};
-use crate::connection::ManagedConnection;
+use crate::connection::Connections;
 use crate::operations::{Reader, Writer};
 use crate::schema::{self, Statements};
 use crate::{Inner, SqliteStore, Synchronous};
@@ -116,8 +116,11 @@ impl SqliteStoreBuilder {
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
-    pub async fn open(self) -> Result<SqliteStore> {
+    pub async fn open(mut self) -> Result<SqliteStore> {
         let namespace = schema::namespace(self.settings.check()?.as_str())?;
+        if let Location::File(path) = &mut self.location {
+            *path = absolute(path)?;
+        }
         within("readers", self.readers, 1..=64)?;
         let timeout = self.settings.timeout;
         // On a blocking thread, because opening reads and writes files.
@@ -135,10 +138,10 @@ impl SqliteStoreBuilder {
     }
 
     fn open_blocking(self, namespace: Namespace) -> Result<SqliteStore> {
-        let config = Arc::new(Config {
+        let store = Connections::new(Config {
             statements: Statements::new(&namespace),
             location: self.location,
-            namespace,
+            namespace: namespace.clone(),
             timeout: self.settings.timeout,
             synchronous: self.synchronous,
             create: self.create,
@@ -149,24 +152,19 @@ impl SqliteStoreBuilder {
             .bytes(BATCH_BYTES)
             .queue(self.settings.queue)
             .timeout(self.settings.timeout);
-        let mut writer = ManagedConnection::writer(Arc::clone(&config))?;
-        let readers = match config.location {
+        let mut writer = store.writer()?;
+        let readers = match store.config.location {
             Location::File(_) => {
-                let mut beside = ManagedConnection::reader(Arc::clone(&config))?;
+                let mut beside = store.reader()?;
                 writer.watch_with(Checkpointer::start(move || beside.checkpoint())?)?;
-                let readers = (0..self.readers).map(|_| ManagedConnection::reader(Arc::clone(&config)).map(Reader));
+                let readers = (0..self.readers).map(|_| store.reader().map(Reader));
                 Some(Workers::start("sqlite-reader", readers.collect::<Result<Vec<_>>>()?, limits.clone())?)
             }
             // In memory each connection has its own database.
             Location::Memory => None,
         };
         let writer = Workers::start("sqlite-writer", [Writer(writer)], limits)?;
-        Ok(SqliteStore(Arc::new(Inner {
-            writer,
-            readers,
-            namespace: config.namespace.clone(),
-            timeout: config.timeout,
-        })))
+        Ok(SqliteStore(Arc::new(Inner { writer, readers, namespace, timeout: store.config.timeout })))
     }
 }
 

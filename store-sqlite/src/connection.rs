@@ -1,9 +1,9 @@
 //! Opening, checking and replacing connections.
 
-use std::fs;
+use std::fs::OpenOptions;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use session_store_kit::{check_layout, wrong};
 
 use crate::checkpoint::Checkpointer;
 use crate::config::{Config, Location};
+use crate::files::{self, Files, Note, Paths, Refusal};
 use crate::{error, schema};
 
 /// Size to which the log is truncated after a checkpoint (`journal_size_limit`).
@@ -22,40 +23,79 @@ const STATEMENTS: usize = 24;
 /// Pause between attempts where SQLite itself does not wait for a lock.
 const RETRY: Duration = Duration::from_millis(5);
 
+/// The connections of a store, and their configuration.
+pub(crate) struct Connections {
+    pub(crate) config: Config,
+    /// One for each thread. A thread holds its own lock while it uses the connection.
+    slots: Mutex<Vec<Slot>>,
+}
+
+type Slot = Arc<Mutex<Option<OpenConnection>>>;
+
 /// A connection that is reopened when needed.
 pub(crate) struct ManagedConnection {
-    pub(crate) config: Arc<Config>,
+    store: Arc<Connections>,
     writes: bool,
     checkpointer: Option<Checkpointer>,
-    open: Option<OpenConnection>,
+    slot: Slot,
 }
 
 struct OpenConnection {
     connection: Connection,
-    /// Identity of the file that was opened; `None` in memory.
-    file: Option<FileId>,
+    /// The files that were opened, with their paths; `None` in memory.
+    files: Option<(Paths, Files)>,
 }
 
-impl ManagedConnection {
+/// A connection to the file that the path names, for one batch.
+pub(crate) struct Ready<'a> {
+    pub(crate) config: &'a Config,
+    open: MutexGuard<'a, Option<OpenConnection>>,
+}
+
+impl Connections {
+    pub(crate) fn new(config: Config) -> Arc<Self> {
+        Arc::new(Self { config, slots: Mutex::default() })
+    }
+
     /// Opens the connection that writes, and creates or checks the tables.
-    pub(crate) fn writer(config: Arc<Config>) -> Result<Self> {
+    pub(crate) fn writer(self: &Arc<Self>) -> Result<ManagedConnection> {
+        let config = &self.config;
         if let Location::File(path) = &config.location {
             check_path(path, config.create)?;
         }
-        let mut open = OpenConnection::new(&config, true, config.create).map_err(|failure| failure.at_open())?;
-        prepare_tables(&mut open.connection, &config)?;
-        Ok(Self { config, writes: true, checkpointer: None, open: Some(open) })
+        let mut open = OpenConnection::new(config, true, config.create).map_err(|failure| failure.at_open())?;
+        prepare_tables(&mut open.connection, config)?;
+        Ok(self.manage(open, true))
     }
 
     /// Opens a connection that only reads. The database must have its tables.
-    pub(crate) fn reader(config: Arc<Config>) -> Result<Self> {
-        let open = OpenConnection::new(&config, false, false).map_err(|failure| failure.at_open())?;
-        Ok(Self { config, writes: false, checkpointer: None, open: Some(open) })
+    pub(crate) fn reader(self: &Arc<Self>) -> Result<ManagedConnection> {
+        let open = OpenConnection::new(&self.config, false, false).map_err(|failure| failure.at_open())?;
+        Ok(self.manage(open, false))
     }
 
+    fn manage(self: &Arc<Self>, open: OpenConnection, writes: bool) -> ManagedConnection {
+        let slot = Arc::new(Mutex::new(Some(open)));
+        lock(&self.slots).push(Arc::clone(&slot));
+        ManagedConnection { store: Arc::clone(self), writes, checkpointer: None, slot }
+    }
+
+    /// Closes the connections whose threads are idle. The others find out before their next batch that the file was replaced.
+    ///
+    /// The last connection to a database file folds its log in and removes its index, which a new connection may wait for.
+    fn close_idle(&self) {
+        for slot in &*lock(&self.slots) {
+            if let Ok(mut idle) = slot.try_lock() {
+                *idle = None;
+            }
+        }
+    }
+}
+
+impl ManagedConnection {
     /// Lets `checkpointer` watch the log of this connection, which writes.
     pub(crate) fn watch_with(&mut self, checkpointer: Checkpointer) -> Result<()> {
-        if let Some(open) = &mut self.open {
+        if let Some(open) = &mut *lock(&self.slot) {
             checkpointer.watch(&mut open.connection).map_err(|error| error::at_open(&error))?;
         }
         self.checkpointer = Some(checkpointer);
@@ -64,59 +104,77 @@ impl ManagedConnection {
 
     /// Returns a connection to the file that the path names now.
     ///
-    /// On Unix a deleted file can still be read and written, but its contents are lost when it is closed.
-    /// Before each batch the path is therefore looked up, and the connection is reopened if it names another file.
-    /// A missing file is not created again; it has to be restored.
-    pub(crate) fn ready(&mut self) -> Result<(&mut Connection, &Config)> {
-        if self.check_in_place().is_err() {
-            self.open = None;
+    /// On Unix a file that was removed or replaced can still be read and written, but its contents are lost when it is closed.
+    /// Before each batch the paths of the database and its log are therefore looked up. If they name other files, all connections
+    /// of the store are closed and this one is opened again. A missing file is not created again; it has to be restored.
+    pub(crate) fn ready(&mut self) -> Result<Ready<'_>> {
+        let config = &self.store.config;
+        let mut open = lock(&self.slot);
+        if open.as_ref().is_some_and(|open| !open.is_in_place(config)) {
+            *open = None;
+            self.store.close_idle();
         }
-        if self.open.is_none() {
-            let mut open = OpenConnection::new(&self.config, self.writes, false).map_err(|failure| failure.in_use())?;
-            check_tables(&mut open.connection, &self.config)?;
+        if open.is_none() {
+            let mut fresh = OpenConnection::new(config, self.writes, false).map_err(|failure| failure.in_use())?;
+            check_tables(&mut fresh.connection, config)?;
             if let Some(checkpointer) = &self.checkpointer {
-                checkpointer.watch(&mut open.connection).map_err(|error| error::in_use(&error))?;
+                checkpointer.watch(&mut fresh.connection).map_err(|error| error::in_use(&error))?;
             }
-            tracing::info!(namespace = %self.config.namespace, "reopened the session database");
-            self.open = Some(open);
+            tracing::info!(namespace = %config.namespace, "reopened the session database");
+            *open = Some(fresh);
         }
-        match &mut self.open {
-            Some(open) => Ok((&mut open.connection, &self.config)),
-            None => unreachable!("it was opened above"),
-        }
-    }
-
-    /// Checks that the open file is still the file that the path names. Call after a commit and before reporting it.
-    pub(crate) fn check_in_place(&self) -> Result<()> {
-        match (&self.open, &self.config.location) {
-            (_, Location::Memory) => Ok(()),
-            (Some(open), Location::File(path)) if FileId::of(path).ok() == open.file && open.file.is_some() => Ok(()),
-            _ => {
-                Err(Error::fixed(ErrorKind::Unavailable, "the database file was removed or replaced while it was open"))
-            }
-        }
+        Ok(Ready { config, open })
     }
 
     /// Checkpoints the log without waiting for other connections. Pages that an old snapshot still needs are left for the next time.
     pub(crate) fn checkpoint(&mut self) -> Result<()> {
-        let (connection, _) = self.ready()?;
-        let done = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
-        done.map_err(|error| self.failed(&error))
+        let mut ready = self.ready()?;
+        let done = ready.connection().query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
+        done.map_err(|error| ready.failed(&error))
+    }
+}
+
+impl Ready<'_> {
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        match &mut *self.open {
+            Some(open) => &mut open.connection,
+            None => unreachable!("it is open until the batch ends"),
+        }
+    }
+
+    /// Checks that the open files are still those that the paths name. Call after a commit and before reporting it.
+    pub(crate) fn check_in_place(&self) -> Result<()> {
+        if self.open.as_ref().is_some_and(|open| open.is_in_place(self.config)) {
+            return Ok(());
+        }
+        Err(Error::fixed(ErrorKind::Unavailable, "the database file was removed or replaced while it was open"))
     }
 
     /// Converts `error`. If the connection may be the cause, it is closed, and the next batch opens a new one.
-    pub(crate) fn failed(&mut self, error: &rusqlite::Error) -> Error {
+    pub(crate) fn failed(mut self, error: &rusqlite::Error) -> Error {
         if error::is_fatal(error) && matches!(self.config.location, Location::File(_)) {
-            self.open = None;
+            *self.open = None;
         }
         error::in_use(error)
     }
 }
 
+/// Locks a list or a connection. A panic in a batch leaves a connection that rolls back what it had begun.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Reason why a connection could not be opened.
 enum OpenError {
     Sqlite(rusqlite::Error),
-    Missing(io::Error),
+    /// The system refused an operation on a file: what was tried, and on which file.
+    Io(&'static str, PathBuf, io::Error),
+    /// Another process held the lock on opening for the whole time-out.
+    Locked,
+    /// The log was removed and other processes still use it and this index.
+    LogRemoved(PathBuf),
+    /// The file was replaced again while it was being opened.
+    Moved,
     NoLog(String),
 }
 
@@ -126,64 +184,120 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
+impl From<Refusal> for OpenError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Io(what, path, error) => Self::Io(what, path, error),
+            Refusal::Locked => Self::Locked,
+            Refusal::LogRemoved(index) => Self::LogRemoved(index),
+        }
+    }
+}
+
 impl OpenError {
     fn at_open(self) -> Error {
         match self {
             Self::Sqlite(error) => error::at_open(&error),
-            Self::Missing(error) => Error::fixed(ErrorKind::Config, "the database file is missing").with_source(&error),
             Self::NoLog(mode) => Error::new(
                 ErrorKind::Config,
                 format!("the database needs a write-ahead log but has journal mode `{mode}`; move it to a local drive"),
             ),
+            Self::Io(what, path, error) => error::io_at_open(what, &path, &error),
+            Self::LogRemoved(index) => Error::new(ErrorKind::Config, log_removed(&index)),
+            other => other.in_use(),
         }
     }
 
     fn in_use(self) -> Error {
         match self {
             Self::Sqlite(error) => error::in_use(&error),
-            Self::Missing(error) => {
-                Error::fixed(ErrorKind::Unavailable, "the database file was removed; restore it").with_source(&error)
+            Self::Io(what, path, error) => error::io_in_use(what, &path, &error),
+            Self::Locked => error::LOCKED,
+            Self::LogRemoved(index) => Error::new(ErrorKind::Unavailable, log_removed(&index)),
+            Self::Moved => {
+                Error::fixed(ErrorKind::Unavailable, "the database file was replaced while it was being opened")
             }
             Self::NoLog(_) => Error::fixed(ErrorKind::Unavailable, "the database has no write-ahead log"),
         }
     }
 }
 
+fn log_removed(index: &Path) -> String {
+    format!(
+        "the database's log was removed while programs used it; stop them all, and then remove the index if it is still there: {}",
+        index.display()
+    )
+}
+
 impl OpenConnection {
     fn new(config: &Config, writes: bool, create: bool) -> Result<Self, OpenError> {
-        let (connection, file) = match &config.location {
-            Location::Memory => (Connection::open_in_memory()?, None),
-            Location::File(path) => {
-                let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                if create {
-                    flags |= OpenFlags::SQLITE_OPEN_CREATE;
-                }
-                let found = FileId::of(path);
-                if !create && let Err(missing) = found {
-                    return Err(OpenError::Missing(missing));
-                }
-                let connection = Connection::open_with_flags(path, flags)?;
-                if found.is_err() {
-                    keep_private(path).map_err(OpenError::Missing)?;
-                }
-                (connection, Some(FileId::of(path).map_err(OpenError::Missing)?))
+        match &config.location {
+            Location::Memory => {
+                let connection = Connection::open_in_memory()?;
+                set_up(&connection, config, writes)?;
+                Ok(Self { connection, files: None })
             }
-        };
-        connection.busy_timeout(config.busy_timeout())?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        if let Location::File(_) = config.location {
-            use_log(&connection, config.timeout)?;
+            Location::File(path) => Self::to_file(path, config, writes, create),
         }
-        if writes {
-            connection.pragma_update(None, "synchronous", config.synchronous.as_str())?;
-            connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
-            if let Some(pages) = config.max_page_count {
-                connection.pragma_update(None, "max_page_count", pages)?;
-            }
-        } else {
-            connection.pragma_update(None, "query_only", true)?;
+    }
+
+    fn to_file(path: &Path, config: &Config, writes: bool, create: bool) -> Result<Self, OpenError> {
+        if create {
+            create_private(path).map_err(|error| OpenError::Io("create", path.to_owned(), error))?;
         }
-        Ok(Self { connection, file })
+        let paths = Paths::of(path).map_err(|error| OpenError::Io("find", path.to_owned(), error))?;
+        let note = Note::open(&paths, Instant::now() + config.busy_timeout())?;
+        let examine = |error| OpenError::Io("examine", paths.database.clone(), error);
+        let before = Files::at(&paths).map_err(examine)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&paths.database, flags)?;
+        set_up(&connection, config, writes)?;
+        // Opens the log and the index, which this connection then keeps open.
+        connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()))?;
+        let files = Files::at(&paths).map_err(examine)?;
+        if !files.same_database(&before) {
+            return Err(OpenError::Moved);
+        }
+        note.write(&files).map_err(|error| OpenError::Io("write the note beside", paths.database.clone(), error))?;
+        Ok(Self { connection, files: Some((paths, files)) })
+    }
+
+    /// Whether the paths still name the files that this connection has open.
+    fn is_in_place(&self, config: &Config) -> bool {
+        match (&self.files, &config.location) {
+            (Some((paths, files)), Location::File(path)) => files.are_at(path, paths),
+            _ => true,
+        }
+    }
+}
+
+fn set_up(connection: &Connection, config: &Config, writes: bool) -> Result<(), OpenError> {
+    connection.busy_timeout(config.busy_timeout())?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    if let Location::File(_) = config.location {
+        use_log(connection, config.timeout)?;
+    }
+    if writes {
+        connection.pragma_update(None, "synchronous", config.synchronous.as_str())?;
+        connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+        if let Some(pages) = config.max_page_count {
+            connection.pragma_update(None, "max_page_count", pages)?;
+        }
+    } else {
+        connection.pragma_update(None, "query_only", true)?;
+    }
+    Ok(())
+}
+
+/// Creates the database file for its owner only, whatever the process's umask. SQLite gives the log and the index the same mode.
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    files::private(&mut options);
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        // An empty file, which no connection has open yet, so closing it releases no lock.
+        _ => Ok(()),
     }
 }
 
@@ -255,41 +369,4 @@ fn check_tables(connection: &mut Connection, config: &Config) -> Result<()> {
 
 fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     connection.query_row(schema::HAS_TABLE, [name], |row| row.get(0))
-}
-
-/// Restricts a new file to its owner; SQLite gives its log the same mode.
-///
-/// Sets the mode by path, because closing another handle of the file would release SQLite's locks.
-#[cfg(unix)]
-fn keep_private(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
-}
-
-#[cfg(not(unix))]
-fn keep_private(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-/// Identity of the file that a path names.
-///
-/// Determined without opening the file, because closing any handle of it would release SQLite's locks.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl FileId {
-    #[cfg(unix)]
-    fn of(path: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::MetadataExt as _;
-        fs::metadata(path).map(|file| Self { device: file.dev(), inode: file.ino() })
-    }
-
-    /// Checks only that the file exists: on other systems an open file cannot be replaced.
-    #[cfg(not(unix))]
-    fn of(path: &Path) -> io::Result<Self> {
-        fs::metadata(path).map(|_| Self { device: 0, inode: 0 })
-    }
 }

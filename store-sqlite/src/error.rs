@@ -1,4 +1,7 @@
-//! Conversion of SQLite's errors.
+//! Conversion of SQLite's and the system's errors.
+
+use std::io;
+use std::path::Path;
 
 use rusqlite::ErrorCode as Code;
 use session_core::{Error, ErrorKind};
@@ -12,6 +15,37 @@ pub(crate) fn is_fatal(error: &rusqlite::Error) -> bool {
 /// Returns whether another connection held the lock that was needed.
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(Code::DatabaseBusy | Code::DatabaseLocked))
+}
+
+pub(crate) const LOCKED: Error =
+    Error::fixed(ErrorKind::Unavailable, "another process held the database for the whole time-out");
+
+/// Converts a refusal of the system to do `what` with the file at `path` while the store was opened.
+///
+/// It persists until the configuration is changed, so it is `Config`. A full disk is `Unavailable`.
+pub(crate) fn io_at_open(what: &str, path: &Path, error: &io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Unavailable,
+        _ => ErrorKind::Config,
+    };
+    refusal(kind, what, path, error)
+}
+
+/// Converts a refusal of the system to do `what` with the file at `path` while the store was in use.
+pub(crate) fn io_in_use(what: &str, path: &Path, error: &io::Error) -> Error {
+    refusal(ErrorKind::Unavailable, what, path, error)
+}
+
+fn refusal(kind: ErrorKind, what: &str, path: &Path, error: &io::Error) -> Error {
+    let mend = match error.kind() {
+        io::ErrorKind::NotFound => "restore it",
+        io::ErrorKind::PermissionDenied => "let the program's user read and write it, and search its folders",
+        io::ErrorKind::ReadOnlyFilesystem => "mount the file system for writing",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk",
+        io::ErrorKind::Unsupported => "move the database to a local disk",
+        _ => "see the system's error",
+    };
+    Error::new(kind, format!("the system refused to {what} {} ({error}); {mend}", path.display())).with_source(error)
 }
 
 /// Converts an error that occurred while the store was in use.

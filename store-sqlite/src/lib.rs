@@ -18,6 +18,7 @@ mod checkpoint;
 mod config;
 mod connection;
 mod error;
+mod files;
 mod operations;
 mod rows;
 mod schema;

@@ -124,18 +124,19 @@ impl Worker for Writer {
     type Item = Request;
 
     fn run(&mut self, requests: &[Request]) -> Answers<Request> {
-        let (connection, config) = self.0.ready()?;
+        let mut ready = self.0.ready()?;
+        let statements = &ready.config.statements;
         if requests.iter().all(|request| request.kind.only_reads()) {
-            return read(connection, &config.statements, requests).map_err(|error| self.0.failed(&error));
+            return read(ready.connection(), statements, requests).map_err(|error| ready.failed(&error));
         }
-        match write(connection, &config.statements, requests) {
+        match write(ready.connection(), statements, requests) {
             Ok(replies) => {
-                self.0.check_in_place()?;
+                ready.check_in_place()?;
                 Ok(replies)
             }
             // The lock was not available and nothing was written. Every call fails, because waiting for it again for each call would only add delay.
             Err(error) if error::is_busy(&error) => Ok(requests.iter().map(|_| Err(error::in_use(&error))).collect()),
-            Err(error) => Err(self.0.failed(&error)),
+            Err(error) => Err(ready.failed(&error)),
         }
     }
 }
@@ -166,8 +167,9 @@ impl Worker for Reader {
     type Item = Request;
 
     fn run(&mut self, requests: &[Request]) -> Answers<Request> {
-        let (connection, config) = self.0.ready()?;
-        read(connection, &config.statements, requests).map_err(|error| self.0.failed(&error))
+        let mut ready = self.0.ready()?;
+        let statements = &ready.config.statements;
+        read(ready.connection(), statements, requests).map_err(|error| ready.failed(&error))
     }
 }
 

@@ -4,7 +4,10 @@
 
 mod common;
 
+use std::env::set_current_dir;
+use std::fs::{create_dir, read_dir};
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::Child;
 
 use common::{TestFile, get, put, record};
@@ -19,6 +22,9 @@ fn start(part: &str, dir: &TestFile) -> Child {
 #[tokio::test]
 async fn part_of_another_process() {
     let Some((part, path)) = testing::part() else { return };
+    if part == "moves" {
+        return moves(path.parent().unwrap()).await;
+    }
     let store = SqliteStore::builder(path).open().await.unwrap();
     match part.as_str() {
         "counts" => count_up_as_part(&store).await,
@@ -63,4 +69,27 @@ async fn what_a_killed_process_confirmed_is_there() {
     for n in 0..=confirmed {
         assert!(get(&store, n).await.is_some(), "{n} of {confirmed}");
     }
+}
+
+/// Opens the store by a relative path, and changes the working directory before each next step.
+async fn moves(directory: &Path) {
+    set_current_dir(directory).unwrap();
+    let store = SqliteStore::connect("sqlite://sessions.db").await.unwrap();
+    put(&store, 1, &record(b"first")).await;
+    let elsewhere = directory.join("elsewhere");
+    create_dir(&elsewhere).unwrap();
+    set_current_dir(&elsewhere).unwrap();
+    put(&store, 2, &record(b"second")).await;
+    set_current_dir("/").unwrap();
+    assert!(get(&store, 1).await.is_some() && get(&store, 2).await.is_some());
+    assert_eq!(read_dir(elsewhere).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_relative_path_means_the_same_file_after_the_process_has_changed_its_working_directory() {
+    let dir = TestFile::new();
+    let output = start("moves", &dir).wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let store = dir.open().await;
+    assert!(get(&store, 1).await.is_some() && get(&store, 2).await.is_some());
 }

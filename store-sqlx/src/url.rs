@@ -1,11 +1,12 @@
 //! Parser of database URLs.
 
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use session_core::{Error, ErrorKind, Result};
-use session_store_kit::{Pem, ServerUrl, UrlSettings, check_pem, host_and_port, within, wrong};
+use session_store_kit::{Pem, ServerUrl, UrlSettings, absolute, check_pem, host_and_port, within, wrong};
 
 /// Form of the URLs of one of sqlx's drivers.
 ///
@@ -67,6 +68,8 @@ pub enum UrlOption {
     Certificates(&'static str),
     /// The driver's option of this name has a file with a PEM key as its value, or the key itself.
     Key(&'static str),
+    /// The driver's option of this name has the path of a file as its value.
+    Path(&'static str),
     /// Maximum number of connections, like `pool`.
     Pool,
     /// Maximum time of an attempt to connect, in this unit. Zero is no limit.
@@ -193,11 +196,14 @@ impl Read {
             }
             UrlOption::Certificates(own) => {
                 check_pem(listed, &value, Pem::Certificates)?;
-                self.pass(listed, own, value)
+                self.pass(listed, own, from_root(listed, value)?)
             }
             UrlOption::Key(own) => {
                 check_pem(listed, &value, Pem::Key)?;
-                self.pass(listed, own, value)
+                self.pass(listed, own, from_root(listed, value)?)
+            }
+            UrlOption::Path(own) => {
+                self.pass(listed, own, from_root(listed, value)?)
             }
             UrlOption::Pool => {
                 let Ok(pool) = value.parse() else {
@@ -247,5 +253,36 @@ fn one_of(words: &[&str]) -> String {
         Some((last, [])) => (*last).to_owned(),
         Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
         None => String::new(),
+    }
+}
+
+/// Returns the path that the option `name` gives, from the root of the file system on.
+///
+/// The drivers read such a file again for each connection, and the process may have changed its working directory by then.
+/// A certificate may also be given itself.
+fn from_root(name: &str, value: String) -> Result<String> {
+    if value.trim_start().starts_with("-----BEGIN") {
+        return Ok(value);
+    }
+    match absolute(Path::new(&value))?.into_os_string().into_string() {
+        Ok(path) => Ok(path),
+        Err(_) => {
+            wrong(format!("the path of the working directory is not UTF-8; write the path of {name} from the root on"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_in_options_do_not_depend_on_the_working_directory_later() {
+        let here = std::env::current_dir().unwrap();
+        let from_here = from_root("sslrootcert", "certs/my ca.pem".to_owned()).unwrap();
+        assert_eq!(Path::new(&from_here), here.join("certs/my ca.pem"));
+        for kept in ["-----BEGIN CERTIFICATE-----", "", "/run/mysqld/mysqld.sock"] {
+            assert_eq!(from_root("socket", kept.to_owned()).unwrap(), kept);
+        }
     }
 }
