@@ -126,7 +126,7 @@ impl Worker for Writer {
     fn run(&mut self, requests: &[Request]) -> Answers<Request> {
         let (connection, config) = self.0.ready()?;
         if requests.iter().all(|request| request.kind.only_reads()) {
-            return read(connection, &config.statements, requests).map_err(|error| self.0.failed(&error));
+            return read(connection, &config.statements, requests).map_err(|error| self.0.failed(&error).into());
         }
         match write(connection, &config.statements, requests) {
             Ok(replies) => {
@@ -135,7 +135,7 @@ impl Worker for Writer {
             }
             // The lock was not available and nothing was written. Every call fails, because waiting for it again for each call would only add delay.
             Err(error) if error::is_busy(&error) => Ok(requests.iter().map(|_| Err(error::in_use(&error))).collect()),
-            Err(error) => Err(self.0.failed(&error)),
+            Err(error) => Err(self.0.failed(&error).into()),
         }
     }
 }
@@ -167,7 +167,7 @@ impl Worker for Reader {
 
     fn run(&mut self, requests: &[Request]) -> Answers<Request> {
         let (connection, config) = self.0.ready()?;
-        read(connection, &config.statements, requests).map_err(|error| self.0.failed(&error))
+        read(connection, &config.statements, requests).map_err(|error| self.0.failed(&error).into())
     }
 }
 

@@ -10,6 +10,7 @@ use sqlx::Database;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dialect::{Connection, Dialect};
+use crate::places::Purpose;
 use crate::pool::{Options, Pool, Source};
 use crate::store::{Bounds, SqlStore};
 
@@ -108,8 +109,8 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
     setters! {
         /// It is the table's name.
         namespace;
-        /// Opening the store takes as long at most. On connections of the store's own, the server limits a wait for a lock to a
-        /// third of it.
+        /// Opening the store takes as long at most. On connections of the store's own, the server ends statements and waits for
+        /// locks when their calls do.
         timeout;
         /// If not, a migration tool can create the tables with the SQL that the store's function `schema` returns.
         create;
@@ -138,8 +139,9 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
             Target::Server(options) => S::source(*options, timeout),
             Target::Pool(pool) => Source::Pool(pool),
         };
-        let pool = Pool::new(source, self.pool, timeout);
-        let bounds = Bounds::new(self.settings, self.pool);
+        let pool = Pool::new(source, self.pool, timeout, S::Dialect::is_full);
+        let mut bounds = Bounds::new(self.settings, self.pool);
+        bounds.own_connections = pool.is_own();
         let (dialect, bounds) = prepare::<S>(&pool, &namespace, self.create, bounds).await?;
         Ok(SqlStore::new(pool, dialect, bounds).into())
     }
@@ -153,7 +155,7 @@ async fn prepare<S: SqlBackend>(
     bounds: Bounds,
 ) -> Result<(S::Dialect, Bounds)> {
     let deadline = Instant::now() + bounds.settings.timeout;
-    let mut pooled = pool.take(deadline).await.map_err(|error| S::at_open(&error))?;
+    let mut pooled = pool.take(Purpose::Write, deadline).await.map_err(|error| S::at_open(&error))?;
     let opening = async {
         let connection = pooled.connection()?;
         let opened = S::inspect(connection, namespace, bounds).await?;

@@ -4,6 +4,8 @@ mod builder;
 mod dialect;
 mod execute;
 mod failure;
+mod locks;
+mod places;
 mod pool;
 pub mod rows;
 mod statement;
@@ -11,8 +13,10 @@ mod store;
 mod url;
 
 pub use builder::{SqlBackend, SqlStoreBuilder};
-pub use dialect::{Answered, Connection, Dialect};
+pub use dialect::{Answered, Connection, Dialect, Written};
 pub use failure::Failure;
+pub use locks::{Locks, ServerLimits};
+pub use places::Purpose;
 pub use pool::{Options, Pool, Pooled, SetUp, Source};
 /// Calls of a store, and their outcomes from the records found.
 pub use session_store_kit::{operations, outcome};
