@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use session_core::Result;
 use session_store_kit::TIMED_OUT;
-use session_store_kit::batch::{Answers, Item, RoundTrip};
+use session_store_kit::batch::{Answers, Item, RoundTrip, Trip};
 use session_store_kit::operations::Access;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -37,8 +37,8 @@ pub(crate) trait Single: Item {
 }
 
 impl<S: Single> RoundTrip<S> for Server {
-    async fn run(&self, items: &[S]) -> Answers<S> {
-        let until = self.deadline();
+    async fn run(&self, items: &[S], trip: Trip) -> Answers<S> {
+        let until = trip.deadline;
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
             answers.push(item.run(self, until).await);
@@ -48,11 +48,6 @@ impl<S: Single> RoundTrip<S> for Server {
 }
 
 impl Server {
-    /// Returns the end of a batch that begins now.
-    pub(crate) fn deadline(&self) -> Instant {
-        Instant::now() + self.timeout
-    }
-
     /// Sends the request that `request` makes. Retries a read once after a lost answer, and any request while the server is busy.
     pub(crate) async fn ask<T, E, F>(
         &self,

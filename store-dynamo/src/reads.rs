@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use session_core::{Record, Result, StoreKey};
 use session_store_kit::TIMED_OUT;
-use session_store_kit::batch::{Answers, RoundTrip};
+use session_store_kit::batch::{Answers, RoundTrip, Trip};
 use session_store_kit::operations::{Access, Load};
 use session_store_kit::outcome::loaded;
 use tokio::time::Instant;
@@ -18,8 +18,8 @@ use crate::items::{self, Item, PK, Stored};
 pub(crate) const MOST_KEYS: usize = 100;
 
 impl RoundTrip<Load> for Server {
-    async fn run(&self, items: &[Load]) -> Answers<Load> {
-        let until = self.deadline();
+    async fn run(&self, items: &[Load], trip: Trip) -> Answers<Load> {
+        let until = trip.deadline;
         if let [Load { now, key }] = items {
             let record = self.get(key, until).await;
             return Ok(vec![record.map(|record| record.filter(|record| record.is_live(*now)))]);
@@ -31,7 +31,7 @@ impl RoundTrip<Load> for Server {
             Ok(found) => Ok(loaded(items, &found)),
             // In an outage no load would succeed on its own, so all get this error and none is run again.
             Err(error) if error.is_transient() => Ok(items.iter().map(|_| Err(error.clone())).collect()),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         }
     }
 }

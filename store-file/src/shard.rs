@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use session_core::{Error, ErrorKind, Result};
-use session_store_kit::batch::{Answers, PerRuntime, RoundTrip};
+use session_store_kit::batch::{Answers, PerRuntime, RoundTrip, Trip};
 use tokio::sync::Semaphore;
 use tokio::task;
 
@@ -56,7 +56,7 @@ impl Shard {
 }
 
 impl RoundTrip<Request> for Shard {
-    async fn run(&self, requests: &[Request]) -> Answers<Request> {
+    async fn run(&self, requests: &[Request], _trip: Trip) -> Answers<Request> {
         // The error applies to every call, so retrying each call separately would not help.
         let replies = self.under_lock(requests).await;
         Ok(replies.unwrap_or_else(|error| requests.iter().map(|_| Err(error.clone())).collect()))

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use session_core::StoreKey;
-use session_store_kit::batch::{Answers, Batcher, Item, Limits, RoundTrip, Worker, Workers};
+use session_store_kit::batch::{Answers, Batcher, Item, Limits, RoundTrip, Trip, Worker, Workers};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -29,7 +29,7 @@ impl Item for Call {
 struct Nothing;
 
 impl RoundTrip<Call> for Nothing {
-    async fn run(&self, items: &[Call]) -> Answers<Call> {
+    async fn run(&self, items: &[Call], _trip: Trip) -> Answers<Call> {
         tokio::task::yield_now().await;
         Ok(items.iter().map(|call| Ok(call.0)).collect())
     }

@@ -4,7 +4,6 @@
 //! [`outcome`](crate::outcome) turn the records found into answers.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use session_core::{Cursor, Outcome, Page, Principal, Record, Result, StoreKey, Timestamp, Version};
 use tokio::time::Instant;
@@ -124,13 +123,14 @@ pub enum Access {
 }
 
 impl Access {
-    /// Returns the end of the first attempt at calls that began at `begun` and may take `timeout`.
+    /// Returns the end of the first attempt at calls whose attempts must end at `deadline`.
     ///
-    /// The first attempt at a read takes half of the time-out at most, so that a dead connection leaves time for a second.
-    pub fn first_deadline(self, begun: Instant, timeout: Duration) -> Instant {
+    /// The first attempt at a read takes half of the time left at most, so that a dead connection leaves time for a second.
+    pub fn first_deadline(self, deadline: Instant) -> Instant {
+        let now = Instant::now();
         match self {
-            Self::Read => begun + timeout / 2,
-            Self::Write => begun + timeout,
+            Self::Read => now + deadline.saturating_duration_since(now) / 2,
+            Self::Write => deadline,
         }
     }
 }

@@ -11,8 +11,9 @@ use mongodb::options::{FindOptions, ReadPreference, SelectionCriteria};
 use mongodb::{Collection, Database};
 use session_core::{ErrorKind, Result};
 use session_store_kit::TIMED_OUT;
+use session_store_kit::batch::Trip;
 use session_store_kit::operations::Access;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::error;
 
@@ -38,13 +39,18 @@ impl Server {
     /// batch, an inner one a single call.
     ///
     /// A command that is given up is dropped, and the driver then closes its connection.
-    pub(crate) async fn send<T, F>(&self, access: Access, calls: usize, run: impl Fn() -> F) -> Result<Vec<Result<T>>>
+    pub(crate) async fn send<T, F>(
+        &self,
+        access: Access,
+        calls: usize,
+        trip: Trip,
+        run: impl Fn() -> F,
+    ) -> Result<Vec<Result<T>>>
     where
         F: Future<Output = Driven<Vec<Result<T>>>>,
     {
-        let begun = Instant::now();
-        let deadline = begun + self.timeout;
-        let mut limit = access.first_deadline(begun, self.timeout);
+        let deadline = trip.deadline;
+        let mut limit = access.first_deadline(deadline);
         loop {
             let error = match timeout_at(limit, run()).await {
                 Ok(Ok(answers)) => return Ok(answers),

@@ -10,7 +10,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Result as Driven;
 use mongodb::options::FindOptions;
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
-use session_store_kit::batch::{Answers, Item, RoundTrip};
+use session_store_kit::batch::{Answers, Item, RoundTrip, Trip};
 use session_store_kit::operations::{Access, Create, Delete, Load, Save, Touch};
 use session_store_kit::outcome::Write as _;
 
@@ -45,8 +45,8 @@ impl Item for Write {
 }
 
 impl RoundTrip<Load> for Server {
-    async fn run(&self, items: &[Load]) -> Answers<Load> {
-        self.send(Access::Read, items.len(), || load_all(items, self)).await
+    async fn run(&self, items: &[Load], trip: Trip) -> Answers<Load> {
+        Ok(self.send(Access::Read, items.len(), trip, || load_all(items, self)).await?)
     }
 }
 
@@ -84,7 +84,7 @@ async fn load(item: &Load, server: &Server) -> Driven<Result<Option<Record>>> {
 }
 
 impl RoundTrip<Write> for Server {
-    async fn run(&self, items: &[Write]) -> Answers<Write> {
+    async fn run(&self, items: &[Write], trip: Trip) -> Answers<Write> {
         let run = || async {
             let mut answers = Vec::with_capacity(items.len());
             for item in items {
@@ -92,7 +92,7 @@ impl RoundTrip<Write> for Server {
             }
             Ok(answers)
         };
-        self.send(Access::Write, items.len(), run).await
+        Ok(self.send(Access::Write, items.len(), trip, run).await?)
     }
 }
 

@@ -5,7 +5,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::{Error as Driver, Result as Driven};
 use mongodb::options::FindOptions;
 use session_core::{Principal, Record, StoreKey, Timestamp};
-use session_store_kit::batch::{Answers, RoundTrip};
+use session_store_kit::batch::{Answers, RoundTrip, Trip};
 use session_store_kit::operations::{Access, List, ListTarget, Sweep, SweepTarget};
 
 use crate::documents;
@@ -19,7 +19,7 @@ const PURGED: u32 = 1_000;
 const PAGE: usize = 1_000;
 
 impl RoundTrip<List> for Server {
-    async fn run(&self, items: &[List]) -> Answers<List> {
+    async fn run(&self, items: &[List], trip: Trip) -> Answers<List> {
         let run = || async {
             let mut answers = Vec::with_capacity(items.len());
             for item in items {
@@ -27,7 +27,7 @@ impl RoundTrip<List> for Server {
             }
             Ok(answers)
         };
-        self.send(Access::Read, items.len(), run).await
+        Ok(self.send(Access::Read, items.len(), trip, run).await?)
     }
 }
 
@@ -70,7 +70,7 @@ fn options(server: &Server, page: usize) -> FindOptions {
 }
 
 impl RoundTrip<Sweep> for Server {
-    async fn run(&self, items: &[Sweep]) -> Answers<Sweep> {
+    async fn run(&self, items: &[Sweep], trip: Trip) -> Answers<Sweep> {
         let run = || async {
             let mut answers = Vec::with_capacity(items.len());
             for Sweep { now, target } in items {
@@ -83,7 +83,7 @@ impl RoundTrip<Sweep> for Server {
             }
             Ok(answers)
         };
-        self.send(Access::Write, items.len(), run).await
+        Ok(self.send(Access::Write, items.len(), trip, run).await?)
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
     let Some(number) = number(error) else { return Failure::of_driver(error, "MySQL") };
     let kind = kind_of(number);
     match number {
+        // A wait for a lock ended.
+        1205 | 3572 => Failure::Locked(said(ErrorKind::Unavailable, error)),
         // Deadlocks, rows or tables that changed since the snapshot, statements that have to be prepared again, commits that a
         // cluster rolled back.
         1213 | 1020 | 1412 | 1615 | 3101 => Failure::Again(said(ErrorKind::Unavailable, error)),
@@ -26,6 +28,14 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
         // Refused connections: limits, hosts, accounts, databases.
         1040 | 1044 | 1045 | 1049 | 1129 | 1130 | 1203 | 1226 | 1698 => {
             Failure::Lost(said(ErrorKind::Unavailable, error))
+        }
+        // Errors about the values of one statement: duplicates, nulls, numbers and texts that do not fit, constraints.
+        1022 | 1048 | 1062 | 1264 | 1265 | 1292 | 1364 | 1366 | 1367 | 1406 | 1451 | 1452 | 1557 | 1586 | 3819
+        | 4025 => Failure::Refused(said(kind, error)),
+        // An error that is not known to concern a statement may have left the connection in a state of which the store knows
+        // nothing. One example is a password that has expired and was renewed.
+        _ if kind == ErrorKind::Other => {
+            Failure::Ended(Error::new(ErrorKind::Unavailable, format!("MySQL answered with error {number}")))
         }
         _ => Failure::Refused(said(kind, error)),
     }

@@ -1,18 +1,20 @@
 //! Execution of each kind of call: a single call uses a plain statement, several share statements for many keys.
 
 use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
 use session_store_sqlx::operations::{Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
 use session_store_sqlx::outcome::{self, FoundVersions, Write};
-use session_store_sqlx::{Answered, Dialect, Failure, Sql, rows};
-use sqlx::mysql::MySqlArguments;
+use session_store_sqlx::{Answered, Dialect, Failure, Locks, ServerLimits, Sql, Written, rows};
+use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::query::Query;
-use sqlx::{Encode, Error as Driver, Executor as _, MySql, MySqlConnection, Type};
+use sqlx::{AssertSqlSafe, Encode, Error as Driver, Executor as _, MySql, MySqlConnection, RawSql, Type};
 
 use crate::error::{self, DUPLICATE};
 use crate::json::{self, Row, sorted};
-use crate::schema::{CREATES, SAVES, Statements, WIDTHS};
+use crate::schema::{self, CREATES, SAVES, Statements, WIDTHS};
 
 type Bound = Query<'static, MySql, MySqlArguments>;
 
@@ -24,6 +26,14 @@ impl Dialect for Statements {
 
     fn failure(error: &Driver) -> Failure {
         error::in_use(error)
+    }
+
+    fn is_full(error: &Driver) -> bool {
+        matches!(error::number(error), Some(1040 | 1203 | 1226))
+    }
+
+    async fn limit(&self, limits: ServerLimits, connection: &mut MySqlConnection) -> sqlx::Result<()> {
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(schema::limits(limits)))).await.map(drop)
     }
 
     async fn load(&self, items: &[Load], connection: &mut MySqlConnection) -> Answered<Option<Record>> {
@@ -40,56 +50,66 @@ impl Dialect for Statements {
         Ok(outcome::loaded(items, &rows::by_key(&found)))
     }
 
-    async fn create(&self, items: &[Create], connection: &mut MySqlConnection) -> Answered<Outcome> {
+    async fn create(&self, items: &[Create], connection: &mut MySqlConnection) -> Written {
         if let [item] = items {
-            return self.create_one(item, connection).await.map(|outcome| vec![outcome]);
+            return self.create_one(item, connection).await.map(|outcome| Ok(vec![outcome]));
         }
-        // A part is inserted completely, or not at all if one of its keys exists. In that case each call is run again on its own,
-        // and those already stored find their own record.
+        // A part is inserted completely, or not at all if one of its keys exists. Only the calls of such a part are run again, each on
+        // its own. Those of the other parts had their effect: a record may have been removed again since.
+        let (mut undone, mut stored) = (HashSet::new(), false);
         for part in sorted(items, |item| &item.key).chunks(CREATES) {
             let row = |query: Bound, item: &&Create| bind(query.bind(&item.key.as_bytes()[..]), &item.record);
-            part.iter().fold(self.insert[part.len() - 1].query(), row).execute(&mut *connection).await?;
+            match part.iter().fold(self.insert[part.len() - 1].query(), row).execute(&mut *connection).await {
+                Ok(_) => stored = true,
+                Err(error) if refuses_statement(&error) => undone.extend(part.iter().map(|item| item.key)),
+                Err(error) => return Err(if stored { unknown(error) } else { error }),
+            }
         }
-        Ok(items.iter().map(|_| Ok(Outcome::Done)).collect())
+        Ok(Locks::answers(items, items.iter().map(|_| Ok(Outcome::Done)).collect(), &undone))
     }
 
-    async fn save(&self, items: &[Save], connection: &mut MySqlConnection) -> Answered<Outcome> {
-        if let [item] = items {
-            return self.save_one(item, connection).await.map(|outcome| vec![outcome]);
+    async fn save(&self, items: &[Save], locks: Locks, connection: &mut MySqlConnection) -> Written {
+        if let ([item], Locks::Wait) = (items, locks) {
+            return self.save_one(item, connection).await.map(|outcome| Ok(vec![outcome]));
         }
-        if items.iter().all(|item| item.record.is_live(item.now)) {
-            return transaction(connection, async |connection| self.save_together(items, connection).await).await;
+        if locks == Locks::Wait && items.iter().all(|item| item.record.is_live(item.now)) {
+            return self
+                .in_transaction(connection, async |connection| self.save_together(items, connection).await)
+                .await
+                .map(Ok);
         }
-        transaction(connection, async |connection| {
-            let found = self.lock(items, connection).await?;
+        self.in_transaction(connection, async |connection| {
+            let (found, locked) = self.lock(items, locks, connection).await?;
             let there: Vec<&Save> = items.iter().filter(|item| found.contains_key(&item.key)).collect();
-            self.save_rows(&there, connection).await?;
-            Ok(outcome::outcomes(items, &found))
+            if !there.is_empty() {
+                self.save_rows(&there, connection).await?;
+            }
+            Ok(Locks::answers(items, outcome::outcomes(items, &found), &locked))
         })
         .await
     }
 
-    async fn touch(&self, items: &[Touch], connection: &mut MySqlConnection) -> Answered<Outcome> {
-        if let [item] = items {
-            return self.touch_one(item, connection).await.map(|outcome| vec![outcome]);
+    async fn touch(&self, items: &[Touch], locks: Locks, connection: &mut MySqlConnection) -> Written {
+        if let ([item], Locks::Wait) = (items, locks) {
+            return self.touch_one(item, connection).await.map(|outcome| Ok(vec![outcome]));
         }
         let touched = |row: &mut Row, item: &Touch| {
             row.number(item.now.as_millis());
             row.number(item.expected.as_i64());
             row.number(item.expires_at.as_millis());
         };
-        self.together(items, &self.touch_many, touched, connection).await
+        self.together(items, locks, &self.touch_many, touched, connection).await
     }
 
-    async fn delete(&self, items: &[Delete], connection: &mut MySqlConnection) -> Answered<Outcome> {
-        if let [item] = items {
-            return self.delete_one(item, connection).await.map(|outcome| vec![outcome]);
+    async fn delete(&self, items: &[Delete], locks: Locks, connection: &mut MySqlConnection) -> Written {
+        if let ([item], Locks::Wait) = (items, locks) {
+            return self.delete_one(item, connection).await.map(|outcome| Ok(vec![outcome]));
         }
         let deleted = |row: &mut Row, item: &Delete| {
             row.number(item.now.as_millis());
             row.number(item.expected.map_or(ANY, Version::as_i64));
         };
-        self.together(items, &self.delete_many, deleted, connection).await
+        self.together(items, locks, &self.delete_many, deleted, connection).await
     }
 
     async fn list(
@@ -210,12 +230,7 @@ impl Statements {
         if saved == items.len() as u64 {
             return Ok(items.iter().map(|_| Ok(Outcome::Done)).collect());
         }
-        let mut found = Vec::with_capacity(items.len());
-        for (at, items, missing) in in_widths(items, &WIDTHS[..SAVES]) {
-            let query = keys(self.find_many[at].query(), items.iter().map(Write::target), missing);
-            found.extend(query.fetch_all(&mut *connection).await?);
-        }
-        Ok(outcome::saved(items, &rows::found(&found)))
+        Ok(outcome::saved(items, &rows::found(&self.find(items, Write::target, connection).await?)))
     }
 
     /// Saves those of `items` whose row is live and has the expected version. Returns their number.
@@ -237,10 +252,39 @@ impl Statements {
         Ok(saved)
     }
 
-    /// Reads and locks the stored rows. They stay unchanged until the transaction ends.
-    async fn lock<W: Write>(&self, items: &[W], connection: &mut MySqlConnection) -> sqlx::Result<FoundVersions> {
+    /// Reads and locks the stored rows. They stay unchanged until the transaction ends. Also returns the keys of the rows that were
+    /// left out because they are locked.
+    async fn lock<W: Write>(
+        &self,
+        items: &[W],
+        locks: Locks,
+        connection: &mut MySqlConnection,
+    ) -> sqlx::Result<(FoundVersions, HashSet<StoreKey>)> {
         let keys = json::rows(items, Write::target, |_, _| ());
-        Ok(rows::found(&self.lock_many.query().bind(keys).fetch_all(connection).await?))
+        let found = self.lock_many[locks as usize].query().bind(keys).fetch_all(&mut *connection).await?;
+        let (found, mut locked) = (rows::found(&found), HashSet::new());
+        if locks == Locks::Skip && found.len() < items.len() {
+            // A row that is missing now is missing during the call, so its outcome stands.
+            let absent: Vec<&W> = items.iter().filter(|item| !found.contains_key(item.target())).collect();
+            let stored = self.find(&absent, |item| item.target(), connection).await?;
+            locked.extend(stored.iter().filter_map(|row| rows::key(row, 0).ok()));
+        }
+        Ok((found, locked))
+    }
+
+    /// Reads key, version and expiry of the stored rows, without locks.
+    async fn find<T>(
+        &self,
+        items: &[T],
+        key: impl Fn(&T) -> &StoreKey,
+        connection: &mut MySqlConnection,
+    ) -> sqlx::Result<Vec<MySqlRow>> {
+        let mut found = Vec::with_capacity(items.len());
+        for (at, items, missing) in in_widths(items, &WIDTHS[..SAVES]) {
+            let query = keys(self.find_many[at].query(), items.iter().map(&key), missing);
+            found.extend(query.fetch_all(&mut *connection).await?);
+        }
+        Ok(found)
     }
 
     /// Carries out a batch of writes to stored rows. Locks the rows, changes them, and derives the outcomes from the locked rows.
@@ -249,20 +293,44 @@ impl Statements {
     async fn together<W: Write>(
         &self,
         items: &[W],
+        locks: Locks,
         write: &Sql<MySql>,
         row: impl Fn(&mut Row, &W),
         connection: &mut MySqlConnection,
-    ) -> Answered<Outcome> {
-        transaction(connection, async |connection| {
-            let found = self.lock(items, connection).await?;
+    ) -> Written {
+        self.in_transaction(connection, async |connection| {
+            let (found, locked) = self.lock(items, locks, connection).await?;
             let there: Vec<&W> = items.iter().filter(|item| found.contains_key(item.target())).collect();
             if !there.is_empty() {
                 let rows = json::rows(&there, |item| item.target(), |to, item| row(to, item));
                 write.query().bind(rows).execute(connection).await?;
             }
-            Ok(outcome::outcomes(items, &found))
+            Ok(Locks::answers(items, outcome::outcomes(items, &found), &locked))
         })
         .await
+    }
+
+    /// Runs `work` in a transaction.
+    async fn in_transaction<T>(
+        &self,
+        connection: &mut MySqlConnection,
+        work: impl AsyncFnOnce(&mut MySqlConnection) -> sqlx::Result<T>,
+    ) -> sqlx::Result<T> {
+        connection.execute(text(&self.transaction.start)).await?;
+        let done = match work(connection).await {
+            Ok(answer) => match connection.execute(text(&self.transaction.commit)).await {
+                Ok(_) => return Ok(answer),
+                Err(error) if matches!(error::in_use(&error), Failure::Again(_)) => Err(error),
+                Err(error) => return Err(unknown(error)),
+            },
+            Err(error) => Err(error),
+        };
+        if let Err(Driver::Database(_)) = done {
+            // A failed lock wait ends the statement and leaves the transaction open.
+            // If the rollback fails, the connection is closed.
+            connection.execute(text(&self.transaction.rollback)).await.map_err(unknown)?;
+        }
+        done
     }
 
     /// Removes expired rows. Finds them by the index without locks, then deletes them in the order of their keys, in which all
@@ -314,26 +382,14 @@ impl<'a, S: Borrow<Save>> Rows<'a, S> {
     }
 }
 
-/// Runs `work` in a transaction.
-async fn transaction<T>(
-    connection: &mut MySqlConnection,
-    work: impl AsyncFnOnce(&mut MySqlConnection) -> sqlx::Result<T>,
-) -> sqlx::Result<T> {
-    connection.execute("start transaction").await?;
-    let done = match work(connection).await {
-        Ok(answer) => match connection.execute("commit").await {
-            Ok(_) => return Ok(answer),
-            Err(error) if matches!(error::in_use(&error), Failure::Again(_)) => Err(error),
-            Err(error) => return Err(unknown(error)),
-        },
-        Err(error) => Err(error),
-    };
-    if let Err(Driver::Database(_)) = done {
-        // A failed lock wait ends the statement and leaves the transaction open.
-        // If the rollback fails, the connection is closed.
-        connection.execute("rollback").await.map_err(unknown)?;
-    }
-    done
+/// Whether the server refused one statement and undid it, and the connection can still be used.
+fn refuses_statement(error: &Driver) -> bool {
+    error::number(error) == Some(DUPLICATE)
+        || matches!(error::in_use(error), Failure::Again(_) | Failure::Locked(_) | Failure::Refused(_))
+}
+
+fn text(sql: &Arc<str>) -> RawSql {
+    sqlx::raw_sql(AssertSqlSafe(Arc::clone(sql)))
 }
 
 /// Turns an error into one with an unknown outcome, after which the connection is closed.

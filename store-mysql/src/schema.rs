@@ -3,9 +3,11 @@
 //! Names are in backticks, which mean the same under every `sql_mode`. Strings are in single quotes and hold nothing that a mode
 //! could interpret differently. `session.layouts` holds a dot, which no namespace has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::Namespace;
+use session_store_sqlx::ServerLimits;
 use sqlx::MySql;
 
 /// Layout that this release reads and writes.
@@ -89,19 +91,65 @@ pub(crate) fn rights(namespace: &Namespace) -> [(&'static str, String); 4] {
 
 /// Returns the statements that set up each connection that the store makes.
 ///
-/// A call may wait for a lock twice: in a batch, and after that on its own. Both waits end before the time-out, as far as whole
-/// seconds allow it, so that one locked row does not fail the other calls of its batch.
-///
-/// READ COMMITTED locks the requested rows, and no gaps between them. `max_statement_time` makes MariaDB end any statement whose
-/// caller has given up. MySQL ends only reads, by a hint in the statement.
+/// READ COMMITTED locks the requested rows, and no gaps between them. The server gives up a client that has vanished from the
+/// network: in the middle of a message by the `net_` limits, in the middle of a transaction by `idle_transaction_timeout`, which
+/// only MariaDB has.
 pub(crate) fn set_up(timeout: Duration) -> String {
-    let wait = (timeout.as_secs() / 3).max(1);
-    let seconds = timeout.as_secs_f64();
+    let vanished = vanished(timeout);
+    let limits = limits(ServerLimits::usual(timeout));
     format!(
         "set session transaction isolation level read committed; \
          set session autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
-         innodb_lock_wait_timeout = {wait}, lock_wait_timeout = {wait} /*M!100600 , max_statement_time = {seconds:.3} */"
+         net_read_timeout = {vanished}, net_write_timeout = {vanished} \
+         /*M!100600 , idle_transaction_timeout = {vanished} */; {limits}"
     )
+}
+
+/// Returns the statement that sets the server's limits for the following ones.
+///
+/// `max_statement_time` makes MariaDB end any statement. MySQL ends only reads, by a hint in the statement, and waits for locks.
+/// Those limits are whole seconds, and at least one.
+pub(crate) fn limits(limits: ServerLimits) -> String {
+    let (lock, statement) = (limits.lock.as_secs().max(1), limits.statement.as_secs_f64().max(0.001));
+    format!(
+        "set session innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock} \
+         /*M!100600 , max_statement_time = {statement:.3} */"
+    )
+}
+
+/// Returns the number of seconds after which the server gives up a client that has vanished: half of the time-out, so that its locks
+/// are free before other calls for them time out.
+fn vanished(timeout: Duration) -> u64 {
+    (timeout.as_secs() / 2).max(1)
+}
+
+/// Statements around a batch of several statements.
+pub(crate) struct Transaction {
+    pub(crate) start: Arc<str>,
+    pub(crate) commit: Arc<str>,
+    pub(crate) rollback: Arc<str>,
+}
+
+impl Transaction {
+    /// Time in seconds for which the server keeps an idle connection. The pool closes it sooner.
+    const IDLE: u64 = 3600;
+
+    /// Returns the statements. If `bounded`, the server gives up a client that vanishes in between, by a short `wait_timeout`: MySQL has
+    /// no limit for transactions.
+    pub(crate) fn new(bounded: bool, timeout: Duration) -> Self {
+        let (before, after) = if bounded {
+            let [short, long] =
+                [vanished(timeout), Self::IDLE].map(|wait| format!("set session wait_timeout = {wait}"));
+            (format!("{short}; "), format!("; {long}"))
+        } else {
+            Default::default()
+        };
+        Self {
+            start: format!("{before}start transaction").into(),
+            commit: format!("commit and no chain no release{after}").into(),
+            rollback: format!("rollback and no chain no release{after}").into(),
+        }
+    }
 }
 
 type Sql = session_store_sqlx::Sql<MySql>;
@@ -137,7 +185,8 @@ pub struct Statements {
     /// expected version.
     pub(crate) save: Sql,
     /// Parameter: rows of keys. Returns key, version and expires_at of the stored rows, and locks them in the order of the keys.
-    pub(crate) lock_many: Sql,
+    /// There is one for each kind of [`Locks`](session_store_sqlx::Locks).
+    pub(crate) lock_many: [Sql; 2],
     /// Parameters: as many keys as `WIDTHS` says. Returns key, version and expires_at of the stored rows.
     pub(crate) find_many: [Sql; SAVES],
     /// Parameters: for each of the columns version, created_at, expires_at, principal, data, as many pairs of key and value as
@@ -161,6 +210,8 @@ pub struct Statements {
     pub(crate) delete_all: Sql,
     /// Parameters: last key, now, limit. Returns the key and the columns of `load` of the records after that key.
     pub(crate) scan: Sql,
+    /// Statements around a batch of several.
+    pub(crate) transaction: Transaction,
     /// Maximum number of rows that a purge removes.
     pub(crate) purge_rows: u32,
 }
@@ -197,7 +248,7 @@ fn save_many(table: &str, width: usize) -> String {
 }
 
 impl Statements {
-    pub(crate) fn new(namespace: &Namespace, timeout: Duration, purge_rows: u32) -> Self {
+    pub(crate) fn new(namespace: &Namespace, timeout: Duration, transaction: Transaction, purge_rows: u32) -> Self {
         let table = format!("`{namespace}`");
         let hint = format!("/*+ max_execution_time({}) */", timeout.as_millis().max(1));
         // The join order is fixed because the optimizer may choose another for small tables. Rows are thus locked in the given
@@ -221,13 +272,14 @@ impl Statements {
             replace: format!("update {table} set {ASSIGNED} where `key` = ? and `expires_at` <= ?").into(),
             save: format!("update {table} set {ASSIGNED} where `key` = ? and `version` = ? and `expires_at` > ?").into(),
             // The limit is larger than any batch. It keeps the keys in a derived table, because MySQL cannot lock rows of JSON.
-            lock_many: format!(
-                "select t.`key`, t.`version`, t.`expires_at` from \
-                 (select unhex(k) k from {} j limit 1000000) i \
-                 straight_join {table} t force index (primary) on t.`key` = i.k for update",
-                rows(&[KEY])
-            )
-            .into(),
+            lock_many: ["", " skip locked"].map(|locks| {
+                Sql::from(format!(
+                    "select t.`key`, t.`version`, t.`expires_at` from \
+                     (select unhex(k) k from {} j limit 1000000) i \
+                     straight_join {table} t force index (primary) on t.`key` = i.k for update{locks}",
+                    rows(&[KEY])
+                ))
+            }),
             // By the primary key, because this runs in a transaction, where SERIALIZABLE locks each row that it reads.
             find_many: saves.map(|width| read_many(&by_key, "`version`, `expires_at`", width)),
             save_many: saves.map(|width| save_many(&table, width).into()),
@@ -273,6 +325,7 @@ impl Statements {
                  where `key` > ? and `expires_at` > ? order by `key` limit ?"
             )
             .into(),
+            transaction,
             purge_rows,
         }
     }

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySql, MySqlConnec
 
 use crate::MysqlStore;
 use crate::error::{self, DENIED};
-use crate::schema::{self, Statements};
+use crate::schema::{self, Statements, Transaction};
 
 impl SqlBackend for MysqlStore {
     type Dialect = Statements;
@@ -47,7 +47,9 @@ impl SqlBackend for MysqlStore {
         let time = connection.fetch_one(schema::CLOCK).await.map_err(driver)?;
         let _ = clock.end("the server", time.integer(0)?);
         let server = inspect(connection).await?;
-        let statements = Statements::new(namespace, bounds.settings.timeout, server.purge_rows());
+        let timeout = bounds.settings.timeout;
+        let transaction = Transaction::new(bounds.own_connections && !server.is_mariadb, timeout);
+        let statements = Statements::new(namespace, timeout, transaction, server.purge_rows());
         let bounds = bounds.encrypted(server.encrypted).batch_bytes(server.batch_bytes());
         Ok((statements, bounds.max_data_len(server.max_data_len())))
     }
@@ -124,6 +126,7 @@ struct Properties {
     packet: usize,
     /// Whether the connection to the server uses TLS.
     encrypted: bool,
+    is_mariadb: bool,
 }
 
 impl Properties {
@@ -187,7 +190,8 @@ async fn inspect(connection: &mut MySqlConnection) -> Result<Properties> {
     }
     let cipher = connection.fetch_optional(schema::CIPHER).await.map_err(driver)?;
     let cipher = cipher.map(|row| text(&row, 1)).transpose()?.flatten();
-    Ok(Properties { packet, encrypted: cipher.is_some_and(|cipher| !cipher.is_empty()) })
+    let encrypted = cipher.is_some_and(|cipher| !cipher.is_empty());
+    Ok(Properties { packet, encrypted, is_mariadb: version.contains("MariaDB") })
 }
 
 fn is_too_old(version: &str) -> bool {
@@ -250,11 +254,11 @@ mod tests {
 
     #[test]
     fn what_is_sent_at_once_fits_into_a_message() {
-        let server = Properties { packet: 16 << 20, encrypted: false };
+        let server = Properties { packet: 16 << 20, encrypted: false, is_mariadb: false };
         assert_eq!(server.max_data_len(), (16 << 20) - 1024);
         assert_eq!((server.batch_bytes(), server.purge_rows()), (1 << 20, 1_000));
-        let small = Properties { packet: Properties::LEAST_PACKET, encrypted: false };
+        let small = Properties { packet: Properties::LEAST_PACKET, encrypted: false, is_mariadb: false };
         assert_eq!((small.max_data_len(), small.batch_bytes(), small.purge_rows()), (15 << 10, 2 << 10, 128));
-        assert_eq!(Properties { packet: 64 << 20, encrypted: false }.max_data_len(), MAX_DATA_LEN);
+        assert_eq!(Properties { packet: 64 << 20, encrypted: false, is_mariadb: false }.max_data_len(), MAX_DATA_LEN);
     }
 }

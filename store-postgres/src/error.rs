@@ -9,16 +9,28 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
     let Some(state) = state(error) else { return Failure::of_driver(error, "PostgreSQL") };
     let kind = kind_of(&state);
     match state.as_str() {
+        // A wait for a lock ended.
+        "55P03" => Failure::Locked(said(kind, error)),
         // A serialization failure, a deadlock.
         "40001" | "40P01" => Failure::Again(said(ErrorKind::Unavailable, error)),
         // The connection ends: a broken connection, a server that shuts down or has crashed.
-        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Failure::Lost(said(kind, error)),
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" => Failure::Lost(said(kind, error)),
         other if other.starts_with("08") => Failure::Lost(said(kind, error)),
         other if other.starts_with("28") || other == "3D000" => Failure::Lost(said(ErrorKind::Unavailable, error)),
         // The server is a standby. A new connection may lead to the new primary.
         "25006" => Failure::Ended(said(kind, error)),
+        // An error that is not known to concern a statement may have left the connection in a state of which the store knows
+        // nothing.
+        _ if kind == ErrorKind::Other && !concerns_statement(&state) => {
+            Failure::Ended(Error::new(ErrorKind::Unavailable, format!("PostgreSQL answered with error {state}")))
+        }
         _ => Failure::Refused(said(kind, error)),
     }
+}
+
+/// Whether an error concerns the values of one statement: data exceptions, violated constraints.
+fn concerns_statement(state: &str) -> bool {
+    state.starts_with("22") || state.starts_with("23")
 }
 
 /// Translates an error of a store that is being opened. An error whose cause is not known is one that a new attempt does not cure.

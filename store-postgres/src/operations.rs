@@ -1,13 +1,16 @@
 //! Execution of each kind of call: a single call uses a plain statement, several share one for many keys.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use session_core::{Outcome, Record, Result, StoreKey, Version};
 use session_store_sqlx::operations::{Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
-use session_store_sqlx::outcome::{self, Write};
-use session_store_sqlx::{Answered, Dialect, Failure, rows};
+use session_store_sqlx::outcome::{self, FoundVersions, Write};
+use session_store_sqlx::{Answered, Dialect, Failure, Locks, ServerLimits, Written, rows};
 use sqlx::{PgConnection, Postgres};
 
 use crate::error;
-use crate::schema::Statements;
+use crate::schema::{self, Statements};
 
 /// Maximum number of rows that one purge removes, whatever its limit, so that its transaction is short.
 const PURGE_ROWS: u32 = 1_000;
@@ -24,6 +27,14 @@ impl Dialect for Statements {
         error::in_use(error)
     }
 
+    fn is_full(error: &sqlx::Error) -> bool {
+        error::state(error).as_deref() == Some("53300")
+    }
+
+    async fn limit(&self, limits: ServerLimits, connection: &mut PgConnection) -> sqlx::Result<()> {
+        limit(limits, connection).await
+    }
+
     async fn load(&self, items: &[Load], connection: &mut PgConnection) -> Answered<Option<Record>> {
         if let [item] = items {
             let query = self.load.query().bind(&item.key.as_bytes()[..]).bind(item.now.as_millis());
@@ -35,14 +46,14 @@ impl Dialect for Statements {
         Ok(outcome::loaded(items, &rows::by_key(&found)))
     }
 
-    async fn create(&self, items: &[Create], connection: &mut PgConnection) -> Answered<Outcome> {
+    async fn create(&self, items: &[Create], connection: &mut PgConnection) -> Written {
         let created = |done| Ok(if done { Outcome::Done } else { Outcome::Exists });
         if let [Create { now, key, record }] = items {
             let query = self.create.query().bind(&key.as_bytes()[..]).bind(record.version.as_i64());
             let query = query.bind(record.created_at.as_millis()).bind(record.expires_at.as_millis());
             let query = query.bind(rows::name(record)).bind(&record.data[..]).bind(now.as_millis());
             let done = query.execute(connection).await?;
-            return Ok(vec![created(done.rows_affected() > 0)]);
+            return Ok(Ok(vec![created(done.rows_affected() > 0)]));
         }
         let query = self.create_many.query().bind(column(items, |item| &item.key.as_bytes()[..]));
         let query = query.bind(column(items, |item| item.record.version.as_i64()));
@@ -53,14 +64,14 @@ impl Dialect for Statements {
         let query = query.bind(column(items, |item| item.now.as_millis()));
         let done = query.fetch_all(connection).await?;
         let done: Vec<_> = done.iter().filter_map(|row| rows::key(row, 0).ok()).collect();
-        Ok(items.iter().map(|item| created(done.contains(&item.key))).collect())
+        Ok(Ok(items.iter().map(|item| created(done.contains(&item.key))).collect()))
     }
 
-    async fn save(&self, items: &[Save], connection: &mut PgConnection) -> Answered<Outcome> {
-        if let [item] = items {
-            return self.save_one(item, connection).await.map(|outcome| vec![outcome]);
+    async fn save(&self, items: &[Save], locks: Locks, connection: &mut PgConnection) -> Written {
+        if let ([item], Locks::Wait) = (items, locks) {
+            return self.save_one(item, connection).await.map(|outcome| Ok(vec![outcome]));
         }
-        let query = self.save_many.query().bind(column(items, |item| &item.key.as_bytes()[..]));
+        let query = self.save_many[locks as usize].query().bind(column(items, |item| &item.key.as_bytes()[..]));
         let query = query.bind(column(items, |item| item.expected.as_i64()));
         let query = query.bind(column(items, |item| item.now.as_millis()));
         let query = query.bind(column(items, |item| item.record.version.as_i64()));
@@ -68,28 +79,31 @@ impl Dialect for Statements {
         let query = query.bind(column(items, |item| item.record.expires_at.as_millis()));
         let query = query.bind(column(items, |item| rows::name(&item.record)));
         let query = query.bind(column(items, |item| &item.record.data[..]));
-        Ok(outcome::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
+        let found = rows::found(&query.fetch_all(&mut *connection).await?);
+        self.outcomes(items, &found, locks, connection).await
     }
 
-    async fn touch(&self, items: &[Touch], connection: &mut PgConnection) -> Answered<Outcome> {
-        if let [item] = items {
-            return self.touch_one(item, connection).await.map(|outcome| vec![outcome]);
+    async fn touch(&self, items: &[Touch], locks: Locks, connection: &mut PgConnection) -> Written {
+        if let ([item], Locks::Wait) = (items, locks) {
+            return self.touch_one(item, connection).await.map(|outcome| Ok(vec![outcome]));
         }
-        let query = self.touch_many.query().bind(column(items, |item| &item.key.as_bytes()[..]));
+        let query = self.touch_many[locks as usize].query().bind(column(items, |item| &item.key.as_bytes()[..]));
         let query = query.bind(column(items, |item| item.expected.as_i64()));
         let query = query.bind(column(items, |item| item.now.as_millis()));
         let query = query.bind(column(items, |item| item.expires_at.as_millis()));
-        Ok(outcome::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
+        let found = rows::found(&query.fetch_all(&mut *connection).await?);
+        self.outcomes(items, &found, locks, connection).await
     }
 
-    async fn delete(&self, items: &[Delete], connection: &mut PgConnection) -> Answered<Outcome> {
-        if let [item] = items {
-            return self.delete_one(item, connection).await.map(|outcome| vec![outcome]);
+    async fn delete(&self, items: &[Delete], locks: Locks, connection: &mut PgConnection) -> Written {
+        if let ([item], Locks::Wait) = (items, locks) {
+            return self.delete_one(item, connection).await.map(|outcome| Ok(vec![outcome]));
         }
-        let query = self.delete_many.query().bind(column(items, |item| &item.key.as_bytes()[..]));
+        let query = self.delete_many[locks as usize].query().bind(column(items, |item| &item.key.as_bytes()[..]));
         let query = query.bind(column(items, |item| item.now.as_millis()));
         let query = query.bind(column(items, |item| item.expected.map(Version::as_i64)));
-        Ok(outcome::outcomes(items, &rows::found(&query.fetch_all(connection).await?)))
+        let found = rows::found(&query.fetch_all(&mut *connection).await?);
+        self.outcomes(items, &found, locks, connection).await
     }
 
     async fn list(
@@ -167,6 +181,26 @@ impl Statements {
         }
     }
 
+    /// Returns the outcomes of a batch from the rows that it found and locked. Calls for rows that it left out because they were
+    /// locked are undone.
+    async fn outcomes<W: Write>(
+        &self,
+        items: &[W],
+        found: &FoundVersions,
+        locks: Locks,
+        connection: &mut PgConnection,
+    ) -> Written {
+        let mut there = HashSet::new();
+        if locks == Locks::Skip && found.len() < items.len() {
+            // A row that is missing now is missing during the call, so its outcome stands.
+            let absent = items.iter().map(Write::target).filter(|key| !found.contains_key(*key));
+            let absent: Vec<_> = absent.map(|key| &key.as_bytes()[..]).collect();
+            let stored = self.existing.query().bind(absent).fetch_all(connection).await?;
+            there.extend(stored.iter().filter_map(|row| rows::key(row, 0).ok()));
+        }
+        Ok(Locks::answers(items, outcome::outcomes(items, found), &there))
+    }
+
     /// Reads the version of the live record, after a statement that changed nothing. Returns the outcome, or `None` to try again.
     async fn refused<W: Write>(
         &self,
@@ -177,4 +211,12 @@ impl Statements {
         let live = query.fetch_optional(connection).await?.map(|row| rows::version(&row, 0)).transpose();
         Ok(live.map(|live| item.refused(live)).transpose())
     }
+}
+
+/// Sets the server's limits for the following statements. Servers older than version 17 have none for a transaction.
+pub(crate) async fn limit(limits: ServerLimits, connection: &mut PgConnection) -> sqlx::Result<()> {
+    // Zero would turn a limit off.
+    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX).max(1);
+    let query = sqlx::query(schema::SET_LIMITS).bind(millis(limits.lock)).bind(millis(limits.statement));
+    query.bind(millis(limits.transaction())).execute(connection).await.map(drop)
 }

@@ -81,6 +81,13 @@ pub(crate) const MISSING_RIGHTS: &str = "
 /// Query with a namespace. Returns its layout.
 pub(crate) const GET_LAYOUT: &str = r#"select layout from "session.layouts" where namespace = $1"#;
 
+/// Query with three numbers of milliseconds. Sets the limits for a wait for a lock, a statement and a transaction, as far as
+/// the server has them.
+pub(crate) const SET_LIMITS: &str = "
+    select set_config(name, value::text, false)
+    from (values ('lock_timeout', $1::bigint), ('statement_timeout', $2), ('transaction_timeout', $3)) as limits (name, value)
+    where name <> 'transaction_timeout' or current_setting('server_version_num')::int >= 170000";
+
 type Sql = session_store_sqlx::Sql<Postgres>;
 
 /// Statements of one namespace.
@@ -103,15 +110,19 @@ pub struct Statements {
     /// the expected version.
     pub(crate) save: Sql,
     /// Parameters of `save` for many keys. Returns key, version and expires_at of the rows before the change.
-    pub(crate) save_many: Sql,
+    ///
+    /// There is one statement for each kind of [`Locks`](session_store_sqlx::Locks), here and for other writes of many keys.
+    pub(crate) save_many: [Sql; 2],
     /// Parameters: key, expected, now, expires_at. Matches the row if it is live and has the expected version.
     pub(crate) touch: Sql,
     /// Parameters of `touch` for many keys. Returns key, version and expires_at of the rows before the change.
-    pub(crate) touch_many: Sql,
+    pub(crate) touch_many: [Sql; 2],
     /// Parameters: key, now, version or null for any.
     pub(crate) delete: Sql,
     /// Parameters of `delete` for many keys. Returns key, version and expires_at of the rows before the change.
-    pub(crate) delete_many: Sql,
+    pub(crate) delete_many: [Sql; 2],
+    /// Parameter: keys. Returns those that have a row, also an expired one.
+    pub(crate) existing: Sql,
     /// Parameters: now, limit.
     pub(crate) purge: Sql,
     /// Parameters: principal, now, limit. Returns the key and the columns of `load`.
@@ -130,10 +141,15 @@ impl Statements {
         let columns = COLUMN_LIST;
         // Rows are locked in the order of their keys, so that two statements cannot deadlock. Outcomes follow from the locked
         // rows, because the statement's snapshot is older than the changes for which it had to wait.
-        let locked = format!(
-            "cur as materialized \
-             (select key, version, expires_at from {table} where key = any($1) order by key for update)"
-        );
+        let many = |write: &dyn Fn(&str) -> String| {
+            ["", " skip locked"].map(|locks| {
+                let locked = format!(
+                    "cur as materialized \
+                     (select key, version, expires_at from {table} where key = any($1) order by key for update{locks})"
+                );
+                Sql::from(write(&locked))
+            })
+        };
         Self {
             load: format!("select {columns} from {table} where key = $1 and expires_at > $2").into(),
             load_many: format!("select key, {columns} from {table} where key = any($1)").into(),
@@ -145,39 +161,43 @@ impl Statements {
                  where key = $1 and version = $2 and expires_at > $3"
             )
             .into(),
-            save_many: format!(
-                "with {locked}, done as (update {table} t set version = i.version, created_at = i.created_at, \
+            save_many: many(&|locked| {
+                format!(
+                    "with {locked}, done as (update {table} t set version = i.version, created_at = i.created_at, \
                  expires_at = i.expires_at, principal = i.principal, data = i.data \
                  from unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bytea[]) \
                  i (key, expected, now, {columns}) join cur on cur.key = i.key \
                  where t.key = cur.key and cur.version = i.expected and cur.expires_at > i.now) \
                  select key, version, expires_at from cur"
-            )
-            .into(),
+                )
+            }),
             touch: format!(
                 "update {table} set expires_at = greatest(expires_at, $4) \
                  where key = $1 and version = $2 and expires_at > $3"
             )
             .into(),
-            touch_many: format!(
-                "with {locked}, done as (update {table} t set expires_at = i.expires_at \
+            touch_many: many(&|locked| {
+                format!(
+                    "with {locked}, done as (update {table} t set expires_at = i.expires_at \
                  from unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[]) i (key, expected, now, expires_at) join cur on cur.key = i.key \
                  where t.key = cur.key and cur.version = i.expected \
                  and cur.expires_at > i.now and cur.expires_at < i.expires_at) \
                  select key, version, expires_at from cur"
-            )
-            .into(),
+                )
+            }),
             delete: format!(
                 "delete from {table} where key = $1 and expires_at > $2 and ($3::bigint is null or version = $3)"
             )
             .into(),
-            delete_many: format!(
-                "with {locked}, done as (delete from {table} t \
+            delete_many: many(&|locked| {
+                format!(
+                    "with {locked}, done as (delete from {table} t \
                  using unnest($1::bytea[], $2::bigint[], $3::bigint[]) i (key, now, expected) join cur on cur.key = i.key \
                  where t.key = cur.key and cur.expires_at > i.now and (i.expected is null or cur.version = i.expected)) \
                  select key, version, expires_at from cur"
-            )
-            .into(),
+                )
+            }),
+            existing: format!("select key from {table} where key = any($1)").into(),
             // The inner select locks the rows and checks them again, so rows that were touched or saved meanwhile are kept.
             purge: format!(
                 "delete from {table} where ctid = any(array(select ctid from {table} \

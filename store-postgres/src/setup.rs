@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
 use session_store_kit::check_layout;
-use session_store_sqlx::{Bounds, ClockCheck, Source, SqlBackend};
+use session_store_sqlx::{Bounds, ClockCheck, ServerLimits, SetUp, Source, SqlBackend};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, Postgres, Row as _};
 
 use crate::schema::{self, Statements};
-use crate::{PostgresStore, error};
+use crate::{PostgresStore, error, operations};
 
 impl SqlBackend for PostgresStore {
     type Dialect = Statements;
@@ -19,7 +19,9 @@ impl SqlBackend for PostgresStore {
     }
 
     fn source(options: PgConnectOptions, timeout: Duration) -> Source<Postgres> {
-        Source::Own(Box::new(for_sessions(options, timeout)), None)
+        let limits = ServerLimits::usual(timeout);
+        let set_up: SetUp<Postgres> = Box::new(move |connection| Box::pin(operations::limit(limits, connection)));
+        Source::Own(Box::new(for_sessions(options, timeout)), Some(set_up))
     }
 
     fn with_password(options: PgConnectOptions, password: &str) -> PgConnectOptions {
@@ -126,13 +128,14 @@ async fn check_server(connection: &mut PgConnection) -> Result<()> {
 
 /// Adds the settings that the store relies on, whatever the server's defaults are.
 fn for_sessions(options: PgConnectOptions, timeout: Duration) -> PgConnectOptions {
-    let millis = timeout.as_millis().max(1);
+    // Half of the time-out, in which the server finds out that a client has vanished from the network. Whole seconds.
+    let vanished = (timeout.as_secs() / 2).max(1);
     options.disable_statement_logging().options([
-        // A statement should not run for much longer than its caller waits.
-        ("statement_timeout", millis.to_string()),
-        // A call may wait for a lock twice: in a batch, and after that on its own. Both waits fit into the time-out, so one
-        // locked row does not fail the other calls of its batch.
-        ("lock_timeout", (millis / 3).max(1).to_string()),
+        // The server asks a silent client twice whether it is still there. It does not wait for an answer longer than that either.
+        ("tcp_keepalives_idle", vanished.div_ceil(3).to_string()),
+        ("tcp_keepalives_interval", vanished.div_ceil(3).to_string()),
+        ("tcp_keepalives_count", "2".to_owned()),
+        ("tcp_user_timeout", (vanished * 1000).to_string()),
         // The statements are also correct under other isolation levels, but would be rolled back more often.
         ("default_transaction_isolation", "read committed".to_owned()),
         // There are only a few statements. Planning one for each execution costs more than the execution itself.

@@ -2,7 +2,6 @@
 //!
 //! On a cluster every call is sent separately, because the keys are on many nodes.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -10,8 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use futures_util::future::join_all;
 use redis::{Cmd, RedisWrite, Value};
 use session_core::{Call, Error, Outcome, Record, Result, StoreKey};
-use session_store_kit::batch::{Answers, Batcher, Item, Limits, RoundTrip};
+use session_store_kit::TIMED_OUT;
+use session_store_kit::batch::{Answers, Batcher, Item, Limits, RoundTrip, Trip};
 use session_store_kit::operations::{Load, Save};
+use tokio::time::timeout_at;
 
 use crate::error::{UNEXPECTED_REPLY, driver_error};
 use crate::keys::Keys;
@@ -140,15 +141,15 @@ impl Loads {
 }
 
 impl RoundTrip<Load> for Loads {
-    async fn run(&self, items: &[Load]) -> Answers<Load> {
-        let answers = pin!(async {
+    async fn run(&self, items: &[Load], trip: Trip) -> Answers<Load> {
+        let answers = timeout_at(trip.deadline, async {
             match items {
                 [only] => Ok(vec![self.get(only).await]),
                 several => self.get_all(several).await,
             }
         });
         // Not retried separately, because the error is one of the connection.
-        Ok(self.router.in_time(answers).await.unwrap_or_else(|error| fail_all(items, &error)))
+        Ok(answers.await.unwrap_or(Err(TIMED_OUT)).unwrap_or_else(|error| fail_all(items, &error)))
     }
 }
 
@@ -200,9 +201,10 @@ impl Saves {
 }
 
 impl RoundTrip<InOrder> for Saves {
-    async fn run(&self, items: &[InOrder]) -> Answers<InOrder> {
+    async fn run(&self, items: &[InOrder], trip: Trip) -> Answers<InOrder> {
         // Not retried, because the saves may have been executed and only the answer lost.
-        Ok(self.router.in_time(pin!(self.save_all(items))).await.unwrap_or_else(|error| fail_all(items, &error)))
+        let answers = timeout_at(trip.deadline, self.save_all(items)).await.unwrap_or(Err(TIMED_OUT));
+        Ok(answers.unwrap_or_else(|error| fail_all(items, &error)))
     }
 }
 

@@ -127,7 +127,7 @@ impl Worker for Writer {
         let mut ready = self.0.ready()?;
         let statements = &ready.config.statements;
         if requests.iter().all(|request| request.kind.only_reads()) {
-            return read(ready.connection(), statements, requests).map_err(|error| ready.failed(&error));
+            return read(ready.connection(), statements, requests).map_err(|error| ready.failed(&error).into());
         }
         match write(ready.connection(), statements, requests) {
             Ok(replies) => {
@@ -136,7 +136,7 @@ impl Worker for Writer {
             }
             // The lock was not available and nothing was written. Every call fails, because waiting for it again for each call would only add delay.
             Err(error) if error::is_busy(&error) => Ok(requests.iter().map(|_| Err(error::in_use(&error))).collect()),
-            Err(error) => Err(ready.failed(&error)),
+            Err(error) => Err(ready.failed(&error).into()),
         }
     }
 }
@@ -169,7 +169,7 @@ impl Worker for Reader {
     fn run(&mut self, requests: &[Request]) -> Answers<Request> {
         let mut ready = self.0.ready()?;
         let statements = &ready.config.statements;
-        read(ready.connection(), statements, requests).map_err(|error| ready.failed(&error))
+        read(ready.connection(), statements, requests).map_err(|error| ready.failed(&error).into())
     }
 }
 

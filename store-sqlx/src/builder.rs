@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::connecting::{Connecting, Password};
 use crate::dialect::{Connection, Dialect};
 use crate::failure;
+use crate::places::Purpose;
 use crate::pool::{Options, Pool, Source};
 use crate::store::{Bounds, SqlStore};
 
@@ -127,8 +128,8 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
     setters! {
         /// It is the table's name.
         namespace;
-        /// Opening the store takes as long at most. On connections of the store's own, the server limits a wait for a lock to a
-        /// third of it.
+        /// Opening the store takes as long at most. On connections of the store's own, the server ends statements and waits for
+        /// locks when their calls do.
         timeout;
         /// If not, a migration tool can create the tables with the SQL that the store's function `schema` returns.
         create;
@@ -204,8 +205,9 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
             Target::Pool(pool) => Source::Pool(pool),
         };
         let connecting = Connecting { limit: self.connecting, password: self.password, with: S::with_password };
-        let pool = Pool::new(source, self.pool, timeout).connecting(connecting);
-        let bounds = Bounds::new(self.settings, self.pool);
+        let pool = Pool::new(source, self.pool, timeout, S::Dialect::is_full).connecting(connecting);
+        let mut bounds = Bounds::new(self.settings, self.pool);
+        bounds.own_connections = pool.is_own();
         let (dialect, bounds) = prepare::<S>(&pool, &namespace, self.create, bounds, address.as_deref()).await?;
         Ok(SqlStore::new(pool, dialect, bounds).into())
     }
@@ -220,7 +222,8 @@ async fn prepare<S: SqlBackend>(
     address: Option<&str>,
 ) -> Result<(S::Dialect, Bounds)> {
     let deadline = Instant::now() + bounds.settings.timeout;
-    let mut pooled = pool.take(deadline).await.map_err(|error| match (failure::unreachable(&error), address) {
+    let taken = pool.take(Purpose::Write, deadline).await;
+    let mut pooled = taken.map_err(|error| match (failure::unreachable(&error), address) {
         (Some(why), Some(address)) => Error::new(
             ErrorKind::Unavailable,
             format!("{why} at {address}; check host and port, and that the server runs"),

@@ -10,6 +10,8 @@ use sqlx::Error as Driver;
 pub enum Failure {
     /// The server rolled the statement back because of a concurrent one. A retry may work at once.
     Again(Error),
+    /// The server ended a wait for a lock, and undid the statement. The connection is still usable.
+    Locked(Error),
     /// The server refused the statement. The connection is still usable.
     Refused(Error),
     /// The server refused the statement, and the connection is no longer usable.
@@ -21,7 +23,11 @@ pub enum Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Again(error) | Failure::Refused(error) | Failure::Ended(error) | Failure::Lost(error) => error,
+            Failure::Again(error)
+            | Failure::Locked(error)
+            | Failure::Refused(error)
+            | Failure::Ended(error)
+            | Failure::Lost(error) => error,
         }
     }
 }

@@ -5,6 +5,8 @@ mod connecting;
 mod dialect;
 mod execute;
 mod failure;
+mod locks;
+mod places;
 mod pool;
 pub mod rows;
 mod statement;
@@ -12,8 +14,10 @@ mod store;
 mod url;
 
 pub use builder::{SqlBackend, SqlStoreBuilder};
-pub use dialect::{Answered, Connection, Dialect};
+pub use dialect::{Answered, Connection, Dialect, Written};
 pub use failure::Failure;
+pub use locks::{Locks, ServerLimits};
+pub use places::Purpose;
 pub use pool::{Options, Pool, Pooled, SetUp, Source};
 /// Calls of a store, their outcomes from the records found, and the comparison of clocks.
 pub use session_store_kit::{ClockCheck, operations, outcome};

@@ -11,8 +11,12 @@ use std::time::Duration;
 use session_core::{Error, ErrorKind, Result};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, Database};
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::connecting::Connecting;
+pub use crate::connecting::Options;
+use crate::locks::ServerLimits;
+use crate::places::{Place, Places, Purpose};
 
 /// Idle time after which a connection is pinged before it is used again.
 const FRESH: Duration = Duration::from_secs(1);
@@ -23,8 +27,10 @@ const IDLE: Duration = Duration::from_secs(600);
 /// Maximum age of a connection, so that the store follows a server to a new address.
 const LIFE: Duration = Duration::from_secs(1800);
 
-use crate::connecting::Connecting;
-pub use crate::connecting::Options;
+/// Time after which a pool that was refused a connection tries to have one more again.
+const GROWS: Duration = Duration::from_secs(10);
+/// Pause before a pool without any connection asks again for the first.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Prepares each connection that the store makes, before its first statement.
 pub type SetUp<DB> = Box<
@@ -62,8 +68,12 @@ pub struct Pool<DB: Database> {
     source: Arc<Source<DB>>,
     connecting: Arc<Connecting<DB>>,
     ping: Duration,
+    /// Whether the server refused a connection because it has too many.
+    is_full: fn(&sqlx::Error) -> bool,
     size: usize,
-    room: Semaphore,
+    places: Arc<Places>,
+    /// Time at which the pool tries to have one more connection, if it has fewer than `size`.
+    grows: Mutex<Option<Instant>>,
     idle: Mutex<Vec<Idle<DB>>>,
 }
 
@@ -71,13 +81,16 @@ struct Idle<DB: Database> {
     connection: DB::Connection,
     made: Instant,
     since: Instant,
+    limits: Option<ServerLimits>,
 }
 
 /// A connection in use. It is closed unless it is [kept](Pool::keep).
-pub struct Pooled<'a, DB: Database> {
+pub struct Pooled<DB: Database> {
     connection: Option<Either<DB>>,
     made: Instant,
-    _room: SemaphorePermit<'a>,
+    /// The server's limits, if they are not those with which the connection was made.
+    pub(crate) limits: Option<ServerLimits>,
+    _place: Place,
 }
 
 enum Either<DB: Database> {
@@ -86,13 +99,15 @@ enum Either<DB: Database> {
 }
 
 impl<DB: Database> Pool<DB> {
-    /// Returns a pool of at most `size` connections. `timeout` is the time-out of a call.
-    pub fn new(source: Source<DB>, size: usize, timeout: Duration) -> Self {
-        Self::from(Arc::new(source), size, PING.min(timeout / 4))
+    /// Returns a pool of at most `size` connections. `timeout` is the time-out of a call. `is_full` tells whether the server refused
+    /// a connection because it has too many.
+    pub fn new(source: Source<DB>, size: usize, timeout: Duration, is_full: fn(&sqlx::Error) -> bool) -> Self {
+        Self::from(Arc::new(source), size, PING.min(timeout / 4), is_full)
     }
 
-    fn from(source: Arc<Source<DB>>, size: usize, ping: Duration) -> Self {
-        Self { source, connecting: Arc::default(), ping, size, room: Semaphore::new(size), idle: Mutex::default() }
+    fn from(source: Arc<Source<DB>>, size: usize, ping: Duration, is_full: fn(&sqlx::Error) -> bool) -> Self {
+        let (connecting, places) = (Arc::default(), Places::new(size));
+        Self { source, connecting, ping, is_full, size, places, grows: Mutex::default(), idle: Mutex::default() }
     }
 
     /// Sets how the store's own connections are made.
@@ -104,7 +119,7 @@ impl<DB: Database> Pool<DB> {
 
     /// Returns an empty pool of the same size and source, for another runtime.
     pub(crate) fn elsewhere(&self) -> Self {
-        let elsewhere = Self::from(Arc::clone(&self.source), self.size, self.ping);
+        let elsewhere = Self::from(Arc::clone(&self.source), self.size, self.ping, self.is_full);
         Self { connecting: Arc::clone(&self.connecting), ..elsewhere }
     }
 
@@ -113,29 +128,74 @@ impl<DB: Database> Pool<DB> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the connections are the store's own, and so are their settings.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(*self.source, Source::Own(..))
+    }
+
     /// Takes a connection: one used within the last second, one that has just answered a ping, or a new one.
+    ///
+    /// If the server has too many connections, waits for one of the pool's own. From then on the pool has fewer, and tries to have
+    /// more again some time later.
     ///
     /// # Errors
     /// The driver's errors, and [`PoolTimedOut`](sqlx::Error::PoolTimedOut) if there is no connection by `until`.
-    pub async fn take(&self, until: Instant) -> Result<Pooled<'_, DB>, sqlx::Error> {
-        let room = timeout_at(until, self.room.acquire()).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        let room = room.map_err(|_| sqlx::Error::PoolClosed)?;
+    pub async fn take(&self, purpose: Purpose, until: Instant) -> Result<Pooled<DB>, sqlx::Error> {
+        self.grow();
         loop {
-            let last = self.idle().pop();
-            let Some(Idle { mut connection, made, since }) = last else { break };
+            let place = timeout_at(until, self.places.take(purpose)).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+            if let Some(Idle { connection, made, limits, .. }) = self.take_idle(until).await {
+                return Ok(Pooled { connection: Some(Either::Own(connection)), made, limits, _place: place });
+            }
+            let connected = timeout_at(until, self.connect()).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+            let full = match connected {
+                Ok(connection) => {
+                    let made = Instant::now();
+                    return Ok(Pooled { connection: Some(connection), made, limits: None, _place: place });
+                }
+                Err(error) if (self.is_full)(&error) => error,
+                Err(error) => return Err(error),
+            };
+            let pause = Instant::now() + PAUSE;
+            if place.refuse() {
+                tracing::debug!(size = self.places.size(), "the session database allows fewer connections");
+                *self.grows.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + GROWS);
+            } else if pause < until {
+                // sleep: the server does not tell when another client has closed a connection.
+                sleep_until(pause).await;
+            } else {
+                return Err(full);
+            }
+        }
+    }
+
+    /// Lets the pool have one more connection, some time after the server refused one.
+    fn grow(&self) {
+        let mut grows = self.grows.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if grows.is_none_or(|at| now < at) {
+            return;
+        }
+        *grows = (self.places.size() + 1 < self.size).then(|| now + GROWS);
+        drop(grows);
+        self.places.grow(self.size);
+    }
+
+    /// Takes an idle connection that works.
+    async fn take_idle(&self, until: Instant) -> Option<Idle<DB>> {
+        loop {
+            let mut last = self.idle().pop()?;
             let now = Instant::now();
-            if now >= made + LIFE || now >= since + IDLE {
+            if now >= last.made + LIFE || now >= last.since + IDLE {
                 continue;
             }
-            let sound = since + FRESH > now
-                || matches!(timeout_at(until.min(now + self.ping), connection.ping()).await, Ok(Ok(())));
+            let sound = last.since + FRESH > now
+                || matches!(timeout_at(until.min(now + self.ping), last.connection.ping()).await, Ok(Ok(())));
             if sound {
-                return Ok(Pooled { connection: Some(Either::Own(connection)), made, _room: room });
+                return Some(last);
             }
             self.give_up_idle();
         }
-        let connection = timeout_at(until, self.connect()).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
-        Ok(Pooled { connection: Some(connection), made: Instant::now(), _room: room })
     }
 
     async fn connect(&self) -> Result<Either<DB>, sqlx::Error> {
@@ -152,7 +212,7 @@ impl<DB: Database> Pool<DB> {
     }
 
     /// Keeps a connection that has answered, for the next batch.
-    pub fn keep(&self, mut pooled: Pooled<'_, DB>) {
+    pub fn keep(&self, mut pooled: Pooled<DB>) {
         if let Some(Either::Own(connection)) = pooled.connection.take_if(|own| matches!(own, Either::Own(_))) {
             let now = Instant::now();
             let mut idle = self.idle();
@@ -161,7 +221,7 @@ impl<DB: Database> Pool<DB> {
             if idle.first().is_some_and(|first| now >= first.since + IDLE) {
                 drop(idle.remove(0));
             }
-            idle.push(Idle { connection, made: pooled.made, since: now });
+            idle.push(Idle { connection, made: pooled.made, since: now, limits: pooled.limits });
             return;
         }
         // A pooled connection that is dropped here goes back to its pool.
@@ -182,7 +242,7 @@ impl<DB: Database> fmt::Debug for Pool<DB> {
     }
 }
 
-impl<DB: Database> Pooled<'_, DB> {
+impl<DB: Database> Pooled<DB> {
     /// Returns the driver's connection.
     ///
     /// # Errors
@@ -196,13 +256,13 @@ impl<DB: Database> Pooled<'_, DB> {
     }
 }
 
-impl<DB: Database> fmt::Debug for Pooled<'_, DB> {
+impl<DB: Database> fmt::Debug for Pooled<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pooled").finish_non_exhaustive()
     }
 }
 
-impl<DB: Database> Drop for Pooled<'_, DB> {
+impl<DB: Database> Drop for Pooled<DB> {
     /// Closes a connection that was not kept. It may be in the middle of an answer, and a pool would wait for the rest.
     fn drop(&mut self) {
         if let Some(Either::Pooled(connection)) = self.connection.take() {

@@ -13,6 +13,7 @@ use session_store_kit::{MAX_DATA_LEN, Settings, fits};
 
 use crate::dialect::Dialect;
 use crate::execute::Server;
+use crate::locks::Wariness;
 use crate::operations::{self, Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
 use crate::pool::Pool;
 
@@ -40,14 +41,23 @@ pub struct Bounds {
     pub batch_bytes: usize,
     /// Whether connections to the server use TLS.
     pub encrypted: bool,
+    /// Whether the store makes its connections itself, and sets them up.
+    pub own_connections: bool,
     /// Maximum length of a record's data, in bytes.
     pub max_data_len: usize,
 }
 
 impl Bounds {
-    /// Returns bounds with batches of 1 MiB and data of up to [`MAX_DATA_LEN`], for connections without TLS.
+    /// Returns bounds with batches of 1 MiB and data of up to [`MAX_DATA_LEN`], for connections of the store's own without TLS.
     pub const fn new(settings: Settings, pool: usize) -> Self {
-        Self { settings, pool, batch_bytes: 1 << 20, encrypted: false, max_data_len: MAX_DATA_LEN }
+        Self {
+            settings,
+            pool,
+            batch_bytes: 1 << 20,
+            encrypted: false,
+            own_connections: true,
+            max_data_len: MAX_DATA_LEN,
+        }
     }
 
     /// Sets [`batch_bytes`](#structfield.batch_bytes).
@@ -97,17 +107,19 @@ impl<D: Dialect> SqlStore<D> {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(pool: Pool<D::Database>, dialect: D, bounds: Bounds) -> Self {
-        let Bounds { settings, pool: connections, batch_bytes, encrypted, max_data_len } = bounds;
+        let Bounds { settings, pool: connections, batch_bytes, encrypted, max_data_len, .. } = bounds;
         let Settings { namespace, timeout, queue, .. } = settings;
         let (elsewhere, dialect) = (pool.elsewhere(), Arc::new(dialect));
-        let opened = Server { pool, dialect: Arc::clone(&dialect), timeout };
-        let servers = PerRuntime::with(opened, move || {
-            Ok(Server { pool: elsewhere.elsewhere(), dialect: Arc::clone(&dialect), timeout })
-        });
+        let server = move |pool, dialect| Server { pool, dialect, timeout, wariness: Wariness::default() };
+        let opened = server(pool, Arc::clone(&dialect));
+        let servers = PerRuntime::with(opened, move || Ok(server(elsewhere.elsewhere(), Arc::clone(&dialect))));
         // Few batches in flight are larger and cheaper: twice as many of half the size cost both sides more and commit no sooner.
         // One batch of loads is read while the next one forms. Writes that wait for the previous commit form a larger batch.
         // A full batch is sent at once.
-        let limits = |in_flight| Limits::for_tasks(in_flight).bytes(batch_bytes).queue(queue).timeout(timeout);
+        // Of the calls that wait for a lock, few may be in flight, because each takes a connection.
+        let limits = |in_flight| {
+            Limits::for_tasks(in_flight).alone(connections.div_ceil(4)).bytes(batch_bytes).queue(queue).timeout(timeout)
+        };
         // Loads may run inline: they lock nothing, and a caller that stops polling keeps only one connection.
         let loads = limits(connections.div_ceil(4)).full(connections.div_ceil(2)).items(LOADS).inline(connections > 1);
         let writes = limits(connections.div_ceil(8)).full(connections.div_ceil(2));

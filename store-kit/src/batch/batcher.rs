@@ -3,38 +3,39 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, MutexGuard};
 use std::task::Poll;
 
 use session_core::Result;
 use tokio::sync::Semaphore;
-use tokio::task::{self, JoinSet};
+use tokio::task;
 
 use crate::batch::inline::{Inline, InlineCall};
 use crate::batch::queue::{self, Batch, PANICKED, Queue, State};
-use crate::batch::{Answers, Item, Limits, PerRuntime};
+use crate::batch::{Answers, Item, Limits, PerRuntime, Trip};
 
 /// Runs a batch as one statement, pipeline or request.
 pub trait RoundTrip<I: Item>: Send + Sync + 'static {
-    /// Runs a batch of at least one item.
+    /// Runs a batch of at least one item. `trip` says how long it may take.
     ///
     /// - A batch of one item should take the plain path, because most batches of a quiet service hold one item.
     /// - An error that concerns one item belongs to that item; an error of the connection belongs to the batch.
-    /// - After an error for a batch of several items, each item is run again in a batch of its own, all at the same time.
-    ///   So return an error for the batch only if it certainly had no effect. If the reply may have been lost, answer each write
-    ///   in it with `Unavailable`. A retry could report a false `Conflict` if another save followed, and the caller would apply
-    ///   its change twice.
-    /// - It must end on its own, soon after the time-out at the latest. It is never dropped half-way, because few drivers can be
+    /// - [`Undone`](crate::batch::Undone) means that all or some of the items certainly had no effect. They are run again, each
+    ///   in a batch of its own, a few at a time, while other batches go on. If the reply may have been lost, answer each write in it
+    ///   with `Unavailable`. A retry could report a false `Conflict` if another save followed, and the caller would apply its
+    ///   change twice.
+    /// - An item that meets a lock should be left undone and not wait, because the calls behind it would wait as well.
+    /// - It must end on its own, soon after the deadline at the latest. It is never dropped half-way, because few drivers can be
     ///   cancelled safely. Until it ends, it counts as in flight.
-    fn run(&self, items: &[I]) -> impl Future<Output = Answers<I>> + Send;
+    fn run(&self, items: &[I], trip: Trip) -> impl Future<Output = Answers<I>> + Send;
 }
 
 /// Runs each batch on the value of the calling runtime.
 impl<I: Item, R: RoundTrip<I>> RoundTrip<I> for PerRuntime<R> {
-    async fn run(&self, items: &[I]) -> Answers<I> {
+    async fn run(&self, items: &[I], trip: Trip) -> Answers<I> {
         let own = self.get()?;
-        own.run(items).await
+        own.run(items, trip).await
     }
 }
 
@@ -107,7 +108,7 @@ impl<I: Item, R: RoundTrip<I>> Inner<R, I> {
         let may_run = state.running < own.queue.in_flight(&state);
         let alone = state.running == 0 && !state.last_shared;
         state.running += usize::from(may_run);
-        let run = || Runner { inner: Arc::clone(this), own: Arc::clone(own), counted: true }.run();
+        let run = || Runner::new(this, own, false).run();
         if alone && this.limits.inline {
             let inline = Inline::new(run());
             state.inline = Some(Arc::clone(&inline));
@@ -123,11 +124,29 @@ impl<I: Item, R: RoundTrip<I>> Inner<R, I> {
         None
     }
 
-    /// Runs a round trip and turns a panic into an error, so that the calls behind it are still served.
-    async fn travel(&self, items: &[I]) -> Answers<I> {
-        let mut trip = pin!(self.round_trip.run(items));
-        poll_fn(|cx| catch_unwind(AssertUnwindSafe(|| trip.as_mut().poll(cx))).unwrap_or(Poll::Ready(Err(PANICKED))))
-            .await
+    /// Runs a round trip and answers its callers.
+    async fn travel(this: &Arc<Self>, own: &Arc<Own<I>>, batch: Batch<I>) {
+        let answers = this.answers(&batch).await;
+        for _ in 0..own.queue.set_aside(batch.answer(answers)) {
+            task::spawn(Self::run_aside(this, own));
+        }
+    }
+
+    /// Runs a round trip. A panic is the answer to all of its items: they may have had an effect, so they are not run again. The
+    /// calls behind them are still served.
+    async fn answers(&self, batch: &Batch<I>) -> Answers<I> {
+        let mut trip = pin!(self.round_trip.run(&batch.items, batch.trip));
+        poll_fn(|cx| {
+            catch_unwind(AssertUnwindSafe(|| trip.as_mut().poll(cx)))
+                .unwrap_or_else(|_| Poll::Ready(Ok(batch.items.iter().map(|_| Err(PANICKED)).collect())))
+        })
+        .await
+    }
+
+    /// Runs the calls that were set aside. The future is boxed because it would contain its own type: its round trips set calls
+    /// aside, too.
+    fn run_aside(this: &Arc<Self>, own: &Arc<Own<I>>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(Runner::new(this, own, true).run())
     }
 }
 
@@ -135,31 +154,21 @@ impl<I: Item, R: RoundTrip<I>> Inner<R, I> {
 struct Runner<R, I: Item> {
     inner: Arc<Inner<R, I>>,
     own: Arc<Own<I>>,
-    /// Whether this runner is counted in `State::running`.
+    /// Whether it runs the calls that were set aside, each on its own.
+    alone: bool,
+    /// Whether this runner is counted in `State::running`, or in `State::alone`.
     counted: bool,
 }
 
 impl<I: Item, R: RoundTrip<I>> Runner<R, I> {
-    async fn run(mut self) {
-        while let Some(batch) = self.next().await {
-            let answers = self.inner.travel(&batch.items).await;
-            if let Some(failed) = batch.answer(answers) {
-                self.each_alone(failed).await;
-            }
-        }
+    fn new(inner: &Arc<Inner<R, I>>, own: &Arc<Own<I>>, alone: bool) -> Self {
+        Self { inner: Arc::clone(inner), own: Arc::clone(own), alone, counted: true }
     }
 
-    /// Runs each item in a batch of its own. All run at once, because an item that waits for a lock must not use up the others' time.
-    async fn each_alone(&self, failed: Batch<I>) {
-        let mut alone = JoinSet::new();
-        for single in failed.one_by_one() {
-            let inner = Arc::clone(&self.inner);
-            alone.spawn(async move {
-                let answers = inner.travel(&single.items).await;
-                single.answer(answers);
-            });
+    async fn run(mut self) {
+        while let Some(batch) = self.next().await {
+            Inner::travel(&self.inner, &self.own, batch).await;
         }
-        while alone.join_next().await.is_some() {}
     }
 
     /// Takes the next batch, or returns `None` if no call waits.
@@ -167,20 +176,32 @@ impl<I: Item, R: RoundTrip<I>> Runner<R, I> {
     /// If the last batch held several items, other tasks that can run go first, so that callers just answered can call again.
     /// Without this, most batches at 32 tasks would hold one item. After a batch of one item there is no such pause.
     async fn next(&mut self) -> Option<Batch<I>> {
-        if self.own.queue.lock().last_shared {
+        if !self.alone && self.own.queue.lock().last_shared {
             task::yield_now().await;
         }
-        let queue = &self.own.queue;
+        let own = Arc::clone(&self.own);
+        let queue = &own.queue;
         let mut state = queue.lock();
         // With too many runners active, this one leaves the queue to the others.
-        let one_too_many = state.running > queue.in_flight(&state);
-        let batch = if one_too_many { None } else { queue.take(&mut state) };
+        let batch = if self.alone {
+            Queue::take_aside(&mut state)
+        } else if state.running > queue.in_flight(&state) {
+            None
+        } else {
+            queue.take(&mut state)
+        };
         if batch.is_none() {
             // Under the same lock, so that a caller that queues an item now sees that this runner has ended.
-            state.running -= 1;
-            self.counted = false;
+            self.uncount(&mut state);
         }
         batch
+    }
+}
+
+impl<R, I: Item> Runner<R, I> {
+    fn uncount(&mut self, state: &mut State<I>) {
+        *(if self.alone { &mut state.alone } else { &mut state.running }) -= 1;
+        self.counted = false;
     }
 }
 
@@ -188,7 +209,8 @@ impl<R, I: Item> Drop for Runner<R, I> {
     /// Corrects the count when the runtime shuts down, because a batcher may outlive the runtime.
     fn drop(&mut self) {
         if self.counted {
-            self.own.queue.lock().running -= 1;
+            let own = Arc::clone(&self.own);
+            self.uncount(&mut own.queue.lock());
         }
     }
 }

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use session_core::{Result, StoreKey};
+use session_core::StoreKey;
 
 mod batcher;
 mod inline;
+mod lanes;
 mod queue;
 mod runtimes;
+mod trip;
 mod workers;
 
 pub use batcher::{Batcher, RoundTrip};
 pub use runtimes::PerRuntime;
+pub use trip::{Trip, Undone};
 pub use workers::{Worker, Workers};
 
 /// One call in a batch: its operands, including its own `now`.
@@ -39,10 +42,9 @@ pub trait Item: Send + Sync + 'static {
     }
 }
 
-/// Answers to a batch: one result for each item, in the order of the items, or one error for the batch as a whole.
-///
-/// After an error for a batch of several items, each item is run again on its own.
-pub type Answers<I> = Result<Vec<Result<<I as Item>::Output>>>;
+/// Answers to a batch: one result for each item, in the order of the items, or the items that certainly had no effect and are to
+/// be run again, each on its own.
+pub type Answers<I> = Result<Vec<session_core::Result<<I as Item>::Output>>, Undone<<I as Item>::Output>>;
 
 /// Bounds of a [`Batcher`] or of [`Workers`].
 ///
@@ -57,6 +59,7 @@ pub type Answers<I> = Result<Vec<Result<<I as Item>::Output>>>;
 pub struct Limits {
     in_flight: usize,
     full: usize,
+    alone: usize,
     items: usize,
     bytes: usize,
     queue: usize,
@@ -68,11 +71,13 @@ pub struct Limits {
 impl Limits {
     /// Returns bounds of a [`Batcher`] with at most `in_flight` round trips at once; 0 counts as 1.
     ///
-    /// The other bounds are 128 items or 1 MiB in a batch, 16,384 items in the queue and a time-out of 5 s.
+    /// The other bounds are 128 items or 1 MiB in a batch, 4 items run again at once, 16,384 items in the queue and a time-out of
+    /// 5 s.
     pub const fn for_tasks(in_flight: usize) -> Self {
         Self {
             in_flight: at_least_one(in_flight),
             full: 0,
+            alone: 4,
             items: 128,
             bytes: 1 << 20,
             queue: 16_384,
@@ -120,6 +125,14 @@ impl Limits {
     /// Few batches in flight are larger and cheaper. A full batch cannot become larger, so it need not wait.
     pub const fn full(mut self, n: usize) -> Self {
         self.full = n;
+        self
+    }
+
+    /// Sets how many items of a [`Batcher`] whose batch could not run them are run on their own at once; 0 counts as 1.
+    ///
+    /// They do not count as in flight for [`for_tasks`](Self::for_tasks), so that batches go on while such an item waits for a lock.
+    pub const fn alone(mut self, n: usize) -> Self {
+        self.alone = at_least_one(n);
         self
     }
 

@@ -1,6 +1,6 @@
 //! Queue of waiting calls, and the batches made from it. Shared by both drivers.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,11 +9,12 @@ use std::task::Poll;
 use session_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::TIMED_OUT;
 use crate::batch::inline::{Inline, InlineCall};
-use crate::batch::{Answers, Item, Limits};
+use crate::batch::lanes::{Caller, Lanes, Waiting};
+use crate::batch::{Answers, Item, Limits, Trip, Undone};
 
 const STOPPED: Error = Error::fixed(ErrorKind::Unavailable, "the batch ended without an answer");
 const MISCOUNTED: Error = Error::fixed(ErrorKind::Other, "a batch has a wrong number of answers");
@@ -21,29 +22,22 @@ const MISCOUNTED: Error = Error::fixed(ErrorKind::Other, "a batch has a wrong nu
 /// Answer to a batch whose round trip panicked.
 pub(crate) const PANICKED: Error = Error::fixed(ErrorKind::Other, "a round trip panicked");
 
-type Reply<I> = oneshot::Sender<Result<<I as Item>::Output>>;
-
-/// A call in the queue.
-pub(crate) struct Waiting<I: Item> {
-    item: I,
-    reply: Reply<I>,
-    /// Permit for its place in the queue.
-    _room: OwnedSemaphorePermit,
-}
-
-/// Items of one round trip. Item and reply of a call have the same position.
+/// Items of one round trip. Item and caller of a call have the same position.
 pub(crate) struct Batch<I: Item> {
     pub(crate) items: Vec<I>,
-    replies: Vec<Reply<I>>,
+    callers: Vec<Caller<I>>,
+    pub(crate) trip: Trip,
 }
 
 /// Waiting calls, and the tasks or threads that serve them.
 pub(crate) struct State<I: Item> {
-    pub(crate) waiting: VecDeque<Waiting<I>>,
-    /// Total length of the waiting items.
-    bytes: usize,
+    pub(crate) waiting: Lanes<I>,
+    /// Calls that their batch could not run. Each is run on its own.
+    aside: VecDeque<Waiting<I>>,
     /// Number of tasks with a round trip in flight, or of threads that run a batch.
     pub(crate) running: usize,
+    /// Number of tasks that run a call of `aside`.
+    pub(crate) alone: usize,
     /// Number of sleeping threads that have not been woken yet.
     pub(crate) idle: usize,
     /// Whether an idle thread is awake and looks for work.
@@ -63,31 +57,20 @@ pub(crate) struct Queue<I: Item> {
 }
 
 impl<I: Item> State<I> {
-    fn push(&mut self, item: I, room: OwnedSemaphorePermit) -> oneshot::Receiver<Result<I::Output>> {
+    fn push(&mut self, item: I, room: OwnedSemaphorePermit, deadline: Instant) -> oneshot::Receiver<Result<I::Output>> {
         let (reply, answer) = oneshot::channel();
-        self.bytes = self.bytes.saturating_add(item.len());
-        self.waiting.push_back(Waiting { item, reply, _room: room });
+        self.waiting.push(Waiting { item, caller: Caller::new(reply, deadline), _room: Some(room) });
         answer
-    }
-
-    fn pop(&mut self) -> Option<Waiting<I>> {
-        let next = self.waiting.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(next.item.len());
-        Some(next)
-    }
-
-    fn put_back(&mut self, next: Waiting<I>) {
-        self.bytes = self.bytes.saturating_add(next.item.len());
-        self.waiting.push_front(next);
     }
 }
 
 impl<I: Item> Queue<I> {
     pub(crate) fn new(limits: Limits) -> Self {
         let state = State {
-            waiting: VecDeque::new(),
-            bytes: 0,
+            waiting: Lanes::new(),
+            aside: VecDeque::new(),
             running: 0,
+            alone: 0,
             idle: 0,
             looking: false,
             last_shared: false,
@@ -111,11 +94,12 @@ impl<I: Item> Queue<I> {
     where
         S: FnOnce(MutexGuard<'_, State<I>>) -> Option<InlineCall>,
     {
-        self.within_time(async {
+        let deadline = Instant::now() + self.limits.timeout;
+        within_time(deadline, async {
             let room = room.acquire_owned().await.map_err(|_| STOPPED)?;
             let (inline_call, mut answer) = {
                 let mut state = self.lock();
-                let answer = state.push(item, room);
+                let answer = state.push(item, room, deadline);
                 (started(state), answer)
             };
             let Some(inline_call) = inline_call else { return answer.await.unwrap_or(Err(STOPPED)) };
@@ -137,63 +121,85 @@ impl<I: Item> Queue<I> {
 
     /// Queues `item` if a thread looks for work and no other item waits. Otherwise returns `item`.
     pub(crate) fn offer(&self, room: Arc<Semaphore>, item: I) -> Result<impl Future<Output = Result<I::Output>>, I> {
+        let deadline = Instant::now() + self.limits.timeout;
         let mut state = self.lock();
         let answer = match room.try_acquire_owned() {
-            Ok(room) if state.looking && state.waiting.is_empty() => state.push(item, room),
+            Ok(room) if state.looking && state.waiting.is_empty() => state.push(item, room, deadline),
             _ => return Err(item),
         };
-        Ok(self.within_time(async { answer.await.unwrap_or(Err(STOPPED)) }))
-    }
-
-    async fn within_time(&self, answer: impl Future<Output = Result<I::Output>>) -> Result<I::Output> {
-        time::timeout(self.limits.timeout, answer).await.unwrap_or(Err(TIMED_OUT))
+        Ok(within_time(deadline, async { answer.await.unwrap_or(Err(STOPPED)) }))
     }
 
     /// Returns how many round trips may be in flight, given the items that wait now.
     pub(crate) fn in_flight(&self, state: &State<I>) -> usize {
         let Limits { in_flight, full, items, bytes, .. } = self.limits;
-        let is_full = state.waiting.len() >= items || state.bytes >= bytes;
+        let (calls, total) = state.waiting.size();
+        let is_full = calls >= items || total >= bytes;
         if is_full { full.max(in_flight) } else { in_flight }
     }
 
     /// Takes the next batch, or returns `None` if no call waits. Drops calls whose callers have gone away.
+    ///
+    /// The batch ends when its first caller gives up. So it holds no call that has more than twice as much time left.
     pub(crate) fn take(&self, state: &mut State<I>) -> Option<Batch<I>> {
-        let mut batch = Batch { items: Vec::new(), replies: Vec::new() };
-        let mut keys = HashSet::new();
-        let mut passed_over = Vec::new();
-        let mut bytes = 0usize;
-        // The second condition limits the search: a long queue for one contended key would be scanned for each of its items.
-        while batch.items.len() < self.limits.items && passed_over.len() < 4 * self.limits.items {
-            let Some(next) = state.pop() else { break };
-            if next.reply.is_closed() {
+        let now = Instant::now();
+        let mut batch: Option<Batch<I>> = None;
+        let (mut bytes, mut last) = (0usize, now);
+        while let Some(next) = state.waiting.pop(now) {
+            let Some(batch) = &mut batch else {
+                (bytes, last) = (next.item.len(), next.caller.deadline);
+                batch = Some(Batch::of(next, false));
                 continue;
-            }
-            if batch.items.first().is_some_and(|first: &I| !first.goes_with(&next.item)) {
-                state.put_back(next);
-                break;
-            }
+            };
+            let first = batch.trip.deadline.min(next.caller.deadline);
+            let longest = last.max(next.caller.deadline);
             let longer = bytes.saturating_add(next.item.len());
-            if longer > self.limits.bytes && !batch.items.is_empty() {
-                state.put_back(next);
+            let fits = batch.items.len() < self.limits.items
+                && longer <= self.limits.bytes
+                && longest - now <= 2 * (first - now)
+                && batch.items[0].goes_with(&next.item);
+            if !fits {
+                state.waiting.put_back(next);
                 break;
             }
-            if next.item.key().is_some_and(|key| !keys.insert(key)) {
-                passed_over.push(next);
-                continue;
-            }
-            bytes = longer;
+            (bytes, last, batch.trip.deadline) = (longer, longest, first);
             batch.items.push(next.item);
-            batch.replies.push(next.reply);
+            batch.callers.push(next.caller);
         }
-        for item in passed_over.into_iter().rev() {
-            state.put_back(item);
-        }
-        if batch.items.is_empty() {
-            return None;
+        let batch = batch?;
+        for key in batch.items.iter().filter_map(Item::key) {
+            state.waiting.line_up(key);
         }
         state.last_shared = batch.items.len() > 1;
         Some(batch)
     }
+
+    /// Sets aside calls that their batch could not run. Returns how many more tasks should run them.
+    pub(crate) fn set_aside(&self, undone: Vec<Waiting<I>>) -> usize {
+        if undone.is_empty() {
+            return 0;
+        }
+        let mut state = self.lock();
+        state.aside.extend(undone);
+        let more = self.limits.alone.saturating_sub(state.alone).min(state.aside.len());
+        state.alone += more;
+        more
+    }
+
+    /// Takes a call that was set aside, or returns `None` if there is none. Drops calls whose callers have gone away.
+    pub(crate) fn take_aside(state: &mut State<I>) -> Option<Batch<I>> {
+        let now = Instant::now();
+        while let Some(next) = state.aside.pop_front() {
+            if let Some(next) = next.wanted(now) {
+                return Some(Batch::of(next, true));
+            }
+        }
+        None
+    }
+}
+
+async fn within_time<T>(deadline: Instant, answer: impl Future<Output = Result<T>>) -> Result<T> {
+    time::timeout_at(deadline, answer).await.unwrap_or(Err(TIMED_OUT))
 }
 
 /// Returns the permits for items in the queue.
@@ -202,34 +208,36 @@ pub(crate) fn room(limits: &Limits) -> Semaphore {
 }
 
 impl<I: Item> Batch<I> {
-    /// Sends the answers to the callers. Returns the batch if it failed as a whole and held several items: they must be run one
-    /// by one, because an item's fault must not fail the others.
-    pub(crate) fn answer(self, answers: Answers<I>) -> Option<Self> {
-        match answers {
-            Ok(answers) if answers.len() == self.items.len() => {
-                for (reply, answer) in self.replies.into_iter().zip(answers) {
-                    // A caller that has gone away is no error.
-                    let _ = reply.send(answer);
-                }
-                None
+    /// Returns a batch of one call.
+    pub(crate) fn of(Waiting { item, caller, .. }: Waiting<I>, alone: bool) -> Self {
+        let trip = Trip::new(caller.deadline, alone);
+        Self { items: vec![item], callers: vec![caller], trip }
+    }
+
+    /// Sends the answers to the callers. Returns the calls that certainly had no effect and must be run on their own, because an
+    /// item's fault must not fail the others.
+    pub(crate) fn answer(self, answers: Answers<I>) -> Vec<Waiting<I>> {
+        let count = self.items.len();
+        let (error, answers) = match answers {
+            Ok(answers) => (MISCOUNTED, answers.into_iter().map(Some).collect()),
+            Err(Undone { error, answers }) if answers.is_empty() && count == 1 => (MISCOUNTED, vec![Some(Err(error))]),
+            Err(Undone { error, answers }) if answers.is_empty() => {
+                (error, std::iter::repeat_with(|| None).take(count).collect())
             }
-            Ok(_) => self.fail(MISCOUNTED),
-            Err(_) if self.items.len() > 1 => Some(self),
-            Err(error) => self.fail(error),
+            Err(Undone { error, answers }) => (error, answers),
+        };
+        if answers.len() != count {
+            self.callers.into_iter().for_each(|caller| caller.answer(Err(MISCOUNTED)));
+            return Vec::new();
         }
-    }
-
-    fn fail(self, error: Error) -> Option<Self> {
-        for reply in self.replies {
-            let _ = reply.send(Err(error.clone()));
+        let mut undone = Vec::new();
+        for ((item, caller), answer) in self.items.into_iter().zip(self.callers).zip(answers) {
+            match answer {
+                Some(answer) => caller.answer(answer),
+                None if self.trip.alone => caller.answer(Err(error.clone())),
+                None => undone.push(Waiting { item, caller, _room: None }),
+            }
         }
-        None
-    }
-
-    /// Splits the batch into batches of one item, without items whose callers have gone away.
-    pub(crate) fn one_by_one(self) -> impl Iterator<Item = Self> {
-        let pairs = self.items.into_iter().zip(self.replies);
-        let wanted = pairs.filter(|(_, reply)| !reply.is_closed());
-        wanted.map(|(item, reply)| Self { items: vec![item], replies: vec![reply] })
+        undone
     }
 }

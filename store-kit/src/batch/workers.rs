@@ -112,8 +112,9 @@ fn work<W: Worker>(queue: &Queue<W::Item>, mut worker: W) {
         let answers = run(&mut worker, &batch.items);
         // Before the callers are answered: a caller that calls again at once must not find the thread busy with a finished batch.
         queue.lock().running -= 1;
-        if let Some(failed) = batch.answer(answers) {
-            for single in failed.one_by_one() {
+        for single in batch.answer(answers) {
+            if let Some(single) = single.wanted(tokio::time::Instant::now()) {
+                let single = Batch::of(single, true);
                 let answers = run(&mut worker, &single.items);
                 single.answer(answers);
             }
@@ -161,7 +162,8 @@ fn look<'a, I: Item>(queue: &'a Queue<I>, mut state: MutexGuard<'a, State<I>>) -
     state
 }
 
-/// Runs a batch and turns a panic into an error, so that the calls behind it are still served.
+/// Runs a batch. A panic is the answer to all of its items, which may have had an effect. The calls behind them are still served.
 fn run<W: Worker>(worker: &mut W, items: &[W::Item]) -> Answers<W::Item> {
-    catch_unwind(AssertUnwindSafe(|| worker.run(items))).unwrap_or(Err(PANICKED))
+    catch_unwind(AssertUnwindSafe(|| worker.run(items)))
+        .unwrap_or_else(|_| Ok(items.iter().map(|_| Err(PANICKED)).collect()))
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 
 use session_core::{ErrorKind, Result, seconds};
-use session_store_kit::batch::{Answers, Batcher, Limits, RoundTrip};
+use session_store_kit::batch::{Answers, Batcher, Limits, RoundTrip, Trip};
 use tokio::runtime::Handle;
 
 use crate::wire::{Call, begin, busy, call, open};
@@ -115,7 +115,7 @@ struct Visited {
 }
 
 impl RoundTrip<Call> for Visited {
-    async fn run(&self, items: &[Call]) -> Answers<Call> {
+    async fn run(&self, items: &[Call], _trip: Trip) -> Answers<Call> {
         if items[0].n == 0 {
             let batcher = self.batcher.get().unwrap().clone();
             let one = begin(&batcher, call(1)).await;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use session_core::{Error, ErrorKind, Result, StoreKey};
-use session_store_kit::batch::{Answers, Batcher, Item, Limits, RoundTrip};
+use session_store_kit::batch::{Answers, Batcher, Item, Limits, RoundTrip, Trip as Circumstances};
 use tokio::sync::{mpsc, oneshot};
 
 /// A call with a number, a key and a length.
@@ -36,9 +36,12 @@ pub(crate) fn keyed(n: u32, key: u8) -> Call {
     Call { n, key: Some(key), len: 1 }
 }
 
+pub(crate) const FAILED: Error = Error::fixed(ErrorKind::Unavailable, "the batch failed");
+
 /// A round trip in flight, which the test answers.
 pub(crate) struct Trip {
     pub(crate) calls: Vec<Call>,
+    pub(crate) circumstances: Circumstances,
     pub(crate) answer: oneshot::Sender<Answers<Call>>,
 }
 
@@ -53,16 +56,16 @@ impl Trip {
     }
 
     pub(crate) fn fail(self) {
-        self.answer.send(Err(Error::fixed(ErrorKind::Unavailable, "the batch failed"))).unwrap();
+        self.answer.send(Err(FAILED.into())).unwrap();
     }
 }
 
 pub(crate) struct Wire(mpsc::UnboundedSender<Trip>);
 
 impl RoundTrip<Call> for Wire {
-    async fn run(&self, items: &[Call]) -> Answers<Call> {
+    async fn run(&self, items: &[Call], circumstances: Circumstances) -> Answers<Call> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Trip { calls: items.to_vec(), answer }).unwrap();
+        self.0.send(Trip { calls: items.to_vec(), circumstances, answer }).unwrap();
         answered.await.expect("the test answers")
     }
 }
