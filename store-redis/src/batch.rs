@@ -13,7 +13,7 @@ use session_core::{Call, Error, Outcome, Record, Result, StoreKey};
 use session_store_kit::batch::{Answers, Batcher, Item, Limits, RoundTrip};
 use session_store_kit::operations::{Load, Save};
 
-use crate::error::{UNEXPECTED_REPLY, driver_error};
+use crate::error::{Moment, UNEXPECTED_REPLY, driver_error};
 use crate::keys::Keys;
 use crate::record::{self, live};
 use crate::router::Router;
@@ -211,7 +211,7 @@ fn save_outcome(answer: Value) -> Result<Outcome> {
     let Value::BulkString(text) = answer else { return outcome(answer) };
     let reply = [b"-", &text[..], b"\r\n"].concat();
     match redis::parse_redis_value(&reply).and_then(Value::extract_error) {
-        Err(error) => Err(driver_error(&error)),
+        Err(error) => Err(driver_error(&error, Moment::InUse)),
         Ok(_) => Err(UNEXPECTED_REPLY),
     }
 }
