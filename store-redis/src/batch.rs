@@ -14,7 +14,7 @@ use session_store_kit::batch::{Answers, Batcher, Item, Limits, RoundTrip, Trip};
 use session_store_kit::operations::{Load, Save};
 use tokio::time::timeout_at;
 
-use crate::error::{UNEXPECTED_REPLY, driver_error};
+use crate::error::{Moment, UNEXPECTED_REPLY, driver_error};
 use crate::keys::Keys;
 use crate::record::{self, live};
 use crate::router::Router;
@@ -213,7 +213,7 @@ fn save_outcome(answer: Value) -> Result<Outcome> {
     let Value::BulkString(text) = answer else { return outcome(answer) };
     let reply = [b"-", &text[..], b"\r\n"].concat();
     match redis::parse_redis_value(&reply).and_then(Value::extract_error) {
-        Err(error) => Err(driver_error(&error)),
+        Err(error) => Err(driver_error(&error, Moment::InUse)),
         Ok(_) => Err(UNEXPECTED_REPLY),
     }
 }

@@ -1,20 +1,28 @@
 //! Builder of the store, and the steps of opening it.
 
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use redis::{Client, ProtocolVersion};
 use session_core::Result;
-use session_store_kit::{Settings, setters, waiting, within, wrong};
+use session_store_kit::{Settings, TIMED_OUT, setters, waiting, within, wrong};
+use tokio::time::{self, Instant};
 
 use crate::batch::Batches;
 use crate::connection::Node;
-use crate::error::driver_error;
+use crate::error::{Moment, driver_error};
 use crate::keys::Keys;
+use crate::preflight::{self, Place};
+use crate::record::UNREFUSED_LEN;
 use crate::router::{Router, Topology};
 use crate::scripts::{IndexScripts, Scripts};
-use crate::{Inner, RedisStore, preflight};
+use crate::{Inner, MAX_DATA_LEN, RedisStore, record, refusal};
+
+/// Pause between two looks at a server that is starting.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Error text for a cluster without the feature.
 #[cfg(not(feature = "cluster"))]
@@ -30,6 +38,9 @@ pub struct RedisStoreBuilder {
     pub(crate) settings: Settings,
     connections: usize,
     cluster: bool,
+    /// Whether connections to other machines may be without TLS.
+    exposed: bool,
+    max_data_len: Option<usize>,
     /// Pairs of announced and reachable addresses.
     addresses: Vec<(String, String)>,
 }
@@ -46,7 +57,15 @@ impl RedisStore {
 
 impl RedisStoreBuilder {
     pub(crate) fn at(client: Client) -> Self {
-        Self { clients: vec![client], settings: Settings::new(), connections: 1, cluster: false, addresses: Vec::new() }
+        let (settings, addresses) = (Settings::new(), Vec::new());
+        let clients = vec![client];
+        Self { clients, settings, connections: 1, cluster: false, exposed: true, max_data_len: None, addresses }
+    }
+
+    /// Sets whether connections to other machines may be without TLS. A client of the application's own decides it itself.
+    pub(crate) fn exposed(mut self, exposed: bool) -> Self {
+        self.exposed = exposed;
+        self
     }
 
     /// Adds further nodes of the cluster.
@@ -99,12 +118,23 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// Sets the maximum length of a session's data, 1 byte to 16 MiB. The server's own limit applies as well.
+    ///
+    /// Default: as much as the server accepts, 16 MiB at most. If the server's user may not ask for the limit by `CONFIG GET`,
+    /// the default is 982,751 bytes, which every server accepts. Set it on such a server if your sessions are larger.
+    pub const fn max_data_len(mut self, bytes: usize) -> Self {
+        self.max_data_len = Some(bytes);
+        self
+    }
+
     /// Opens the store and connects it.
     ///
     /// # Errors
     /// - [`ErrorKind::Config`](session_core::ErrorKind::Config) for options outside their ranges, a user or password that the server refuses,
-    ///   a server older than Redis 7.0, a cluster node without [`cluster`](Self::cluster), or a single server with it.
-    /// - [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) when the server does not answer within the time-out.
+    ///   a command or right that is missing, a server older than Redis 7.0, a replica, a cluster node without [`cluster`](Self::cluster),
+    ///   or a single server with it. The README lists them.
+    /// - [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable) when the server does not answer within the time-out,
+    ///   or is still loading its data then.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
@@ -116,9 +146,11 @@ impl RedisStoreBuilder {
     async fn attempt(self) -> Result<RedisStore> {
         let namespace = self.settings.check()?;
         within("connections", self.connections, 1..=64)?;
+        within("max_data_len", self.max_data_len.unwrap_or(MAX_DATA_LEN), 1..=MAX_DATA_LEN)?;
         #[cfg(feature = "tls")]
         provide_cryptography();
         let (queue, timeout) = (self.settings.queue, self.settings.timeout);
+        let (client, set) = (self.clients[0].clone(), self.max_data_len);
         let router = Arc::new(Router::new(move || self.topology(), queue, timeout));
         let local = router.local()?;
         let scripts = match &local.topology {
@@ -126,14 +158,22 @@ impl RedisStoreBuilder {
             #[cfg(feature = "cluster")]
             Topology::Cluster(_) => Scripts::cluster(&crate::cluster::index::TIMES),
         };
-        router.call(pin!(preflight::check(&local.topology, &namespace))).await?;
         let keys = Keys::new(&namespace);
+        let place = Place { namespace: &namespace, keys: &keys };
+        let longest = {
+            let checking = pin!(checked(&local.topology, &place, Instant::now() + timeout));
+            or_reason(&client, timeout, pin!(router.call(checking))).await?
+        };
+        // Without the server's word and the application's, the largest record is one that every server accepts.
+        let told = longest.map_or(MAX_DATA_LEN, record::max_data_len).min(MAX_DATA_LEN);
+        let default = longest.map_or(record::max_data_len(UNREFUSED_LEN), |_| told);
+        let max_data_len = AtomicUsize::new(set.map_or(default, |set| set.min(told)));
         let batches = match &scripts.index {
             IndexScripts::Single(index) => Some(Batches::new(&router, &keys, index.save_many.clone(), queue)),
             #[cfg(feature = "cluster")]
             IndexScripts::Cluster(_) => None,
         };
-        Ok(RedisStore(Arc::new(Inner { router, keys, scripts, batches, namespace })))
+        Ok(RedisStore(Arc::new(Inner { router, keys, scripts, batches, namespace, max_data_len })))
     }
 
     fn topology(&self) -> Result<Topology> {
@@ -165,7 +205,7 @@ impl RedisStoreBuilder {
         let Some(addresses) = self.addresses.iter().map(parsed).collect::<Option<AddressMap>>() else {
             return wrong("an address in `node_at` is not of the form host:port");
         };
-        let cluster = Cluster::new(clients, addresses, self.connections, self.settings.timeout)?;
+        let cluster = Cluster::new(clients, addresses, (self.connections, self.exposed), self.settings.timeout)?;
         Ok(Topology::Cluster(Arc::new(cluster)))
     }
 
@@ -186,6 +226,48 @@ impl fmt::Debug for RedisStoreBuilder {
     }
 }
 
+/// Checks the server, and waits until the deadline for a server that is starting.
+async fn checked(topology: &Topology, place: &Place<'_>, deadline: Instant) -> Result<Option<usize>> {
+    let mut reason = TIMED_OUT;
+    let checking = async {
+        loop {
+            match preflight::check(topology, place).await {
+                Err(failure) if failure.is_passing() => reason = failure.error(Moment::Opening),
+                checked => return checked.map_err(|failure| failure.error(Moment::Opening)),
+            }
+            // sleep: a server does not announce that it has loaded its data.
+            time::sleep(PAUSE).await;
+        }
+    };
+    let checked = time::timeout_at(deadline, checking).await;
+    checked.unwrap_or(Err(reason))
+}
+
+/// Waits for `opening`. If it fails or takes long, looks for a reason that the server does not tell, such as TLS.
+async fn or_reason<T>(
+    client: &Client,
+    timeout: Duration,
+    mut opening: Pin<&mut impl Future<Output = Result<T>>>,
+) -> Result<T> {
+    let begun = Instant::now();
+    let looking = async {
+        // sleep: the rest of the time-out is left for the look.
+        time::sleep(timeout / 2).await;
+        refusal::reason(client, timeout / 4).await
+    };
+    let opened = tokio::select! {
+        biased;
+        opened = &mut opening => opened,
+        Some(reason) = looking => return Err(reason),
+    };
+    match opened {
+        Err(error) if error.is_transient() && begun.elapsed() < timeout / 2 => {
+            Err(refusal::reason(client, timeout / 4).await.unwrap_or(error))
+        }
+        opened => opened,
+    }
+}
+
 /// Returns the client with RESP3 and `TCP_NODELAY`.
 ///
 /// RESP3 reports the end of a connection at once; `TCP_NODELAY` sends small commands without delay.
@@ -193,7 +275,8 @@ fn prepared(client: &Client) -> Result<Client> {
     let info = client.get_connection_info().clone();
     let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let tcp = info.tcp_settings().clone().set_nodelay(true);
-    Client::open(info.set_redis_settings(redis).set_tcp_settings(tcp)).map_err(|error| driver_error(&error))
+    Client::open(info.set_redis_settings(redis).set_tcp_settings(tcp))
+        .map_err(|error| driver_error(&error, Moment::Opening))
 }
 
 /// Makes ring the default cryptography of rustls, unless the program has chosen another.

@@ -1,32 +1,43 @@
 //! Connections, which all calls share. They are opened when needed and replaced when they break or do not answer.
 
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, RedisError, Value};
+use redis::{Arg, AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, RedisError, Value};
 use session_core::{Error, Result};
 use session_store_kit::TIMED_OUT;
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::error::{STOPPED, driver_error, ends_connection};
+use crate::error::{Moment, STOPPED, driver_error, ends_connection, is_full, is_starting};
+use crate::record::UNREFUSED_LEN;
 
 /// Capacity of the channel between the calls and a connection's task, in commands.
 const PIPELINE: usize = 1024;
+
+/// Time after a failed attempt to connect in which other connections are used instead.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// A single server or a node of a cluster, and the connections to it.
 pub(crate) struct Node {
     connections: Box<[Arc<Connection>]>,
     /// Number of commands sent so far, to use the connections in turn.
     sent: AtomicUsize,
+    /// Connection for commands that the server may refuse for their length, because it then closes the connection.
+    long: Arc<Connection>,
+    /// Held while a long command is in flight, so that a refusal concerns no other command.
+    turn: Arc<AsyncMutex<()>>,
 }
 
 impl Node {
     pub(crate) fn new(client: &Client, connections: usize, timeout: Duration) -> Self {
-        let connections = (0..connections).map(|_| Arc::new(Connection::new(client.clone(), timeout))).collect();
-        Self { connections, sent: AtomicUsize::new(0) }
+        let new = || Arc::new(Connection::new(client.clone(), timeout));
+        let connections = (0..connections).map(|_| new()).collect();
+        Self { connections, sent: AtomicUsize::new(0), long: new(), turn: Arc::default() }
     }
 
     /// Sends one command and waits for its reply.
@@ -34,9 +45,40 @@ impl Node {
     /// The connection's own task writes the command and reads the reply.
     /// A dropped future therefore leaves neither half a command nor a reply that another call could take for its own.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, Failure> {
-        let count = self.connections.len();
-        let next = if count == 1 { 0 } else { self.sent.fetch_add(1, Ordering::Relaxed) % count };
-        self.connections[next].send(async |mut driver| driver.send_packed_command(command).await).await
+        if is_long(command) {
+            return Box::pin(self.send_long(command.clone())).await;
+        }
+        let [only] = &*self.connections else { return self.send_by_one_of_several(command).await };
+        only.send(async |mut driver| driver.send_packed_command(command).await).await
+    }
+
+    /// Uses the connections in turn. If the server lets the store open fewer, the others are used.
+    async fn send_by_one_of_several(&self, command: &Cmd) -> Result<Value, Failure> {
+        let next = self.sent.fetch_add(1, Ordering::Relaxed) % self.connections.len();
+        let mut in_turn = self.connections[next..].iter().chain(&self.connections[..next]);
+        let first = &self.connections[next];
+        let connection = if first.is_refused() { in_turn.find(|one| one.is_live()).unwrap_or(first) } else { first };
+        match connection.send(async |mut driver| driver.send_packed_command(command).await).await {
+            Err(Failure::NotConnected(error)) => match self.connections.iter().find(|one| one.is_live()) {
+                Some(live) => live.send(async |mut driver| driver.send_packed_command(command).await).await,
+                None => Err(Failure::NotConnected(error)),
+            },
+            answer => answer,
+        }
+    }
+
+    /// Sends a long command while no other long command is in flight.
+    ///
+    /// In a task, because a caller that stops polling must not keep the turn. A dropped call ends its task.
+    async fn send_long(&self, command: Cmd) -> Result<Value, Failure> {
+        let (connection, turn) = (Arc::clone(&self.long), Arc::clone(&self.turn));
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let _turn = turn.lock().await;
+            let sending = connection.send(async |mut driver| driver.send_packed_command(&command).await);
+            time::timeout(connection.timeout, sending).await.unwrap_or_else(|_| Err(Failure::lost()))
+        });
+        task.join_next().await.and_then(Result::ok).unwrap_or_else(|| Err(Failure::lost()))
     }
 
     /// Sends one command preceded by `ASKING`, which a node requires while it imports the key's slot.
@@ -53,19 +95,56 @@ impl Node {
     }
 }
 
+/// Whether an argument of the command is so long that a server may refuse it, whatever the rest of the command is.
+fn is_long(command: &Cmd) -> bool {
+    command.args_iter().any(|argument| matches!(argument, Arg::Simple(bytes) if bytes.len() > UNREFUSED_LEN))
+}
+
 /// Reason why a command has no reply.
+#[derive(Clone)]
 pub(crate) enum Failure {
+    /// The store gave up before the command was sent, or has no answer of the server.
     NotSent(Error),
+    /// No node of the cluster serves a slot.
+    #[cfg(feature = "cluster")]
+    NotReady,
+    /// No connection could be opened.
+    NotConnected(RedisError),
     /// The server or the driver returned an error.
     Server(RedisError),
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::NotSent(error) => error,
-            Failure::Server(error) => driver_error(&error),
+impl Failure {
+    /// Returns the failure of a command that may or may not have been executed.
+    fn lost() -> Self {
+        Self::Server(io::Error::from(io::ErrorKind::TimedOut).into())
+    }
+
+    /// Whether the reason may pass soon: the server is starting, or has no room for a connection.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::NotSent(_) => false,
+            #[cfg(feature = "cluster")]
+            Self::NotReady => true,
+            Self::NotConnected(error) | Self::Server(error) => is_starting(error) || is_full(error),
         }
+    }
+
+    /// Returns the error for the caller.
+    pub(crate) fn error(self, moment: Moment) -> Error {
+        match self {
+            Self::NotSent(error) => error,
+            #[cfg(feature = "cluster")]
+            Self::NotReady => crate::error::NOT_READY,
+            Self::NotConnected(error) | Self::Server(error) => driver_error(&error, moment),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    /// Returns the error for the caller of a store in use.
+    fn from(failure: Failure) -> Self {
+        failure.error(Moment::InUse)
     }
 }
 
@@ -73,7 +152,7 @@ impl From<Failure> for Error {
 type Opened = (u64, MultiplexedConnection);
 
 /// Result of an attempt to connect, shared by all calls that wait for it.
-type Attempt = watch::Receiver<Option<Result<Opened>>>;
+type Attempt = watch::Receiver<Option<Result<Opened, Failure>>>;
 
 /// One connection, which is opened again after it has ended.
 struct Connection {
@@ -88,6 +167,8 @@ struct ConnectionState {
     number: u64,
     live: Option<MultiplexedConnection>,
     attempt: Option<Attempt>,
+    /// Time of the latest attempt, if it failed.
+    refused: Option<Instant>,
 }
 
 impl Connection {
@@ -104,7 +185,7 @@ impl Connection {
         self: &Arc<Self>,
         ask: impl AsyncFnOnce(MultiplexedConnection) -> Result<Value, RedisError>,
     ) -> Result<Value, Failure> {
-        let (number, driver) = self.opened().await.map_err(Failure::NotSent)?;
+        let (number, driver) = self.opened().await?;
         let guard = ReplyGuard { connection: self, number, since: Instant::now(), answered: false };
         let answer = ask(driver).await.and_then(Value::extract_error);
         guard.answered();
@@ -116,6 +197,16 @@ impl Connection {
         answer.map_err(Failure::Server)
     }
 
+    fn is_live(&self) -> bool {
+        self.lock().live.is_some()
+    }
+
+    /// Whether there is no connection, and an attempt has failed so lately that another is not worth its time.
+    fn is_refused(&self) -> bool {
+        let state = self.lock();
+        state.live.is_none() && state.refused.is_some_and(|refused| refused.elapsed() < RETRY)
+    }
+
     /// Drops the connection that attempt `number` opened. The next call opens another.
     fn disconnect(&self, number: u64) {
         let mut state = self.lock();
@@ -125,7 +216,7 @@ impl Connection {
     }
 
     /// Returns the open connection, or waits for one attempt to connect that is shared by all calls.
-    async fn opened(self: &Arc<Self>) -> Result<Opened> {
+    async fn opened(self: &Arc<Self>) -> Result<Opened, Failure> {
         let mut attempt = {
             let mut state = self.lock();
             if let Some(live) = &state.live {
@@ -144,8 +235,8 @@ impl Connection {
             }
         };
         match attempt.wait_for(Option::is_some).await {
-            Ok(result) => result.clone().unwrap_or(Err(STOPPED)),
-            Err(_) => Err(STOPPED),
+            Ok(result) => result.clone().unwrap_or(Err(Failure::NotSent(STOPPED))),
+            Err(_) => Err(Failure::NotSent(STOPPED)),
         }
     }
 }
@@ -176,7 +267,7 @@ impl Drop for ReplyGuard<'_> {
 }
 
 /// Opens a connection. Runs in its own task, because the call that started the attempt may be dropped while others wait for it.
-async fn connect(connection: Arc<Connection>, number: u64, sender: watch::Sender<Option<Result<Opened>>>) {
+async fn connect(connection: Arc<Connection>, number: u64, sender: watch::Sender<Option<Result<Opened, Failure>>>) {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(connection.timeout))
         .set_response_timeout(None) // each call has its own time-out
@@ -185,11 +276,12 @@ async fn connect(connection: Arc<Connection>, number: u64, sender: watch::Sender
     let connecting = connection.client.get_multiplexed_async_connection_with_config(&config);
     let result = match time::timeout(connection.timeout, connecting).await {
         Ok(Ok(driver)) => Ok((number, driver)),
-        Ok(Err(error)) => Err(driver_error(&error)),
-        Err(_) => Err(TIMED_OUT),
+        Ok(Err(error)) => Err(Failure::NotConnected(error)),
+        Err(_) => Err(Failure::NotSent(TIMED_OUT)),
     };
     let mut state = connection.lock();
     state.attempt = None;
+    state.refused = result.is_err().then(Instant::now);
     if let Ok((_, driver)) = &result {
         state.live = Some(driver.clone());
     }

@@ -61,6 +61,16 @@ impl Keys {
         name.strip_prefix(&*self.records).and_then(|key| StoreKey::from_slice(key).ok())
     }
 
+    /// Returns a name for trying commands on records. It is the name of no record if `suffix` is not as long as a key.
+    pub(crate) fn record_probe(&self, suffix: &str) -> Vec<u8> {
+        [&*self.records, suffix.as_bytes()].concat()
+    }
+
+    /// Returns a name for trying commands on indexes. It is the index of a principal that is named `suffix`.
+    pub(crate) fn index_probe(&self, suffix: &str) -> Vec<u8> {
+        self.index_of(suffix.as_bytes())
+    }
+
     /// Returns the pattern that matches all records. A namespace has no character with a special meaning in patterns.
     pub(crate) fn pattern(&self) -> Vec<u8> {
         [&*self.records, b"*"].concat()

@@ -4,11 +4,13 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use redis::{Cmd, Value};
 use session_core::{
-    Call, Capabilities, Cursor, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
-    Timestamp, Version, async_trait,
+    Call, Capabilities, Cursor, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store,
+    StoreKey, Timestamp, Version, async_trait,
 };
 use session_store_kit::fits;
 use session_store_kit::operations::{Load, Save};
@@ -22,10 +24,13 @@ mod error;
 mod keys;
 mod preflight;
 mod principals;
+mod probes;
 mod record;
+mod refusal;
 mod router;
 mod scan;
 mod scripts;
+
 mod url;
 
 pub use builder::RedisStoreBuilder;
@@ -37,7 +42,7 @@ use keys::Keys;
 use router::Router;
 use scripts::{IndexScripts, Script, Scripts, outcome};
 
-/// Maximum length of a record's data. The server allows 512 MB, but all other calls would wait for its one thread.
+/// Maximum length of a record's data. Most servers allow 512 MB, but all other calls would wait for their one thread.
 const MAX_DATA_LEN: usize = 16 << 20;
 
 /// A [`Store`] that keeps sessions in Redis or Valkey. See the [crate's documentation](crate).
@@ -53,6 +58,8 @@ struct Inner {
     /// `None` on a cluster.
     batches: Option<Batches>,
     namespace: Namespace,
+    /// Maximum length of a record's data: [`MAX_DATA_LEN`], or less if the server refuses such a record.
+    max_data_len: AtomicUsize,
 }
 
 /// Properties of a write that decide about an index entry on another node.
@@ -65,6 +72,19 @@ struct Intent<'a> {
 }
 
 impl RedisStore {
+    /// Checks the length of a record's data before the record is sent.
+    fn fits(&self, record: &Record) -> Result<()> {
+        fits(record, self.0.max_data_len.load(Relaxed))
+    }
+
+    /// Lowers the limit if the server has refused the record for its length, so that no such record is sent again.
+    fn learn(&self, record: &Record, outcome: Result<Outcome>) -> Result<Outcome> {
+        if outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::TooLarge) {
+            self.0.max_data_len.fetch_min(record.data.len().saturating_sub(1), Relaxed);
+        }
+        outcome
+    }
+
     /// Runs a script on one key.
     async fn run(&self, script: &Script, key: &[u8], arguments: impl Fn(&mut Cmd)) -> Result<Value> {
         self.0.router.run(script, &[key], arguments).await
@@ -118,19 +138,17 @@ impl Store for RedisStore {
             .expires_itself(true)
             .by_principal(true)
             .scan(true)
-            .max_data_len(Some(MAX_DATA_LEN))
+            .max_data_len(Some(self.0.max_data_len.load(Relaxed)))
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
-        fits(record, MAX_DATA_LEN)?;
+        self.fits(record)?;
         let (now, bytes, expiry) = (call.now.as_millis(), record::encode(record), record::expiry(record.expires_at));
         let intent = Intent { now: call.now, expires_at: record.expires_at, principal: record.principal.as_ref() };
-        self.0
-            .router
-            .call(pin!(self.write(&self.0.scripts.create, key, intent, |command| {
-                command.arg(now).arg(&bytes).arg(expiry);
-            })))
-            .await
+        let creating = pin!(self.write(&self.0.scripts.create, key, intent, |command| {
+            command.arg(now).arg(&bytes).arg(expiry);
+        }));
+        self.learn(record, self.0.router.call(creating).await)
     }
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
@@ -143,15 +161,16 @@ impl Store for RedisStore {
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
-        fits(record, MAX_DATA_LEN)?;
+        self.fits(record)?;
         let in_flight = self.0.batches.as_ref().map(|batches| batches.saves.begin());
-        match in_flight.as_ref().and_then(InFlight::batcher) {
+        let saved = match in_flight.as_ref().and_then(InFlight::batcher) {
             Some(saves) => {
                 let save = Save { now: call.now, key: *key, expected, record: record.clone() };
                 saves.call(InOrder(save)).await
             }
             None => self.0.router.call(pin!(self.save_one(call, key, expected, record))).await,
-        }
+        };
+        self.learn(record, saved)
     }
 
     async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {

@@ -12,6 +12,18 @@ const LAYOUT: u8 = 1;
 /// Length of the header: layout, version, `created_at`, `expires_at`, `index_until`, length of the principal (1 + 4 × 8 + 1 bytes, big-endian).
 const HEADER: usize = 34;
 
+/// Maximum length of an encoded record without its data.
+const OVERHEAD: usize = HEADER + 255;
+
+/// Length of an argument that every server accepts: the lowest value of `proto-max-bulk-len` and of `client-query-buffer-limit`
+/// is 1 MiB, and the query buffer also holds the beginning of the next command.
+pub(crate) const UNREFUSED_LEN: usize = (1 << 20) - (64 << 10);
+
+/// Returns the maximum length of a record's data, if an argument may have `argument` bytes.
+pub(crate) const fn max_data_len(argument: usize) -> usize {
+    argument.saturating_sub(OVERHEAD)
+}
+
 /// Encodes a record as the string to store.
 pub(crate) fn encode(record: &Record) -> Vec<u8> {
     let mut out = Vec::new();

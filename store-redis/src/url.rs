@@ -1,7 +1,8 @@
 //! Parser of `redis:` and `valkey:` URLs.
 
+use redis::{Client, ConnectionAddr};
 use session_core::Result;
-use session_store_kit::{ServerUrl, split, wrong};
+use session_store_kit::{ServerUrl, is_loopback, split, wrong};
 
 use crate::RedisStore;
 use crate::builder::RedisStoreBuilder;
@@ -15,9 +16,10 @@ impl RedisStore {
     ///
     /// The form is `redis://user:password@host:port/database`; everything but the host is optional.
     /// `rediss` uses TLS. `valkey` and `valkeys` are aliases of `redis` and `rediss`.
+    /// Without TLS the host must be this machine, unless `tls=false` says that the network is trusted.
     /// With the feature `cluster`, the URL of a cluster is `redis+cluster://user:password@host:port,host:port`.
     /// One node is enough; several let the store open while one is down.
-    /// Options: `namespace`, `timeout` in ms, `connections`, `queue`; [`RedisStoreBuilder`] explains them.
+    /// Options: `namespace`, `timeout` in ms, `connections`, `queue`, which [`RedisStoreBuilder`] explains, and `tls` (`true`, `false`).
     ///
     /// ```no_run
     /// use session_store_redis::RedisStore;
@@ -64,30 +66,43 @@ pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
             "the URL is not for this store: a URL for it begins with redis://, rediss://, valkey:// or valkeys://, or with redis+cluster:// for a cluster",
         );
     };
-    if cfg!(not(feature = "tls")) && matches!(scheme, "rediss" | "valkeys") {
-        return wrong(
-            "the URL requires TLS, which needs the feature `tls` of session-store-redis; it is not compiled in",
-        );
-    }
     #[cfg(not(feature = "cluster"))]
     if cluster {
         return wrong(crate::builder::NOT_COMPILED_IN);
     }
     let (url, fragment) = url.split_once('#').map_or((url, None), |(url, fragment)| (url, Some(fragment)));
     let (base, mut query) = split(url)?;
+    let tls = query.truth("tls")?;
+    let encrypted = matches!(scheme, "rediss" | "valkeys");
+    if encrypted && tls == Some(false) {
+        return wrong("the URL's scheme requires TLS, and its option `tls=false` forbids it: leave one of them out");
+    }
+    let encrypted = encrypted || tls == Some(true);
+    if encrypted && cfg!(not(feature = "tls")) {
+        return wrong(
+            "the URL requires TLS, which needs the feature `tls` of session-store-redis; it is not compiled in",
+        );
+    }
+    if fragment.is_some() && !encrypted {
+        return wrong(if cluster { CLUSTER_FORM } else { FORM });
+    }
+    let scheme = if encrypted { "rediss" } else { "redis" };
     let rest = base.split_once("://").map_or("", |(_, rest)| rest);
     let mut clients = Vec::new();
     for node in if cluster { node_addresses(rest)? } else { vec![rest.to_owned()] } {
         let fragment = fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
         // The driver's error is not passed on, because it may quote the URL with its password.
-        let Ok(client) = redis::Client::open(format!("{scheme}://{node}{fragment}")) else {
+        let Ok(client) = Client::open(format!("{scheme}://{node}{fragment}")) else {
             return wrong(if cluster { CLUSTER_FORM } else { FORM });
         };
         clients.push(client);
     }
+    if tls != Some(false) && clients.iter().any(|client| is_exposed(client.get_connection_info().addr())) {
+        return wrong(EXPOSED);
+    }
     let mut clients = clients.into_iter();
     let Some(first) = clients.next() else { return wrong(CLUSTER_FORM) };
-    let mut builder = RedisStoreBuilder::at(first).and_at(clients).cluster(cluster);
+    let mut builder = RedisStoreBuilder::at(first).and_at(clients).cluster(cluster).exposed(tls == Some(false));
     builder.settings.read(&mut query)?;
     builder.settings.read_wait(&mut query)?;
     if let Some(connections) = query.number("connections")? {
@@ -95,6 +110,15 @@ pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
     }
     query.finish()?;
     Ok(builder)
+}
+
+/// Error text for a connection to another machine that is not encrypted, which the URL does not ask for.
+pub(crate) const EXPOSED: &str = "a connection to another machine is not encrypted: use TLS, with a URL that begins with rediss:// \
+     (or rediss+cluster://), or add `tls=false` to the URL if the network between the machines is trusted";
+
+/// Whether connections to this address leave this machine and are not encrypted.
+pub(crate) fn is_exposed(address: &ConnectionAddr) -> bool {
+    matches!(address, ConnectionAddr::Tcp(host, _) if !is_loopback(host))
 }
 
 const FORM: &str =
@@ -147,8 +171,8 @@ mod tests {
     fn a_cluster_has_a_scheme_of_its_own_and_several_nodes() {
         for url in [
             "redis+cluster://localhost",
-            "redis+cluster://user:secret@10.0.0.1:7000,10.0.0.2:7000,[::1]:7001/?namespace=web&timeout=2000",
-            "valkey+cluster://:secret@a,b,c?connections=2",
+            "redis+cluster://user:secret@10.0.0.1:7000,10.0.0.2:7000,[::1]:7001/?namespace=web&timeout=2000&tls=false",
+            "valkey+cluster://:secret@a,b,c?connections=2&tls=false",
         ] {
             let builder = parse(url).unwrap();
             assert!(format!("{builder:?}").contains("cluster: true"), "{url}");
@@ -165,6 +189,41 @@ mod tests {
     }
 
     #[test]
+    fn off_loopback_the_connection_is_encrypted_unless_the_url_says_otherwise() {
+        for url in [
+            "redis://localhost",
+            "redis://127.0.0.1:6390/3",
+            "valkey://[::1]",
+            "redis://db.example?tls=false",
+            "valkey://10.0.0.7?tls=false&timeout=100",
+            #[cfg(feature = "cluster")]
+            "redis+cluster://localhost,127.0.0.1:7000",
+            #[cfg(feature = "cluster")]
+            "redis+cluster://a,b?tls=false",
+            #[cfg(feature = "tls")]
+            "redis://db.example?tls=true",
+            #[cfg(feature = "tls")]
+            "redis://db.example?tls=true#insecure",
+            #[cfg(feature = "tls")]
+            "rediss://db.example?tls=true",
+        ] {
+            assert!(parse(url).is_ok(), "{url}: {:?}", parse(url));
+        }
+        let exposed = ["redis://db.example", "valkey://:secret@10.0.0.7:6390/1", "redis://localhost.example"];
+        let exposed_cluster = ["redis+cluster://localhost,10.0.0.7", "valkey+cluster://a"];
+        for url in exposed.into_iter().chain(exposed_cluster.into_iter().filter(|_| cfg!(feature = "cluster"))) {
+            let error = parse(url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+            for word in ["rediss://", "`tls=false`"] {
+                assert!(error.to_string().contains(word), "{url}: {error}");
+            }
+        }
+        #[cfg(feature = "tls")]
+        assert!(parse("rediss://db.example?tls=false").unwrap_err().to_string().contains("leave one of them out"));
+        assert!(parse("redis://localhost#insecure").unwrap_err().to_string().contains("of the form"));
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         for (url, part) in [
             ("postgres://db", "begins with redis://"),
@@ -175,7 +234,10 @@ mod tests {
             ("redis://", "of the form"),
             ("redis://:secret@host:port", "of the form"),
             ("redis://:secret@host/db", "of the form"),
-            ("redis://localhost?name=a", "unknown option in the URL; known are namespace, timeout"),
+            (
+                "redis://localhost?name=a",
+                "unknown option in the URL; known are tls (true or false), namespace, timeout",
+            ),
             ("redis://:pa?secret&x@localhost", "percent-encode the characters"),
             ("redis://:pa#secret@localhost", "percent-encode the characters"),
             ("redis://localhost?timeout=5s", "milliseconds"),

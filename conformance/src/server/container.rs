@@ -61,13 +61,25 @@ enum CommandKind {
 
 impl Container {
     /// Starts a container and waits for the server in it. If the caller stops waiting, the container is removed.
-    pub(super) async fn start(kind: &'static ServerKind, image: &str, password: &str) -> Result<Self, String> {
+    ///
+    /// `arguments` are appended to the kind's command.
+    pub(super) async fn start(
+        kind: &'static ServerKind,
+        image: &str,
+        password: &str,
+        arguments: &[&str],
+    ) -> Result<Self, String> {
         let (ready, answer) = oneshot::channel();
         let (commands, waiting) = mpsc::unbounded_channel();
-        let (image, password) = (image.to_owned(), password.to_owned());
+        let begin = Begin {
+            kind,
+            image: image.to_owned(),
+            password: password.to_owned(),
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        };
         let thread = thread::Builder::new()
             .name(format!("container {}", kind.name))
-            .spawn(move || keep(kind, &image, &password, ready, waiting))
+            .spawn(move || keep(&begin, ready, waiting))
             .map_err(|error| error.to_string())?;
         let reached = answer.await.map_err(|_| "the thread that holds it has ended".to_owned())??;
         Ok(Self { reached, commands: Some(commands), thread: Some(thread) })
@@ -109,12 +121,18 @@ impl Drop for Container {
     }
 }
 
+/// What a container is started with.
+struct Begin {
+    kind: &'static ServerKind,
+    image: String,
+    password: String,
+    arguments: Vec<String>,
+}
+
 /// Main function of the thread: starts the container, carries out commands, and removes the container when all senders
 /// are gone.
 fn keep(
-    kind: &'static ServerKind,
-    image: &str,
-    password: &str,
+    start: &Begin,
     ready: oneshot::Sender<Result<Addresses, String>>,
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) {
@@ -128,7 +146,7 @@ fn keep(
     runtime.block_on(async {
         // A caller that stops waiting closes both channels.
         let begun = tokio::select! {
-            begun = begin(kind, image, password) => begun,
+            begun = begin(start) => begun,
             None = commands.recv() => return,
         };
         let (container, reached) = match begun {
@@ -144,22 +162,19 @@ fn keep(
         while let Some(Command { what, done }) = commands.recv().await {
             let result = match what {
                 CommandKind::Stop => container.stop().await.map_err(|error| words(&error)),
-                CommandKind::Resume => resume(kind, &container, &reached.addresses, password).await,
+                CommandKind::Resume => resume(start.kind, &container, &reached.addresses, &start.password).await,
             };
             let _ = done.send(result);
         }
     });
 }
 
-async fn begin(
-    kind: &'static ServerKind,
-    image: &str,
-    password: &str,
-) -> Result<(ContainerAsync<GenericImage>, Addresses), String> {
+async fn begin(start: &Begin) -> Result<(ContainerAsync<GenericImage>, Addresses), String> {
+    let Begin { kind, password, .. } = start;
     for attempt in 1.. {
         // Fixed ports stay the same when the server is stopped and started.
         let ports = free_ports(kind.nodes)?;
-        match request(kind, image, password, &ports).start().await {
+        match request(start, &ports).start().await {
             Ok(container) => {
                 let host = container.get_host().await.map_err(|error| words(&error))?.to_string();
                 // If `localhost` resolves to IPv6 first, Docker may not listen there.
@@ -188,7 +203,8 @@ async fn direct(kind: &ServerKind, container: &ContainerAsync<GenericImage>) -> 
     matches!(connected, Ok(Ok(_))).then(|| address.to_string())
 }
 
-fn request(kind: &ServerKind, image: &str, password: &str, ports: &[u16]) -> ContainerRequest<GenericImage> {
+fn request(start: &Begin, ports: &[u16]) -> ContainerRequest<GenericImage> {
+    let Begin { kind, image, password, arguments } = start;
     // A colon before the last slash belongs to a registry's port.
     let (name, tag) = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((image, "latest"));
     let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ");
@@ -202,7 +218,7 @@ fn request(kind: &ServerKind, image: &str, password: &str, ports: &[u16]) -> Con
         request = request.with_env_var(*variable, filled(value));
     }
     if !kind.command.is_empty() {
-        request = request.with_cmd(kind.command.iter().map(|word| filled(word)));
+        request = request.with_cmd(kind.command.iter().map(|word| filled(word)).chain(arguments.iter().cloned()));
     }
     // The label identifies the containers that a killed test program has left.
     match std::env::var("CONFORMANCE_RUN") {

@@ -33,12 +33,22 @@ pub type Start = fn() -> Pin<Box<dyn Future<Output = Result<Server>> + Send>>;
 
 impl Server {
     pub(super) async fn of(kind: &'static ServerKind) -> Result<Self> {
+        Self::with(kind, &[]).await
+    }
+
+    /// Like [`of`](Self::of), with arguments after the command of the container.
+    pub(super) async fn with(kind: &'static ServerKind, arguments: &[&str]) -> Result<Self> {
         let variable = |what: &str| {
             let of = if what == "IMAGE" { kind.image_of } else { kind.name };
             let name = format!("CONFORMANCE_{}_{what}", of.to_uppercase());
             env::var(&name).ok().filter(|value| !value.is_empty()).map(|value| (name, value))
         };
         if let Some((name, text)) = variable("URL") {
+            if !arguments.is_empty() {
+                let text =
+                    format!("{name} names a server that is there already, and a test needs one with its own arguments");
+                return Err(Error::new(ErrorKind::Unsupported, text));
+            }
             let url = Url::parse(&text, kind.port)
                 .map_err(|why| Error::new(ErrorKind::Config, format!("{name} is no URL of a server: {why}")))?;
             kind.probe.all_answered(url.addresses(), url.password(), PATIENCE).await.map_err(|why| {
@@ -49,7 +59,7 @@ impl Server {
         }
         let image = variable("IMAGE").map_or_else(|| kind.image.to_owned(), |(_, image)| image);
         let password = format!("{:016x}", rand::random::<u64>());
-        let container = Container::start(kind, &image, &password).await.map_err(|why| {
+        let container = Container::start(kind, &image, &password, arguments).await.map_err(|why| {
             let text = format!(
                 "{} in a container of {image}: {why}. CONFORMANCE_{}_IMAGE names another image, \
                  CONFORMANCE_{}_URL a server that is there already",

@@ -94,7 +94,8 @@ pub(super) const REDIS: ServerKind = ServerKind {
     probe: Probe::Redis,
     environment: &[],
     command: &["redis-server", "--requirepass", "{password}"],
-    url: "redis://:{password}@{address}/0",
+    // A container of the suite has no TLS, wherever Docker runs.
+    url: "redis://:{password}@{address}/0?tls=false",
 };
 
 pub(super) const VALKEY: ServerKind = ServerKind {
@@ -106,7 +107,8 @@ pub(super) const VALKEY: ServerKind = ServerKind {
     probe: Probe::Redis,
     environment: &[],
     command: &["valkey-server", "--requirepass", "{password}"],
-    url: "redis://:{password}@{address}/0",
+    // A container of the suite has no TLS, wherever Docker runs.
+    url: "redis://:{password}@{address}/0?tls=false",
 };
 
 pub(super) const MONGO: ServerKind = ServerKind {
@@ -146,7 +148,8 @@ pub(super) const REDIS_CLUSTER: ServerKind = ServerKind {
     probe: Probe::RedisCluster,
     environment: &[("REDISCLI_AUTH", "{password}")],
     command: &["sh", "-c", include_str!("redis_cluster.sh"), "redis", "{password}", "{ports}"],
-    url: "redis+cluster://:{password}@{address}/",
+    // A container of the suite has no TLS, wherever Docker runs.
+    url: "redis+cluster://:{password}@{address}/?tls=false",
 };
 
 /// Cluster of three masters in one container.
@@ -159,5 +162,6 @@ pub(super) const VALKEY_CLUSTER: ServerKind = ServerKind {
     probe: Probe::RedisCluster,
     environment: &[("REDISCLI_AUTH", "{password}")],
     command: &["sh", "-c", include_str!("redis_cluster.sh"), "valkey", "{password}", "{ports}"],
-    url: "valkey+cluster://:{password}@{address}/",
+    // A container of the suite has no TLS, wherever Docker runs.
+    url: "valkey+cluster://:{password}@{address}/?tls=false",
 };

@@ -103,6 +103,22 @@ pub async fn redis() -> Result<Server> {
     Server::of(&kind::REDIS).await
 }
 
+/// Returns a Redis server that is started with these arguments, such as `["--rename-command", "EVAL", ""]`.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::redis_with(&["--databases", "1"]).await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If no server is available, it is an external one, or it does not answer.
+pub async fn redis_with(arguments: &[&str]) -> Result<Server> {
+    Server::with(&kind::REDIS, arguments).await
+}
+
 /// Returns a Redis cluster of three masters.
 ///
 /// Its URL names all of them: `redis+cluster://:password@host:port,host:port,host:port/`.

@@ -23,9 +23,11 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::connection::{Failure, Node};
-use crate::error::{NO_CLUSTER, NOT_READY, STOPPED, UNEXPECTED_REPLY, driver_error, ends_connection};
+use crate::error::{Moment, NO_CLUSTER, STOPPED, UNEXPECTED_REPLY, driver_error, ends_connection};
+use crate::url::{EXPOSED, is_exposed};
 pub(crate) use slots::Address;
-use slots::{Range, SLOTS, ranges, slot};
+pub(crate) use slots::slot;
+use slots::{Range, SLOTS, ranges};
 
 /// First and longest pause before a call retries on a cluster that is not ready. The pause doubles each time.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
@@ -39,6 +41,9 @@ const DISCOVERY_NODES: usize = 4;
 /// Map from announced addresses of nodes to reachable addresses.
 pub(crate) type AddressMap = HashMap<Address, Address>;
 
+/// Result of a running discovery of the slots.
+type Discovery = watch::Receiver<Option<Result<(), Failure>>>;
+
 pub(crate) struct Cluster {
     /// Nodes that the store was opened with. They are always asked for the slots too.
     seeds: Box<[Arc<Member>]>,
@@ -47,7 +52,7 @@ pub(crate) struct Cluster {
     /// Number of the next known node to ask for the slots.
     next_asked: AtomicUsize,
     /// Result of a running discovery of the slots, shared by all calls that wait for it.
-    discovery: Mutex<Option<watch::Receiver<Option<Result<()>>>>>,
+    discovery: Mutex<Option<Discovery>>,
 }
 
 /// Settings for connections to nodes.
@@ -56,6 +61,8 @@ struct NodeSettings {
     info: ConnectionInfo,
     addresses: AddressMap,
     connections: usize,
+    /// Whether connections to other machines may be without TLS.
+    exposed: bool,
     timeout: Duration,
 }
 
@@ -92,16 +99,27 @@ impl NodeSettings {
             }
             _ => ConnectionAddr::Tcp(host, port),
         };
-        let client = Client::open(self.info.clone().set_addr(reachable)).map_err(|error| driver_error(&error))?;
+        if !self.exposed && is_exposed(&reachable) {
+            return Err(Error::fixed(ErrorKind::Config, EXPOSED));
+        }
+        let client = Client::open(self.info.clone().set_addr(reachable));
+        let client = client.map_err(|error| driver_error(&error, Moment::InUse))?;
         Ok(Arc::new(Member { address, node: Node::new(&client, self.connections, self.timeout) }))
     }
 }
 
 impl Cluster {
     /// Creates a cluster with the nodes `seeds`, without connecting.
-    pub(crate) fn new(seeds: &[Client], addresses: AddressMap, connections: usize, timeout: Duration) -> Result<Self> {
-        let first = seeds.first().ok_or(STOPPED)?;
-        let settings = NodeSettings { info: first.get_connection_info().clone(), addresses, connections, timeout };
+    ///
+    /// Each node has `connections` connections. `exposed` says whether they may lead to other machines without TLS.
+    pub(crate) fn new(
+        seeds: &[Client],
+        addresses: AddressMap,
+        (connections, exposed): (usize, bool),
+        timeout: Duration,
+    ) -> Result<Self> {
+        let info = seeds.first().ok_or(STOPPED)?.get_connection_info().clone();
+        let settings = NodeSettings { info, addresses, connections, exposed, timeout };
         let seeds = seeds.iter().map(|seed| match seed.get_connection_info().addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                 settings.member(Address { host: host.clone(), port: *port })
@@ -123,6 +141,11 @@ impl Cluster {
     fn owner(&self, slot: usize) -> Option<Arc<Member>> {
         let table = self.table();
         table.members.get(usize::from(table.owners[slot])).cloned()
+    }
+
+    /// Whether `member` serves the slot of `key`, as far as is known.
+    pub(crate) fn serves(&self, member: &Arc<Member>, key: &[u8]) -> bool {
+        self.owner(slot(key)).is_some_and(|owner| Arc::ptr_eq(&owner, member))
     }
 
     /// Returns the masters, ordered by address.
@@ -157,17 +180,17 @@ impl Cluster {
             let answer = if asking { node.send_asking(command).await } else { node.send(command).await };
             let error = match answer {
                 Ok(value) => return Ok(value),
-                Err(Failure::NotSent(error)) => {
+                Err(Failure::Server(error)) => error,
+                Err(failure) => {
                     // The command was not sent. If another node has taken over the slot, it is sent there.
                     let discovered = self.discover().await.is_ok();
                     target = self.owner(slot).filter(|owner| discovered && owner.address != member.address);
                     asking = false;
                     if target.is_none() {
-                        return Err(Failure::NotSent(error));
+                        return Err(failure);
                     }
                     continue;
                 }
-                Err(Failure::Server(error)) => error,
             };
             match reaction(&error) {
                 Reaction::Redirect { only_this } => {
@@ -226,15 +249,15 @@ impl Cluster {
     }
 
     /// Discovers which node serves each slot. Concurrent calls share one discovery.
-    pub(crate) async fn discover(self: &Arc<Self>) -> Result<()> {
+    pub(crate) async fn discover(self: &Arc<Self>) -> Result<(), Failure> {
         let mut result = self.start_discovery();
         match result.wait_for(Option::is_some).await {
-            Ok(result) => result.clone().unwrap_or(Err(STOPPED)),
-            Err(_) => Err(STOPPED),
+            Ok(result) => result.clone().unwrap_or(Err(Failure::NotSent(STOPPED))),
+            Err(_) => Err(Failure::NotSent(STOPPED)),
         }
     }
 
-    fn start_discovery(self: &Arc<Self>) -> watch::Receiver<Option<Result<()>>> {
+    fn start_discovery(self: &Arc<Self>) -> Discovery {
         let mut discovery = self.discovery.lock().unwrap_or_else(PoisonError::into_inner);
         match &*discovery {
             // A discovery whose runtime has ended never finishes.
@@ -250,7 +273,7 @@ impl Cluster {
     }
 
     /// Asks several nodes concurrently and uses the first answer, so that an unresponsive node causes no delay.
-    async fn query_slots(&self) -> Result<Vec<Range>> {
+    async fn query_slots(&self) -> Result<Vec<Range>, Failure> {
         let mut asked = JoinSet::new();
         let members = self.table().members.clone();
         let first = self.next_asked.fetch_add(DISCOVERY_NODES, Ordering::Relaxed);
@@ -261,20 +284,21 @@ impl Cluster {
                 let mut slots = Cmd::new();
                 slots.arg("CLUSTER").arg("SLOTS");
                 let answer = member.node.send(&slots).await.map_err(discovery_error)?;
-                let ranges = ranges(answer, &member.address.host)?;
-                if ranges.is_empty() { Err(NOT_READY) } else { Ok(ranges) }
+                let ranges = ranges(answer, &member.address.host).map_err(Failure::NotSent)?;
+                if ranges.is_empty() { Err(Failure::NotReady) } else { Ok(ranges) }
             });
         }
-        let mut reported = None;
+        let mut reported: Option<Failure> = None;
+        let is_transient = |failure: &Failure| failure.clone().error(Moment::Opening).is_transient();
         while let Some(answer) = asked.join_next().await {
             match answer {
                 Ok(Ok(ranges)) => return Ok(ranges),
                 // A permanent error is more helpful than a transient one.
-                Ok(Err(error)) if reported.as_ref().is_none_or(Error::is_transient) => reported = Some(error),
+                Ok(Err(failure)) if reported.as_ref().is_none_or(is_transient) => reported = Some(failure),
                 _ => {}
             }
         }
-        Err(reported.unwrap_or(STOPPED))
+        Err(reported.unwrap_or(Failure::NotSent(STOPPED)))
     }
 
     /// Replaces the slot table with a node's answer. Nodes that remain keep their connections.
@@ -313,9 +337,10 @@ impl Drop for RouteGuard<'_> {
     }
 }
 
-async fn run_discovery(cluster: Arc<Cluster>, sender: watch::Sender<Option<Result<()>>>) {
-    let found = time::timeout(cluster.settings.timeout, cluster.query_slots()).await.unwrap_or(Err(TIMED_OUT));
-    let result = found.and_then(|ranges| cluster.adopt(ranges));
+async fn run_discovery(cluster: Arc<Cluster>, sender: watch::Sender<Option<Result<(), Failure>>>) {
+    let found = time::timeout(cluster.settings.timeout, cluster.query_slots()).await;
+    let found = found.unwrap_or(Err(Failure::NotSent(TIMED_OUT)));
+    let result = found.and_then(|ranges| cluster.adopt(ranges).map_err(Failure::NotSent));
     let mut discovery = cluster.discovery.lock().unwrap_or_else(PoisonError::into_inner);
     *discovery = None;
     drop(discovery);
@@ -323,12 +348,12 @@ async fn run_discovery(cluster: Arc<Cluster>, sender: watch::Sender<Option<Resul
 }
 
 /// Converts the error of a node that was asked for the slots.
-fn discovery_error(failure: Failure) -> Error {
+fn discovery_error(failure: Failure) -> Failure {
     match failure {
-        Failure::Server(error) if error.kind() == Driver::Server(ServerErrorKind::ResponseError) => {
-            Error::fixed(ErrorKind::Config, NO_CLUSTER).with_source(&error)
+        Failure::Server(error) if error.detail().is_some_and(|text| text.contains("cluster support disabled")) => {
+            Failure::NotSent(Error::fixed(ErrorKind::Config, NO_CLUSTER))
         }
-        failure => failure.into(),
+        failure => failure,
     }
 }
 

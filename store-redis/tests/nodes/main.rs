@@ -202,7 +202,7 @@ async fn a_silent_node_holds_up_no_session_on_another() {
 #[tokio::test]
 async fn a_cluster_and_a_single_server_are_not_taken_for_each_other() {
     let bench = Bench::new().await;
-    let single = format!("redis://:{}@{}", bench.server.password(), bench.server.address());
+    let single = format!("redis://:{}@{}/?tls=false", bench.server.password(), bench.server.address());
     let error = RedisStore::connect(&single).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     for word in ["redis+cluster://", "`cluster`"] {
@@ -213,12 +213,12 @@ async fn a_cluster_and_a_single_server_are_not_taken_for_each_other() {
     let (key, first) = (key(), record(None));
     assert_eq!(store.create(&call(), &key, &first).await.unwrap(), Done);
     assert_eq!(bench.store.load(&call(), &key).await.unwrap(), Some(first));
-    let wrong = RedisStore::builder(&format!("{single}/3")).unwrap().cluster(true).open().await.unwrap_err();
+    let wrong = RedisStore::builder(&single.replace("/?", "/3?")).unwrap().cluster(true).open().await.unwrap_err();
     assert_eq!(wrong.kind(), ErrorKind::Config, "{wrong}");
     drop(bench);
 
     let one = server::redis().await.unwrap();
-    let url = format!("redis+cluster://:{}@{}", one.password(), one.address());
+    let url = format!("redis+cluster://:{}@{}/?tls=false", one.password(), one.address());
     let error = RedisStore::connect(&url).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     assert!(error.to_string().contains("not part of a cluster"), "{error}");
