@@ -12,7 +12,7 @@ use sqlx::{Encode, Error as Driver, Executor as _, MySql, MySqlConnection, Type}
 
 use crate::error::{self, DUPLICATE};
 use crate::json::{self, Row, sorted};
-use crate::schema::{CREATES, SAVES, Statements, WIDTHS};
+use crate::schema::{COMMIT, CREATES, NO_KEY, ROLLBACK, SAVES, Statements, WIDTHS};
 
 type Bound = Query<'static, MySql, MySqlArguments>;
 
@@ -99,7 +99,7 @@ impl Dialect for Statements {
     ) -> Answered<(StoreKey, Record)> {
         let query = match target {
             ListTarget::Of(principal) => self.sessions_of.query().bind(principal.as_str().as_bytes()),
-            ListTarget::After(key) => self.scan.query().bind(key.as_ref().map_or(&[][..], |key| key.as_bytes())),
+            ListTarget::After(key) => self.scan.query().bind(key.as_ref().map_or(NO_KEY, |key| key.as_bytes())),
         };
         let found = query.bind(now.as_millis()).bind(i64::from(*limit)).fetch_all(connection).await?;
         Ok(found.iter().map(rows::keyed).collect())
@@ -116,7 +116,7 @@ impl Dialect for Statements {
                 // The delete sees changes that are committed while it runs. At this level it also locks gaps in the index, so no
                 // session can be added to a part that it has already passed.
                 connection.execute("set transaction isolation level repeatable read").await?;
-                let keep = keep.as_ref().map_or(&[][..], |key| key.as_bytes());
+                let keep = keep.as_ref().map_or(NO_KEY, |key| key.as_bytes());
                 let query = self.delete_all.query().bind(principal.as_str().as_bytes()).bind(now.as_millis());
                 Ok((query.bind(keep).execute(connection).await?.rows_affected(), false))
             }
@@ -321,7 +321,7 @@ async fn transaction<T>(
 ) -> sqlx::Result<T> {
     connection.execute("start transaction").await?;
     let done = match work(connection).await {
-        Ok(answer) => match connection.execute("commit").await {
+        Ok(answer) => match connection.execute(COMMIT).await {
             Ok(_) => return Ok(answer),
             Err(error) if matches!(error::in_use(&error), Failure::Again(_)) => Err(error),
             Err(error) => return Err(unknown(error)),
@@ -331,7 +331,7 @@ async fn transaction<T>(
     if let Err(Driver::Database(_)) = done {
         // A failed lock wait ends the statement and leaves the transaction open.
         // If the rollback fails, the connection is closed.
-        connection.execute("rollback").await.map_err(unknown)?;
+        connection.execute(ROLLBACK).await.map_err(unknown)?;
     }
     done
 }
