@@ -1,4 +1,5 @@
-//! Helpers for the tests of stores in files: other processes, outages, and a runtime without a free thread.
+//! Helpers for the tests of stores: the suite's clauses as a part of one test, other processes, outages, and a runtime without a
+//! free thread.
 //!
 //! A test starts its own program again with [`start`]. The other process runs one test, which asks for its [`part`].
 //! `store-sqlite/tests/processes.rs` is an example.
@@ -6,10 +7,33 @@
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use session_core::{ErrorKind, Principal, Record, Store};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::fixtures::{count, count_up, key, now, put_count, record_of};
+use crate::{ClauseResult, Harness, Suite, clauses};
+
+/// Topics of the clauses that depend on what a store's statements mean, not on faults, time or the session model.
+pub const STATEMENTS: &[&str] = &[
+    "create",
+    "load",
+    "save",
+    "touch",
+    "delete",
+    "purge",
+    "expiry",
+    "principal",
+    "scan",
+    "namespace",
+    "limits",
+    "open",
+];
+
+/// Number of clauses that [`clauses_hold`] runs at the same time.
+const AT_ONCE: usize = 4;
 
 const PART: &str = "SESSION_TEST_PART";
 const PATH: &str = "SESSION_TEST_PATH";
@@ -18,6 +42,58 @@ const PATH: &str = "SESSION_TEST_PATH";
 const TASKS: u32 = 4;
 const INCREMENTS: u32 = 50;
 const EACH: u64 = (TASKS * INCREMENTS) as u64;
+
+/// Runs the clauses of these topics over a store in unusual surroundings, such as a server with other settings. A topic is a
+/// clause's name up to its dot. [`run`](crate::run) runs the whole suite as a test program instead.
+///
+/// ```
+/// # use std::sync::Arc;
+/// #
+/// # use session_conformance::{Harness, Subject};
+/// # use session_core::{Result, Store, async_trait};
+/// # use session_store_memory::MemoryStore;
+/// #
+/// # struct Memory;
+/// #
+/// # #[async_trait]
+/// # impl Harness for Memory {
+/// #     async fn subject(&self) -> Result<Subject> {
+/// #         Ok(Subject::new("session-store-memory", "0.1.0").without_namespaces())
+/// #     }
+/// #
+/// #     async fn open(&self, _namespace: &str) -> Result<Arc<dyn Store>> {
+/// #         Ok(Arc::new(MemoryStore::new()))
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "multi_thread", worker_threads = 2)] async fn main() {
+/// session_conformance::testing::clauses_hold(Memory, &["scan"], "in memory").await;
+/// # }
+/// ```
+///
+/// # Panics
+/// If a clause fails, with `when` in the message, or if there is no clause of one of the topics. Also outside a multi-threaded
+/// tokio runtime.
+pub async fn clauses_hold(harness: impl Harness, topics: &[&str], when: &str) {
+    let (suite, free) = (Arc::new(Suite::new(harness)), Arc::new(Semaphore::new(AT_ONCE)));
+    let mut running = JoinSet::new();
+    for topic in topics {
+        let before = running.len();
+        for clause in clauses().filter(|clause| clause.name.split('.').next() == Some(topic)) {
+            let (suite, free) = (Arc::clone(&suite), Arc::clone(&free));
+            running.spawn(async move {
+                let _turn = free.acquire().await;
+                suite.check(clause).await
+            });
+        }
+        assert!(running.len() > before, "there is no clause of the topic {topic}");
+    }
+    let failed = running.join_all().await.into_iter().filter_map(|finding| match finding.result {
+        ClauseResult::Failed(why) => Some(format!("{}: {why}", finding.clause)),
+        _ => None,
+    });
+    let failed: Vec<_> = failed.collect();
+    assert!(failed.is_empty(), "{when}: {} clauses fail:\n{}", failed.len(), failed.join("\n"));
+}
 
 /// Starts this test program again in another process, which runs only `test`. There, [`part`] returns `part` and `path`.
 ///

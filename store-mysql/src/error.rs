@@ -7,8 +7,12 @@ use sqlx::mysql::MySqlDatabaseError;
 
 /// Error number of a duplicate key.
 pub(crate) const DUPLICATE: u16 = 1062;
+/// Error number of a table that is to be created and exists.
+pub(crate) const TABLE_EXISTS: u16 = 1050;
 /// Error number of a missing right on a table.
 pub(crate) const DENIED: u16 = 1142;
+/// Error number of a write that a binary log in the format STATEMENT cannot hold.
+pub(crate) const STATEMENT_LOG: u16 = 1665;
 
 /// Classifies an error of a store in use. A failure to connect is an outage, because the store could connect before.
 pub(crate) fn in_use(error: &Driver) -> Failure {

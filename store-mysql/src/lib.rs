@@ -11,6 +11,7 @@ mod json;
 mod operations;
 mod schema;
 mod setup;
+mod table;
 mod url;
 mod url_options;
 

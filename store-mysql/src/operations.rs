@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Encode, Error as Driver, Executor as _, MySql, MySqlCo
 
 use crate::error::{self, DUPLICATE};
 use crate::json::{self, Row, sorted};
-use crate::schema::{self, CREATES, SAVES, Statements, WIDTHS};
+use crate::schema::{self, CREATES, NO_KEY, SAVES, Statements, WIDTHS};
 
 type Bound = Query<'static, MySql, MySqlArguments>;
 
@@ -119,7 +119,7 @@ impl Dialect for Statements {
     ) -> Answered<(StoreKey, Record)> {
         let query = match target {
             ListTarget::Of(principal) => self.sessions_of.query().bind(principal.as_str().as_bytes()),
-            ListTarget::After(key) => self.scan.query().bind(key.as_ref().map_or(&[][..], |key| key.as_bytes())),
+            ListTarget::After(key) => self.scan.query().bind(key.as_ref().map_or(NO_KEY, |key| key.as_bytes())),
         };
         let found = query.bind(now.as_millis()).bind(i64::from(*limit)).fetch_all(connection).await?;
         Ok(found.iter().map(rows::keyed).collect())
@@ -136,7 +136,7 @@ impl Dialect for Statements {
                 // The delete sees changes that are committed while it runs. At this level it also locks gaps in the index, so no
                 // session can be added to a part that it has already passed.
                 connection.execute("set transaction isolation level repeatable read").await?;
-                let keep = keep.as_ref().map_or(&[][..], |key| key.as_bytes());
+                let keep = keep.as_ref().map_or(NO_KEY, |key| key.as_bytes());
                 let query = self.delete_all.query().bind(principal.as_str().as_bytes()).bind(now.as_millis());
                 Ok((query.bind(keep).execute(connection).await?.rows_affected(), false))
             }

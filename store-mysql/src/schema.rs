@@ -44,35 +44,21 @@ pub(crate) fn create(namespace: &Namespace) -> [String; 3] {
     ]
 }
 
-/// Columns of a namespace's table and their types, as `COLUMNS_OF` returns them.
-pub(crate) const COLUMNS: [(&str, &str); 6] = [
-    ("key", "varbinary"),
-    ("version", "bigint"),
-    ("created_at", "bigint"),
-    ("expires_at", "bigint"),
-    ("principal", "varbinary"),
-    ("data", "longblob"),
-];
-
 /// The server's time in milliseconds since 1970, whatever the connection's time zone is.
-pub(crate) const CLOCK: &str = "select cast(unix_timestamp() as signed) * 1000";
-
-/// Query without parameters. Returns names and values of the server's variables that the store needs. It asks for them by name,
-/// because MySQL and MariaDB each have variables that the other does not know.
-pub(crate) const VARIABLES: &str =
-    "show variables where `variable_name` in ('autocommit', 'max_allowed_packet', 'version')";
+pub(crate) const CLOCK: &str = "select cast(unix_timestamp() as signed) * 1000 limit 1";
+/// Query without parameters. Returns the version, `max_allowed_packet`, and whether `autocommit`, `transaction_read_only` and
+/// `sql_safe_updates` are on. MariaDB 10.6 has the second of these under another name.
+///
+/// The limit is there because `sql_select_limit` cuts a result without one.
+pub(crate) const VARIABLES: &str = "select cast(@@version as binary), @@max_allowed_packet, @@autocommit, \
+     /*!80000 @@transaction_read_only */ /*M!100600 @@tx_read_only */, @@sql_safe_updates limit 1";
 /// Query without parameters. Returns the cipher of this connection, which is empty without TLS.
 pub(crate) const CIPHER: &str = "show session status like 'Ssl_cipher'";
 /// Query without parameters. Returns the current database, or null.
-pub(crate) const DATABASE: &str = "select cast(database() as binary)";
-/// Query with a table name. Returns the table's storage engine.
-pub(crate) const ENGINE_OF: &str = "select cast(`engine` as binary) from `information_schema`.`tables` \
-    where `table_schema` = database() and `table_name` = ?";
-/// Query with a table name. Returns the table's columns and their types.
-pub(crate) const COLUMNS_OF: &str = "select cast(`column_name` as binary), cast(`data_type` as binary) \
-    from `information_schema`.`columns` where `table_schema` = database() and `table_name` = ?";
+pub(crate) const DATABASE: &str = "select cast(database() as binary) limit 1";
 /// Query with a namespace. Returns its layout.
-pub(crate) const GET_LAYOUT: &str = "select cast(`layout` as signed) from `session.layouts` where `namespace` = ?";
+pub(crate) const GET_LAYOUT: &str =
+    "select cast(`layout` as signed) from `session.layouts` where `namespace` = ? limit 1";
 
 /// Returns statements that change nothing. The server refuses each to an account that lacks the right of that name.
 pub(crate) fn rights(namespace: &Namespace) -> [(&'static str, String); 4] {
@@ -89,19 +75,42 @@ pub(crate) fn rights(namespace: &Namespace) -> [(&'static str, String); 4] {
     ]
 }
 
+/// Settings that the store makes on each of its own connections, in the order of the README's table.
+///
+/// Values are literals, because `default` would be the server's global value. Each can be set without a privilege.
+const SETTINGS: &[(&str, &str)] = &[
+    ("autocommit", "1"),
+    ("sql_mode", "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"),
+    // With CHAIN, a `commit` begins a transaction that is never committed.
+    ("completion_type", "'NO_CHAIN'"),
+    // The largest value. A smaller one cuts results without an error.
+    ("sql_select_limit", "18446744073709551615"),
+    // These refuse statements by how they find their rows.
+    ("sql_safe_updates", "0"),
+    ("sql_big_selects", "1"),
+    ("sql_auto_is_null", "0"),
+    // Without them InnoDB may skip checks of keys.
+    ("unique_checks", "1"),
+    ("foreign_key_checks", "1"),
+    // Statements lock rows in the order of their keys. Other strategies sort the keys by a part of them, or change the order.
+    ("max_sort_length", "1024"),
+    ("optimizer_switch", "'default'"),
+];
+
 /// Returns the statements that set up each connection that the store makes.
 ///
-/// READ COMMITTED locks the requested rows, and no gaps between them. The server gives up a client that has vanished from the
-/// network: in the middle of a message by the `net_` limits, in the middle of a transaction by `idle_transaction_timeout`, which
+/// A server's `init_connect` may have begun a transaction, so that one is rolled back first. READ COMMITTED locks the requested
+/// rows, and no gaps between them. MySQL's `max_execution_time` ends only reads. The server gives up a client that has vanished from
+/// the network: in the middle of a message by the `net_` limits, in the middle of a transaction by `idle_transaction_timeout`, which
 /// only MariaDB has.
 pub(crate) fn set_up(timeout: Duration) -> String {
-    let vanished = vanished(timeout);
+    let (vanished, millis) = (vanished(timeout), timeout.as_millis().max(1));
     let limits = limits(ServerLimits::usual(timeout));
+    let settings: String = SETTINGS.iter().map(|(name, value)| format!("{name} = {value}, ")).collect();
     format!(
-        "set session transaction isolation level read committed; \
-         set session autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
-         net_read_timeout = {vanished}, net_write_timeout = {vanished} \
-         /*M!100600 , idle_transaction_timeout = {vanished} */; {limits}"
+        "{ROLLBACK}; set session transaction isolation level read committed; \
+         set session {settings}net_read_timeout = {vanished}, net_write_timeout = {vanished} \
+         /*M!100600 , idle_transaction_timeout = {vanished} */ /*!80000 , max_execution_time = {millis} */; {limits}"
     )
 }
 
@@ -122,6 +131,12 @@ pub(crate) fn limits(limits: ServerLimits) -> String {
 fn vanished(timeout: Duration) -> u64 {
     (timeout.as_secs() / 2).max(1)
 }
+
+/// Ends a transaction and keeps its changes. Without the last words the session's `completion_type` could begin another
+/// transaction, or close the connection.
+const COMMIT: &str = "commit and no chain no release";
+/// Ends a transaction and undoes its changes; see [`COMMIT`].
+const ROLLBACK: &str = "rollback and no chain no release";
 
 /// Statements around a batch of several statements.
 pub(crate) struct Transaction {
@@ -146,11 +161,15 @@ impl Transaction {
         };
         Self {
             start: format!("{before}start transaction").into(),
-            commit: format!("commit and no chain no release{after}").into(),
-            rollback: format!("rollback and no chain no release{after}").into(),
+            commit: format!("{COMMIT}{after}").into(),
+            rollback: format!("{ROLLBACK}{after}").into(),
         }
     }
 }
+
+/// Stands for no key. It is before every key and equal to none. An empty value would be null in MariaDB's mode
+/// `EMPTY_STRING_IS_NULL`, and a comparison with null matches nothing.
+pub(crate) const NO_KEY: &[u8] = &[0];
 
 type Sql = session_store_sqlx::Sql<MySql>;
 
@@ -206,9 +225,10 @@ pub struct Statements {
     pub(crate) purge: Sql,
     /// Parameters: principal, now, limit. Returns the key and the columns of `load`.
     pub(crate) sessions_of: Sql,
-    /// Parameters: principal, now, key to keep or an empty key.
+    /// Parameters: principal, now, key to keep or [`NO_KEY`].
     pub(crate) delete_all: Sql,
-    /// Parameters: last key, now, limit. Returns the key and the columns of `load` of the records after that key.
+    /// Parameters: last key or [`NO_KEY`], now, limit. Returns the key and the columns of `load` of the
+    /// records after that key.
     pub(crate) scan: Sql,
     /// Statements around a batch of several.
     pub(crate) transaction: Transaction,
@@ -217,7 +237,8 @@ pub struct Statements {
 }
 
 const COLUMN_LIST: &str = "`version`, `created_at`, `expires_at`, `principal`, `data`";
-const ASSIGNED: &str = "`version` = ?, `created_at` = ?, `expires_at` = ?, `principal` = ?, `data` = ?";
+/// Parameter with a record's data. MariaDB's mode `EMPTY_STRING_IS_NULL` makes an empty parameter null.
+const DATA: &str = "coalesce(?, x'')";
 /// Expression for the server's clock in milliseconds since 1970, whatever its time zone.
 const SERVER_NOW: &str = "timestampdiff(microsecond, '1970-01-01 00:00:00', utc_timestamp(3)) div 1000";
 
@@ -242,41 +263,50 @@ fn save_many(table: &str, width: usize) -> String {
     let keys = vec!["?"; width].join(", ");
     format!(
         "update {table} force index (primary) set `version` = {number}, `created_at` = {number}, \
-         `expires_at` = {number}, `principal` = {bytes}, `data` = {bytes} \
+         `expires_at` = {number}, `principal` = {bytes}, `data` = coalesce({bytes}, x'') \
          where `key` in ({keys}) and `version` = {number} and `expires_at` > {number}"
     )
 }
 
 impl Statements {
-    pub(crate) fn new(namespace: &Namespace, timeout: Duration, transaction: Transaction, purge_rows: u32) -> Self {
-        let table = format!("`{namespace}`");
+    /// Returns the statements for the table in `database`, which they name, because a pool's connection may use another database.
+    pub(crate) fn new(
+        database: &str,
+        namespace: &Namespace,
+        timeout: Duration,
+        transaction: Transaction,
+        purge_rows: u32,
+    ) -> Self {
+        let table = format!("`{}`.`{namespace}`", database.replace('`', "``"));
+        let assigned = format!("`version` = ?, `created_at` = ?, `expires_at` = ?, `principal` = ?, `data` = {DATA}");
         let hint = format!("/*+ max_execution_time({}) */", timeout.as_millis().max(1));
         // The join order is fixed because the optimizer may choose another for small tables. Rows are thus locked in the given
         // order, and no other rows are locked.
         let joined = format!("straight_join {table} t force index (primary) on t.`key` = unhex(i.k)");
         let read_many = |from: &str, columns: &str, width: usize| {
             let marks = vec!["?"; width].join(", ");
-            Sql::from(format!("select `key`, {columns} from {from} where `key` in ({marks})"))
+            Sql::from(format!("select `key`, {columns} from {from} where `key` in ({marks}) limit {width}"))
         };
         let by_key = format!("{table} force index (primary)");
         let insert = |rows: usize| {
-            let rows = vec!["(?, ?, ?, ?, ?, ?)"; rows].join(", ");
+            let rows = vec![format!("(?, ?, ?, ?, ?, {DATA})"); rows].join(", ");
             Sql::from(format!("insert into {table} (`key`, {COLUMN_LIST}) values {rows}"))
         };
         let saves: [usize; SAVES] = std::array::from_fn(|at| WIDTHS[at]);
         Self {
-            load: format!("select {COLUMN_LIST} from {table} where `key` = ? and `expires_at` > ?").into(),
+            load: format!("select {COLUMN_LIST} from {table} where `key` = ? and `expires_at` > ? limit 1").into(),
             load_many: WIDTHS.map(|width| read_many(&table, COLUMN_LIST, width)),
-            version: format!("select `version` from {table} where `key` = ? and `expires_at` > ?").into(),
+            version: format!("select `version` from {table} where `key` = ? and `expires_at` > ? limit 1").into(),
             insert: std::array::from_fn(|at| insert(at + 1)),
-            replace: format!("update {table} set {ASSIGNED} where `key` = ? and `expires_at` <= ?").into(),
-            save: format!("update {table} set {ASSIGNED} where `key` = ? and `version` = ? and `expires_at` > ?").into(),
-            // The limit is larger than any batch. It keeps the keys in a derived table, because MySQL cannot lock rows of JSON.
+            replace: format!("update {table} set {assigned} where `key` = ? and `expires_at` <= ?").into(),
+            save: format!("update {table} set {assigned} where `key` = ? and `version` = ? and `expires_at` > ?").into(),
+            // The limits are larger than any batch. The inner one keeps the keys in a derived table, because MySQL cannot lock
+            // rows of JSON.
             lock_many: ["", " skip locked"].map(|locks| {
                 Sql::from(format!(
                     "select t.`key`, t.`version`, t.`expires_at` from \
                      (select unhex(k) k from {} j limit 1000000) i \
-                     straight_join {table} t force index (primary) on t.`key` = i.k for update{locks}",
+                     straight_join {table} t force index (primary) on t.`key` = i.k limit 1000000 for update{locks}",
                     rows(&[KEY])
                 ))
             }),

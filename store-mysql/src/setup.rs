@@ -8,11 +8,12 @@ use session_store_kit::{MAX_DATA_LEN, check_layout};
 use session_store_sqlx::rows::Columns as _;
 use session_store_sqlx::{Bounds, ClockCheck, Failure, SetUp, Source, SqlBackend};
 use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySql, MySqlConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySql, MySqlConnection, Row as _};
 
 use crate::MysqlStore;
-use crate::error::{self, DENIED};
+use crate::error::{self, DENIED, STATEMENT_LOG, TABLE_EXISTS};
 use crate::schema::{self, Statements, Transaction};
+use crate::table::Table;
 
 impl SqlBackend for MysqlStore {
     type Dialect = Statements;
@@ -49,43 +50,23 @@ impl SqlBackend for MysqlStore {
         let server = inspect(connection).await?;
         let timeout = bounds.settings.timeout;
         let transaction = Transaction::new(bounds.own_connections && !server.is_mariadb, timeout);
-        let statements = Statements::new(namespace, timeout, transaction, server.purge_rows());
+        let database = database(connection).await?;
+        let statements = Statements::new(&database, namespace, timeout, transaction, server.purge_rows());
         let bounds = bounds.encrypted(server.encrypted).batch_bytes(server.batch_bytes());
         Ok((statements, bounds.max_data_len(server.max_data_len())))
     }
 
     async fn check_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Option<Error>> {
-        let database = connection.fetch_one(schema::DATABASE).await.map_err(driver)?;
-        let Some(database) = text(&database, 0)? else {
-            return Err(Error::fixed(
-                ErrorKind::Config,
-                "the URL names no database; add it, as in mysql://user:password@host:port/database",
-            ));
-        };
-        let columns = sqlx::query(schema::COLUMNS_OF).bind(namespace.as_str());
-        let columns = columns.fetch_all(&mut *connection).await.map_err(driver)?;
-        if columns.is_empty() {
+        let Some(table) = Table::read(connection, namespace).await.map_err(driver)? else {
+            let database = database(connection).await?;
             return Ok(Some(config(format!(
                 "there is no table `{namespace}` in database `{database}`, or the account has no right on it; \
                  create it with the SQL of MysqlStore::schema"
             ))));
-        }
+        };
         let layout = layout(connection, namespace).await?;
         check_layout(format_args!("the table `{namespace}`"), layout, schema::LAYOUT.into())?;
-        let columns =
-            columns.iter().map(|row| Ok((text(row, 0)?.unwrap_or_default(), text(row, 1)?.unwrap_or_default())));
-        let columns = columns.collect::<Result<Vec<_>>>()?;
-        let has = |(name, kind): (&str, &str)| columns.iter().any(|column| column.0 == name && column.1 == kind);
-        if let Some((name, kind)) = schema::COLUMNS.into_iter().find(|column| !has(*column)) {
-            return Err(config(format!("the table `{namespace}` has no column `{name}` of type {kind}")));
-        }
-        let engine = sqlx::query(schema::ENGINE_OF).bind(namespace.as_str()).fetch_one(&mut *connection).await;
-        let engine = text(&engine.map_err(driver)?, 0)?.unwrap_or_default();
-        if engine != "InnoDB" {
-            return Err(config(format!(
-                "the table `{namespace}` uses the engine {engine}, which has no transactions; change it to InnoDB"
-            )));
-        }
+        table.check(namespace).map_err(config)?;
         rights(connection, namespace).await?;
         Ok(None)
     }
@@ -95,6 +76,8 @@ impl SqlBackend for MysqlStore {
             loop {
                 match connection.execute(sqlx::raw_sql(AssertSqlSafe(statement.as_str()))).await {
                     Ok(_) => break,
+                    // MariaDB answers so despite `if not exists` when `sql_if_exists` is on.
+                    Err(error) if error::number(&error) == Some(TABLE_EXISTS) => break,
                     // Another client is creating the same table.
                     Err(error) if matches!(error::in_use(&error), Failure::Again(_)) => {}
                     Err(error) if matches!(error::number(&error), Some(DENIED | 1044)) => {
@@ -162,22 +145,26 @@ fn driver(error: sqlx::Error) -> Error {
     error::at_open(&error)
 }
 
+/// Returns the text in a column that a query has cast to bytes, whatever the connection's character set.
 fn text(row: &MySqlRow, at: usize) -> Result<Option<String>> {
     Ok(row.bytes(at)?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
 }
 
+/// Returns the name of the connection's database.
+async fn database(connection: &mut MySqlConnection) -> Result<String> {
+    let row = connection.fetch_one(schema::DATABASE).await.map_err(driver)?;
+    let database = text(&row, 0)?;
+    database.ok_or_else(|| config("the URL names no database; add it, as in mysql://user:password@host:port/database"))
+}
+
 /// Checks that the server and the connection's settings are supported, and returns the server's properties.
 async fn inspect(connection: &mut MySqlConnection) -> Result<Properties> {
-    let (mut packet, mut version, mut autocommit) = (0, String::new(), true);
-    for row in connection.fetch_all(schema::VARIABLES).await.map_err(driver)? {
-        let value = text(&row, 1)?.unwrap_or_default();
-        match text(&row, 0)?.unwrap_or_default().as_str() {
-            "max_allowed_packet" => packet = value.parse().unwrap_or_default(),
-            "autocommit" => autocommit = value == "ON",
-            "version" => version = value,
-            _ => {}
-        }
-    }
+    let row = connection.fetch_one(schema::VARIABLES).await.map_err(driver)?;
+    let version = text(&row, 0)?.unwrap_or_default();
+    let packet = row.try_get_unchecked::<u64, _>(1).map_err(driver)?;
+    let packet = usize::try_from(packet).unwrap_or(usize::MAX);
+    let on = |at| row.integer(at).map(|value| value != 0);
+    let (autocommit, read_only, safe_updates) = (on(2)?, on(3)?, on(4)?);
     if is_too_old(&version) {
         return Err(config(format!("the server is {version}; use MySQL 8.0, MariaDB 10.6 or later")));
     }
@@ -187,6 +174,17 @@ async fn inspect(connection: &mut MySqlConnection) -> Result<Properties> {
     }
     if !autocommit {
         return Err(config("autocommit is off on the pool's connections; set it on"));
+    }
+    if read_only {
+        // An operator may have set it to protect the data, so the store does not override it.
+        return Err(config(
+            "transaction_read_only is on, so the server refuses writes; set global transaction_read_only = 0",
+        ));
+    }
+    if safe_updates && version.contains("MariaDB") {
+        return Err(config(
+            "sql_safe_updates is on on the pool's connections, so MariaDB refuses batches; set sql_safe_updates = 0",
+        ));
     }
     let cipher = connection.fetch_optional(schema::CIPHER).await.map_err(driver)?;
     let cipher = cipher.map(|row| text(&row, 1)).transpose()?.flatten();
@@ -222,6 +220,12 @@ async fn rights(connection: &mut MySqlConnection, namespace: &Namespace) -> Resu
         match connection.execute(sqlx::raw_sql(AssertSqlSafe(statement))).await {
             Ok(_) => {}
             Err(error) if error::number(&error) == Some(DENIED) => missing.push(right),
+            Err(error) if error::number(&error) == Some(STATEMENT_LOG) => {
+                return Err(config(
+                    "binlog_format is STATEMENT, which cannot log READ COMMITTED; set global binlog_format = ROW or MIXED",
+                )
+                .with_source(&driver(error)));
+            }
             Err(error) => return Err(driver(error)),
         }
     }

@@ -10,6 +10,7 @@ mod error;
 mod operations;
 mod schema;
 mod setup;
+mod table;
 mod url;
 mod url_options;
 

@@ -48,32 +48,21 @@ insert into "session.layouts" (namespace, layout) values ('{namespace}', {LAYOUT
     )
 }
 
-/// Columns of a namespace's table and their types, as `COLUMNS_OF` returns them.
-pub(crate) const COLUMNS: [(&str, &str); 6] = [
-    ("key", "bytea"),
-    ("version", "bigint"),
-    ("created_at", "bigint"),
-    ("expires_at", "bigint"),
-    ("principal", "text"),
-    ("data", "bytea"),
-];
-
-/// The server's time in milliseconds since 1970, and whether it is a standby.
-pub(crate) const CLOCK: &str =
-    "select (extract(epoch from pg_catalog.clock_timestamp()) * 1000)::int8, pg_catalog.pg_is_in_recovery()";
-
 /// Query without parameters. Returns the database's encoding, the schema for new tables, whether the table of layouts exists,
 /// and whether the role may read it.
 pub(crate) const SURROUNDINGS: &str = r#"
     select current_setting('server_encoding'), coalesce(current_schema()::text, ''),
            to_regclass('"session.layouts"') is not null,
            coalesce(has_table_privilege(to_regclass('"session.layouts"'), 'select'), false)"#;
-/// Query without parameters. Returns whether this connection is encrypted, which every role may ask.
-pub(crate) const ENCRYPTED: &str = "select exists(select from pg_stat_ssl where pid = pg_backend_pid() and ssl)";
-/// Query with a quoted table name. Returns the table's columns and their types.
-pub(crate) const COLUMNS_OF: &str = "
-    select attname::text, format_type(atttypid, null) from pg_attribute
-    where attrelid = to_regclass($1) and attnum > 0 and not attisdropped";
+/// Query with a quoted table name. Returns whether this connection is encrypted, whether the server is a standby, whether
+/// transactions are read-only, the quoted schema in which the table is found, or else will be created, and the server's time in
+/// milliseconds since 1970. The schema is null if `search_path` names none that exists.
+pub(crate) const SERVER: &str = "
+    select exists(select from pg_stat_ssl where pid = pg_backend_pid() and ssl), pg_is_in_recovery(),
+           current_setting('transaction_read_only')::boolean,
+           quote_ident(coalesce((select nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                                 where c.oid = to_regclass($1)), current_schema())),
+           (extract(epoch from clock_timestamp()) * 1000)::int8";
 /// Query with a quoted table name. Returns the rights on the table that the role lacks.
 pub(crate) const MISSING_RIGHTS: &str = "
     select p from unnest(array['select', 'insert', 'update', 'delete']) p
@@ -136,8 +125,9 @@ pub struct Statements {
 const COLUMN_LIST: &str = "version, created_at, expires_at, principal, data";
 
 impl Statements {
-    pub(crate) fn new(namespace: &Namespace) -> Self {
-        let table = format!("\"{namespace}\"");
+    /// Returns the statements for the table of this name, which is qualified, because a temporary table or another `search_path`
+    /// could make a short name mean another table.
+    pub(crate) fn new(table: &str) -> Self {
         let columns = COLUMN_LIST;
         // Rows are locked in the order of their keys, so that two statements cannot deadlock. Outcomes follow from the locked
         // rows, because the statement's snapshot is older than the changes for which it had to wait.
@@ -150,12 +140,13 @@ impl Statements {
                 Sql::from(write(&locked))
             })
         };
+        let expired = "expires_at <= least($1, floor(extract(epoch from statement_timestamp()) * 1000)::bigint)";
         Self {
             load: format!("select {columns} from {table} where key = $1 and expires_at > $2").into(),
             load_many: format!("select key, {columns} from {table} where key = any($1)").into(),
             version: format!("select version from {table} where key = $1 and expires_at > $2").into(),
-            create: create_one(&table),
-            create_many: create_many(&table),
+            create: create_one(table),
+            create_many: create_many(table),
             save: format!(
                 "update {table} set version = $4, created_at = $5, expires_at = $6, principal = $7, data = $8 \
                  where key = $1 and version = $2 and expires_at > $3"
@@ -199,10 +190,10 @@ impl Statements {
             }),
             existing: format!("select key from {table} where key = any($1)").into(),
             // The inner select locks the rows and checks them again, so rows that were touched or saved meanwhile are kept.
+            // Rows are named by their keys, because a `ctid` names one row in each partition.
             purge: format!(
-                "delete from {table} where ctid = any(array(select ctid from {table} \
-                 where expires_at <= least($1, floor(extract(epoch from statement_timestamp()) * 1000)::bigint) \
-                 order by expires_at limit $2 for update skip locked))"
+                "delete from {table} where key = any(array(select key from {table} where {expired} \
+                 order by expires_at limit $2 for update skip locked)) and {expired}"
             )
             .into(),
             sessions_of: format!(

@@ -9,6 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, Postgres, Row as _};
 
 use crate::schema::{self, Statements};
+use crate::table::Table;
 use crate::{PostgresStore, error, operations};
 
 impl SqlBackend for PostgresStore {
@@ -44,27 +45,41 @@ impl SqlBackend for PostgresStore {
         namespace: &Namespace,
         bounds: Bounds,
     ) -> Result<(Statements, Bounds)> {
-        check_server(connection).await?;
-        let encrypted = sqlx::query(schema::ENCRYPTED).fetch_one(connection).await;
-        let encrypted = encrypted.map_err(|error| error::at_open(&error))?.get(0);
-        Ok((Statements::new(namespace), bounds.encrypted(encrypted)))
+        let clock = ClockCheck::begin();
+        let server = sqlx::query(schema::SERVER).bind(quoted(namespace)).fetch_one(connection).await.map_err(driver)?;
+        let _ = clock.end("PostgreSQL", server.get(4));
+        if server.get(1) {
+            let standby = "the server is a standby and takes no writes; connect to the primary";
+            return Err(Error::fixed(ErrorKind::Unavailable, standby));
+        }
+        if server.get(2) {
+            // An operator may have set it to protect the data, so the store does not override it.
+            return Err(config(
+                "default_transaction_read_only is on, so the server refuses writes; \
+                 reset it for the role, the database or the server",
+            ));
+        }
+        let Some(schema) = server.get::<Option<String>, _>(3) else {
+            return Err(config(
+                "the role's search_path names no schema that exists; create one, or set the search_path",
+            ));
+        };
+        let statements = Statements::new(&format!("{schema}.{}", quoted(namespace)));
+        Ok((statements, bounds.encrypted(server.get(0))))
     }
 
     async fn check_tables(connection: &mut PgConnection, namespace: &Namespace) -> Result<Option<Error>> {
-        let driver = |error: sqlx::Error| error::at_open(&error);
         let around = sqlx::query(schema::SURROUNDINGS).fetch_one(&mut *connection).await.map_err(driver)?;
         let (encoding, schema): (String, String) = (around.get(0), around.get(1));
         let (layouts, layouts_readable): (bool, bool) = (around.get(2), around.get(3));
         if !matches!(encoding.as_str(), "UTF8" | "SQL_ASCII") {
             return Err(config(format!("the database has the encoding {encoding}; create one with the encoding UTF8")));
         }
-        let table = format!("\"{namespace}\"");
-        let columns = sqlx::query(schema::COLUMNS_OF).bind(&table).fetch_all(&mut *connection).await.map_err(driver)?;
-        if columns.is_empty() {
+        let Some(table) = Table::read(connection, &quoted(namespace)).await.map_err(driver)? else {
             return Ok(Some(config(format!(
                 "there is no table `{namespace}` in schema `{schema}`; create it with the SQL of PostgresStore::schema"
             ))));
-        }
+        };
         if layouts && !layouts_readable {
             return Err(config("the role may not read the table `session.layouts`; grant it select"));
         }
@@ -75,13 +90,9 @@ impl SqlBackend for PostgresStore {
             None
         };
         check_layout(format_args!("the table `{namespace}`"), layout.map(i64::from), schema::LAYOUT.into())?;
-        let has =
-            |(name, kind)| columns.iter().any(|row| row.get::<&str, _>(0) == name && row.get::<&str, _>(1) == kind);
-        if let Some((name, kind)) = schema::COLUMNS.into_iter().find(|column| !has(*column)) {
-            return Err(config(format!("the table `{namespace}` has no column `{name}` of type {kind}")));
-        }
-        let missing =
-            sqlx::query(schema::MISSING_RIGHTS).bind(&table).fetch_all(&mut *connection).await.map_err(driver)?;
+        table.check().map_err(config)?;
+        let missing = sqlx::query(schema::MISSING_RIGHTS).bind(quoted(namespace)).fetch_all(&mut *connection).await;
+        let missing = missing.map_err(driver)?;
         let missing: Vec<&str> = missing.iter().map(|row| row.get(0)).collect();
         if !missing.is_empty() {
             let missing = missing.join(", ");
@@ -112,20 +123,6 @@ impl SqlBackend for PostgresStore {
     }
 }
 
-/// Refuses a standby, and warns about a clock that is off.
-async fn check_server(connection: &mut PgConnection) -> Result<()> {
-    let clock = ClockCheck::begin();
-    let server = sqlx::query(schema::CLOCK).fetch_one(connection).await.map_err(|error| error::at_open(&error))?;
-    let _ = clock.end("PostgreSQL", server.get(0));
-    if server.get(1) {
-        return Err(Error::fixed(
-            ErrorKind::Unavailable,
-            "the server is a standby and takes no writes; connect to the primary",
-        ));
-    }
-    Ok(())
-}
-
 /// Adds the settings that the store relies on, whatever the server's defaults are.
 fn for_sessions(options: PgConnectOptions, timeout: Duration) -> PgConnectOptions {
     // Half of the time-out, in which the server finds out that a client has vanished from the network. Whole seconds.
@@ -140,7 +137,22 @@ fn for_sessions(options: PgConnectOptions, timeout: Duration) -> PgConnectOption
         ("default_transaction_isolation", "read committed".to_owned()),
         // There are only a few statements. Planning one for each execution costs more than the execution itself.
         ("plan_cache_mode", "force_generic_plan".to_owned()),
+        // Compiling such a statement takes longer than running it.
+        ("jit", "off".to_owned()),
+        // With row-level security the server would leave out rows without a word. This makes it raise an error.
+        ("row_security", "off".to_owned()),
+        // An error of one statement must not end the connection, on which other calls follow.
+        ("exit_on_error", "off".to_owned()),
     ])
+}
+
+/// Returns a namespace as the name of a table.
+fn quoted(namespace: &Namespace) -> String {
+    format!("\"{namespace}\"")
+}
+
+fn driver(error: sqlx::Error) -> Error {
+    error::at_open(&error)
 }
 
 fn config(message: impl AsRef<str>) -> Error {

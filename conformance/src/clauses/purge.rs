@@ -19,6 +19,12 @@ pub(super) const CLAUSES: &[Clause] = &[
         "A purge removes what is expired and keeps what is live."
     ),
     clause!(
+        "purge.takes-nothing-live",
+        [KeepsExpired],
+        takes_nothing_live,
+        "Purges with a limit, among many live records, remove exactly the expired ones, whatever order they were written in."
+    ),
+    clause!(
         "purge.two-clocks",
         [KeepsExpired],
         two_clocks,
@@ -106,6 +112,28 @@ async fn only_expired(cx: Context) -> Verdict {
     if cx.can().by_principal {
         lists(&*a, &back_then(), &ann, &[], "the principal of purged records").await?;
     }
+    Ok(())
+}
+
+/// Writes so many records that some of them have the same place in different partitions of a table.
+async fn takes_nothing_live(cx: Context) -> Verdict {
+    let (a, b) = cx.pair().await?;
+    let (mut expired, mut live) = (Vec::new(), Vec::new());
+    for n in 0..96 {
+        let (key, mut record) = (key(), past(&cx, minutes(30)));
+        if n % 3 != 0 {
+            record.expires_at = today().plus(minutes(30));
+        }
+        is(a.create(&back_then(), &key, &record).await, Done, "creating a record two hours ago")?;
+        if n % 3 == 0 { expired.push(key) } else { live.push((key, record)) }
+    }
+    let limit = NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN);
+    let removed = purge_all(&b, &at_present(), limit).await?;
+    for (key, record) in &live {
+        shows(&*a, &at_present(), key, Some(record), "a live record after purges").await?;
+    }
+    let left = left(&a, &expired).await?;
+    ensure!(removed == 32 && left == 0, "32 records are expired; purges removed {removed} and left {left} of them");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Helpers for the tests of this store: a server of one kind, and the conformance suite over the store on it.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use session_conformance::{Harness, Subject};
 use session_core::{Namespace, Result, Store, async_trait};
 use session_store_mysql::MysqlStore;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, Row as _};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 const TIME_OUT: Duration = Duration::from_secs(5);
 
@@ -148,5 +149,36 @@ impl Harness for Suite {
         if let Ok(server) = self.server().await {
             server.clean(namespace).await;
         }
+    }
+}
+
+/// Test subject on a server that a test has prepared, and whose tables may be changed before a store is opened on them.
+pub(crate) struct Prepared {
+    server: Server,
+    /// Returns statements that change the table of a namespace.
+    change: Option<fn(&str) -> String>,
+    changed: Mutex<HashSet<String>>,
+}
+
+impl Prepared {
+    pub(crate) fn on(server: &Server, change: Option<fn(&str) -> String>) -> Self {
+        Self { server: Server(Arc::clone(&server.0)), change, changed: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl Harness for Prepared {
+    async fn subject(&self) -> Result<Subject> {
+        Ok(Subject::new("prepared", env!("CARGO_PKG_VERSION")).time_out(TIME_OUT))
+    }
+
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
+        if let (Some(change), Ok(schema)) = (self.change, MysqlStore::schema(namespace)) {
+            let mut changed = self.changed.lock().await;
+            if changed.insert(namespace.to_owned()) {
+                self.server.sql(&(schema + &change(namespace))).await;
+            }
+        }
+        open(self.server.url(), namespace).await
     }
 }

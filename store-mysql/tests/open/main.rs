@@ -3,8 +3,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod hostile;
 mod opening;
 mod settings;
+mod table;
 mod trouble;
 
 use std::num::NonZeroU32;

@@ -1,12 +1,17 @@
 //! Helpers for the tests of this store.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use session_conformance::server::{self, Shared};
-use session_core::{Namespace, Result};
+use session_conformance::{Harness, Subject};
+use session_core::{Namespace, Result, Store, async_trait};
+use session_store_postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+use tokio::sync::Mutex;
 
 /// The server under test. Tests that run at the same time share it, and it is removed when the last of them drops it.
 pub(crate) struct Server(Arc<server::Server>);
@@ -27,6 +32,11 @@ impl Server {
     pub(crate) fn start() -> Result<Self> {
         static SERVER: Shared = Shared::new(|| Box::pin(server::postgres()));
         SERVER.get().map(Self)
+    }
+
+    /// Starts a server for a test that changes its settings.
+    pub(crate) fn own() -> Self {
+        Self(Arc::new(server::blocking(|| Box::pin(server::postgres())).expect("a PostgreSQL server")))
     }
 
     /// Opens a connection that does not belong to a store.
@@ -54,5 +64,37 @@ impl Server {
             ))
             .await;
         }
+    }
+}
+
+/// Test subject on a server that a test has prepared, and whose tables may be made before a store is opened on them.
+pub(crate) struct Prepared {
+    server: Server,
+    /// Returns statements that make the table of a namespace.
+    make: Option<fn(&str) -> String>,
+    made: Mutex<HashSet<String>>,
+}
+
+impl Prepared {
+    pub(crate) fn on(server: &Server, make: Option<fn(&str) -> String>) -> Self {
+        Self { server: Server(Arc::clone(&server.0)), make, made: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl Harness for Prepared {
+    async fn subject(&self) -> Result<Subject> {
+        Ok(Subject::new("prepared", env!("CARGO_PKG_VERSION")).time_out(Duration::from_secs(5)))
+    }
+
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
+        if let (Some(make), Ok(_)) = (self.make, PostgresStore::schema(namespace)) {
+            let mut made = self.made.lock().await;
+            if made.insert(namespace.to_owned()) {
+                self.server.sql(&make(namespace)).await;
+            }
+        }
+        let url = server::with(self.server.url(), &server::options(namespace, Duration::from_secs(5)));
+        Ok(Arc::new(PostgresStore::connect(&url).await?))
     }
 }

@@ -84,6 +84,12 @@ pub(super) fn mutants() -> Vec<Mutant> {
             ["purge.only-expired", "purge.two-clocks"]
         ),
         mutant!(
+            "purge goes by place",
+            "purge removes every record at an expired one's place, and there is one such place in each of four partitions",
+            Purging(by_place),
+            ["purge.only-expired", "purge.takes-nothing-live"]
+        ),
+        mutant!(
             "purge trusts now",
             "purge removes what the caller's clock alone calls expired",
             Purging(by_caller),
@@ -240,6 +246,21 @@ fn purge_at(rows: &mut Rows, now: Timestamp, limit: usize) -> Purged {
 fn early(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
     let by_both = now.min(SystemClock.now());
     purge_at(rows, by_both.plus(session_core::hours(1)), limit.get() as usize)
+}
+
+/// Removes up to `limit` expired records, and those at the same place in another partition. The key's first byte chooses the
+/// partition, and the place in it is the key's position among those of the partition.
+fn by_place(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
+    let mut partitions: [Vec<StoreKey>; 4] = std::array::from_fn(|_| Vec::new());
+    rows.records.keys().for_each(|key| partitions[usize::from(key.as_bytes()[0] % 4)].push(*key));
+    let mut expired = rows.expired(now, limit);
+    let more = expired.len() > limit.get() as usize;
+    expired.truncate(limit.get() as usize);
+    let place = |key| partitions.iter().find_map(|partition| partition.iter().position(|at| at == key));
+    let places: Vec<_> = expired.iter().filter_map(place).collect();
+    let same = partitions.iter().flat_map(|partition| places.iter().filter_map(|at| partition.get(*at)));
+    let removed = same.filter(|key| rows.remove(key).is_some()).count();
+    Purged::new(removed as u32, more)
 }
 
 fn by_caller(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
