@@ -19,6 +19,7 @@ pub mod gate;
 pub mod history;
 pub mod log;
 pub mod model;
+pub mod peers;
 pub mod proxy;
 #[cfg(feature = "containers")]
 pub mod server;

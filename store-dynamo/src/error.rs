@@ -150,7 +150,7 @@ pub(crate) fn meaning<E: Explains>(error: &SdkError<E, HttpResponse>, moment: Mo
         _ => Failure::Lost(
             Error::fixed(
                 moment.kind(),
-                "no request was sent to DynamoDB; check the credentials and the certificate of the server",
+                "no request was sent to DynamoDB; check the credentials and the certificate of the server, and `tls` in the URL",
             )
             .with_source(error),
         ),

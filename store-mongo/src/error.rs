@@ -41,6 +41,8 @@ fn mistake(message: &str) -> Option<&'static str> {
         Some("the server's certificate is not valid; check it, and the clock of this machine")
     } else if is("InvalidContentType") || is("corrupt message") {
         Some("the server has no TLS; set it up there, or use tls=false within a network of your own")
+    } else if is("over maximum") || is("wire protocol opcode") {
+        Some("what answers does not speak MongoDB's protocol; check hosts and ports, and what runs there")
     } else if is("replica set name") || is("replicaSet") || is("set name") {
         Some("the servers belong to another replica set than the URL's replicaSet; correct or remove it")
     } else {

@@ -1,5 +1,7 @@
 //! Parser of `mongodb://…` URLs.
 
+use std::fmt;
+
 use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ServerAddress, Tls, TlsOptions};
 use session_core::{Error, ErrorKind, Result};
 use session_store_kit::{
@@ -73,10 +75,17 @@ const FORM: Error = Error::fixed(
 );
 
 /// Contents of a URL, before any name is resolved.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Parsed {
     server: ConnectionString,
     given: UrlSettings,
+}
+
+impl fmt::Debug for Parsed {
+    /// Leaves out the servers and their options, which hold the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parsed").field("given", &self.given).finish_non_exhaustive()
+    }
 }
 
 impl MongoStore {

@@ -60,6 +60,10 @@ pub(crate) fn at_open(error: &Driver) -> Error {
             Error::new(ErrorKind::Config, format!("MySQL refuses the connection or its settings with error {number}"))
         }
         Some((_, kind)) => said(kind, error),
+        None if matches!(error, Driver::Configuration(why) if why.to_string().contains("RSA")) => Error::fixed(
+            ErrorKind::Config,
+            "the account's password is sent over TLS only; use ssl-mode=verify_identity, or a socket",
+        ),
         None => Failure::at_open(error, "MySQL", "ssl-mode"),
     }
 }

@@ -78,13 +78,8 @@ pub(crate) const OPTIONS: &[(&str, UrlOption)] = &[
     ("characterEncoding", Only(&["utf8", "utf-8", "utf8mb4"], "the store writes UTF-8")),
     ("autoReconnect", Needless),
     ("reconnect", Needless),
-    (
-        "allowPublicKeyRetrieval",
-        Only(
-            &["true"],
-            "without TLS the driver asks for the server's key; use ssl-mode=verify_identity and leave it out",
-        ),
-    ),
+    // A password is sent over TLS only; the server's key for it is never asked for.
+    ("allowPublicKeyRetrieval", Needless),
     ("verifyServerCertificate", Refused("write ssl-mode=verify_identity, or ssl-mode=required to verify nothing")),
     ("pool_timeout", Refused("write timeout, in ms, which also limits the wait for a connection")),
     ("socket_timeout", Refused("write timeout, in ms")),

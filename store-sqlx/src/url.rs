@@ -1,5 +1,6 @@
 //! Parser of database URLs.
 
+use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -83,7 +84,6 @@ pub enum UrlOption {
 }
 
 /// Contents of a URL.
-#[derive(Debug)]
 pub struct ParsedUrl<O> {
     /// Options of the connection, as the driver parsed them.
     pub options: O,
@@ -95,6 +95,13 @@ pub struct ParsedUrl<O> {
     pub names_tls: bool,
     /// Options that the store reads itself, with their values.
     pub own: Vec<(&'static str, String)>,
+}
+
+impl<O> fmt::Debug for ParsedUrl<O> {
+    /// Leaves out the connection options, which hold the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParsedUrl").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 impl UrlForm {
@@ -274,7 +281,34 @@ fn from_root(name: &str, value: String) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::postgres::PgConnectOptions;
+
     use super::*;
+
+    const FORM: UrlForm = UrlForm {
+        schemes: &["x"],
+        options: &[
+            ("options[", UrlOption::Driver("options[")),
+            ("password", UrlOption::Driver("password")),
+            ("sslmode", UrlOption::Word("sslmode", &[("on", "require"), ("off", "disable")])),
+            ("ssl", UrlOption::Word("sslmode", &[("true", "require")])),
+            ("bouncer", UrlOption::Only(&["false"], "connect to the server")),
+            ("limit", UrlOption::Pool),
+            ("seconds", UrlOption::Connecting(Duration::from_secs(1))),
+            ("millis", UrlOption::Connecting(Duration::from_millis(1))),
+            ("schema", UrlOption::Own),
+            ("mark", UrlOption::Needless),
+            ("never", UrlOption::Refused("leave it out")),
+        ],
+        meant: "the driver's",
+        tls: ["sslmode", "sslcert", "sslkey"],
+        login: Some(["user", "password"]),
+        wrong: "the URL is not of the form x://user:password@host",
+    };
+
+    fn read(url: &str) -> Result<ParsedUrl<PgConnectOptions>> {
+        FORM.read(url)
+    }
 
     #[test]
     fn paths_in_options_do_not_depend_on_the_working_directory_later() {
@@ -283,6 +317,46 @@ mod tests {
         assert_eq!(Path::new(&from_here), here.join("certs/my ca.pem"));
         for kept in ["-----BEGIN CERTIFICATE-----", "", "/run/mysqld/mysqld.sock"] {
             assert_eq!(from_root("socket", kept.to_owned()).unwrap(), kept);
+        }
+    }
+
+    #[test]
+    fn options_have_the_meaning_of_the_table() {
+        let parsed = read("x://ann:a+b%2B@db/shop?SSLMODE=x").unwrap_err().to_string();
+        assert!(parsed.contains("unknown option `sslmode`"), "{parsed}");
+        let parsed =
+            read("x://ann@db:7/shop?sslmode=ON&limit=3&seconds=2&schema=Shop&mark=x&bouncer=FALSE&options[a]=b+c")
+                .unwrap();
+        assert!(parsed.names_tls);
+        assert_eq!((parsed.settings.pool, parsed.connecting), (Some(3), Some(Duration::from_secs(2))));
+        assert_eq!(parsed.own, [("schema", "Shop".to_owned())]);
+        assert_eq!(parsed.options.get_options(), Some("-c a=b+c"), "a plus is a plus");
+        assert_eq!((parsed.options.get_host(), parsed.options.get_port()), ("db", 7));
+        assert_eq!(read("x://db?millis=0").unwrap().connecting, None);
+    }
+
+    #[test]
+    fn a_url_without_a_host_may_have_a_user() {
+        let parsed = read("x://ann%40x:p%3Fw@/shop").unwrap();
+        assert_eq!((parsed.options.get_username(), parsed.options.get_database()), ("ann@x", Some("shop")));
+        assert!(!format!("{parsed:?}").contains("p?w"));
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_refused_by_name() {
+        for (url, part) in [
+            ("x://db?sslmode=maybe", "the option sslmode of the URL is not on or off"),
+            ("x://db?sslmode=on&ssl=true", "sslmode and ssl mean the same; give one"),
+            ("x://db?bouncer=true", "the option bouncer of the URL can only be false: connect to the server"),
+            ("x://db?limit=0", "limit must be 1 to 1000"),
+            ("x://db?limit=1&pool=2", "limit and pool mean the same"),
+            ("x://db?seconds=-1", "seconds is not a number"),
+            ("x://db?seconds=1&millis=1", "two options for the time of connecting"),
+            ("x://db?never=", "the option never of the URL has no effect: leave it out"),
+            ("x://d b", "of the form x://user:password@host"),
+        ] {
+            let error = read(url).unwrap_err().to_string();
+            assert!(error.contains(part), "{url}: {error}");
         }
     }
 }
