@@ -7,6 +7,8 @@ mod builder;
 pub mod operations;
 #[cfg(feature = "batch")]
 pub mod outcome;
+#[cfg(all(unix, feature = "files"))]
+mod owners;
 mod path;
 mod settings;
 mod stored;
@@ -16,6 +18,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+#[cfg(all(unix, feature = "files"))]
+pub use owners::{PathError, check_access, check_owners};
 pub use path::absolute;
 use session_core::{Error, ErrorKind, Record, Result};
 pub use settings::{Settings, UrlSettings};
