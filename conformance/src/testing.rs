@@ -110,6 +110,49 @@ pub fn part() -> Option<(String, PathBuf)> {
     Some((std::env::var(PART).ok()?, std::env::var_os(PATH)?.into()))
 }
 
+/// User without rights, as whom [`run_unprivileged`] runs a test when this process is root's: the usual `nobody`.
+#[cfg(unix)]
+pub const UNPRIVILEGED: u32 = 65534;
+
+/// Whether this process belongs to root, whom permissions do not restrict and who can give files to other users.
+///
+/// `made` is a file or directory that this process has made.
+///
+/// # Panics
+/// If it cannot be examined.
+#[cfg(unix)]
+pub fn is_root(made: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(made).expect("a file").uid() == 0
+}
+
+/// Runs this test program again in another process, with only `test`, as [`part`] `part` in `directory`, and waits for its success.
+///
+/// If this process is root's, the other one is [`UNPRIVILEGED`], and so is the directory's new owner. `shell` is run before, for example `umask 0; `.
+///
+/// # Panics
+/// If the process cannot be started or the test fails.
+#[cfg(unix)]
+pub fn run_unprivileged(test: &str, part: &str, directory: &Path, shell: &str) {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+    use std::os::unix::process::CommandExt as _;
+    let program = directory.join("program");
+    std::fs::copy(std::env::current_exe().expect("the path of this program"), &program).expect("a copy");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("{shell}exec \"$0\" --exact {test} --nocapture")).arg(&program);
+    command.env(PART, part).env(PATH, directory).env("RUST_BACKTRACE", "0").current_dir("/");
+    // The copy's owner, because the directory's may have changed in an earlier run.
+    if is_root(&program) {
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+        chown(directory, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).expect("a new owner");
+        command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+    }
+    let output = command.output().expect("another process");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    std::fs::remove_file(program).expect("the copy");
+}
+
 /// Checks that this process and two others, each of which must call [`count_up_as_part`], lose no update of one another.
 ///
 /// # Panics

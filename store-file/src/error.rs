@@ -34,7 +34,7 @@ pub(crate) fn at_open(error: &io::Error, what: &str, path: &Path) -> Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Unavailable,
         _ => ErrorKind::Config,
     };
-    Error::new(kind, format!("{what}: {}", path.display())).with_source(error)
+    Error::new(kind, format!("{what} ({error}): {}", path.display())).with_source(error)
 }
 
 #[cfg(test)]

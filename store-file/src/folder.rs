@@ -133,6 +133,13 @@ impl Folder {
         Ok(Some((file, start, head)))
     }
 
+    /// Returns the paths of all folders and lock files that a call may need. Some may not have been made yet.
+    #[cfg(unix)]
+    pub(crate) fn parts(&self) -> impl Iterator<Item = PathBuf> {
+        let shards = (0..=u8::MAX).flat_map(|shard| [self.records(shard), self.index(shard), self.lock(shard)]);
+        [self.locks(), self.records_root(), self.index_root(), self.layout()].into_iter().chain(shards)
+    }
+
     /// Returns the parent of the folders with records.
     pub(crate) fn records_root(&self) -> PathBuf {
         self.root.join("records")

@@ -22,13 +22,20 @@ const RETRY: Duration = Duration::from_millis(5);
 
 /// Creates or checks the folders, and removes temporary files of dead processes.
 pub(crate) fn prepare(folder: &Folder, above: &Path, create: bool, deadline: Instant) -> Result<()> {
+    if above.as_os_str().is_empty() {
+        return wrong("the path of the session folder is empty; give one, such as /var/lib/shop");
+    }
+    // Before anything is made, and again with what was made.
+    check_owners(&folder.root)?;
     for path in [above, &folder.root] {
         make(path, create)?;
     }
-    check_access(above, true)?;
-    let metadata = check_access(&folder.root, false)?;
+    check_owners(&folder.root)?;
+    let metadata = fs::metadata(&folder.root)
+        .map_err(|error| at_open(&error, "the session folder cannot be examined", &folder.root))?;
     make(&folder.locks(), create)?;
     // One process at a time: when several start at once, one creates the folders and the others find them.
+    check_owners(&folder.locks())?;
     let _held = lock(&folder.locks().join("open"), deadline)?;
     check_writing(folder, &metadata)?;
     if create {
@@ -38,6 +45,7 @@ pub(crate) fn prepare(folder: &Folder, above: &Path, create: bool, deadline: Ins
     for path in [folder.records_root(), folder.index_root()] {
         make(&path, false)?;
     }
+    check_parts(folder)?;
     tidy(folder);
     Ok(())
 }
@@ -46,9 +54,6 @@ pub(crate) fn prepare(folder: &Folder, above: &Path, create: bool, deadline: Ins
 ///
 /// The parent must exist, so that nothing is created on a mount point whose disk is not mounted.
 fn make(path: &Path, create: bool) -> Result<()> {
-    if path.as_os_str().is_empty() {
-        return wrong("the path of the session folder is empty; give one, such as /var/lib/shop");
-    }
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Ok(()),
         Ok(_) => {
@@ -71,28 +76,41 @@ fn make(path: &Path, create: bool) -> Result<()> {
     }
 }
 
-/// Refuses a folder that other users can write to, because a file they put there would be a session of any principal they choose.
+/// Refuses a folder that users other than root and this process's can change, or replace in a folder above it.
 ///
-/// With `accept_sticky` a folder with the sticky bit is accepted, because there users cannot rename files of others, as in `/tmp`.
+/// A file that they put there would be a session of any principal they choose.
 #[cfg(unix)]
-fn check_access(path: &Path, accept_sticky: bool) -> Result<Metadata> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let metadata =
-        fs::metadata(path).map_err(|error| at_open(&error, "the session folder cannot be examined", path))?;
-    let mode = metadata.permissions().mode();
-    if mode & 0o022 != 0 && !(accept_sticky && mode & 0o1000 != 0) {
-        return wrong(format!(
-            "other users can write to the session folder (mode {:o}) and could plant sessions there; run chmod go-w on it: {}",
-            mode & 0o7777,
-            path.display()
-        ));
+fn check_owners(path: &Path) -> Result<()> {
+    match session_store_kit::check_owners(path) {
+        Ok(_) => Ok(()),
+        Err(error) => wrong(format!("the session folder is not safe from other users: {error}")),
     }
-    Ok(metadata)
 }
 
 #[cfg(not(unix))]
-fn check_access(path: &Path, _: bool) -> Result<Metadata> {
-    fs::metadata(path).map_err(|error| at_open(&error, "the session folder cannot be examined", path))
+fn check_owners(_: &Path) -> Result<()> {
+    Ok(())
+}
+
+/// Checks that the folders and locks that exist are this store's alone and can be written to, so that no later call finds out first.
+#[cfg(unix)]
+fn check_parts(folder: &Folder) -> Result<()> {
+    for part in folder.parts() {
+        match fs::symlink_metadata(&part) {
+            Ok(_) => check_owners(&part)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(at_open(&error, "a part of the session folder cannot be examined", &part)),
+        }
+        session_store_kit::check_access(&part).map_err(|error| {
+            at_open(&error, "a part of the session folder cannot be read and written; run chown or chmod on it", &part)
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_parts(_: &Folder) -> Result<()> {
+    Ok(())
 }
 
 /// Writes a trial file to check that the folder is writable and has the same owner as the files written there.

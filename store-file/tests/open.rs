@@ -187,7 +187,7 @@ mod rights {
     async fn a_folder_that_others_can_write_to_is_refused() {
         let dir = TestFolder::new();
         drop(dir.open().await);
-        for (path, mode) in [(dir.path(), 0o777), (dir.path(), 0o770), (dir.root(), 0o702), (dir.root(), 0o1777)] {
+        for (path, mode) in [(dir.path(), 0o777), (dir.path(), 0o757), (dir.root(), 0o702), (dir.root(), 0o1777)] {
             set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             refused(dir.builder(), "other users can write").await;
             set_permissions(&path, Permissions::from_mode(0o700)).unwrap();

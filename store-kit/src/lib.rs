@@ -10,6 +10,8 @@ mod names;
 pub mod operations;
 #[cfg(feature = "batch")]
 pub mod outcome;
+#[cfg(all(unix, feature = "files"))]
+mod owners;
 mod path;
 mod pem;
 mod server;
@@ -27,6 +29,8 @@ use std::ops::RangeInclusive;
 #[cfg(feature = "batch")]
 pub use clock::ClockCheck;
 pub use names::nearest;
+#[cfg(all(unix, feature = "files"))]
+pub use owners::{PathError, check_access, check_owners};
 pub use path::absolute;
 pub use pem::{Pem, check_pem};
 pub use server::{ServerUrl, host_and_port};

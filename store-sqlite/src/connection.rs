@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,8 +13,9 @@ use session_store_kit::{check_layout, wrong};
 
 use crate::checkpoint::Checkpointer;
 use crate::config::{Config, Location};
-use crate::files::{self, Files, Note, Paths, Refusal};
-use crate::{error, schema};
+use crate::error::OpenError;
+use crate::files::{self, Files, Note, Paths};
+use crate::{access, error, schema};
 
 /// Size to which the log is truncated after a checkpoint (`journal_size_limit`).
 const LOG_BYTES: u32 = 64 << 20;
@@ -63,14 +64,14 @@ impl Connections {
         if let Location::File(path) = &config.location {
             check_path(path, config.create)?;
         }
-        let mut open = OpenConnection::new(config, true, config.create).map_err(|failure| failure.at_open())?;
+        let mut open = OpenConnection::new(config, true, config.create).map_err(|failure| failure.at_open(config))?;
         prepare_tables(&mut open.connection, config)?;
         Ok(self.manage(open, true))
     }
 
     /// Opens a connection that only reads. The database must have its tables.
     pub(crate) fn reader(self: &Arc<Self>) -> Result<ManagedConnection> {
-        let open = OpenConnection::new(&self.config, false, false).map_err(|failure| failure.at_open())?;
+        let open = OpenConnection::new(&self.config, false, false).map_err(|failure| failure.at_open(&self.config))?;
         Ok(self.manage(open, false))
     }
 
@@ -96,7 +97,7 @@ impl ManagedConnection {
     /// Lets `checkpointer` watch the log of this connection, which writes.
     pub(crate) fn watch_with(&mut self, checkpointer: Checkpointer) -> Result<()> {
         if let Some(open) = &mut *lock(&self.slot) {
-            checkpointer.watch(&mut open.connection).map_err(|error| error::at_open(&error))?;
+            checkpointer.watch(&mut open.connection).map_err(|error| error::at_open(&error, &self.store.config))?;
         }
         self.checkpointer = Some(checkpointer);
         Ok(())
@@ -134,6 +135,13 @@ impl ManagedConnection {
     }
 }
 
+impl Drop for ManagedConnection {
+    /// Closes the connection, although the list of the store's connections still has its slot.
+    fn drop(&mut self) {
+        *lock(&self.slot) = None;
+    }
+}
+
 impl Ready<'_> {
     pub(crate) fn connection(&mut self) -> &mut Connection {
         match &mut *self.open {
@@ -164,71 +172,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reason why a connection could not be opened.
-enum OpenError {
-    Sqlite(rusqlite::Error),
-    /// The system refused an operation on a file: what was tried, and on which file.
-    Io(&'static str, PathBuf, io::Error),
-    /// Another process held the lock on opening for the whole time-out.
-    Locked,
-    /// The log was removed and other processes still use it and this index.
-    LogRemoved(PathBuf),
-    /// The file was replaced again while it was being opened.
-    Moved,
-    NoLog(String),
-}
-
-impl From<rusqlite::Error> for OpenError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-impl From<Refusal> for OpenError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Io(what, path, error) => Self::Io(what, path, error),
-            Refusal::Locked => Self::Locked,
-            Refusal::LogRemoved(index) => Self::LogRemoved(index),
-        }
-    }
-}
-
-impl OpenError {
-    fn at_open(self) -> Error {
-        match self {
-            Self::Sqlite(error) => error::at_open(&error),
-            Self::NoLog(mode) => Error::new(
-                ErrorKind::Config,
-                format!("the database needs a write-ahead log but has journal mode `{mode}`; move it to a local drive"),
-            ),
-            Self::Io(what, path, error) => error::io_at_open(what, &path, &error),
-            Self::LogRemoved(index) => Error::new(ErrorKind::Config, log_removed(&index)),
-            other => other.in_use(),
-        }
-    }
-
-    fn in_use(self) -> Error {
-        match self {
-            Self::Sqlite(error) => error::in_use(&error),
-            Self::Io(what, path, error) => error::io_in_use(what, &path, &error),
-            Self::Locked => error::LOCKED,
-            Self::LogRemoved(index) => Error::new(ErrorKind::Unavailable, log_removed(&index)),
-            Self::Moved => {
-                Error::fixed(ErrorKind::Unavailable, "the database file was replaced while it was being opened")
-            }
-            Self::NoLog(_) => Error::fixed(ErrorKind::Unavailable, "the database has no write-ahead log"),
-        }
-    }
-}
-
-fn log_removed(index: &Path) -> String {
-    format!(
-        "the database's log was removed while programs used it; stop them all, and then remove the index if it is still there: {}",
-        index.display()
-    )
-}
-
 impl OpenConnection {
     fn new(config: &Config, writes: bool, create: bool) -> Result<Self, OpenError> {
         match &config.location {
@@ -242,10 +185,12 @@ impl OpenConnection {
     }
 
     fn to_file(path: &Path, config: &Config, writes: bool, create: bool) -> Result<Self, OpenError> {
+        let place = access::check(path)?;
         if create {
-            create_private(path).map_err(|error| OpenError::Io("create", path.to_owned(), error))?;
+            create_private(&place).map_err(|error| OpenError::Io("create", place.clone(), error))?;
         }
-        let paths = Paths::of(path).map_err(|error| OpenError::Io("find", path.to_owned(), error))?;
+        let paths = Paths::of(&place).map_err(|error| OpenError::Io("find", place, error))?;
+        access::check_files(&paths)?;
         let note = Note::open(&paths, Instant::now() + config.busy_timeout())?;
         let examine = |error| OpenError::Io("examine", paths.database.clone(), error);
         let before = Files::at(&paths).map_err(examine)?;
@@ -325,9 +270,13 @@ fn check_path(path: &Path, create: bool) -> Result<()> {
     if path.is_dir() {
         return wrong("the path of the database is a directory; name a file in it");
     }
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-    if directory.is_some_and(|directory| !directory.is_dir()) {
-        return wrong("the directory of the database does not exist; make it");
+    match path.parent().map(Path::try_exists) {
+        Some(Ok(false)) => return wrong("the directory of the database does not exist; make it"),
+        // Anything else that is wrong with the directory is found by the check of its owners.
+        _ if path.exists() && !path.is_file() => {
+            return wrong("the path of the database names a device or a socket; name a file");
+        }
+        _ => {}
     }
     if !create && !path.exists() {
         return wrong("there is no database file; set `create`, or restore the file");
@@ -338,13 +287,14 @@ fn check_path(path: &Path, create: bool) -> Result<()> {
 fn prepare_tables(connection: &mut Connection, config: &Config) -> Result<()> {
     if config.create {
         // The lock is taken before the check, so when several processes start at once, one creates the tables and the others find them.
-        let tx =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| error::at_open(&e))?;
-        let fresh = !has_table(&tx, config.namespace.as_str()).map_err(|e| error::at_open(&e))?;
+        let tx = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|e| error::at_open(&e, config))?;
+        let fresh = !has_table(&tx, config.namespace.as_str()).map_err(|e| error::at_open(&e, config))?;
         if fresh {
-            tx.execute_batch(&schema::create(&config.namespace)).map_err(|e| error::at_open(&e))?;
+            tx.execute_batch(&schema::create(&config.namespace)).map_err(|e| error::at_open(&e, config))?;
         }
-        tx.commit().map_err(|e| error::at_open(&e))?;
+        tx.commit().map_err(|e| error::at_open(&e, config))?;
     }
     check_tables(connection, config)
 }
@@ -352,17 +302,20 @@ fn prepare_tables(connection: &mut Connection, config: &Config) -> Result<()> {
 /// Checks that the tables exist, were made by this store, and have the layout of this release.
 fn check_tables(connection: &mut Connection, config: &Config) -> Result<()> {
     let name = config.namespace.as_str();
-    if !has_table(connection, name).map_err(|e| error::at_open(&e))? {
+    if !has_table(connection, name).map_err(|e| error::at_open(&e, config))? {
         return wrong(format!("there is no table `{name}`; run the SQL from SqliteStore::schema"));
     }
-    let layout = if has_table(connection, schema::LAYOUTS_TABLE).map_err(|e| error::at_open(&e))? {
-        connection.query_row(schema::GET_LAYOUT, [name], |row| row.get(0)).optional().map_err(|e| error::at_open(&e))?
+    let layout = if has_table(connection, schema::LAYOUTS_TABLE).map_err(|e| error::at_open(&e, config))? {
+        connection
+            .query_row(schema::GET_LAYOUT, [name], |row| row.get(0))
+            .optional()
+            .map_err(|e| error::at_open(&e, config))?
     } else {
         None
     };
     check_layout(format_args!("the table `{name}`"), layout, schema::LAYOUT)?;
     for statement in config.statements.all() {
-        connection.prepare_cached(statement).map_err(|e| error::at_open(&e))?;
+        connection.prepare_cached(statement).map_err(|e| error::at_open(&e, config))?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use session_store_kit::batch::Workers;
 use session_store_kit::fits;
 use session_store_kit::operations::{after, page};
 
+mod access;
 mod builder;
 mod checkpoint;
 mod config;

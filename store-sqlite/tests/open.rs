@@ -127,10 +127,10 @@ async fn a_table_with_other_columns_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_corrupt() {
+async fn a_file_that_is_no_database_is_config() {
     let dir = TestFile::new();
     std::fs::write(dir.path(), [b'x'; 8192]).unwrap();
-    assert_eq!(dir.builder().open().await.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(dir.builder().open().await.unwrap_err().kind(), ErrorKind::Config);
 }
 
 #[tokio::test]
