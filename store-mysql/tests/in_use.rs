@@ -197,3 +197,32 @@ async fn with_no_room_for_prepared_statements_calls_are_unavailable_until_there_
         assert_eq!(store.load(&now(), &key(1)).await.unwrap(), None);
     }
 }
+
+#[tokio::test]
+async fn what_a_delete_all_has_removed_stays_removed_when_it_fails() {
+    for kind in KINDS {
+        let server = Server::get(kind);
+        let store = fresh(&server, "test_steps", "&timeout=4000").await;
+        let later = record(b"x").expires_at.as_millis();
+        let mut foreign = server.foreign().await;
+        let insert = format!(
+            "set session transaction isolation level read committed; insert into test_steps \
+             with recursive numbers as (select 1 n union all select n + 1 from numbers where n < 1000) \
+             select unhex(lpad(hex(a.n * 10 + b.n), 64, '0')), 1, 0, {later}, 'ann', '' \
+             from numbers a join numbers b on b.n < 3"
+        );
+        run(&mut foreign, &insert).await;
+        run(&mut foreign, "begin; select `version` from test_steps order by `key` desc limit 1 for update").await;
+        let ann = Principal::new("ann").unwrap();
+        assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        let waiting = "select cast(count(*) as signed) from information_schema.processlist \
+                       where info like 'delete t from%test_steps%'";
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut foreign).await.unwrap() > 0 {}
+        let count = "select cast(count(*) as signed) from test_steps";
+        let left: i64 = sqlx::query_scalar(count).fetch_one(&mut foreign).await.unwrap();
+        assert!((1..=1_000).contains(&left), "{kind:?}: {left}");
+        run(&mut foreign, "rollback").await;
+        assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap(), u64::try_from(left).unwrap());
+        assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap(), 0);
+    }
+}

@@ -7,10 +7,10 @@ use session_conformance::fixtures::{begin, key, now, put, record};
 use session_conformance::locked::{FREE, others_are_served, put_all};
 use session_conformance::proxy::Proxy;
 use session_conformance::server;
-use session_core::{ErrorKind, Outcome, Store};
+use session_core::{ErrorKind, Outcome, Principal, Store};
 use session_store_postgres::PostgresStore;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::task::JoinSet;
 
 /// Opens a store on an empty namespace.
@@ -73,7 +73,7 @@ async fn the_server_gives_up_what_its_caller_has_given_up() {
     }
     // The lock is held until none of the statements waits for it any more, so none can land after it.
     let waiting = "select count(*) from pg_stat_activity where application_name = 'test_given_up' and state = 'active'";
-    while sqlx::query(waiting).fetch_one(&mut foreign).await.unwrap().get::<i64, _>(0) > 0 {}
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut foreign).await.unwrap() > 0 {}
     run(&mut foreign, "rollback").await;
     for (key, record) in keys.iter().zip(&records) {
         assert_eq!(store.load(&now(), key).await.unwrap().as_ref(), Some(record));
@@ -130,4 +130,27 @@ async fn with_fewer_connections_than_the_pool_wants_all_calls_are_served() {
         });
     }
     tasks.join_all().await;
+}
+
+#[tokio::test]
+async fn what_a_delete_all_has_removed_stays_removed_when_it_fails() {
+    let _server = Server::get();
+    let store = fresh("test_steps", "&timeout=3000").await;
+    let later = record(b"x").expires_at.as_millis();
+    let insert = format!(
+        "insert into test_steps select decode(lpad(to_hex(n), 64, '0'), 'hex'), 1, 0, {later}, 'ann', '' from generate_series(1, 2500) n"
+    );
+    let mut foreign = Server::get().foreign().await;
+    run(&mut foreign, &insert).await;
+    run(&mut foreign, "begin; select from test_steps order by key desc limit 1 for update").await;
+    let ann = Principal::new("ann").unwrap();
+    assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let waiting =
+        "select count(*) from pg_stat_activity where query like 'with found%test_steps%' and state = 'active'";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut foreign).await.unwrap() > 0 {}
+    let left: i64 = sqlx::query_scalar("select count(*) from test_steps").fetch_one(&mut foreign).await.unwrap();
+    assert!((1..=1_000).contains(&left), "{left}");
+    run(&mut foreign, "rollback").await;
+    assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap(), u64::try_from(left).unwrap());
+    assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap(), 0);
 }

@@ -9,6 +9,7 @@ mod places;
 mod pool;
 pub mod rows;
 mod statement;
+mod steps;
 mod store;
 mod url;
 
@@ -21,5 +22,6 @@ pub use pool::{Options, Pool, Pooled, SetUp, Source};
 /// Calls of a store, and their outcomes from the records found.
 pub use session_store_kit::{operations, outcome};
 pub use statement::Sql;
+pub use steps::Steps;
 pub use store::{Bounds, SqlStore};
 pub use url::{ParsedUrl, UrlForm};
