@@ -17,6 +17,7 @@ pub mod explore;
 pub mod fixtures;
 pub mod gate;
 pub mod history;
+pub mod locked;
 pub mod log;
 pub mod model;
 pub mod peers;

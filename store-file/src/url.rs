@@ -104,7 +104,10 @@ mod tests {
             ("file:", "names no folder"),
             ("file://", "names no folder"),
             ("file://?create=true", "names no folder"),
-            ("file://a?creat=true", "unknown option in the URL, perhaps `create` misspelt; known are namespace, timeout"),
+            (
+                "file://a?creat=true",
+                "unknown option in the URL, perhaps `create` misspelt; known are namespace, timeout",
+            ),
             ("file://a?durable=maybe", "durable is not true or false"),
             ("file://a?create", "create is not true or false"),
             ("file://a?timeout=5s", "milliseconds"),

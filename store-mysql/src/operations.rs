@@ -4,13 +4,14 @@ use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
+use session_core::{Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
 use session_store_sqlx::operations::{Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
 use session_store_sqlx::outcome::{self, FoundVersions, Write};
-use session_store_sqlx::{Answered, Dialect, Failure, Locks, ServerLimits, Sql, Written, rows};
+use session_store_sqlx::{Answered, Dialect, Failure, Locks, ServerLimits, Sql, Steps, Written, rows};
 use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Encode, Error as Driver, Executor as _, MySql, MySqlConnection, RawSql, Type};
+use tokio::time::Instant;
 
 use crate::error::{self, DUPLICATE};
 use crate::json::{self, Row, sorted};
@@ -128,17 +129,27 @@ impl Dialect for Statements {
     async fn sweep(
         &self,
         Sweep { now, target }: &Sweep,
+        until: Instant,
         connection: &mut MySqlConnection,
     ) -> sqlx::Result<(u64, bool)> {
         match target {
             SweepTarget::Expired(limit) => self.purge(*now, *limit, connection).await,
             SweepTarget::Of(principal, keep) => {
+<<<<<<< HEAD
                 // The delete sees changes that are committed while it runs. At this level it also locks gaps in the index, so no
                 // session can be added to a part that it has already passed.
                 connection.execute("set transaction isolation level repeatable read").await?;
                 let keep = keep.as_ref().map_or(NO_KEY, |key| key.as_bytes());
                 let query = self.delete_all.query().bind(principal.as_str().as_bytes()).bind(now.as_millis());
                 Ok((query.bind(keep).execute(connection).await?.rows_affected(), false))
+=======
+                let mut steps = Steps::new(self.purge_rows, until);
+                while !steps.done() {
+                    let step = self.delete_step(principal, *now, keep.as_ref(), connection).await;
+                    steps.note::<Self>(step)?;
+                }
+                Ok((steps.removed(), false))
+>>>>>>> sqluse
             }
         }
     }
@@ -331,6 +342,29 @@ impl Statements {
             connection.execute(text(&self.transaction.rollback)).await.map_err(unknown)?;
         }
         done
+    }
+
+    /// Removes some of a principal's live rows. Finds them without locks, then deletes them in the order of their keys, in which all
+    /// writers lock. Returns the numbers of rows found and removed.
+    async fn delete_step(
+        &self,
+        principal: &Principal,
+        now: Timestamp,
+        keep: Option<&StoreKey>,
+        connection: &mut MySqlConnection,
+    ) -> sqlx::Result<(i64, i64)> {
+        let principal = principal.as_str().as_bytes();
+        let query = self.keys_of.query().bind(principal).bind(now.as_millis());
+        let query = query.bind(keep.map_or(&[0][..], |key| key.as_bytes())).bind(i64::from(self.purge_rows));
+        let found = query.fetch_all(&mut *connection).await?;
+        let keys: Vec<StoreKey> = found.iter().filter_map(|row| rows::key(row, 0).ok()).collect();
+        if keys.is_empty() {
+            return Ok((0, 0));
+        }
+        let query = self.delete_all.query().bind(json::rows(&keys, |key| key, |_, _| ()));
+        let removed = query.bind(principal).bind(now.as_millis()).execute(connection).await?.rows_affected();
+        let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        Ok((count(found.len() as u64), count(removed)))
     }
 
     /// Removes expired rows. Finds them by the index without locks, then deletes them in the order of their keys, in which all

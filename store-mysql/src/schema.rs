@@ -225,7 +225,13 @@ pub struct Statements {
     pub(crate) purge: Sql,
     /// Parameters: principal, now, limit. Returns the key and the columns of `load`.
     pub(crate) sessions_of: Sql,
+<<<<<<< HEAD
     /// Parameters: principal, now, key to keep or [`NO_KEY`].
+=======
+    /// Parameters: principal, now, key to keep or one before all keys, limit. Returns the keys of live rows.
+    pub(crate) keys_of: Sql,
+    /// Parameters: rows of keys, principal, now. Removes the rows that still are live and of this principal.
+>>>>>>> sqluse
     pub(crate) delete_all: Sql,
     /// Parameters: last key or [`NO_KEY`], now, limit. Returns the key and the columns of `load` of the
     /// records after that key.
@@ -344,10 +350,14 @@ impl Statements {
                 "select {hint} `key`, {COLUMN_LIST} from {table} where `principal` = ? and `expires_at` > ? limit ?"
             )
             .into(),
-            // By this index, in which an entry does not move as long as its session keeps the principal.
+            keys_of: format!(
+                "select {hint} `key` from {table} force index (`principal`) \
+                 where `principal` = ? and `expires_at` > ? and `key` <> ? limit ?"
+            )
+            .into(),
             delete_all: format!(
-                "delete t from {table} t force index (`principal`) \
-                 where t.`principal` = ? and t.`expires_at` > ? and t.`key` <> ?"
+                "delete t from {} i {joined} where t.`principal` = ? and t.`expires_at` > ?",
+                rows(&[KEY])
             )
             .into(),
             scan: format!(

@@ -6,14 +6,15 @@ use std::time::Duration;
 use session_core::{Outcome, Record, Result, StoreKey, Version};
 use session_store_sqlx::operations::{Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
 use session_store_sqlx::outcome::{self, FoundVersions, Write};
-use session_store_sqlx::{Answered, Dialect, Failure, Locks, ServerLimits, Written, rows};
-use sqlx::{PgConnection, Postgres};
+use session_store_sqlx::{Answered, Dialect, Failure, Locks, ServerLimits, Steps, Written, rows};
+use sqlx::{PgConnection, Postgres, Row as _};
+use tokio::time::Instant;
 
 use crate::error;
 use crate::schema::{self, Statements};
 
-/// Maximum number of rows that one purge removes, whatever its limit, so that its transaction is short.
-const PURGE_ROWS: u32 = 1_000;
+/// Maximum number of rows that one statement removes, so that its transaction is short.
+const STEP: u32 = 1_000;
 
 /// Collects one column of a batch.
 fn column<'a, O, T>(items: &'a [O], of: impl Fn(&'a O) -> T) -> Vec<T> {
@@ -119,19 +120,30 @@ impl Dialect for Statements {
         Ok(found.iter().map(rows::keyed).collect())
     }
 
-    async fn sweep(&self, Sweep { now, target }: &Sweep, connection: &mut PgConnection) -> sqlx::Result<(u64, bool)> {
-        let (query, limit) = match target {
+    async fn sweep(
+        &self,
+        Sweep { now, target }: &Sweep,
+        until: Instant,
+        connection: &mut PgConnection,
+    ) -> sqlx::Result<(u64, bool)> {
+        match target {
             SweepTarget::Expired(limit) => {
-                let limit = (*limit).min(PURGE_ROWS);
-                (self.purge.query().bind(now.as_millis()).bind(i64::from(limit)), Some(u64::from(limit)))
+                let limit = (*limit).min(STEP);
+                let query = self.purge.query().bind(now.as_millis()).bind(i64::from(limit));
+                let removed = query.execute(connection).await?.rows_affected();
+                Ok((removed, removed == u64::from(limit)))
             }
             SweepTarget::Of(principal, keep) => {
                 let keep = keep.as_ref().map(|key| &key.as_bytes()[..]);
-                (self.delete_all.query().bind(principal.as_str()).bind(now.as_millis()).bind(keep), None)
+                let mut steps = Steps::new(STEP, until);
+                while !steps.done() {
+                    let query = self.delete_all.query().bind(principal.as_str()).bind(now.as_millis()).bind(keep);
+                    let step = query.bind(i64::from(STEP)).fetch_one(&mut *connection).await;
+                    steps.note::<Self>(step.and_then(|step| Ok((step.try_get(0)?, step.try_get(1)?))))?;
+                }
+                Ok((steps.removed(), false))
             }
-        };
-        let removed = query.execute(connection).await?.rows_affected();
-        Ok((removed, limit == Some(removed)))
+        }
     }
 }
 

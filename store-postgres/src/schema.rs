@@ -116,7 +116,8 @@ pub struct Statements {
     pub(crate) purge: Sql,
     /// Parameters: principal, now, limit. Returns the key and the columns of `load`.
     pub(crate) sessions_of: Sql,
-    /// Parameters: principal, now, key to keep or null.
+    /// Parameters: principal, now, key to keep or null, limit. Removes as many rows, and returns the number of rows found and of
+    /// those removed.
     pub(crate) delete_all: Sql,
     /// Parameters: last key, now, limit. Returns the key and the columns of `load` of the records after that key.
     pub(crate) scan: Sql,
@@ -200,10 +201,14 @@ impl Statements {
                 "select key, {columns} from {table} where principal = $1 and expires_at > $2 limit $3"
             )
             .into(),
+            // The rows are found without locks, and locked in the order of their keys, in which all writers lock.
             delete_all: format!(
-                "with cur as materialized (select key from {table} \
-                 where principal = $1 and expires_at > $2 and key is distinct from $3 order by key for update) \
-                 delete from {table} t using cur where t.key = cur.key"
+                "with found as materialized (select key from {table} \
+                 where principal = $1 and expires_at > $2 and key is distinct from $3 limit $4), \
+                 cur as materialized (select key from {table} where key = any(array(select key from found)) \
+                 and principal = $1 and expires_at > $2 order by key for update), \
+                 done as (delete from {table} t using cur where t.key = cur.key returning 1) \
+                 select (select count(*) from found), (select count(*) from done)"
             )
             .into(),
             scan: format!(

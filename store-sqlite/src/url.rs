@@ -95,7 +95,10 @@ mod tests {
             ("sqlite:", "names no file"),
             ("sqlite://", "names no file"),
             ("sqlite://?create=true", "names no file"),
-            ("sqlite://a.db?creat=true", "unknown option in the URL, perhaps `create` misspelt; known are namespace, timeout"),
+            (
+                "sqlite://a.db?creat=true",
+                "unknown option in the URL, perhaps `create` misspelt; known are namespace, timeout",
+            ),
             ("sqlite://a.db?create=maybe", "create is not true or false"),
             ("sqlite://a.db?create", "create is not true or false"),
             ("sqlite://a.db?timeout=5s", "milliseconds"),

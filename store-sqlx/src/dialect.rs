@@ -3,6 +3,7 @@
 use session_core::{Outcome, Record, Result, StoreKey};
 use session_store_kit::batch::Undone;
 use sqlx::Database;
+use tokio::time::Instant;
 
 use crate::failure::Failure;
 use crate::locks::{Locks, ServerLimits};
@@ -80,10 +81,12 @@ pub trait Dialect: Send + Sync + 'static {
         connection: &mut Connection<Self>,
     ) -> impl Future<Output = Answered<(StoreKey, Record)>> + Send;
 
-    /// Removes several records. Returns their number, and whether there may be more expired records.
+    /// Removes several records, and begins no statement after `until`. Returns their number, and whether there may be more expired
+    /// records.
     fn sweep(
         &self,
         sweep: &Sweep,
+        until: Instant,
         connection: &mut Connection<Self>,
     ) -> impl Future<Output = sqlx::Result<(u64, bool)>> + Send;
 }

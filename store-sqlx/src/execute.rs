@@ -27,10 +27,11 @@ pub(crate) struct Server<D: Dialect> {
 pub(crate) trait Operation: Item {
     const PURPOSE: Purpose;
 
-    /// Carries out a batch of at least one call.
+    /// Carries out a batch of at least one call. Nothing may be sent after `until`.
     fn run<D: Dialect>(
         items: &[Self],
         locks: Locks,
+        until: Instant,
         dialect: &D,
         connection: &mut Connection<D>,
     ) -> impl Future<Output = sqlx::Result<Answers<Self>>> + Send
@@ -47,6 +48,7 @@ macro_rules! writes {
             async fn run<D: Dialect>(
                 items: &[Self],
                 _locks: Locks,
+                _: Instant,
                 dialect: &D,
                 connection: &mut Connection<D>,
             ) -> sqlx::Result<Answers<Self>> {
@@ -70,6 +72,7 @@ impl Operation for Load {
     async fn run<D: Dialect>(
         items: &[Self],
         _: Locks,
+        _: Instant,
         dialect: &D,
         connection: &mut Connection<D>,
     ) -> sqlx::Result<Answers<Self>> {
@@ -83,6 +86,7 @@ impl Operation for List {
     async fn run<D: Dialect>(
         items: &[Self],
         _: Locks,
+        _: Instant,
         dialect: &D,
         connection: &mut Connection<D>,
     ) -> sqlx::Result<Answers<Self>> {
@@ -107,12 +111,13 @@ impl Operation for Sweep {
     async fn run<D: Dialect>(
         items: &[Self],
         _: Locks,
+        until: Instant,
         dialect: &D,
         connection: &mut Connection<D>,
     ) -> sqlx::Result<Answers<Self>> {
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
-            answers.push(Ok(dialect.sweep(item, connection).await?));
+            answers.push(Ok(dialect.sweep(item, until, connection).await?));
         }
         Ok(Ok(answers))
     }
@@ -224,6 +229,6 @@ impl<D: Dialect> Server<D> {
             pooled.limits = limits;
         }
         let connection = pooled.connection().map_err(Failure::Refused)?;
-        O::run(items, locks, &*self.dialect, connection).await.map_err(driver)
+        O::run(items, locks, trip.deadline, &*self.dialect, connection).await.map_err(driver)
     }
 }

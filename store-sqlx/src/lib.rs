@@ -10,6 +10,7 @@ mod places;
 mod pool;
 pub mod rows;
 mod statement;
+mod steps;
 mod store;
 mod url;
 
@@ -22,5 +23,6 @@ pub use pool::{Options, Pool, Pooled, SetUp, Source};
 /// Calls of a store, their outcomes from the records found, and the comparison of clocks.
 pub use session_store_kit::{ClockCheck, operations, outcome};
 pub use statement::Sql;
+pub use steps::Steps;
 pub use store::{Bounds, SqlStore};
 pub use url::{ParsedUrl, UrlForm, UrlOption};

@@ -209,9 +209,7 @@ impl Read {
                 check_pem(listed, &value, Pem::Key)?;
                 self.pass(listed, own, from_root(listed, value)?)
             }
-            UrlOption::Path(own) => {
-                self.pass(listed, own, from_root(listed, value)?)
-            }
+            UrlOption::Path(own) => self.pass(listed, own, from_root(listed, value)?),
             UrlOption::Pool => {
                 let Ok(pool) = value.parse() else {
                     return wrong(format!("the URL's option {listed} is not a number in its range"));

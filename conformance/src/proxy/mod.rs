@@ -18,6 +18,8 @@ enum Mode {
     Pass,
     Cut,
     Stall,
+    /// Stall as soon as a client sends these bytes.
+    StallAt(&'static [u8]),
     LoseReply,
 }
 
@@ -125,6 +127,19 @@ impl Proxy {
         self.network.send_modify(|network| network.mode = Mode::Stall);
     }
 
+    /// [Stalls](Self::stall) as soon as a client sends `bytes`. What it sent before passes; `bytes` and all that follows are dropped.
+    ///
+    /// Only bytes that arrive together are recognized. Protocols send short messages in one piece.
+    pub fn stall_at(&self, bytes: &'static [u8]) {
+        self.network.send_modify(|network| network.mode = Mode::StallAt(bytes));
+    }
+
+    /// Waits until every packet is dropped.
+    pub async fn stalled(&self) {
+        // The sender lives as long as `self`, so the wait ends only with the mode.
+        let _ = self.network.subscribe().wait_for(|network| network.mode == Mode::Stall).await;
+    }
+
     /// Resets every existing connection. New connections are treated as before.
     pub fn forget(&self) {
         self.network.send_modify(|network| network.epoch += 1);
@@ -171,7 +186,13 @@ async fn serve(client: TcpStream, epoch: u64, server: String, network: Arc<watch
     let (from_server, to_server) = upstream.into_split();
     // Set while a request is in flight whose reply is to be lost.
     let asked = Arc::new(watch::Sender::new(false));
-    let requests = pump(from_client, to_server, network.subscribe(), epoch, Direction::Requests(Arc::clone(&asked)));
+    let requests = pump(
+        from_client,
+        to_server,
+        network.subscribe(),
+        epoch,
+        Direction::Requests(Arc::clone(&asked), Arc::clone(&network)),
+    );
     let replies =
         pump(from_server, to_client, network.subscribe(), epoch, Direction::Replies(asked, Arc::clone(&network)));
     // The end of one direction ends the connection, because neither side half-closes.
@@ -182,7 +203,7 @@ async fn serve(client: TcpStream, epoch: u64, server: String, network: Arc<watch
 }
 
 enum Direction {
-    Requests(Arc<watch::Sender<bool>>),
+    Requests(Arc<watch::Sender<bool>>, Arc<watch::Sender<Network>>),
     Replies(Arc<watch::Sender<bool>>, Arc<watch::Sender<Network>>),
 }
 
@@ -205,12 +226,18 @@ async fn pump(
             read = from.read(&mut buffer) => read,
             _ = watching.changed() => continue,
         };
-        let Ok(length @ 1..) = read else { return };
+        let Ok(mut length @ 1..) = read else { return };
         // The network may have changed while the read waited. Its current state decides about the bytes.
         let Some(mode) = flowing(&mut watching, epoch).await else { return };
         match &direction {
-            Direction::Requests(asked) => {
+            Direction::Requests(asked, network) => {
                 asked.send_replace(mode == Mode::LoseReply);
+                if let Mode::StallAt(bytes) = mode {
+                    if let Some(at) = buffer[..length].windows(bytes.len()).position(|window| window == bytes) {
+                        network.send_modify(|network| network.mode = Mode::Stall);
+                        length = at;
+                    }
+                }
             }
             Direction::Replies(asked, network) if mode == Mode::LoseReply && *asked.borrow() => {
                 network.send_modify(|network| network.mode = Mode::Pass);

@@ -118,3 +118,21 @@ async fn a_lost_reply_was_a_request_that_arrived() {
     }
     assert_eq!(seen, [1, 2, 3, 4]);
 }
+
+#[tokio::test]
+async fn a_message_can_be_stalled_in_the_middle() {
+    let (server, mut told) = echo().await;
+    let proxy = Proxy::before(&server).await.unwrap();
+    let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+    proxy.stall_at(&[7, 8]);
+    assert_eq!(ask(&mut client, 7).await.unwrap(), 7);
+    client.write_all(&[1, 7, 8, 2]).await.unwrap();
+    proxy.stalled().await;
+    for byte in [7, 1] {
+        assert_eq!(told.recv().await, Some(byte));
+    }
+    proxy.pass();
+    let mut new = TcpStream::connect(proxy.address()).await.unwrap();
+    assert_eq!(ask(&mut new, 3).await.unwrap(), 3);
+    assert_eq!(told.recv().await, Some(3), "the rest of the message was dropped");
+}
