@@ -135,21 +135,12 @@ impl Dialect for Statements {
         match target {
             SweepTarget::Expired(limit) => self.purge(*now, *limit, connection).await,
             SweepTarget::Of(principal, keep) => {
-<<<<<<< HEAD
-                // The delete sees changes that are committed while it runs. At this level it also locks gaps in the index, so no
-                // session can be added to a part that it has already passed.
-                connection.execute("set transaction isolation level repeatable read").await?;
-                let keep = keep.as_ref().map_or(NO_KEY, |key| key.as_bytes());
-                let query = self.delete_all.query().bind(principal.as_str().as_bytes()).bind(now.as_millis());
-                Ok((query.bind(keep).execute(connection).await?.rows_affected(), false))
-=======
                 let mut steps = Steps::new(self.purge_rows, until);
                 while !steps.done() {
                     let step = self.delete_step(principal, *now, keep.as_ref(), connection).await;
                     steps.note::<Self>(step)?;
                 }
                 Ok((steps.removed(), false))
->>>>>>> sqluse
             }
         }
     }
@@ -355,7 +346,7 @@ impl Statements {
     ) -> sqlx::Result<(i64, i64)> {
         let principal = principal.as_str().as_bytes();
         let query = self.keys_of.query().bind(principal).bind(now.as_millis());
-        let query = query.bind(keep.map_or(&[0][..], |key| key.as_bytes())).bind(i64::from(self.purge_rows));
+        let query = query.bind(keep.map_or(NO_KEY, |key| key.as_bytes())).bind(i64::from(self.purge_rows));
         let found = query.fetch_all(&mut *connection).await?;
         let keys: Vec<StoreKey> = found.iter().filter_map(|row| rows::key(row, 0).ok()).collect();
         if keys.is_empty() {

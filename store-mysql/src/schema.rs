@@ -225,13 +225,9 @@ pub struct Statements {
     pub(crate) purge: Sql,
     /// Parameters: principal, now, limit. Returns the key and the columns of `load`.
     pub(crate) sessions_of: Sql,
-<<<<<<< HEAD
-    /// Parameters: principal, now, key to keep or [`NO_KEY`].
-=======
-    /// Parameters: principal, now, key to keep or one before all keys, limit. Returns the keys of live rows.
+    /// Parameters: principal, now, key to keep or [`NO_KEY`], limit. Returns the keys of live rows.
     pub(crate) keys_of: Sql,
     /// Parameters: rows of keys, principal, now. Removes the rows that still are live and of this principal.
->>>>>>> sqluse
     pub(crate) delete_all: Sql,
     /// Parameters: last key or [`NO_KEY`], now, limit. Returns the key and the columns of `load` of the
     /// records after that key.
