@@ -268,13 +268,14 @@ async fn or_reason<T>(
     }
 }
 
-/// Returns the client with RESP3 and `TCP_NODELAY`.
+/// Returns the client with RESP3 and the store's settings for TCP.
 ///
 /// RESP3 reports the end of a connection at once; `TCP_NODELAY` sends small commands without delay.
+/// A linger time of zero discards what the system has not sent yet when a connection is given up, so that it does not arrive later.
 fn prepared(client: &Client) -> Result<Client> {
     let info = client.get_connection_info().clone();
     let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    let tcp = info.tcp_settings().clone().set_nodelay(true).set_linger_time(Duration::ZERO);
     Client::open(info.set_redis_settings(redis).set_tcp_settings(tcp))
         .map_err(|error| driver_error(&error, Moment::Opening))
 }

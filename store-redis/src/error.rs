@@ -139,6 +139,9 @@ fn unforeseen(code: &str, moment: Moment) -> Error {
     Error::new(moment.kind(), format!("the server refused a command ({code})"))
 }
 
+pub(crate) const TOO_OLD: Error =
+    Error::fixed(ErrorKind::Config, "the server is too old: Redis 7.0 or later, or Valkey, is needed");
+
 const CREDENTIALS: &str = "the server rejected the user or password: check the credentials";
 
 const NO_RIGHT: &str =

@@ -21,6 +21,7 @@ mod builder;
 mod cluster;
 mod connection;
 mod error;
+mod exposure;
 mod keys;
 mod preflight;
 mod principals;

@@ -5,7 +5,7 @@ use session_core::{Error, ErrorKind, Namespace, Result};
 use tracing::{debug, warn};
 
 use crate::connection::{Failure, Node};
-use crate::error::{CLUSTER, UNEXPECTED_REPLY};
+use crate::error::{CLUSTER, TOO_OLD, UNEXPECTED_REPLY};
 use crate::keys::Keys;
 use crate::probes::{Findings, Probes};
 use crate::record::UNREFUSED_LEN;
@@ -13,9 +13,6 @@ use crate::router::Topology;
 
 /// Oldest supported major release, the first with `PEXPIRETIME`. Valkey reports the release of Redis that it is compatible with.
 const OLDEST: u32 = 7;
-
-pub(crate) const TOO_OLD: Error =
-    Error::fixed(ErrorKind::Config, "the server is too old: Redis 7.0 or later, or Valkey, is needed");
 
 /// A store's namespace on the server.
 pub(crate) struct Place<'a> {

@@ -8,9 +8,8 @@ use session_core::{Error, ErrorKind, Namespace, Version};
 use tracing::warn;
 
 use crate::connection::{Failure, Node};
-use crate::error::{Moment, driver_error, is_starting};
+use crate::error::{Moment, TOO_OLD, driver_error, is_starting};
 use crate::keys::Keys;
-use crate::preflight::TOO_OLD;
 
 /// Hash of a script that no server knows.
 const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";

@@ -1,11 +1,12 @@
 //! Parser of `redis:` and `valkey:` URLs.
 
-use redis::{Client, ConnectionAddr};
+use redis::Client;
 use session_core::Result;
-use session_store_kit::{ServerUrl, is_loopback, split, wrong};
+use session_store_kit::{ServerUrl, split, wrong};
 
 use crate::RedisStore;
 use crate::builder::RedisStoreBuilder;
+use crate::exposure::{EXPOSED, is_exposed};
 
 const SCHEMES: [&str; 4] = ["redis", "rediss", "valkey", "valkeys"];
 
@@ -110,15 +111,6 @@ pub(crate) fn parse(url: &str) -> Result<RedisStoreBuilder> {
     }
     query.finish()?;
     Ok(builder)
-}
-
-/// Error text for a connection to another machine that is not encrypted, which the URL does not ask for.
-pub(crate) const EXPOSED: &str = "a connection to another machine is not encrypted: use TLS, with a URL that begins with rediss:// \
-     (or rediss+cluster://), or add `tls=false` to the URL if the network between the machines is trusted";
-
-/// Whether connections to this address leave this machine and are not encrypted.
-pub(crate) fn is_exposed(address: &ConnectionAddr) -> bool {
-    matches!(address, ConnectionAddr::Tcp(host, _) if !is_loopback(host))
 }
 
 const FORM: &str =

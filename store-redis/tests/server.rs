@@ -275,6 +275,39 @@ async fn a_full_queue_answers_within_the_time_out() {
 }
 
 #[tokio::test]
+async fn a_write_that_waits_for_a_connection_is_not_sent_after_its_time_out() {
+    let mut bench = Bench::new().await;
+    let proxy = Proxy::before(bench.server.address()).await.unwrap();
+    let through = bench.server.url_through(proxy.address());
+    let builder = RedisStore::builder(&through).unwrap().namespace(NAMESPACE).timeout(Duration::from_millis(600));
+    let store = builder.open().await.unwrap();
+    let first = record(None);
+    let keys: Vec<_> = (0..12).map(|_| key()).collect();
+    for key in &keys {
+        assert_eq!(store.create(&call(), key, &first).await.unwrap(), Done);
+    }
+    // The connection is reset, and a new one is not answered.
+    proxy.stall();
+    proxy.forget();
+    let second = record(None);
+    let saves = join_all(keys.iter().map(|key| async { store.save(&call(), key, first.version, &second).await }));
+    let creates = join_all((0..12).map(|_| async { store.create(&call(), &key(), &second).await }));
+    let (saves, creates) = tokio::join!(saves, creates);
+    for outcome in saves.into_iter().chain(creates) {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    let _: () = bench.ask(&[b"CONFIG", b"RESETSTAT"]).await;
+    proxy.pass();
+    // What had been left in a queue would be sent before this, on the same connection.
+    while store.load(&call(), &key()).await.is_err() {}
+    let stats: String = bench.ask(&[b"INFO", b"commandstats"]).await;
+    assert!(!stats.contains("cmdstat_eval"), "{stats}");
+    for key in &keys {
+        assert_eq!(store.load(&call(), key).await.unwrap().as_ref(), Some(&first));
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_config_and_not_shown() {
     let bench = Bench::new().await;
     let url = format!("redis://:xyzzy-not-it@{}?tls=false", bench.server.address());

@@ -24,7 +24,7 @@ use tokio::time;
 
 use crate::connection::{Failure, Node};
 use crate::error::{Moment, NO_CLUSTER, STOPPED, UNEXPECTED_REPLY, driver_error, ends_connection};
-use crate::url::{EXPOSED, is_exposed};
+use crate::exposure::{EXPOSED, is_exposed};
 pub(crate) use slots::Address;
 pub(crate) use slots::slot;
 use slots::{Range, SLOTS, ranges};
