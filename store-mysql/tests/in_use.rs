@@ -107,6 +107,8 @@ async fn locks_of_a_process_that_vanished_are_free_within_the_time_out() {
         let proxy = Proxy::before(container.address()).await.unwrap();
         let options = "namespace=test_vanished&timeout=6000";
         let url = server::with(&container.url_through(proxy.address()), options);
+        // So that the proxy sees the statements.
+        let url = url.replace("ssl-mode=preferred", "ssl-mode=disabled");
         let vanishing = MysqlStore::connect(&url).await.unwrap();
         let stored = [record(b"a"), record(b"b"), record(b"c")];
         for (n, record) in (1..).zip(&stored) {
@@ -215,14 +217,12 @@ async fn what_a_delete_all_has_removed_stays_removed_when_it_fails() {
         run(&mut foreign, "begin; select `version` from test_steps order by `key` desc limit 1 for update").await;
         let ann = Principal::new("ann").unwrap();
         assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap_err().kind(), ErrorKind::Unavailable);
-        let waiting = "select cast(count(*) as signed) from information_schema.processlist \
-                       where info like 'delete t from%test_steps%'";
-        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut foreign).await.unwrap() > 0 {}
         let count = "select cast(count(*) as signed) from test_steps";
         let left: i64 = sqlx::query_scalar(count).fetch_one(&mut foreign).await.unwrap();
         assert!((1..=1_000).contains(&left), "{kind:?}: {left}");
         run(&mut foreign, "rollback").await;
-        assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap(), u64::try_from(left).unwrap());
+        // The last step of the call that failed may still wait for the lock, for a second at most, and now get it.
+        assert!(store.delete_all(&now(), &ann, None).await.unwrap() <= u64::try_from(left).unwrap());
         assert_eq!(store.delete_all(&now(), &ann, None).await.unwrap(), 0);
     }
 }
