@@ -96,7 +96,7 @@ impl Explains for TransactWriteItemsError {
     }
 }
 
-/// Phase in which an error occurs. A refused login is an outage in use, because the store could log in when it was opened.
+/// Phase in which an error occurs. What an operator must mend is an outage in use, because the store could be opened before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     Opening,
@@ -104,7 +104,7 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
-    /// Returns the kind of error for refused or missing credentials and for a missing table.
+    /// Returns the kind of error for refused or missing credentials, a missing right or table, and an error that is not known.
     const fn kind(self) -> ErrorKind {
         match self {
             Self::Opening => ErrorKind::Config,
@@ -158,7 +158,7 @@ pub(crate) fn meaning<E: Explains>(error: &SdkError<E, HttpResponse>, moment: Mo
 }
 
 fn answered(code: Option<&str>, message: Option<&str>, status: u16, moment: Moment) -> Failure {
-    use ErrorKind::{Config, Other, TooLarge, Unavailable};
+    use ErrorKind::{TooLarge, Unavailable};
     let name = code.unwrap_or("no code");
     let message = message.unwrap_or_default();
     let said = |kind, message: &str| match message {
@@ -174,9 +174,8 @@ fn answered(code: Option<&str>, message: Option<&str>, status: u16, moment: Mome
         | "RequestLimitExceeded"
         | "TransactionConflictException"
         | "ReplicatedWriteConflictException" => Failure::Busy(said(Unavailable, message)),
-        "AccessDeniedException" => denied(Config, message),
-        // The table existed when the store was opened, so its absence in use is an outage.
-        "ResourceNotFoundException" => denied(moment.kind(), message),
+        // The message names the action and the table. The table existed when the store was opened, so its absence in use is an outage.
+        "AccessDeniedException" | "ResourceNotFoundException" => denied(moment.kind(), message),
         // The signature holds the time, and AWS takes one that is at most five minutes off.
         _ if message.starts_with("Signature expired")
             || message.starts_with("Signature not yet")
@@ -201,7 +200,7 @@ fn answered(code: Option<&str>, message: Option<&str>, status: u16, moment: Mome
         ),
         _ if moment == Moment::Opening => denied(Config, message),
         // The message is left out because it may quote a value.
-        _ => denied(Other, ""),
+        _ => denied(moment.kind(), ""),
     }
 }
 
@@ -230,18 +229,19 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_right_is_config_and_a_value_is_not_repeated() {
-        assert_eq!(kind(in_use("AccessDeniedException", "not authorized")), ErrorKind::Config);
+    fn a_value_is_not_repeated() {
         let large = in_use("ValidationException", "Item size has exceeded the maximum allowed size");
         assert_eq!(kind(large), ErrorKind::TooLarge);
         let quoted = in_use("ValidationException", "wrong value: hunter2").error();
-        assert_eq!(quoted.kind(), ErrorKind::Other);
+        assert_eq!(quoted.kind(), ErrorKind::Unavailable);
         assert!(!format!("{quoted:?}").contains("hunter2"));
     }
 
     #[test]
-    fn credentials_that_expire_and_a_table_that_goes_while_the_store_is_in_use_are_an_outage() {
+    fn what_an_operator_must_mend_is_config_at_open_and_an_outage_in_use() {
         for code in [
+            "AccessDeniedException",
+            "AnUnknownException",
             "ResourceNotFoundException",
             "ExpiredTokenException",
             "UnrecognizedClientException",

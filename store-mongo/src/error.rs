@@ -5,12 +5,9 @@
 use mongodb::error::{Error as Driver, ErrorKind as Kind, WriteFailure};
 use session_core::{Error, ErrorKind};
 
-/// Translates an error of a store in use. A failed login is an outage, because the store could log in before.
+/// Translates an error of a store in use. What an operator must mend is an outage, because the store could be opened before.
 pub(crate) fn in_use(error: &Driver) -> Error {
-    match &*error.kind {
-        Kind::Authentication { .. } => Error::fixed(ErrorKind::Unavailable, REFUSED),
-        _ => meaning(error, ErrorKind::Other),
-    }
+    meaning(error, ErrorKind::Unavailable)
 }
 
 /// Translates an error of a store that is being opened. An error whose cause is not known is one that a new attempt does not cure.
@@ -24,9 +21,12 @@ pub(crate) fn at_open(error: &Driver) -> Error {
     }
 }
 
-/// Whether the server or the driver says that an attempt to create something cannot succeed.
+/// Whether the server or the driver says that an attempt to create something cannot succeed: rights, names, unsupported commands.
 pub(crate) fn is_final(error: &Driver) -> bool {
-    meaning(error, ErrorKind::Other).kind() == ErrorKind::Config
+    match said(error) {
+        Some((code, _)) => matches!(code, UNAUTHORIZED | 18 | 11 | 8000 | 26 | 73 | 59 | 115 | 238 | 79),
+        None => matches!(*error.kind, Kind::Authentication { .. } | Kind::InvalidArgument { .. }),
+    }
 }
 
 /// Returns the mistake that keeps the driver from every server, if its message names one. The texts are those of rustls and of the
@@ -75,16 +75,12 @@ fn said(error: &Driver) -> Option<(i32, &str)> {
     }
 }
 
-/// Returns the error for the caller, with the kind `otherwise` if its cause is not known.
-fn meaning(error: &Driver, otherwise: ErrorKind) -> Error {
-    use ErrorKind::{Config, Other, Unavailable};
+/// Translates an error. `refused` is the kind of an error that an operator must mend, and of an error that is not known.
+fn meaning(error: &Driver, refused: ErrorKind) -> Error {
+    use ErrorKind::Unavailable;
     if let Some((code, name)) = said(error) {
         let unsure = matches!(&*error.kind, Kind::Write(WriteFailure::WriteConcernError(_)));
-        let kind = match kind_of(code) {
-            _ if unsure => Unavailable,
-            Other => otherwise,
-            kind => kind,
-        };
+        let kind = if unsure { Unavailable } else { kind_of(code, refused) };
         return Error::new(kind, format!("the server answered {name} ({code})"));
     }
     // The sources of these errors name the server and the failure on the way to it. Other sources may quote the request, and are
@@ -97,32 +93,32 @@ fn meaning(error: &Driver, otherwise: ErrorKind) -> Error {
             "no server answers that takes writes; check hosts and ports, and that the servers run",
         ),
         Kind::DnsResolve { .. } => with_source(Unavailable, "the server's name cannot be resolved"),
-        Kind::InvalidTlsConfig { .. } => with_source(Config, "the configuration of TLS is not valid"),
+        Kind::InvalidTlsConfig { .. } => with_source(refused, "the configuration of TLS is not valid"),
         Kind::ConnectionPoolCleared { .. } => {
             Error::fixed(Unavailable, "the connection was closed because another one failed")
         }
-        Kind::Authentication { .. } => Error::fixed(Config, REFUSED),
-        Kind::IncompatibleServer { .. } => Error::fixed(Config, "the server is too old for the driver"),
-        Kind::InvalidArgument { .. } => Error::fixed(Config, "the driver refuses an option"),
+        Kind::Authentication { .. } => Error::fixed(refused, REFUSED),
+        Kind::IncompatibleServer { .. } => Error::fixed(refused, "the server is too old for the driver"),
+        Kind::InvalidArgument { .. } => Error::fixed(refused, "the driver refuses an option"),
         Kind::Shutdown => Error::fixed(Unavailable, "the application has shut the client down"),
-        _ => Error::fixed(otherwise, "the driver cannot read an answer of the server; check that it is MongoDB"),
+        _ => Error::fixed(refused, "the driver cannot read an answer of the server; check that it is MongoDB"),
     }
 }
 
 /// Translates an error code. They are listed in `src/mongo/base/error_codes.yml` in the server's source.
-const fn kind_of(code: i32) -> ErrorKind {
-    use ErrorKind::{Config, Other, TooLarge, Unavailable};
+///
+/// Codes that are not listed here are `refused`, among them those of missing rights, wrong names and unsupported commands.
+const fn kind_of(code: i32, refused: ErrorKind) -> ErrorKind {
+    use ErrorKind::{TooLarge, Unavailable};
     match code {
         // Hosts, networks, shutdowns, elections and failovers, limits of time, memory and disk, a missing majority.
         6 | 7 | 89 | 91 | 9001 | 11600 | 11601 => Unavailable,
         189 | 10058 | 10107 | 11602 | 13435 | 13436 | 134 | 216 => Unavailable,
         50 | 202 | 262 | 146 | 14031 | 112 | 24 | 46 | 462 => Unavailable,
         64 | 100 | 63 | 13388 | 133 | 150 | 234 => Unavailable,
-        // Rights, names, unsupported commands.
-        13 | 18 | 11 | 8000 | 26 | 73 | 59 | 115 | 238 | 79 => Config,
         // A document or a message over the limit.
         10334 | 17419 | 17420 => TooLarge,
-        _ => Other,
+        _ => refused,
     }
 }
 
@@ -131,14 +127,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failover_is_unavailable_and_a_missing_right_is_not() {
+    fn a_failover_is_unavailable_and_a_missing_right_only_in_use() {
+        use ErrorKind::{Config, TooLarge, Unavailable};
         for code in [50, 64, 91, 189, 10107, 11600, 11602, 13435] {
-            assert_eq!(kind_of(code), ErrorKind::Unavailable, "{code}");
+            assert_eq!(kind_of(code, Config), Unavailable, "{code}");
         }
-        for code in [UNAUTHORIZED, 18, NAMESPACE_NOT_FOUND, 59] {
-            assert_eq!(kind_of(code), ErrorKind::Config, "{code}");
+        // The last is a code that no server has.
+        for code in [UNAUTHORIZED, 18, NAMESPACE_NOT_FOUND, 59, 1_000_000] {
+            assert_eq!((kind_of(code, Config), kind_of(code, Unavailable)), (Config, Unavailable), "{code}");
         }
-        assert_eq!(kind_of(10334), ErrorKind::TooLarge);
-        assert_eq!(kind_of(DUPLICATE_KEY), ErrorKind::Other);
+        assert_eq!(kind_of(10334, Config), TooLarge);
+    }
+
+    #[test]
+    fn the_drivers_own_errors_are_config_only_at_open() {
+        let error = Driver::custom("hunter2");
+        for (shown, kind) in [(at_open(&error), ErrorKind::Config), (in_use(&error), ErrorKind::Unavailable)] {
+            assert_eq!(shown.kind(), kind);
+            assert!(!format!("{shown} {shown:?}").contains("hunter2"));
+        }
     }
 }

@@ -33,6 +33,13 @@ pub(crate) const UNEXPECTED_REPLY: Error = Error::fixed(
 /// Converts a driver error into the error for the caller.
 pub(crate) fn driver_error(error: &RedisError, moment: Moment) -> Error {
     match error.kind() {
+        #[cfg(feature = "tls")]
+        Driver::Io if has_untrusted_certificate(error) => Error::fixed(
+            moment.kind(),
+            "the server's certificate is not trusted: check the host's name, or give its authority to the driver with \
+             RedisStore::from_client",
+        )
+        .with_source(error),
         // Its source is an error of the system or of TLS. All other errors may quote what was sent.
         Driver::Io => Error::fixed(ErrorKind::Unavailable, "the server cannot be reached").with_source(error),
         Driver::Parse => Error::fixed(
@@ -46,6 +53,18 @@ pub(crate) fn driver_error(error: &RedisError, moment: Moment) -> Error {
         Driver::RESP3NotSupported => Error::fixed(moment.kind(), NO_HELLO),
         _ => answered(error, moment),
     }
+}
+
+/// Whether rustls has rejected the server's certificate.
+#[cfg(feature = "tls")]
+fn has_untrusted_certificate(error: &RedisError) -> bool {
+    use std::error::Error as _;
+    use std::sync::Arc;
+
+    let shared = error.source().and_then(|source| source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>());
+    let io = shared.and_then(|source| source.downcast_ref::<std::io::Error>());
+    let tls = io.and_then(|error| error.get_ref()).and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// Returns whether the connection must be replaced: it broke, its server is no longer the primary, or the error belongs to the connection.

@@ -7,7 +7,9 @@ use tracing::{debug, warn};
 use crate::connection::{Failure, Node};
 use crate::error::{CLUSTER, TOO_OLD, UNEXPECTED_REPLY};
 use crate::keys::Keys;
-use crate::probes::{Findings, Probes};
+#[cfg(feature = "cluster")]
+use crate::probes::Findings;
+use crate::probes::Probes;
 use crate::record::UNREFUSED_LEN;
 use crate::router::Topology;
 

@@ -2,8 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 /// Returns the reply to a command, or `None` to close the connection.
 pub(crate) type Reply = dyn Fn(&[String]) -> Option<String> + Send + Sync;
@@ -22,6 +28,27 @@ pub(crate) async fn start(reply: impl Fn(&[String]) -> Option<String> + Send + S
     address
 }
 
+/// Starts a server with TLS and a certificate that no authority has signed, and returns its `host:port`.
+pub(crate) async fn start_with_tls() -> String {
+    let certificate = CertificateDer::from(&include_bytes!("certificate.der")[..]);
+    let key = PrivatePkcs8KeyDer::from(&include_bytes!("key.der")[..]);
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(vec![certificate], key.into()).unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let stream = acceptor.accept(stream).await.ok()?;
+                serve(stream, &|command| Some(ready(command))).await
+            });
+        }
+    });
+    address
+}
+
 /// The reply of a server that is ready, to commands that it has no data for.
 pub(crate) fn ready(command: &[String]) -> String {
     match command[0].as_str() {
@@ -32,7 +59,7 @@ pub(crate) fn ready(command: &[String]) -> String {
     .to_owned()
 }
 
-async fn serve(stream: TcpStream, reply: &Reply) -> Option<()> {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, reply: &Reply) -> Option<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let mut words = Vec::new();
@@ -46,7 +73,7 @@ async fn serve(stream: TcpStream, reply: &Reply) -> Option<()> {
 }
 
 /// Reads the length of an array or of a string.
-async fn number(stream: &mut BufReader<TcpStream>, begins: char) -> Option<usize> {
+async fn number(stream: &mut (impl AsyncBufRead + Unpin), begins: char) -> Option<usize> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;
     line.trim_end().strip_prefix(begins)?.parse().ok()

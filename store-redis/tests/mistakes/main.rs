@@ -145,6 +145,19 @@ async fn what_is_no_redis_or_too_old_is_config() {
 }
 
 #[tokio::test]
+async fn tls_that_only_one_side_expects_and_an_unknown_certificate_are_config() {
+    let secure = fake::start_with_tls().await;
+    is_refused("no TLS", &format!("redis://:xyzzy@{secure}"), &["requires TLS", "rediss://"]).await;
+    let words = ["certificate", "from_client"];
+    is_refused("a certificate of an unknown authority", &format!("rediss://:xyzzy@{secure}"), &words).await;
+    let plain = fake::start(|command| Some(fake::ready(command))).await;
+    is_refused("TLS", &format!("rediss://:xyzzy@{plain}"), &["does not use TLS", "redis://"]).await;
+    // The URL's fragment accepts any certificate, so all else is in order.
+    let url = format!("rediss://:xyzzy@{secure}?namespace={NAMESPACE}#insecure");
+    RedisStore::connect(&url).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_command_that_the_server_does_not_know_is_named() {
     let server = server::redis_with(&["--rename-command", "EVAL", "", "--rename-command", "UNLINK", "remove"]).await;
     is_refused("renamed", server.unwrap().url(), &["does not know EVAL, UNLINK", "`rename-command`"]).await;
