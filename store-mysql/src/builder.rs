@@ -37,8 +37,9 @@ impl MysqlStore {
 
     /// Returns a builder of a store on a pool that the application already has.
     ///
-    /// Connections are used as they are, whatever their `sql_mode`, time zone and isolation level. Set an
-    /// `innodb_lock_wait_timeout` and a `lock_wait_timeout` below the store's time-out on them, and leave `autocommit` on.
+    /// Connections are used as they are, whatever their `sql_mode`, time zone, isolation level, `completion_type` and
+    /// `sql_select_limit`. Set an `innodb_lock_wait_timeout` and a `lock_wait_timeout` below the store's time-out on them, leave
+    /// `autocommit` on and `sql_safe_updates` off, and give them back outside a transaction.
     /// Connections of the store's own are faster, because the driver's pool pings a connection each time it is taken and given
     /// back.
     ///

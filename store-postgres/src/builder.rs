@@ -35,7 +35,8 @@ impl PostgresStore {
     /// Returns a builder of a store on a pool that the application already has.
     ///
     /// Connections are used as they are. Set a `statement_timeout` and a `lock_timeout` on them, so that the server gives up
-    /// statements when their callers do. Connections of the store's own are faster, because the driver's pool pings a connection
+    /// statements when their callers do, and `row_security = off`, so that row-level security raises an error instead of hiding
+    /// sessions. Connections of the store's own are faster, because the driver's pool pings a connection
     /// each time it is taken and given back.
     ///
     /// The tokio runtimes that use the store share the pool's connections. A connection works only while the runtime that made

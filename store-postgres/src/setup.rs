@@ -137,8 +137,9 @@ fn for_sessions(options: PgConnectOptions, timeout: Duration) -> PgConnectOption
         ("default_transaction_isolation", "read committed".to_owned()),
         // There are only a few statements. Planning one for each execution costs more than the execution itself.
         ("plan_cache_mode", "force_generic_plan".to_owned()),
-        // Compiling such a statement takes longer than running it.
+        // Compiling such a statement, or starting a process for it, takes longer than running it.
         ("jit", "off".to_owned()),
+        ("max_parallel_workers_per_gather", "0".to_owned()),
         // With row-level security the server would leave out rows without a word. This makes it raise an error.
         ("row_security", "off".to_owned()),
         // An error of one statement must not end the connection, on which other calls follow.
