@@ -47,7 +47,9 @@ pub fn check_pem(name: &str, value: &str, content: Pem) -> Result<()> {
         return Ok(());
     }
     if has("ENCRYPTED") || text.contains("Proc-Type: 4,ENCRYPTED") {
-        return wrong(format!("the key of the URL's option {name} is encrypted; decrypt it, and let only the service's user read it"));
+        return wrong(format!(
+            "the key of the URL's option {name} is encrypted; decrypt it, and let only the service's user read it"
+        ));
     }
     if !has("PRIVATE KEY") {
         return wrong(format!("the URL's option {name} names no PEM key; convert the file to PEM"));

@@ -17,7 +17,7 @@ impl RedisStore {
     /// `rediss` uses TLS. `valkey` and `valkeys` are aliases of `redis` and `rediss`.
     /// With the feature `cluster`, the URL of a cluster is `redis+cluster://user:password@host:port,host:port`.
     /// One node is enough; several let the store open while one is down.
-    /// Options: `namespace`, `timeout` in ms, `connections`, `queue`; [`RedisStoreBuilder`] explains them.
+    /// Options: `namespace`, `timeout` and `wait` in ms, `connections`, `queue`; [`RedisStoreBuilder`] explains them.
     ///
     /// ```no_run
     /// use session_store_redis::RedisStore;
