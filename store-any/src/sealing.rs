@@ -44,6 +44,12 @@ fn sealing(variable: &str, accept_plain: bool) -> Result<Sealing> {
     if variable.is_empty() || variable.len() > 64 || !variable.bytes().all(is_name) {
         return wrong("the option key is the name of an environment's variable, such as SESSION_KEY, not a key");
     }
+    // A name in capitals is a variable's, and is shown if it is not set.
+    if variable.bytes().any(|byte| byte.is_ascii_lowercase()) && std::env::var_os(variable).is_none() {
+        return wrong(
+            "the variable that the option key names is not set; set it, and do not write the key itself in the URL",
+        );
+    }
     Ok(Sealing { ring: session_crypto::KeyRing::from_env_var(variable)?, accept_plain })
 }
 

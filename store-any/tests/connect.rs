@@ -135,6 +135,7 @@ async fn a_sealing_key_is_named_by_its_variable() {
     assert!(refused("memory:?key=PATH&max_entries=10").await.contains("PATH: a key is not base64"));
     let key = "hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2";
     assert!(refused(&format!("memory:?key={key}")).await.contains("not a key"));
+    assert!(refused("memory:?key=hunter2").await.contains("do not write the key itself"));
     assert!(refused("memory:?accept_plain=true").await.contains("goes with `key`"));
     assert!(refused("memory:?key=PATH&accept_plain=perhaps").await.contains("accept_plain"));
     assert!(refused("memory:?key=PATH&key=PATH").await.contains("is given twice"));

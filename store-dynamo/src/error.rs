@@ -140,6 +140,13 @@ pub(crate) fn meaning<E: Explains>(error: &SdkError<E, HttpResponse>, moment: Mo
         }
         SdkError::TimeoutError(_) => Failure::Lost(TIMED_OUT),
         SdkError::DispatchFailure(failed) if failed.is_timeout() => Failure::Lost(TIMED_OUT),
+        SdkError::DispatchFailure(failed) if failed.is_io() && moment == Moment::Opening && is_tls(error) => Failure::Lost(
+            Error::fixed(
+                ErrorKind::Config,
+                "no TLS connection to DynamoDB; check the certificate of the server, and the option tls of the URL",
+            )
+            .with_source(error),
+        ),
         SdkError::DispatchFailure(failed) if failed.is_io() => {
             Failure::Lost(Error::fixed(ErrorKind::Unavailable, "DynamoDB cannot be reached").with_source(error))
         }
@@ -155,6 +162,16 @@ pub(crate) fn meaning<E: Explains>(error: &SdkError<E, HttpResponse>, moment: Mo
             .with_source(error),
         ),
     }
+}
+
+/// Whether a connection failed because of TLS. The driver reports it like any failure to connect; the texts are those of rustls.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).any(|text| {
+        ["InvalidContentType", "corrupt message", "invalid peer certificate", "received fatal alert"]
+            .iter()
+            .any(|mark| text.contains(mark))
+    })
 }
 
 fn answered(code: Option<&str>, message: Option<&str>, status: u16, moment: Moment) -> Failure {

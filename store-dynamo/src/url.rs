@@ -17,7 +17,7 @@ impl DynamoStore {
     /// Both forms may have an access key and its secret (`dynamodb://key:secret@/eu-central-1`). Without them credentials come
     /// from the sources that AWS's own tools use.
     ///
-    /// Options are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`, see [`DynamoStoreBuilder`], and
+    /// Options are `namespace`, `timeout` and `wait` in ms, `create` (`true`, `false`), `pool` and `queue`, see [`DynamoStoreBuilder`], and
     /// `tls` (`true`, `false`): whether connections to the host use TLS. The default of `tls` is `true` unless the host is this
     /// machine.
     ///

@@ -160,9 +160,10 @@ const FOREIGN: &[&str] = &[
 /// Maximum number of letters to insert, remove, replace or swap between a name and the option that it is taken for.
 const TYPOS: usize = 2;
 
-/// Returns `name` as a table has it, in any case, if it is the name of an option of some store, driver or provider.
+/// Returns `name` as a table has it if it is the name of an option of some store, driver or provider, perhaps in another case.
 pub(crate) fn known(name: &str) -> Option<&'static str> {
-    OWN.iter().chain(FOREIGN).copied().find(|known| known.eq_ignore_ascii_case(name))
+    let all = || OWN.iter().chain(FOREIGN).copied();
+    all().find(|known| *known == name).or_else(|| all().find(|known| known.eq_ignore_ascii_case(name)))
 }
 
 /// Returns the one of `names` that `name` is probably a misspelling of.
@@ -190,6 +191,7 @@ mod tests {
     #[test]
     fn only_names_in_a_table_are_known_and_as_the_table_has_them() {
         assert_eq!(known("APPNAME"), Some("appName"));
+        assert_eq!((known("sslmode"), known("sslMode")), (Some("sslmode"), Some("sslMode")));
         assert_eq!(known("pgbouncer"), Some("pgbouncer"));
         assert_eq!(known("hunter2"), None);
     }

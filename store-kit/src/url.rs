@@ -153,9 +153,10 @@ impl Query<'_> {
         let names =
             if names.is_empty() { "there are none".to_owned() } else { format!("known are {}", listed(&names, "and")) };
         // The name is not quoted as it is written, because it may be a part of a password.
-        match (known(&given.name), nearest(&given.name, self.known.iter().map(|(name, _)| *name))) {
-            (Some(name), _) => wrong(format!("unknown option `{name}` in the URL; {names}")),
-            (None, Some(near)) => wrong(format!("unknown option in the URL, perhaps `{near}` misspelt; {names}")),
+        let near = nearest(&given.name, self.known.iter().map(|(name, _)| *name));
+        match (known(&given.name), near) {
+            (_, Some(near)) => wrong(format!("unknown option in the URL, perhaps `{near}` misspelt; {names}")),
+            (Some(name), None) => wrong(format!("unknown option `{name}` in the URL; {names}")),
             (None, None) => wrong(format!("unknown option in the URL; {names}")),
         }
     }

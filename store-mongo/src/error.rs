@@ -14,7 +14,8 @@ pub(crate) fn in_use(error: &Driver) -> Error {
 pub(crate) fn at_open(error: &Driver) -> Error {
     match &*error.kind {
         Kind::ServerSelection { message, .. } => match mistake(message) {
-            Some(why) => Error::fixed(ErrorKind::Config, why).with_source(&*error.kind),
+            // The source would repeat the options of the URL.
+            Some(why) => Error::fixed(ErrorKind::Config, why),
             None => meaning(error, ErrorKind::Config),
         },
         _ => meaning(error, ErrorKind::Config),
@@ -43,8 +44,9 @@ fn mistake(message: &str) -> Option<&'static str> {
         Some("the server has no TLS; set it up there, or use tls=false within a network of your own")
     } else if is("over maximum") || is("wire protocol opcode") {
         Some("what answers does not speak MongoDB's protocol; check hosts and ports, and what runs there")
-    } else if is("replica set name") || is("replicaSet") || is("set name") {
-        Some("the servers belong to another replica set than the URL's replicaSet; correct or remove it")
+    } else if is("ReplicaSetNoPrimary") && !is("Servers:") {
+        // The driver has removed every server that is of another set.
+        Some("the servers belong to no replica set or to another one than the URL's replicaSet; correct or remove it")
     } else {
         None
     }
@@ -90,7 +92,7 @@ fn meaning(error: &Driver, refused: ErrorKind) -> Error {
         Kind::Io(_) => with_source(Unavailable, "the connection failed"),
         Kind::ServerSelection { .. } => with_source(
             Unavailable,
-            "no server answers that takes writes; check hosts and ports, and that the servers run",
+            "no server answers that takes writes; check hosts and ports, that the servers run, and tls in the URL",
         ),
         Kind::DnsResolve { .. } => with_source(Unavailable, "the server's name cannot be resolved"),
         Kind::InvalidTlsConfig { .. } => with_source(refused, "the configuration of TLS is not valid"),

@@ -92,7 +92,7 @@ impl MongoStore {
     /// Opens the store at `url`, of the form `mongodb://user:password@host:port,host:port/database`, or `mongodb+srv://` with one
     /// name. The default database is `sessions`.
     ///
-    /// Options of the store are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`; see
+    /// Options of the store are `namespace`, `timeout` and `wait` in ms, `create` (`true`, `false`), `pool` and `queue`; see
     /// [`MongoStoreBuilder`]. The driver's options are allowed as well, above all `authSource`, `replicaSet` and `tls`.
     /// The default of `tls` is `true` unless all servers are on this machine: connections are encrypted and the server's name
     /// verified. Read preference, read concern and write concern in the URL have no effect, because the store needs the primary

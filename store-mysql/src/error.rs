@@ -30,7 +30,7 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
         // The connection ends: a shutdown, a kill, a network failure.
         1053 | 1077..=1079 | 1152 | 1158..=1161 | 1184 | 1927 | 3169 | 4031 => Failure::Lost(said(kind, error)),
         // Refused connections: limits, hosts, accounts, databases.
-        1040 | 1044 | 1045 | 1049 | 1129 | 1130 | 1203 | 1226 | 1698 => {
+        1040 | 1044 | 1045 | 1049 | 1129 | 1130 | 1203 | 1226 | 1698 | 1862 | 3118 | 3159 | 4151 => {
             Failure::Lost(said(ErrorKind::Unavailable, error))
         }
         // Errors about the values of one statement: duplicates, nulls, numbers and texts that do not fit, constraints.
@@ -53,6 +53,9 @@ pub(crate) fn at_open(error: &Driver) -> Error {
             ErrorKind::Config,
             "the account's password has expired; set a new one with ALTER USER, or one that does not expire",
         ),
+        Some((3118 | 4151, _)) => {
+            Error::fixed(ErrorKind::Config, "the account is locked; unlock it with ALTER USER … ACCOUNT UNLOCK")
+        }
         Some((3159, _)) => {
             Error::fixed(ErrorKind::Config, "the server takes no connection without TLS; use ssl-mode=verify_identity")
         }

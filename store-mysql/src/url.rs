@@ -21,7 +21,7 @@ const FORM: UrlForm = UrlForm {
 impl MysqlStore {
     /// Opens the store at `url`, of the form `mysql://user:password@host:port/database`. The scheme may also be `mariadb:`.
     ///
-    /// Options of the store are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`; see
+    /// Options of the store are `namespace`, `timeout` and `wait` in ms, `create` (`true`, `false`), `pool` and `queue`; see
     /// [`MysqlStoreBuilder`]. The driver's options are allowed as well, above all `ssl-mode` and `ssl-ca`; see
     /// [`MySqlConnectOptions`]. The default of `ssl-mode` is `VERIFY_IDENTITY` unless the server
     /// is on this machine: the connection is encrypted and the server's name verified. The crate's documentation lists what else

@@ -21,7 +21,7 @@ const FORM: UrlForm = UrlForm {
 impl PostgresStore {
     /// Opens the store at `url`, of the form `postgres://user:password@host:port/database`. The scheme may also be `postgresql:`.
     ///
-    /// Options of the store are `namespace`, `timeout` in ms, `create` (`true`, `false`), `pool` and `queue`; see
+    /// Options of the store are `namespace`, `timeout` and `wait` in ms, `create` (`true`, `false`), `pool` and `queue`; see
     /// [`PostgresStoreBuilder`]. The driver's options are allowed as well, above all `sslmode` and `sslrootcert`; see
     /// [`PgConnectOptions`]. The default of `sslmode` is `verify-full` unless the server is on
     /// this machine: the connection is encrypted and the server's name verified. The crate's documentation lists what else providers
@@ -117,10 +117,7 @@ mod tests {
             ("postgres://shop:pa?hunter2&x@db/a", "percent-encode the characters"),
             ("postgres://d b/a", "of the form postgres://user:password@host:port/database"),
             ("postgres://a,b/a", "several hosts"),
-            (
-                "postgres://db?sslmode=hunter2",
-                "sslmode of the URL has a value that the store cannot honour; it can be disable, allow",
-            ),
+            ("postgres://db?sslmode=hunter2", "the option sslmode of the URL is not disable, allow"),
         ] {
             let error = parse(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");

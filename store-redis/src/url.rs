@@ -20,7 +20,7 @@ impl RedisStore {
     /// Without TLS the host must be this machine, unless `tls=false` says that the network is trusted.
     /// With the feature `cluster`, the URL of a cluster is `redis+cluster://user:password@host:port,host:port`.
     /// One node is enough; several let the store open while one is down.
-    /// Options: `namespace`, `timeout` in ms, `connections`, `queue`, which [`RedisStoreBuilder`] explains, and `tls` (`true`, `false`).
+    /// Options: `namespace`, `timeout` and `wait` in ms, `connections`, `queue`, which [`RedisStoreBuilder`] explains, and `tls` (`true`, `false`).
     ///
     /// ```no_run
     /// use session_store_redis::RedisStore;
