@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use session_core::{Error, ErrorKind, Live, Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
 use session_store_kit::TIMED_OUT;
-use session_store_kit::batch::Item;
+use session_store_kit::batch::{Item, Pass};
 
 use crate::error;
 use crate::folder::{Folder, PrincipalHash, shard_of, sync};
@@ -29,6 +29,8 @@ pub(crate) struct Request {
     /// Time at which the caller stops waiting.
     pub(crate) deadline: Instant,
     pub(crate) kind: RequestKind,
+    /// Kept until the batch of the call has ended.
+    pub(crate) _pass: Pass,
 }
 
 /// Operation of a call, with its arguments.

@@ -5,12 +5,14 @@ use std::time::Duration;
 use session_core::{Result, StoreKey};
 
 mod batcher;
+mod entrance;
 mod inline;
 mod queue;
 mod runtimes;
 mod workers;
 
 pub use batcher::{Batcher, RoundTrip};
+pub use entrance::{CLOSED, Entrance, Pass};
 pub use runtimes::PerRuntime;
 pub use workers::{Worker, Workers};
 

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time;
 
 use crate::TIMED_OUT;
+use crate::batch::entrance::CLOSED;
 use crate::batch::inline::{Inline, InlineCall};
 use crate::batch::{Answers, Item, Limits};
 
@@ -115,6 +116,9 @@ impl<I: Item> Queue<I> {
             let room = room.acquire_owned().await.map_err(|_| STOPPED)?;
             let (inline_call, mut answer) = {
                 let mut state = self.lock();
+                if state.closed {
+                    return Err(CLOSED);
+                }
                 let answer = state.push(item, room);
                 (started(state), answer)
             };
@@ -139,7 +143,7 @@ impl<I: Item> Queue<I> {
     pub(crate) fn offer(&self, room: Arc<Semaphore>, item: I) -> Result<impl Future<Output = Result<I::Output>>, I> {
         let mut state = self.lock();
         let answer = match room.try_acquire_owned() {
-            Ok(room) if state.looking && state.waiting.is_empty() => state.push(item, room),
+            Ok(room) if state.looking && state.waiting.is_empty() && !state.closed => state.push(item, room),
             _ => return Err(item),
         };
         Ok(self.within_time(async { answer.await.unwrap_or(Err(STOPPED)) }))
