@@ -25,9 +25,12 @@ pub(crate) async fn serve(
 ) -> std::io::Result<()> {
     // An expired session opens nothing. This task only frees its space. A step that fails is logged and tried again.
     let purge = tokio::spawn(manager.purge_every(minutes(5), tokio::time::sleep));
+    let sessions = manager.store().clone();
     let app = routes.layer(SessionLayer::new(manager));
     let served = axum::serve(listener, app).with_graceful_shutdown(stop).await;
     purge.abort();
+    // The last step: SQLite's log is folded into the file, and a database loses no connection half-way.
+    sessions.close().await.map_err(std::io::Error::other)?;
     served
 }
 

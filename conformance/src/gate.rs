@@ -252,6 +252,10 @@ impl Store for Gate {
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
         self.pass(Operation::Scan, self.inner.scan(call, after, limit)).await
     }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
 }
 
 #[cfg(test)]

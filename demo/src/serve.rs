@@ -41,6 +41,7 @@ pub(crate) async fn run(listen: &str, store_url: &str) -> Result<(), Wrong> {
     let wrong = |error: Error| Wrong(format!("the sessions: {error}"));
     let manager = manager(&sessions).map_err(wrong)?;
     let cookie = cookie(address, &sessions, keys.as_ref());
+    let store = sessions.store.clone();
     let app = app(AppState { manager: manager.clone(), sessions }, cookie).map_err(wrong)?;
     tokio::spawn(manager.purge_every(SWEEP, tokio::time::sleep));
     println!("listening on http://{address}");
@@ -52,13 +53,15 @@ pub(crate) async fn run(listen: &str, store_url: &str) -> Result<(), Wrong> {
         sender.send_replace(true);
     });
     let graceful = axum::serve(listener, app).with_graceful_shutdown(stopped(stop.clone()));
-    tokio::select! {
+    let served = tokio::select! {
         served = graceful => served.map_err(|error| Wrong(format!("cannot serve on {address}: {error}"))),
         () = async { stopped(stop).await; tokio::time::sleep(GRACE).await } => {
             tracing::warn!("some requests did not end in time");
             Ok(())
         }
-    }
+    };
+    store.close().await.map_err(|error| Wrong(format!("the sessions' store: {}", line(&error))))?;
+    served
 }
 
 async fn bind(listen: &str) -> Result<(TcpListener, SocketAddr), Wrong> {

@@ -70,6 +70,11 @@ impl Store for Noting {
         self.note(format!("scan {} {limit}", after.is_some()));
         Ok(Page::default())
     }
+
+    async fn close(&self) -> Result<()> {
+        self.note("close".into());
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -105,6 +110,7 @@ fn every_method_reaches_the_store_inside() {
             assert!(store.sessions_of(&call, &ann, limit).await.unwrap().is_empty());
             assert_eq!(store.delete_all(&call, &ann, Some(&key)).await.unwrap(), 9);
             assert!(store.scan(&call, None, limit).await.unwrap().next.is_none());
+            store.close().await.unwrap();
         });
         let [first, second] = versions;
         let (earliest, latest) = (Timestamp::MIN, Timestamp::MAX);
@@ -122,6 +128,7 @@ fn every_method_reaches_the_store_inside() {
                 "sessions_of ann 5".to_owned(),
                 "delete_all ann true".to_owned(),
                 "scan false 5".to_owned(),
+                "close".to_owned(),
             ]
         );
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
-use session_store_kit::batch::{Batcher, Limits, PerRuntime, Workers};
+use session_store_kit::batch::{Batcher, Entrance, Limits, PerRuntime, Workers};
 use session_store_kit::{Settings, absolute, setters, within};
 use tokio::sync::Semaphore;
 use tokio::{task, time};
@@ -148,6 +148,7 @@ impl FileStoreBuilder {
             readers,
             shards,
             runtimes: PerRuntime::new(move || Ok(RuntimeState::new(queue))),
+            entrance: Entrance::default(),
             namespace,
             timeout,
         })))

@@ -10,6 +10,8 @@ pub(crate) const PANICKED: Error =
 pub(crate) const LOCKED: Error =
     Error::fixed(ErrorKind::Unavailable, "another process held the lock of a session folder for the whole time-out");
 pub(crate) const GONE: Error = Error::fixed(ErrorKind::Unavailable, "the session folder was removed; restore it");
+pub(crate) const REPLACED: Error =
+    Error::fixed(ErrorKind::Unavailable, "the session folder was replaced while a call wrote to it");
 pub(crate) const NOT_A_FILE: Error =
     Error::fixed(ErrorKind::Corrupt, "the name of a session's file is taken by a folder or a device; remove that");
 

@@ -10,7 +10,7 @@ use session_core::{
     Call, Capabilities, Clock as _, Cursor, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result,
     Store, StoreKey, SystemClock, Timestamp, Version, async_trait,
 };
-use session_store_kit::batch::{Batcher, PerRuntime, Workers};
+use session_store_kit::batch::{Batcher, Entrance, PerRuntime, Workers};
 use session_store_kit::{TIMED_OUT, fits};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time;
@@ -49,6 +49,8 @@ struct Inner {
     /// One shard for each value of a key's first byte.
     shards: Vec<Batcher<Shard, Request>>,
     runtimes: PerRuntime<RuntimeState>,
+    /// Each call except loads is inside until its work is done, also when its caller has stopped waiting.
+    entrance: Entrance,
     namespace: Namespace,
     timeout: Duration,
 }
@@ -70,6 +72,7 @@ impl RuntimeState {
 impl FileStore {
     /// Waits for a permit and runs `work`, both within the time-out.
     async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let _pass = self.0.entrance.enter()?;
         let work = async {
             let runtime = self.0.runtimes.get()?;
             let _permit = runtime.permits.acquire().await;
@@ -80,7 +83,9 @@ impl FileStore {
 
     /// Executes an operation under the lock of the key's shard.
     async fn locked(&self, deadline: Instant, now: Timestamp, key: &StoreKey, kind: RequestKind) -> Result<Reply> {
-        self.0.shards[usize::from(shard_of(key))].call(Request { key: *key, now, deadline, kind }).await
+        self.0.shards[usize::from(shard_of(key))]
+            .call(Request { key: *key, now, deadline, kind, _pass: self.0.entrance.enter()? })
+            .await
     }
 
     async fn write(&self, call: &Call, key: &StoreKey, kind: RequestKind) -> Result<Outcome> {
@@ -257,5 +262,11 @@ impl Store for FileStore {
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
         let after = after.map(|cursor| StoreKey::from_slice(cursor.as_bytes())).transpose()?;
         self.in_time(self.page(call.now, after, limit.get() as usize)).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.0.entrance.close().await;
+        self.0.readers.close().await;
+        Ok(())
     }
 }

@@ -21,6 +21,13 @@ use crate::error::{self, LOCKED, PANICKED};
 #[derive(Debug)]
 pub(crate) struct LockGuard(File);
 
+impl LockGuard {
+    /// Whether the lock still excludes other processes from the folder that `path` is in. Not if the folder was replaced meanwhile.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        is_at(&self.0, path).unwrap_or(false)
+    }
+}
+
 impl Drop for LockGuard {
     /// Unlocks explicitly, because closing the file releases the lock only when no other handle of it is open.
     /// A child process that is just being started has such a handle.

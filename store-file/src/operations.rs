@@ -14,9 +14,9 @@ use std::time::Instant;
 
 use session_core::{Error, ErrorKind, Live, Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
 use session_store_kit::TIMED_OUT;
-use session_store_kit::batch::Item;
+use session_store_kit::batch::{Item, Pass};
 
-use crate::error;
+use crate::error::{self, REPLACED};
 use crate::folder::{Folder, PrincipalHash, shard_of, sync};
 use crate::format::{self, Head};
 use crate::lock::{self, LockGuard};
@@ -29,6 +29,8 @@ pub(crate) struct Request {
     /// Time at which the caller stops waiting.
     pub(crate) deadline: Instant,
     pub(crate) kind: RequestKind,
+    /// Kept until the batch of the call has ended.
+    pub(crate) _pass: Pass,
 }
 
 /// Operation of a call, with its arguments.
@@ -107,12 +109,16 @@ pub(crate) fn run(folder: &Folder, shard: u8, guard: &LockGuard, requests: &[Req
             changed.push(replies.len() - 1);
         }
     }
-    if folder.durable
-        && !changed.is_empty()
-        && let Err(error) = sync(&folder.records(shard))
-    {
+    let kept = match () {
+        () if changed.is_empty() => Ok(()),
+        // The writes may be in a folder that no path leads to any more.
+        () if !guard.is_at(&folder.lock(shard)) => Err(REPLACED),
+        () if folder.durable => sync(&folder.records(shard)).map_err(|error| error::in_use(&error)),
+        () => Ok(()),
+    };
+    if let Err(error) = kept {
         for at in changed {
-            replies[at] = Err(error::in_use(&error));
+            replies[at] = Err(error.clone());
         }
     }
     replies
@@ -330,4 +336,44 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], durable: bool) -> io::Result<
         file.sync_all()?;
     }
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use session_core::{Bytes, Clock as _, SystemClock, hours};
+    use session_store_kit::batch::Entrance;
+
+    use super::*;
+
+    /// A folder that is replaced between the lock and the end of the batch, where no test can stop a store.
+    #[test]
+    fn a_write_into_a_folder_that_was_replaced_is_not_confirmed() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("sessions");
+        for name in ["records", "people", "locks"] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        let folder = Folder { root: root.clone(), durable: false, max_len: None };
+        let (now, key) = (SystemClock.now(), StoreKey::from_bytes([7; StoreKey::LEN]));
+        let record = Record::new(Version::random(), now, now.plus(hours(1)), None, Bytes::from_static(b"x"));
+        let request = |kind| Request {
+            key,
+            now,
+            deadline: Instant::now() + Duration::from_secs(60),
+            kind,
+            _pass: Entrance::default().enter().unwrap(),
+        };
+        let guard = lock::take(&folder.lock(7)).unwrap().unwrap();
+        let copy = directory.path().join("copy");
+        assert!(Command::new("cp").arg("-a").args([&root, &copy]).status().unwrap().success());
+        fs::rename(&root, directory.path().join("old")).unwrap();
+        fs::rename(&copy, &root).unwrap();
+        let requests = [request(RequestKind::Create(record)), request(RequestKind::Delete(Some(Version::random())))];
+        let replies = run(&folder, 7, &guard, &requests);
+        assert_eq!(replies[0].as_ref().err().map(Error::kind), Some(ErrorKind::Unavailable));
+        assert!(replies[1].is_ok(), "it changed nothing");
+    }
 }

@@ -49,6 +49,34 @@ async fn a_lock_that_outlasts_the_time_out_is_unavailable_and_nothing_was_writte
 }
 
 #[tokio::test]
+async fn a_closed_store_has_done_what_was_in_flight_and_is_unavailable() {
+    let dir = TestFolder::new();
+    let store = dir.open().await;
+    let clone = store.clone();
+    let known = record_of("ann");
+    put(&store, 1, &known).await;
+    // Both wait for a lock when the store is closed. The caller of one has stopped waiting.
+    let writer = dir.locked(2);
+    let (call, k, dropped, new) = (now(), key(2), key(258), record(b"new"));
+    let waiting = begin(store.create(&call, &k, &new)).await;
+    let abandoned = begin(store.create(&call, &dropped, &new)).await;
+    let closing = begin(clone.close()).await;
+    assert_eq!(
+        store.load(&now(), &key(1)).await.unwrap(),
+        Some(known.clone()),
+        "loads go on until no other call is left"
+    );
+    drop((abandoned, writer));
+    assert_eq!(waiting.await.unwrap(), Outcome::Done);
+    closing.await.unwrap();
+    all_unavailable(&store, &known).await;
+    clone.close().await.unwrap();
+    let again = dir.open().await;
+    assert_eq!(get(&again, 1).await, Some(known));
+    assert_eq!(get(&again, 2).await, Some(new));
+}
+
+#[tokio::test]
 async fn a_dropped_call_leaves_no_lock() {
     let dir = TestFolder::new();
     let store = dir.builder().timeout(seconds(2)).open().await.unwrap();

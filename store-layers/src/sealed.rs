@@ -164,4 +164,8 @@ impl<S: Store> Store for Sealed<S> {
         let Page { records, next, .. } = self.store.scan(call, after, limit).await?;
         Ok(Page::new(self.open_all(records), next))
     }
+
+    async fn close(&self) -> Result<()> {
+        self.store.close().await
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
-use session_store_kit::batch::{Limits, Workers};
+use session_store_kit::batch::{Entrance, Limits, Workers};
 use session_store_kit::{Settings, absolute, setters, within};
 use tokio::{task, time};
 
@@ -152,11 +152,11 @@ impl SqliteStoreBuilder {
             .bytes(BATCH_BYTES)
             .queue(self.settings.queue)
             .timeout(self.settings.timeout);
-        let mut writer = store.writer()?;
+        let (mut writer, checkpoints) = (store.writer()?, Entrance::default());
         let readers = match store.config.location {
             Location::File(_) => {
                 let mut beside = store.reader()?;
-                writer.watch_with(Checkpointer::start(move || beside.checkpoint())?)?;
+                writer.watch_with(Checkpointer::start(move || beside.checkpoint(), checkpoints.enter()?)?)?;
                 let readers = (0..self.readers).map(|_| store.reader().map(Reader));
                 Some(Workers::start("sqlite-reader", readers.collect::<Result<Vec<_>>>()?, limits.clone())?)
             }
@@ -164,7 +164,7 @@ impl SqliteStoreBuilder {
             Location::Memory => None,
         };
         let writer = Workers::start("sqlite-writer", [Writer(writer)], limits)?;
-        Ok(SqliteStore(Arc::new(Inner { writer, readers, namespace, timeout: store.config.timeout })))
+        Ok(SqliteStore(Arc::new(Inner { writer, readers, checkpoints, namespace, timeout: store.config.timeout })))
     }
 }
 

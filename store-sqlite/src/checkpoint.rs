@@ -6,6 +6,7 @@ use std::thread;
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 use session_core::{Error, ErrorKind, Result};
+use session_store_kit::batch::Pass;
 
 /// Lengths of the log at which it is checkpointed, in pages of 4 KiB.
 #[derive(Clone, Copy)]
@@ -26,8 +27,8 @@ const THRESHOLDS: Thresholds = Thresholds { beside: 4_000, within: 16_000, retry
 pub(crate) struct Checkpointer(SyncSender<()>);
 
 impl Checkpointer {
-    /// Starts the thread, which calls `checkpoint` after each notification.
-    pub(crate) fn start(mut checkpoint: impl FnMut() -> Result<()> + Send + 'static) -> Result<Self> {
+    /// Starts the thread, which calls `checkpoint` after each notification. It has `pass` until it has ended.
+    pub(crate) fn start(mut checkpoint: impl FnMut() -> Result<()> + Send + 'static, pass: Pass) -> Result<Self> {
         // One pending notification is enough, because a checkpoint covers the whole log as of its start.
         let (notify, notifications) = sync_channel(1);
         let work = move || {
@@ -36,6 +37,7 @@ impl Checkpointer {
                     tracing::debug!(%error, "the log of the session database could not be checkpointed yet");
                 }
             }
+            drop((checkpoint, pass));
         };
         thread::Builder::new().name("sqlite-checkpoint".to_owned()).spawn(work).map_err(|error| {
             Error::fixed(ErrorKind::Other, "the thread for checkpoints could not be started").with_source(&error)

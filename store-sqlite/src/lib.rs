@@ -9,7 +9,7 @@ use session_core::{
     Call, Capabilities, Cursor, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
     Timestamp, Version, async_trait,
 };
-use session_store_kit::batch::Workers;
+use session_store_kit::batch::{Entrance, Workers};
 use session_store_kit::fits;
 use session_store_kit::operations::{after, page};
 
@@ -42,6 +42,8 @@ struct Inner {
     writer: Workers<Request>,
     /// `None` in memory, where the writer's connection is the only one.
     readers: Option<Workers<Request>>,
+    /// The thread for checkpoints is inside until it has ended, which it does after the writer.
+    checkpoints: Entrance,
     namespace: Namespace,
     timeout: Duration,
 }
@@ -136,5 +138,15 @@ impl Store for SqliteStore {
     async fn scan(&self, call: &Call, cursor: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
         let records = self.read(call, RequestKind::Scan(after(cursor.as_ref())?, limit.get())).await?.records()?;
         Ok(page(records, limit))
+    }
+
+    /// Ends the threads and closes the connections. SQLite folds the log in and removes it if no other process uses the file.
+    async fn close(&self) -> Result<()> {
+        if let Some(readers) = &self.0.readers {
+            readers.close().await;
+        }
+        self.0.writer.close().await;
+        self.0.checkpoints.close().await;
+        Ok(())
     }
 }

@@ -42,18 +42,10 @@ async fn part() {
     }
 }
 
-/// Drops a store and waits until its threads have ended, when SQLite removes the log.
-async fn closed(store: SqliteStore, database: &Path) {
-    drop(store);
-    while database.with_extension("db-wal").exists() {
-        tokio::task::yield_now().await;
-    }
-}
-
 async fn mistakes(directory: &Path) {
     let at = |name: &str| SqliteStore::builder(directory.join(name));
     let database = directory.join("sessions.db");
-    closed(at("sessions.db").open().await.unwrap(), &database).await;
+    at("sessions.db").open().await.unwrap().close().await.unwrap();
     let foreign = |sql: &str| rusqlite::Connection::open(&database).unwrap().execute_batch(sql).unwrap();
 
     // Paths.

@@ -5,13 +5,16 @@
 mod common;
 
 use std::env::set_current_dir;
-use std::fs::{create_dir, read_dir};
+use std::fs::{copy as copy_file, create_dir, read_dir};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Child;
 
-use common::{TestFile, get, put, record};
-use session_conformance::testing::{self, count_among_instances, count_among_processes, count_up_as_part};
+use common::{TestFile, begin, get, key, now, put, record};
+use session_conformance::testing::{
+    self, all_unavailable, count_among_instances, count_among_processes, count_up_as_part,
+};
+use session_core::{Outcome, Store};
 use session_store_sqlite::SqliteStore;
 
 fn start(part: &str, dir: &TestFile) -> Child {
@@ -42,6 +45,35 @@ async fn part_of_another_process() {
 async fn processes_lose_no_update_of_one_another() {
     let dir = TestFile::new();
     count_among_processes(&dir.open().await, || start("counts", &dir)).await;
+}
+
+#[tokio::test]
+async fn a_closed_store_leaves_one_file_that_can_be_copied_and_no_thread() {
+    let dir = TestFile::new();
+    let store = dir.open().await;
+    let clone = store.clone();
+    put(&store, 1, &record(b"kept")).await;
+    let (call, k, too) = (now(), key(2), record(b"too"));
+    let last = begin(store.create(&call, &k, &too)).await;
+    store.close().await.unwrap();
+    assert_eq!(last.await.unwrap(), Outcome::Done, "it was in flight");
+    for beside in ["sessions.db-wal", "sessions.db-shm"] {
+        assert!(!dir.directory.path().join(beside).exists(), "{beside}");
+    }
+    all_unavailable(&clone, &record(b"any")).await;
+    clone.close().await.unwrap();
+    let copy = dir.directory.path().join("copy.db");
+    copy_file(dir.path(), &copy).unwrap();
+    let copy = SqliteStore::builder(copy).create(false).open().await.unwrap();
+    assert!(get(&copy, 1).await.is_some() && get(&copy, 2).await.is_some());
+}
+
+#[tokio::test]
+async fn a_closed_store_in_memory_is_unavailable() {
+    let store = SqliteStore::in_memory().open().await.unwrap();
+    put(&store, 1, &record(b"x")).await;
+    store.close().await.unwrap();
+    all_unavailable(&store, &record(b"any")).await;
 }
 
 #[tokio::test]

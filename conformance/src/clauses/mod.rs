@@ -3,6 +3,7 @@
 use crate::Clause;
 
 mod cancel;
+mod close;
 mod create;
 mod delete;
 mod expiry;
@@ -36,6 +37,7 @@ const TABLES: &[&[Clause]] = &[
     namespace::CLAUSES,
     limits::CLAUSES,
     open::CLAUSES,
+    close::CLAUSES,
     fault::CLAUSES,
     cancel::CLAUSES,
     runtime::CLAUSES,

@@ -252,4 +252,8 @@ impl Store for FaultyStore {
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
         self.0.inner.scan(call, after, limit).await
     }
+
+    async fn close(&self) -> Result<()> {
+        self.0.inner.close().await
+    }
 }

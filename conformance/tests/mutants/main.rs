@@ -100,11 +100,12 @@ fn honest(name: String, subject: Subject) -> Trial {
 
 /// Clauses that race operations. The scheduler decides whether they detect a defect that is not about races.
 /// A mutant that lists one of them must always fail it. Other mutants may fail it.
-const RACES: [&str; 19] = [
+const RACES: [&str; 20] = [
     "cancel.burst",
     "cancel.load",
     "cancel.save",
     "cancel.stalled",
+    "close.in-flight",
     "create.race",
     "delete.beats-writers",
     "history.cuts",

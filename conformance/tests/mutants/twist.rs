@@ -136,6 +136,10 @@ pub(crate) trait Twist: Send + Sync + 'static {
         at.world.rows().scan(now, after, limit)
     }
 
+    async fn close(&self, _at: &Instance) -> Result<()> {
+        Ok(())
+    }
+
     /// Returns the name under which the server keeps the namespace.
     fn namespace(&self, name: &str) -> Result<String> {
         Namespace::new(name).map(|name| name.to_string())
@@ -208,6 +212,10 @@ impl Store for Instance {
 
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
         self.twist.scan(self, call.now, after, limit).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.twist.close(self).await
     }
 }
 

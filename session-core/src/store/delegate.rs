@@ -30,7 +30,7 @@ use crate::Store;
 #[macro_export]
 macro_rules! delegate_store {
     (@methods [$($generics:tt)*] $type:ty, $this:ident => $inner:expr;
-        $($method:ident[$($life:lifetime),+]($($arg:ident: $arg_type:ty),+) -> $answer:ty;)+
+        $($method:ident[$($life:lifetime),*]($($arg:ident: $arg_type:ty),*) -> $answer:ty;)+
     ) => {
         impl<$($generics)*> $crate::Store for $type {
             fn capabilities(&self) -> $crate::Capabilities {
@@ -38,19 +38,19 @@ macro_rules! delegate_store {
                 $crate::Store::capabilities($inner)
             }
 
-            $(fn $method<'s, $($life,)+ 'f>(
+            $(fn $method<'s, $($life,)* 'f>(
                 &'s self,
-                $($arg: $arg_type,)+
+                $($arg: $arg_type,)*
             ) -> ::std::pin::Pin<
                 ::std::boxed::Box<dyn ::std::future::Future<Output = $crate::Result<$answer>> + ::std::marker::Send + 'f>,
             >
             where
                 's: 'f,
-                $($life: 'f,)+
+                $($life: 'f,)*
                 Self: 'f,
             {
                 let $this = self;
-                $crate::Store::$method($inner, $($arg),+)
+                $crate::Store::$method($inner $(, $arg)*)
             })+
         }
     };
@@ -86,6 +86,7 @@ macro_rules! delegate_store {
             scan['c](
                 call: &'c $crate::Call, after: ::std::option::Option<$crate::Cursor>, limit: ::std::num::NonZeroU32
             ) -> $crate::Page;
+            close[]() -> ();
         }
     };
     ($type:ty, $this:ident => $inner:expr) => {

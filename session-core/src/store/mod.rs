@@ -124,7 +124,7 @@ impl Page {
 /// - Make the server compare `version` and write in one atomic step. A check followed by a separate write is no compare-and-set.
 /// - [`Live`](crate::Live) decides every write from the stored version, for stores that read before they write.
 /// - Six methods are required. The others have defaults for a store without the capability: `sessions_of`, `delete_all` and `scan`
-///   return [`Error::unsupported`](crate::Error::unsupported), and `purge` removes nothing.
+///   return [`Error::unsupported`](crate::Error::unsupported), and `purge` and `close` do nothing.
 /// - The crate `session-conformance` checks every sentence here. `docs/writing-a-store.md` builds a store step by step.
 ///
 /// # For wrappers
@@ -239,5 +239,20 @@ pub trait Store: Any + Debug + Send + Sync {
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
         let _ = (call, after, limit);
         Err(Error::unsupported("scan"))
+    }
+
+    /// Ends the store before the process does: waits for the calls in flight, then gives back what the store holds, such as
+    /// connections, threads and open files.
+    ///
+    /// - Every confirmed write is kept. SQLite's database is then complete in its file, without a log beside it, unless another process
+    ///   uses it.
+    /// - A call in flight has its usual result, or is [`Unavailable`](crate::ErrorKind::Unavailable).
+    /// - A later call to a store that held something is `Unavailable`. Clones share what they hold, so they are closed together.
+    /// - A store that is closed already stays closed, and closing it again is no error.
+    ///
+    /// A store that is dropped without it loses nothing that was confirmed either, but its threads may still run when the process ends.
+    /// The default does nothing. It suits a store that holds nothing, or only connections, which end with the process.
+    async fn close(&self) -> Result<()> {
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use session_core::StoreKey;
 
 mod batcher;
+mod entrance;
 mod inline;
 mod lanes;
 mod queue;
@@ -13,6 +14,7 @@ mod trip;
 mod workers;
 
 pub use batcher::{Batcher, RoundTrip};
+pub use entrance::{CLOSED, Entrance, Pass};
 pub use runtimes::PerRuntime;
 pub use trip::{Trip, Undone};
 pub use workers::{Worker, Workers};

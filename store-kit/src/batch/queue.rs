@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{self, Instant};
 
 use crate::TIMED_OUT;
+use crate::batch::entrance::CLOSED;
 use crate::batch::inline::{Inline, InlineCall};
 use crate::batch::lanes::{Caller, Lanes, Waiting};
 use crate::batch::{Answers, Item, Limits, Trip, Undone};
@@ -99,6 +100,9 @@ impl<I: Item> Queue<I> {
             let room = room.acquire_owned().await.map_err(|_| STOPPED)?;
             let (inline_call, mut answer) = {
                 let mut state = self.lock();
+                if state.closed {
+                    return Err(CLOSED);
+                }
                 let answer = state.push(item, room, deadline);
                 (started(state), answer)
             };
@@ -124,7 +128,7 @@ impl<I: Item> Queue<I> {
         let deadline = Instant::now() + self.limits.timeout;
         let mut state = self.lock();
         let answer = match room.try_acquire_owned() {
-            Ok(room) if state.looking && state.waiting.is_empty() => state.push(item, room, deadline),
+            Ok(room) if state.looking && state.waiting.is_empty() && !state.closed => state.push(item, room, deadline),
             _ => return Err(item),
         };
         Ok(within_time(deadline, async { answer.await.unwrap_or(Err(STOPPED)) }))

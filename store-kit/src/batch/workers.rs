@@ -10,7 +10,7 @@ use session_core::{Error, ErrorKind, Result};
 use tokio::sync::Semaphore;
 
 use crate::batch::queue::{self, Batch, PANICKED, Queue, State};
-use crate::batch::{Answers, Item, Limits, PerRuntime};
+use crate::batch::{Answers, Entrance, Item, Limits, PerRuntime};
 
 /// State that a thread of [`Workers`] owns, such as a connection, and the code that runs a batch.
 pub trait Worker: Send + 'static {
@@ -28,6 +28,8 @@ pub trait Worker: Send + 'static {
 pub struct Workers<I: Item> {
     queue: Arc<Queue<I>>,
     room: PerRuntime<Semaphore>,
+    /// Each thread is inside until it has dropped its worker.
+    threads: Entrance,
 }
 
 impl<I: Item> Workers<I> {
@@ -40,10 +42,15 @@ impl<I: Item> Workers<I> {
         W: Worker<Item = I>,
     {
         let queue = Arc::new(Queue::new(limits.clone()));
-        let this = Self { queue, room: PerRuntime::new(move || Ok(queue::room(&limits))) };
+        let room = PerRuntime::new(move || Ok(queue::room(&limits)));
+        let this = Self { queue, room, threads: Entrance::default() };
         for worker in workers {
-            let queue = Arc::clone(&this.queue);
-            thread::Builder::new().name(name.to_owned()).spawn(move || work(&queue, worker)).map_err(|error| {
+            let (queue, pass) = (Arc::clone(&this.queue), this.threads.enter()?);
+            let work = move || {
+                work(&queue, worker);
+                drop(pass);
+            };
+            thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
                 Error::fixed(ErrorKind::Other, "the system cannot start a thread for a worker").with_source(&error)
             })?;
         }
@@ -74,6 +81,18 @@ impl<I: Item> Workers<I> {
             .await
     }
 
+    /// Ends the threads: later calls return [`CLOSED`](crate::batch::CLOSED), the items that already wait are run, and each thread drops its
+    /// [`Worker`]. Returns when the last thread has done so.
+    pub async fn close(&self) {
+        self.end();
+        self.threads.close().await;
+    }
+
+    fn end(&self) {
+        self.queue.lock().closed = true;
+        self.queue.work.notify_all();
+    }
+
     /// Whether a batch is running or an item waits.
     pub fn is_busy(&self) -> bool {
         let state = self.queue.lock();
@@ -96,8 +115,7 @@ impl<I: Item> Workers<I> {
 
 impl<I: Item> Drop for Workers<I> {
     fn drop(&mut self) {
-        self.queue.lock().closed = true;
-        self.queue.work.notify_all();
+        self.end();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Mutants, in a table per topic: the defect of each, and the clauses that detect it.
 
 mod cancel;
+mod close;
 mod expiry;
 mod faults;
 mod keys;
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Vec<Mutant> {
         scan::mutants(),
         shown::mutants(),
         cancel::mutants(),
+        close::mutants(),
         runtime::mutants(),
         faults::mutants(),
     ]
