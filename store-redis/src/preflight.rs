@@ -2,6 +2,7 @@
 
 use redis::{Cmd, ErrorKind as Driver, ServerErrorKind, Value};
 use session_core::{Error, ErrorKind, Namespace, Result};
+use session_store_kit::ClockCheck;
 use tracing::{debug, warn};
 
 use crate::connection::{Failure, Node};
@@ -32,7 +33,11 @@ pub(crate) async fn check(topology: &Topology, namespace: &Namespace) -> Result<
 }
 
 async fn check_node(node: &Node, namespace: &Namespace, fits: impl Fn(&str) -> Result<(), &'static str>) -> Result<()> {
+    let clock = ClockCheck::begin();
     let Some(server) = info(node, "server").await? else { return Ok(()) };
+    if let Some(micros) = field(&server, "server_time_usec").and_then(|micros| micros.parse::<i64>().ok()) {
+        let _ = clock.end("the server", micros / 1000);
+    }
     let major = field(&server, "redis_version").and_then(|version| version.split('.').next()?.parse::<u32>().ok());
     if major.is_some_and(|major| major < OLDEST) {
         return Err(Error::fixed(ErrorKind::Config, "the server is too old: Redis 7.0 or later, or Valkey, is needed"));
