@@ -2,6 +2,7 @@
 
 use redis::{Cmd, ErrorKind as Driver, ServerErrorKind, Value};
 use session_core::{Error, ErrorKind, Namespace, Result};
+use session_store_kit::ClockCheck;
 use tracing::{debug, warn};
 
 use crate::connection::{Failure, Node};
@@ -63,7 +64,11 @@ fn refused(message: &'static str) -> Failure {
 
 /// Checks what a node reports about itself. Returns the length of the longest argument that it accepts, if it tells.
 async fn check_node(node: &Node, place: &Place<'_>, expected: Expected) -> Result<Option<usize>, Failure> {
+    let clock = ClockCheck::begin();
     if let Some(server) = info(node, "server").await? {
+        if let Some(micros) = field(&server, "server_time_usec").and_then(|micros| micros.parse::<i64>().ok()) {
+            let _ = clock.end("the server", micros / 1000);
+        }
         let major = field(&server, "redis_version").and_then(|version| version.split('.').next()?.parse::<u32>().ok());
         if major.is_some_and(|major| major < OLDEST) {
             return Err(Failure::NotSent(TOO_OLD));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use session_conformance::log::Log;
+use session_conformance::peers;
 use session_conformance::proxy::Proxy;
 use session_conformance::server::{self, Server};
 use session_core::Outcome::{Done, Exists, Missing};
@@ -334,7 +335,19 @@ async fn a_policy_that_evicts_is_reported() {
         drop(guard);
         let said = log.text();
         assert_eq!(said.contains("WARN") && said.contains(policy), reported, "{policy}: {said}");
+        assert!(!said.contains("the clock of"), "both clocks are this machine's: {said}");
     }
     let before = &before["maxmemory-policy"];
     let _: String = bench.ask(&[b"CONFIG", b"SET", b"maxmemory-policy", before.as_bytes()]).await;
+}
+
+#[tokio::test]
+async fn open_waits_for_a_server_that_starts_later() {
+    let bench = Bench::new().await;
+    let late = peers::late(bench.server.address(), 4).await.unwrap();
+    let url = bench.server.url_through(late);
+    let error = RedisStore::connect(&url).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    // Further connections are refused.
+    RedisStore::connect(&server::with(&url, "wait=30000")).await.unwrap();
 }
