@@ -166,14 +166,14 @@ pub(crate) struct Saves {
     script: Script,
 }
 
-/// A save in a batch. The script executes the saves in order, so a batch may hold several for one key.
+/// A save in a batch, which holds at most one of each key. So many saves of one session do not hold up those of others.
 pub(crate) struct InOrder(pub(crate) Save);
 
 impl Item for InOrder {
     type Output = Outcome;
 
     fn key(&self) -> Option<StoreKey> {
-        None
+        self.0.key()
     }
 
     fn len(&self) -> usize {

@@ -1,5 +1,6 @@
 //! Tests beyond the conformance suite: keys on the server, and changes of the server while the store is open.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -170,6 +171,32 @@ async fn what_is_wrong_with_one_key_is_not_felt_by_the_others_of_its_batch() {
     assert_eq!(calls("mget"), 1);
     // One for the first save, and one for the batch of the eleven others.
     assert_eq!(calls("evalsha"), 2);
+}
+
+#[tokio::test]
+async fn many_saves_of_one_session_do_not_hold_up_those_of_others() {
+    let mut bench = Bench::new().await;
+    let (hot, first) = (key(), record(None));
+    let others: Vec<_> = (0..20).map(|_| key()).collect();
+    for key in others.iter().chain([&hot]) {
+        assert_eq!(bench.store.create(&call(), key, &first).await.unwrap(), Done);
+    }
+    // The server keeps all writes waiting until every call is in the queue, the hot session's before the others'.
+    let _: () = bench.ask(&[b"CLIENT", b"PAUSE", b"60000", b"WRITE"]).await;
+    let (order, store) = (RefCell::new(Vec::new()), bench.store.clone());
+    let saves = (0..400).map(|_| &hot).chain(&others).map(|key| {
+        let (order, store, first) = (&order, &store, &first);
+        async move {
+            let saved = store.save(&call(), key, first.version, &record(None)).await.unwrap();
+            order.borrow_mut().push(key);
+            assert!(saved == Done || key == &hot);
+        }
+    });
+    tokio::join!(join_all(saves), async { bench.ask::<()>(&[b"CLIENT", b"UNPAUSE"]).await });
+    let order = order.into_inner();
+    let last = order.iter().rposition(|key| *key != &hot).unwrap();
+    let before = order[..last].iter().filter(|key| **key == &hot).count();
+    assert!(before < 60, "{before} of 400 saves of one session came before the others");
 }
 
 #[tokio::test]
