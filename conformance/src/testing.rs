@@ -110,7 +110,7 @@ pub fn part() -> Option<(String, PathBuf)> {
     Some((std::env::var(PART).ok()?, std::env::var_os(PATH)?.into()))
 }
 
-/// User without rights, as whom [`run_unprivileged`] runs a test when this process is root's: the usual `nobody`.
+/// User without rights, as whom [`run_unprivileged`] runs a test when this process is root's.
 #[cfg(unix)]
 pub const UNPRIVILEGED: u32 = 65534;
 

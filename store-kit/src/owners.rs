@@ -91,8 +91,7 @@ pub fn check_owners(path: &Path) -> Result<PathBuf, PathError> {
     let mut left = parts(path);
     let (user, mut links) = (geteuid().as_raw(), 0);
     let mut last = look(&checked)?;
-    loop {
-        let Some(part) = left.pop() else { break };
+    while let Some(part) = left.pop() {
         trust(&checked, last.as_ref(), user, true)?;
         if part == ".." {
             checked.pop();

@@ -26,6 +26,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "a load of an unknown key makes an empty session",
             Adopting,
             [
+                "close.kept",
                 "delete.beats-writers",
                 "delete.removes",
                 "delete.stale",

@@ -42,6 +42,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "delete answers and leaves the record",
             Nothing,
             [
+                "close.kept",
                 "delete.again",
                 "delete.beats-writers",
                 "delete.removes",
