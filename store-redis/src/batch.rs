@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use futures_util::future::join_all;
 use redis::{Cmd, RedisWrite, Value};
-use session_core::{Call, Error, Outcome, Record, Result, StoreKey};
+use session_core::{Call, Error, Outcome, Record, Result};
 use session_store_kit::TIMED_OUT;
 use session_store_kit::batch::{Answers, Batcher, Item, Limits, RoundTrip, Trip};
 use session_store_kit::operations::{Load, Save};
@@ -28,7 +28,7 @@ const KEYS: usize = 128;
 
 pub(crate) struct Batches {
     pub(crate) loads: ConcurrentCalls<Loads, Load>,
-    pub(crate) saves: ConcurrentCalls<Saves, InOrder>,
+    pub(crate) saves: ConcurrentCalls<Saves, Save>,
 }
 
 impl Batches {
@@ -166,29 +166,14 @@ pub(crate) struct Saves {
     script: Script,
 }
 
-/// A save in a batch, which holds at most one of each key. So many saves of one session do not hold up those of others.
-pub(crate) struct InOrder(pub(crate) Save);
-
-impl Item for InOrder {
-    type Output = Outcome;
-
-    fn key(&self) -> Option<StoreKey> {
-        self.0.key()
-    }
-
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
 impl Saves {
-    async fn save_all(&self, items: &[InOrder]) -> Result<Vec<Result<Outcome>>> {
-        let names = self.keys.record_names(items.iter().map(|InOrder(save)| &save.key));
+    async fn save_all(&self, items: &[Save]) -> Result<Vec<Result<Outcome>>> {
+        let names = self.keys.record_names(items.iter().map(|save| &save.key));
         let keys: Vec<_> = self.keys.split_names(&names).collect();
         let answers = self.router.run(&self.script, &keys, |command| {
             command.reserve_space_for_args(items.iter().flat_map(|save| [save.len(), 0, 0, 0]));
             let mut encoded = Vec::new();
-            for InOrder(Save { now, expected, record, .. }) in items {
+            for Save { now, expected, record, .. } in items {
                 encoded.clear();
                 record::encode_into(&mut encoded, record);
                 command.arg(now.as_millis()).arg(&encoded).arg(record::expiry(record.expires_at));
@@ -200,8 +185,8 @@ impl Saves {
     }
 }
 
-impl RoundTrip<InOrder> for Saves {
-    async fn run(&self, items: &[InOrder], trip: Trip) -> Answers<InOrder> {
+impl RoundTrip<Save> for Saves {
+    async fn run(&self, items: &[Save], trip: Trip) -> Answers<Save> {
         // Not retried, because the saves may have been executed and only the answer lost.
         let answers = timeout_at(trip.deadline, self.save_all(items)).await.unwrap_or(Err(TIMED_OUT));
         Ok(answers.unwrap_or_else(|error| fail_all(items, &error)))

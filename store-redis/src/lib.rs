@@ -38,7 +38,7 @@ pub use builder::RedisStoreBuilder;
 /// The driver, for [`RedisStore::from_client`].
 pub use redis;
 
-use batch::{Batches, InFlight, InOrder};
+use batch::{Batches, InFlight};
 use keys::Keys;
 use router::Router;
 use scripts::{IndexScripts, Script, Scripts, outcome};
@@ -167,7 +167,7 @@ impl Store for RedisStore {
         let saved = match in_flight.as_ref().and_then(InFlight::batcher) {
             Some(saves) => {
                 let save = Save { now: call.now, key: *key, expected, record: record.clone() };
-                saves.call(InOrder(save)).await
+                saves.call(save).await
             }
             None => self.0.router.call(pin!(self.save_one(call, key, expected, record))).await,
         };
