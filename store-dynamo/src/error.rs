@@ -175,7 +175,7 @@ fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 fn answered(code: Option<&str>, message: Option<&str>, status: u16, moment: Moment) -> Failure {
-    use ErrorKind::{TooLarge, Unavailable};
+    use ErrorKind::{Config, TooLarge, Unavailable};
     let name = code.unwrap_or("no code");
     let message = message.unwrap_or_default();
     let said = |kind, message: &str| match message {

@@ -129,26 +129,35 @@ impl Worker for Writer {
         if requests.iter().all(|request| request.kind.only_reads()) {
             return read(ready.connection(), statements, requests).map_err(|error| ready.failed(&error).into());
         }
-        match write(ready.connection(), statements, requests) {
-            Ok(replies) => {
-                ready.check_in_place()?;
-                Ok(replies)
-            }
+        let failure = match write(ready.connection(), statements, requests) {
+            Ok(Committed::Yes(replies)) => match ready.check_in_place() {
+                Ok(()) => return Ok(replies),
+                Err(error) => error,
+            },
+            Ok(Committed::Unknown(error)) => ready.failed(&error),
             // The lock was not available and nothing was written. Every call fails, because waiting for it again for each call would only add delay.
-            Err(error) if error::is_busy(&error) => Ok(requests.iter().map(|_| Err(error::in_use(&error))).collect()),
-            Err(error) => Err(ready.failed(&error).into()),
-        }
+            Err(error) if error::is_busy(&error) => error::in_use(&error),
+            // Nothing was written, so each call is run again on its own.
+            Err(error) => return Err(ready.failed(&error).into()),
+        };
+        Ok(requests.iter().map(|_| Err(failure.clone())).collect())
     }
+}
+
+/// How a transaction ended.
+enum Committed {
+    Yes(Vec<Result<Reply>>),
+    /// The commit failed, so the transaction may be stored or not.
+    Unknown(rusqlite::Error),
 }
 
 /// Executes the calls in one transaction.
 ///
 /// The write lock is taken at the start, because a transaction that reads first may fail when it then tries to write.
-fn write(
-    connection: &mut Connection,
-    statements: &Statements,
-    requests: &[Request],
-) -> rusqlite::Result<Vec<Result<Reply>>> {
+///
+/// # Errors
+/// The error of a statement, after which nothing is written.
+fn write(connection: &mut Connection, statements: &Statements, requests: &[Request]) -> rusqlite::Result<Committed> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Some callers may have timed out while this thread waited for the lock. Their calls must not be executed any more.
     let locked = Instant::now();
@@ -156,8 +165,10 @@ fn write(
         if request.deadline > locked { execute(&tx, statements, request) } else { Ok(Err(TIMED_OUT)) }
     };
     let replies = requests.iter().map(in_time).collect::<rusqlite::Result<_>>()?;
-    tx.commit()?;
-    Ok(replies)
+    Ok(match tx.commit() {
+        Ok(()) => Committed::Yes(replies),
+        Err(error) => Committed::Unknown(error),
+    })
 }
 
 /// A thread that reads.
