@@ -18,14 +18,12 @@ async fn the_readmes_recipe_restores_a_folder_under_running_stores() {
     let (one, other) = (dir.open().await, dir.open().await);
     let (kept, gone) = (record_of("ann"), record_of("ann"));
     put(&one, 1, &kept).await;
-    let mut commands = 0;
-    for line in recipe.lines().filter(|line| !line.is_empty()) {
+    for (nth, line) in recipe.lines().filter(|line| !line.is_empty()).enumerate() {
         let command = line.split(" #").next().unwrap().trim().replace("/var/lib/shop", dir.path().to_str().unwrap());
-        if commands == 1 {
+        if nth == 1 {
             put(&one, 2, &gone).await;
         }
         assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success(), "{command}");
-        commands += 1;
     }
     for store in [&one, &other] {
         assert_eq!(get(store, 1).await.as_ref(), Some(&kept));
