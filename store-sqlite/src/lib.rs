@@ -21,6 +21,7 @@ mod error;
 mod operations;
 mod rows;
 mod schema;
+mod table;
 mod url;
 
 pub use builder::SqliteStoreBuilder;
