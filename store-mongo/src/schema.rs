@@ -59,6 +59,61 @@ pub(crate) fn missing(found: &[IndexModel]) -> Option<&'static str> {
     INDEXES.into_iter().find(|name| !has(name))
 }
 
+/// Returns the command that asks for the kind and the options of the collection.
+pub(crate) fn describe(namespace: &Namespace) -> Document {
+    doc! { "listCollections": 1, "filter": { "name": namespace.as_str() } }
+}
+
+/// Returns what is wrong with a collection on which filters or writes mean something else, and how to mend it. `description` is
+/// the answer to [`describe`].
+pub(crate) fn unsuitable(namespace: &Namespace, description: &Document) -> Option<String> {
+    let found = description.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch")).ok()?;
+    let found = found
+        .iter()
+        .filter_map(Bson::as_document)
+        .find(|it| it.get_str("name").is_ok_and(|name| name == namespace.as_str()))?;
+    if let Ok(kind @ ("view" | "timeseries")) = found.get_str("type") {
+        return Some(format!("`{namespace}` is a {kind}, not a collection; choose another namespace"));
+    }
+    let options = found.get_document("options").ok()?;
+    if options.get_bool("capped").unwrap_or(false) {
+        return Some(format!(
+            "the collection `{namespace}` is capped, so it would drop live sessions; copy it to one that is not"
+        ));
+    }
+    options.get_document("collation").ok().filter(|collation| !is_simple(collation)).map(|_| folds(namespace))
+}
+
+/// Returns what is wrong with the indexes of a collection, and how to mend it.
+pub(crate) fn unsuitable_index(namespace: &Namespace, found: &[IndexModel]) -> Option<String> {
+    for index in found {
+        let Some(options) = &index.options else { continue };
+        // An index has the collection's collation unless it was made with its own.
+        if options.collation.as_ref().is_some_and(|collation| collation.locale != "simple") {
+            return Some(folds(namespace));
+        }
+        if options.unique == Some(true) && !index.keys.contains_key("_id") {
+            let name = options.name.as_deref().unwrap_or("without a name");
+            return Some(format!(
+                "the unique index `{name}` of the collection `{namespace}` refuses sessions; \
+                 run: db.{namespace}.dropIndex(\"{name}\")"
+            ));
+        }
+    }
+    None
+}
+
+fn is_simple(collation: &Document) -> bool {
+    collation.get_str("locale").is_ok_and(|locale| locale == "simple")
+}
+
+fn folds(namespace: &Namespace) -> String {
+    format!(
+        "the collection `{namespace}` or one of its indexes has a collation, so different principals could share sessions; \
+         copy the collection to one without a collation"
+    )
+}
+
 /// Returns a filter for the record under `key`, live or not.
 pub(crate) fn by_key(key: &StoreKey) -> Document {
     doc! { "_id": documents::key_value(key) }
@@ -95,6 +150,50 @@ mod tests {
         assert!(lines[0].starts_with(r#"db.runCommand({ "update": "session.layouts""#), "{script}");
         assert!(lines[1].starts_with(r#"db.runCommand({ "createIndexes": "sessions""#), "{script}");
         assert!(lines.iter().all(|line| line.ends_with("});")), "{script}");
+    }
+
+    #[test]
+    fn a_collection_on_which_filters_mean_something_else_is_unsuitable() {
+        let namespace = Namespace::default();
+        let about = |kind: &str, options: Document| {
+            let found = doc! { "name": namespace.as_str(), "type": kind, "options": options };
+            unsuitable(&namespace, &doc! { "cursor": { "id": 0_i64, "firstBatch": [found] } })
+        };
+        for (kind, options, part) in [
+            ("view", doc! { "viewOn": "others" }, "is a view"),
+            ("timeseries", doc! {}, "is a timeseries"),
+            ("collection", doc! { "capped": true, "size": 4096 }, "is capped"),
+            ("collection", doc! { "collation": { "locale": "en", "strength": 2 } }, "has a collation"),
+        ] {
+            assert!(about(kind, options).unwrap().contains(part), "{part}");
+        }
+        for options in [doc! {}, doc! { "capped": false }, doc! { "collation": { "locale": "simple" } }] {
+            assert_eq!(about("collection", options), None);
+        }
+        assert_eq!(unsuitable(&namespace, &doc! { "cursor": { "firstBatch": [] } }), None);
+    }
+
+    #[test]
+    fn an_index_that_refuses_or_folds_principals_is_unsuitable() {
+        use mongodb::options::Collation;
+        let namespace = Namespace::default();
+        let index = |keys: Document, unique: bool, locale: Option<&str>| {
+            let collation = locale.map(|locale| Collation::builder().locale(locale).build());
+            let name = "an_index".to_owned();
+            let options = IndexOptions::builder().unique(unique).collation(collation).name(name).build();
+            [IndexModel::builder().keys(keys).options(options).build()]
+        };
+        for (found, part) in [
+            (index(doc! { "_id": 1 }, false, Some("en")), "has a collation"),
+            (index(doc! { "principal": 1 }, true, None), "db.sessions.dropIndex(\"an_index\")"),
+        ] {
+            assert!(unsuitable_index(&namespace, &found).unwrap().contains(part), "{part}");
+        }
+        for found in
+            [index(doc! { "_id": 1 }, true, Some("simple")), index(doc! { "principal": 1, "_id": 1 }, true, None)]
+        {
+            assert_eq!(unsuitable_index(&namespace, &found), None);
+        }
     }
 
     #[test]

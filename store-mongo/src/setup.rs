@@ -90,6 +90,16 @@ impl Setup<'_> {
     /// Checks that collection and indexes exist, were created by this store, and have a layout that this release knows.
     async fn check(&self) -> Result<State> {
         let namespace = self.namespace;
+        match self.server.command(schema::describe(namespace)).await {
+            Ok(description) => schema::unsuitable(namespace, &description).map_or(Ok(()), wrong)?,
+            Err(error) if error::is(&error, UNAUTHORIZED) => {
+                return Err(Error::fixed(
+                    ErrorKind::Config,
+                    "the user may not ask what kind of collection it is; grant it listCollections on the database",
+                ));
+            }
+            Err(error) => return Err(at_open(&error)),
+        }
         // The indexes are read before the layout. The layout is created first, so a collection found here already has a layout.
         let indexes = self.indexes().await.map_err(|error| at_open(&error))?;
         let layouts = self.server.database().collection_with_options::<RawDocumentBuf>(LAYOUTS, self.options.clone());
@@ -104,6 +114,7 @@ impl Setup<'_> {
                 indexes.unwrap_or_default()
             }
         };
+        schema::unsuitable_index(namespace, &indexes).map_or(Ok(()), wrong)?;
         Ok(match schema::missing(&indexes) {
             Some("expires_at") => {
                 State::Lacking(format!("no index of `{namespace}` on expires_at with expireAfterSeconds: 0"))

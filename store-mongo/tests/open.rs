@@ -93,6 +93,25 @@ async fn an_index_that_is_missing_is_named_and_made() {
 }
 
 #[tokio::test]
+async fn a_view_and_a_unique_index_on_principals_are_refused() {
+    let server = Server::get();
+    drop(fresh("test_unsuitable", "").await);
+    let unique = doc! { "key": { "principal": 1 }, "name": "one_each", "unique": true };
+    let database = server.database().await;
+    database.run_command(doc! { "createIndexes": "test_unsuitable", "indexes": [unique] }).await.unwrap();
+    let error = refused("namespace=test_unsuitable").await;
+    assert!(error.contains("run: db.test_unsuitable.dropIndex(\"one_each\")"), "{error}");
+    server.collection("test_unsuitable").await.drop().await.unwrap();
+    database
+        .run_command(doc! { "create": "test_unsuitable", "viewOn": "session.layouts", "pipeline": [] })
+        .await
+        .unwrap();
+    let error = refused("namespace=test_unsuitable").await;
+    assert!(error.contains("is a view, not a collection"), "{error}");
+    server.clean("test_unsuitable").await;
+}
+
+#[tokio::test]
 async fn another_layout_and_a_foreign_collection_are_refused() {
     let server = Server::get();
     drop(fresh("test_layout", "").await);

@@ -141,7 +141,7 @@ impl Statements {
                 Sql::from(write(&locked))
             })
         };
-        let expired = "expires_at <= least($1, floor(extract(epoch from statement_timestamp()) * 1000)::bigint)";
+        let cutoff = "least($1, floor(extract(epoch from statement_timestamp()) * 1000)::bigint)";
         Self {
             load: format!("select {columns} from {table} where key = $1 and expires_at > $2").into(),
             load_many: format!("select key, {columns} from {table} where key = any($1)").into(),
@@ -191,10 +191,11 @@ impl Statements {
             }),
             existing: format!("select key from {table} where key = any($1)").into(),
             // The inner select locks the rows and checks them again, so rows that were touched or saved meanwhile are kept.
-            // Rows are named by their keys, because a `ctid` names one row in each partition.
+            // Rows are named by their keys, because a `ctid` names one row in each partition. The addition keeps the outer
+            // statement from reading the whole index on expires_at.
             purge: format!(
-                "delete from {table} where key = any(array(select key from {table} where {expired} \
-                 order by expires_at limit $2 for update skip locked)) and {expired}"
+                "delete from {table} where key = any(array(select key from {table} where expires_at <= {cutoff} \
+                 order by expires_at limit $2 for update skip locked)) and expires_at + 0 <= {cutoff}"
             )
             .into(),
             sessions_of: format!(

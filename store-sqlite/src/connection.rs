@@ -15,7 +15,7 @@ use crate::checkpoint::Checkpointer;
 use crate::config::{Config, Location};
 use crate::error::OpenError;
 use crate::files::{self, Files, Note, Paths};
-use crate::{access, error, schema};
+use crate::{access, error, schema, table};
 
 /// Size to which the log is truncated after a checkpoint (`journal_size_limit`).
 const LOG_BYTES: u32 = 64 << 20;
@@ -314,6 +314,9 @@ fn check_tables(connection: &mut Connection, config: &Config) -> Result<()> {
         None
     };
     check_layout(format_args!("the table `{name}`"), layout, schema::LAYOUT)?;
+    if let Some(problem) = table::problem(connection, name).map_err(|e| error::at_open(&e, config))? {
+        return wrong(problem);
+    }
     for statement in config.statements.all() {
         connection.prepare_cached(statement).map_err(|e| error::at_open(&e, config))?;
     }

@@ -23,6 +23,7 @@ mod files;
 mod operations;
 mod rows;
 mod schema;
+mod table;
 mod url;
 
 pub use builder::SqliteStoreBuilder;

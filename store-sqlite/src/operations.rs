@@ -265,15 +265,14 @@ fn execute(connection: &Connection, sql: &Statements, request: &Request) -> rusq
 fn purge(connection: &Connection, sql: &Statements, cutoff: i64, limit: u32) -> rusqlite::Result<Reply> {
     let mut due = connection.prepare_cached(&sql.due)?;
     let due = due.query_map(params![cutoff, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let due = due.collect::<rusqlite::Result<Vec<(i64, bool)>>>()?;
+    let due = due.collect::<rusqlite::Result<Vec<(Vec<u8>, bool)>>>()?;
     let (mut purge, mut postpone) = (connection.prepare_cached(&sql.purge)?, connection.prepare_cached(&sql.postpone)?);
     let mut removed = 0;
-    for (row, expired) in due {
+    for (key, expired) in due {
         if expired {
-            purge.execute([row])?;
-            removed += 1;
+            removed += u32::try_from(purge.execute(params![key, cutoff])?).unwrap_or(u32::MAX);
         } else {
-            postpone.execute([row])?;
+            postpone.execute(params![key, cutoff])?;
         }
     }
     let more = connection.prepare_cached(&sql.any_due)?.query_row([cutoff], |row| row.get(0))?;

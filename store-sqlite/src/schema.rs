@@ -79,11 +79,11 @@ pub(crate) struct Statements {
     pub(crate) touch: String,
     /// Deletes a live record. Parameters: key, now, expected version or null for any.
     pub(crate) delete: String,
-    /// Finds rows that the purge has to check. Parameters: cutoff, limit. Returns the rowid and whether the record has expired.
+    /// Finds rows that the purge has to check. Parameters: cutoff, limit. Returns the key and whether the record has expired.
     pub(crate) due: String,
-    /// Deletes an expired row. Parameter: rowid.
+    /// Deletes an expired row. Parameters: key, cutoff.
     pub(crate) purge: String,
-    /// Sets `purge_at` of a row to its expiry, so that the purge skips it until then. Parameter: rowid.
+    /// Sets `purge_at` of a live row to its expiry, so that the purge skips it until then. Parameters: key, cutoff.
     pub(crate) postpone: String,
     /// Returns whether the purge has any row left to check. Parameter: cutoff.
     pub(crate) any_due: String,
@@ -122,9 +122,9 @@ impl Statements {
                 "update {table} set expires_at = max(expires_at, ?4) where key = ?1 and version = ?2 and expires_at > ?3"
             ),
             delete: format!("delete from {table} where key = ?1 and expires_at > ?2 and (?3 is null or version = ?3)"),
-            due: format!("select rowid, expires_at <= ?1 from {table} where purge_at <= ?1 order by purge_at limit ?2"),
-            purge: format!("delete from {table} where rowid = ?1"),
-            postpone: format!("update {table} set purge_at = expires_at where rowid = ?1"),
+            due: format!("select key, expires_at <= ?1 from {table} where purge_at <= ?1 order by purge_at limit ?2"),
+            purge: format!("delete from {table} where key = ?1 and expires_at <= ?2"),
+            postpone: format!("update {table} set purge_at = expires_at where key = ?1 and expires_at > ?2"),
             any_due: format!("select exists(select 1 from {table} where purge_at <= ?1)"),
             sessions_of: format!(
                 "select key, {columns} from {table} where principal = ?1 and expires_at > ?2 limit ?3"

@@ -4,7 +4,7 @@ mod common;
 
 use common::{TestFile, get, now, put, record, record_of};
 use session_conformance::testing::without_a_free_thread;
-use session_core::{ErrorKind, Outcome, Store, seconds};
+use session_core::{Call, Clock as _, ErrorKind, Outcome, Store, SystemClock, hours, seconds};
 use session_store_sqlite::{SqliteStore, Synchronous};
 
 #[tokio::test]
@@ -124,6 +124,88 @@ async fn a_table_with_other_columns_is_refused() {
     drop(dir.open().await);
     dir.foreign().execute_batch("alter table sessions rename column data to body").unwrap();
     assert_eq!(dir.builder().open().await.unwrap_err().kind(), ErrorKind::Config);
+}
+
+/// Replaces `from` by `to` in the SQL of the table, runs it, and returns the error of opening a store on it.
+async fn refused_with(from: &str, to: &str) -> (TestFile, String) {
+    let dir = TestFile::new();
+    let schema = SqliteStore::schema("sessions").unwrap();
+    assert!(schema.contains(from), "{from}");
+    dir.foreign().execute_batch(&schema.replace(from, to)).unwrap();
+    let error = dir.builder().open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    (dir, error.to_string())
+}
+
+#[tokio::test]
+async fn a_table_without_what_the_store_relies_on_is_refused_with_the_statement_that_mends_it() {
+    for (from, to, mend) in [
+        (
+            "key blob not null primary key",
+            "key blob not null",
+            r#"create unique index "sessions.key" on "sessions" (key)"#,
+        ),
+        (
+            "data blob not null",
+            "data blob not null, unique (version)",
+            "the unique index on `version` of the table `sessions` refuses sessions",
+        ),
+        (
+            "data blob not null",
+            "data blob not null, shop integer not null",
+            r#"alter table "sessions" drop column "shop""#,
+        ),
+        ("principal text null", "principal text collate nocase null", "takes different names for equal"),
+        ("principal text null", "principal text collate rtrim null", "takes different names for equal"),
+        (
+            "principal text null",
+            "principal text not null",
+            "the column `principal` of the table `sessions` does not take",
+        ),
+        ("version integer not null", "version any not null", "no column `version` of type INTEGER"),
+        (
+            r#"create index if not exists "sessions.purge_at" on "sessions" (purge_at);"#,
+            "",
+            r#"create index "sessions.purge_at" on "sessions" (purge_at)"#,
+        ),
+        (
+            r#"create index if not exists "sessions.principal" on "sessions" (principal) where principal is not null;"#,
+            "",
+            r#"create index "sessions.principal" on "sessions" (principal) where principal is not null"#,
+        ),
+    ] {
+        let (dir, error) = refused_with(from, to).await;
+        assert!(error.contains(mend), "{to}: {error}");
+        if let Some((_, statement)) = error.split_once("run: ") {
+            dir.foreign().execute_batch(statement).unwrap();
+            put(&dir.open().await, 1, &record(b"x")).await;
+        }
+    }
+}
+
+/// Columns and indexes of an operator's own do no harm.
+#[tokio::test]
+async fn a_table_may_have_more_than_the_store_needs() {
+    let dir = TestFile::new();
+    drop(dir.open().await);
+    dir.foreign()
+        .execute_batch(
+            "alter table sessions add region text not null default 'eu'; alter table sessions add note text;
+             create unique index both_ on sessions (key, version); create index by_created on sessions (created_at)",
+        )
+        .unwrap();
+    let store = dir.open().await;
+    let past = Call::new(SystemClock.now().minus(hours(2)));
+    let mut old = record(b"old");
+    (old.created_at, old.expires_at) = (past.now, past.now.plus(hours(1)));
+    for n in 1..=3 {
+        put(&store, n, &record(b"x")).await;
+        assert_eq!(store.create(&past, &common::key(10 + n), &old).await.unwrap(), Outcome::Done);
+    }
+    assert_eq!(store.purge(&now(), common::MANY).await.unwrap().removed, 3);
+    for n in 1..=3 {
+        assert!(get(&store, n).await.is_some());
+    }
 }
 
 #[tokio::test]

@@ -128,11 +128,11 @@ async fn takes_nothing_live(cx: Context) -> Verdict {
         if n % 3 == 0 { expired.push(key) } else { live.push((key, record)) }
     }
     let limit = NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN);
-    let removed = purge_all(&b, &at_present(), limit).await?;
+    let removed = purge_all(&a, &at_present(), limit).await?;
     for (key, record) in &live {
-        shows(&*a, &at_present(), key, Some(record), "a live record after purges").await?;
+        shows(&*b, &at_present(), key, Some(record), "a live record after purges").await?;
     }
-    let left = left(&a, &expired).await?;
+    let left = left(&b, &expired).await?;
     ensure!(removed == 32 && left == 0, "32 records are expired; purges removed {removed} and left {left} of them");
     Ok(())
 }

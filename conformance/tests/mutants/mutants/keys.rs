@@ -42,6 +42,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 "purge.later-now",
                 "purge.only-expired",
                 "purge.spares-done",
+                "purge.takes-nothing-live",
                 "save.burst",
                 "save.deleted",
                 "save.unknown",

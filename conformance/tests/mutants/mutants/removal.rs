@@ -76,19 +76,19 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "purge does nothing",
             "purge finds nothing ever",
             Purging(|_, _, _| Purged::new(0, false)),
-            ["purge.bounded", "purge.later-now", "purge.only-expired", "purge.two-clocks"]
+            ["purge.bounded", "purge.later-now", "purge.only-expired", "purge.takes-nothing-live", "purge.two-clocks"]
         ),
         mutant!(
             "purge takes live records",
             "purge removes what expires within the hour",
             Purging(early),
-            ["purge.only-expired", "purge.two-clocks"]
+            ["purge.only-expired", "purge.takes-nothing-live", "purge.two-clocks"]
         ),
         mutant!(
             "purge goes by place",
-            "purge removes every record at an expired one's place, and there is one such place in each of four partitions",
+            "purge removes what is at an expired record's place, in each part of a table that has been split at 64 records",
             Purging(by_place),
-            ["purge.only-expired", "purge.takes-nothing-live"]
+            ["purge.takes-nothing-live"]
         ),
         mutant!(
             "purge trusts now",
@@ -106,19 +106,26 @@ pub(super) fn mutants() -> Vec<Mutant> {
             "unbounded purge",
             "purge takes no heed of its limit",
             Purging(unbounded),
-            ["purge.bounded", "purge.later-now", "purge.spares-done"]
+            ["purge.bounded", "purge.later-now", "purge.spares-done", "purge.takes-nothing-live"]
         ),
         mutant!(
             "purge never says more",
             "purge says that it is done when it is not",
             Purging(never_more),
-            ["purge.bounded", "purge.later-now"]
+            ["purge.bounded", "purge.later-now", "purge.takes-nothing-live"]
         ),
         mutant!(
             "purge always says more",
             "purge never says that it is done",
             Purging(always_more),
-            ["purge.bounded", "purge.later-now", "purge.only-expired", "purge.spares-done", "purge.two-clocks"]
+            [
+                "purge.bounded",
+                "purge.later-now",
+                "purge.only-expired",
+                "purge.spares-done",
+                "purge.takes-nothing-live",
+                "purge.two-clocks"
+            ]
         ),
         mutant!(
             "purge goes by the first now",
@@ -249,18 +256,17 @@ fn early(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
     purge_at(rows, by_both.plus(session_core::hours(1)), limit.get() as usize)
 }
 
-/// Removes up to `limit` expired records, and those at the same place in another partition. The key's first byte chooses the
-/// partition, and the place in it is the key's position among those of the partition.
+/// Removes up to `limit` expired records, and those at the same place in other parts. A part has 64 records, in the order of keys.
 fn by_place(rows: &mut Rows, now: Timestamp, limit: NonZeroU32) -> Purged {
-    let mut partitions: [Vec<StoreKey>; 4] = std::array::from_fn(|_| Vec::new());
-    rows.records.keys().for_each(|key| partitions[usize::from(key.as_bytes()[0] % 4)].push(*key));
+    let keys: Vec<StoreKey> = rows.records.keys().copied().collect();
+    let parts: Vec<&[StoreKey]> = keys.chunks(64).collect();
     let mut expired = rows.expired(now, limit);
     let more = expired.len() > limit.get() as usize;
     expired.truncate(limit.get() as usize);
-    let place = |key| partitions.iter().find_map(|partition| partition.iter().position(|at| at == key));
-    let places: Vec<_> = expired.iter().filter_map(place).collect();
-    let same = partitions.iter().flat_map(|partition| places.iter().filter_map(|at| partition.get(*at)));
-    let removed = same.filter(|key| rows.remove(key).is_some()).count();
+    let place = |key| parts.iter().find_map(|part| part.iter().position(|at| at == key));
+    let places: Vec<usize> = expired.iter().filter_map(place).collect();
+    let gone = parts.iter().flat_map(|part| places.iter().filter_map(|place| part.get(*place)));
+    let removed = gone.filter(|key| rows.remove(key).is_some()).count();
     Purged::new(removed as u32, more)
 }
 
