@@ -232,11 +232,11 @@ async fn pump(
         match &direction {
             Direction::Requests(asked, network) => {
                 asked.send_replace(mode == Mode::LoseReply);
-                if let Mode::StallAt(bytes) = mode {
-                    if let Some(at) = buffer[..length].windows(bytes.len()).position(|window| window == bytes) {
-                        network.send_modify(|network| network.mode = Mode::Stall);
-                        length = at;
-                    }
+                if let Mode::StallAt(bytes) = mode
+                    && let Some(at) = buffer[..length].windows(bytes.len()).position(|window| window == bytes)
+                {
+                    network.send_modify(|network| network.mode = Mode::Stall);
+                    length = at;
                 }
             }
             Direction::Replies(asked, network) if mode == Mode::LoseReply && *asked.borrow() => {
