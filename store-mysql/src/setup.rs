@@ -154,7 +154,10 @@ fn text(row: &MySqlRow, at: usize) -> Result<Option<String>> {
 async fn database(connection: &mut MySqlConnection) -> Result<String> {
     let row = connection.fetch_one(schema::DATABASE).await.map_err(driver)?;
     let database = text(&row, 0)?;
-    database.ok_or_else(|| config("the URL names no database; add it, as in mysql://user:password@host:port/database"))
+    database.ok_or_else(|| {
+        let text = "the URL names no database; add it, as in mysql://user:password@host:port/database";
+        Error::fixed(ErrorKind::Config, text)
+    })
 }
 
 /// Checks that the server and the connection's settings are supported, and returns the server's properties.
