@@ -77,7 +77,9 @@ fn everything(workspace: &Workspace, options: &Options) -> Result<Tally> {
     }
     // The crate must also work without its features, and a build of the workspace enables them all.
     if workspace.root.join("session-core").is_dir() {
-        run.cargo_test("session-core without features", &["-p", "session-core", "--tests"])?;
+        // Compiling it with optimizations takes longer than its tests do.
+        let what = ["-p", "session-core", "--tests", "--config", "profile.dev.package.session-core.opt-level=0"];
+        run.cargo_test("session-core without features", &what)?;
     }
     run.cargo_test("doctests", &["--workspace", "--all-features", "--doc"])?;
     if !options.embedded && run.missing.is_empty() && built.well {
