@@ -8,8 +8,8 @@ use crate::MysqlStore;
 
 /// Builder of a [`MysqlStore`], from [`MysqlStore::builder`] or [`MysqlStore::from_pool`].
 ///
-/// On the store's own connections the server limits a wait for a lock to a third of the time-out, in whole seconds, but at least
-/// to 1 s.
+/// On the store's own connections the server limits a batch's wait for a lock to a fiftieth of the time-out, in whole seconds, but
+/// at least to 1 s. A call whose row stays locked waits on its own, almost until its deadline.
 pub type MysqlStoreBuilder = SqlStoreBuilder<MysqlStore>;
 
 impl MysqlStore {
