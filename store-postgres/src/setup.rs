@@ -127,7 +127,12 @@ impl SqlBackend for PostgresStore {
 fn for_sessions(options: PgConnectOptions, timeout: Duration) -> PgConnectOptions {
     // Half of the time-out, in which the server finds out that a client has vanished from the network. Whole seconds.
     let vanished = (timeout.as_secs() / 2).max(1);
+    let usual = ServerLimits::usual(timeout);
+    let millis = |limit: Duration| limit.as_millis().max(1).to_string();
     options.disable_statement_logging().options([
+        // Set from the start, because a role's own limits could end even the statement that sets others.
+        ("statement_timeout", millis(usual.statement)),
+        ("lock_timeout", millis(usual.lock)),
         // The server asks a silent client twice whether it is still there. It does not wait for an answer longer than that either.
         ("tcp_keepalives_idle", vanished.div_ceil(3).to_string()),
         ("tcp_keepalives_interval", vanished.div_ceil(3).to_string()),

@@ -69,7 +69,8 @@ async fn the_server_gives_up_what_its_caller_has_given_up() {
         saves.push(begin(store.save(&call, key, record.version, record)).await);
     }
     for save in saves {
-        assert_eq!(save.await.unwrap_err().kind(), ErrorKind::Unavailable);
+        let error = save.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }
     // The lock is held until none of the statements waits for it any more, so none can land after it.
     let waiting = "select count(*) from pg_stat_activity where application_name = 'test_given_up' and state = 'active'";

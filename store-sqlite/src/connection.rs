@@ -315,7 +315,10 @@ fn check_tables(connection: &mut Connection, config: &Config) -> Result<()> {
     };
     check_layout(format_args!("the table `{name}`"), layout, schema::LAYOUT)?;
     if let Some(problem) = table::problem(connection, name).map_err(|e| error::at_open(&e, config))? {
-        return wrong(problem);
+        return match &config.location {
+            Location::File(path) => wrong(format!("{problem}: {}", path.display())),
+            Location::Memory => wrong(problem),
+        };
     }
     for statement in config.statements.all() {
         connection.prepare_cached(statement).map_err(|e| error::at_open(&e, config))?;
