@@ -108,7 +108,9 @@ impl Table {
         }
         for (name, definition) in COLUMNS {
             let Some(column) = self.columns.iter().find(|column| column.name == name) else {
-                return Err(format!("the table {table} has no column `{name}` of type {definition}"));
+                return Err(format!(
+                    "the table {table} has no column `{name}` of type {definition}; restore the tables, or choose another namespace"
+                ));
             };
             if !column.fits(definition) {
                 return Err(format!(

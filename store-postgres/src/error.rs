@@ -66,8 +66,9 @@ pub(crate) fn state(error: &Driver) -> Option<String> {
 fn kind_of(state: &str) -> ErrorKind {
     use ErrorKind::{Config, Corrupt, Other, TooLarge, Unavailable};
     match state {
-        // Statement and lock time-outs, objects in use, a standby that takes no writes, serialization failures, deadlocks.
-        "57014" | "55P03" | "55006" | "25006" | "40001" | "40P01" => Unavailable,
+        // Time-outs of statements, locks and transactions, objects in use, a standby that takes no writes, serialization failures,
+        // deadlocks.
+        "57014" | "55P03" | "25P03" | "25P04" | "55006" | "25006" | "40001" | "40P01" => Unavailable,
         "XX001" | "XX002" => Corrupt,
         _ => match &state[..2.min(state.len())] {
             // Connections, resources (disk, memory, connections), the operator, the system.
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn an_outage_is_unavailable_and_a_missing_table_is_not() {
-        for state in ["08006", "53300", "53100", "57014", "57P01", "55P03", "58030", "25006", "40001"] {
+        for state in ["08006", "53300", "53100", "57014", "57P01", "25P04", "55P03", "58030", "25006", "40001"] {
             assert_eq!(kind_of(state), ErrorKind::Unavailable, "{state}");
         }
         for state in ["42P01", "42501", "28P01", "3D000"] {

@@ -165,7 +165,9 @@ impl Table {
         let name = &self.name;
         for (column, kind, internal) in COLUMNS {
             let Some(found) = self.columns.iter().find(|found| found.name == column && found.kind == internal) else {
-                return Err(format!("the table {name} has no column `{column}` of type {kind}"));
+                return Err(format!(
+                    "the table {name} has no column `{column}` of type {kind}; restore the tables, or choose another namespace"
+                ));
             };
             if found.computed {
                 return Err(format!(

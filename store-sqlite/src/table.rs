@@ -72,7 +72,9 @@ pub(crate) fn problem(connection: &Connection, table: &str) -> rusqlite::Result<
 fn of_columns(columns: &[Column], table: &str) -> Option<String> {
     for (name, kind) in COLUMNS {
         let Some(column) = columns.iter().find(|column| column.name == name && column.kind == kind) else {
-            return Some(format!("the table `{table}` has no column `{name}` of type {kind}"));
+            return Some(format!(
+                "the table `{table}` has no column `{name}` of type {kind}; restore the tables, or choose another namespace"
+            ));
         };
         if column.computed || (name == "principal" && column.not_null) {
             return Some(format!(
