@@ -316,7 +316,8 @@ fn check_tables(connection: &mut Connection, config: &Config) -> Result<()> {
     check_layout(format_args!("the table `{name}`"), layout, schema::LAYOUT)?;
     if let Some(problem) = table::problem(connection, name).map_err(|e| error::at_open(&e, config))? {
         return match &config.location {
-            Location::File(path) => wrong(format!("{problem}: {}", path.display())),
+            // The path comes first, because a problem may end with the statement that mends it.
+            Location::File(path) => wrong(format!("in {}: {problem}", path.display())),
             Location::Memory => wrong(problem),
         };
     }
