@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use session_core::{ErrorKind, Principal, Record, Store};
+use session_core::{ErrorKind, Principal, Record, Result, Store};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -42,6 +42,31 @@ const PATH: &str = "SESSION_TEST_PATH";
 const TASKS: u32 = 4;
 const INCREMENTS: u32 = 50;
 const EACH: u64 = (TASKS * INCREMENTS) as u64;
+
+/// Checks that a mistake of an operator is an error of this kind when the store is opened. Its text must hold all of `parts`, and
+/// neither its text nor its sources may show a word of `hidden`.
+///
+/// ```
+/// use session_conformance::testing::check_refusal;
+/// use session_core::{Error, ErrorKind, Result};
+///
+/// let opened: Result<()> = Err(Error::fixed(ErrorKind::Config, "timeout must be 1 to 3600000"));
+/// check_refusal(opened, ErrorKind::Config, &["timeout must be"], &["hunter2"]);
+/// ```
+///
+/// # Panics
+/// If the store was opened, or the error is another one.
+pub fn check_refusal<S>(opened: Result<S>, kind: ErrorKind, parts: &[&str], hidden: &[&str]) {
+    let Err(error) = opened else { panic!("the store was opened in spite of a mistake: {parts:?}") };
+    let all = format!("{error} {error:?}");
+    assert_eq!(error.kind(), kind, "{parts:?}: {all}");
+    for part in parts {
+        assert!(error.to_string().contains(part), "{part}: {all}");
+    }
+    for word in hidden {
+        assert!(!all.contains(word), "{word} is shown: {all}");
+    }
+}
 
 /// Runs the clauses of these topics over a store in unusual surroundings, such as a server with other settings. A topic is a
 /// clause's name up to its dot. [`run`](crate::run) runs the whole suite as a test program instead.

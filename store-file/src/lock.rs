@@ -3,7 +3,7 @@
 //! The system releases a lock when its process ends, however it ends. Lock files are created when they are needed and never removed.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Instant;
 
 use session_core::Result;
+use session_store_kit::{is_at, open_private};
 use tokio::sync::oneshot;
 use tokio::time;
 
@@ -41,7 +42,7 @@ impl Drop for LockGuard {
 /// Takes the lock without waiting. Returns `None` if it is already held.
 pub(crate) fn take(path: &Path) -> io::Result<Option<LockGuard>> {
     loop {
-        let file = open(path)?;
+        let file = open_private(path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -56,47 +57,12 @@ pub(crate) fn take(path: &Path) -> io::Result<Option<LockGuard>> {
 /// Waits for the lock without a limit.
 fn wait(path: &Path) -> io::Result<LockGuard> {
     loop {
-        let file = open(path)?;
+        let file = open_private(path)?;
         file.lock()?;
         if is_at(&file, path)? {
             return Ok(LockGuard(file));
         }
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    private(&mut options);
-    options.open(path)
-}
-
-/// Restricts a file that is created with `options` to its owner.
-#[cfg(unix)]
-pub(crate) fn private(options: &mut OpenOptions) {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    options.mode(0o600);
-}
-
-#[cfg(not(unix))]
-pub(crate) fn private(_: &mut OpenOptions) {}
-
-/// Returns whether `path` still names `file`. A lock on a removed file excludes no other process.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt as _;
-    let open = file.metadata()?;
-    match std::fs::metadata(path) {
-        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Returns `true`, because on other systems an open file keeps its name.
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> io::Result<bool> {
-    Ok(true)
 }
 
 /// Queue of the work of a store that waits for a lock held elsewhere.

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use session_core::{Error, ErrorKind, Live, Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
-use session_store_kit::TIMED_OUT;
 use session_store_kit::batch::{Item, Pass};
+use session_store_kit::{TIMED_OUT, private};
 
 use crate::error::{self, REPLACED};
 use crate::folder::{Folder, PrincipalHash, shard_of, sync};
@@ -285,7 +285,7 @@ impl Writer<'_> {
         let (entry, index) = (self.folder.entry(hash, key), self.folder.index(hash.shard()));
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
-        lock::private(&mut options);
+        private(&mut options);
         let made = self
             .folder
             .with_folder(&index, || options.open(&entry).map(drop))
@@ -323,7 +323,7 @@ fn remove(path: &Path) -> Result<bool> {
 pub(crate) fn write_new(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    lock::private(&mut options);
+    private(&mut options);
     let mut file = match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             fs::remove_file(path)?;

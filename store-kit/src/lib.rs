@@ -5,6 +5,8 @@ pub mod batch;
 mod builder;
 #[cfg(feature = "batch")]
 mod clock;
+#[cfg(feature = "files")]
+mod files;
 mod names;
 #[cfg(feature = "batch")]
 pub mod operations;
@@ -28,6 +30,8 @@ use std::ops::RangeInclusive;
 
 #[cfg(feature = "batch")]
 pub use clock::ClockCheck;
+#[cfg(feature = "files")]
+pub use files::{is_at, open_private, private};
 pub use names::nearest;
 #[cfg(all(unix, feature = "files"))]
 pub use owners::{PathError, check_access, check_owners};

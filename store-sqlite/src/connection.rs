@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use session_core::{Error, ErrorKind, Result};
-use session_store_kit::{check_layout, wrong};
+use session_store_kit::{check_layout, private, wrong};
 
 use crate::checkpoint::Checkpointer;
 use crate::config::{Config, Location};
@@ -238,7 +238,7 @@ fn set_up(connection: &Connection, config: &Config, writes: bool) -> Result<(), 
 fn create_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    files::private(&mut options);
+    private(&mut options);
     match options.open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         // An empty file, which no connection has open yet, so closing it releases no lock.

@@ -7,11 +7,13 @@
 //! The lock on the note makes the processes open one after the other. It is no lock on the database.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
+
+use session_store_kit::{is_at, open_private};
 
 /// First line of a note, before the identities.
 const NOTE_PREFIX: &str = "store-sqlite files 1";
@@ -184,7 +186,7 @@ impl Note {
     /// Locks and reads the note, and sets aside what the database file that it names has left behind.
     pub(crate) fn open(paths: &Paths, deadline: Instant) -> Result<Self, Refusal> {
         let (mut file, noted) = loop {
-            let file = open(&paths.note).map_err(|error| Refusal::Io("open", paths.note.clone(), error))?;
+            let file = open_private(&paths.note).map_err(|error| Refusal::Io("open", paths.note.clone(), error))?;
             let refused = |error| Refusal::Io("lock", paths.note.clone(), error);
             match file.try_lock() {
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
@@ -243,39 +245,6 @@ fn clear(paths: &Paths, noted: &Files) -> Result<(), Refusal> {
             Ok(())
         }
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    private(&mut options);
-    options.open(path)
-}
-
-/// Restricts a file that is created with `options` to its owner, whatever the process's umask.
-#[cfg(unix)]
-pub(crate) fn private(options: &mut OpenOptions) {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    options.mode(0o600);
-}
-
-#[cfg(not(unix))]
-pub(crate) fn private(_: &mut OpenOptions) {}
-
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt as _;
-    let open = file.metadata()?;
-    match fs::metadata(path) {
-        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> io::Result<bool> {
-    Ok(true)
 }
 
 #[cfg(test)]
