@@ -19,7 +19,7 @@ use session_store_kit::{TIMED_OUT, private};
 use crate::error::{self, REPLACED};
 use crate::folder::{Folder, PrincipalHash, shard_of, sync};
 use crate::format::{self, Head};
-use crate::lock::{self, LockGuard};
+use crate::lock::LockGuard;
 
 /// A call that needs the lock of the shard that `key` is in.
 #[derive(Clone)]
@@ -347,6 +347,7 @@ mod tests {
     use session_store_kit::batch::Entrance;
 
     use super::*;
+    use crate::lock;
 
     /// A folder that is replaced between the lock and the end of the batch, where no test can stop a store.
     #[test]

@@ -154,7 +154,8 @@ fn for_sessions(mut options: ClientOptions, pool: usize, timeout: Duration) -> C
     options.max_idle_time = options.max_idle_time.or(Some(IDLE));
     // The driver's own time-outs are up to half a minute. An attempt to connect ends with the call that needs the connection.
     options.connect_timeout = Some(options.connect_timeout.map_or(timeout, |own| own.min(timeout)));
-    options.server_selection_timeout = Some(timeout);
+    // The driver's error says why it found no server, so it has to come before the store's own time-out.
+    options.server_selection_timeout = Some(timeout - timeout / 8);
     options
 }
 
@@ -240,6 +241,7 @@ mod tests {
         let writes = options.write_concern.unwrap();
         assert_eq!((writes.w, writes.journal), (Some(Acknowledgment::Majority), Some(true)));
         assert_eq!(writes.w_timeout, Some(seconds(2)));
-        assert_eq!((options.connect_timeout, options.server_selection_timeout), (Some(seconds(2)), Some(seconds(2))));
+        assert_eq!(options.connect_timeout, Some(seconds(2)));
+        assert_eq!(options.server_selection_timeout, Some(Duration::from_millis(1_750)));
     }
 }

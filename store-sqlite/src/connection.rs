@@ -14,7 +14,7 @@ use session_store_kit::{check_layout, private, wrong};
 use crate::checkpoint::Checkpointer;
 use crate::config::{Config, Location};
 use crate::error::OpenError;
-use crate::files::{self, Files, Note, Paths};
+use crate::files::{Files, Note, Paths};
 use crate::{access, error, schema, table};
 
 /// Size to which the log is truncated after a checkpoint (`journal_size_limit`).
