@@ -5,8 +5,6 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use crate::result::Result;
-
 /// Result of a program.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -20,12 +18,15 @@ pub(crate) struct Ended {
 const TICK: Duration = Duration::from_millis(500);
 
 /// Runs `command` until it ends, for at most `longest`.
-pub(crate) fn run(command: &mut Command, longest: Duration) -> Result<Ended> {
+pub(crate) fn run(command: &mut Command, longest: Duration) -> std::io::Result<Ended> {
     run_while(command, |elapsed, _| elapsed < longest)
 }
 
 /// Runs `command` until it ends or `go_on` returns `false`. `go_on` gets the time and the output so far.
-pub(crate) fn run_while(command: &mut Command, mut go_on: impl FnMut(Duration, &[String]) -> bool) -> Result<Ended> {
+pub(crate) fn run_while(
+    command: &mut Command,
+    mut go_on: impl FnMut(Duration, &[String]) -> bool,
+) -> std::io::Result<Ended> {
     let begun = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (lines, heard) = channel();

@@ -39,9 +39,8 @@ pub(crate) fn suites(workspace: &Workspace) -> Result<Tables> {
     let built = build::build(workspace)?;
     let programs: Vec<_> = built.programs.iter().filter(|program| proves_a_store(program)).collect();
     let mut run = Run::begin(workspace, &built, &programs, false)?;
-    for program in programs {
-        run.program(program)?;
-    }
+    let jobs = programs.into_iter().filter_map(|program| run.program(program)).collect();
+    run.side_by_side([jobs])?;
     run.servers.clean();
     let tables = table::read(&run.reports.folder)?;
     // A failed clause belongs in the table, but a missing store would make the table untrue.
@@ -66,22 +65,28 @@ fn everything(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let (programs, left_out): (Vec<_>, Vec<_>) =
         programs.partition(|program| !options.embedded || servers::needed(program).is_empty());
     let mut run = Run::begin(workspace, &built, &programs, options.verbose)?;
-    for program in programs {
-        run.program(program)?;
+    // Programs that use a server mostly wait for it, and most of the others compute on one thread.
+    let (served, alone): (Vec<_>, Vec<_>) =
+        programs.into_iter().partition(|program| !servers::needed(program).is_empty());
+    let served = served.into_iter().filter_map(|program| run.program(program)).collect();
+    let mut alone: Vec<_> = alone.into_iter().filter_map(|program| run.program(program)).collect();
+    if built.programs.iter().any(Program::needs_shuttle) {
+        alone.extend(run.threads());
     }
+    run.side_by_side([served, alone])?;
     for program in left_out {
         println!("{} left out: it needs a server", program.name());
     }
-    if built.programs.iter().any(Program::needs_shuttle) {
-        run.threads()?;
-    }
+    // What follows compiles on all processors, so nothing runs beside it.
+    let mut compiled = Vec::new();
     // The crate must also work without its features, and a build of the workspace enables them all.
     if workspace.root.join("session-core").is_dir() {
         // Compiling it with optimizations takes longer than its tests do.
         let what = ["-p", "session-core", "--tests", "--config", "profile.dev.package.session-core.opt-level=0"];
-        run.cargo_test("session-core without features", &what)?;
+        compiled.push(run.cargo_test("session-core without features", &what));
     }
-    run.cargo_test("doctests", &["--workspace", "--all-features", "--doc"])?;
+    compiled.push(run.cargo_test("doctests", &["--workspace", "--all-features", "--doc"]));
+    run.side_by_side([compiled])?;
     if !options.embedded && run.missing.is_empty() && built.well {
         run.reports.mark_whole()?;
     }

@@ -1,7 +1,8 @@
 //! A run of test programs: what it counts, prints and repeats at the end.
 
-use std::io::Write as _;
 use std::process::Command;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::build::{Built, Kind, Program};
@@ -21,6 +22,31 @@ const SUMMARY: &str = "summary: ";
 
 /// Interval at which a long test program is reported as running.
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// A command that runs tests.
+pub(super) struct Job<'a> {
+    name: String,
+    command: Command,
+    /// Program that it runs; `None` for `cargo test`, which may run several.
+    program: Option<&'a Program>,
+}
+
+impl Job<'_> {
+    /// Runs the command, and says every minute that it still does.
+    fn run(&mut self) -> std::io::Result<(Ended, Duration)> {
+        let begun = Instant::now();
+        let mut told = 1;
+        let name = &self.name;
+        let ended = process::run_while(&mut self.command, |elapsed, _| {
+            if elapsed >= told * MINUTE {
+                println!("{name} … {told} min so far");
+                told += 1;
+            }
+            elapsed < LONGEST
+        })?;
+        Ok((ended, begun.elapsed()))
+    }
+}
 
 /// State of a run.
 pub(super) struct Run<'a> {
@@ -64,33 +90,89 @@ impl<'a> Run<'a> {
         self.failures.push(what);
     }
 
-    pub(super) fn program(&mut self, program: &Program) -> Result<()> {
+    /// Returns the job that runs a test program; `None`, and a failure, if its server is missing.
+    pub(super) fn program<'p>(&mut self, program: &'p Program) -> Option<Job<'p>> {
         let name = program.name();
         if let Some(why) = self.servers.missing(program) {
             self.fail(format!("{name}: not run: {why}"));
             self.missing.push(name);
-            return Ok(());
+            return None;
         }
-        let report = self.reports.path(program);
         let mut command = Command::new(&program.executable);
         command
             .current_dir(&program.folder)
             .env("CARGO_MANIFEST_DIR", &program.folder)
             .env("CARGO_PKG_NAME", &program.package)
             .env("CARGO_PKG_VERSION", &program.version)
-            .env("CONFORMANCE_REPORT", &report)
+            .env("CONFORMANCE_REPORT", self.reports.path(program))
             .envs(self.servers.variables());
-        let (ended, took) = announced(&name, &mut command)?;
+        Some(Job { name, command, program: Some(program) })
+    }
+
+    /// Returns the job that runs tests by `cargo test`.
+    pub(super) fn cargo_test(&self, name: &str, what: &[&str]) -> Job<'static> {
+        let mut command = self.workspace.cargo();
+        command.args(["test", "--no-fail-fast"]).args(what);
+        Job { name: name.to_owned(), command, program: None }
+    }
+
+    /// Returns the jobs that run the programs and tests built for `shuttle`.
+    pub(super) fn threads(&self) -> [Job<'static>; 2] {
+        let lock = ["-p", "session-core", "--all-features", "--lib", "interleavings"];
+        let programs = ["-p", "session-conformance", "--features", "mutants", "--test", "threads"];
+        let (variable, flags) = with_shuttle(|variable| std::env::var(variable).ok());
+        // A folder of its own, because the flag would invalidate everything in the usual one.
+        let target = self.workspace.target.join("shuttle");
+        [("session-core's lock on threads", &lock[..]), ("session-conformance::threads", &programs)].map(
+            |(name, what)| {
+                let mut job = self.cargo_test(name, what);
+                job.command.env(variable, &flags).env("CARGO_TARGET_DIR", &target);
+                job
+            },
+        )
+    }
+
+    /// Runs each line of jobs in its order, the lines beside each other, and counts what they find.
+    pub(super) fn side_by_side<const LINES: usize>(&mut self, lines: [Vec<Job<'_>>; LINES]) -> Result<()> {
+        let (send, ended) = channel();
+        thread::scope(|scope| {
+            for line in lines {
+                let send = send.clone();
+                scope.spawn(move || {
+                    for mut job in line {
+                        let ended = job.run();
+                        // The receiver is gone once an earlier job could not be started.
+                        if send.send((job, ended)).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(send);
+            for (job, ended) in ended {
+                let (ended, took) = ended.map_err(|error| format!("{} cannot be started: {error}", job.name))?;
+                match job.program {
+                    Some(program) => self.count_program(program, &ended, took)?,
+                    None => self.count(&job.name, Tally::of_programs(&ended.output, ended.well), &ended, took),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn count_program(&mut self, program: &Program, ended: &Ended, took: Duration) -> Result<()> {
+        let name = program.name();
         let mut tally = Tally::of_program(&ended.output, ended.well);
         let empty = program.kind == Kind::Integration && tally.all() == 0;
         if empty {
             tally += Tally::ONE_FAILURE;
         }
-        self.count(&name, tally, &ended, took);
+        self.count(&name, tally, ended, took);
         if empty {
             println!("{name} ran no test: a file in tests/ is there to run something");
         }
-        if program.kind == Kind::Integration && proves_a_store(program) && !report.exists() {
+        let left_report = self.reports.path(program).exists();
+        if program.kind == Kind::Integration && proves_a_store(program) && !left_report {
             self.fail(format!("{name}: left no report, so the table would lack this store"));
             self.missing.push(name);
         }
@@ -100,40 +182,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Runs tests by `cargo test`.
-    pub(super) fn cargo_test(&mut self, name: &str, what: &[&str]) -> Result<()> {
-        let command = self.workspace.cargo();
-        self.cargo_test_by(command, name, what)
-    }
-
-    /// Runs the programs and tests that are built for `shuttle`.
-    pub(super) fn threads(&mut self) -> Result<()> {
-        let lock = ["-p", "session-core", "--all-features", "--lib", "interleavings"];
-        let programs = ["-p", "session-conformance", "--features", "mutants", "--test", "threads"];
-        for (name, what) in [("session-core's lock on threads", &lock[..]), ("session-conformance::threads", &programs)]
-        {
-            let mut command = self.workspace.cargo();
-            let (variable, flags) = with_shuttle(|variable| std::env::var(variable).ok());
-            // A folder of its own, because the flag would invalidate everything in the usual one.
-            command.env(variable, flags).env("CARGO_TARGET_DIR", self.workspace.target.join("shuttle"));
-            self.cargo_test_by(command, name, what)?;
-        }
-        Ok(())
-    }
-
-    fn cargo_test_by(&mut self, mut command: Command, name: &str, what: &[&str]) -> Result<()> {
-        command.args(["test", "--no-fail-fast"]).args(what);
-        let (ended, took) = announced(name, &mut command)?;
-        self.count(name, Tally::of_programs(&ended.output, ended.well), &ended, took);
-        Ok(())
-    }
-
-    /// Finishes the line that [`announced`] began, and shows the output where it matters.
+    /// Counts one result, and shows the output where it matters.
     fn count(&mut self, name: &str, tally: Tally, ended: &Ended, took: Duration) {
         let Tally { passed, failed, ignored } = tally;
         let left_out = if ignored == 0 { String::new() } else { format!(", {ignored} ignored") };
         let state = if failed == 0 { "ok" } else { "FAILED" };
-        println!("{state}: {passed} passed, {failed} failed{left_out} in {:.1} s", took.as_secs_f64());
+        println!("{name} … {state}: {passed} passed, {failed} failed{left_out} in {:.1} s", took.as_secs_f64());
         self.total += tally;
         self.summary.extend(ended.output.iter().filter_map(|line| line.strip_prefix(SUMMARY)).map(str::to_owned));
         if failed > 0 {
@@ -195,25 +249,6 @@ pub(super) fn proves_a_store(program: &Program) -> bool {
     let target = &*program.target;
     let server = target.strip_suffix("_cluster").unwrap_or(target);
     ["conformance", "cluster"].contains(&target) || servers::needed(program).contains(&server)
-}
-
-/// Runs `command` after the beginning of a line that says what is running.
-fn announced(name: &str, command: &mut Command) -> Result<(Ended, Duration)> {
-    print!("{name} … ");
-    std::io::stdout().flush()?;
-    let begun = Instant::now();
-    let mut told = 1;
-    let ended = process::run_while(command, |elapsed, _| {
-        if elapsed >= told * MINUTE {
-            print!("{told} min … ");
-            // Progress that cannot be shown is no reason to stop.
-            let _ = std::io::stdout().flush();
-            told += 1;
-        }
-        elapsed < LONGEST
-    });
-    let ended = ended.map_err(|error| format!("{name} cannot be started: {error}"))?;
-    Ok((ended, begun.elapsed()))
 }
 
 #[cfg(test)]
