@@ -27,6 +27,12 @@ pub(crate) struct Options {
     /// Play scenes on several threads.
     #[arg(long)]
     pub(crate) threads: bool,
+    /// Reset connections, lose replies and restart the server meanwhile. Needs `--store` with a server.
+    #[arg(long)]
+    pub(crate) trouble: bool,
+    /// Check histories of random calls to the store against its contract, in place of scenes.
+    #[arg(long)]
+    pub(crate) history: bool,
     /// Replay the scene with this seed, and print a trace.
     #[arg(long, value_parser = number)]
     pub(crate) scene: Option<u64>,

@@ -87,6 +87,7 @@ pub(super) async fn run_scene(store: &Arc<dyn Store>, seed: u64, settings: Scene
     }
     monitor.quiet().await;
     let records = scan(store, &Call::new(execution.clock.now())).await?;
+    monitor.settle(&records);
     monitor.note(|trace| {
         let each = records.iter().map(|(key, record)| format!("{}: {}", trace.key(key), trace.record(record)));
         let all: Vec<String> = each.collect();

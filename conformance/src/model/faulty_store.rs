@@ -175,6 +175,7 @@ impl FaultyStoreInner {
             }
             (_, Err(_)) => {
                 self.monitor.outage.store(true, Ordering::SeqCst);
+                self.monitor.doubts(caller.handle, operation);
                 return answer;
             }
             _ => return answer,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use session_core::{Principal, Record, StoreKey, Version};
 
+use crate::store_call::StoreCall;
 use crate::stored_data;
 
 tokio::task_local! {
@@ -176,6 +177,8 @@ impl Trace {
 pub(super) struct Monitor {
     clock: AtomicU64,
     effects: Mutex<StoreEffects>,
+    /// Writes whose answer the real store has lost, each with its handle.
+    doubts: Mutex<Vec<(usize, StoreCall)>>,
     trace: Option<Mutex<Trace>>,
     /// Set while planned faults may occur.
     pub(super) faulty: AtomicBool,
@@ -200,6 +203,7 @@ impl Monitor {
         Arc::new(Self {
             clock: AtomicU64::new(1),
             effects: Mutex::default(),
+            doubts: Mutex::default(),
             trace: traced.then(Mutex::default),
             faulty: AtomicBool::new(true),
             under_way: AtomicUsize::new(0),
@@ -227,6 +231,38 @@ impl Monitor {
             Effect::Wrote(key, record) => effects.wrote(at, by, *key, record),
             Effect::Deleted(key) => effects.deleted(at, key),
             Effect::DeletedAll(began, principal, keep) => effects.deleted_all(*began, at, principal, *keep),
+        }
+    }
+
+    /// Notes a write that may have taken effect.
+    pub(super) fn doubts(&self, by: usize, call: &StoreCall) {
+        locked(&self.doubts).push((by, call.clone()));
+    }
+
+    /// Adds the doubtful writes that took effect, as the records that are left in the end show.
+    pub(super) fn settle(&self, records: &[(StoreKey, Record)]) {
+        let doubts = std::mem::take(&mut *locked(&self.doubts));
+        let left: HashMap<_, _> = records.iter().map(|(key, record)| (*key, record.version)).collect();
+        for (by, call) in doubts {
+            match &call {
+                StoreCall::Create(key, record) | StoreCall::Save(key, _, record) => {
+                    if left.get(key) == Some(&record.version) {
+                        self.took_effect(by, &Effect::Wrote(*key, record));
+                    }
+                }
+                StoreCall::Delete(key, _) if !left.contains_key(key) => self.took_effect(by, &Effect::Deleted(*key)),
+                StoreCall::DeleteAll(principal, keep) => {
+                    let theirs = |known: &KeyFacts| known.principal.as_ref() == Some(principal);
+                    let gone = |key: &StoreKey| !left.contains_key(key) && Some(key) != keep.as_ref();
+                    let ended: Vec<_> = {
+                        let effects = self.effects();
+                        let known = effects.keys().filter(|(key, known)| theirs(known) && gone(key));
+                        known.map(|(key, _)| *key).collect()
+                    };
+                    ended.into_iter().for_each(|key| self.took_effect(by, &Effect::Deleted(key)));
+                }
+                _ => {}
+            }
         }
     }
 

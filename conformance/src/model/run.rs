@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -111,17 +112,15 @@ pub async fn run(target: &Target, plan: &Plan) -> Result<Tally> {
         let seed = scene_seed(plan.seed, number);
         let (store, settings) = target.prepare(false);
         let result = run_scene(&store, seed, settings).await?;
-        tally.scenes += 1;
-        tally.operations += result.operations;
-        tally.commits += result.commits;
-        tally.faults += result.faults;
-        for promise in result.broken {
-            let broken = tally.broken.entry(promise).or_default();
-            broken.scenes += 1;
-            if broken.seeds.len() < NAMED {
-                broken.seeds.push(seed);
-            }
-        }
+        let broken = result.broken.into_iter().map(|promise| (promise, Broken { scenes: 1, seeds: vec![seed] }));
+        tally += Tally {
+            scenes: 1,
+            operations: result.operations,
+            commits: result.commits,
+            faults: result.faults,
+            broken: broken.collect(),
+            elapsed: Duration::ZERO,
+        };
         number += 1;
     }
     tally.elapsed = begun.elapsed();
@@ -165,6 +164,22 @@ impl Target {
         match self {
             Self::Memory(make) => (make(), SceneSettings { traced, in_memory: true }),
             Self::Store(store) => (store.clone(), SceneSettings { traced, in_memory: false }),
+        }
+    }
+}
+
+impl AddAssign for Tally {
+    /// Adds the results of another run.
+    fn add_assign(&mut self, other: Self) {
+        self.scenes += other.scenes;
+        self.operations += other.operations;
+        self.commits += other.commits;
+        self.faults += other.faults;
+        self.elapsed += other.elapsed;
+        for (promise, found) in other.broken {
+            let broken = self.broken.entry(promise).or_default();
+            broken.scenes += found.scenes;
+            broken.seeds.extend(found.seeds.into_iter().take(NAMED.saturating_sub(broken.seeds.len())));
         }
     }
 }
