@@ -128,4 +128,24 @@ impl Store for DynamoStore {
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
         self.0.scans.call(Scan { now: call.now, after, limit }).await
     }
+
+    /// Gives up the driver's clients, and so their connections.
+    async fn close(&self) -> Result<()> {
+        let Inner { loads, creates, saves, touches, deletes, lists, removals, scans, .. } = &*self.0;
+        let closing = [
+            loads.close(),
+            creates.close(),
+            saves.close(),
+            touches.close(),
+            deletes.close(),
+            lists.close(),
+            removals.close(),
+            scans.close(),
+        ];
+        for calls in closing {
+            calls.ended().await;
+        }
+        drop(loads.round_trip().close());
+        Ok(())
+    }
 }

@@ -14,6 +14,7 @@ pub mod operations;
 pub mod outcome;
 #[cfg(all(unix, feature = "files"))]
 mod owners;
+mod password;
 mod path;
 mod pem;
 mod server;
@@ -35,6 +36,7 @@ pub use files::{is_at, open_private, private};
 pub use names::nearest;
 #[cfg(all(unix, feature = "files"))]
 pub use owners::{PathError, check_access, check_owners};
+pub use password::PasswordSource;
 pub use path::absolute;
 pub use pem::{Pem, check_pem};
 pub use server::{ServerUrl, host_and_port};

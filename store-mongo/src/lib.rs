@@ -134,4 +134,14 @@ impl Store for MongoStore {
             .await?;
         Ok(session_store_kit::operations::page(records, limit))
     }
+
+    /// Gives up the driver's client, which closes its connections when its last clone is dropped.
+    async fn close(&self) -> Result<()> {
+        let Inner { loads, writes, lists, sweeps, .. } = &*self.0;
+        for calls in [loads.close(), writes.close(), lists.close(), sweeps.close()] {
+            calls.ended().await;
+        }
+        drop(loads.round_trip().close());
+        Ok(())
+    }
 }

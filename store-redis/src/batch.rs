@@ -40,6 +40,13 @@ impl Batches {
             saves: ConcurrentCalls::new(Saves { router, keys, script: save_many }, limits),
         }
     }
+
+    /// Lets no further call in, and waits for those that wait or are in flight.
+    pub(crate) async fn close(&self) {
+        for calls in [self.loads.batcher.close(), self.saves.batcher.close()] {
+            calls.ended().await;
+        }
+    }
 }
 
 /// Calls of one kind. A call without concurrent calls is sent directly, to save the task switches of a batch.

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use redis::{Client, ProtocolVersion};
 use session_core::Result;
-use session_store_kit::{Settings, TIMED_OUT, setters, waiting, within, wrong};
+use session_store_kit::{PasswordSource, Settings, TIMED_OUT, setters, waiting, within, wrong};
 use tokio::time::{self, Instant};
 
 use crate::batch::Batches;
-use crate::connection::Node;
+use crate::connection::{Connecting, Node};
 use crate::error::{Moment, driver_error};
 use crate::keys::Keys;
 use crate::preflight::{self, Place};
@@ -41,6 +41,7 @@ pub struct RedisStoreBuilder {
     /// Whether connections to other machines may be without TLS.
     exposed: bool,
     max_data_len: Option<usize>,
+    password: Option<PasswordSource>,
     /// Pairs of announced and reachable addresses.
     addresses: Vec<(String, String)>,
 }
@@ -59,7 +60,16 @@ impl RedisStoreBuilder {
     pub(crate) fn at(client: Client) -> Self {
         let (settings, addresses) = (Settings::new(), Vec::new());
         let clients = vec![client];
-        Self { clients, settings, connections: 1, cluster: false, exposed: true, max_data_len: None, addresses }
+        Self {
+            clients,
+            settings,
+            connections: 1,
+            cluster: false,
+            exposed: true,
+            max_data_len: None,
+            password: None,
+            addresses,
+        }
     }
 
     /// Sets whether connections to other machines may be without TLS. A client of the application's own decides it itself.
@@ -127,6 +137,28 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// Sets a function that returns the password for each new connection: a token that expires, or a secret that is rotated.
+    ///
+    /// It replaces the password of the URL or of the client. Its time counts as time of connecting. If it fails while the store is
+    /// in use, the calls that need the connection fail with [`Unavailable`](session_core::ErrorKind::Unavailable). Connections
+    /// that are open already stay open, as the server does not ask for the password again.
+    ///
+    /// ```
+    /// use session_store_redis::RedisStore;
+    ///
+    /// # async fn read_secret() -> session_core::Result<String> { Ok(String::new()) }
+    /// let store = RedisStore::builder("rediss://shop@cache.example")?.password_from(|| async { read_secret().await });
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    pub fn password_from<F, A>(mut self, ask: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = Result<String>> + Send + 'static,
+    {
+        self.password = Some(PasswordSource::new(ask));
+        self
+    }
+
     /// Opens the store and connects it.
     ///
     /// # Errors
@@ -176,15 +208,18 @@ impl RedisStoreBuilder {
         Ok(RedisStore(Arc::new(Inner { router, keys, scripts, batches, namespace, max_data_len })))
     }
 
+    fn connecting(&self) -> Connecting {
+        let (connections, password) = (self.connections, self.password.clone());
+        Connecting { connections, timeout: self.settings.timeout, password }
+    }
+
     fn topology(&self) -> Result<Topology> {
         let clients = self.clients.iter().map(prepared).collect::<Result<Vec<_>>>()?;
         if self.cluster {
             return self.cluster_of(&clients);
         }
         match &clients[..] {
-            [client] if self.addresses.is_empty() => {
-                Ok(Topology::Single(Node::new(client, self.connections, self.settings.timeout)))
-            }
+            [client] if self.addresses.is_empty() => Ok(Topology::Single(Node::new(client, &self.connecting()))),
             _ => wrong(
                 "`node_at` applies to the nodes of a cluster: call `cluster(true)`, or omit it for a single server",
             ),
@@ -205,7 +240,7 @@ impl RedisStoreBuilder {
         let Some(addresses) = self.addresses.iter().map(parsed).collect::<Option<AddressMap>>() else {
             return wrong("an address in `node_at` is not of the form host:port");
         };
-        let cluster = Cluster::new(clients, addresses, (self.connections, self.exposed), self.settings.timeout)?;
+        let cluster = Cluster::new(clients, addresses, self.connecting(), self.exposed)?;
         Ok(Topology::Cluster(Arc::new(cluster)))
     }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{Arg, AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, RedisError, Value};
-use session_core::{Error, Result};
-use session_store_kit::TIMED_OUT;
+use session_core::{Error, ErrorKind, Result};
+use session_store_kit::{PasswordSource, TIMED_OUT};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::JoinSet;
 use tokio::time;
@@ -33,10 +33,22 @@ pub(crate) struct Node {
     turn: Arc<AsyncMutex<()>>,
 }
 
+/// How a node's connections are made.
+#[derive(Clone)]
+pub(crate) struct Connecting {
+    /// Number of connections that calls share.
+    pub(crate) connections: usize,
+    /// Time-out of a call, connecting included.
+    pub(crate) timeout: Duration,
+    /// Source of the password, in place of the client's.
+    pub(crate) password: Option<PasswordSource>,
+}
+
 impl Node {
-    pub(crate) fn new(client: &Client, connections: usize, timeout: Duration) -> Self {
-        let new = || Arc::new(Connection::new(client.clone(), timeout));
-        let connections = (0..connections).map(|_| new()).collect();
+    pub(crate) fn new(client: &Client, connecting: &Connecting) -> Self {
+        let Connecting { connections, timeout, password } = connecting;
+        let new = || Arc::new(Connection::new(client.clone(), *timeout, password.clone()));
+        let connections = (0..*connections).map(|_| new()).collect();
         Self { connections, sent: AtomicUsize::new(0), long: new(), turn: Arc::default() }
     }
 
@@ -108,6 +120,8 @@ pub(crate) enum Failure {
     /// No node of the cluster serves a slot.
     #[cfg(feature = "cluster")]
     NotReady,
+    /// The password for a new connection could not be had.
+    NoPassword(Error),
     /// No connection could be opened.
     NotConnected(RedisError),
     /// The server or the driver returned an error.
@@ -123,7 +137,7 @@ impl Failure {
     /// Whether the reason may pass soon: the server is starting, or has no room for a connection.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::NotSent(_) => false,
+            Self::NotSent(_) | Self::NoPassword(_) => false,
             #[cfg(feature = "cluster")]
             Self::NotReady => true,
             Self::NotConnected(error) | Self::Server(error) => is_starting(error) || is_full(error),
@@ -134,6 +148,14 @@ impl Failure {
     pub(crate) fn error(self, moment: Moment) -> Error {
         match self {
             Self::NotSent(error) => error,
+            Self::NoPassword(error) => match moment {
+                Moment::Opening => error,
+                // The store could connect before, so this is an outage.
+                Moment::InUse => {
+                    Error::fixed(ErrorKind::Unavailable, "the password for a new connection cannot be had")
+                        .with_source(&error)
+                }
+            },
             #[cfg(feature = "cluster")]
             Self::NotReady => crate::error::NOT_READY,
             Self::NotConnected(error) | Self::Server(error) => driver_error(&error, moment),
@@ -158,6 +180,7 @@ type Attempt = watch::Receiver<Option<Result<Opened, Failure>>>;
 struct Connection {
     client: Client,
     timeout: Duration,
+    password: Option<PasswordSource>,
     state: Mutex<ConnectionState>,
 }
 
@@ -172,8 +195,24 @@ struct ConnectionState {
 }
 
 impl Connection {
-    fn new(client: Client, timeout: Duration) -> Self {
-        Self { client, timeout, state: Mutex::default() }
+    fn new(client: Client, timeout: Duration, password: Option<PasswordSource>) -> Self {
+        Self { client, timeout, password, state: Mutex::default() }
+    }
+
+    /// Opens a connection of the driver, with the password of this moment.
+    async fn connect(&self, config: &AsyncConnectionConfig) -> Result<MultiplexedConnection, Failure> {
+        let with_password;
+        let client = match &self.password {
+            None => &self.client,
+            Some(source) => {
+                let password = source.ask().await.map_err(Failure::NoPassword)?;
+                let info = self.client.get_connection_info().clone();
+                let redis = info.redis_settings().clone().set_password(password);
+                with_password = Client::open(info.set_redis_settings(redis)).map_err(Failure::NotConnected)?;
+                &with_password
+            }
+        };
+        client.get_multiplexed_async_connection_with_config(config).await.map_err(Failure::NotConnected)
     }
 
     /// Locks the state. Poisoning is ignored, because nothing under this lock can panic.
@@ -273,10 +312,8 @@ async fn connect(connection: Arc<Connection>, number: u64, sender: watch::Sender
         .set_response_timeout(None) // each call has its own time-out
         .set_pipeline_buffer_size(PIPELINE)
         .set_push_sender(on_disconnection(Arc::downgrade(&connection), number));
-    let connecting = connection.client.get_multiplexed_async_connection_with_config(&config);
-    let result = match time::timeout(connection.timeout, connecting).await {
-        Ok(Ok(driver)) => Ok((number, driver)),
-        Ok(Err(error)) => Err(Failure::NotConnected(error)),
+    let result = match time::timeout(connection.timeout, connection.connect(&config)).await {
+        Ok(connected) => connected.map(|driver| (number, driver)),
         Err(_) => Err(Failure::NotSent(TIMED_OUT)),
     };
     let mut state = connection.lock();

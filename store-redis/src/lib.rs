@@ -218,4 +218,12 @@ impl Store for RedisStore {
     async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
         self.0.router.call(pin!(self.page(call, after, limit))).await
     }
+
+    async fn close(&self) -> Result<()> {
+        if let Some(batches) = &self.0.batches {
+            batches.close().await;
+        }
+        self.0.router.close().await;
+        Ok(())
+    }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use redis::{Cmd, ErrorKind as Driver, ServerErrorKind, Value};
 use session_core::Result;
 use session_store_kit::TIMED_OUT;
-use session_store_kit::batch::PerRuntime;
+use session_store_kit::batch::{Entrance, Pass, PerRuntime};
 use tokio::sync::Semaphore;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 #[cfg(feature = "cluster")]
 use crate::cluster::Cluster;
@@ -29,14 +29,16 @@ pub(crate) enum Topology {
 pub(crate) struct Router {
     /// Connections and permits, separately for each runtime because a connection belongs to the runtime that opened it.
     local: PerRuntime<Local>,
+    inside: Arc<Entrance>,
     timeout: Duration,
 }
 
-/// Part of the router that belongs to one runtime.
+/// Part of the router that belongs to one runtime. Each call keeps it, and so it keeps the router from being closed.
 pub(crate) struct Local {
     pub(crate) topology: Topology,
     /// One permit for each call in flight.
     permits: Semaphore,
+    _pass: Pass,
 }
 
 impl Router {
@@ -46,8 +48,19 @@ impl Router {
         calls: usize,
         timeout: Duration,
     ) -> Self {
-        let permits = move || Semaphore::new(calls.min(Semaphore::MAX_PERMITS));
-        Self { local: PerRuntime::new(move || Ok(Local { topology: topology()?, permits: permits() })), timeout }
+        let inside = Arc::new(Entrance::default());
+        let entrance = Arc::clone(&inside);
+        let local = PerRuntime::new(move || {
+            let permits = Semaphore::new(calls.min(Semaphore::MAX_PERMITS));
+            Ok(Local { topology: topology()?, permits, _pass: entrance.enter()? })
+        });
+        Self { local, inside, timeout }
+    }
+
+    /// Lets no further call in, waits for those in flight, for a time-out at most, and gives up the connections.
+    pub(crate) async fn close(&self) {
+        drop(self.local.close());
+        self.inside.close_by(Instant::now() + self.timeout).await;
     }
 
     /// Returns the part of the current runtime.

@@ -6,11 +6,11 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
-use session_store_kit::{Settings, TIMED_OUT, UrlSettings, setters, waiting, within, wrong};
+use session_store_kit::{PasswordSource, Settings, TIMED_OUT, UrlSettings, setters, waiting, within, wrong};
 use sqlx::Database;
 use tokio::time::{Instant, timeout_at};
 
-use crate::connecting::{Connecting, Password};
+use crate::connecting::Connecting;
 use crate::dialect::{Connection, Dialect};
 use crate::failure;
 use crate::places::Purpose;
@@ -86,7 +86,7 @@ pub struct SqlStoreBuilder<S: SqlBackend> {
     create: bool,
     pool: usize,
     connecting: Option<Duration>,
-    password: Option<Password>,
+    password: Option<PasswordSource>,
     store: PhantomData<fn() -> S>,
 }
 
@@ -168,7 +168,7 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
         F: Fn() -> A + Send + Sync + 'static,
         A: Future<Output = Result<String>> + Send + 'static,
     {
-        self.password = Some(Password::from(ask));
+        self.password = Some(PasswordSource::new(ask));
         self
     }
 

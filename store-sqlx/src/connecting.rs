@@ -1,47 +1,22 @@
 //! How a store connects: with which password, and for how long it tries.
 
 use std::fmt;
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{ErrorKind, Result};
+use session_core::{Error, ErrorKind, Result};
+use session_store_kit::PasswordSource;
 use sqlx::{ConnectOptions as _, Database};
 use tokio::time::timeout;
 
 /// Options of a connection to a database.
 pub type Options<DB> = <<DB as Database>::Connection as sqlx::Connection>::Options;
 
-/// Function that returns the password for a new connection.
-#[derive(Clone)]
-pub(crate) struct Password(Arc<dyn Fn() -> Asked + Send + Sync>);
-
-type Asked = Pin<Box<dyn Future<Output = Result<String>> + Send>>;
-
-impl Password {
-    pub(crate) fn from<F, A>(ask: F) -> Self
-    where
-        F: Fn() -> A + Send + Sync + 'static,
-        A: Future<Output = Result<String>> + Send + 'static,
-    {
-        Self(Arc::new(move || Box::pin(ask())))
-    }
-
-    async fn ask(&self) -> Result<String, sqlx::Error> {
-        (self.0)().await.map_err(|error| match error.kind() {
-            ErrorKind::Unavailable => sqlx::Error::Io(io::Error::other(error)),
-            _ => sqlx::Error::Configuration(error.into()),
-        })
-    }
-}
-
 /// How a store makes its own connections.
 pub(crate) struct Connecting<DB: Database> {
     /// Maximum time of an attempt, besides the time-out of the call that needs the connection.
     pub(crate) limit: Option<Duration>,
-    pub(crate) password: Option<Password>,
+    pub(crate) password: Option<PasswordSource>,
     /// Returns the options with another password.
     pub(crate) with: fn(Options<DB>, &str) -> Options<DB>,
 }
@@ -55,7 +30,10 @@ impl<DB: Database> Connecting<DB> {
         let connecting = async {
             match &self.password {
                 None => options.connect().await,
-                Some(password) => (self.with)(options.clone(), &password.ask().await?).connect().await,
+                Some(source) => {
+                    let password = source.ask().await.map_err(unasked)?;
+                    (self.with)(options.clone(), &password).connect().await
+                }
             }
         };
         match self.limit {
@@ -74,5 +52,13 @@ impl<DB: Database> Default for Connecting<DB> {
 impl<DB: Database> fmt::Debug for Connecting<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connecting").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+/// Returns the driver's error for a password that could not be had. Only an outage is one for later calls.
+fn unasked(error: Error) -> sqlx::Error {
+    match error.kind() {
+        ErrorKind::Unavailable => sqlx::Error::Io(io::Error::other(error)),
+        _ => sqlx::Error::Configuration(error.into()),
     }
 }

@@ -228,7 +228,20 @@ impl<DB: Database> Pool<DB> {
         drop(pooled.connection.take());
     }
 
-    /// Closes all idle connections. After one connection fails, the idle ones are probably dead as well, and each of them would
+    /// Closes the idle connections as the protocol has it, so that the server notes no lost client. Takes at most `timeout`.
+    pub(crate) async fn close(&self, timeout: Duration) {
+        let idle = std::mem::take(&mut *self.idle());
+        let closed = timeout_at(Instant::now() + timeout, async {
+            for Idle { connection, .. } in idle {
+                // A connection that is lost already is closed, too.
+                let _ = connection.close().await;
+            }
+        });
+        // Those that are left are dropped.
+        let _ = closed.await;
+    }
+
+    /// Closes all idle connections without a word. After one connection fails, the idle ones are probably dead as well, and each of them would
     /// cost a call its time-out.
     pub fn give_up_idle(&self) {
         let dead = std::mem::take(&mut *self.idle());

@@ -212,6 +212,26 @@ impl<D: Dialect> Store for SqlStore<D> {
         let records = self.list(call.now, ListTarget::After(operations::after(after.as_ref())?), limit).await?;
         Ok(operations::page(records, limit))
     }
+
+    /// Says goodbye to the server on the connections of the calling runtime, and gives up those of other runtimes.
+    async fn close(&self) -> Result<()> {
+        let closing = [
+            self.loads.close(),
+            self.creates.close(),
+            self.saves.close(),
+            self.touches.close(),
+            self.deletes.close(),
+            self.lists.close(),
+            self.sweeps.close(),
+        ];
+        for calls in closing {
+            calls.ended().await;
+        }
+        if let Some(server) = self.loads.round_trip().close() {
+            server.pool.close(server.timeout).await;
+        }
+        Ok(())
+    }
 }
 
 /// Makes a type of a backend that wraps an `Arc` of a [`SqlStore`] a store: implements `Store`, `Debug` and `From<SqlStore>`.

@@ -10,10 +10,11 @@ use std::task::Poll;
 use session_core::Result;
 use tokio::sync::Semaphore;
 use tokio::task;
+use tokio::time::Instant;
 
 use crate::batch::inline::{Inline, InlineCall};
 use crate::batch::queue::{self, Batch, PANICKED, Queue, State};
-use crate::batch::{Answers, Item, Limits, PerRuntime, Trip};
+use crate::batch::{Answers, Entrance, Item, Limits, Pass, PerRuntime, Trip};
 
 /// Runs a batch as one statement, pipeline or request.
 pub trait RoundTrip<I: Item>: Send + Sync + 'static {
@@ -49,22 +50,41 @@ struct Inner<R, I: Item> {
     round_trip: R,
     limits: Limits,
     queues: PerRuntime<Own<I>>,
+    inside: Arc<Entrance>,
 }
 
-/// Queue of one runtime.
+/// Queue of one runtime. Each call and each round trip keeps it, and so it keeps the batcher from being closed.
 struct Own<I: Item> {
     queue: Queue<I>,
     room: Arc<Semaphore>,
+    _pass: Pass,
+}
+
+/// Waits for the calls of a batcher that lets no further call in. Made by [`Batcher::close`].
+#[derive(Debug)]
+#[must_use = "the calls in flight go on"]
+pub struct Closing {
+    inside: Arc<Entrance>,
+    until: Instant,
+}
+
+impl Closing {
+    /// Returns when no call is in flight, or when the time-out of the last one is over.
+    pub async fn ended(self) {
+        self.inside.close_by(self.until).await;
+    }
 }
 
 impl<I: Item, R: RoundTrip<I>> Batcher<R, I> {
     /// Returns a batcher that runs its batches by `round_trip`.
     pub fn new(round_trip: R, limits: Limits) -> Self {
-        let for_each = limits.clone();
+        let (for_each, inside) = (limits.clone(), Arc::new(Entrance::default()));
+        let entrance = Arc::clone(&inside);
         let queues = PerRuntime::new(move || {
-            Ok(Own { queue: Queue::new(for_each.clone()), room: Arc::new(queue::room(&for_each)) })
+            let (queue, room) = (Queue::new(for_each.clone()), Arc::new(queue::room(&for_each)));
+            Ok(Own { queue, room, _pass: entrance.enter()? })
         });
-        Self(Arc::new(Inner { round_trip, limits, queues }))
+        Self(Arc::new(Inner { round_trip, limits, queues, inside }))
     }
 
     /// Sends `item` with the next batch and waits for its answer.
@@ -73,13 +93,26 @@ impl<I: Item, R: RoundTrip<I>> Batcher<R, I> {
     ///
     /// # Errors
     /// The round trip's error for this item, or
-    /// [`Unavailable`](session_core::ErrorKind::Unavailable) if there is no answer within the time-out, waiting included.
+    /// [`Unavailable`](session_core::ErrorKind::Unavailable) if there is no answer within the time-out, waiting included, and after
+    /// [`close`](Self::close).
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
     pub async fn call(&self, item: I) -> Result<I::Output> {
         let own = self.0.queues.get()?;
         own.queue.call(Arc::clone(&own.room), item, |state| Inner::work(&self.0, &own, state)).await
+    }
+
+    /// Lets no further call in: later calls, on every runtime, return [`CLOSED`](crate::batch::CLOSED). Calls that wait or are in
+    /// flight go on.
+    ///
+    /// A store closes all its batchers, waits for each, and then closes its connections.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn close(&self) -> Closing {
+        drop(self.0.queues.close());
+        Closing { inside: Arc::clone(&self.0.inside), until: Instant::now() + self.0.limits.timeout }
     }
 
     /// Returns the round trip that runs the batches.

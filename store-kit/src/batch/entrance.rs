@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use session_core::{Error, ErrorKind, Result};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 /// Error of a call to a store that was closed: [`ErrorKind::Unavailable`].
 pub const CLOSED: Error = Error::fixed(ErrorKind::Unavailable, "the store was closed; open it again");
@@ -54,5 +55,11 @@ impl Entrance {
     pub async fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.inside.closed().await;
+    }
+
+    /// Like [`close`](Self::close), but waits no longer than `until`. A future that is never polled again keeps its pass for ever.
+    pub async fn close_by(&self, until: Instant) {
+        // What is still inside then ends by itself.
+        let _ = timeout_at(until, self.close()).await;
     }
 }

@@ -13,7 +13,7 @@ mod runtimes;
 mod trip;
 mod workers;
 
-pub use batcher::{Batcher, RoundTrip};
+pub use batcher::{Batcher, Closing, RoundTrip};
 pub use entrance::{CLOSED, Entrance, Pass};
 pub use runtimes::PerRuntime;
 pub use trip::{Trip, Undone};

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use session_core::Result;
 use tokio::runtime::{Handle, Id};
 
+use crate::batch::CLOSED;
+
 /// Keeps one value for each calling tokio runtime, such as connections, queues or permits.
 ///
 /// A connection works only while the runtime that made it runs. A permit may be given to a task that is no longer polled.
 /// So calls must not wait for values that runtimes share: an idle or stopped runtime would hold up the others.
-/// A runtime's value is made by its first call and dropped when the runtime ends.
+/// A runtime's value is made by its first call, and dropped when the runtime ends or on [`close`](Self::close).
 ///
 /// ```
 /// use session_store_kit::batch::PerRuntime;
@@ -30,13 +32,17 @@ pub struct PerRuntime<T>(Arc<Values<T>>);
 
 struct Values<T> {
     make: Box<dyn Fn() -> Result<T> + Send + Sync>,
-    made: RwLock<Vec<(Id, Arc<T>)>>,
+    /// `None` once closed.
+    made: RwLock<Option<Made<T>>>,
 }
+
+/// Values of the runtimes that have called.
+type Made<T> = Vec<(Id, Arc<T>)>;
 
 impl<T: Send + Sync + 'static> PerRuntime<T> {
     /// Makes each value by `make`, on the runtime that it is for.
     pub fn new(make: impl Fn() -> Result<T> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Values { make: Box::new(make), made: RwLock::default() }))
+        Self(Arc::new(Values { make: Box::new(make), made: RwLock::new(Some(Vec::new())) }))
     }
 
     /// Like [`new`](Self::new), with `first` as the value of the calling runtime.
@@ -45,37 +51,51 @@ impl<T: Send + Sync + 'static> PerRuntime<T> {
     /// Outside a tokio runtime.
     pub fn with(first: T, make: impl Fn() -> Result<T> + Send + Sync + 'static) -> Self {
         let this = Self::new(make);
-        this.insert(Handle::current().id(), first);
+        // Nothing can have closed it yet.
+        let _ = this.insert(Handle::current().id(), first);
         this
     }
 
     /// Returns the value of the calling runtime, and makes it if there is none.
     ///
     /// # Errors
-    /// The error of making the value.
+    /// The error of making the value, and [`CLOSED`] after [`close`](Self::close).
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn get(&self) -> Result<Arc<T>> {
         let runtime = Handle::current().id();
-        if let Some(value) = find(&self.0.read(), runtime) {
+        if let Some(value) = find(self.0.read().as_ref().ok_or(CLOSED)?, runtime) {
             return Ok(value);
         }
-        Ok(self.insert(runtime, (self.0.make)()?))
+        self.insert(runtime, (self.0.make)()?)
     }
 
-    fn insert(&self, runtime: Id, new: T) -> Arc<T> {
+    fn insert(&self, runtime: Id, new: T) -> Result<Arc<T>> {
         let new = Arc::new(new);
         let mut made = self.0.write();
+        let values = made.as_mut().ok_or(CLOSED)?;
         // Another thread of this runtime may have been faster.
-        if let Some(value) = find(&made, runtime) {
-            return value;
+        if let Some(value) = find(values, runtime) {
+            return Ok(value);
         }
-        made.push((runtime, Arc::clone(&new)));
+        values.push((runtime, Arc::clone(&new)));
         drop(made);
         let values: Weak<Values<T>> = Arc::downgrade(&self.0);
         tell_at_end(runtime, values);
-        new
+        Ok(new)
+    }
+
+    /// Gives up the values of all runtimes. Later calls of [`get`](Self::get) return [`CLOSED`].
+    ///
+    /// Returns the value of the calling runtime, if it has made one. The others are dropped once the calls that use them end.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn close(&self) -> Option<Arc<T>> {
+        // Dropped without the lock, because dropping connections may take a while.
+        let made = self.0.write().take()?;
+        find(&made, Handle::current().id())
     }
 }
 
@@ -85,11 +105,11 @@ fn find<T>(made: &[(Id, Arc<T>)], runtime: Id) -> Option<Arc<T>> {
 
 impl<T> Values<T> {
     /// Locks the values. Only complete entries are added and removed under this lock, so a poisoned lock guards nothing half done.
-    fn read(&self) -> RwLockReadGuard<'_, Vec<(Id, Arc<T>)>> {
+    fn read(&self) -> RwLockReadGuard<'_, Option<Made<T>>> {
         self.made.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Vec<(Id, Arc<T>)>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Option<Made<T>>> {
         self.made.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,7 +122,7 @@ impl<T> Clone for PerRuntime<T> {
 
 impl<T> fmt::Debug for PerRuntime<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PerRuntime").field("runtimes", &self.0.read().len()).finish_non_exhaustive()
+        f.debug_struct("PerRuntime").field("runtimes", &self.0.read().as_ref().map(Vec::len)).finish_non_exhaustive()
     }
 }
 
@@ -114,8 +134,10 @@ trait Forget: Send + Sync {
 impl<T: Send + Sync> Forget for Values<T> {
     fn forget(&self, runtime: Id) {
         let mut made = self.write();
-        let at = made.iter().position(|(of, _)| *of == runtime);
-        let gone = at.map(|at| made.swap_remove(at));
+        let gone = made.as_mut().and_then(|made| {
+            let at = made.iter().position(|(of, _)| *of == runtime)?;
+            Some(made.swap_remove(at))
+        });
         drop(made);
         // Without the lock, because dropping connections may take a while.
         drop(gone);
@@ -190,6 +212,20 @@ mod tests {
         assert_eq!((Arc::strong_count(&of_a), Arc::strong_count(&of_b)), (1, 2));
         drop(values);
         assert_eq!(Arc::strong_count(&of_b), 1);
+    }
+
+    #[test]
+    fn closing_gives_up_the_values_of_all_runtimes() {
+        let values = PerRuntime::new(|| Ok(()));
+        let (a, b) = (runtime(), runtime());
+        let (of_a, of_b) = (get(&values, &a), get(&values, &b));
+        let returned = a.block_on(async { values.clone().close() }).unwrap();
+        assert!(Arc::ptr_eq(&returned, &of_a));
+        assert_eq!((Arc::strong_count(&of_a), Arc::strong_count(&of_b)), (2, 1));
+        for on in [&a, &b] {
+            assert_eq!(on.block_on(async { values.get() }).unwrap_err().to_string(), CLOSED.to_string());
+            assert!(on.block_on(async { values.close() }).is_none());
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Each promise of the README. Channels put the events in order.
 
 mod aside;
+mod close;
 mod deadline;
 mod inline;
 mod lanes;

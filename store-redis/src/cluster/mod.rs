@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::connection::{Failure, Node};
+use crate::connection::{Connecting, Failure, Node};
 use crate::error::{Moment, NO_CLUSTER, STOPPED, UNEXPECTED_REPLY, driver_error, ends_connection};
 use crate::exposure::{EXPOSED, is_exposed};
 pub(crate) use slots::Address;
@@ -60,10 +60,9 @@ struct NodeSettings {
     /// User, password and TLS. Each node has its own address.
     info: ConnectionInfo,
     addresses: AddressMap,
-    connections: usize,
+    connecting: Connecting,
     /// Whether connections to other machines may be without TLS.
     exposed: bool,
-    timeout: Duration,
 }
 
 /// A node with the address that the cluster announces.
@@ -104,22 +103,17 @@ impl NodeSettings {
         }
         let client = Client::open(self.info.clone().set_addr(reachable));
         let client = client.map_err(|error| driver_error(&error, Moment::InUse))?;
-        Ok(Arc::new(Member { address, node: Node::new(&client, self.connections, self.timeout) }))
+        Ok(Arc::new(Member { address, node: Node::new(&client, &self.connecting) }))
     }
 }
 
 impl Cluster {
     /// Creates a cluster with the nodes `seeds`, without connecting.
     ///
-    /// Each node has `connections` connections. `exposed` says whether they may lead to other machines without TLS.
-    pub(crate) fn new(
-        seeds: &[Client],
-        addresses: AddressMap,
-        (connections, exposed): (usize, bool),
-        timeout: Duration,
-    ) -> Result<Self> {
+    /// `exposed` says whether connections may lead to other machines without TLS.
+    pub(crate) fn new(seeds: &[Client], addresses: AddressMap, connecting: Connecting, exposed: bool) -> Result<Self> {
         let info = seeds.first().ok_or(STOPPED)?.get_connection_info().clone();
-        let settings = NodeSettings { info, addresses, connections, exposed, timeout };
+        let settings = NodeSettings { info, addresses, connecting, exposed };
         let seeds = seeds.iter().map(|seed| match seed.get_connection_info().addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                 settings.member(Address { host: host.clone(), port: *port })
@@ -330,7 +324,9 @@ struct RouteGuard<'a> {
 impl Drop for RouteGuard<'_> {
     /// Starts a discovery if the command was given up without an answer, because an unresponsive node may have been replaced.
     fn drop(&mut self) {
-        if !self.answered && self.since.elapsed() >= self.cluster.settings.timeout / 2 && Handle::try_current().is_ok()
+        if !self.answered
+            && self.since.elapsed() >= self.cluster.settings.connecting.timeout / 2
+            && Handle::try_current().is_ok()
         {
             self.cluster.start_discovery();
         }
@@ -338,7 +334,7 @@ impl Drop for RouteGuard<'_> {
 }
 
 async fn run_discovery(cluster: Arc<Cluster>, sender: watch::Sender<Option<Result<(), Failure>>>) {
-    let found = time::timeout(cluster.settings.timeout, cluster.query_slots()).await;
+    let found = time::timeout(cluster.settings.connecting.timeout, cluster.query_slots()).await;
     let found = found.unwrap_or(Err(Failure::NotSent(TIMED_OUT)));
     let result = found.and_then(|ranges| cluster.adopt(ranges).map_err(Failure::NotSent));
     let mut discovery = cluster.discovery.lock().unwrap_or_else(PoisonError::into_inner);

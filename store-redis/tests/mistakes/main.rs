@@ -1,8 +1,8 @@
 //! Mistakes of operators. Each is one error of kind `Config` when the store is opened, with its remedy, or a warning.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use session_conformance::server::{self, Server};
 use session_core::Outcome::Done;
@@ -254,6 +254,46 @@ async fn rights_and_passwords_that_change_in_use_are_an_outage() {
         assert!(!shown.contains(ann.as_str()) && !shown.contains("shop"), "{change}: {shown}");
         nodes.tell(&all).await;
         assert_eq!(store.create(&call(), &key(), &record(Some(&ann))).await.unwrap(), Done, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_rotated_is_asked_for_by_each_new_connection() {
+    for (server, rules) in [(server::redis().await.unwrap(), SINGLE), (server::redis_cluster().await.unwrap(), CLUSTER)]
+    {
+        let mut nodes = Nodes::of(&server).await;
+        nodes.tell(&format!("ACL SETUSER shop reset on >first ~{NAMESPACE}:* {rules}")).await;
+        let secret = Arc::new(Mutex::new(Ok("first")));
+        let asked = Arc::clone(&secret);
+        let builder = RedisStore::builder(&server::with(&as_shop(&server), "tls=false")).unwrap();
+        let builder = builder.namespace(NAMESPACE).password_from(move || {
+            let secret = asked.lock().unwrap().clone();
+            async move { secret.map(str::to_owned) }
+        });
+        let store = builder.clone().open().await.unwrap();
+        let (key, record) = (key(), record(None));
+        assert_eq!(store.create(&call(), &key, &record).await.unwrap(), Done);
+
+        nodes.tell("ACL SETUSER shop resetpass >second").await;
+        let kill = "CLIENT KILL USER shop";
+        *secret.lock().unwrap() = Ok("second");
+        nodes.each::<i64>(kill).await;
+        let loaded = loop {
+            // A call that met the end of its connection is an outage; the next one has a new connection.
+            match store.load(&call(), &key).await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {}
+                loaded => break loaded.unwrap(),
+            }
+        };
+        assert_eq!(loaded, Some(record));
+
+        *secret.lock().unwrap() = Err(Error::fixed(ErrorKind::Config, "the vault refuses"));
+        nodes.each::<i64>(kill).await;
+        let error = store.load(&call(), &key).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        let error = builder.open().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+        assert!(error.to_string().contains("the vault refuses"), "{error}");
     }
 }
 
