@@ -265,7 +265,7 @@ async fn a_password_that_is_rotated_is_asked_for_by_each_new_connection() {
         nodes.tell(&format!("ACL SETUSER shop reset on >first ~{NAMESPACE}:* {rules}")).await;
         let secret = Arc::new(Mutex::new(Ok("first")));
         let asked = Arc::clone(&secret);
-        let builder = RedisStore::builder(&server::with(&as_shop(&server), "tls=false")).unwrap();
+        let builder = RedisStore::builder(&as_shop(&server)).unwrap();
         let builder = builder.namespace(NAMESPACE).password_from(move || {
             let secret = asked.lock().unwrap().clone();
             async move { secret.map(str::to_owned) }
