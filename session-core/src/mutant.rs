@@ -64,6 +64,8 @@ pub enum Mutant {
     RepeatsFlashIds,
     /// Breaks the rule that a page starts a new session only after the logout before it is settled.
     BeginsAgainAtOnce,
+    /// Breaks the rule that a value that was read before its deadline is written only while it is still there, so that one request takes it.
+    ForgivesADeadline,
     /// Breaks the rule that a client's cookie is removed only after the logout is stored.
     ClearsBeforeTheLogout,
 }

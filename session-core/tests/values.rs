@@ -311,7 +311,7 @@ fn a_login_keeps_an_anonymous_carts_values_and_drops_another_persons() {
     let session = session();
     session.insert("cart", &1).unwrap();
     session.insert("draft", &2).unwrap();
-    session.login_keeping("ann", &["cart"]).unwrap();
+    session.login_keeping("ann", ["cart"]).unwrap();
     assert_eq!(session.keys(), ["cart"]);
     session.login("ann").unwrap();
     assert_eq!(session.keys(), ["cart"], "the same person's values stay");

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::Codec;
+use super::limits::{Codec, Limits, TOO_MANY_KEYS};
 use super::value::Value;
-use crate::{Principal, Timestamp};
+use crate::{Principal, Result, Timestamp};
 
 /// One flash message. The request that shows it removes it by its id.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +81,45 @@ impl Content {
             values: BTreeMap::new(),
             flashes: BTreeMap::new(),
             unknown: BTreeMap::new(),
+        }
+    }
+
+    /// Returns the value under `key`, unless its deadline has passed at `now`.
+    pub(crate) fn value(&self, key: &str, now: Timestamp) -> Option<&Value> {
+        self.values.get(key).filter(|value| value.is_live(now))
+    }
+
+    /// Returns the values whose deadline has not passed at `now`, with their keys.
+    pub(crate) fn live_values(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<str>, &Value)> {
+        self.values.iter().filter(move |(_, value)| value.is_live(now))
+    }
+
+    /// Checks that there is room for a value under `key` at `now`.
+    pub(crate) fn check_room(&self, key: &str, now: Timestamp, limits: &Limits) -> Result<()> {
+        let is_full = self.values.len() >= limits.max_keys
+            && !self.values.contains_key(key)
+            && self.live_values(now).count() >= limits.max_keys;
+        if is_full { Err(TOO_MANY_KEYS) } else { Ok(()) }
+    }
+
+    /// Removes the values whose deadline has passed at `now`.
+    pub(crate) fn remove_expired(content: &mut Arc<Self>, now: Timestamp) {
+        if content.values.values().any(|value| !value.is_live(now)) {
+            Arc::make_mut(content).values.retain(|_, value| value.is_live(now));
+        }
+    }
+
+    /// Returns the deadlines of values, by key.
+    pub(super) fn deadlines(&self) -> BTreeMap<Arc<str>, Timestamp> {
+        self.values.iter().filter_map(|(key, value)| Some((key.clone(), value.until?))).collect()
+    }
+
+    /// Sets the deadlines of values. Those of keys without a value are ignored.
+    pub(super) fn set_deadlines(&mut self, deadlines: BTreeMap<Arc<str>, Timestamp>) {
+        for (key, until) in deadlines {
+            if let Some(value) = self.values.get_mut(&key) {
+                value.until = Some(until);
+            }
         }
     }
 

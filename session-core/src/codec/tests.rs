@@ -27,6 +27,10 @@ fn encode<T: Serialize + ?Sized>(codec: Codec, value: &T) -> Value {
     RULES.encode(codec, value).unwrap()
 }
 
+fn until_millis(value: Value, until: Option<i64>) -> Value {
+    Value { until: until.map(|millis| Timestamp::from_millis(millis).unwrap()), ..value }
+}
+
 fn any_codec() -> impl Strategy<Value = Codec> {
     proptest::sample::select(CODECS)
 }
@@ -47,7 +51,7 @@ fn any_value(codec: Codec) -> impl Strategy<Value = Value> {
 prop_compose! {
     fn any_content()(codec in any_codec())(
         codec in Just(codec),
-        values in btree_map(".*", any_value(codec), 0..6),
+        values in btree_map(".*", (any_value(codec), proptest::option::of(0..Timestamp::MAX.as_millis())), 0..6),
         flashes in btree_map(".*", vec((any::<u64>(), any_value(codec)), 0..3), 0..3),
         unknown in btree_map("[x-z]{2,4}", any_value(codec), 0..3),
         (idle, absolute, persistent) in any::<(Option<u32>, Option<u32>, bool)>(),
@@ -67,7 +71,7 @@ prop_compose! {
                 absolute: absolute.map(|ms| Duration::from_millis(ms.into())),
                 persistent,
             },
-            values: named(values),
+            values: named(values.into_iter().map(|(key, (value, until))| (key, until_millis(value, until))).collect()),
             flashes: flashes
                 .into_iter()
                 .map(|(k, v)| (k.into(), v.into_iter().map(|(id, value)| Flash { id, value }).collect()))
@@ -214,9 +218,9 @@ fn what_can_be_stored_can_be_read_however_deep_and_nothing_deeper_is_stored() {
 /// Reads and writes a record of the first release with all fields. `zz` is a field that this release does not know.
 #[test]
 fn the_layout_of_json_is_this() {
-    let json = br#"{"v":{"n":1},"f":{"i":[[7,"x"]]},"p":{"i":9,"p":true},"a":5,"l":"lab","zz":[1]}"#;
+    let json = br#"{"v":{"n":1},"f":{"i":[[7,"x"]]},"p":{"i":9,"p":true},"a":5,"l":"lab","x":{"n":6},"zz":[1]}"#;
     let mut expected = Content::empty(Timestamp::MIN, Codec::Json);
-    expected.values.insert("n".into(), encode(Codec::Json, &1));
+    expected.values.insert("n".into(), until_millis(encode(Codec::Json, &1), Some(6)));
     expected.flashes.insert("i".into(), vec![Flash { id: 7, value: encode(Codec::Json, "x") }]);
     expected.own = OwnPolicy { idle: Some(Duration::from_millis(9)), absolute: None, persistent: true };
     expected.auth_time = Some(Timestamp::from_millis(5).unwrap());
@@ -226,6 +230,13 @@ fn the_layout_of_json_is_this() {
     assert_eq!(read, expected);
     let record = read.to_record(Version::random(), Timestamp::MIN, IDLE, None, &RULES).unwrap();
     assert_eq!(Head::read(&record).unwrap().1, json);
+}
+
+#[test]
+fn a_deadline_that_is_no_instant_is_corrupt() {
+    for wrong in [r#"{"v":{"n":1},"x":{"n":-1}}"#, r#"{"v":{"n":1},"x":{"n":"soon"}}"#, r#"{"x":[]}"#] {
+        assert_eq!(Stored::read(&record(wrong)).err().unwrap().kind(), ErrorKind::Corrupt, "{wrong}");
+    }
 }
 
 proptest! {

@@ -8,16 +8,33 @@ use super::finite;
 use super::limits::{Codec, Limits, MAX_DEPTH};
 #[cfg(feature = "messagepack")]
 use super::messagepack::value as messagepack;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Timestamp};
 
-/// Encoded value of a session, in the session's codec.
+/// Encoded value of a session, in the session's codec. Equal values have the same deadline.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Value {
     pub(super) codec: Codec,
     pub(super) raw: Bytes,
+    /// Deadline from which on the value counts as absent. `None` if it has none.
+    pub(crate) until: Option<Timestamp>,
 }
 
 impl Value {
+    /// Creates a value that has no deadline.
+    pub(super) const fn new(codec: Codec, raw: Bytes) -> Self {
+        Self { codec, raw, until: None }
+    }
+
+    /// Returns the value with another deadline, or without one.
+    pub(crate) fn with_deadline(self, until: Option<Timestamp>) -> Self {
+        Self { until, ..self }
+    }
+
+    /// Whether the value's deadline, if it has one, is after `now`.
+    pub(crate) fn is_live(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+
     /// Decodes the value, which is stored under `key`, as a `T`.
     pub(crate) fn decode<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
         match self.codec {
@@ -117,7 +134,7 @@ impl Rules {
                 "a value is nested deeper than `Limits::max_depth`; flatten it, or raise the limit",
             ));
         }
-        Ok(Value { codec, raw: raw.into() })
+        Ok(Value::new(codec, raw.into()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::codec::Content;
 use crate::session::committed::{CommittedState, StoredAt, StoredRecord};
 use crate::session::log::{Op, replay};
-use crate::{ConflictPolicy, Error, ErrorKind, Result, Version};
+use crate::{ConflictPolicy, Error, ErrorKind, Result, Timestamp, Version};
 
 /// Changes that one commit stores, as they were when it began.
 pub(crate) struct Changes {
@@ -43,8 +43,15 @@ impl Changes {
         (self.ops_end, self.epoch, self.new_ids) == (state.ops_end, state.epoch, state.new_ids)
     }
 
-    /// Replays these changes on the `current` content and returns the result. Closures of `update` run here, so no lock may be held.
-    pub(crate) fn rebase(&self, current: &Arc<Content>, policy: ConflictPolicy) -> Result<Arc<Content>, RebaseError> {
+    /// Replays these changes on the `current` content at the instant `now`, and returns the result.
+    ///
+    /// Closures of `update` run here, so no lock may be held.
+    pub(crate) fn rebase(
+        &self,
+        current: &Arc<Content>,
+        policy: ConflictPolicy,
+        now: Timestamp,
+    ) -> Result<Arc<Content>, RebaseError> {
         if Arc::ptr_eq(current, &self.base) {
             return Ok(self.content.clone());
         }
@@ -57,7 +64,7 @@ impl Changes {
                 "the manager rejects conflicts; `reload` the session and do the work again",
             ))),
             ConflictPolicy::Overwrite => Ok(self.content.clone()),
-            ConflictPolicy::Replay => replay(&self.ops, current).map_err(RebaseError::Error),
+            ConflictPolicy::Replay => replay(&self.ops, current, now).map_err(RebaseError::Error),
         }
     }
 }

@@ -118,7 +118,7 @@ impl Committer<'_> {
                 (state.log.to_vec(), state.base.clone(), state.changes())
             };
             // Closures of `update` run here, so no lock is held.
-            let view = replay(&log, &base)?;
+            let view = replay(&log, &base, self.shared.env.now())?;
             let mut state = self.state();
             if state.changes() == changes {
                 state.set_view(view);

@@ -34,7 +34,7 @@ impl Committer<'_> {
             }
         };
         for round in 0.. {
-            let content = match changes.rebase(&over.content, env.conflicts) {
+            let content = match changes.rebase(&over.content, env.conflicts, env.now()) {
                 Ok(content) => content,
                 Err(RebaseError::Identity) => return self.mark_gone(changes),
                 Err(RebaseError::Error(error)) => return Err(error),
@@ -109,7 +109,8 @@ impl Committer<'_> {
     /// Returns the error for a conflict under [`ConflictPolicy::Reject`], or [`Step::Again`] if the record is as it was.
     async fn reject(&self, changes: &Changes, stored: &StoredAt) -> Result<Step> {
         match self.shared.env.current(&stored.key).await? {
-            Now::Live(current) => match changes.rebase(&current.content, ConflictPolicy::Reject) {
+            Now::Live(current) => match changes.rebase(&current.content, ConflictPolicy::Reject, self.shared.env.now())
+            {
                 Err(RebaseError::Error(error)) => Err(error),
                 Err(RebaseError::Identity) => self.mark_gone(changes),
                 Ok(_) => Ok(Step::Again),

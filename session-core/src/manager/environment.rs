@@ -86,12 +86,13 @@ impl Environment {
         // A session in a cookie has one writer, so it needs no trail, and its size counts.
         let over = over.filter(|_| !self.for_request);
         let (mut content, mut dropped) = (content.clone(), 0_u32);
+        Content::remove_expired(&mut content, now);
         let record = loop {
             let record = content.to_record(version, now, self.policy.idle(&content), over, &self.rules);
             let is_too_large = record.as_ref().is_err_and(|error| error.kind() == ErrorKind::TooLarge);
             // Flash messages matter least, so the oldest are dropped first.
             let Some((key, id)) = content.oldest_flash().filter(|_| is_too_large) else { break record? };
-            Op::TakeFlashes { key, ids: [id].into() }.apply(Arc::make_mut(&mut content))?;
+            Op::TakeFlashes { key, ids: [id].into() }.apply(Arc::make_mut(&mut content), now)?;
             dropped += 1;
         };
         if dropped > 0 {

@@ -182,7 +182,7 @@ impl Session {
     pub fn set_label(&self, label: &str) -> Result<()> {
         let end = (0..=label.len().min(255)).rfind(|end| label.is_char_boundary(*end));
         let label = &label[..end.unwrap_or(0)];
-        self.writing()?.push(Op::Label(Some(label.into())))
+        self.writing()?.push(Op::Label(Some(label.into())), self.now())
     }
 
     /// Sets the session's own idle time-out, which replaces the manager's. `None` restores the manager's.
@@ -207,7 +207,7 @@ impl Session {
     pub fn set_idle(&self, idle: Option<Duration>) -> Result<()> {
         self.shared.env.policy.check_own(idle, self.shared.env.policy.max_idle)?;
         let mut state = self.writing()?;
-        state.push(Op::Idle(idle))?;
+        state.push(Op::Idle(idle), self.now())?;
         state.chosen.idle = idle;
         Ok(())
     }
@@ -250,7 +250,7 @@ impl Session {
     pub fn set_absolute(&self, absolute: Option<Duration>) -> Result<()> {
         self.shared.env.policy.check_own(absolute, self.shared.env.policy.max_absolute)?;
         let mut state = self.writing()?;
-        state.push(Op::Absolute(absolute))?;
+        state.push(Op::Absolute(absolute), self.now())?;
         state.chosen.absolute = absolute;
         Ok(())
     }
@@ -271,7 +271,7 @@ impl Session {
     /// The errors of [`insert`](Session::insert).
     pub fn set_persistent(&self, persistent: bool) -> Result<()> {
         let mut state = self.writing()?;
-        state.push(Op::Persistent(persistent))?;
+        state.push(Op::Persistent(persistent), self.now())?;
         state.chosen.persistent = persistent;
         Ok(())
     }

@@ -24,12 +24,13 @@ fn packed<T: Serialize + ?Sized>(value: &T) -> Value {
 // ---- layout ----
 
 /// Record of the first release: two values, a flash, all other fields, and `zz`, which is unknown.
-const RECORD: &[u8] = b"\xde\x00\x06\
+const RECORD: &[u8] = b"\xde\x00\x07\
     \xa1v\x82\xa1b\xc4\x02\x00\xff\xa1n\x01\
     \xa1f\x81\xa1i\x91\x92\x07\xa1x\
     \xa1p\x82\xa1i\x09\xa1p\xc3\
     \xa1a\x05\
     \xa1l\xa3lab\
+    \xa1x\x81\xa1n\x06\
     \xa2zz\x91\x01";
 
 #[test]
@@ -37,7 +38,7 @@ fn the_layout_is_this() {
     let content = read(RECORD).unwrap();
     assert_eq!(content.codec, Codec::MessagePack);
     assert_eq!(content.values["b"], packed(serde_bytes::Bytes::new(&[0, 255])));
-    assert_eq!(content.values["n"], packed(&1));
+    assert_eq!(content.values["n"], Value { until: Some(Timestamp::from_millis(6).unwrap()), ..packed(&1) });
     assert_eq!(content.flashes["i"], [Flash { id: 7, value: packed("x") }]);
     assert_eq!(content.own.idle, Some(std::time::Duration::from_millis(9)));
     assert!(content.own.persistent);
@@ -52,7 +53,7 @@ fn the_layout_is_this() {
 #[test]
 fn a_record_is_one_map_for_any_reader_of_messagepack() {
     let fields: BTreeMap<String, serde::de::IgnoredAny> = rmp_serde::from_slice(RECORD).unwrap();
-    assert_eq!(fields.into_keys().collect::<String>(), "aflpvzz");
+    assert_eq!(fields.into_keys().collect::<String>(), "aflpvxzz");
 }
 
 // ---- hostile bytes ----

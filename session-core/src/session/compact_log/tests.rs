@@ -31,8 +31,13 @@ impl fmt::Debug for Op {
     }
 }
 
+/// Instant of every replay.
+const NOW: Timestamp = Timestamp::MAX;
+
+/// Returns an encoded number. The deadline of 1 has passed.
 fn value(n: u8) -> Value {
-    Rules::default().encode(Codec::Json, &n).unwrap()
+    let until = (n == 1).then_some(Timestamp::MIN);
+    Rules::default().encode(Codec::Json, &n).unwrap().with_deadline(until)
 }
 
 fn any_key() -> impl Strategy<Value = Arc<str>> {
@@ -86,7 +91,7 @@ prop_compose! {
 
 /// Returns the content after a replay, or the kind and the key of its error.
 fn outcome(log: &[Arc<Op>], content: &Content) -> Result<Arc<Content>, (ErrorKind, Option<String>)> {
-    replay(log, content).map_err(|error| (error.kind(), error.key().map(Into::into)))
+    replay(log, content, NOW).map_err(|error| (error.kind(), error.key().map(Into::into)))
 }
 
 /// Checks that two logs have the same effect on `content`.

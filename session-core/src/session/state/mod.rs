@@ -211,9 +211,9 @@ impl State {
         Ok(())
     }
 
-    /// Applies `op` to the view and logs it for the commit.
-    pub(super) fn push(&mut self, op: Op) -> Result<()> {
-        op.apply(Arc::make_mut(&mut self.view))?;
+    /// Applies `op` to the view at the instant `now`, and logs it for the commit.
+    pub(super) fn push(&mut self, op: Op, now: Timestamp) -> Result<()> {
+        op.apply(Arc::make_mut(&mut self.view), now)?;
         self.push_applied(op);
         Ok(())
     }
