@@ -35,6 +35,11 @@ impl Value {
         self.until.is_none_or(|until| until > now)
     }
 
+    /// Whether both have the same encoding in one codec, whatever their deadlines.
+    pub(crate) fn has_bytes_of(&self, other: &Self) -> bool {
+        self.codec == other.codec && self.raw == other.raw
+    }
+
     /// Decodes the value, which is stored under `key`, as a `T`.
     pub(crate) fn decode<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
         match self.codec {

@@ -8,15 +8,19 @@ use crate::commit::Committer;
 use crate::commit::write_queue::WriteQueues;
 use crate::{Commit, Result, Session, Store, Timestamp};
 
+mod administration;
 mod builder;
 pub(crate) mod environment;
+mod filter;
 mod policy;
 mod principals;
 mod purge;
+mod session_info;
 
 pub use builder::ManagerBuilder;
+pub use filter::Filter;
 pub use policy::ConflictPolicy;
-pub use principals::SessionInfo;
+pub use session_info::SessionInfo;
 
 use environment::Environment;
 

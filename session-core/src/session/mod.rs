@@ -11,7 +11,7 @@ mod auth;
 pub(crate) mod committed;
 pub(crate) mod compact_log;
 mod flash;
-mod key;
+pub(crate) mod key;
 mod locked;
 pub(crate) mod log;
 mod open;

@@ -4,7 +4,7 @@ use super::Session;
 use super::auth::NO_PRINCIPAL;
 use crate::commit::Committer;
 use crate::commit::uncertain::UncertainWrite;
-use crate::{Commit, Error, ErrorKind, Outcome, Result};
+use crate::{Commit, Error, ErrorKind, Handle, Outcome, Result};
 
 impl Session {
     /// Stores the changes of this session now, and returns how the stored session differs from the client's cookie.
@@ -149,6 +149,33 @@ impl Session {
     pub async fn revoke_others(&self) -> Result<u64> {
         let principal = self.principal().ok_or(NO_PRINCIPAL)?;
         self.shared.env.revoke_all(&principal, self.handle().as_ref()).await
+    }
+
+    /// Ends the session `handle` if it belongs to this session's principal. Returns whether a session was ended.
+    ///
+    /// The handle may come from the client, because only own sessions end. The handle of this session means [`logout`](Session::logout),
+    /// which takes effect with the next commit.
+    ///
+    /// ```
+    /// # use session_core::{Result, Session};
+    /// async fn sign_out_device(session: &Session, handle: &str) -> Result<bool> {
+    ///     session.revoke(&handle.parse()?).await
+    /// }
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await.unwrap();
+    /// # assert!(sign_out_device(&session, &"0".repeat(64)).await.is_err(), "it has no principal");
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Other`] if the session has no principal, [`ErrorKind::Unavailable`].
+    pub async fn revoke(&self, handle: &Handle) -> Result<bool> {
+        let principal = self.principal().ok_or(NO_PRINCIPAL)?;
+        if self.handle().as_ref() == Some(handle) {
+            self.logout();
+            return Ok(true);
+        }
+        self.shared.env.revoke(&principal, handle).await
     }
 
     /// Lists the sessions of this session's principal, newest first. This one is marked as [`current`](crate::SessionInfo::current).

@@ -3,5 +3,5 @@
 mod printed;
 mod typed;
 
-pub(super) use printed::PrintedKey;
+pub(crate) use printed::PrintedKey;
 pub use typed::{AnyKey, IntoKey, Key};

@@ -10,7 +10,7 @@ use crate::{Error, ErrorKind, Result};
 const SHORT: usize = 64;
 
 /// Text that a key prints.
-pub(in crate::session) struct PrintedKey {
+pub(crate) struct PrintedKey {
     short: [u8; SHORT],
     len: usize,
     /// Whole text, if it is longer than `short`. Otherwise empty.
@@ -19,7 +19,7 @@ pub(in crate::session) struct PrintedKey {
 
 impl PrintedKey {
     /// Prints `key`. This runs code of the application, so no lock may be held.
-    pub(in crate::session) fn new(key: impl AnyKey) -> Result<Self> {
+    pub(crate) fn new(key: impl AnyKey) -> Result<Self> {
         let mut printed = Self { short: [0; SHORT], len: 0, long: String::new() };
         match key.write_to(&mut printed) {
             Ok(()) => Ok(printed),

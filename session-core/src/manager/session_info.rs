@@ -1,0 +1,87 @@
+//! Description of a session in a list.
+
+use serde::Serialize;
+
+use super::environment::Environment;
+use crate::codec::{Content, Stored};
+use crate::{ErrorKind, Handle, Principal, Record, Result, StoreKey, Timestamp};
+
+/// One session, as [`Manager::sessions_of`](crate::Manager::sessions_of) and [`Manager::list`](crate::Manager::list) return it. It holds no values.
+///
+/// Serialized, instants are text as in RFC 3339, and the handle is its 64 digits.
+///
+/// ```
+/// # use session_core::{Manager, Result};
+/// async fn devices_as_json(manager: &Manager, user: u64) -> Result<String> {
+///     let list = manager.sessions_of(user, None).await?;
+///     Ok(serde_json::to_string(&list).expect("it has only text"))
+/// }
+/// # let manager = Manager::new(session_core::NullStore);
+/// # assert!(pollster::block_on(devices_as_json(&manager, 7)).is_err(), "this store has no index");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SessionInfo {
+    /// Handle for [`Manager::revoke`](crate::Manager::revoke). It does not open the session.
+    pub handle: Handle,
+    /// Principal that is signed in. `None` for an anonymous session.
+    pub principal: Option<Principal>,
+    /// Start of the session: its creation, or its last login or reauthentication.
+    pub created_at: Timestamp,
+    /// Last use, accurate to a tenth of the idle time-out or to an hour, whichever is shorter. Reads are not stored more often.
+    pub last_used: Timestamp,
+    /// Instant at which the session ends unless it is used before, by the time-outs in force now.
+    pub expires_at: Timestamp,
+    /// Instant of the last [login](crate::Session::login) or [reauthentication](crate::Session::reauthenticate).
+    pub auth_time: Option<Timestamp>,
+    /// Label that the application [has set](crate::Session::set_label).
+    pub label: Option<String>,
+    /// Whether this is the session whose handle was passed as `current`.
+    pub current: bool,
+}
+
+impl Environment {
+    /// Describes the session in `record`, and returns its content. `None` if it has ended by the time-outs in force, is a tombstone, or
+    /// does not decode, which is an event.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for a record in a codec that is not built in, because a list must not leave out a live session.
+    pub(super) fn describe(
+        &self,
+        key: StoreKey,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<Option<(SessionInfo, Content)>> {
+        match Stored::read(record) {
+            Ok((Stored::Content(content), head)) => {
+                let life = self.policy.life(&content, record.expires_at, head.idle, now);
+                if life.ends_at <= now {
+                    return Ok(None);
+                }
+                let info = SessionInfo {
+                    handle: key.into(),
+                    principal: content.principal.clone(),
+                    created_at: record.created_at,
+                    last_used: life.last_used,
+                    expires_at: life.ends_at,
+                    auth_time: content.auth_time,
+                    label: content.label.as_deref().map(String::from),
+                    current: false,
+                };
+                Ok(Some((info, content)))
+            }
+            Ok((Stored::Tombstone(_), _)) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::error!(name = %self.name, %error, "a stored session does not decode");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Sorts a list, newest session first. Removes sessions that are in it twice.
+pub(super) fn newest_first(list: &mut Vec<SessionInfo>) {
+    list.sort_by(|a, b| b.created_at.cmp(&a.created_at).then(a.handle.cmp(&b.handle)));
+    list.dedup_by_key(|info| info.handle);
+}
