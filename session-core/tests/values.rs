@@ -285,6 +285,8 @@ fn time_outs_that_contradict_each_other_are_named() {
         (builder().anonymous_idle(hours(3)).max_idle(hours(2)), ["`anonymous_idle`", "`max_idle`"]),
         (builder().max_absolute(hours(1)), ["`absolute`", "`max_absolute`"]),
         (builder().max_idle(days(30)), ["`max_idle`", "`max_absolute`"]),
+        (builder().idle(hours(25)), ["`idle` (25 hours)", "`absolute` (1 day)"]),
+        (builder().anonymous_idle(days(2)), ["`anonymous_idle` (2 days)", "`absolute` (1 day)"]),
     ] {
         let error = wrong.build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
@@ -303,7 +305,7 @@ fn time_outs_that_contradict_each_other_are_named() {
 #[test]
 fn reauthenticating_without_a_principal_is_an_error() {
     let session = session();
-    assert_eq!(session.reauthenticate().unwrap_err().kind(), ErrorKind::Other);
+    assert_eq!(session.reauthenticate().unwrap_err().kind(), ErrorKind::Unauthenticated);
 }
 
 #[test]

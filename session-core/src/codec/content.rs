@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::{Codec, Limits, TOO_MANY_KEYS};
-use super::value::Value;
+use super::limits::Codec;
+use super::value::{Rules, Value};
 use crate::{Principal, Result, Timestamp};
 
 /// One flash message. The request that shows it removes it by its id.
@@ -95,11 +95,11 @@ impl Content {
     }
 
     /// Checks that there is room for a value under `key` at `now`.
-    pub(crate) fn check_room(&self, key: &str, now: Timestamp, limits: &Limits) -> Result<()> {
-        let is_full = self.values.len() >= limits.max_keys
-            && !self.values.contains_key(key)
-            && self.live_values(now).count() >= limits.max_keys;
-        if is_full { Err(TOO_MANY_KEYS) } else { Ok(()) }
+    pub(crate) fn check_room(&self, key: &str, now: Timestamp, rules: &Rules) -> Result<()> {
+        let most = rules.limits.max_keys;
+        let is_full =
+            self.values.len() >= most && !self.values.contains_key(key) && self.live_values(now).count() >= most;
+        if is_full { Err(rules.too_many_keys().on_key(key)) } else { Ok(()) }
     }
 
     /// Removes the values whose deadline has passed at `now`.

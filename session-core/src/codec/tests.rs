@@ -21,10 +21,11 @@ const CODECS: &[Codec] = &[Codec::Json];
 
 const IDLE: Duration = Duration::from_secs(60);
 
-const RULES: Rules = Rules { codec: Codec::Json, limits: Limits::new().max_data_len(1 << 20) };
+const RULES: Rules =
+    Rules { codec: Codec::Json, limits: Limits::new().max_data_len(1 << 20), limited_by_store: false };
 
 fn encode<T: Serialize + ?Sized>(codec: Codec, value: &T) -> Value {
-    RULES.encode(codec, value).unwrap()
+    RULES.encode(codec, "n", value).unwrap()
 }
 
 fn until_millis(value: Value, until: Option<i64>) -> Value {
@@ -190,7 +191,7 @@ fn the_limits_are_the_same_in_every_codec() {
         content.values.insert("a".into(), encode(codec, &"x".repeat(190)));
         content.label = Some("y".repeat(20).into());
         assert_eq!(kind(&content), ErrorKind::TooLarge, "together");
-        assert_eq!(rules.encode(codec, &"x".repeat(200)).unwrap_err().kind(), ErrorKind::TooLarge);
+        assert_eq!(rules.encode(codec, "n", &"x".repeat(200)).unwrap_err().kind(), ErrorKind::TooLarge);
     }
 }
 
@@ -207,11 +208,11 @@ fn what_can_be_stored_can_be_read_however_deep_and_nothing_deeper_is_stored() {
         let rules = Rules { limits: Limits::new().max_depth(1_000), ..RULES };
         let nest = |levels| (0..levels).fold(Nest::End, |inner, _| Nest::Inner(Box::new(inner)));
         let deepest = nest(127);
-        assert_eq!(rules.encode(codec, &deepest).unwrap().decode::<Nest>("n").unwrap(), deepest);
-        assert_eq!(rules.encode(codec, &nest(128)).unwrap_err().kind(), ErrorKind::TooLarge);
+        assert_eq!(rules.encode(codec, "n", &deepest).unwrap().decode::<Nest>("n").unwrap(), deepest);
+        assert_eq!(rules.encode(codec, "n", &nest(128)).unwrap_err().kind(), ErrorKind::TooLarge);
         let usual = Rules { limits: Limits::new(), ..rules };
-        assert!(usual.encode(codec, &nest(64)).is_ok());
-        assert_eq!(usual.encode(codec, &nest(65)).unwrap_err().kind(), ErrorKind::TooLarge);
+        assert!(usual.encode(codec, "n", &nest(64)).is_ok());
+        assert_eq!(usual.encode(codec, "n", &nest(65)).unwrap_err().kind(), ErrorKind::TooLarge);
     }
 }
 

@@ -59,7 +59,7 @@ impl Manager {
 pub struct ManagerBuilder {
     store: Arc<dyn Store>,
     name: String,
-    idle: Duration,
+    idle: Option<Duration>,
     absolute: Duration,
     anonymous_idle: Option<Duration>,
     max_idle: Option<Duration>,
@@ -75,8 +75,8 @@ impl ManagerBuilder {
         Self {
             store,
             name: "id".into(),
+            idle: None,
             // NIST SP 800-63B-4, 2.2.3: at AAL2 one hour of inactivity and 24 hours overall.
-            idle: hours(1),
             absolute: hours(24),
             anonymous_idle: None,
             max_idle: None,
@@ -107,6 +107,9 @@ impl ManagerBuilder {
 
     /// Sets the idle time-out: a session ends when it has not been used for this long. 1 hour unless set.
     ///
+    /// It must not be longer than [`absolute`](Self::absolute), which would end the session first. If that is below 1 hour and this is not
+    /// set, both are the same.
+    ///
     /// ```
     /// use session_core::{Manager, NullStore, minutes};
     ///
@@ -115,7 +118,7 @@ impl ManagerBuilder {
     /// ```
     #[must_use]
     pub const fn idle(mut self, idle: Duration) -> Self {
-        self.idle = idle;
+        self.idle = Some(idle);
         self
     }
 
@@ -133,7 +136,8 @@ impl ManagerBuilder {
         self
     }
 
-    /// Sets the idle time-out of sessions without a principal; as [`idle`](Self::idle) unless set. It may be longer than that.
+    /// Sets the idle time-out of sessions without a principal; as [`idle`](Self::idle) unless set. It may be longer than that,
+    /// but not longer than [`absolute`](Self::absolute).
     ///
     /// ```
     /// use session_core::{Manager, NullStore, days, hours};
@@ -279,25 +283,29 @@ impl ManagerBuilder {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if a time-out is below a millisecond, if [`idle`](Self::idle), [`anonymous_idle`](Self::anonymous_idle) or
-    /// [`absolute`](Self::absolute) is above the maximum set for it, if [`max_idle`](Self::max_idle) is above the longest absolute time-out,
-    /// or if the name is empty, longer than 64 bytes or has a NUL. The message names the settings.
+    /// [`ErrorKind::Config`] if a time-out is below a millisecond, if [`idle`](Self::idle) or [`anonymous_idle`](Self::anonymous_idle) is
+    /// above [`absolute`](Self::absolute), if one of the three is above the maximum set for it, if [`max_idle`](Self::max_idle) is above the
+    /// longest absolute time-out, or if the name is empty, longer than 64 bytes or has a NUL. The message names the settings and their values.
     pub fn build(self) -> Result<Manager> {
         if self.name.is_empty() || self.name.len() > 64 || self.name.contains('\0') {
             return Err(Error::fixed(ErrorKind::Config, "the manager's `name` must have 1 to 64 bytes and no NUL"));
         }
+        let idle = self.idle.unwrap_or(hours(1).min(self.absolute));
         let policy = Policy {
-            idle: self.idle,
+            idle,
             absolute: self.absolute,
             anonymous_idle: self.anonymous_idle,
-            max_idle: self.max_idle.unwrap_or(self.idle),
+            max_idle: self.max_idle.unwrap_or(idle),
             max_absolute: self.max_absolute.unwrap_or(self.absolute),
         };
         policy.check(self.max_idle)?;
         let can = self.store.capabilities();
         let mut rules = self.rules;
-        rules.limits.max_data_len =
-            can.max_data_len.map_or(rules.limits.max_data_len, |most| most.min(rules.limits.max_data_len));
+        if let Some(most) = can.max_data_len
+            && most < rules.limits.max_data_len
+        {
+            (rules.limits.max_data_len, rules.limited_by_store) = (most, true);
+        }
         Ok(Manager {
             env: Arc::new(Environment {
                 discards: can.discards,

@@ -101,7 +101,8 @@ impl Filter {
     /// # drop(of_provider);
     /// ```
     pub fn value<T: Serialize + ?Sized>(mut self, key: impl IntoKey<T>, value: &T) -> Self {
-        match encodings(value).and_then(|values| Ok(((*PrintedKey::new(key)?).into(), values))) {
+        let criterion = PrintedKey::new(key).and_then(|key| Ok((Box::from(&*key), encodings(&key, value)?)));
+        match criterion {
             Ok(criterion) => self.values.push(criterion),
             Err(error) => self.error = self.error.or(Some(error)),
         }
@@ -165,12 +166,12 @@ impl fmt::Debug for Filter {
 }
 
 /// Encodes `value` in every codec that can.
-fn encodings<T: Serialize + ?Sized>(value: &T) -> Result<Vec<Value>> {
+fn encodings<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Vec<Value>> {
     let rules = Rules { limits: Limits::new().max_data_len(usize::MAX).max_depth(usize::MAX), ..Rules::default() };
     let mut encoded = Vec::new();
     let mut failed = None;
     for codec in Codec::ALL {
-        match rules.encode(*codec, value) {
+        match rules.encode(*codec, key, value) {
             Ok(value) => encoded.push(value),
             Err(error) => failed = Some(error),
         }

@@ -31,7 +31,7 @@ impl Session {
     /// The errors of [`insert`](Session::insert).
     pub fn flash<T: Serialize + ?Sized>(&self, key: impl IntoKey<T>, message: &T) -> Result<()> {
         let key = &*PrintedKey::new(key)?;
-        let (mut state, value) = self.encoding(message)?;
+        let (mut state, value) = self.encoding(key, message)?;
         let now = self.now();
         if state.view.flash_count() >= self.shared.env.rules.limits.max_flashes
             && let Some((key, id)) = state.view.oldest_flash()

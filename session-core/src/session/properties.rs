@@ -205,7 +205,7 @@ impl Session {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is below a millisecond or above the manager's
     /// [`max_idle`](crate::ManagerBuilder::max_idle), and those of [`insert`](Session::insert).
     pub fn set_idle(&self, idle: Option<Duration>) -> Result<()> {
-        self.shared.env.policy.check_own(idle, self.shared.env.policy.max_idle)?;
+        self.shared.env.policy.check_own_idle(idle)?;
         let mut state = self.writing()?;
         state.push(Op::Idle(idle), self.now())?;
         state.chosen.idle = idle;
@@ -248,7 +248,7 @@ impl Session {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is below a millisecond or above the manager's
     /// [`max_absolute`](crate::ManagerBuilder::max_absolute), and those of [`insert`](Session::insert).
     pub fn set_absolute(&self, absolute: Option<Duration>) -> Result<()> {
-        self.shared.env.policy.check_own(absolute, self.shared.env.policy.max_absolute)?;
+        self.shared.env.policy.check_own_absolute(absolute)?;
         let mut state = self.writing()?;
         state.push(Op::Absolute(absolute), self.now())?;
         state.chosen.absolute = absolute;

@@ -162,7 +162,7 @@ impl Session {
         let run = move |there: Option<&Value>, codec: Codec| -> Result<(T, Value), Failure<E>> {
             let mut value: T = there.map(|there| there.decode(&of)).transpose()?.unwrap_or_default();
             f(&mut value).map_err(Failure::Closure)?;
-            let encoded = rules.encode(codec, &value)?;
+            let encoded = rules.encode(codec, &of, &value)?;
             Ok((value, encoded.with_deadline(there.and_then(|there| there.until))))
         };
         loop {
@@ -184,7 +184,7 @@ impl Session {
                     return Err(failure);
                 }
             };
-            state.view.check_room(key, now, &rules.limits)?;
+            state.view.check_room(key, now, &rules)?;
             // The new value is known to this request from now on, even if the old one was not read.
             state.record_read(key, Some(encoded.clone()));
             Arc::make_mut(&mut state.view).values.insert(name.clone(), encoded);

@@ -149,10 +149,10 @@ impl Session {
     }
 
     fn put<T: Serialize + ?Sized>(&self, key: &str, value: &T, until: Option<Timestamp>) -> Result<()> {
-        let (mut state, value) = self.encoding(value)?;
+        let (mut state, value) = self.encoding(key, value)?;
         let value = value.with_deadline(until);
         let now = self.now();
-        state.view.check_room(key, now, &self.shared.env.rules.limits)?;
+        state.view.check_room(key, now, &self.shared.env.rules)?;
         let seen = state.reads.get(key).cloned();
         state.push(Op::Insert { key: key.into(), value: value.clone(), seen }, now)?;
         state.wrote(key, Some(value));
@@ -269,14 +269,14 @@ impl Session {
         state.push(Op::Require { key: key.into(), seen }, now)
     }
 
-    /// Encodes `value` in the session's codec, and locks the session to write it.
+    /// Encodes `value` in the session's codec, and locks the session to write it under `key`.
     ///
     /// The session is not locked while `value` is encoded, because that runs code of the application. If a logout meanwhile starts
     /// a session in another codec, the value is encoded again.
-    pub(super) fn encoding<T: Serialize + ?Sized>(&self, value: &T) -> Result<(Locked<'_>, Value)> {
+    pub(super) fn encoding<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(Locked<'_>, Value)> {
         loop {
             let codec = self.state().view.codec;
-            let encoded = self.shared.env.rules.encode(codec, value)?;
+            let encoded = self.shared.env.rules.encode(codec, key, value)?;
             let state = self.writing()?;
             if state.view.codec == codec {
                 return Ok((state, encoded));

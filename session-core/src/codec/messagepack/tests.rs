@@ -7,7 +7,7 @@ use super::super::{Rules, Stored};
 use super::*;
 use crate::{Limits, Version};
 
-const RULES: Rules = Rules { codec: Codec::Json, limits: Limits::new() };
+const RULES: Rules = Rules { codec: Codec::Json, limits: Limits::new(), limited_by_store: false };
 
 fn read(data: &[u8]) -> Result<Content> {
     let record = Record::new(Version::random(), Timestamp::MIN, Timestamp::MAX, None, Bytes::copy_from_slice(data));
@@ -18,7 +18,7 @@ fn read(data: &[u8]) -> Result<Content> {
 }
 
 fn packed<T: Serialize + ?Sized>(value: &T) -> Value {
-    RULES.encode(Codec::MessagePack, value).unwrap()
+    RULES.encode(Codec::MessagePack, "n", value).unwrap()
 }
 
 // ---- layout ----
@@ -110,7 +110,7 @@ impl Serialize for Liar {
 #[test]
 fn a_type_that_lies_about_its_length_spoils_no_record() {
     for elements in [0, 1, 3] {
-        assert_eq!(RULES.encode(Codec::MessagePack, &Liar(elements)).unwrap_err().kind(), ErrorKind::Other);
+        assert_eq!(RULES.encode(Codec::MessagePack, "n", &Liar(elements)).unwrap_err().kind(), ErrorKind::Other);
     }
     assert_eq!(packed(&Liar(2)).decode::<[u8; 2]>("n").unwrap(), [0, 1]);
 }
@@ -175,7 +175,7 @@ fn bytes_are_bytes() {
     let bytes = vec![0xff; 1_000];
     assert_eq!(packed(serde_bytes::Bytes::new(&bytes)).raw.len(), 1_003);
     assert_eq!(packed(&bytes).raw.len(), 2_003);
-    assert_eq!(RULES.encode(Codec::Json, &bytes).unwrap().raw.len(), 4_001);
+    assert_eq!(RULES.encode(Codec::Json, "n", &bytes).unwrap().raw.len(), 4_001);
 }
 
 #[test]

@@ -37,7 +37,7 @@ const NOW: Timestamp = Timestamp::MAX;
 /// Returns an encoded number. The deadline of 1 has passed.
 fn value(n: u8) -> Value {
     let until = (n == 1).then_some(Timestamp::MIN);
-    Rules::default().encode(Codec::Json, &n).unwrap().with_deadline(until)
+    Rules::default().encode(Codec::Json, "n", &n).unwrap().with_deadline(until)
 }
 
 fn any_key() -> impl Strategy<Value = Arc<str>> {
