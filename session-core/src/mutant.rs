@@ -66,6 +66,8 @@ pub enum Mutant {
     BeginsAgainAtOnce,
     /// Breaks the rule that a value that was read before its deadline is written only while it is still there, so that one request takes it.
     ForgivesADeadline,
+    /// Breaks the rule that a session that `verify` refuses ends even if another request has saved it meanwhile.
+    EndsOnlyWhatItLoaded,
     /// Breaks the rule that a client's cookie is removed only after the logout is stored.
     ClearsBeforeTheLogout,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::policy::{ConflictPolicy, Life, Policy};
+use super::verifier::Verifier;
 use crate::codec::{Content, Rules, Stored};
 use crate::commit::joint_write::Line;
 use crate::commit::write_queue::WriteQueues;
@@ -20,6 +21,7 @@ pub(crate) struct Environment {
     pub(crate) rules: Rules,
     pub(crate) conflicts: ConflictPolicy,
     pub(crate) max_replays: u32,
+    pub(crate) verifier: Option<Verifier>,
     /// Set if the store keeps nothing, on purpose.
     pub(crate) discards: bool,
     /// Set if other processes may write to the store. Versions must then differ between forked processes.

@@ -16,6 +16,8 @@ mod policy;
 mod principals;
 mod purge;
 mod session_info;
+pub(crate) mod verification;
+mod verifier;
 
 pub use builder::ManagerBuilder;
 pub use filter::Filter;
@@ -89,6 +91,7 @@ impl Manager {
     /// Opening stores nothing. An unknown id is never adopted: changes are stored under a new id.
     /// A record that does not decode gives a new session and an error event.
     /// The store is not called if there is no value, or if the value is not an id.
+    /// A session with a principal is checked by [`verify`](ManagerBuilder::verify), if that is set.
     ///
     /// ```
     /// # pollster::block_on(async {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::environment::Environment;
+use super::policy::Life;
 use crate::codec::{Content, Stored};
 use crate::{ErrorKind, Handle, Principal, Record, Result, StoreKey, Timestamp};
 
@@ -40,6 +41,22 @@ pub struct SessionInfo {
     pub current: bool,
 }
 
+impl SessionInfo {
+    /// Describes the session under `key`.
+    pub(crate) fn new(key: StoreKey, content: &Content, life: Life) -> Self {
+        Self {
+            handle: key.into(),
+            principal: content.principal.clone(),
+            created_at: content.created_at,
+            last_used: life.last_used,
+            expires_at: life.ends_at,
+            auth_time: content.auth_time,
+            label: content.label.as_deref().map(String::from),
+            current: false,
+        }
+    }
+}
+
 impl Environment {
     /// Describes the session in `record`, and returns its content. `None` if it has ended by the time-outs in force, is a tombstone, or
     /// does not decode, which is an event.
@@ -58,17 +75,7 @@ impl Environment {
                 if life.ends_at <= now {
                     return Ok(None);
                 }
-                let info = SessionInfo {
-                    handle: key.into(),
-                    principal: content.principal.clone(),
-                    created_at: record.created_at,
-                    last_used: life.last_used,
-                    expires_at: life.ends_at,
-                    auth_time: content.auth_time,
-                    label: content.label.as_deref().map(String::from),
-                    current: false,
-                };
-                Ok(Some((info, content)))
+                Ok(Some((SessionInfo::new(key, &content, life), content)))
             }
             Ok((Stored::Tombstone(_), _)) => Ok(None),
             Err(error) if error.kind() == ErrorKind::Corrupt => {

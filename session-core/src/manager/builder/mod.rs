@@ -6,9 +6,12 @@ use std::time::Duration;
 use super::Manager;
 use super::environment::Environment;
 use super::policy::{ConflictPolicy, Policy};
+use super::verifier::Verifier;
 use crate::codec::{Codec, Limits, Rules};
 use crate::commit::write_queue::WriteQueues;
 use crate::{Clock, Error, ErrorKind, Result, Store, SystemClock, hours};
+
+mod hooks;
 
 impl Manager {
     /// Creates a manager with the defaults: the name `id`, an idle time-out of 1 hour and an absolute time-out of 24 hours.
@@ -67,6 +70,7 @@ pub struct ManagerBuilder {
     rules: Rules,
     conflicts: ConflictPolicy,
     max_replays: u32,
+    verifier: Option<Verifier>,
     clock: Arc<dyn Clock>,
 }
 
@@ -84,6 +88,7 @@ impl ManagerBuilder {
             rules: Rules::default(),
             conflicts: ConflictPolicy::default(),
             max_replays: 64,
+            verifier: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -318,6 +323,7 @@ impl ManagerBuilder {
                 rules,
                 conflicts: self.conflicts,
                 max_replays: self.max_replays,
+                verifier: self.verifier,
                 queues: Arc::new(WriteQueues::new(can.shared)),
                 clock: self.clock,
             }),
