@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::session::committed::CommittedState;
 use crate::session::log::replay;
-use crate::{Result, Version};
+use crate::{ErrorKind, EventKind, Result, Version};
 
 pub(crate) mod changes;
 mod client_update;
@@ -36,7 +36,17 @@ use uncertain::Sent;
 impl Committer<'_> {
     /// Commits the session's changes. Commits of one session run one at a time.
     pub(crate) async fn commit(&self) -> Result<()> {
-        let _turn = self.shared.committing.lock().await;
+        let committed = {
+            let _turn = self.shared.committing.lock().await;
+            self.commit_changes().await
+        };
+        if committed.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
+            self.emit(EventKind::Conflict);
+        }
+        committed
+    }
+
+    async fn commit_changes(&self) -> Result<()> {
         let env = &*self.shared.env;
         if env.discards {
             self.state().discard_to_view();
@@ -75,8 +85,18 @@ impl Committer<'_> {
     fn changes(&self) -> Result<Option<Arc<Changes>>> {
         loop {
             let mut state = self.state();
-            if state.drop_lost_changes() {
-                return Err(GONE);
+            let any = state.log.iter().any(|op| op.writes());
+            let gone = state.drop_lost_changes();
+            let drops = any && state.log.is_empty();
+            if gone || drops {
+                drop(state);
+                if drops {
+                    self.emit(EventKind::Dropped);
+                }
+                if gone {
+                    return Err(GONE);
+                }
+                continue;
             }
             if state.stale {
                 drop(state);
@@ -129,11 +149,18 @@ impl Committer<'_> {
 
     /// Applies a write that is stored.
     fn apply_commit(&self, after: &CommittedState) {
-        let is_stale = {
+        let (is_stale, drops) = {
             let mut state = self.state();
+            let dropped = state.dropped;
             state.apply_commit(after);
-            state.stale
+            (state.stale, state.dropped && !dropped)
         };
+        for event in &after.events {
+            self.shared.env.emit(*event, &after.stored.content, Some(&after.stored.key));
+        }
+        if drops {
+            self.emit(EventKind::Dropped);
+        }
         if is_stale {
             // The next commit reports a conflict among operations that were logged meanwhile.
             let _later = self.catch_up();

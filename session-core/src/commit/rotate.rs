@@ -51,7 +51,7 @@ impl Committer<'_> {
         let env = &*self.shared.env;
         let mut lost = Error::from(ErrorKind::Unavailable);
         for _ in 0..2 {
-            let (key, record, after) = self.new_record(changes, content)?;
+            let (key, record, after) = self.new_record(changes, content, false)?;
             self.state().orphans.push(Orphan { key, version: record.version, landed: false });
             let created = env.store().create(&env.call(), &key, &record).await;
             let mut state = self.state();

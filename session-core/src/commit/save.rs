@@ -11,7 +11,7 @@ use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
 use crate::session::committed::{StoredAt, StoredRecord};
 use crate::session::state::State;
-use crate::{ConflictPolicy, Outcome, Result};
+use crate::{ConflictPolicy, EventKind, Outcome, Result};
 
 /// Number of conflicts in a store within this process that lead to a load and a retry, before the session's queue is opened.
 ///
@@ -121,6 +121,9 @@ impl Committer<'_> {
 
     /// Drops the operations of `changes` because the session is gone. Always returns an error of kind `Gone`.
     pub(super) fn mark_gone(&self, changes: &Changes) -> Result<Step> {
+        if changes.ops.iter().any(|op| op.writes()) {
+            self.emit(EventKind::Dropped);
+        }
         self.state().mark_gone(changes.epoch, changes.ops_end, self.shared.env.now());
         // A login that was logged since starts a new session. The next commit reports a conflict of it.
         let _later = self.catch_up();

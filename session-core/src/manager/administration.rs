@@ -105,24 +105,15 @@ impl Manager {
     pub async fn revoke_where(&self, filter: Filter) -> Result<u64> {
         let (env, filter) = (&*self.env, filter.checked()?);
         let indexed = filter.sought_principal().filter(|_| env.store().capabilities().by_principal);
-        match indexed {
-            Some(principal) if filter.needs_no_content() && !filter.dry_run => env.revoke_all(principal, None).await,
-            Some(_) if !filter.dry_run => {
-                let mut revoked = 0;
-                // One pass may miss a session that is stored under its new id while the old one is ended.
-                for _ in 0..MAX_ROUNDS {
-                    match env.revoke_pass(&filter).await? {
-                        0 => return Ok(revoked),
-                        n => revoked += n,
-                    }
-                }
-                Err(Error::fixed(
-                    ErrorKind::Unavailable,
-                    "new sessions kept appearing while all were to be revoked; try again",
-                ))
-            }
-            _ => env.revoke_pass(&filter).await,
+        if let Some(principal) = indexed.filter(|_| filter.needs_no_content() && !filter.dry_run) {
+            return env.revoke_all(principal, None).await;
         }
+        let mut revoked = 0;
+        let result = env.revoke_passes(&filter, indexed.is_some(), &mut revoked).await;
+        if !filter.dry_run {
+            env.emit_revoked(filter.sought_principal(), revoked);
+        }
+        result.map(|()| revoked)
     }
 }
 
@@ -157,9 +148,23 @@ impl Environment {
         }
     }
 
-    /// Ends, or counts, the sessions that match `filter`, in one walk.
-    async fn revoke_pass(&self, filter: &Filter) -> Result<u64> {
-        let (mut revoked, mut walk) = (0, Walk::default());
+    /// Ends, or counts, the sessions that match `filter`, and adds their number to `revoked`.
+    ///
+    /// With an index of principals it repeats the walk until it finds none. One walk may miss a session that is stored under its new id
+    /// while the old one is ended.
+    async fn revoke_passes(&self, filter: &Filter, indexed: bool, revoked: &mut u64) -> Result<()> {
+        for _ in 0..MAX_ROUNDS {
+            let before = *revoked;
+            self.revoke_pass(filter, revoked).await?;
+            if *revoked == before || filter.dry_run || !indexed {
+                return Ok(());
+            }
+        }
+        Err(KEPT_APPEARING)
+    }
+
+    async fn revoke_pass(&self, filter: &Filter, revoked: &mut u64) -> Result<()> {
+        let mut walk = Walk::default();
         while let Some(records) = self.next_page(filter, &mut walk).await? {
             for (key, record) in records {
                 let ended = match filter.dry_run {
@@ -170,10 +175,10 @@ impl Environment {
                     }
                     false => self.end_if_it_matches(key, record, filter).await?,
                 };
-                revoked += u64::from(ended);
+                *revoked += u64::from(ended);
             }
         }
-        Ok(revoked)
+        Ok(())
     }
 
     /// Ends the session in `record`, or where it has moved to, if it matches `filter`. Returns whether it was ended.
@@ -218,6 +223,9 @@ impl Environment {
         Err(KEPT_CHANGING)
     }
 }
+
+pub(super) const KEPT_APPEARING: Error =
+    Error::fixed(ErrorKind::Unavailable, "new sessions kept appearing while all were to be revoked; try again");
 
 pub(super) const KEPT_CHANGING: Error =
     Error::fixed(ErrorKind::Unavailable, "the session kept changing while it was to be revoked; try again");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::listener::Listener;
 use super::policy::{ConflictPolicy, Life, Policy};
 use super::verifier::Verifier;
 use crate::codec::{Content, Rules, Stored};
@@ -16,12 +17,13 @@ use crate::{Call, Clock, Error, ErrorKind, Record, Result, Store, StoreKey, Time
 #[derive(Clone)]
 pub(crate) struct Environment {
     pub(super) store: Arc<dyn Store>,
-    pub(crate) name: Box<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) policy: Policy,
     pub(crate) rules: Rules,
     pub(crate) conflicts: ConflictPolicy,
     pub(crate) max_replays: u32,
     pub(crate) verifier: Option<Verifier>,
+    pub(super) listener: Option<Listener>,
     /// Set if the store keeps nothing, on purpose.
     pub(crate) discards: bool,
     /// Set if other processes may write to the store. Versions must then differ between forked processes.

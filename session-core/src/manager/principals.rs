@@ -3,11 +3,11 @@
 use std::fmt::Display;
 
 use super::Manager;
-use super::administration::{KEPT_CHANGING, LIST_LIMIT, MAX_ROUNDS};
+use super::administration::{KEPT_APPEARING, KEPT_CHANGING, LIST_LIMIT, MAX_ROUNDS};
 use super::environment::Environment;
 use super::session_info::{SessionInfo, newest_first};
 use crate::codec::Stored;
-use crate::{Error, ErrorKind, Handle, Outcome, Principal, Result};
+use crate::{ErrorKind, Handle, Outcome, Principal, Result};
 
 impl Manager {
     /// Lists the sessions of `principal`, newest first, at most 1,000. The one with the handle `current` is marked.
@@ -120,7 +120,10 @@ impl Environment {
                 return Ok(false);
             }
             match self.store().delete(&call, &key, Some(record.version)).await? {
-                Outcome::Done => return Ok(true),
+                Outcome::Done => {
+                    self.emit_revoked_record(&key, &record);
+                    return Ok(true);
+                }
                 Outcome::Missing => return Ok(false),
                 Outcome::Conflict | Outcome::Exists => {}
             }
@@ -133,12 +136,18 @@ impl Environment {
     /// One pass may miss a session that is stored under its new id while the old one is deleted.
     pub(crate) async fn revoke_all(&self, principal: &Principal, except: Option<&Handle>) -> Result<u64> {
         let mut revoked = 0;
+        let result = self.delete_all(principal, except, &mut revoked).await;
+        self.emit_revoked(Some(principal), revoked);
+        result.map(|()| revoked)
+    }
+
+    async fn delete_all(&self, principal: &Principal, except: Option<&Handle>, revoked: &mut u64) -> Result<()> {
         for _ in 0..MAX_ROUNDS {
             match self.store().delete_all(&self.call(), principal, except.map(Handle::key)).await? {
-                0 => return Ok(revoked),
-                n => revoked += n,
+                0 => return Ok(()),
+                n => *revoked += n,
             }
         }
-        Err(Error::fixed(ErrorKind::Unavailable, "new sessions kept appearing while all were to be revoked; try again"))
+        Err(KEPT_APPEARING)
     }
 }

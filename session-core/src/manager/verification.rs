@@ -3,7 +3,8 @@
 use super::environment::Environment;
 use super::verifier::Verifier;
 use crate::mutant::{self, Mutant};
-use crate::{Outcome, Result, SessionInfo, Version};
+use crate::session::committed::StoredRecord;
+use crate::{EventKind, Outcome, Result, SessionInfo, StoreKey};
 
 /// Result of a check.
 pub(crate) enum Verified {
@@ -16,18 +17,22 @@ pub(crate) enum Verified {
 }
 
 impl Environment {
-    /// Lets the application check the live session `info`, whose record has this version, and ends the session if it is refused.
+    /// Lets the application check the live session `stored` under `key`, and ends the session if it is refused.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the application cannot tell, or the store does not answer. The session
     /// must not be used then.
-    pub(crate) async fn verify(&self, verifier: &Verifier, info: SessionInfo, version: Version) -> Result<Verified> {
-        let key = *info.handle.key();
+    pub(crate) async fn verify(&self, verifier: &Verifier, key: &StoreKey, stored: &StoredRecord) -> Result<Verified> {
+        let info = SessionInfo::new(*key, &stored.content, self.life(stored, self.now()));
         if verifier.accepts(SessionInfo { current: true, ..info }).await? {
             return Ok(Verified::Accepted);
         }
-        Ok(match self.store().delete(&self.call(), &key, Some(version)).await? {
-            Outcome::Done | Outcome::Missing => Verified::Ended,
+        Ok(match self.store().delete(&self.call(), key, Some(stored.version)).await? {
+            Outcome::Done => {
+                self.emit(EventKind::Revoked, &stored.content, Some(key));
+                Verified::Ended
+            }
+            Outcome::Missing => Verified::Ended,
             _ if mutant::is(Mutant::EndsOnlyWhatItLoaded) => Verified::Ended,
             Outcome::Conflict | Outcome::Exists => Verified::Changed,
         })

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use crate::manager::environment::Environment;
 use crate::sync::{AsyncMutex, Mutex};
-use crate::{Result, Timestamp};
+use crate::{EventKind, Result, Timestamp};
 
 mod auth;
 pub(crate) mod committed;
@@ -126,6 +126,15 @@ impl Session {
         self.shared.env.now()
     }
 
+    /// Reports an event about this session as it is stored.
+    pub(crate) fn emit(&self, kind: EventKind) {
+        let (content, key) = {
+            let state = self.state();
+            (state.base.clone(), state.stored.as_ref().map(|stored| stored.key))
+        };
+        self.shared.env.emit(kind, &content, key.as_ref());
+    }
+
     /// Locks the state for a write. A write from inside an `update` closure is refused, because every replay would repeat it.
     fn writing(&self) -> Result<Locked<'_>> {
         reentrancy::refuse(Arc::as_ptr(&self.shared).cast())?;
@@ -152,8 +161,13 @@ impl fmt::Debug for Session {
 impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if state.is_modified() && !std::thread::panicking() {
+        if !state.is_modified() {
+            return;
+        }
+        if !std::thread::panicking() {
             tracing::warn!(name = %self.env.name, "a session was dropped with changes that were not saved");
         }
+        let key = state.stored.as_ref().map(|stored| &stored.key);
+        self.env.emit(EventKind::Dropped, &state.base, key);
     }
 }

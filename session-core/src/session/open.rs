@@ -10,7 +10,7 @@ use crate::codec::Stored;
 use crate::commit::{is_settled_logout, tombstone_tells};
 use crate::manager::environment::Environment;
 use crate::manager::verification::Verified;
-use crate::{Error, ErrorKind, Result, SessionId, SessionInfo, StoreKey};
+use crate::{Error, ErrorKind, Result, SessionId, StoreKey};
 
 impl Session {
     /// Opens the session of `client_value`, or a new one.
@@ -65,15 +65,13 @@ impl Environment {
             Stored::Content(content) => {
                 let lifetime = self.cookie_lifetime(&content);
                 let stored = StoredRecord::new(&record, head, Arc::new(content));
-                let life = self.life(&stored, call.now);
-                if life.ends_at <= call.now {
+                if self.life(&stored, call.now).ends_at <= call.now {
                     return Ok(Some(blank(Opened::Expired)));
                 }
                 if stored.content.principal.is_some()
                     && let Some(verifier) = &self.verifier
                 {
-                    let info = SessionInfo::new(key, &stored.content, life);
-                    match Box::pin(self.verify(verifier, info, stored.version)).await? {
+                    match Box::pin(self.verify(verifier, &key, &stored)).await? {
                         Verified::Accepted => {}
                         Verified::Ended => return Ok(Some(blank(Opened::Unknown))),
                         Verified::Changed => return Ok(None),

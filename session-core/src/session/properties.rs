@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::log::Op;
 use super::{Opened, Session};
-use crate::{Handle, Principal, Result, Timestamp};
+use crate::{EventKind, Handle, Principal, Result, Timestamp};
 
 impl Session {
     /// Returns how the session was opened, such as resumed, unknown or expired.
@@ -301,6 +301,7 @@ impl Session {
     }
 
     /// Drops the changes that have not been saved, because their request ends without a commit. Also closes the session.
+    /// If there were any, this is the event [`EventKind::Dropped`].
     ///
     /// A task that outlives the request may have made some of them. So if there were any, the next [`save`](Session::save) of every clone
     /// returns [`ErrorKind::Gone`](crate::ErrorKind::Gone), until a task acknowledges the loss by [`discard`](Session::discard),
@@ -320,6 +321,13 @@ impl Session {
     /// # }).unwrap();
     /// ```
     pub fn abandon(&self) {
-        self.state().abandon();
+        let (any, content, key) = {
+            let mut state = self.state();
+            let (content, key) = (state.base.clone(), state.stored.as_ref().map(|stored| stored.key));
+            (state.abandon(), content, key)
+        };
+        if any {
+            self.shared.env.emit(EventKind::Dropped, &content, key.as_ref());
+        }
     }
 }

@@ -3,8 +3,9 @@
 use std::error::Error as StdError;
 
 use super::ManagerBuilder;
-use crate::SessionInfo;
+use crate::manager::listener::Listener;
 use crate::manager::verifier::Verifier;
+use crate::{Event, SessionInfo};
 
 impl ManagerBuilder {
     /// Sets a check of every session with a principal, each time it is opened. A session that fails it ends, and opens as
@@ -49,6 +50,40 @@ impl ManagerBuilder {
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         self.verifier = Some(Verifier::new(verify));
+        self
+    }
+
+    /// Sets a function that receives every [`Event`] of the manager's sessions, such as a login or a revocation.
+    ///
+    /// An event is sent once the store has confirmed the change, and once, however often the change was replayed or sent again.
+    /// A process that ends between the two sends none, so an audit log that must be complete compares it with the store.
+    ///
+    /// The function is called in the task that commits, so it should be fast, such as a send into a channel. Its panic is caught and logged.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// use std::sync::mpsc;
+    ///
+    /// use session_core::{EventKind, Manager, NullStore};
+    ///
+    /// let (send, audit) = mpsc::channel();
+    /// let manager = Manager::builder(NullStore)
+    ///     .on_event(move |event| {
+    ///         if event.kind == EventKind::Login {
+    ///             let _ = send.send(event.clone());
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// # let session = manager.open(None).await?;
+    /// # session.login("ann")?;
+    /// # let _ = manager.close(&session).await?;
+    /// # assert!(audit.try_recv().is_err(), "this store keeps nothing");
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn on_event(mut self, listen: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Listener::new(listen));
         self
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Manager;
 use super::environment::Environment;
+use super::listener::Listener;
 use super::policy::{ConflictPolicy, Policy};
 use super::verifier::Verifier;
 use crate::codec::{Codec, Limits, Rules};
@@ -71,6 +72,7 @@ pub struct ManagerBuilder {
     conflicts: ConflictPolicy,
     max_replays: u32,
     verifier: Option<Verifier>,
+    listener: Option<Listener>,
     clock: Arc<dyn Clock>,
 }
 
@@ -89,6 +91,7 @@ impl ManagerBuilder {
             conflicts: ConflictPolicy::default(),
             max_replays: 64,
             verifier: None,
+            listener: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -324,6 +327,7 @@ impl ManagerBuilder {
                 conflicts: self.conflicts,
                 max_replays: self.max_replays,
                 verifier: self.verifier,
+                listener: self.listener,
                 queues: Arc::new(WriteQueues::new(can.shared)),
                 clock: self.clock,
             }),

@@ -156,7 +156,7 @@ impl State {
             self.dropped = true;
         }
         if self.abandoned.is_some() && self.has_new_changes() {
-            self.abandon();
+            let _any = self.abandon();
         }
         self.dropped
     }
@@ -259,12 +259,16 @@ impl State {
     }
 
     /// Forgets the changes that were not stored, because their request ended without a commit. Saves of clones report this.
-    pub(crate) fn abandon(&mut self) {
+    ///
+    /// Returns whether there were any.
+    pub(crate) fn abandon(&mut self) -> bool {
+        let any = self.has_new_changes();
         let now = Abandoned { ops_end: self.log.end(), new_ids: self.new_ids_wanted };
         let lost = if self.dropped || self.has_new_changes() { Some(now) } else { self.abandoned };
         self.discard();
         self.abandoned = lost.filter(|_| !mutant::is(Mutant::AbandonsSilently));
         self.closed = true;
+        any
     }
 
     /// Resets the session to `blank`, which is not stored.
