@@ -286,6 +286,7 @@ fn time_outs_that_contradict_each_other_are_named() {
         (builder().max_absolute(hours(1)), ["`absolute`", "`max_absolute`"]),
         (builder().max_idle(days(30)), ["`max_idle`", "`max_absolute`"]),
         (builder().idle(hours(25)), ["`idle` (25 hours)", "`absolute` (1 day)"]),
+        (builder().remember(minutes(1)), ["`idle` (1 hour)", "`remember` (1 minute)"]),
         (builder().anonymous_idle(days(2)), ["`anonymous_idle` (2 days)", "`absolute` (1 day)"]),
     ] {
         let error = wrong.build().unwrap_err();

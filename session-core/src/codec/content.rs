@@ -23,6 +23,8 @@ pub(crate) struct OwnPolicy {
     pub(crate) idle: Option<Duration>,
     pub(crate) absolute: Option<Duration>,
     pub(crate) persistent: bool,
+    /// Set if the manager's time for remembered sessions applies.
+    pub(crate) remember: bool,
 }
 
 /// Serialized form of [`OwnPolicy`], shared by both codecs.
@@ -34,12 +36,19 @@ pub(super) struct WirePolicy {
     absolute: Option<u64>,
     #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
     persistent: bool,
+    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
+    remember: bool,
 }
 
 impl From<OwnPolicy> for WirePolicy {
     fn from(own: OwnPolicy) -> Self {
         let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-        Self { idle: own.idle.map(millis), absolute: own.absolute.map(millis), persistent: own.persistent }
+        Self {
+            idle: own.idle.map(millis),
+            absolute: own.absolute.map(millis),
+            persistent: own.persistent,
+            remember: own.remember,
+        }
     }
 }
 
@@ -49,6 +58,7 @@ impl From<WirePolicy> for OwnPolicy {
             idle: wire.idle.map(Duration::from_millis),
             absolute: wire.absolute.map(Duration::from_millis),
             persistent: wire.persistent,
+            remember: wire.remember,
         }
     }
 }

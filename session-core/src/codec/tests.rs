@@ -55,7 +55,7 @@ prop_compose! {
         values in btree_map(".*", (any_value(codec), proptest::option::of(0..Timestamp::MAX.as_millis())), 0..6),
         flashes in btree_map(".*", vec((any::<u64>(), any_value(codec)), 0..3), 0..3),
         unknown in btree_map("[x-z]{2,4}", any_value(codec), 0..3),
-        (idle, absolute, persistent) in any::<(Option<u32>, Option<u32>, bool)>(),
+        (idle, absolute, persistent, remember) in any::<(Option<u32>, Option<u32>, bool, bool)>(),
         auth_time in proptest::option::of(0..Timestamp::MAX.as_millis()),
         label in proptest::option::of(".*"),
         principal in proptest::option::of("[^\0]{1,50}"),
@@ -71,6 +71,7 @@ prop_compose! {
                 idle: idle.map(|ms| Duration::from_millis(ms.into())),
                 absolute: absolute.map(|ms| Duration::from_millis(ms.into())),
                 persistent,
+                remember,
             },
             values: named(values.into_iter().map(|(key, (value, until))| (key, until_millis(value, until))).collect()),
             flashes: flashes
@@ -219,11 +220,11 @@ fn what_can_be_stored_can_be_read_however_deep_and_nothing_deeper_is_stored() {
 /// Reads and writes a record of the first release with all fields. `zz` is a field that this release does not know.
 #[test]
 fn the_layout_of_json_is_this() {
-    let json = br#"{"v":{"n":1},"f":{"i":[[7,"x"]]},"p":{"i":9,"p":true},"a":5,"l":"lab","x":{"n":6},"zz":[1]}"#;
+    let json = br#"{"v":{"n":1},"f":{"i":[[7,"x"]]},"p":{"i":9,"p":true,"r":true},"a":5,"l":"lab","x":{"n":6},"zz":[1]}"#;
     let mut expected = Content::empty(Timestamp::MIN, Codec::Json);
     expected.values.insert("n".into(), until_millis(encode(Codec::Json, &1), Some(6)));
     expected.flashes.insert("i".into(), vec![Flash { id: 7, value: encode(Codec::Json, "x") }]);
-    expected.own = OwnPolicy { idle: Some(Duration::from_millis(9)), absolute: None, persistent: true };
+    expected.own = OwnPolicy { idle: Some(Duration::from_millis(9)), absolute: None, persistent: true, remember: true };
     expected.auth_time = Some(Timestamp::from_millis(5).unwrap());
     expected.label = Some("lab".into());
     expected.unknown.insert("zz".into(), encode(Codec::Json, &[1]));

@@ -63,7 +63,7 @@ impl Environment {
 
     /// Returns the lifetime of the cookie of a session with this content.
     pub(crate) fn cookie_lifetime(&self, content: &Content) -> CookieLifetime {
-        CookieLifetime { persistent: content.own.persistent, ends_at: self.policy.outlived_at(content) }
+        CookieLifetime { persistent: self.policy.is_persistent(content), ends_at: self.policy.outlived_at(content) }
     }
 
     /// Returns the last use and the end of a stored session.

@@ -37,13 +37,18 @@ pub(crate) struct Policy {
     pub(super) anonymous_idle: Option<Duration>,
     pub(crate) max_idle: Duration,
     pub(crate) max_absolute: Duration,
+    /// Idle time-out of remembered sessions. `None` if sessions cannot be remembered.
+    pub(super) remember_idle: Option<Duration>,
+    /// Absolute time-out of remembered sessions.
+    pub(super) remember_absolute: Option<Duration>,
 }
 
 impl Policy {
     /// Checks the settings against each other. `max_idle` is that setting, if it was set.
     pub(super) fn check(&self, max_idle: Option<Duration>) -> Result<()> {
         let anonymous = self.anonymous_idle.unwrap_or(self.idle);
-        if [self.idle, self.absolute, anonymous].iter().any(|timeout| *timeout < Duration::from_millis(1)) {
+        let remember = self.remember_absolute.unwrap_or(self.absolute);
+        if [self.idle, self.absolute, anonymous, remember].iter().any(|timeout| *timeout < Duration::from_millis(1)) {
             return Err(ZERO);
         }
         let maximum = "; raise the second, or leave it out";
@@ -55,6 +60,7 @@ impl Policy {
             ("max_idle", max_idle, "max_absolute", Some(self.max_absolute), ends_first),
             ("idle", Some(self.idle), "absolute", Some(self.absolute), ends_first),
             ("anonymous_idle", self.anonymous_idle, "absolute", Some(self.absolute), ends_first),
+            ("idle", Some(self.idle), "remember", self.remember_absolute, ends_first),
         ];
         for (shorter, value, longer, limit, mend) in checks {
             if let (Some(value), Some(limit)) = (value, limit)
@@ -74,7 +80,18 @@ impl Policy {
             (None, Some(anonymous)) => anonymous,
             _ => self.idle,
         };
-        content.own.idle.map_or(usual, |own| own.min(self.max_idle))
+        let own = content.own.idle.map(|own| own.min(self.max_idle));
+        own.or(self.remember_idle.filter(|_| content.own.remember)).unwrap_or(usual)
+    }
+
+    /// Whether a session with this content asks for a cookie that outlives the browser.
+    pub(crate) const fn is_persistent(&self, content: &Content) -> bool {
+        content.own.persistent || content.own.remember && self.remembers()
+    }
+
+    /// Whether sessions can be remembered.
+    pub(crate) const fn remembers(&self) -> bool {
+        self.remember_idle.is_some()
     }
 
     pub(super) fn idle_at_most(&self, longest: Duration) -> Self {
@@ -82,13 +99,15 @@ impl Policy {
             idle: self.idle.min(longest),
             anonymous_idle: self.anonymous_idle.map(|idle| idle.min(longest)),
             max_idle: self.max_idle.min(longest),
+            remember_idle: self.remember_idle.map(|idle| idle.min(longest)),
             ..self.clone()
         }
     }
 
     /// Returns the absolute time-out of a session with this content.
     pub(crate) fn absolute(&self, content: &Content) -> Duration {
-        content.own.absolute.map_or(self.absolute, |own| own.min(self.max_absolute))
+        let own = content.own.absolute.map(|own| own.min(self.max_absolute));
+        own.or(self.remember_absolute.filter(|_| content.own.remember)).unwrap_or(self.absolute)
     }
 
     /// Returns the instant at which a session with this content reaches its absolute time-out.

@@ -24,8 +24,8 @@ impl Session {
     ///
     /// Time-outs and persistence return to the manager's settings, because choices of a guest must not apply to the account's session
     /// (NIST SP 800-63B-4, 5.1; OWASP ASVS 5.0, 7.3.1). Choices of an earlier login are dropped too. Only choices of this request are kept,
-    /// made before or after this call: [`set_idle`](Session::set_idle), [`set_absolute`](Session::set_absolute),
-    /// [`set_persistent`](Session::set_persistent). A login in two steps has to carry them over as a value.
+    /// made before or after this call: [`remember`](Session::remember), [`set_idle`](Session::set_idle),
+    /// [`set_absolute`](Session::set_absolute), [`set_persistent`](Session::set_persistent). A login in two steps has to carry them over as a value.
     ///
     /// If the session was revoked or moved to another id meanwhile, the login starts a new session with the values written after this call.
     /// The commit fails with [`ErrorKind::Gone`] instead in two cases:

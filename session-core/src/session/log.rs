@@ -50,6 +50,7 @@ pub(crate) enum Op {
     Idle(Option<Duration>),
     Absolute(Option<Duration>),
     Persistent(bool),
+    Remember(bool),
     /// `own` is the policy that this request has set before the login. Settings of earlier requests are dropped.
     Login {
         principal: Principal,
@@ -127,6 +128,7 @@ impl Op {
             Self::Idle(idle) => content.own.idle = *idle,
             Self::Absolute(absolute) => content.own.absolute = *absolute,
             Self::Persistent(persistent) => content.own.persistent = *persistent,
+            Self::Remember(remember) => content.own.remember = *remember,
             Self::Login { principal, at, keep, own } => login(content, principal, *at, keep, *own),
             Self::Reauthenticate { at } => {
                 content.auth_time = Some(*at);

@@ -53,8 +53,7 @@ impl Manager {
 ///     .idle(hours(1))
 ///     .anonymous_idle(minutes(30))
 ///     .absolute(hours(24))
-///     .max_idle(days(30)) // limit for "remember me"
-///     .max_absolute(days(90))
+///     .remember(days(30))
 ///     .build()?;
 /// assert_eq!(manager.name(), "shop");
 /// # Ok::<(), session_core::Error>(())
@@ -68,6 +67,7 @@ pub struct ManagerBuilder {
     anonymous_idle: Option<Duration>,
     max_idle: Option<Duration>,
     max_absolute: Option<Duration>,
+    remember: Option<Duration>,
     rules: Rules,
     conflicts: ConflictPolicy,
     max_replays: u32,
@@ -87,6 +87,7 @@ impl ManagerBuilder {
             anonymous_idle: None,
             max_idle: None,
             max_absolute: None,
+            remember: None,
             rules: Rules::default(),
             conflicts: ConflictPolicy::default(),
             max_replays: 64,
@@ -199,6 +200,31 @@ impl ManagerBuilder {
         self
     }
 
+    /// Sets for how long a session is [remembered](crate::Session::remember), for "remember me". Not set, no session can be.
+    ///
+    /// It is both time-outs of a remembered session, counted from the login. It must not be shorter than [`idle`](Self::idle).
+    /// A changed time also applies to sessions that are remembered already.
+    ///
+    /// NIST SP 800-63B-4, 2.1.3 asks for a new authentication at least every 30 days at AAL1. Higher levels allow no such time.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Manager, NullStore, days};
+    /// let manager = Manager::builder(NullStore).remember(days(30)).build()?;
+    /// let session = manager.open(None).await?;
+    /// session.login("ann")?;
+    /// session.remember()?; // the user has ticked "remember me"
+    /// assert_eq!(session.expires_at(), session.created_at().plus(days(30)));
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub const fn remember(mut self, time: Duration) -> Self {
+        self.remember = Some(time);
+        self
+    }
+
     /// Sets the limits of a session's size. A store with a smaller [`max_data_len`](crate::Capabilities::max_data_len) lowers that limit.
     ///
     /// ```
@@ -292,7 +318,7 @@ impl ManagerBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if a time-out is below a millisecond, if [`idle`](Self::idle) or [`anonymous_idle`](Self::anonymous_idle) is
-    /// above [`absolute`](Self::absolute), if one of the three is above the maximum set for it, if [`max_idle`](Self::max_idle) is above the
+    /// above [`absolute`](Self::absolute), if one of the three is above the maximum set for it, if [`remember`](Self::remember) is below `idle`, if [`max_idle`](Self::max_idle) is above the
     /// longest absolute time-out, or if the name is empty, longer than 64 bytes or has a NUL. The message names the settings and their values.
     pub fn build(self) -> Result<Manager> {
         if self.name.is_empty() || self.name.len() > 64 || self.name.contains('\0') {
@@ -305,6 +331,8 @@ impl ManagerBuilder {
             anonymous_idle: self.anonymous_idle,
             max_idle: self.max_idle.unwrap_or(idle),
             max_absolute: self.max_absolute.unwrap_or(self.absolute),
+            remember_idle: self.remember,
+            remember_absolute: self.remember,
         };
         policy.check(self.max_idle)?;
         let can = self.store.capabilities();

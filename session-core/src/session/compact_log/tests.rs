@@ -23,6 +23,7 @@ impl fmt::Debug for Op {
             Self::Label(label) => write!(f, "label {label:?}"),
             Self::Idle(idle) => write!(f, "idle {idle:?}"),
             Self::Persistent(persistent) => write!(f, "persistent {persistent}"),
+            Self::Remember(remember) => write!(f, "remember {remember}"),
             Self::Login { principal, keep: Keep::All, .. } => write!(f, "login {principal:?}"),
             Self::Login { principal, keep: Keep::Only(keys), .. } => write!(f, "login {principal:?} keeping {keys:?}"),
             Self::Clear => f.write_str("clear"),
@@ -70,6 +71,7 @@ fn any_op() -> impl Strategy<Value = Arc<Op>> {
         1 => proptest::option::of(any_key()).prop_map(Op::Label),
         1 => proptest::option::of((0..3_u64).prop_map(Duration::from_secs)).prop_map(Op::Idle),
         1 => any::<bool>().prop_map(Op::Persistent),
+        1 => any::<bool>().prop_map(Op::Remember),
         1 => (any_key(), keep).prop_map(|(name, keep)| Op::Login {
             principal: Principal::new(name).unwrap(),
             at: Timestamp::MIN,
