@@ -23,7 +23,7 @@ pub use codec::{Codec, Limits};
 pub use commit::{ClientValue, Commit, CookieUpdate};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Handle, SessionId, StoreKey};
-pub use manager::{ConflictPolicy, Event, EventKind, Filter, Manager, ManagerBuilder, SessionInfo};
+pub use manager::{ConflictPolicy, Event, EventKind, Excess, Filter, Manager, ManagerBuilder, SessionInfo};
 pub use namespace::Namespace;
 pub use record::{Live, Principal, Record, Version};
 pub use session::{AnyKey, IntoKey, Key, Opened, Session};

@@ -68,6 +68,10 @@ pub enum Mutant {
     ForgivesADeadline,
     /// Breaks the rule that a session that `verify` refuses ends even if another request has saved it meanwhile.
     EndsOnlyWhatItLoaded,
+    /// Breaks the rule that a principal's sessions are listed after its login is stored.
+    LimitsBeforeTheLogin,
+    /// Breaks the rule that a use after a login does not put another session before the login's.
+    RanksByAnyUse,
     /// Breaks the rule that a client's cookie is removed only after the logout is stored.
     ClearsBeforeTheLogout,
 }

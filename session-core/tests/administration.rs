@@ -232,6 +232,7 @@ fn a_list_serializes_as_text() {
     let json = serde_json::to_value(&list).unwrap();
     let expected = serde_json::json!([{
         "handle": session.handle().unwrap().to_string(),
+        "name": "id",
         "principal": "7",
         "created_at": "2027-01-15T08:00:00.000Z",
         "last_used": "2027-01-15T08:00:00.000Z",

@@ -72,6 +72,8 @@ pub(crate) struct Content {
     pub(crate) principal: Option<Principal>,
     pub(crate) auth_time: Option<Timestamp>,
     pub(crate) label: Option<Arc<str>>,
+    /// Logical name of the session, if it has a principal.
+    pub(crate) name: Option<Arc<str>>,
     pub(crate) own: OwnPolicy,
     pub(crate) values: BTreeMap<Arc<str>, Value>,
     pub(crate) flashes: BTreeMap<Arc<str>, Vec<Flash>>,
@@ -87,6 +89,7 @@ impl Content {
             principal: None,
             auth_time: None,
             label: None,
+            name: None,
             own: OwnPolicy::default(),
             values: BTreeMap::new(),
             flashes: BTreeMap::new(),

@@ -1,4 +1,5 @@
-//! JSON envelope: `{"v":{values},"f":{flashes},"p":{own policy},"a":auth time,"l":label,"x":{deadlines}}`.
+//! JSON envelope: `{"v":{values},"f":{flashes},"p":{own policy},"a":auth time,"l":label,"n":name,
+//! "x":{deadlines}}`.
 //! A field is left out if it is empty.
 //!
 //! Values are copied as bytes. They are parsed only when they are read, so no number is rounded.
@@ -45,6 +46,9 @@ fn write(out: &mut Vec<u8>, content: &Content) -> serde_json::Result<()> {
     }
     if let Some(label) = &content.label {
         field(out, "l", &**label)?;
+    }
+    if let Some(name) = &content.name {
+        field(out, "n", &**name)?;
     }
     let deadlines = content.deadlines();
     if !deadlines.is_empty() {
@@ -146,6 +150,7 @@ impl<'de> Visitor<'de> for Envelope<'_> {
                         map.next_value_seed(Fields(|raw: &RawValue| instant(serde_json::from_str(raw.get())?)))?;
                 }
                 "l" => content.label = Some((&*map.next_value::<Name<'de>>()?.0).into()),
+                "n" => content.name = Some((&*map.next_value::<Name<'de>>()?.0).into()),
                 _ => {
                     content.unknown.insert((&*name).into(), shared(map.next_value()?));
                 }

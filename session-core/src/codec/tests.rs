@@ -21,8 +21,7 @@ const CODECS: &[Codec] = &[Codec::Json];
 
 const IDLE: Duration = Duration::from_secs(60);
 
-const RULES: Rules =
-    Rules { codec: Codec::Json, limits: Limits::new().max_data_len(1 << 20), limited_by_store: false };
+const RULES: Rules = Rules { codec: Codec::Json, limits: Limits::new().max_data_len(1 << 20), limited_by_store: false };
 
 fn encode<T: Serialize + ?Sized>(codec: Codec, value: &T) -> Value {
     RULES.encode(codec, "n", value).unwrap()
@@ -57,7 +56,7 @@ prop_compose! {
         unknown in btree_map("[x-z]{2,4}", any_value(codec), 0..3),
         (idle, absolute, persistent, remember) in any::<(Option<u32>, Option<u32>, bool, bool)>(),
         auth_time in proptest::option::of(0..Timestamp::MAX.as_millis()),
-        label in proptest::option::of(".*"),
+        (label, name) in proptest::option::of((".*", ".*")).prop_map(Option::unzip),
         principal in proptest::option::of("[^\0]{1,50}"),
     ) -> Content {
         let named = |map: BTreeMap<String, Value>| map.into_iter().map(|(k, v)| (k.into(), v)).collect();
@@ -67,6 +66,7 @@ prop_compose! {
             principal: principal.map(|p| Principal::new(p).unwrap()),
             auth_time: auth_time.map(|ms| Timestamp::from_millis(ms).unwrap()),
             label: label.map(Into::into),
+            name: name.map(Into::into),
             own: OwnPolicy {
                 idle: idle.map(|ms| Duration::from_millis(ms.into())),
                 absolute: absolute.map(|ms| Duration::from_millis(ms.into())),
@@ -220,13 +220,14 @@ fn what_can_be_stored_can_be_read_however_deep_and_nothing_deeper_is_stored() {
 /// Reads and writes a record of the first release with all fields. `zz` is a field that this release does not know.
 #[test]
 fn the_layout_of_json_is_this() {
-    let json = br#"{"v":{"n":1},"f":{"i":[[7,"x"]]},"p":{"i":9,"p":true,"r":true},"a":5,"l":"lab","x":{"n":6},"zz":[1]}"#;
+    let json = br#"{"v":{"n":1},"f":{"i":[[7,"x"]]},"p":{"i":9,"p":true,"r":true},"a":5,"l":"lab","n":"id","x":{"n":6},"zz":[1]}"#;
     let mut expected = Content::empty(Timestamp::MIN, Codec::Json);
     expected.values.insert("n".into(), until_millis(encode(Codec::Json, &1), Some(6)));
     expected.flashes.insert("i".into(), vec![Flash { id: 7, value: encode(Codec::Json, "x") }]);
     expected.own = OwnPolicy { idle: Some(Duration::from_millis(9)), absolute: None, persistent: true, remember: true };
     expected.auth_time = Some(Timestamp::from_millis(5).unwrap());
     expected.label = Some("lab".into());
+    expected.name = Some("id".into());
     expected.unknown.insert("zz".into(), encode(Codec::Json, &[1]));
     let Ok((Stored::Content(read), _)) = Stored::read(&record(&json[..])) else { panic!("not a session") };
     assert_eq!(read, expected);

@@ -35,13 +35,7 @@ pub(crate) enum RebaseError {
 impl Changes {
     /// Returns the session's state once these changes are stored as `stored`.
     pub(crate) fn committed(&self, stored: StoredAt) -> CommittedState {
-        CommittedState {
-            stored,
-            events: Vec::new(),
-            ops_end: self.ops_end,
-            epoch: self.epoch,
-            new_ids: self.new_ids,
-        }
+        CommittedState { stored, events: Vec::new(), ops_end: self.ops_end, epoch: self.epoch, new_ids: self.new_ids }
     }
 
     /// Returns the session's state once these changes are stored as `stored`, under a new id. `created` is set for a new session.
@@ -56,6 +50,11 @@ impl Changes {
         };
         let events = created.then_some(EventKind::Created).into_iter().chain(id_changed).collect();
         CommittedState { events, ..self.committed(stored) }
+    }
+
+    /// Whether a login is among these changes.
+    pub(crate) fn log_in(&self) -> bool {
+        self.ops.iter().any(|op| op.is_login())
     }
 
     /// Whether `state` is the result of all of these changes. `false` if it holds only the first of them.

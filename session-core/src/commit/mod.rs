@@ -22,6 +22,7 @@ mod own_write;
 mod recovery;
 mod rotate;
 mod save;
+mod session_limit;
 mod touch;
 pub(crate) mod uncertain;
 pub(crate) mod write_queue;
@@ -38,7 +39,10 @@ impl Committer<'_> {
     pub(crate) async fn commit(&self) -> Result<()> {
         let committed = {
             let _turn = self.shared.committing.lock().await;
-            self.commit_changes().await
+            match self.commit_changes().await {
+                Ok(()) => self.enforce_limit().await,
+                failed => failed,
+            }
         };
         if committed.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
             self.emit(EventKind::Conflict);
@@ -65,6 +69,7 @@ impl Committer<'_> {
                 }
                 return Ok(());
             };
+            self.check_limit(&changes).await?;
             let step = match &changes.stored {
                 None => self.create(&changes, changes.content.clone()).await?,
                 Some(stored) if changes.rotate => Box::pin(self.rotate_over(&changes, stored)).await?,
@@ -153,6 +158,7 @@ impl Committer<'_> {
             let mut state = self.state();
             let dropped = state.dropped;
             state.apply_commit(after);
+            state.limit_due |= self.shared.env.session_limit.is_some() && after.events.contains(&EventKind::Login);
             (state.stale, state.dropped && !dropped)
         };
         for event in &after.events {

@@ -33,6 +33,8 @@ pub enum ErrorKind {
     /// A limit of the session or of the store is exceeded. Nothing was changed. The message names the limit and its setting,
     /// and [`Error::key`] the value that is too large, or the largest one.
     TooLarge,
+    /// The principal has as many sessions as [`max_sessions`](crate::ManagerBuilder::max_sessions) allows, so the login was refused.
+    TooManySessions,
     /// The session has no principal, and the operation is about one. The client has to sign in.
     Unauthenticated,
     /// The store or this build does not support the operation.
@@ -55,6 +57,7 @@ impl ErrorKind {
             Self::Gone => "the session is gone",
             Self::Closed => "the response has already been sent",
             Self::TooLarge => "too large for a session",
+            Self::TooManySessions => "too many sessions",
             Self::Unauthenticated => "not signed in",
             Self::Unsupported => "not supported by this session store",
             Self::Corrupt => "undecodable session data",

@@ -3,9 +3,10 @@
 use std::num::NonZeroU32;
 
 use super::Manager;
+use super::description::newest_first;
 use super::environment::Environment;
 use super::filter::Filter;
-use super::session_info::{SessionInfo, newest_first};
+use super::session_info::SessionInfo;
 use crate::codec::Stored;
 use crate::{Cursor, Error, ErrorKind, Outcome, Principal, Record, Result, StoreKey};
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::excess::SessionLimit;
 use super::listener::Listener;
 use super::policy::{ConflictPolicy, Life, Policy};
 use super::verifier::Verifier;
@@ -24,6 +25,7 @@ pub(crate) struct Environment {
     pub(crate) max_replays: u32,
     pub(crate) verifier: Option<Verifier>,
     pub(super) listener: Option<Listener>,
+    pub(crate) session_limit: Option<SessionLimit>,
     /// Set if the store keeps nothing, on purpose.
     pub(crate) discards: bool,
     /// Set if other processes may write to the store. Versions must then differ between forked processes.
@@ -91,6 +93,10 @@ impl Environment {
         let over = over.filter(|_| !self.for_request);
         let (mut content, mut dropped) = (content.clone(), 0_u32);
         Content::remove_expired(&mut content, now);
+        // Lists of a principal have the sessions of all names. A cookie is in no list, and its size counts.
+        if content.principal.is_some() && !self.for_request && content.name.as_ref() != Some(&self.name) {
+            Arc::make_mut(&mut content).name = Some(self.name.clone());
+        }
         let record = loop {
             let record = content.to_record(version, now, self.policy.idle(&content), over, &self.rules);
             let is_too_large = record.as_ref().is_err_and(|error| error.kind() == ErrorKind::TooLarge);

@@ -21,6 +21,8 @@ pub enum EventKind {
     Rotated,
     /// Sessions were ended by a revocation, or by [`verify`](crate::ManagerBuilder::verify).
     Revoked,
+    /// A session was ended by a login elsewhere, because its principal had more than [`max_sessions`](crate::ManagerBuilder::max_sessions).
+    Evicted,
     /// A commit has failed, because another request was faster.
     Conflict,
     /// Changes of a request were thrown away, because the session had ended, or because the request ended without a commit.
@@ -41,6 +43,7 @@ impl EventKind {
             Self::Logout => "logout",
             Self::Rotated => "rotated",
             Self::Revoked => "revoked",
+            Self::Evicted => "evicted",
             Self::Conflict => "conflict",
             Self::Dropped => "dropped",
         }

@@ -10,8 +10,10 @@ use crate::{Commit, Result, Session, Store, Timestamp};
 
 mod administration;
 mod builder;
+mod description;
 pub(crate) mod environment;
 mod event;
+mod excess;
 mod filter;
 mod listener;
 mod policy;
@@ -19,11 +21,13 @@ mod principals;
 mod purge;
 mod report;
 mod session_info;
+pub(crate) mod session_limit;
 pub(crate) mod verification;
 mod verifier;
 
 pub use builder::ManagerBuilder;
 pub use event::{Event, EventKind};
+pub use excess::Excess;
 pub use filter::Filter;
 pub use policy::ConflictPolicy;
 pub use session_info::SessionInfo;

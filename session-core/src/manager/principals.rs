@@ -4,8 +4,9 @@ use std::fmt::Display;
 
 use super::Manager;
 use super::administration::{KEPT_APPEARING, KEPT_CHANGING, LIST_LIMIT, MAX_ROUNDS};
+use super::description::newest_first;
 use super::environment::Environment;
-use super::session_info::{SessionInfo, newest_first};
+use super::session_info::SessionInfo;
 use crate::codec::Stored;
 use crate::{ErrorKind, Handle, Outcome, Principal, Result};
 

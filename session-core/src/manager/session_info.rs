@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-use super::environment::Environment;
 use super::policy::Life;
-use crate::codec::{Content, Stored};
-use crate::{ErrorKind, Handle, Principal, Record, Result, StoreKey, Timestamp};
+use crate::codec::Content;
+use crate::{Handle, Principal, StoreKey, Timestamp};
 
 /// One session, as [`Manager::sessions_of`](crate::Manager::sessions_of) and [`Manager::list`](crate::Manager::list) return it. It holds no values.
 ///
@@ -25,6 +24,8 @@ use crate::{ErrorKind, Handle, Principal, Record, Result, StoreKey, Timestamp};
 pub struct SessionInfo {
     /// Handle for [`Manager::revoke`](crate::Manager::revoke). It does not open the session.
     pub handle: Handle,
+    /// Logical name of the manager that stored the session. `None` for an anonymous session.
+    pub name: Option<String>,
     /// Principal that is signed in. `None` for an anonymous session.
     pub principal: Option<Principal>,
     /// Start of the session: its creation, or its last login or reauthentication.
@@ -46,6 +47,7 @@ impl SessionInfo {
     pub(crate) fn new(key: StoreKey, content: &Content, life: Life) -> Self {
         Self {
             handle: key.into(),
+            name: content.name.as_deref().map(String::from),
             principal: content.principal.clone(),
             created_at: content.created_at,
             last_used: life.last_used,
@@ -55,40 +57,4 @@ impl SessionInfo {
             current: false,
         }
     }
-}
-
-impl Environment {
-    /// Describes the session in `record`, and returns its content. `None` if it has ended by the time-outs in force, is a tombstone, or
-    /// does not decode, which is an event.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`] for a record in a codec that is not built in, because a list must not leave out a live session.
-    pub(super) fn describe(
-        &self,
-        key: StoreKey,
-        record: &Record,
-        now: Timestamp,
-    ) -> Result<Option<(SessionInfo, Content)>> {
-        match Stored::read(record) {
-            Ok((Stored::Content(content), head)) => {
-                let life = self.policy.life(&content, record.expires_at, head.idle, now);
-                if life.ends_at <= now {
-                    return Ok(None);
-                }
-                Ok(Some((SessionInfo::new(key, &content, life), content)))
-            }
-            Ok((Stored::Tombstone(_), _)) => Ok(None),
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                tracing::error!(name = %self.name, %error, "a stored session does not decode");
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// Sorts a list, newest session first. Removes sessions that are in it twice.
-pub(super) fn newest_first(list: &mut Vec<SessionInfo>) {
-    list.sort_by(|a, b| b.created_at.cmp(&a.created_at).then(a.handle.cmp(&b.handle)));
-    list.dedup_by_key(|info| info.handle);
 }

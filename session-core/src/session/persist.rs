@@ -29,6 +29,8 @@ impl Session {
     ///   [`Reject`](crate::ConflictPolicy::Reject). [`reload`](Session::reload) and do the work again.
     /// - [`ErrorKind::Gone`]: the session has ended, moved or changed hands, or its request was abandoned. The changes are dropped.
     /// - [`ErrorKind::TooLarge`]: a limit is exceeded. Nothing was stored, and the changes are kept.
+    /// - [`ErrorKind::TooManySessions`]: a login is one session too many for its principal, see
+    ///   [`max_sessions`](crate::ManagerBuilder::max_sessions). Nothing was stored, and the changes are kept.
     /// - [`ErrorKind::Unavailable`]: the store cannot be reached, or it is uncertain whether the write was stored.
     ///   The changes are kept. Another save finds out, and never applies them twice.
     pub async fn save(&self) -> Result<Commit> {

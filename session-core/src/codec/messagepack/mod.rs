@@ -38,6 +38,7 @@ impl Writer<'_> {
             own,
             content.auth_time.is_some(),
             content.label.is_some(),
+            content.name.is_some(),
             !deadlines.is_empty(),
         ];
         let fields = optional.iter().filter(|there| **there).count() + content.unknown.len();
@@ -62,6 +63,10 @@ impl Writer<'_> {
         if let Some(label) = &content.label {
             self.str("l")?;
             self.str(label)?;
+        }
+        if let Some(name) = &content.name {
+            self.str("n")?;
+            self.str(name)?;
         }
         if !deadlines.is_empty() {
             self.str("x")?;
@@ -144,6 +149,7 @@ fn read(reader: &mut Reader<'_>, data: &Bytes, content: &mut Content) -> Result<
                 Ok(())
             })?,
             "l" => content.label = Some(reader.str()?.into()),
+            "n" => content.name = Some(reader.str()?.into()),
             _ => {
                 content.unknown.insert(field.into(), shared(reader.value()?));
             }

@@ -24,12 +24,13 @@ fn packed<T: Serialize + ?Sized>(value: &T) -> Value {
 // ---- layout ----
 
 /// Record of the first release: two values, a flash, all other fields, and `zz`, which is unknown.
-const RECORD: &[u8] = b"\xde\x00\x07\
+const RECORD: &[u8] = b"\xde\x00\x08\
     \xa1v\x82\xa1b\xc4\x02\x00\xff\xa1n\x01\
     \xa1f\x81\xa1i\x91\x92\x07\xa1x\
     \xa1p\x82\xa1i\x09\xa1p\xc3\
     \xa1a\x05\
     \xa1l\xa3lab\
+    \xa1n\xa2id\
     \xa1x\x81\xa1n\x06\
     \xa2zz\x91\x01";
 
@@ -43,7 +44,7 @@ fn the_layout_is_this() {
     assert_eq!(content.own.idle, Some(std::time::Duration::from_millis(9)));
     assert!(content.own.persistent);
     assert_eq!(content.auth_time.unwrap().as_millis(), 5);
-    assert_eq!(content.label.as_deref(), Some("lab"));
+    assert_eq!((content.label.as_deref(), content.name.as_deref()), (Some("lab"), Some("id")));
     assert_eq!(content.unknown["zz"], packed(&[1]));
     let idle = std::time::Duration::from_secs(60);
     let record = content.to_record(Version::random(), Timestamp::MIN, idle, None, &RULES).unwrap();
@@ -53,7 +54,7 @@ fn the_layout_is_this() {
 #[test]
 fn a_record_is_one_map_for_any_reader_of_messagepack() {
     let fields: BTreeMap<String, serde::de::IgnoredAny> = rmp_serde::from_slice(RECORD).unwrap();
-    assert_eq!(fields.into_keys().collect::<String>(), "aflpvxzz");
+    assert_eq!(fields.into_keys().collect::<String>(), "aflnpvxzz");
 }
 
 // ---- hostile bytes ----

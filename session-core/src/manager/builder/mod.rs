@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Manager;
 use super::environment::Environment;
+use super::excess::SessionLimit;
 use super::listener::Listener;
 use super::policy::{ConflictPolicy, Policy};
 use super::verifier::Verifier;
@@ -13,6 +14,7 @@ use crate::commit::write_queue::WriteQueues;
 use crate::{Clock, Error, ErrorKind, Result, Store, SystemClock, hours};
 
 mod hooks;
+mod logins;
 
 impl Manager {
     /// Creates a manager with the defaults: the name `id`, an idle time-out of 1 hour and an absolute time-out of 24 hours.
@@ -73,6 +75,7 @@ pub struct ManagerBuilder {
     max_replays: u32,
     verifier: Option<Verifier>,
     listener: Option<Listener>,
+    session_limit: Option<SessionLimit>,
     clock: Arc<dyn Clock>,
 }
 
@@ -93,6 +96,7 @@ impl ManagerBuilder {
             max_replays: 64,
             verifier: None,
             listener: None,
+            session_limit: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -200,31 +204,6 @@ impl ManagerBuilder {
         self
     }
 
-    /// Sets for how long a session is [remembered](crate::Session::remember), for "remember me". Not set, no session can be.
-    ///
-    /// It is both time-outs of a remembered session, counted from the login. It must not be shorter than [`idle`](Self::idle).
-    /// A changed time also applies to sessions that are remembered already.
-    ///
-    /// NIST SP 800-63B-4, 2.1.3 asks for a new authentication at least every 30 days at AAL1. Higher levels allow no such time.
-    ///
-    /// ```
-    /// # pollster::block_on(async {
-    /// # use session_core::{Manager, NullStore, days};
-    /// let manager = Manager::builder(NullStore).remember(days(30)).build()?;
-    /// let session = manager.open(None).await?;
-    /// session.login("ann")?;
-    /// session.remember()?; // the user has ticked "remember me"
-    /// assert_eq!(session.expires_at(), session.created_at().plus(days(30)));
-    /// # session.discard();
-    /// # Ok::<(), session_core::Error>(())
-    /// # }).unwrap();
-    /// ```
-    #[must_use]
-    pub const fn remember(mut self, time: Duration) -> Self {
-        self.remember = Some(time);
-        self
-    }
-
     /// Sets the limits of a session's size. A store with a smaller [`max_data_len`](crate::Capabilities::max_data_len) lowers that limit.
     ///
     /// ```
@@ -319,7 +298,8 @@ impl ManagerBuilder {
     /// # Errors
     /// [`ErrorKind::Config`] if a time-out is below a millisecond, if [`idle`](Self::idle) or [`anonymous_idle`](Self::anonymous_idle) is
     /// above [`absolute`](Self::absolute), if one of the three is above the maximum set for it, if [`remember`](Self::remember) is below `idle`, if [`max_idle`](Self::max_idle) is above the
-    /// longest absolute time-out, or if the name is empty, longer than 64 bytes or has a NUL. The message names the settings and their values.
+    /// longest absolute time-out, if the name is empty,
+    /// longer than 64 bytes or has a NUL, or if [`max_sessions`](Self::max_sessions) is 0 or the store does not list by principal. The message names the settings and their values.
     pub fn build(self) -> Result<Manager> {
         if self.name.is_empty() || self.name.len() > 64 || self.name.contains('\0') {
             return Err(Error::fixed(ErrorKind::Config, "the manager's `name` must have 1 to 64 bytes and no NUL"));
@@ -336,6 +316,9 @@ impl ManagerBuilder {
         };
         policy.check(self.max_idle)?;
         let can = self.store.capabilities();
+        if let Some(limit) = self.session_limit {
+            limit.check(can.by_principal)?;
+        }
         let mut rules = self.rules;
         if let Some(most) = can.max_data_len
             && most < rules.limits.max_data_len
@@ -356,6 +339,7 @@ impl ManagerBuilder {
                 max_replays: self.max_replays,
                 verifier: self.verifier,
                 listener: self.listener,
+                session_limit: self.session_limit,
                 queues: Arc::new(WriteQueues::new(can.shared)),
                 clock: self.clock,
             }),

@@ -71,6 +71,8 @@ pub(crate) struct State {
     pub(crate) dropped: bool,
     /// Set when changes were dropped because the request ended without a commit. Every save of every clone fails until this is acknowledged.
     abandoned: Option<Abandoned>,
+    /// Set when a login was stored, until the sessions of its principal are limited.
+    pub(crate) limit_due: bool,
     /// Set when the response's head has been sent.
     pub(crate) closed: bool,
     /// Set when the stored session itself is sent to the client with that head.
@@ -118,6 +120,7 @@ impl State {
             may_restart: false,
             dropped: false,
             abandoned: None,
+            limit_due: false,
             closed: false,
             for_request: false,
             uncertain: None,
@@ -146,7 +149,7 @@ impl State {
 
     /// Whether a commit has anything to do or to report.
     pub(crate) fn needs_commit(&self) -> bool {
-        self.is_modified() || self.dropped
+        self.is_modified() || self.dropped || self.limit_due
     }
 
     /// Drops the operations logged for a session that is gone or abandoned. Returns whether any were dropped because it is gone.
