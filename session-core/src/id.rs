@@ -1,10 +1,12 @@
 //! Session ids, which clients hold, and the keys that stores see.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -124,7 +126,7 @@ impl fmt::Debug for StoreKey {
 /// Printable form of a [`StoreKey`]: 64 lower-case hexadecimal digits, for lists and for operators.
 ///
 /// It does not open the session, because the client's id cannot be computed from it.
-/// `Display` shows it, but `Debug` does not.
+/// `Display` shows it, but `Debug` does not. With serde it is text, so a form or a path can hold one.
 ///
 /// ```
 /// use session_core::{Handle, SessionId, StoreKey};
@@ -159,6 +161,19 @@ impl fmt::Display for Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Handle(***)")
+    }
+}
+
+impl Serialize for Handle {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Handle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -207,6 +222,9 @@ mod tests {
         fn a_handle_prints_and_parses(bytes: [u8; 32]) {
             let handle = Handle::from(StoreKey::from_bytes(bytes));
             prop_assert_eq!(handle.to_string().parse::<Handle>().unwrap(), handle);
+            let json = serde_json::to_string(&handle).unwrap();
+            prop_assert_eq!(&json, &format!("\"{handle}\""));
+            prop_assert_eq!(serde_json::from_str::<Handle>(&json).unwrap(), handle);
         }
     }
 
@@ -224,6 +242,14 @@ mod tests {
         let id = SessionId([7; 32]);
         assert_ne!(StoreKey::derive("a", &id), StoreKey::derive("b", &id));
         assert_eq!(StoreKey::derive("a", &id), StoreKey::derive("a", &id));
+    }
+
+    #[test]
+    fn a_wrong_handle_does_not_deserialize_and_is_not_shown() {
+        for wrong in ["\"4711\"", "4711", &format!("\"{}\"", "A".repeat(64))] {
+            let error = serde_json::from_str::<Handle>(wrong).unwrap_err().to_string();
+            assert!(!error.contains("AAA"), "{error}");
+        }
     }
 
     #[test]

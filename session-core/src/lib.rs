@@ -23,10 +23,10 @@ pub use codec::{Codec, Limits};
 pub use commit::{ClientValue, Commit, CookieUpdate};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Handle, SessionId, StoreKey};
-pub use manager::{ConflictPolicy, Manager, ManagerBuilder, SessionInfo};
+pub use manager::{ConflictPolicy, Event, EventKind, Excess, Filter, Manager, ManagerBuilder, SessionInfo};
 pub use namespace::Namespace;
 pub use record::{Live, Principal, Record, Version};
-pub use session::{Opened, Session};
+pub use session::{AnyKey, IntoKey, Key, Opened, Session};
 pub use store::{Call, Capabilities, Cursor, NullStore, Outcome, Page, Purged, Store};
 #[cfg(all(feature = "observe", not(shuttle)))]
 #[doc(hidden)]

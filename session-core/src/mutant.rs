@@ -64,6 +64,14 @@ pub enum Mutant {
     RepeatsFlashIds,
     /// Breaks the rule that a page starts a new session only after the logout before it is settled.
     BeginsAgainAtOnce,
+    /// Breaks the rule that a value that was read before its deadline is written only while it is still there, so that one request takes it.
+    ForgivesADeadline,
+    /// Breaks the rule that a session that `verify` refuses ends even if another request has saved it meanwhile.
+    EndsOnlyWhatItLoaded,
+    /// Breaks the rule that a principal's sessions are listed after its login is stored.
+    LimitsBeforeTheLogin,
+    /// Breaks the rule that a use after a login does not put another session before the login's.
+    RanksByAnyUse,
     /// Breaks the rule that a client's cookie is removed only after the logout is stored.
     ClearsBeforeTheLogout,
 }

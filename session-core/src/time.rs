@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Serialize, Serializer};
+
 use crate::sync::atomic::{AtomicI64, Ordering};
 use crate::{Error, ErrorKind, Result};
 
@@ -18,6 +20,7 @@ use crate::{Error, ErrorKind, Result};
 /// let now = Timestamp::from_millis(1_000)?;
 /// assert_eq!(now.plus(hours(1)).as_millis(), 3_601_000);
 /// assert_eq!(Timestamp::MAX.plus(hours(1)), Timestamp::MAX);
+/// assert_eq!(now.to_string(), "1970-01-01T00:00:01.000Z");
 /// # Ok::<(), session_core::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +71,40 @@ impl Timestamp {
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ms", self.0)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// Prints the instant as RFC 3339 does, in UTC with milliseconds: `2027-01-15T08:00:00.000Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAY: i64 = 86_400_000;
+        let (days, millis) = (self.0 / DAY, self.0 % DAY);
+        let (year, month, day) = date(days);
+        let (hour, minute, second) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1_000 % 60);
+        let millis = millis % 1_000;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+}
+
+/// Returns the year, month and day of the Gregorian calendar, `days` days after 1970-01-01.
+///
+/// Years begin in March, so that the leap day is the last of its year (`civil_from_days` of H. Hinnant, "chrono-compatible low-level date algorithms").
+const fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468; // since 0000-03-01
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153; // from March
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + 400 * era + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
+}
+
+impl Serialize for Timestamp {
+    /// Serializes the text that `Display` prints.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -158,5 +195,47 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_prints_as_rfc_3339_says() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_709_164_799_999, "2024-02-28T23:59:59.999Z"),
+            (1_735_689_599_001, "2024-12-31T23:59:59.001Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (Timestamp::MAX.0, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(Timestamp(millis).to_string(), text);
+            assert_eq!(serde_json::to_string(&Timestamp(millis)).unwrap(), format!("\"{text}\""));
+        }
+    }
+
+    #[test]
+    fn each_day_is_the_day_after_the_one_before() {
+        let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let len = |year, month| match month {
+            2 if is_leap(year) => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        let mut expected = (1970, 1, 1);
+        for days in 0..=Timestamp::MAX.0 / 86_400_000 {
+            assert_eq!(date(days), expected);
+            let (year, month, day) = expected;
+            expected = match (month, day) {
+                (12, 31) => (year + 1, 1, 1),
+                (_, day) if day == len(year, month) => (year, month + 1, 1),
+                _ => (year, month, day + 1),
+            };
+        }
+        assert_eq!(expected, (10_000, 1, 1));
     }
 }

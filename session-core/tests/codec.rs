@@ -146,7 +146,7 @@ mod kept {
             |session| session.clear().unwrap(),
             |session| session.rotate().unwrap(),
             |session| session.login("ann").unwrap(),
-            |session| session.login_keeping("ann", &["n"]).unwrap(),
+            |session| session.login_keeping("ann", ["n"]).unwrap(),
             |session| {
                 session.login("ann").unwrap();
                 session.reauthenticate().unwrap();

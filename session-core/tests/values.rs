@@ -285,6 +285,9 @@ fn time_outs_that_contradict_each_other_are_named() {
         (builder().anonymous_idle(hours(3)).max_idle(hours(2)), ["`anonymous_idle`", "`max_idle`"]),
         (builder().max_absolute(hours(1)), ["`absolute`", "`max_absolute`"]),
         (builder().max_idle(days(30)), ["`max_idle`", "`max_absolute`"]),
+        (builder().idle(hours(25)), ["`idle` (25 hours)", "`absolute` (1 day)"]),
+        (builder().remember(minutes(1)), ["`idle` (1 hour)", "`remember` (1 minute)"]),
+        (builder().anonymous_idle(days(2)), ["`anonymous_idle` (2 days)", "`absolute` (1 day)"]),
     ] {
         let error = wrong.build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
@@ -303,7 +306,7 @@ fn time_outs_that_contradict_each_other_are_named() {
 #[test]
 fn reauthenticating_without_a_principal_is_an_error() {
     let session = session();
-    assert_eq!(session.reauthenticate().unwrap_err().kind(), ErrorKind::Other);
+    assert_eq!(session.reauthenticate().unwrap_err().kind(), ErrorKind::Unauthenticated);
 }
 
 #[test]
@@ -311,7 +314,7 @@ fn a_login_keeps_an_anonymous_carts_values_and_drops_another_persons() {
     let session = session();
     session.insert("cart", &1).unwrap();
     session.insert("draft", &2).unwrap();
-    session.login_keeping("ann", &["cart"]).unwrap();
+    session.login_keeping("ann", ["cart"]).unwrap();
     assert_eq!(session.keys(), ["cart"]);
     session.login("ann").unwrap();
     assert_eq!(session.keys(), ["cart"], "the same person's values stay");

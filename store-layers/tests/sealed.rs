@@ -163,7 +163,7 @@ fn what_does_not_unseal_is_revoked() {
 
     let (plain, store, _) = half_sealed();
     let manager = Manager::builder(store).clock(At(call().now)).build().unwrap();
-    assert_eq!(run(manager.revoke_all(&ann, None)), 2);
+    assert_eq!(run(manager.revoke_all(&ann)), 2);
     assert!(plain.is_empty());
 }
 

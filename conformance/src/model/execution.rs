@@ -313,7 +313,7 @@ impl Execution {
             Order::Purge => manager.purge().await.map(|_| ()),
             Order::List(who) => manager.sessions_of(&principal(who), None).await.map(|_| ()),
             Order::RevokeAll(who) => {
-                let done = manager.revoke_all(&principal(who), None).await;
+                let done = manager.revoke_all(&principal(who)).await;
                 if done.is_ok() {
                     locked(&self.state.ledger).revoked_all(who, began);
                 }

@@ -142,6 +142,26 @@ const FAULTS: &[Fault] = &[
         "a client is told to forget its id only once the logout is stored",
         "logout beside a save",
     ),
+    fault(
+        Mutant::LimitsBeforeTheLogin,
+        "a principal's sessions are listed after its login is stored",
+        "two logins under a limit of one",
+    ),
+    fault(
+        Mutant::RanksByAnyUse,
+        "a use after a login does not put another session before the login's",
+        "old session used beside a login",
+    ),
+    fault(
+        Mutant::EndsOnlyWhatItLoaded,
+        "a session that is refused ends even if another request has saved it meanwhile",
+        "refused session beside a save",
+    ),
+    fault(
+        Mutant::ForgivesADeadline,
+        "a value that was read before its deadline is taken only while it is still there",
+        "taken at its deadline, twice",
+    ),
 ];
 
 /// Runs `run` with a defect in this thread's core.

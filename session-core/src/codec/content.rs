@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::limits::Codec;
-use super::value::Value;
-use crate::{Principal, Timestamp};
+use super::value::{Rules, Value};
+use crate::{Principal, Result, Timestamp};
 
 /// One flash message. The request that shows it removes it by its id.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,8 @@ pub(crate) struct OwnPolicy {
     pub(crate) idle: Option<Duration>,
     pub(crate) absolute: Option<Duration>,
     pub(crate) persistent: bool,
+    /// Set if the manager's time for remembered sessions applies.
+    pub(crate) remember: bool,
 }
 
 /// Serialized form of [`OwnPolicy`], shared by both codecs.
@@ -34,12 +36,19 @@ pub(super) struct WirePolicy {
     absolute: Option<u64>,
     #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
     persistent: bool,
+    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
+    remember: bool,
 }
 
 impl From<OwnPolicy> for WirePolicy {
     fn from(own: OwnPolicy) -> Self {
         let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-        Self { idle: own.idle.map(millis), absolute: own.absolute.map(millis), persistent: own.persistent }
+        Self {
+            idle: own.idle.map(millis),
+            absolute: own.absolute.map(millis),
+            persistent: own.persistent,
+            remember: own.remember,
+        }
     }
 }
 
@@ -49,6 +58,7 @@ impl From<WirePolicy> for OwnPolicy {
             idle: wire.idle.map(Duration::from_millis),
             absolute: wire.absolute.map(Duration::from_millis),
             persistent: wire.persistent,
+            remember: wire.remember,
         }
     }
 }
@@ -62,6 +72,8 @@ pub(crate) struct Content {
     pub(crate) principal: Option<Principal>,
     pub(crate) auth_time: Option<Timestamp>,
     pub(crate) label: Option<Arc<str>>,
+    /// Logical name of the session, if it has a principal.
+    pub(crate) name: Option<Arc<str>>,
     pub(crate) own: OwnPolicy,
     pub(crate) values: BTreeMap<Arc<str>, Value>,
     pub(crate) flashes: BTreeMap<Arc<str>, Vec<Flash>>,
@@ -77,10 +89,50 @@ impl Content {
             principal: None,
             auth_time: None,
             label: None,
+            name: None,
             own: OwnPolicy::default(),
             values: BTreeMap::new(),
             flashes: BTreeMap::new(),
             unknown: BTreeMap::new(),
+        }
+    }
+
+    /// Returns the value under `key`, unless its deadline has passed at `now`.
+    pub(crate) fn value(&self, key: &str, now: Timestamp) -> Option<&Value> {
+        self.values.get(key).filter(|value| value.is_live(now))
+    }
+
+    /// Returns the values whose deadline has not passed at `now`, with their keys.
+    pub(crate) fn live_values(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<str>, &Value)> {
+        self.values.iter().filter(move |(_, value)| value.is_live(now))
+    }
+
+    /// Checks that there is room for a value under `key` at `now`.
+    pub(crate) fn check_room(&self, key: &str, now: Timestamp, rules: &Rules) -> Result<()> {
+        let most = rules.limits.max_keys;
+        let is_full =
+            self.values.len() >= most && !self.values.contains_key(key) && self.live_values(now).count() >= most;
+        if is_full { Err(rules.too_many_keys().on_key(key)) } else { Ok(()) }
+    }
+
+    /// Removes the values whose deadline has passed at `now`.
+    pub(crate) fn remove_expired(content: &mut Arc<Self>, now: Timestamp) {
+        if content.values.values().any(|value| !value.is_live(now)) {
+            Arc::make_mut(content).values.retain(|_, value| value.is_live(now));
+        }
+    }
+
+    /// Returns the deadlines of values, by key.
+    pub(super) fn deadlines(&self) -> BTreeMap<Arc<str>, Timestamp> {
+        self.values.iter().filter_map(|(key, value)| Some((key.clone(), value.until?))).collect()
+    }
+
+    /// Sets the deadlines of values. Those of keys without a value are ignored.
+    pub(super) fn set_deadlines(&mut self, deadlines: BTreeMap<Arc<str>, Timestamp>) {
+        for (key, until) in deadlines {
+            if let Some(value) = self.values.get_mut(&key) {
+                value.until = Some(until);
+            }
         }
     }
 

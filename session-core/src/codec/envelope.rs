@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::content::Content;
-use super::limits::{Codec, JSON, MESSAGEPACK, TOO_MANY_KEYS};
+use super::limits::{Codec, JSON, MESSAGEPACK};
 use super::value::Rules;
 use crate::head::{Head, Trail};
 use crate::{Error, ErrorKind, Record, Result, StoreKey, Timestamp, Version};
@@ -29,13 +29,14 @@ impl Content {
     ) -> Result<Record> {
         let limits = &rules.limits;
         if self.values.len() > limits.max_keys {
-            return Err(TOO_MANY_KEYS);
+            return Err(rules.too_many_keys());
         }
         if self.flash_count() > limits.max_flashes {
-            return Err(Error::fixed(
-                ErrorKind::TooLarge,
-                "the session has more flash messages than `Limits::max_flashes`; show them, or raise the limit",
-            ));
+            let most = limits.max_flashes;
+            let message = format!(
+                "the session has more than {most} flash messages, its `Limits::max_flashes`; show them, or raise that limit"
+            );
+            return Err(Error::new(ErrorKind::TooLarge, message));
         }
         let values: usize = self.values.iter().map(|(key, value)| key.len() + value.raw.len() + 8).sum();
         let mut data = Vec::with_capacity(Head::MAX_LEN + values + 64);
@@ -46,10 +47,9 @@ impl Content {
             Codec::MessagePack => messagepack::encode(self, &mut data)?,
         }
         if data.len() > limits.max_data_len {
-            return Err(Error::fixed(
-                ErrorKind::TooLarge,
-                "the encoded session exceeds `Limits::max_data_len` or the store's limit; store less, or raise the limit",
-            ));
+            let error = rules.too_long("the encoded session", data.len());
+            let largest = self.values.iter().max_by_key(|(_, value)| value.raw.len());
+            return Err(largest.map_or(error.clone(), |(key, _)| error.on_key(key)));
         }
         Ok(Record::new(version, self.created_at, now.plus(idle), self.principal.clone(), data.into()))
     }

@@ -1,4 +1,6 @@
-//! JSON envelope: `{"v":{values},"f":{flashes},"p":{own policy},"a":auth time,"l":label}`. A field is left out if it is empty.
+//! JSON envelope: `{"v":{values},"f":{flashes},"p":{own policy},"a":auth time,"l":label,"n":name,
+//! "x":{deadlines}}`.
+//! A field is left out if it is empty.
 //!
 //! Values are copied as bytes. They are parsed only when they are read, so no number is rounded.
 
@@ -44,6 +46,14 @@ fn write(out: &mut Vec<u8>, content: &Content) -> serde_json::Result<()> {
     }
     if let Some(label) = &content.label {
         field(out, "l", &**label)?;
+    }
+    if let Some(name) = &content.name {
+        field(out, "n", &**name)?;
+    }
+    let deadlines = content.deadlines();
+    if !deadlines.is_empty() {
+        key(out, "x")?;
+        object(out, &deadlines, |out, until| serde_json::to_writer(out, &until.as_millis()))?;
     }
     for (name, value) in &content.unknown {
         key(out, name)?;
@@ -123,28 +133,36 @@ impl<'de> Visitor<'de> for Envelope<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self { data, content } = self;
         // `raw` was parsed out of `data`, so its bytes need no copy.
-        let shared = |raw: &RawValue| Value { codec: Codec::Json, raw: data.slice_ref(raw.get().as_bytes()) };
+        let shared = |raw: &RawValue| Value::new(Codec::Json, data.slice_ref(raw.get().as_bytes()));
         let flashes = |raw: &'de RawValue| {
             let messages: Vec<(u64, &RawValue)> = serde_json::from_str(raw.get())?;
             Ok(messages.into_iter().map(|(id, raw)| Flash { id, value: shared(raw) }).collect())
         };
+        let mut deadlines = BTreeMap::new();
         while let Some(Name(name)) = map.next_key()? {
             match &*name {
                 "v" => content.values = map.next_value_seed(Fields(|raw: &'de RawValue| Ok(shared(raw))))?,
                 "f" => content.flashes = map.next_value_seed(Fields(flashes))?,
                 "p" => content.own = map.next_value::<WirePolicy>()?.into(),
-                "a" => {
-                    let at = Timestamp::from_millis(map.next_value()?);
-                    content.auth_time = Some(at.map_err(serde::de::Error::custom)?);
+                "a" => content.auth_time = Some(instant(map.next_value()?)?),
+                "x" => {
+                    deadlines =
+                        map.next_value_seed(Fields(|raw: &RawValue| instant(serde_json::from_str(raw.get())?)))?;
                 }
                 "l" => content.label = Some((&*map.next_value::<Name<'de>>()?.0).into()),
+                "n" => content.name = Some((&*map.next_value::<Name<'de>>()?.0).into()),
                 _ => {
                     content.unknown.insert((&*name).into(), shared(map.next_value()?));
                 }
             }
         }
+        content.set_deadlines(deadlines);
         Ok(())
     }
+}
+
+fn instant<E: serde::de::Error>(millis: i64) -> Result<Timestamp, E> {
+    Timestamp::from_millis(millis).map_err(E::custom)
 }
 
 /// Text that is copied only if it has escapes.

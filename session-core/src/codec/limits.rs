@@ -1,7 +1,5 @@
 //! Codecs, and limits of a session's size.
 
-use crate::{Error, ErrorKind};
-
 /// First byte of a JSON envelope.
 pub(super) const JSON: u8 = b'{';
 
@@ -103,12 +101,6 @@ impl Limits {
         self
     }
 }
-
-/// Error of a write or commit with more values than [`Limits::max_keys`].
-pub(crate) const TOO_MANY_KEYS: Error = Error::fixed(
-    ErrorKind::TooLarge,
-    "the session has more keys than `Limits::max_keys`; remove some, or raise the limit",
-);
 
 impl Default for Limits {
     fn default() -> Self {

@@ -13,7 +13,6 @@ mod value;
 
 pub(crate) use content::{Content, Flash, OwnPolicy};
 pub(crate) use envelope::{Stored, tombstone};
-pub(crate) use limits::TOO_MANY_KEYS;
 pub use limits::{Codec, Limits};
 pub(crate) use value::{Rules, Value};
 

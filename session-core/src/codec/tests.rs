@@ -21,10 +21,14 @@ const CODECS: &[Codec] = &[Codec::Json];
 
 const IDLE: Duration = Duration::from_secs(60);
 
-const RULES: Rules = Rules { codec: Codec::Json, limits: Limits::new().max_data_len(1 << 20) };
+const RULES: Rules = Rules { codec: Codec::Json, limits: Limits::new().max_data_len(1 << 20), limited_by_store: false };
 
 fn encode<T: Serialize + ?Sized>(codec: Codec, value: &T) -> Value {
-    RULES.encode(codec, value).unwrap()
+    RULES.encode(codec, "n", value).unwrap()
+}
+
+fn until_millis(value: Value, until: Option<i64>) -> Value {
+    Value { until: until.map(|millis| Timestamp::from_millis(millis).unwrap()), ..value }
 }
 
 fn any_codec() -> impl Strategy<Value = Codec> {
@@ -47,12 +51,12 @@ fn any_value(codec: Codec) -> impl Strategy<Value = Value> {
 prop_compose! {
     fn any_content()(codec in any_codec())(
         codec in Just(codec),
-        values in btree_map(".*", any_value(codec), 0..6),
+        values in btree_map(".*", (any_value(codec), proptest::option::of(0..Timestamp::MAX.as_millis())), 0..6),
         flashes in btree_map(".*", vec((any::<u64>(), any_value(codec)), 0..3), 0..3),
         unknown in btree_map("[x-z]{2,4}", any_value(codec), 0..3),
-        (idle, absolute, persistent) in any::<(Option<u32>, Option<u32>, bool)>(),
+        (idle, absolute, persistent, remember) in any::<(Option<u32>, Option<u32>, bool, bool)>(),
         auth_time in proptest::option::of(0..Timestamp::MAX.as_millis()),
-        label in proptest::option::of(".*"),
+        (label, name) in proptest::option::of((".*", ".*")).prop_map(Option::unzip),
         principal in proptest::option::of("[^\0]{1,50}"),
     ) -> Content {
         let named = |map: BTreeMap<String, Value>| map.into_iter().map(|(k, v)| (k.into(), v)).collect();
@@ -62,12 +66,14 @@ prop_compose! {
             principal: principal.map(|p| Principal::new(p).unwrap()),
             auth_time: auth_time.map(|ms| Timestamp::from_millis(ms).unwrap()),
             label: label.map(Into::into),
+            name: name.map(Into::into),
             own: OwnPolicy {
                 idle: idle.map(|ms| Duration::from_millis(ms.into())),
                 absolute: absolute.map(|ms| Duration::from_millis(ms.into())),
                 persistent,
+                remember,
             },
-            values: named(values),
+            values: named(values.into_iter().map(|(key, (value, until))| (key, until_millis(value, until))).collect()),
             flashes: flashes
                 .into_iter()
                 .map(|(k, v)| (k.into(), v.into_iter().map(|(id, value)| Flash { id, value }).collect()))
@@ -186,7 +192,7 @@ fn the_limits_are_the_same_in_every_codec() {
         content.values.insert("a".into(), encode(codec, &"x".repeat(190)));
         content.label = Some("y".repeat(20).into());
         assert_eq!(kind(&content), ErrorKind::TooLarge, "together");
-        assert_eq!(rules.encode(codec, &"x".repeat(200)).unwrap_err().kind(), ErrorKind::TooLarge);
+        assert_eq!(rules.encode(codec, "n", &"x".repeat(200)).unwrap_err().kind(), ErrorKind::TooLarge);
     }
 }
 
@@ -203,29 +209,37 @@ fn what_can_be_stored_can_be_read_however_deep_and_nothing_deeper_is_stored() {
         let rules = Rules { limits: Limits::new().max_depth(1_000), ..RULES };
         let nest = |levels| (0..levels).fold(Nest::End, |inner, _| Nest::Inner(Box::new(inner)));
         let deepest = nest(127);
-        assert_eq!(rules.encode(codec, &deepest).unwrap().decode::<Nest>("n").unwrap(), deepest);
-        assert_eq!(rules.encode(codec, &nest(128)).unwrap_err().kind(), ErrorKind::TooLarge);
+        assert_eq!(rules.encode(codec, "n", &deepest).unwrap().decode::<Nest>("n").unwrap(), deepest);
+        assert_eq!(rules.encode(codec, "n", &nest(128)).unwrap_err().kind(), ErrorKind::TooLarge);
         let usual = Rules { limits: Limits::new(), ..rules };
-        assert!(usual.encode(codec, &nest(64)).is_ok());
-        assert_eq!(usual.encode(codec, &nest(65)).unwrap_err().kind(), ErrorKind::TooLarge);
+        assert!(usual.encode(codec, "n", &nest(64)).is_ok());
+        assert_eq!(usual.encode(codec, "n", &nest(65)).unwrap_err().kind(), ErrorKind::TooLarge);
     }
 }
 
 /// Reads and writes a record of the first release with all fields. `zz` is a field that this release does not know.
 #[test]
 fn the_layout_of_json_is_this() {
-    let json = br#"{"v":{"n":1},"f":{"i":[[7,"x"]]},"p":{"i":9,"p":true},"a":5,"l":"lab","zz":[1]}"#;
+    let json = br#"{"v":{"n":1},"f":{"i":[[7,"x"]]},"p":{"i":9,"p":true,"r":true},"a":5,"l":"lab","n":"id","x":{"n":6},"zz":[1]}"#;
     let mut expected = Content::empty(Timestamp::MIN, Codec::Json);
-    expected.values.insert("n".into(), encode(Codec::Json, &1));
+    expected.values.insert("n".into(), until_millis(encode(Codec::Json, &1), Some(6)));
     expected.flashes.insert("i".into(), vec![Flash { id: 7, value: encode(Codec::Json, "x") }]);
-    expected.own = OwnPolicy { idle: Some(Duration::from_millis(9)), absolute: None, persistent: true };
+    expected.own = OwnPolicy { idle: Some(Duration::from_millis(9)), absolute: None, persistent: true, remember: true };
     expected.auth_time = Some(Timestamp::from_millis(5).unwrap());
     expected.label = Some("lab".into());
+    expected.name = Some("id".into());
     expected.unknown.insert("zz".into(), encode(Codec::Json, &[1]));
     let Ok((Stored::Content(read), _)) = Stored::read(&record(&json[..])) else { panic!("not a session") };
     assert_eq!(read, expected);
     let record = read.to_record(Version::random(), Timestamp::MIN, IDLE, None, &RULES).unwrap();
     assert_eq!(Head::read(&record).unwrap().1, json);
+}
+
+#[test]
+fn a_deadline_that_is_no_instant_is_corrupt() {
+    for wrong in [r#"{"v":{"n":1},"x":{"n":-1}}"#, r#"{"v":{"n":1},"x":{"n":"soon"}}"#, r#"{"x":[]}"#] {
+        assert_eq!(Stored::read(&record(wrong)).err().unwrap().kind(), ErrorKind::Corrupt, "{wrong}");
+    }
 }
 
 proptest! {

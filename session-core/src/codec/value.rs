@@ -8,16 +8,38 @@ use super::finite;
 use super::limits::{Codec, Limits, MAX_DEPTH};
 #[cfg(feature = "messagepack")]
 use super::messagepack::value as messagepack;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Timestamp};
 
-/// Encoded value of a session, in the session's codec.
+/// Encoded value of a session, in the session's codec. Equal values have the same deadline.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Value {
     pub(super) codec: Codec,
     pub(super) raw: Bytes,
+    /// Deadline from which on the value counts as absent. `None` if it has none.
+    pub(crate) until: Option<Timestamp>,
 }
 
 impl Value {
+    /// Creates a value that has no deadline.
+    pub(super) const fn new(codec: Codec, raw: Bytes) -> Self {
+        Self { codec, raw, until: None }
+    }
+
+    /// Returns the value with another deadline, or without one.
+    pub(crate) fn with_deadline(self, until: Option<Timestamp>) -> Self {
+        Self { until, ..self }
+    }
+
+    /// Whether the value's deadline, if it has one, is after `now`.
+    pub(crate) fn is_live(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+
+    /// Whether both have the same encoding in one codec, whatever their deadlines.
+    pub(crate) fn has_bytes_of(&self, other: &Self) -> bool {
+        self.codec == other.codec && self.raw == other.raw
+    }
+
     /// Decodes the value, which is stored under `key`, as a `T`.
     pub(crate) fn decode<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
         match self.codec {
@@ -70,7 +92,8 @@ impl Codec {
     /// nested deeper than 127 levels, [`ErrorKind::WrongType`] or [`ErrorKind::Corrupt`] if the encoded value does not decode.
     pub fn round_trip<T: Serialize + DeserializeOwned>(self, value: &T) -> Result<T> {
         let limits = Limits::new().max_data_len(usize::MAX).max_depth(MAX_DEPTH);
-        Rules { limits, codec: self }.encode(self, value)?.decode("round trip")
+        let rules = Rules { limits, codec: self, ..Rules::default() };
+        rules.encode(self, "round trip", value)?.decode("round trip")
     }
 }
 
@@ -80,11 +103,17 @@ pub(crate) struct Rules {
     pub(crate) limits: Limits,
     /// Codec of new sessions. An existing session keeps its own, which its content names.
     pub(crate) codec: Codec,
+    /// Set if the limit of the data's length is the store's.
+    pub(crate) limited_by_store: bool,
 }
 
 impl Rules {
-    /// Encodes a value for a session in `codec` and checks the limits of a single value.
-    pub(crate) fn encode<T: Serialize + ?Sized>(&self, codec: Codec, value: &T) -> Result<Value> {
+    /// Encodes a value for a session in `codec` and checks the limits of a single value. Errors name its `key`.
+    pub(crate) fn encode<T: Serialize + ?Sized>(&self, codec: Codec, key: &str, value: &T) -> Result<Value> {
+        self.encode_value(codec, value).map_err(|error| error.on_key(key))
+    }
+
+    fn encode_value<T: Serialize + ?Sized>(&self, codec: Codec, value: &T) -> Result<Value> {
         // Errors leave out the serializer's message, because it may quote the value.
         let raw = match codec {
             Codec::Json => serde_json::to_vec(value).map_err(|_| {
@@ -97,10 +126,7 @@ impl Rules {
             Codec::MessagePack => messagepack::encode(value)?,
         };
         if raw.len() > self.limits.max_data_len {
-            return Err(Error::fixed(
-                ErrorKind::TooLarge,
-                "a value alone exceeds `Limits::max_data_len` or the store's limit; store less, or raise the limit",
-            ));
+            return Err(self.too_long("a value", raw.len()));
         }
         let (depth, may_be_infinite) = match codec {
             // JSON stores `None` and a number that is not finite as `null`, so only the value itself tells which it is.
@@ -112,12 +138,35 @@ impl Rules {
             return Err(Error::fixed(ErrorKind::Other, "a value holds a number that is not finite"));
         }
         if depth > self.limits.max_depth.min(MAX_DEPTH) {
-            return Err(Error::fixed(
-                ErrorKind::TooLarge,
-                "a value is nested deeper than `Limits::max_depth`; flatten it, or raise the limit",
-            ));
+            let (most, mend) = match self.limits.max_depth {
+                most @ ..=MAX_DEPTH => (most, "flatten it, or raise `Limits::max_depth`"),
+                _ => (MAX_DEPTH, "flatten it, because deeper values cannot be read"),
+            };
+            let message = format!("a value is nested deeper than {most} levels; {mend}");
+            return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        Ok(Value { codec, raw: raw.into() })
+        Ok(Value::new(codec, raw.into()))
+    }
+}
+
+impl Rules {
+    /// Creates the error for `what` with an encoded length of `len` bytes, which is over the limit.
+    pub(super) fn too_long(&self, what: &str, len: usize) -> Error {
+        let most = self.limits.max_data_len;
+        let mend = match self.limited_by_store {
+            true => "the store's limit for a session; store less, or use another store",
+            false => "`Limits::max_data_len`; store less, or raise that limit",
+        };
+        Error::new(ErrorKind::TooLarge, format!("{what} has {len} bytes, which is over the {most} bytes of {mend}"))
+    }
+
+    /// Creates the error for more values than the limit.
+    pub(super) fn too_many_keys(&self) -> Error {
+        let most = self.limits.max_keys;
+        let message = format!(
+            "the session has more than {most} values, its `Limits::max_keys`; remove some, or raise that limit"
+        );
+        Error::new(ErrorKind::TooLarge, message)
     }
 }
 

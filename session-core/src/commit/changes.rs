@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::codec::Content;
 use crate::session::committed::{CommittedState, StoredAt, StoredRecord};
 use crate::session::log::{Op, replay};
-use crate::{ConflictPolicy, Error, ErrorKind, Result, Version};
+use crate::{ConflictPolicy, Error, ErrorKind, EventKind, Result, Timestamp, Version};
 
 /// Changes that one commit stores, as they were when it began.
 pub(crate) struct Changes {
@@ -34,8 +34,27 @@ pub(crate) enum RebaseError {
 
 impl Changes {
     /// Returns the session's state once these changes are stored as `stored`.
-    pub(crate) const fn committed(&self, stored: StoredAt) -> CommittedState {
-        CommittedState { stored, ops_end: self.ops_end, epoch: self.epoch, new_ids: self.new_ids }
+    pub(crate) fn committed(&self, stored: StoredAt) -> CommittedState {
+        CommittedState { stored, events: Vec::new(), ops_end: self.ops_end, epoch: self.epoch, new_ids: self.new_ids }
+    }
+
+    /// Returns the session's state once these changes are stored as `stored`, under a new id. `created` is set for a new session.
+    pub(crate) fn committed_under_new_id(&self, stored: StoredAt, created: bool) -> CommittedState {
+        let happened = |is: fn(&Op) -> bool| self.ops.iter().any(|op| is(op));
+        let id_changed = if happened(Op::is_login) {
+            Some(EventKind::Login)
+        } else if happened(|op| matches!(op, Op::Reauthenticate { .. })) {
+            Some(EventKind::Reauthenticated)
+        } else {
+            (!created).then_some(EventKind::Rotated)
+        };
+        let events = created.then_some(EventKind::Created).into_iter().chain(id_changed).collect();
+        CommittedState { events, ..self.committed(stored) }
+    }
+
+    /// Whether a login is among these changes.
+    pub(crate) fn log_in(&self) -> bool {
+        self.ops.iter().any(|op| op.is_login())
     }
 
     /// Whether `state` is the result of all of these changes. `false` if it holds only the first of them.
@@ -43,8 +62,15 @@ impl Changes {
         (self.ops_end, self.epoch, self.new_ids) == (state.ops_end, state.epoch, state.new_ids)
     }
 
-    /// Replays these changes on the `current` content and returns the result. Closures of `update` run here, so no lock may be held.
-    pub(crate) fn rebase(&self, current: &Arc<Content>, policy: ConflictPolicy) -> Result<Arc<Content>, RebaseError> {
+    /// Replays these changes on the `current` content at the instant `now`, and returns the result.
+    ///
+    /// Closures of `update` run here, so no lock may be held.
+    pub(crate) fn rebase(
+        &self,
+        current: &Arc<Content>,
+        policy: ConflictPolicy,
+        now: Timestamp,
+    ) -> Result<Arc<Content>, RebaseError> {
         if Arc::ptr_eq(current, &self.base) {
             return Ok(self.content.clone());
         }
@@ -57,7 +83,7 @@ impl Changes {
                 "the manager rejects conflicts; `reload` the session and do the work again",
             ))),
             ConflictPolicy::Overwrite => Ok(self.content.clone()),
-            ConflictPolicy::Replay => replay(&self.ops, current).map_err(RebaseError::Error),
+            ConflictPolicy::Replay => replay(&self.ops, current, now).map_err(RebaseError::Error),
         }
     }
 }

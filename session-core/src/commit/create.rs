@@ -19,7 +19,7 @@ impl Committer<'_> {
         let env = &*self.shared.env;
         let mut lost = Error::from(ErrorKind::Unavailable);
         for _ in 0..2 {
-            let (key, record, after) = self.new_record(changes, &content)?;
+            let (key, record, after) = self.new_record(changes, &content, true)?;
             if !self.state().note(UncertainWrite::Create { key, after: after.clone() }, changes.epoch) {
                 return Err(GONE);
             }
@@ -46,16 +46,18 @@ impl Committer<'_> {
         Err(lost)
     }
 
-    /// Returns a key and record for `content` under a new id, and the session's state once the record is stored.
+    /// Returns a key and record for `content` under a new id, and the session's state once the record is stored. `created` is set for a
+    /// new session.
     pub(super) fn new_record(
         &self,
         changes: &Changes,
         content: &Arc<Content>,
+        created: bool,
     ) -> Result<(StoreKey, Record, CommittedState)> {
         let env = &*self.shared.env;
         let (record, stored) = env.record(content, None)?;
         let id = SessionId::random();
         let key = StoreKey::derive(&env.name, &id);
-        Ok((key, record, changes.committed(StoredAt { id, key, record: stored })))
+        Ok((key, record, changes.committed_under_new_id(StoredAt { id, key, record: stored }, created)))
     }
 }

@@ -1,9 +1,9 @@
 //! Logout: the end of a session, under its current id and under every id that it moves to.
 
 use super::committer::{Committer, TOMBSTONE_LIFE};
-use crate::codec::{Stored, tombstone};
+use crate::codec::{Content, Stored, tombstone};
 use crate::head::Trail;
-use crate::{Error, ErrorKind, Outcome, Result, StoreKey};
+use crate::{Error, ErrorKind, EventKind, Outcome, Result, StoreKey};
 
 /// Maximum number of attempts of one logout. Each concurrent save or rotation of the session costs an attempt.
 const MAX_STEPS: usize = 64;
@@ -23,7 +23,7 @@ impl Committer<'_> {
     /// Saves and rotations in flight then conflict with the tombstone and fail.
     async fn end_chain(&self, mut key: StoreKey) -> Result<()> {
         let env = &*self.shared.env;
-        let mut failed = false;
+        let mut failed = None;
         for _ in 0..MAX_STEPS {
             let record = match env.store().load(&env.call(), &key).await {
                 Ok(Some(record)) => record,
@@ -35,23 +35,35 @@ impl Committer<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            let trail = match Stored::read(&record) {
-                Ok((Stored::Tombstone(None), _)) => return Ok(()),
+            let (trail, content) = match Stored::read(&record) {
+                Ok((Stored::Tombstone(None), _)) => {
+                    if let Some((_, ended)) = failed.filter(|(version, _)| *version == record.version) {
+                        env.emit(EventKind::Logout, &ended, Some(&key));
+                    }
+                    return Ok(());
+                }
                 Ok((Stored::Tombstone(Some(next)), _)) => {
                     key = next;
                     continue;
                 }
-                Ok((Stored::Content(_), head)) => head.trail,
+                Ok((Stored::Content(content), head)) => (head.trail, content),
                 // A record that does not decode must end too.
-                Err(_) => Trail::of(record.version),
+                Err(_) => {
+                    let blank = Content { principal: record.principal.clone(), ..env.blank() };
+                    (Trail::of(record.version), blank)
+                }
             };
             let expires_at = env.now().plus(TOMBSTONE_LIFE);
             let grave = tombstone(None, record.created_at, expires_at, Some(&trail));
             match env.store().save(&env.call(), &key, record.version, &grave).await {
-                Ok(Outcome::Done | Outcome::Missing) => return Ok(()),
+                Ok(Outcome::Done) => {
+                    env.emit(EventKind::Logout, &content, Some(&key));
+                    return Ok(());
+                }
+                Ok(Outcome::Missing) => return Ok(()),
                 Ok(Outcome::Conflict | Outcome::Exists) => {}
                 // The next load shows whether the write was stored.
-                Err(error) if error.is_transient() && !failed => failed = true,
+                Err(error) if error.is_transient() && failed.is_none() => failed = Some((grave.version, content)),
                 Err(error) => return Err(error),
             }
         }

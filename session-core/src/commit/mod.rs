@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::session::committed::CommittedState;
 use crate::session::log::replay;
-use crate::{Result, Version};
+use crate::{ErrorKind, EventKind, Result, Version};
 
 pub(crate) mod changes;
 mod client_update;
@@ -22,6 +22,7 @@ mod own_write;
 mod recovery;
 mod rotate;
 mod save;
+mod session_limit;
 mod touch;
 pub(crate) mod uncertain;
 pub(crate) mod write_queue;
@@ -36,7 +37,20 @@ use uncertain::Sent;
 impl Committer<'_> {
     /// Commits the session's changes. Commits of one session run one at a time.
     pub(crate) async fn commit(&self) -> Result<()> {
-        let _turn = self.shared.committing.lock().await;
+        let committed = {
+            let _turn = self.shared.committing.lock().await;
+            match self.commit_changes().await {
+                Ok(()) => self.enforce_limit().await,
+                failed => failed,
+            }
+        };
+        if committed.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
+            self.emit(EventKind::Conflict);
+        }
+        committed
+    }
+
+    async fn commit_changes(&self) -> Result<()> {
         let env = &*self.shared.env;
         if env.discards {
             self.state().discard_to_view();
@@ -55,6 +69,7 @@ impl Committer<'_> {
                 }
                 return Ok(());
             };
+            self.check_limit(&changes).await?;
             let step = match &changes.stored {
                 None => self.create(&changes, changes.content.clone()).await?,
                 Some(stored) if changes.rotate => Box::pin(self.rotate_over(&changes, stored)).await?,
@@ -75,8 +90,18 @@ impl Committer<'_> {
     fn changes(&self) -> Result<Option<Arc<Changes>>> {
         loop {
             let mut state = self.state();
-            if state.drop_lost_changes() {
-                return Err(GONE);
+            let any = state.log.iter().any(|op| op.writes());
+            let gone = state.drop_lost_changes();
+            let drops = any && state.log.is_empty();
+            if gone || drops {
+                drop(state);
+                if drops {
+                    self.emit(EventKind::Dropped);
+                }
+                if gone {
+                    return Err(GONE);
+                }
+                continue;
             }
             if state.stale {
                 drop(state);
@@ -118,7 +143,7 @@ impl Committer<'_> {
                 (state.log.to_vec(), state.base.clone(), state.changes())
             };
             // Closures of `update` run here, so no lock is held.
-            let view = replay(&log, &base)?;
+            let view = replay(&log, &base, self.shared.env.now())?;
             let mut state = self.state();
             if state.changes() == changes {
                 state.set_view(view);
@@ -129,11 +154,19 @@ impl Committer<'_> {
 
     /// Applies a write that is stored.
     fn apply_commit(&self, after: &CommittedState) {
-        let is_stale = {
+        let (is_stale, drops) = {
             let mut state = self.state();
+            let dropped = state.dropped;
             state.apply_commit(after);
-            state.stale
+            state.limit_due |= self.shared.env.session_limit.is_some() && after.events.contains(&EventKind::Login);
+            (state.stale, state.dropped && !dropped)
         };
+        for event in &after.events {
+            self.shared.env.emit(*event, &after.stored.content, Some(&after.stored.key));
+        }
+        if drops {
+            self.emit(EventKind::Dropped);
+        }
         if is_stale {
             // The next commit reports a conflict among operations that were logged meanwhile.
             let _later = self.catch_up();

@@ -21,7 +21,7 @@ impl Committer<'_> {
         let env = &*self.shared.env;
         let mut over = changes.undecided_over.clone().unwrap_or_else(|| old.record.clone());
         for _ in 0..=env.max_replays {
-            let content = match changes.rebase(&over.content, env.conflicts) {
+            let content = match changes.rebase(&over.content, env.conflicts, env.now()) {
                 Ok(content) => content,
                 Err(RebaseError::Identity) => return self.start_over(changes).await,
                 Err(RebaseError::Error(error)) => return Err(error),
@@ -51,7 +51,7 @@ impl Committer<'_> {
         let env = &*self.shared.env;
         let mut lost = Error::from(ErrorKind::Unavailable);
         for _ in 0..2 {
-            let (key, record, after) = self.new_record(changes, content)?;
+            let (key, record, after) = self.new_record(changes, content, false)?;
             self.state().orphans.push(Orphan { key, version: record.version, landed: false });
             let created = env.store().create(&env.call(), &key, &record).await;
             let mut state = self.state();
@@ -78,7 +78,7 @@ impl Committer<'_> {
         let Some(login) = log::starting_login(&changes.ops) else { return self.mark_gone(changes) };
         // The logged values are encoded in the codec of the old session.
         let empty = Content::empty(self.shared.env.now(), changes.base.codec);
-        let content = replay(&changes.ops[login..], &empty)?;
+        let content = replay(&changes.ops[login..], &empty, self.shared.env.now())?;
         self.create(changes, content).await
     }
 }

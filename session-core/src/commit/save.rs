@@ -11,7 +11,7 @@ use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
 use crate::session::committed::{StoredAt, StoredRecord};
 use crate::session::state::State;
-use crate::{ConflictPolicy, Outcome, Result};
+use crate::{ConflictPolicy, EventKind, Outcome, Result};
 
 /// Number of conflicts in a store within this process that lead to a load and a retry, before the session's queue is opened.
 ///
@@ -34,7 +34,7 @@ impl Committer<'_> {
             }
         };
         for round in 0.. {
-            let content = match changes.rebase(&over.content, env.conflicts) {
+            let content = match changes.rebase(&over.content, env.conflicts, env.now()) {
                 Ok(content) => content,
                 Err(RebaseError::Identity) => return self.mark_gone(changes),
                 Err(RebaseError::Error(error)) => return Err(error),
@@ -109,7 +109,8 @@ impl Committer<'_> {
     /// Returns the error for a conflict under [`ConflictPolicy::Reject`], or [`Step::Again`] if the record is as it was.
     async fn reject(&self, changes: &Changes, stored: &StoredAt) -> Result<Step> {
         match self.shared.env.current(&stored.key).await? {
-            Now::Live(current) => match changes.rebase(&current.content, ConflictPolicy::Reject) {
+            Now::Live(current) => match changes.rebase(&current.content, ConflictPolicy::Reject, self.shared.env.now())
+            {
                 Err(RebaseError::Error(error)) => Err(error),
                 Err(RebaseError::Identity) => self.mark_gone(changes),
                 Ok(_) => Ok(Step::Again),
@@ -120,6 +121,9 @@ impl Committer<'_> {
 
     /// Drops the operations of `changes` because the session is gone. Always returns an error of kind `Gone`.
     pub(super) fn mark_gone(&self, changes: &Changes) -> Result<Step> {
+        if changes.ops.iter().any(|op| op.writes()) {
+            self.emit(EventKind::Dropped);
+        }
         self.state().mark_gone(changes.epoch, changes.ops_end, self.shared.env.now());
         // A login that was logged since starts a new session. The next commit reports a conflict of it.
         let _later = self.catch_up();

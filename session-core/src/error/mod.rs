@@ -30,8 +30,13 @@ pub enum ErrorKind {
     Gone,
     /// The operation needs a new cookie, but the response's head has already been sent, or the request was abandoned.
     Closed,
-    /// A limit of the session or of the store is exceeded. Nothing was changed.
+    /// A limit of the session or of the store is exceeded. Nothing was changed. The message names the limit and its setting,
+    /// and [`Error::key`] the value that is too large, or the largest one.
     TooLarge,
+    /// The principal has as many sessions as [`max_sessions`](crate::ManagerBuilder::max_sessions) allows, so the login was refused.
+    TooManySessions,
+    /// The session has no principal, and the operation is about one. The client has to sign in.
+    Unauthenticated,
     /// The store or this build does not support the operation.
     Unsupported,
     /// Bytes that were stored or sent do not decode.
@@ -52,6 +57,8 @@ impl ErrorKind {
             Self::Gone => "the session is gone",
             Self::Closed => "the response has already been sent",
             Self::TooLarge => "too large for a session",
+            Self::TooManySessions => "too many sessions",
+            Self::Unauthenticated => "not signed in",
             Self::Unsupported => "not supported by this session store",
             Self::Corrupt => "undecodable session data",
             Self::WrongType => "a session value is of another type",
@@ -97,14 +104,19 @@ impl Error {
         Self(Inner { kind, message: Cow::Borrowed(message), key: None, source: None })
     }
 
+    /// Names the key of the value that the error is about.
+    pub(crate) fn on_key(mut self, key: &str) -> Self {
+        self.0.key = Some(key.into());
+        self
+    }
+
     /// Creates a [`Conflict`](ErrorKind::Conflict): another request changed the value under `key`, which this one had read before writing it.
     pub fn conflict_on(key: &str) -> Self {
-        let mut error = Self::fixed(
+        Self::fixed(
             ErrorKind::Conflict,
             "a value that this request has read was changed meanwhile; `reload` the session and do the work again",
-        );
-        error.0.key = Some(key.into());
-        error
+        )
+        .on_key(key)
     }
 
     /// Creates a [`WrongType`](ErrorKind::WrongType): the value under `key` is not a `T`.
@@ -121,9 +133,7 @@ impl Error {
 
     /// Creates a [`Corrupt`](ErrorKind::Corrupt): the value under `key` does not decode as any type.
     pub(crate) fn corrupt_value(key: &str) -> Self {
-        let mut error = Self::fixed(ErrorKind::Corrupt, "a value does not decode");
-        error.0.key = Some(key.into());
-        error
+        Self::fixed(ErrorKind::Corrupt, "a value does not decode").on_key(key)
     }
 
     /// Creates an [`Unsupported`](ErrorKind::Unsupported): `operation` needs a capability that the store does not have.
@@ -148,8 +158,8 @@ impl Error {
         matches!(self.0.kind, ErrorKind::Unavailable)
     }
 
-    /// Returns the key of the value that a [`Conflict`](ErrorKind::Conflict), [`WrongType`](ErrorKind::WrongType) or
-    /// [`Corrupt`](ErrorKind::Corrupt) error is about, if the error names one.
+    /// Returns the key of the value that a [`Conflict`](ErrorKind::Conflict), [`WrongType`](ErrorKind::WrongType),
+    /// [`Corrupt`](ErrorKind::Corrupt) or [`TooLarge`](ErrorKind::TooLarge) error is about, if the error names one.
     pub fn key(&self) -> Option<&str> {
         self.0.key.as_deref()
     }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use super::excess::SessionLimit;
+use super::listener::Listener;
 use super::policy::{ConflictPolicy, Life, Policy};
+use super::verifier::Verifier;
 use crate::codec::{Content, Rules, Stored};
 use crate::commit::joint_write::Line;
 use crate::commit::write_queue::WriteQueues;
@@ -15,11 +18,14 @@ use crate::{Call, Clock, Error, ErrorKind, Record, Result, Store, StoreKey, Time
 #[derive(Clone)]
 pub(crate) struct Environment {
     pub(super) store: Arc<dyn Store>,
-    pub(crate) name: Box<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) policy: Policy,
     pub(crate) rules: Rules,
     pub(crate) conflicts: ConflictPolicy,
     pub(crate) max_replays: u32,
+    pub(crate) verifier: Option<Verifier>,
+    pub(super) listener: Option<Listener>,
+    pub(crate) session_limit: Option<SessionLimit>,
     /// Set if the store keeps nothing, on purpose.
     pub(crate) discards: bool,
     /// Set if other processes may write to the store. Versions must then differ between forked processes.
@@ -59,7 +65,7 @@ impl Environment {
 
     /// Returns the lifetime of the cookie of a session with this content.
     pub(crate) fn cookie_lifetime(&self, content: &Content) -> CookieLifetime {
-        CookieLifetime { persistent: content.own.persistent, ends_at: self.policy.outlived_at(content) }
+        CookieLifetime { persistent: self.policy.is_persistent(content), ends_at: self.policy.outlived_at(content) }
     }
 
     /// Returns the last use and the end of a stored session.
@@ -86,12 +92,17 @@ impl Environment {
         // A session in a cookie has one writer, so it needs no trail, and its size counts.
         let over = over.filter(|_| !self.for_request);
         let (mut content, mut dropped) = (content.clone(), 0_u32);
+        Content::remove_expired(&mut content, now);
+        // Lists of a principal have the sessions of all names. A cookie is in no list, and its size counts.
+        if content.principal.is_some() && !self.for_request && content.name.as_ref() != Some(&self.name) {
+            Arc::make_mut(&mut content).name = Some(self.name.clone());
+        }
         let record = loop {
             let record = content.to_record(version, now, self.policy.idle(&content), over, &self.rules);
             let is_too_large = record.as_ref().is_err_and(|error| error.kind() == ErrorKind::TooLarge);
             // Flash messages matter least, so the oldest are dropped first.
             let Some((key, id)) = content.oldest_flash().filter(|_| is_too_large) else { break record? };
-            Op::TakeFlashes { key, ids: [id].into() }.apply(Arc::make_mut(&mut content))?;
+            Op::TakeFlashes { key, ids: [id].into() }.apply(Arc::make_mut(&mut content), now)?;
             dropped += 1;
         };
         if dropped > 0 {

@@ -8,15 +8,29 @@ use crate::commit::Committer;
 use crate::commit::write_queue::WriteQueues;
 use crate::{Commit, Result, Session, Store, Timestamp};
 
+mod administration;
 mod builder;
+mod description;
 pub(crate) mod environment;
+mod event;
+mod excess;
+mod filter;
+mod listener;
 mod policy;
 mod principals;
 mod purge;
+mod report;
+mod session_info;
+pub(crate) mod session_limit;
+pub(crate) mod verification;
+mod verifier;
 
 pub use builder::ManagerBuilder;
+pub use event::{Event, EventKind};
+pub use excess::Excess;
+pub use filter::Filter;
 pub use policy::ConflictPolicy;
-pub use principals::SessionInfo;
+pub use session_info::SessionInfo;
 
 use environment::Environment;
 
@@ -85,6 +99,7 @@ impl Manager {
     /// Opening stores nothing. An unknown id is never adopted: changes are stored under a new id.
     /// A record that does not decode gives a new session and an error event.
     /// The store is not called if there is no value, or if the value is not an id.
+    /// A session with a principal is checked by [`verify`](ManagerBuilder::verify), if that is set.
     ///
     /// ```
     /// # pollster::block_on(async {

@@ -1,5 +1,6 @@
 //! Time-outs, and the policy for conflicts.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::codec::Content;
@@ -36,29 +37,39 @@ pub(crate) struct Policy {
     pub(super) anonymous_idle: Option<Duration>,
     pub(crate) max_idle: Duration,
     pub(crate) max_absolute: Duration,
+    /// Idle time-out of remembered sessions. `None` if sessions cannot be remembered.
+    pub(super) remember_idle: Option<Duration>,
+    /// Absolute time-out of remembered sessions.
+    pub(super) remember_absolute: Option<Duration>,
 }
 
 impl Policy {
     /// Checks the settings against each other. `max_idle` is that setting, if it was set.
     pub(super) fn check(&self, max_idle: Option<Duration>) -> Result<()> {
-        let config = |message| Err(Error::fixed(ErrorKind::Config, message));
         let anonymous = self.anonymous_idle.unwrap_or(self.idle);
-        if [self.idle, self.absolute, anonymous].iter().any(|timeout| *timeout < Duration::from_millis(1)) {
+        let remember = self.remember_absolute.unwrap_or(self.absolute);
+        if [self.idle, self.absolute, anonymous, remember].iter().any(|timeout| *timeout < Duration::from_millis(1)) {
             return Err(ZERO);
         }
-        if self.max_idle < self.idle {
-            return config("`idle` exceeds `max_idle`: raise `max_idle`, or leave it out");
-        }
-        if max_idle.is_some_and(|longest| longest < anonymous) {
-            return config("`anonymous_idle` exceeds `max_idle`: raise `max_idle`, or leave it out");
-        }
-        if self.max_absolute < self.absolute {
-            return config("`absolute` exceeds `max_absolute`: raise `max_absolute`, or leave it out");
-        }
-        if max_idle.is_some_and(|longest| longest > self.max_absolute) {
-            return config(
-                "`max_idle` exceeds the longest absolute time-out, which ends such a session first: raise `max_absolute`",
-            );
+        let maximum = "; raise the second, or leave it out";
+        let ends_first = ", which ends such a session first; raise the second, or lower the first";
+        let checks = [
+            ("idle", Some(self.idle), "max_idle", max_idle, maximum),
+            ("anonymous_idle", self.anonymous_idle, "max_idle", max_idle, maximum),
+            ("absolute", Some(self.absolute), "max_absolute", Some(self.max_absolute), maximum),
+            ("max_idle", max_idle, "max_absolute", Some(self.max_absolute), ends_first),
+            ("idle", Some(self.idle), "absolute", Some(self.absolute), ends_first),
+            ("anonymous_idle", self.anonymous_idle, "absolute", Some(self.absolute), ends_first),
+            ("idle", Some(self.idle), "remember", self.remember_absolute, ends_first),
+        ];
+        for (shorter, value, longer, limit, mend) in checks {
+            if let (Some(value), Some(limit)) = (value, limit)
+                && value > limit
+            {
+                let (value, limit) = (Span(value), Span(limit));
+                let message = format!("`{shorter}` ({value}) exceeds `{longer}` ({limit}){mend}");
+                return Err(Error::new(ErrorKind::Config, message));
+            }
         }
         Ok(())
     }
@@ -69,7 +80,18 @@ impl Policy {
             (None, Some(anonymous)) => anonymous,
             _ => self.idle,
         };
-        content.own.idle.map_or(usual, |own| own.min(self.max_idle))
+        let own = content.own.idle.map(|own| own.min(self.max_idle));
+        own.or(self.remember_idle.filter(|_| content.own.remember)).unwrap_or(usual)
+    }
+
+    /// Whether a session with this content asks for a cookie that outlives the browser.
+    pub(crate) const fn is_persistent(&self, content: &Content) -> bool {
+        content.own.persistent || content.own.remember && self.remembers()
+    }
+
+    /// Whether sessions can be remembered.
+    pub(crate) const fn remembers(&self) -> bool {
+        self.remember_idle.is_some()
     }
 
     pub(super) fn idle_at_most(&self, longest: Duration) -> Self {
@@ -77,13 +99,15 @@ impl Policy {
             idle: self.idle.min(longest),
             anonymous_idle: self.anonymous_idle.map(|idle| idle.min(longest)),
             max_idle: self.max_idle.min(longest),
+            remember_idle: self.remember_idle.map(|idle| idle.min(longest)),
             ..self.clone()
         }
     }
 
     /// Returns the absolute time-out of a session with this content.
     pub(crate) fn absolute(&self, content: &Content) -> Duration {
-        content.own.absolute.map_or(self.absolute, |own| own.min(self.max_absolute))
+        let own = content.own.absolute.map(|own| own.min(self.max_absolute));
+        own.or(self.remember_absolute.filter(|_| content.own.remember)).unwrap_or(self.absolute)
     }
 
     /// Returns the instant at which a session with this content reaches its absolute time-out.
@@ -113,16 +137,56 @@ impl Policy {
         Life { last_used, ends_at: self.end(content, last_used) }
     }
 
-    pub(crate) fn check_own(&self, own: Option<Duration>, longest: Duration) -> Result<()> {
-        match own {
-            Some(own) if own < Duration::from_millis(1) => Err(ZERO),
-            Some(own) if own > longest => Err(Error::fixed(
-                ErrorKind::Config,
-                "a session's own time-out exceeds the longest of its manager; raise `max_idle` or `max_absolute`",
-            )),
-            _ => Ok(()),
+    /// Checks the idle time-out that a session sets for itself.
+    pub(crate) fn check_own_idle(&self, own: Option<Duration>) -> Result<()> {
+        check_own(own, "idle time-out", self.max_idle, "ManagerBuilder::max_idle")
+    }
+
+    /// Checks the absolute time-out that a session sets for itself.
+    pub(crate) fn check_own_absolute(&self, own: Option<Duration>) -> Result<()> {
+        check_own(own, "absolute time-out", self.max_absolute, "ManagerBuilder::max_absolute")
+    }
+}
+
+fn check_own(own: Option<Duration>, what: &str, longest: Duration, setting: &str) -> Result<()> {
+    match own {
+        Some(own) if own < Duration::from_millis(1) => Err(ZERO),
+        Some(own) if own > longest => {
+            let (own, longest) = (Span(own), Span(longest));
+            let message =
+                format!("the session's own {what} of {own} exceeds the longest of {longest}; raise `{setting}`");
+            Err(Error::new(ErrorKind::Config, message))
         }
+        _ => Ok(()),
+    }
+}
+
+/// Duration that prints in the largest unit of which it is a multiple: `36 hours`.
+struct Span(Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(u128, &str); 5] =
+            [(86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second"), (1, "millisecond")];
+        let millis = self.0.as_millis();
+        let (unit, name) =
+            UNITS.into_iter().find(|(unit, _)| millis.is_multiple_of(*unit)).unwrap_or((1, "millisecond"));
+        let count = millis / unit;
+        write!(f, "{count} {name}{}", if count == 1 { "" } else { "s" })
     }
 }
 
 pub(super) const ZERO: Error = Error::fixed(ErrorKind::Config, "a time-out is below one millisecond; set a longer one");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{days, seconds};
+
+    #[test]
+    fn a_span_prints_in_its_largest_whole_unit() {
+        let shown = [days(1), hours(36), days(2) + seconds(1), Duration::from_millis(1_500), seconds(60)];
+        let shown = shown.map(|span| Span(span).to_string());
+        assert_eq!(shown, ["1 day", "36 hours", "172801 seconds", "1500 milliseconds", "1 minute"]);
+    }
+}

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use super::Session;
+use super::key::{AnyKey, PrintedKey};
 use super::log::{Keep, Op};
 use super::opened::Opened;
 use crate::codec::OwnPolicy;
@@ -10,7 +11,7 @@ use crate::commit::uncertain::UncertainWrite;
 use crate::{Error, ErrorKind, Principal, Result};
 
 pub(super) const NO_PRINCIPAL: Error =
-    Error::fixed(ErrorKind::Other, "the session has no principal; call `login` first");
+    Error::fixed(ErrorKind::Unauthenticated, "the session has no principal; call `login` first");
 
 impl Session {
     /// Signs `principal` in. The commit gives the session a new id, and the old id no longer opens it.
@@ -23,8 +24,8 @@ impl Session {
     ///
     /// Time-outs and persistence return to the manager's settings, because choices of a guest must not apply to the account's session
     /// (NIST SP 800-63B-4, 5.1; OWASP ASVS 5.0, 7.3.1). Choices of an earlier login are dropped too. Only choices of this request are kept,
-    /// made before or after this call: [`set_idle`](Session::set_idle), [`set_absolute`](Session::set_absolute),
-    /// [`set_persistent`](Session::set_persistent). A login in two steps has to carry them over as a value.
+    /// made before or after this call: [`remember`](Session::remember), [`set_idle`](Session::set_idle),
+    /// [`set_absolute`](Session::set_absolute), [`set_persistent`](Session::set_persistent). A login in two steps has to carry them over as a value.
     ///
     /// If the session was revoked or moved to another id meanwhile, the login starts a new session with the values written after this call.
     /// The commit fails with [`ErrorKind::Gone`] instead in two cases:
@@ -51,12 +52,14 @@ impl Session {
 
     /// Signs `principal` in as [`login`](Session::login) does, and keeps only the values under `keys`.
     ///
+    /// Keys of different types are given by their [names](crate::Key::name).
+    ///
     /// ```
     /// # pollster::block_on(async {
     /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
     /// session.insert("cart", &["tea"])?;
     /// session.insert("draft", "of a guest")?;
-    /// session.login_keeping("ann", &["cart"])?;
+    /// session.login_keeping("ann", ["cart"])?;
     /// assert_eq!(session.keys(), ["cart"]);
     /// # session.discard();
     /// # Ok::<(), session_core::Error>(())
@@ -64,9 +67,11 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`login`](Session::login).
-    pub fn login_keeping(&self, principal: impl Display, keys: &[&str]) -> Result<()> {
-        self.log_in(Principal::new(principal)?, Keep::Only(keys.iter().map(|&key| key.into()).collect()))
+    /// The errors of [`login`](Session::login), and [`ErrorKind::Other`] if a key cannot be printed.
+    pub fn login_keeping(&self, principal: impl Display, keys: impl IntoIterator<Item = impl AnyKey>) -> Result<()> {
+        let printed = |key| PrintedKey::new(key).map(|key| Box::from(&*key));
+        let keys = keys.into_iter().map(printed).collect::<Result<_>>()?;
+        self.log_in(Principal::new(principal)?, Keep::Only(keys))
     }
 
     fn log_in(&self, principal: Principal, keep: Keep) -> Result<()> {
@@ -78,8 +83,8 @@ impl Session {
             state.reset(self.shared.env.blank());
             state.gone = false;
         }
-        let (at, own) = (self.shared.env.now(), state.chosen);
-        state.push(Op::Login { principal, at, keep, own })?;
+        let (at, own) = (self.now(), state.chosen);
+        state.push(Op::Login { principal, at, keep, own }, at)?;
         state.new_ids_wanted += 1;
         // Values may have been dropped, so earlier reads no longer hold.
         state.reads.clear();
@@ -100,7 +105,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// - [`ErrorKind::Other`]: the session has no principal.
+    /// - [`ErrorKind::Unauthenticated`]: the session has no principal.
     /// - [`ErrorKind::Gone`]: the session has moved or ended.
     /// - [`ErrorKind::Closed`]: the response's head has been sent, and a new id needs a cookie.
     pub fn reauthenticate(&self) -> Result<()> {
@@ -109,8 +114,8 @@ impl Session {
         if state.view.principal.is_none() {
             return Err(NO_PRINCIPAL);
         }
-        let at = self.shared.env.now();
-        state.push(Op::Reauthenticate { at })?;
+        let at = self.now();
+        state.push(Op::Reauthenticate { at }, at)?;
         state.new_ids_wanted += 1;
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::codec::Content;
 use crate::head::{Head, Trail};
-use crate::{Record, SessionId, StoreKey, Timestamp, Version};
+use crate::{EventKind, Record, SessionId, StoreKey, Timestamp, Version};
 
 /// Live record as it is stored, decoded.
 #[derive(Clone)]
@@ -53,6 +53,8 @@ impl Deref for StoredAt {
 #[derive(Clone)]
 pub(crate) struct CommittedState {
     pub(crate) stored: StoredAt,
+    /// Events to report then.
+    pub(crate) events: Vec<EventKind>,
     /// Index in [`State::log`](super::state::State::log) of the first operation that the write does not hold.
     pub(crate) ops_end: u64,
     /// Value of [`State::epoch`](super::state::State::epoch) when the commit began.

@@ -1,13 +1,12 @@
 //! Flash messages: messages that are shown once.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Session;
-use super::key::Key;
+use super::key::{AnyKey, IntoKey, PrintedKey};
 use super::log::Op;
 use crate::codec::Flash;
 use crate::mutant::{self, Mutant};
@@ -30,17 +29,18 @@ impl Session {
     ///
     /// # Errors
     /// The errors of [`insert`](Session::insert).
-    pub fn flash<T: Serialize + ?Sized>(&self, key: impl Display, message: &T) -> Result<()> {
-        let key = &*Key::new(key)?;
-        let (mut state, value) = self.encoding(message)?;
+    pub fn flash<T: Serialize + ?Sized>(&self, key: impl IntoKey<T>, message: &T) -> Result<()> {
+        let key = &*PrintedKey::new(key)?;
+        let (mut state, value) = self.encoding(key, message)?;
+        let now = self.now();
         if state.view.flash_count() >= self.shared.env.rules.limits.max_flashes
             && let Some((key, id)) = state.view.oldest_flash()
         {
-            state.push(Op::TakeFlashes { key, ids: [id].into() })?;
+            state.push(Op::TakeFlashes { key, ids: [id].into() }, now)?;
         }
         let newest = state.view.flashes.values().flatten().map(|flash| flash.id).max();
-        let id = flash_id(self.shared.env.now(), newest);
-        state.push(Op::Flash { key: key.into(), flash: Flash { id, value } })
+        let id = flash_id(now, newest);
+        state.push(Op::Flash { key: key.into(), flash: Flash { id, value } }, now)
     }
 
     /// Takes the flash messages under `key`, oldest first. They are removed from the store when the session is committed.
@@ -63,8 +63,8 @@ impl Session {
     ///
     /// # Errors
     /// The errors of [`insert`](Session::insert). A session that has moved or ended has no messages.
-    pub fn flashes<T: DeserializeOwned>(&self, key: impl Display) -> Result<Vec<T>> {
-        let key = &*Key::new(key)?;
+    pub fn flashes<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Vec<T>> {
+        let key = &*PrintedKey::new(key)?;
         loop {
             let messages = match self.state().view.flashes.get(key) {
                 Some(messages) => messages.clone(),
@@ -78,7 +78,7 @@ impl Session {
             if state.view.flashes.get(key).is_none_or(|now| ids(now) != ids_shown) {
                 continue;
             }
-            state.push(Op::TakeFlashes { key: key.into(), ids: ids_shown })?;
+            state.push(Op::TakeFlashes { key: key.into(), ids: ids_shown }, self.now())?;
             drop(state);
             let dropped =
                 |error: &Error| tracing::warn!(name = %self.shared.env.name, %error, "a flash message is dropped");
@@ -101,11 +101,11 @@ impl Session {
     ///
     /// # Errors
     /// The errors of [`insert`](Session::insert).
-    pub fn clear_flashes(&self, key: impl Display) -> Result<()> {
-        let key = &*Key::new(key)?;
+    pub fn clear_flashes(&self, key: impl AnyKey) -> Result<()> {
+        let key = &*PrintedKey::new(key)?;
         let mut state = self.writing()?;
         match state.view.flashes.get(key).map(|messages| ids(messages)) {
-            Some(ids) => state.push(Op::TakeFlashes { key: key.into(), ids }),
+            Some(ids) => state.push(Op::TakeFlashes { key: key.into(), ids }, self.now()),
             None => Ok(()),
         }
     }

@@ -12,7 +12,7 @@ use crate::{Error, Principal, Result, Timestamp};
 /// Value that this request has seen under a key. `None` if it saw that there was no value.
 pub(super) type Seen = Option<Value>;
 
-/// Function that computes a value from the present one, and encodes it in the codec of the session.
+/// Function that computes a value from the present one, and encodes it in the codec of the session. The new value keeps the deadline.
 pub(super) type Rerun = Box<dyn Fn(Option<&Value>, Codec) -> Result<Value> + Send>;
 
 /// One operation of a session's log.
@@ -50,6 +50,7 @@ pub(crate) enum Op {
     Idle(Option<Duration>),
     Absolute(Option<Duration>),
     Persistent(bool),
+    Remember(bool),
     /// `own` is the policy that this request has set before the login. Settings of earlier requests are dropped.
     Login {
         principal: Principal,
@@ -98,33 +99,36 @@ impl Op {
         matches!(self, Self::Login { .. })
     }
 
-    /// Applies the operation to `content`. After an error `content` must not be used.
-    pub(crate) fn apply(&self, content: &mut Content) -> Result<()> {
+    /// Applies the operation to `content`, in which values whose deadline is not after `now` count as absent.
+    ///
+    /// After an error `content` must not be used.
+    pub(crate) fn apply(&self, content: &mut Content, now: Timestamp) -> Result<()> {
         match self {
             Self::Insert { key, value, seen } => {
-                unchanged(content, key, seen.as_ref())?;
+                unchanged(content, key, seen.as_ref(), now)?;
                 content.values.insert(key.clone(), value.clone());
             }
             Self::Remove { key, seen } => {
-                unchanged(content, key, seen.as_ref())?;
+                unchanged(content, key, seen.as_ref(), now)?;
                 content.values.remove(key);
             }
             Self::Update { key, rerun } => {
                 let rerun = rerun.lock().unwrap_or_else(PoisonError::into_inner);
-                let value = rerun(content.values.get(key), content.codec)?;
+                let value = rerun(content.value(key, now), content.codec)?;
                 content.values.insert(key.clone(), value);
             }
             Self::Clear => {
                 content.values.clear();
                 content.flashes.clear();
             }
-            Self::Require { key, seen } => unchanged(content, key, Some(seen))?,
+            Self::Require { key, seen } => unchanged(content, key, Some(seen), now)?,
             Self::Flash { key, flash } => content.flashes.entry(key.clone()).or_default().push(flash.clone()),
             Self::TakeFlashes { key, ids } => take_flashes(content, key, ids),
             Self::Label(label) => content.label.clone_from(label),
             Self::Idle(idle) => content.own.idle = *idle,
             Self::Absolute(absolute) => content.own.absolute = *absolute,
             Self::Persistent(persistent) => content.own.persistent = *persistent,
+            Self::Remember(remember) => content.own.remember = *remember,
             Self::Login { principal, at, keep, own } => login(content, principal, *at, keep, *own),
             Self::Reauthenticate { at } => {
                 content.auth_time = Some(*at);
@@ -135,8 +139,20 @@ impl Op {
     }
 }
 
-fn unchanged(content: &Content, key: &Arc<str>, seen: Option<&Seen>) -> Result<()> {
-    if seen.is_none_or(|seen| seen.as_ref() == content.values.get(key)) { Ok(()) } else { Err(Error::conflict_on(key)) }
+/// Checks that `content` has the value that was seen under `key`.
+///
+/// A value that was read before its deadline may be written after it, unless it has been removed. So only one request takes it.
+fn unchanged(content: &Content, key: &Arc<str>, seen: Option<&Seen>, now: Timestamp) -> Result<()> {
+    let passes = match seen {
+        None => true,
+        Some(None) => content.value(key, now).is_none(),
+        Some(Some(seen)) => {
+            let there = content.values.get(key);
+            let forgiven = mutant::is(Mutant::ForgivesADeadline) && !seen.is_live(now);
+            there == Some(seen) || forgiven
+        }
+    };
+    if passes { Ok(()) } else { Err(Error::conflict_on(key)) }
 }
 
 fn take_flashes(content: &mut Content, key: &Arc<str>, ids: &BTreeSet<u64>) {
@@ -178,9 +194,9 @@ pub(crate) fn starting_login(log: &[Arc<Op>]) -> Option<usize> {
     log.iter().rposition(|op| op.is_login()).filter(|_| mutant::is(Mutant::LogsInWithAGuard) || !is_guarded(log))
 }
 
-/// Applies the operations of `log` to a copy of `content`, in order.
-pub(crate) fn replay(log: &[Arc<Op>], content: &Content) -> Result<Arc<Content>> {
+/// Applies the operations of `log` to a copy of `content`, in order, at the instant `now`.
+pub(crate) fn replay(log: &[Arc<Op>], content: &Content, now: Timestamp) -> Result<Arc<Content>> {
     let mut scratch = content.clone();
-    log.iter().try_for_each(|op| op.apply(&mut scratch))?;
+    log.iter().try_for_each(|op| op.apply(&mut scratch, now))?;
     Ok(Arc::new(scratch))
 }

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
-use crate::Result;
 use crate::manager::environment::Environment;
 use crate::sync::{AsyncMutex, Mutex};
+use crate::{EventKind, Result, Timestamp};
 
 mod auth;
 pub(crate) mod committed;
 pub(crate) mod compact_log;
 mod flash;
-mod key;
+pub(crate) mod key;
 mod locked;
 pub(crate) mod log;
 mod open;
@@ -21,8 +21,10 @@ mod properties;
 mod reentrancy;
 mod removed;
 pub(crate) mod state;
+mod update;
 mod values;
 
+pub use key::{AnyKey, IntoKey, Key};
 pub use opened::Opened;
 
 use locked::Locked;
@@ -38,33 +40,20 @@ use state::State;
 /// A value is anything that serde can encode in the session's [codec](crate::Codec), which is JSON unless the manager is set to another one.
 /// It is kept encoded, and decoded when it is read.
 ///
-/// A key is anything that implements `Display`, such as text or a number. An enum of the application's own protects from misspelt keys.
+/// A key is a [`Key`] constant, which also fixes the type of the value, or anything that implements `Display`, such as text or a number.
+/// Constants protect from misspelt keys and from wrong types.
 ///
 /// ```
 /// # pollster::block_on(async {
-/// # use session_core::{Manager, NullStore};
+/// # use session_core::{Key, Manager, NullStore};
 /// # let session = Manager::new(NullStore).open(None).await?;
 /// let product = 4711; // the key is what it prints
 /// session.insert(product, "in the cart")?;
 /// assert!(session.contains("4711"));
 ///
-/// enum Key {
-///     Theme,
-///     Draft(u64),
-/// }
-///
-/// impl std::fmt::Display for Key {
-///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-///         match self {
-///             Self::Theme => f.write_str("theme"),
-///             Self::Draft(of) => write!(f, "draft/{of}"),
-///         }
-///     }
-/// }
-///
-/// session.insert(Key::Theme, "dark")?;
-/// session.insert(Key::Draft(7), "Dear")?;
-/// assert_eq!(session.keys(), ["4711", "draft/7", "theme"]);
+/// const THEME: Key<str> = Key::new("theme");
+/// session.insert(THEME, "dark")?;
+/// assert_eq!(session.keys(), ["4711", "theme"]);
 /// # session.discard();
 /// # Ok::<(), session_core::Error>(())
 /// # }).unwrap();
@@ -133,6 +122,19 @@ impl Session {
         self.shared.state()
     }
 
+    fn now(&self) -> Timestamp {
+        self.shared.env.now()
+    }
+
+    /// Reports an event about this session as it is stored.
+    pub(crate) fn emit(&self, kind: EventKind) {
+        let (content, key) = {
+            let state = self.state();
+            (state.base.clone(), state.stored.as_ref().map(|stored| stored.key))
+        };
+        self.shared.env.emit(kind, &content, key.as_ref());
+    }
+
     /// Locks the state for a write. A write from inside an `update` closure is refused, because every replay would repeat it.
     fn writing(&self) -> Result<Locked<'_>> {
         reentrancy::refuse(Arc::as_ptr(&self.shared).cast())?;
@@ -151,7 +153,7 @@ impl fmt::Debug for Session {
             .field("is_new", &state.stored.is_none())
             .field("is_modified", &state.is_modified())
             .field("principal", &state.view.principal)
-            .field("values", &state.view.values.len())
+            .field("values", &state.view.live_values(self.now()).count())
             .finish_non_exhaustive()
     }
 }
@@ -159,8 +161,13 @@ impl fmt::Debug for Session {
 impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if state.is_modified() && !std::thread::panicking() {
+        if !state.is_modified() {
+            return;
+        }
+        if !std::thread::panicking() {
             tracing::warn!(name = %self.env.name, "a session was dropped with changes that were not saved");
         }
+        let key = state.stored.as_ref().map(|stored| &stored.key);
+        self.env.emit(EventKind::Dropped, &state.base, key);
     }
 }

@@ -8,7 +8,8 @@ pub enum Opened {
     New,
     /// A live session was found.
     Resumed,
-    /// No session has the id: it has expired, was revoked, or never existed. The id is not adopted.
+    /// No session has the id: it has expired, was revoked, was refused by [`verify`](crate::ManagerBuilder::verify), or never existed.
+    /// The id is not adopted.
     Unknown,
     /// The session is still stored, but has passed a time-out that is in force now, such as the absolute one.
     Expired,

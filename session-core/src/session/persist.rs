@@ -4,7 +4,7 @@ use super::Session;
 use super::auth::NO_PRINCIPAL;
 use crate::commit::Committer;
 use crate::commit::uncertain::UncertainWrite;
-use crate::{Commit, Error, ErrorKind, Outcome, Result};
+use crate::{Commit, Error, ErrorKind, Handle, Outcome, Result};
 
 impl Session {
     /// Stores the changes of this session now, and returns how the stored session differs from the client's cookie.
@@ -29,6 +29,8 @@ impl Session {
     ///   [`Reject`](crate::ConflictPolicy::Reject). [`reload`](Session::reload) and do the work again.
     /// - [`ErrorKind::Gone`]: the session has ended, moved or changed hands, or its request was abandoned. The changes are dropped.
     /// - [`ErrorKind::TooLarge`]: a limit is exceeded. Nothing was stored, and the changes are kept.
+    /// - [`ErrorKind::TooManySessions`]: a login is one session too many for its principal, see
+    ///   [`max_sessions`](crate::ManagerBuilder::max_sessions). Nothing was stored, and the changes are kept.
     /// - [`ErrorKind::Unavailable`]: the store cannot be reached, or it is uncertain whether the write was stored.
     ///   The changes are kept. Another save finds out, and never applies them twice.
     pub async fn save(&self) -> Result<Commit> {
@@ -144,11 +146,38 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] if the store lacks [`by_principal`](crate::Capabilities::by_principal), [`ErrorKind::Other`] if the session
-    /// has no principal, [`ErrorKind::Unavailable`].
+    /// [`ErrorKind::Unsupported`] if the store lacks [`by_principal`](crate::Capabilities::by_principal), [`ErrorKind::Unauthenticated`] if
+    /// the session has no principal, [`ErrorKind::Unavailable`].
     pub async fn revoke_others(&self) -> Result<u64> {
         let principal = self.principal().ok_or(NO_PRINCIPAL)?;
         self.shared.env.revoke_all(&principal, self.handle().as_ref()).await
+    }
+
+    /// Ends the session `handle` if it belongs to this session's principal. Returns whether a session was ended.
+    ///
+    /// The handle may come from the client, because only own sessions end. The handle of this session means [`logout`](Session::logout),
+    /// which takes effect with the next commit.
+    ///
+    /// ```
+    /// # use session_core::{Result, Session};
+    /// async fn sign_out_device(session: &Session, handle: &str) -> Result<bool> {
+    ///     session.revoke(&handle.parse()?).await
+    /// }
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await.unwrap();
+    /// # assert!(sign_out_device(&session, &"0".repeat(64)).await.is_err(), "it has no principal");
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`] if the session has no principal, [`ErrorKind::Unavailable`].
+    pub async fn revoke(&self, handle: &Handle) -> Result<bool> {
+        let principal = self.principal().ok_or(NO_PRINCIPAL)?;
+        if self.handle().as_ref() == Some(handle) {
+            self.logout();
+            return Ok(true);
+        }
+        self.shared.env.revoke(&principal, handle).await
     }
 
     /// Lists the sessions of this session's principal, newest first. This one is marked as [`current`](crate::SessionInfo::current).
@@ -166,7 +195,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Manager::sessions_of`](crate::Manager::sessions_of), and [`ErrorKind::Other`] if the session has no principal.
+    /// The errors of [`Manager::sessions_of`](crate::Manager::sessions_of), and [`ErrorKind::Unauthenticated`] if the session has no principal.
     pub async fn sessions(&self) -> Result<Vec<crate::SessionInfo>> {
         let principal = self.principal().ok_or(NO_PRINCIPAL)?;
         self.shared.env.sessions_of(&principal, self.handle().as_ref()).await

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::log::Op;
 use super::{Opened, Session};
-use crate::{Handle, Principal, Result, Timestamp};
+use crate::{Error, ErrorKind, EventKind, Handle, Principal, Result, Timestamp};
 
 impl Session {
     /// Returns how the session was opened, such as resumed, unknown or expired.
@@ -149,7 +149,7 @@ impl Session {
     /// # }).unwrap();
     /// ```
     pub fn is_persistent(&self) -> bool {
-        self.state().view.own.persistent
+        self.shared.env.policy.is_persistent(&self.state().view)
     }
 
     /// Returns the handle of the session, for lists and for operators. `None` if the session is not stored.
@@ -182,32 +182,32 @@ impl Session {
     pub fn set_label(&self, label: &str) -> Result<()> {
         let end = (0..=label.len().min(255)).rfind(|end| label.is_char_boundary(*end));
         let label = &label[..end.unwrap_or(0)];
-        self.writing()?.push(Op::Label(Some(label.into())))
+        self.writing()?.push(Op::Label(Some(label.into())), self.now())
     }
 
     /// Sets the session's own idle time-out, which replaces the manager's. `None` restores the manager's.
+    ///
+    /// For "remember me" call [`remember`](Session::remember), which sets all that it needs.
     ///
     /// ```
     /// # pollster::block_on(async {
     /// # use session_core::{Manager, NullStore, days};
     /// let manager = Manager::builder(NullStore).max_idle(days(14)).max_absolute(days(90)).build()?;
     /// let session = manager.open(None).await?;
-    /// session.login("ann")?;
-    /// session.set_idle(Some(days(14)))?; // the user has ticked "remember me"
     /// session.set_absolute(Some(days(90)))?;
-    /// session.set_persistent(true)?;
+    /// session.set_idle(Some(days(14)))?;
     /// # session.discard();
     /// # Ok::<(), session_core::Error>(())
     /// # }).unwrap();
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is below a millisecond or above the manager's
+    /// [`ErrorKind::Config`] if it is below a millisecond or above the manager's
     /// [`max_idle`](crate::ManagerBuilder::max_idle), and those of [`insert`](Session::insert).
     pub fn set_idle(&self, idle: Option<Duration>) -> Result<()> {
-        self.shared.env.policy.check_own(idle, self.shared.env.policy.max_idle)?;
+        self.shared.env.policy.check_own_idle(idle)?;
         let mut state = self.writing()?;
-        state.push(Op::Idle(idle))?;
+        state.push(Op::Idle(idle), self.now())?;
         state.chosen.idle = idle;
         Ok(())
     }
@@ -245,17 +245,59 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is below a millisecond or above the manager's
+    /// [`ErrorKind::Config`] if it is below a millisecond or above the manager's
     /// [`max_absolute`](crate::ManagerBuilder::max_absolute), and those of [`insert`](Session::insert).
     pub fn set_absolute(&self, absolute: Option<Duration>) -> Result<()> {
-        self.shared.env.policy.check_own(absolute, self.shared.env.policy.max_absolute)?;
+        self.shared.env.policy.check_own_absolute(absolute)?;
         let mut state = self.writing()?;
-        state.push(Op::Absolute(absolute))?;
+        state.push(Op::Absolute(absolute), self.now())?;
         state.chosen.absolute = absolute;
         Ok(())
     }
 
-    /// Sets whether the session asks for a cookie that outlives the browser ("remember me"). The lifetime of that cookie follows the session's.
+    /// Remembers the session: its cookie outlives the browser, and both of its time-outs are the manager's
+    /// [`remember`](crate::ManagerBuilder::remember), counted from the login.
+    ///
+    /// Call it before or after [`login`](Session::login), in the same request. A later login forgets it, and so does
+    /// [`set_persistent(false)`](Session::set_persistent). Time-outs that the session sets for itself still replace the remembered ones.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{Manager, NullStore, days};
+    /// let manager = Manager::builder(NullStore).remember(days(30)).build()?;
+    /// let session = manager.open(None).await?;
+    /// session.login("ann")?;
+    /// session.remember()?; // the user has ticked "remember me"
+    /// assert!(session.is_persistent());
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if the manager has no [`remember`](crate::ManagerBuilder::remember), and those of
+    /// [`insert`](Session::insert).
+    pub fn remember(&self) -> Result<()> {
+        if !self.shared.env.policy.remembers() {
+            return Err(Error::fixed(
+                ErrorKind::Config,
+                "the manager remembers no session; say for how long by `ManagerBuilder::remember`",
+            ));
+        }
+        self.set_remembered(true)
+    }
+
+    fn set_remembered(&self, remember: bool) -> Result<()> {
+        let now = self.now();
+        let mut state = self.writing()?;
+        state.push(Op::Remember(remember), now)?;
+        state.chosen.remember = remember;
+        Ok(())
+    }
+
+    /// Sets whether the session asks for a cookie that outlives the browser. The lifetime of that cookie follows the session's.
+    ///
+    /// For "remember me" call [`remember`](Session::remember), which also sets the time-outs. `false` ends that too.
     ///
     /// ```
     /// # pollster::block_on(async {
@@ -271,9 +313,11 @@ impl Session {
     /// The errors of [`insert`](Session::insert).
     pub fn set_persistent(&self, persistent: bool) -> Result<()> {
         let mut state = self.writing()?;
-        state.push(Op::Persistent(persistent))?;
+        state.push(Op::Persistent(persistent), self.now())?;
         state.chosen.persistent = persistent;
-        Ok(())
+        let remembered = state.view.own.remember;
+        drop(state);
+        if remembered && !persistent { self.set_remembered(false) } else { Ok(()) }
     }
 
     /// Makes the next [`close`](crate::Manager::close) issue the same id again, such as for a cookie that was signed with an older key.
@@ -301,9 +345,10 @@ impl Session {
     }
 
     /// Drops the changes that have not been saved, because their request ends without a commit. Also closes the session.
+    /// If there were any, this is the event [`EventKind::Dropped`].
     ///
     /// A task that outlives the request may have made some of them. So if there were any, the next [`save`](Session::save) of every clone
-    /// returns [`ErrorKind::Gone`](crate::ErrorKind::Gone), until a task acknowledges the loss by [`discard`](Session::discard),
+    /// returns [`ErrorKind::Gone`], until a task acknowledges the loss by [`discard`](Session::discard),
     /// [`reload`](Session::reload) or [`logout`](Session::logout). A logout is kept: [`Manager::close`](crate::Manager::close) still carries it out.
     ///
     /// This is for crates that connect sessions with HTTP.
@@ -320,6 +365,13 @@ impl Session {
     /// # }).unwrap();
     /// ```
     pub fn abandon(&self) {
-        self.state().abandon();
+        let (any, content, key) = {
+            let mut state = self.state();
+            let (content, key) = (state.base.clone(), state.stored.as_ref().map(|stored| stored.key));
+            (state.abandon(), content, key)
+        };
+        if any {
+            self.shared.env.emit(EventKind::Dropped, &content, key.as_ref());
+        }
     }
 }

@@ -1,18 +1,16 @@
 //! Reads and writes of values.
 
-use std::fmt::Display;
-use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::key::Key;
+use super::Session;
+use super::key::{AnyKey, IntoKey, PrintedKey};
 use super::locked::Locked;
 use super::log::Op;
-use super::{Session, reentrancy};
-use crate::Result;
-use crate::codec::{Codec, TOO_MANY_KEYS, Value};
-use crate::sync::Mutex;
+use crate::codec::Value;
+use crate::{Result, Timestamp};
 
 impl Session {
     /// Returns the value under `key`, decoded as a `T`. `None` if there is no value.
@@ -32,8 +30,8 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) if the value is not a `T`. It stays as it is.
-    pub fn get<T: DeserializeOwned>(&self, key: impl Display) -> Result<Option<T>> {
-        let key = &*Key::new(key)?;
+    pub fn get<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>> {
+        let key = &*PrintedKey::new(key)?;
         self.read(key).map(|there| there.decode(key)).transpose()
     }
 
@@ -51,9 +49,9 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) if the value is not a `T`.
-    pub fn peek<T: DeserializeOwned>(&self, key: impl Display) -> Result<Option<T>> {
-        let key = &*Key::new(key)?;
-        let there = self.state().view.values.get(key).cloned();
+    pub fn peek<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>> {
+        let key = &*PrintedKey::new(key)?;
+        let there = self.state().view.value(key, self.now()).cloned();
         there.map(|there| there.decode(key)).transpose()
     }
 
@@ -68,9 +66,9 @@ impl Session {
     /// # Ok::<(), session_core::Error>(())
     /// # }).unwrap();
     /// ```
-    pub fn contains(&self, key: impl Display) -> bool {
+    pub fn contains(&self, key: impl AnyKey) -> bool {
         // A key that cannot be printed has never been stored.
-        Key::new(key).is_ok_and(|key| self.read(&key).is_some())
+        PrintedKey::new(key).is_ok_and(|key| self.read(&key).is_some())
     }
 
     /// Returns all keys of values, sorted. Does not count as a read of the values.
@@ -86,7 +84,7 @@ impl Session {
     /// # }).unwrap();
     /// ```
     pub fn keys(&self) -> Vec<String> {
-        self.state().view.values.keys().map(|key| String::from(&**key)).collect()
+        self.state().view.live_values(self.now()).map(|(key, _)| String::from(&**key)).collect()
     }
 
     /// Stores `value` under `key`, and replaces any value there.
@@ -117,15 +115,46 @@ impl Session {
     ///   that is not finite, or `key` cannot be printed. Also if the call comes from inside an [`update`](Session::update) closure of this session.
     /// - [`ErrorKind::Gone`](crate::ErrorKind::Gone): the session has moved or ended.
     /// - [`ErrorKind::Closed`](crate::ErrorKind::Closed): the change would need a cookie, and the response's head has been sent.
-    pub fn insert<T: Serialize + ?Sized>(&self, key: impl Display, value: &T) -> Result<()> {
-        let key = &*Key::new(key)?;
-        let rules = self.shared.env.rules;
-        let (mut state, value) = self.encoding(value)?;
-        if state.view.values.len() >= rules.limits.max_keys && !state.view.values.contains_key(key) {
-            return Err(TOO_MANY_KEYS);
-        }
+    pub fn insert<T: Serialize + ?Sized>(&self, key: impl IntoKey<T>, value: &T) -> Result<()> {
+        self.put(&PrintedKey::new(key)?, value, None)
+    }
+
+    /// Stores `value` under `key` as [`insert`](Session::insert) does, for the time `life`. Afterwards there is no value under the key.
+    ///
+    /// The deadline is this instant plus `life`, to the millisecond. It stays the same when a commit replays the change later.
+    /// From the deadline on no call finds the value, in any request, and the next save removes it from the store.
+    /// [`insert`](Session::insert) ends the deadline with the value. [`update`](Session::update) keeps it.
+    ///
+    /// A login or a rotation moves no deadline. A deadline after the end of the session has no effect.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::{ManualClock, Clock, NullStore, SystemClock, Manager, minutes};
+    /// # let clock = ManualClock::new(SystemClock.now());
+    /// # let session = Manager::builder(NullStore).clock(clock.clone()).build()?.open(None).await?;
+    /// session.insert_for("code", &4711, minutes(10))?;
+    /// assert_eq!(session.get::<u32>("code")?, Some(4711));
+    /// clock.advance(minutes(10));
+    /// assert_eq!(session.get::<u32>("code")?, None);
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Session::insert).
+    pub fn insert_for<T: Serialize + ?Sized>(&self, key: impl IntoKey<T>, value: &T, life: Duration) -> Result<()> {
+        let until = self.now().plus(life);
+        self.put(&PrintedKey::new(key)?, value, Some(until))
+    }
+
+    fn put<T: Serialize + ?Sized>(&self, key: &str, value: &T, until: Option<Timestamp>) -> Result<()> {
+        let (mut state, value) = self.encoding(key, value)?;
+        let value = value.with_deadline(until);
+        let now = self.now();
+        state.view.check_room(key, now, &self.shared.env.rules)?;
         let seen = state.reads.get(key).cloned();
-        state.push(Op::Insert { key: key.into(), value: value.clone(), seen })?;
+        state.push(Op::Insert { key: key.into(), value: value.clone(), seen }, now)?;
         state.wrote(key, Some(value));
         Ok(())
     }
@@ -145,12 +174,13 @@ impl Session {
     ///
     /// # Errors
     /// The errors of [`insert`](Session::insert).
-    pub fn remove(&self, key: impl Display) -> Result<bool> {
-        let key = &*Key::new(key)?;
+    pub fn remove(&self, key: impl AnyKey) -> Result<bool> {
+        let key = &*PrintedKey::new(key)?;
         let mut state = self.writing()?;
-        let there = state.view.values.contains_key(key);
+        let now = self.now();
+        let there = state.view.value(key, now).is_some();
         let seen = state.reads.get(key).cloned();
-        state.push(Op::Remove { key: key.into(), seen })?;
+        state.push(Op::Remove { key: key.into(), seen }, now)?;
         state.wrote(key, None);
         Ok(there)
     }
@@ -173,79 +203,20 @@ impl Session {
     ///
     /// # Errors
     /// The errors of [`get`](Session::get) and [`insert`](Session::insert). A value that is not a `T` stays.
-    pub fn take<T: DeserializeOwned>(&self, key: impl Display) -> Result<Option<T>> {
-        let key = &*Key::new(key)?;
+    pub fn take<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>> {
+        let key = &*PrintedKey::new(key)?;
         let mut state = self.writing()?;
-        let there = state.view.values.get(key).cloned();
+        let now = self.now();
+        let there = state.view.value(key, now).cloned();
         state.record_read(key, there.clone());
         let Some(there) = there else { return Ok(None) };
         // Decoding runs code of the application, so the lock is released. `seen` holds the value that was decoded.
         drop(state);
         let value = there.decode(key)?;
         let mut state = self.writing()?;
-        state.push(Op::Remove { key: key.into(), seen: Some(Some(there)) })?;
+        state.push(Op::Remove { key: key.into(), seen: Some(Some(there)) }, now)?;
         state.record_read(key, None);
         Ok(Some(value))
-    }
-
-    /// Changes the value under `key` by `f`, starting from `T::default()` if there is none. Returns the new value.
-    ///
-    /// If another request's write is stored first, `f` runs again on the newer value. So concurrent updates all count, but the value
-    /// that was returned here may then be out of date.
-    ///
-    /// `f` should depend only on its argument. It may read the session but not write to it. It runs without any lock.
-    /// A closure that holds the session itself keeps it in memory until the change is stored or [discarded](Session::discard).
-    ///
-    /// ```
-    /// # pollster::block_on(async {
-    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
-    /// session.update("visits", |n: &mut u64| *n += 1)?;
-    /// assert_eq!(session.update("visits", |n: &mut u64| *n += 1)?, 2);
-    /// # session.discard();
-    /// # Ok::<(), session_core::Error>(())
-    /// # }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    /// The errors of [`get`](Session::get) and [`insert`](Session::insert).
-    pub fn update<T, F>(&self, key: impl Display, f: F) -> Result<T>
-    where
-        T: Default + Serialize + DeserializeOwned,
-        F: Fn(&mut T) + Send + 'static,
-    {
-        let key = &*Key::new(key)?;
-        let rules = self.shared.env.rules;
-        let name: Arc<str> = key.into();
-        let of = name.clone();
-        let run = move |there: Option<&Value>, codec: Codec| -> Result<(T, Value)> {
-            let mut value: T = there.map(|there| there.decode(&of)).transpose()?.unwrap_or_default();
-            f(&mut value);
-            let encoded = rules.encode(codec, &value)?;
-            Ok((value, encoded))
-        };
-        loop {
-            let (before, there, codec) = {
-                let state = self.writing()?;
-                (state.changes, state.view.values.get(key).cloned(), state.view.codec)
-            };
-            let (value, encoded) = reentrancy::during(Arc::as_ptr(&self.shared).cast(), || run(there.as_ref(), codec))?;
-            let mut state = self.writing()?;
-            if state.changes != before {
-                continue;
-            }
-            if there.is_none() && state.view.values.len() >= rules.limits.max_keys {
-                return Err(TOO_MANY_KEYS);
-            }
-            // The new value is known to this request from now on, even if the old one was not read.
-            state.record_read(key, Some(encoded.clone()));
-            Arc::make_mut(&mut state.view).values.insert(name.clone(), encoded);
-            let session = Arc::downgrade(&self.shared);
-            let rerun = move |there: Option<&Value>, codec| {
-                reentrancy::during(session.as_ptr().cast(), || Ok(run(there, codec)?.1))
-            };
-            state.push_applied(Op::Update { key: name, rerun: Mutex::new(Box::new(rerun)) });
-            return Ok(value);
-        }
     }
 
     /// Removes all values and flash messages, also those that other requests add before this is stored. Never causes a conflict.
@@ -266,7 +237,7 @@ impl Session {
     pub fn clear(&self) -> Result<()> {
         let mut state = self.writing()?;
         state.reads.values_mut().for_each(|seen| *seen = None);
-        state.push(Op::Clear)
+        state.push(Op::Clear, self.now())
     }
 
     /// Makes the commit return [`Conflict`](crate::ErrorKind::Conflict) if another request has changed the value under `key` by then.
@@ -287,24 +258,25 @@ impl Session {
     ///
     /// # Errors
     /// The errors of [`insert`](Session::insert).
-    pub fn require_unchanged(&self, key: impl Display) -> Result<()> {
-        let key = &*Key::new(key)?;
+    pub fn require_unchanged(&self, key: impl AnyKey) -> Result<()> {
+        let key = &*PrintedKey::new(key)?;
+        let now = self.now();
         let mut state = self.writing()?;
         let seen = match state.reads.get(key) {
             Some(seen) => seen.clone(),
-            None => state.view.values.get(key).cloned(),
+            None => state.view.value(key, now).cloned(),
         };
-        state.push(Op::Require { key: key.into(), seen })
+        state.push(Op::Require { key: key.into(), seen }, now)
     }
 
-    /// Encodes `value` in the session's codec, and locks the session to write it.
+    /// Encodes `value` in the session's codec, and locks the session to write it under `key`.
     ///
     /// The session is not locked while `value` is encoded, because that runs code of the application. If a logout meanwhile starts
     /// a session in another codec, the value is encoded again.
-    pub(super) fn encoding<T: Serialize + ?Sized>(&self, value: &T) -> Result<(Locked<'_>, Value)> {
+    pub(super) fn encoding<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(Locked<'_>, Value)> {
         loop {
             let codec = self.state().view.codec;
-            let encoded = self.shared.env.rules.encode(codec, value)?;
+            let encoded = self.shared.env.rules.encode(codec, key, value)?;
             let state = self.writing()?;
             if state.view.codec == codec {
                 return Ok((state, encoded));
@@ -315,7 +287,7 @@ impl Session {
     /// Returns the value that this request sees under `key`, and notes that it has been read.
     fn read(&self, key: &str) -> Option<Value> {
         let mut state = self.state();
-        let there = state.view.values.get(key).cloned();
+        let there = state.view.value(key, self.now()).cloned();
         state.record_read(key, there.clone());
         there
     }

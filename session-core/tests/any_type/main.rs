@@ -159,7 +159,8 @@ fn a_number_that_is_not_finite_is_refused_wherever_a_value_is_written() {
             codec.round_trip(&f64::NAN).unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrorKind::Other);
-            assert_eq!(error.to_string(), "session error: a value holds a number that is not finite");
+            let text = format!("session error: a value holds a number that is not finite ({:?})", error.key().unwrap());
+            assert_eq!(error.to_string(), text);
         }
         assert_eq!(session.get::<f64>("n").unwrap(), Some(1.5));
         assert_eq!(session.keys(), ["n"]);

@@ -9,11 +9,24 @@ use session_core::{
     Timestamp, Version, async_trait,
 };
 
-/// A store that ignores expiry and supports no optional operation. Clones share their records.
+/// A store that ignores expiry, except in lists. Supports no optional operation unless it is told to. Clones share their records.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shelf(Arc<Mutex<Vec<(StoreKey, Record)>>>, Arc<Mutex<Vec<&'static str>>>);
+pub(crate) struct Shelf(Arc<Mutex<Vec<(StoreKey, Record)>>>, Arc<Mutex<Vec<&'static str>>>, Capabilities);
 
 impl Shelf {
+    /// Creates a store with these capabilities.
+    pub(crate) fn that_can(capabilities: Capabilities) -> Self {
+        Self(Arc::default(), Arc::default(), capabilities)
+    }
+
+    /// Returns the number of records that are sessions, not tombstones.
+    pub(crate) fn sessions(&self) -> usize {
+        self.records()
+            .iter()
+            .filter(|(_, record)| record.data.get(8 + usize::from(record.data[1]) * 8) != Some(&0))
+            .count()
+    }
+
     fn records(&self) -> MutexGuard<'_, Vec<(StoreKey, Record)>> {
         self.0.lock().unwrap()
     }
@@ -57,7 +70,7 @@ impl Shelf {
 #[async_trait]
 impl Store for Shelf {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new()
+        self.2
     }
 
     async fn create(&self, _: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
@@ -92,9 +105,14 @@ impl Store for Shelf {
         Ok(Outcome::Done)
     }
 
-    async fn delete(&self, _: &Call, key: &StoreKey, _: Option<Version>) -> Result<Outcome> {
+    async fn delete(&self, _: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
         self.wrote("delete");
-        self.records().retain(|(there, _)| there != key);
+        let mut records = self.records();
+        let Some(at) = records.iter().position(|(there, _)| there == key) else { return Ok(Outcome::Missing) };
+        if expected.is_some_and(|expected| expected != records[at].1.version) {
+            return Ok(Outcome::Conflict);
+        }
+        records.remove(at);
         Ok(Outcome::Done)
     }
 
@@ -102,15 +120,38 @@ impl Store for Shelf {
         Err(Error::unsupported("purge"))
     }
 
-    async fn sessions_of(&self, _: &Call, _: &Principal, _: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
-        Err(Error::unsupported("sessions_of"))
+    async fn sessions_of(&self, call: &Call, who: &Principal, limit: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
+        if !self.2.by_principal {
+            return Err(Error::unsupported("sessions_of"));
+        }
+        let records = self.records();
+        let found =
+            records.iter().filter(|(_, record)| record.is_live(call.now) && record.principal.as_ref() == Some(who));
+        Ok(found.take(limit.get() as usize).cloned().collect())
     }
 
-    async fn delete_all(&self, _: &Call, _: &Principal, _: Option<&StoreKey>) -> Result<u64> {
-        Err(Error::unsupported("delete_all"))
+    async fn delete_all(&self, _: &Call, who: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
+        if !self.2.by_principal {
+            return Err(Error::unsupported("delete_all"));
+        }
+        let mut records = self.records();
+        let before = records.len();
+        records.retain(|(key, record)| record.principal.as_ref() != Some(who) || Some(key) == keep);
+        Ok((before - records.len()) as u64)
     }
 
-    async fn scan(&self, _: &Call, _: Option<Cursor>, _: NonZeroU32) -> Result<Page> {
-        Err(Error::unsupported("scan"))
+    async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
+        if !self.2.scan {
+            return Err(Error::unsupported("scan"));
+        }
+        let mut records = self.records().clone();
+        records.sort_by_key(|(key, _)| *key);
+        records.retain(|(key, record)| {
+            record.is_live(call.now) && after.as_ref().is_none_or(|after| key.as_bytes()[..] > *after.as_bytes())
+        });
+        records.truncate(limit.get() as usize);
+        let full = records.len() == limit.get() as usize;
+        let next = records.last().filter(|_| full).map(|(key, _)| Cursor::new(key.as_bytes().to_vec()));
+        Ok(Page::new(records, next))
     }
 }

@@ -98,7 +98,7 @@ fn what_a_cookie_store_cannot_promise_is_unsupported() {
         unsupported(session.sessions().await.unwrap_err().kind());
         unsupported(session.revoke_others().await.unwrap_err().kind());
         unsupported(manager.sessions_of(&ann, None).await.unwrap_err().kind());
-        unsupported(manager.revoke_all(&ann, None).await.unwrap_err().kind());
+        unsupported(manager.revoke_all(&ann).await.unwrap_err().kind());
         unsupported(manager.revoke(&ann, &handle).await.unwrap_err().kind());
         unsupported(manager.open(Some(&session_core::SessionId::random().encode())).await.unwrap_err().kind());
         assert!(exchange.commit().await.set_cookie.is_empty());

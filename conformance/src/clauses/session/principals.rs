@@ -37,13 +37,13 @@ pub(super) async fn revoke_all(cx: Context) -> Verdict {
         async move { manager.close(&moving).await }
     });
     held.arrived().await;
-    ok(site.b.revoke_all(&ann, None).await, "revoke_all in the middle of a rotation")?;
+    ok(site.b.revoke_all(&ann).await, "revoke_all in the middle of a rotation")?;
     held.release();
     let commit = commit.await.map_err(|error| Failure::new(error.to_string()))?;
     crate::check::errs(commit, ErrorKind::Gone, "a rotation in flight during revoke_all")?;
     let left = ok(site.b.sessions_of(&ann, None).await, "sessions_of")?;
     ensure!(left.is_empty(), "no session should be left after revoke_all, {} are left", left.len());
-    let again = ok(site.b.revoke_all(&ann, None).await, "a second revoke_all")?;
+    let again = ok(site.b.revoke_all(&ann).await, "a second revoke_all")?;
     ensure!(again == 0, "a second revoke_all should find no session, it finds {again}");
     Ok(())
 }

@@ -147,7 +147,7 @@ async fn rotated(site: &Site) -> Verdict {
             let ann = crate::context::principal("ann")?;
             let list = ok(site.b.sessions_of(&ann, None).await, "sessions_of")?;
             ensure!(list.len() == 1, "{what}: there should be one session, there are {}", list.len());
-            ok(site.b.revoke_all(&ann, None).await, "revoke_all")?;
+            ok(site.b.revoke_all(&ann).await, "revoke_all")?;
         }
     }
     Ok(())

@@ -205,7 +205,7 @@ fn login_beside_a_lost_save(world: &World, how: Login) -> Check {
         confirmed.set(clone.close_until_answered(&task).await.is_done());
     });
     world.task("revokes", &manager, async move |task| {
-        let _ = task.manager.revoke_all(&principal("ann"), None).await;
+        let _ = task.manager.revoke_all(&principal("ann")).await;
     });
     Box::new(move |world| {
         // A later revocation of the same principal ends the login's session.
@@ -220,7 +220,7 @@ fn clones_of_a_revoked_session(world: &World) -> Check {
     let commits = Commits::default();
     let stored = stored(world, &manager, |session| session.login("ann").expect("it is open"));
     let request = Request::opened(world, &manager, &commits, Some(&stored.id)).may_fail(GONE);
-    world.at_once(manager.revoke_all(&principal("ann"), None)).expect("nothing fails at once");
+    world.at_once(manager.revoke_all(&principal("ann"))).expect("nothing fails at once");
     let told_ok = Rc::<Cell<bool>>::default();
     for (name, token) in [("one", 1), ("other", 2)] {
         let (clone, told_ok) = (request.clone(), told_ok.clone());
@@ -251,7 +251,7 @@ fn late_create(world: &World) -> Check {
         if !request.close_until_answered(&task).await.is_done() {
             return;
         }
-        confirmed.set(task.manager.revoke_all(&principal("ann"), None).await.is_ok());
+        confirmed.set(task.manager.revoke_all(&principal("ann")).await.is_ok());
     });
     Box::new(move |world| {
         let held = if revoked.get() { None } else { key_of(&last) };

@@ -4,6 +4,7 @@ use session_conformance::explore::Program;
 
 mod ends;
 mod flashes;
+mod limits;
 mod logins;
 mod merges;
 mod moves;
@@ -12,7 +13,7 @@ mod updates;
 
 /// Returns all programs.
 pub(crate) fn all() -> Vec<Program> {
-    [updates::all(), merges::all(), logins::all(), ends::all(), moves::all(), flashes::all()]
+    [updates::all(), merges::all(), logins::all(), ends::all(), moves::all(), flashes::all(), limits::all()]
         .into_iter()
         .flatten()
         .collect()

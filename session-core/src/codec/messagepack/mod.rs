@@ -31,12 +31,15 @@ struct Writer<'o>(&'o mut Vec<u8>);
 impl Writer<'_> {
     fn envelope(&mut self, content: &Content) -> Option<()> {
         let own = content.own != OwnPolicy::default();
+        let deadlines = content.deadlines();
         let optional = [
             !content.values.is_empty(),
             !content.flashes.is_empty(),
             own,
             content.auth_time.is_some(),
             content.label.is_some(),
+            content.name.is_some(),
+            !deadlines.is_empty(),
         ];
         let fields = optional.iter().filter(|there| **there).count() + content.unknown.len();
         self.0.push(MESSAGEPACK);
@@ -60,6 +63,17 @@ impl Writer<'_> {
         if let Some(label) = &content.label {
             self.str("l")?;
             self.str(label)?;
+        }
+        if let Some(name) = &content.name {
+            self.str("n")?;
+            self.str(name)?;
+        }
+        if !deadlines.is_empty() {
+            self.str("x")?;
+            self.map(&deadlines, |out, until| {
+                out.0.extend(value::encode(&until.as_millis()).ok()?);
+                Some(())
+            })?;
         }
         for (name, value) in &content.unknown {
             self.str(name)?;
@@ -112,7 +126,8 @@ pub(super) fn decode(record: &Record, envelope: &[u8]) -> Result<Content> {
 /// Reads the envelope directly into `content`. An intermediate form would slow down every request with a session.
 fn read(reader: &mut Reader<'_>, data: &Bytes, content: &mut Content) -> Result<(), Bad> {
     // The bytes were read out of `data`, so they need no copy.
-    let shared = |raw: &[u8]| Value { codec: Codec::MessagePack, raw: data.slice_ref(raw) };
+    let shared = |raw: &[u8]| Value::new(Codec::MessagePack, data.slice_ref(raw));
+    let mut deadlines = BTreeMap::new();
     reader.map(|reader, field| {
         match field {
             "v" => reader.map(|reader, key| {
@@ -128,14 +143,25 @@ fn read(reader: &mut Reader<'_>, data: &Bytes, content: &mut Content) -> Result<
                 Ok(())
             })?,
             "p" => content.own = small::<WirePolicy>(reader)?.into(),
-            "a" => content.auth_time = Some(Timestamp::from_millis(small(reader)?).map_err(|_| Bad::Form)?),
+            "a" => content.auth_time = Some(instant(reader)?),
+            "x" => reader.map(|reader, key| {
+                deadlines.insert(key.into(), instant(reader)?);
+                Ok(())
+            })?,
             "l" => content.label = Some(reader.str()?.into()),
+            "n" => content.name = Some(reader.str()?.into()),
             _ => {
                 content.unknown.insert(field.into(), shared(reader.value()?));
             }
         }
         Ok(())
-    })
+    })?;
+    content.set_deadlines(deadlines);
+    Ok(())
+}
+
+fn instant(reader: &mut Reader<'_>) -> Result<Timestamp, Bad> {
+    Timestamp::from_millis(small(reader)?).map_err(|_| Bad::Form)
 }
 
 /// Reads a part of the envelope that is neither a value nor a text.

@@ -7,7 +7,7 @@ use super::super::{Rules, Stored};
 use super::*;
 use crate::{Limits, Version};
 
-const RULES: Rules = Rules { codec: Codec::Json, limits: Limits::new() };
+const RULES: Rules = Rules { codec: Codec::Json, limits: Limits::new(), limited_by_store: false };
 
 fn read(data: &[u8]) -> Result<Content> {
     let record = Record::new(Version::random(), Timestamp::MIN, Timestamp::MAX, None, Bytes::copy_from_slice(data));
@@ -18,18 +18,20 @@ fn read(data: &[u8]) -> Result<Content> {
 }
 
 fn packed<T: Serialize + ?Sized>(value: &T) -> Value {
-    RULES.encode(Codec::MessagePack, value).unwrap()
+    RULES.encode(Codec::MessagePack, "n", value).unwrap()
 }
 
 // ---- layout ----
 
 /// Record of the first release: two values, a flash, all other fields, and `zz`, which is unknown.
-const RECORD: &[u8] = b"\xde\x00\x06\
+const RECORD: &[u8] = b"\xde\x00\x08\
     \xa1v\x82\xa1b\xc4\x02\x00\xff\xa1n\x01\
     \xa1f\x81\xa1i\x91\x92\x07\xa1x\
     \xa1p\x82\xa1i\x09\xa1p\xc3\
     \xa1a\x05\
     \xa1l\xa3lab\
+    \xa1n\xa2id\
+    \xa1x\x81\xa1n\x06\
     \xa2zz\x91\x01";
 
 #[test]
@@ -37,12 +39,12 @@ fn the_layout_is_this() {
     let content = read(RECORD).unwrap();
     assert_eq!(content.codec, Codec::MessagePack);
     assert_eq!(content.values["b"], packed(serde_bytes::Bytes::new(&[0, 255])));
-    assert_eq!(content.values["n"], packed(&1));
+    assert_eq!(content.values["n"], Value { until: Some(Timestamp::from_millis(6).unwrap()), ..packed(&1) });
     assert_eq!(content.flashes["i"], [Flash { id: 7, value: packed("x") }]);
     assert_eq!(content.own.idle, Some(std::time::Duration::from_millis(9)));
     assert!(content.own.persistent);
     assert_eq!(content.auth_time.unwrap().as_millis(), 5);
-    assert_eq!(content.label.as_deref(), Some("lab"));
+    assert_eq!((content.label.as_deref(), content.name.as_deref()), (Some("lab"), Some("id")));
     assert_eq!(content.unknown["zz"], packed(&[1]));
     let idle = std::time::Duration::from_secs(60);
     let record = content.to_record(Version::random(), Timestamp::MIN, idle, None, &RULES).unwrap();
@@ -52,7 +54,7 @@ fn the_layout_is_this() {
 #[test]
 fn a_record_is_one_map_for_any_reader_of_messagepack() {
     let fields: BTreeMap<String, serde::de::IgnoredAny> = rmp_serde::from_slice(RECORD).unwrap();
-    assert_eq!(fields.into_keys().collect::<String>(), "aflpvzz");
+    assert_eq!(fields.into_keys().collect::<String>(), "aflnpvxzz");
 }
 
 // ---- hostile bytes ----
@@ -109,7 +111,7 @@ impl Serialize for Liar {
 #[test]
 fn a_type_that_lies_about_its_length_spoils_no_record() {
     for elements in [0, 1, 3] {
-        assert_eq!(RULES.encode(Codec::MessagePack, &Liar(elements)).unwrap_err().kind(), ErrorKind::Other);
+        assert_eq!(RULES.encode(Codec::MessagePack, "n", &Liar(elements)).unwrap_err().kind(), ErrorKind::Other);
     }
     assert_eq!(packed(&Liar(2)).decode::<[u8; 2]>("n").unwrap(), [0, 1]);
 }
@@ -174,7 +176,7 @@ fn bytes_are_bytes() {
     let bytes = vec![0xff; 1_000];
     assert_eq!(packed(serde_bytes::Bytes::new(&bytes)).raw.len(), 1_003);
     assert_eq!(packed(&bytes).raw.len(), 2_003);
-    assert_eq!(RULES.encode(Codec::Json, &bytes).unwrap().raw.len(), 4_001);
+    assert_eq!(RULES.encode(Codec::Json, "n", &bytes).unwrap().raw.len(), 4_001);
 }
 
 #[test]

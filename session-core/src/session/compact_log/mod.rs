@@ -39,7 +39,7 @@ impl CompactLog {
                 self.ops.push(Arc::new(Op::TakeFlashes { key: key.clone(), ids }));
                 return;
             }
-            Op::Label(_) | Op::Idle(_) | Op::Absolute(_) | Op::Persistent(_) => {
+            Op::Label(_) | Op::Idle(_) | Op::Absolute(_) | Op::Persistent(_) | Op::Remember(_) => {
                 self.pop_while(|last| discriminant(last) == discriminant(&*op));
             }
             _ => {}

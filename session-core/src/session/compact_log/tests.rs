@@ -23,6 +23,7 @@ impl fmt::Debug for Op {
             Self::Label(label) => write!(f, "label {label:?}"),
             Self::Idle(idle) => write!(f, "idle {idle:?}"),
             Self::Persistent(persistent) => write!(f, "persistent {persistent}"),
+            Self::Remember(remember) => write!(f, "remember {remember}"),
             Self::Login { principal, keep: Keep::All, .. } => write!(f, "login {principal:?}"),
             Self::Login { principal, keep: Keep::Only(keys), .. } => write!(f, "login {principal:?} keeping {keys:?}"),
             Self::Clear => f.write_str("clear"),
@@ -31,8 +32,13 @@ impl fmt::Debug for Op {
     }
 }
 
+/// Instant of every replay.
+const NOW: Timestamp = Timestamp::MAX;
+
+/// Returns an encoded number. The deadline of 1 has passed.
 fn value(n: u8) -> Value {
-    Rules::default().encode(Codec::Json, &n).unwrap()
+    let until = (n == 1).then_some(Timestamp::MIN);
+    Rules::default().encode(Codec::Json, "n", &n).unwrap().with_deadline(until)
 }
 
 fn any_key() -> impl Strategy<Value = Arc<str>> {
@@ -65,6 +71,7 @@ fn any_op() -> impl Strategy<Value = Arc<Op>> {
         1 => proptest::option::of(any_key()).prop_map(Op::Label),
         1 => proptest::option::of((0..3_u64).prop_map(Duration::from_secs)).prop_map(Op::Idle),
         1 => any::<bool>().prop_map(Op::Persistent),
+        1 => any::<bool>().prop_map(Op::Remember),
         1 => (any_key(), keep).prop_map(|(name, keep)| Op::Login {
             principal: Principal::new(name).unwrap(),
             at: Timestamp::MIN,
@@ -86,7 +93,7 @@ prop_compose! {
 
 /// Returns the content after a replay, or the kind and the key of its error.
 fn outcome(log: &[Arc<Op>], content: &Content) -> Result<Arc<Content>, (ErrorKind, Option<String>)> {
-    replay(log, content).map_err(|error| (error.kind(), error.key().map(Into::into)))
+    replay(log, content, NOW).map_err(|error| (error.kind(), error.key().map(Into::into)))
 }
 
 /// Checks that two logs have the same effect on `content`.

@@ -71,6 +71,8 @@ pub(crate) struct State {
     pub(crate) dropped: bool,
     /// Set when changes were dropped because the request ended without a commit. Every save of every clone fails until this is acknowledged.
     abandoned: Option<Abandoned>,
+    /// Set when a login was stored, until the sessions of its principal are limited.
+    pub(crate) limit_due: bool,
     /// Set when the response's head has been sent.
     pub(crate) closed: bool,
     /// Set when the stored session itself is sent to the client with that head.
@@ -118,6 +120,7 @@ impl State {
             may_restart: false,
             dropped: false,
             abandoned: None,
+            limit_due: false,
             closed: false,
             for_request: false,
             uncertain: None,
@@ -146,7 +149,7 @@ impl State {
 
     /// Whether a commit has anything to do or to report.
     pub(crate) fn needs_commit(&self) -> bool {
-        self.is_modified() || self.dropped
+        self.is_modified() || self.dropped || self.limit_due
     }
 
     /// Drops the operations logged for a session that is gone or abandoned. Returns whether any were dropped because it is gone.
@@ -156,7 +159,7 @@ impl State {
             self.dropped = true;
         }
         if self.abandoned.is_some() && self.has_new_changes() {
-            self.abandon();
+            let _any = self.abandon();
         }
         self.dropped
     }
@@ -211,9 +214,9 @@ impl State {
         Ok(())
     }
 
-    /// Applies `op` to the view and logs it for the commit.
-    pub(super) fn push(&mut self, op: Op) -> Result<()> {
-        op.apply(Arc::make_mut(&mut self.view))?;
+    /// Applies `op` to the view at the instant `now`, and logs it for the commit.
+    pub(super) fn push(&mut self, op: Op, now: Timestamp) -> Result<()> {
+        op.apply(Arc::make_mut(&mut self.view), now)?;
         self.push_applied(op);
         Ok(())
     }
@@ -259,12 +262,16 @@ impl State {
     }
 
     /// Forgets the changes that were not stored, because their request ended without a commit. Saves of clones report this.
-    pub(crate) fn abandon(&mut self) {
+    ///
+    /// Returns whether there were any.
+    pub(crate) fn abandon(&mut self) -> bool {
+        let any = self.has_new_changes();
         let now = Abandoned { ops_end: self.log.end(), new_ids: self.new_ids_wanted };
         let lost = if self.dropped || self.has_new_changes() { Some(now) } else { self.abandoned };
         self.discard();
         self.abandoned = lost.filter(|_| !mutant::is(Mutant::AbandonsSilently));
         self.closed = true;
+        any
     }
 
     /// Resets the session to `blank`, which is not stored.

@@ -5,10 +5,16 @@ use std::time::Duration;
 
 use super::Manager;
 use super::environment::Environment;
+use super::excess::SessionLimit;
+use super::listener::Listener;
 use super::policy::{ConflictPolicy, Policy};
+use super::verifier::Verifier;
 use crate::codec::{Codec, Limits, Rules};
 use crate::commit::write_queue::WriteQueues;
 use crate::{Clock, Error, ErrorKind, Result, Store, SystemClock, hours};
+
+mod hooks;
+mod logins;
 
 impl Manager {
     /// Creates a manager with the defaults: the name `id`, an idle time-out of 1 hour and an absolute time-out of 24 hours.
@@ -49,8 +55,7 @@ impl Manager {
 ///     .idle(hours(1))
 ///     .anonymous_idle(minutes(30))
 ///     .absolute(hours(24))
-///     .max_idle(days(30)) // limit for "remember me"
-///     .max_absolute(days(90))
+///     .remember(days(30))
 ///     .build()?;
 /// assert_eq!(manager.name(), "shop");
 /// # Ok::<(), session_core::Error>(())
@@ -59,14 +64,18 @@ impl Manager {
 pub struct ManagerBuilder {
     store: Arc<dyn Store>,
     name: String,
-    idle: Duration,
+    idle: Option<Duration>,
     absolute: Duration,
     anonymous_idle: Option<Duration>,
     max_idle: Option<Duration>,
     max_absolute: Option<Duration>,
+    remember: Option<Duration>,
     rules: Rules,
     conflicts: ConflictPolicy,
     max_replays: u32,
+    verifier: Option<Verifier>,
+    listener: Option<Listener>,
+    session_limit: Option<SessionLimit>,
     clock: Arc<dyn Clock>,
 }
 
@@ -75,15 +84,19 @@ impl ManagerBuilder {
         Self {
             store,
             name: "id".into(),
+            idle: None,
             // NIST SP 800-63B-4, 2.2.3: at AAL2 one hour of inactivity and 24 hours overall.
-            idle: hours(1),
             absolute: hours(24),
             anonymous_idle: None,
             max_idle: None,
             max_absolute: None,
+            remember: None,
             rules: Rules::default(),
             conflicts: ConflictPolicy::default(),
             max_replays: 64,
+            verifier: None,
+            listener: None,
+            session_limit: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -107,6 +120,9 @@ impl ManagerBuilder {
 
     /// Sets the idle time-out: a session ends when it has not been used for this long. 1 hour unless set.
     ///
+    /// It must not be longer than [`absolute`](Self::absolute), which would end the session first. If that is below 1 hour and this is not
+    /// set, both are the same.
+    ///
     /// ```
     /// use session_core::{Manager, NullStore, minutes};
     ///
@@ -115,7 +131,7 @@ impl ManagerBuilder {
     /// ```
     #[must_use]
     pub const fn idle(mut self, idle: Duration) -> Self {
-        self.idle = idle;
+        self.idle = Some(idle);
         self
     }
 
@@ -133,7 +149,8 @@ impl ManagerBuilder {
         self
     }
 
-    /// Sets the idle time-out of sessions without a principal; as [`idle`](Self::idle) unless set. It may be longer than that.
+    /// Sets the idle time-out of sessions without a principal; as [`idle`](Self::idle) unless set. It may be longer than that,
+    /// but not longer than [`absolute`](Self::absolute).
     ///
     /// ```
     /// use session_core::{Manager, NullStore, days, hours};
@@ -279,25 +296,35 @@ impl ManagerBuilder {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if a time-out is below a millisecond, if [`idle`](Self::idle), [`anonymous_idle`](Self::anonymous_idle) or
-    /// [`absolute`](Self::absolute) is above the maximum set for it, if [`max_idle`](Self::max_idle) is above the longest absolute time-out,
-    /// or if the name is empty, longer than 64 bytes or has a NUL. The message names the settings.
+    /// [`ErrorKind::Config`] if a time-out is below a millisecond, if [`idle`](Self::idle) or [`anonymous_idle`](Self::anonymous_idle) is
+    /// above [`absolute`](Self::absolute), if one of the three is above the maximum set for it, if [`remember`](Self::remember) is below `idle`, if [`max_idle`](Self::max_idle) is above the
+    /// longest absolute time-out, if the name is empty,
+    /// longer than 64 bytes or has a NUL, or if [`max_sessions`](Self::max_sessions) is 0 or the store does not list by principal. The message names the settings and their values.
     pub fn build(self) -> Result<Manager> {
         if self.name.is_empty() || self.name.len() > 64 || self.name.contains('\0') {
             return Err(Error::fixed(ErrorKind::Config, "the manager's `name` must have 1 to 64 bytes and no NUL"));
         }
+        let idle = self.idle.unwrap_or(hours(1).min(self.absolute));
         let policy = Policy {
-            idle: self.idle,
+            idle,
             absolute: self.absolute,
             anonymous_idle: self.anonymous_idle,
-            max_idle: self.max_idle.unwrap_or(self.idle),
+            max_idle: self.max_idle.unwrap_or(idle),
             max_absolute: self.max_absolute.unwrap_or(self.absolute),
+            remember_idle: self.remember,
+            remember_absolute: self.remember,
         };
         policy.check(self.max_idle)?;
         let can = self.store.capabilities();
+        if let Some(limit) = self.session_limit {
+            limit.check(can.by_principal)?;
+        }
         let mut rules = self.rules;
-        rules.limits.max_data_len =
-            can.max_data_len.map_or(rules.limits.max_data_len, |most| most.min(rules.limits.max_data_len));
+        if let Some(most) = can.max_data_len
+            && most < rules.limits.max_data_len
+        {
+            (rules.limits.max_data_len, rules.limited_by_store) = (most, true);
+        }
         Ok(Manager {
             env: Arc::new(Environment {
                 discards: can.discards,
@@ -310,6 +337,9 @@ impl ManagerBuilder {
                 rules,
                 conflicts: self.conflicts,
                 max_replays: self.max_replays,
+                verifier: self.verifier,
+                listener: self.listener,
+                session_limit: self.session_limit,
                 queues: Arc::new(WriteQueues::new(can.shared)),
                 clock: self.clock,
             }),
