@@ -182,7 +182,7 @@ impl State {
     }
 
     /// Whether there are changes that no commit has stored, besides a logout.
-    fn has_new_changes(&self) -> bool {
+    pub(super) fn has_new_changes(&self) -> bool {
         self.wants_new_id() || self.log.iter().any(|op| op.writes())
     }
 
