@@ -100,15 +100,6 @@ impl Deref for Session {
     }
 }
 
-impl Drop for Session {
-    /// Drops the changes of a handler that panics, even if an inner layer turns the panic into a response.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.exchange.abandon();
-        }
-    }
-}
-
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.session, f)

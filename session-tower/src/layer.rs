@@ -8,6 +8,7 @@ use session_core::{Manager, Result};
 use session_http::{CookieOptions, SessionSet, SessionSetBuilder};
 use tower_layer::Layer;
 
+use crate::drain::Drain;
 use crate::service::{CommitWhen, Config, OnError};
 use crate::{ErrorResponse, SessionService};
 
@@ -78,6 +79,28 @@ impl SessionLayer {
         self.config.set.manager(name)
     }
 
+    /// Waits until no commit of this layer or its clones is in flight.
+    ///
+    /// A commit runs to its end in its own task if the client disconnects meanwhile. The server then no longer waits for it, so a process
+    /// that ends would cut it off. Call this after the server has stopped and before the store is closed.
+    /// A layer that is still in use may become idle and start again.
+    ///
+    /// ```no_run
+    /// use session_tower::{Manager, NullStore, SessionLayer};
+    ///
+    /// # async fn serve(listener: tokio::net::TcpListener, stop: std::future::Ready<()>) -> std::io::Result<()> {
+    /// let manager = Manager::new(NullStore);
+    /// let sessions = SessionLayer::new(manager.clone());
+    /// let app: axum::Router = axum::Router::new().layer(sessions.clone());
+    /// axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+    /// sessions.drained().await;
+    /// manager.store().close().await.map_err(std::io::Error::other)
+    /// # }
+    /// ```
+    pub async fn drained(&self) {
+        self.config.drain.drained().await;
+    }
+
     pub(crate) fn set(&self) -> &SessionSet {
         &self.config.set
     }
@@ -143,20 +166,30 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Stores changes only if `wanted` returns `true` for the response's head. By default they are stored whatever the status.
+    /// Stores changes only if `wanted` returns `true` for the heads of the request and of the response.
     ///
-    /// If `wanted` returns `false`, the changes are dropped. Changes that the handler saved explicitly stay stored, and a logout still
-    /// ends the session.
+    /// By default changes are stored unless the status is 5xx or 408, because a handler that failed must not sign anyone in
+    /// (RFC 9110, 15.6 and 15.5.9). Only the status counts: a handler that returns an `Err` with status 422 is committed.
+    /// A layer inside of this one that turns a panic into a response answers 500, so the changes are dropped.
+    ///
+    /// If changes are dropped, one warning event says so. Three things are not undone:
+    ///
+    /// - A logout ends the session, whatever the status.
+    /// - What the handler [saved](session_core::Session::save) explicitly stays stored, and its cookie is sent.
+    /// - A flash message that was shown on the error page is shown again on the next page.
     ///
     /// ```
     /// # use session_tower::{CookieOptions, Manager, NullStore, SessionLayer};
     /// let sessions = SessionLayer::builder()
     ///     .session(Manager::new(NullStore), CookieOptions::new())
-    ///     .commit_when(|head| !head.status.is_server_error())
+    ///     .commit_when(|request, response| request.uri.path() != "/health" && response.status.is_success())
     ///     .build()?;
     /// # Ok::<(), session_tower::Error>(())
     /// ```
-    pub fn commit_when(mut self, wanted: impl Fn(&http::response::Parts) -> bool + Send + Sync + 'static) -> Self {
+    pub fn commit_when(
+        mut self,
+        wanted: impl Fn(&http::request::Parts, &http::response::Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
         self.commit_when = Some(Box::new(wanted));
         self
     }
@@ -175,7 +208,12 @@ impl SessionLayerBuilder {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if there is no session, if two have the same logical name or cookie, or if
     /// browsers would reject a cookie; see [`CookieOptions`].
     pub fn build(self) -> Result<SessionLayer> {
-        let config = Config { set: self.set.build()?, on_error: self.on_error, commit_when: self.commit_when };
+        let config = Config {
+            set: self.set.build()?,
+            on_error: self.on_error,
+            commit_when: self.commit_when,
+            drain: Drain::default(),
+        };
         Ok(SessionLayer { config: Arc::new(config) })
     }
 }

@@ -2,6 +2,8 @@
 
 mod caching;
 mod context;
+mod detached;
+mod drain;
 mod error;
 mod extract;
 mod layer;

@@ -9,16 +9,16 @@ use std::task::{Context, Poll, ready};
 use axum_core::BoxError;
 use axum_core::body::Body;
 use axum_core::response::IntoResponse as _;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, request, response};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use session_core::Bytes;
 use session_http::{Caching, CommitReport, Exchange, SessionSet};
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tower_service::Service;
 
 use crate::context::RequestContext;
+use crate::detached::{DetachedCommit, Uncommitted};
+use crate::drain::Drain;
 use crate::{ErrorResponse, caching};
 
 /// Settings of a layer, shared by its services.
@@ -26,10 +26,18 @@ pub(crate) struct Config {
     pub(crate) set: SessionSet,
     pub(crate) on_error: Option<OnError>,
     pub(crate) commit_when: Option<CommitWhen>,
+    pub(crate) drain: Drain,
 }
 
 pub(crate) type OnError = Box<dyn Fn(&ErrorResponse) -> Response<Body> + Send + Sync>;
-pub(crate) type CommitWhen = Box<dyn Fn(&http::response::Parts) -> bool + Send + Sync>;
+pub(crate) type CommitWhen = Box<dyn Fn(&request::Parts, &response::Parts) -> bool + Send + Sync>;
+
+/// Whether changes are stored with a response of this status, unless `commit_when` decides.
+///
+/// 5xx and 408 (RFC 9110, 15.6 and 15.5.9) mean that the handler failed or did not end in time. Any other status is its answer.
+fn commits_by_default(status: StatusCode) -> bool {
+    !status.is_server_error() && status != StatusCode::REQUEST_TIMEOUT
+}
 
 /// Service wrapped by [`SessionLayer`](crate::SessionLayer).
 ///
@@ -66,10 +74,14 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let exchange = RequestContext::enter(&self.config.set, request.extensions_mut());
-        let stage = Stage::Handling(Uncommitted(exchange));
-        ResponseFuture { handler: self.inner.call(request), stage, config: self.config.clone() }
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        // Only the application's functions look at the request later, so other requests are not copied.
+        let kept = self.config.commit_when.is_some().then(|| Box::new(head.clone()));
+        let exchange = RequestContext::enter(&self.config.set, &mut head.extensions);
+        let stage = Stage::Handling(Uncommitted::new(exchange, &self.config.drain));
+        let handler = self.inner.call(Request::from_parts(head, body));
+        ResponseFuture { handler, stage, request: kept, config: self.config.clone() }
     }
 }
 
@@ -82,6 +94,8 @@ pin_project! {
         #[pin]
         handler: F,
         stage: Stage,
+        // Head of the request, if a function of the application will see it.
+        request: Option<Box<request::Parts>>,
         config: Arc<Config>,
     }
 }
@@ -90,58 +104,6 @@ enum Stage {
     Handling(Uncommitted),
     Committing { response: Response<Body>, commit: DetachedCommit },
     Done,
-}
-
-/// Abandons the exchange when the handler's future is dropped or panics.
-///
-/// Otherwise each cancelled request would log a warning about lost changes. `None` if an outer layer commits.
-struct Uncommitted(Option<Exchange>);
-
-impl Drop for Uncommitted {
-    fn drop(&mut self) {
-        if let Some(exchange) = &self.0 {
-            exchange.abandon();
-        }
-    }
-}
-
-/// Commit that only the end of the runtime can stop.
-enum DetachedCommit {
-    /// Polled by the response future: not polled yet, or there is no runtime for a task.
-    Here(Pin<Box<dyn Future<Output = CommitReport> + Send>>),
-    Detached(JoinHandle<CommitReport>),
-}
-
-impl DetachedCommit {
-    fn new(exchange: Exchange) -> Self {
-        Self::Here(Box::pin(async move {
-            let committed = exchange.commit().await;
-            if committed.error.is_some() {
-                // The error is reported by the response, so the exchange must not warn about the lost changes as well.
-                exchange.abandon();
-            }
-            committed
-        }))
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CommitReport> {
-        if let Self::Here(commit) = self {
-            // Most commits finish at their first poll and need no task.
-            if let Poll::Ready(committed) = commit.as_mut().poll(cx) {
-                return Poll::Ready(committed);
-            }
-            let Ok(runtime) = Handle::try_current() else { return Poll::Pending };
-            let waiting = std::mem::replace(commit, Box::pin(std::future::pending()));
-            *self = Self::Detached(runtime.spawn(waiting));
-        }
-        let Self::Detached(task) = self else { return Poll::Pending };
-        match ready!(Pin::new(task).poll(cx)) {
-            Ok(committed) => Poll::Ready(committed),
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // Only a runtime that shuts down cancels the task, and it polls no more futures after that.
-            Err(_) => Poll::Pending,
-        }
-    }
 }
 
 impl<F, B, E> Future for ResponseFuture<F>
@@ -157,19 +119,20 @@ where
         if let Stage::Handling(uncommitted) = this.stage {
             // An error of the inner service stores nothing, like a panic, because there is no response.
             let response = ready!(this.handler.poll(cx))?.map(Body::new);
-            let touched = uncommitted.0.take().filter(|exchange| !exchange.is_untouched());
+            let touched = uncommitted.take().filter(|exchange| !exchange.is_untouched());
             match touched {
                 None => {
                     *this.stage = Stage::Done;
                     return Poll::Ready(Ok(without_commit(response, this.config)));
                 }
                 Some(exchange) => {
-                    let response = give_up_unwanted(response, &exchange, this.config);
+                    let response = give_up_unwanted(response, this.request.as_deref(), &exchange, this.config);
                     if let Some(committed) = exchange.commit_at_once() {
                         *this.stage = Stage::Done;
                         return Poll::Ready(Ok(with_commit(response, committed, this.config)));
                     }
-                    *this.stage = Stage::Committing { response, commit: DetachedCommit::new(exchange) };
+                    *this.stage =
+                        Stage::Committing { response, commit: DetachedCommit::new(exchange, &this.config.drain) };
                 }
             }
         }
@@ -180,14 +143,25 @@ where
     }
 }
 
-/// Drops the changes if `commit_when` rejects the response.
-fn give_up_unwanted(response: Response<Body>, exchange: &Exchange, config: &Config) -> Response<Body> {
-    let Some(wanted) = &config.commit_when else { return response };
-    let (head, body) = response.into_parts();
-    if !wanted(&head) {
-        exchange.abandon();
+/// Drops the changes if they must not be stored with this response.
+fn give_up_unwanted(
+    response: Response<Body>,
+    request: Option<&request::Parts>,
+    exchange: &Exchange,
+    config: &Config,
+) -> Response<Body> {
+    let status = response.status();
+    let (wanted, response) = match (&config.commit_when, request) {
+        (Some(wanted), Some(request)) => {
+            let (head, body) = response.into_parts();
+            (wanted(request, &head), Response::from_parts(head, body))
+        }
+        _ => (commits_by_default(status), response),
+    };
+    if !wanted {
+        exchange.abandon_because(&format!("a request was answered with status {}", status.as_u16()));
     }
-    Response::from_parts(head, body)
+    response
 }
 
 /// Finishes a response without a commit, because the request used no session or an outer layer commits it.

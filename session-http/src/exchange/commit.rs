@@ -11,7 +11,8 @@ use crate::{CommitReport, SetCookie};
 impl Exchange {
     /// Drops all changes that were not saved, and closes the sessions. A commit stores no later change either.
     ///
-    /// Call it if the handler panicked or was cancelled. A logout is kept: if a commit follows, it still ends the session.
+    /// Call it if the handler panicked, was cancelled or failed. A warning event names the sessions whose changes are dropped.
+    /// A logout is kept: if a commit follows, it still ends the session. What was saved explicitly stays stored, and a commit returns its cookie.
     /// A task that outlives the handler is told: its next [`save`](session_core::Session::save) returns [`Gone`](session_core::ErrorKind::Gone) if changes were dropped.
     ///
     /// ```
@@ -27,8 +28,20 @@ impl Exchange {
     /// # }).unwrap();
     /// ```
     pub fn abandon(&self) {
+        self.abandon_because("a request was abandoned");
+    }
+
+    /// As [`abandon`](Self::abandon). The event gives the reason `why`. For `session-tower`, which knows it.
+    #[doc(hidden)]
+    pub fn abandon_because(&self, why: &str) {
         self.0.abandoned.store(true, Ordering::SeqCst);
-        self.0.opened().for_each(|(_, _, open)| open.session.abandon());
+        self.0.drop_changes(why);
+    }
+
+    /// Whether a logout remains to be carried out after [`abandon`](Self::abandon). For `session-tower`, which then commits.
+    #[doc(hidden)]
+    pub fn has_ends(&self) -> bool {
+        self.0.opened().any(|(_, _, open)| open.session.is_modified())
     }
 
     /// Stores all changed sessions concurrently, and returns the cookies and the caching advice for the response.
@@ -101,7 +114,7 @@ impl Exchange {
     fn begin_commit(&self) -> CommitReport {
         self.0.closed.store(true, Ordering::SeqCst);
         if self.0.abandoned.load(Ordering::SeqCst) {
-            self.abandon();
+            self.0.drop_changes("a request was abandoned");
         } else {
             for (configured, slot, open) in self.0.opened() {
                 if let Some(options) = slot.own_options() {

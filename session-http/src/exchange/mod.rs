@@ -283,24 +283,42 @@ impl Inner {
         let slots = (0..self.set.sessions.len()).map(|index| self.slot(index));
         slots.filter_map(|(configured, slot)| slot.opened.get().map(|open| (configured, slot, open)))
     }
+
+    /// Drops the changes of all sessions that are not stored. One event names the sessions that had any.
+    fn drop_changes(&self, why: &str) {
+        drop_changes(self.opened(), why);
+    }
+}
+
+fn drop_changes<'e>(opened: impl Iterator<Item = OpenSlot<'e>>, why: &str) {
+    let mut names = String::new();
+    for (configured, _, OpenSession { session, .. }) in opened {
+        if session.has_changes() {
+            let comma = if names.is_empty() { "" } else { ", " };
+            names = names + comma + configured.manager.name();
+        }
+        session.abandon();
+    }
+    if !names.is_empty() {
+        tracing::warn!(sessions = names, "{why}: its changes are not stored");
+    }
 }
 
 type OpenSlot<'e> = (&'e ConfiguredSession, &'e Slot, &'e OpenSession);
 
-/// Drops the changes that no commit has stored, and logs a warning unless that was expected.
+/// Drops the changes that no commit has stored, and logs a warning if there are any, even if the thread panics.
 ///
 /// A change may hold the session itself (in a closure of [`update`](Session::update)). Dropping the changes breaks this cycle,
 /// because nothing else would free the session. The changes of a task that outlives a committed request are kept for its own save.
 impl Drop for Inner {
     fn drop(&mut self) {
-        let is_expected = *self.abandoned.get_mut() || std::thread::panicking();
-        for (configured, _, OpenSession { session, .. }) in
-            self.opened().filter(|(_, slot, _)| !slot.committed.load(Ordering::SeqCst))
-        {
-            if session.is_modified() && !is_expected {
-                tracing::warn!(name = %configured.manager.name(), "a request ended without a commit: its changes are not stored");
-            }
-            session.abandon();
+        let uncommitted = || self.opened().filter(|(_, slot, _)| !slot.committed.load(Ordering::SeqCst));
+        drop_changes(uncommitted(), "a request ended without a commit");
+        for (configured, _, _) in uncommitted().filter(|(_, _, open)| open.session.is_modified()) {
+            tracing::warn!(
+                name = configured.manager.name(),
+                "a logout is not carried out: its request ended without a commit"
+            );
         }
     }
 }

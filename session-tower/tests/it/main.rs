@@ -3,9 +3,11 @@
 mod application_error;
 mod caching;
 mod cancel;
+mod events;
 mod failures;
 mod kinds;
 mod layers;
+mod outcomes;
 mod pages;
 mod rig;
 mod session;
