@@ -6,7 +6,11 @@ use std::time::Duration;
 use session_core::days;
 use session_crypto::KeyRing;
 
+mod places;
+mod scheme;
 mod validate;
+
+use crate::scheme::SecureWhen;
 
 /// Rule for sending the cookie with requests that another site caused (RFC 6265bis, 4.1.2.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -74,6 +78,10 @@ pub struct CookieOptions {
     /// Keys that sign the id.
     pub(crate) signing: Option<KeyRing>,
     pub(crate) accept_unsigned: bool,
+    /// Decides for each request whether the cookie is `Secure`.
+    pub(crate) secure_when: Option<SecureWhen>,
+    /// Options under which the cookie was set before.
+    pub(crate) former: Vec<CookieOptions>,
 }
 
 impl Default for CookieOptions {
@@ -108,6 +116,8 @@ impl CookieOptions {
             max_age: None,
             signing: None,
             accept_unsigned: false,
+            secure_when: None,
+            former: Vec::new(),
         }
     }
 
@@ -272,6 +282,7 @@ impl CookieOptions {
     ///
     /// An attacker who can read the network traffic can then take over the session. A warning is logged at start.
     /// The default name is then the logical name alone, because `__Host-` requires `Secure`.
+    /// For a server that is reached by TLS as well, use [`secure_when`](Self::secure_when).
     ///
     /// ```
     /// use session_http::CookieOptions;
@@ -342,6 +353,11 @@ impl CookieOptions {
         let logical = logical.chars().map(|c| if u8::try_from(c).is_ok_and(is_tchar) { c } else { '_' });
         prefix.chars().chain(logical).collect()
     }
+}
+
+/// Whether `name` begins with `prefix`, in any case of letters, as browsers compare prefixes.
+fn has_prefix(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
 /// Whether `b` may occur in a token (RFC 9110, 5.6.2).

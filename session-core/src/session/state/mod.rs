@@ -34,6 +34,15 @@ impl ClientCookie {
     }
 }
 
+/// What a request that no person sees leaves as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Quiet {
+    /// The use is not noted, and flash messages stay.
+    pub(crate) keeps_expiry: bool,
+    /// There seem to be no flash messages, because the page may be shown later without another request.
+    pub(crate) hides_flashes: bool,
+}
+
 pub(crate) struct State {
     pub(crate) opened: Opened,
     pub(crate) client: Option<ClientCookie>,
@@ -73,6 +82,8 @@ pub(crate) struct State {
     abandoned: Option<Abandoned>,
     /// Set when the response's head has been sent.
     pub(crate) closed: bool,
+    /// What a request that no person sees leaves as it is.
+    pub(crate) quiet: Quiet,
     /// Set when the stored session itself is sent to the client with that head.
     pub(crate) for_request: bool,
     pub(crate) uncertain: Option<Box<UncertainWrite>>,
@@ -119,6 +130,7 @@ impl State {
             dropped: false,
             abandoned: None,
             closed: false,
+            quiet: Quiet::default(),
             for_request: false,
             uncertain: None,
             discarded_until: 0,
