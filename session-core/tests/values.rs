@@ -303,7 +303,7 @@ fn time_outs_that_contradict_each_other_are_named() {
 #[test]
 fn reauthenticating_without_a_principal_is_an_error() {
     let session = session();
-    assert_eq!(session.reauthenticate().unwrap_err().kind(), ErrorKind::Other);
+    assert_eq!(session.reauthenticate().unwrap_err().kind(), ErrorKind::Unauthenticated);
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Closed,
     /// A limit of the session or of the store is exceeded. Nothing was changed.
     TooLarge,
+    /// The session has no principal, and the operation is about one. The client has to sign in.
+    Unauthenticated,
     /// The store or this build does not support the operation.
     Unsupported,
     /// Bytes that were stored or sent do not decode.
@@ -52,6 +54,7 @@ impl ErrorKind {
             Self::Gone => "the session is gone",
             Self::Closed => "the response has already been sent",
             Self::TooLarge => "too large for a session",
+            Self::Unauthenticated => "not signed in",
             Self::Unsupported => "not supported by this session store",
             Self::Corrupt => "undecodable session data",
             Self::WrongType => "a session value is of another type",

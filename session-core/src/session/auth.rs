@@ -10,7 +10,7 @@ use crate::commit::uncertain::UncertainWrite;
 use crate::{Error, ErrorKind, Principal, Result};
 
 pub(super) const NO_PRINCIPAL: Error =
-    Error::fixed(ErrorKind::Other, "the session has no principal; call `login` first");
+    Error::fixed(ErrorKind::Unauthenticated, "the session has no principal; call `login` first");
 
 impl Session {
     /// Signs `principal` in. The commit gives the session a new id, and the old id no longer opens it.
@@ -100,7 +100,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// - [`ErrorKind::Other`]: the session has no principal.
+    /// - [`ErrorKind::Unauthenticated`]: the session has no principal.
     /// - [`ErrorKind::Gone`]: the session has moved or ended.
     /// - [`ErrorKind::Closed`]: the response's head has been sent, and a new id needs a cookie.
     pub fn reauthenticate(&self) -> Result<()> {

@@ -46,7 +46,6 @@ impl Session {
     /// Takes the flash messages under `key`, oldest first. They are removed from the store when the session is committed.
     ///
     /// A request that no person sees takes none; see [`keep_expiry`](Session::keep_expiry).
-    ///
     /// A message that is not a `T`, such as one of an earlier release, is dropped with a warning event.
     /// Two concurrent requests may get the same message, but two tasks of one request do not.
     /// A message that is added meanwhile stays. Never causes a conflict.
@@ -67,21 +66,19 @@ impl Session {
     /// The errors of [`insert`](Session::insert). A session that has moved or ended has no messages.
     pub fn flashes<T: DeserializeOwned>(&self, key: impl Display) -> Result<Vec<T>> {
         let key = &*Key::new(key)?;
+        let quiet = self.state().quiet;
+        if quiet.hides_flashes {
+            return Ok(Vec::new());
+        }
         loop {
-            let (messages, quiet) = {
-                let state = self.state();
-                match state.view.flashes.get(key) {
-                    Some(messages) if !state.quiet.hides_flashes => (messages.clone(), state.quiet),
-                    _ => return Ok(Vec::new()),
-                }
+            let messages = match self.state().view.flashes.get(key) {
+                Some(messages) => messages.clone(),
+                None => return Ok(Vec::new()),
             };
             // Decoding runs code of the application, so the lock is released.
             let shown: Vec<Result<T>> = messages.iter().map(|flash| flash.value.decode(key)).collect();
-            let dropped =
-                |error: &Error| tracing::warn!(name = %self.shared.env.name, %error, "a flash message is dropped");
-            let shown = || shown.into_iter().filter_map(|message| message.inspect_err(dropped).ok()).collect();
             if quiet.keeps_expiry {
-                return Ok(shown());
+                return Ok(shown.into_iter().flatten().collect());
             }
             let mut state = self.writing()?;
             let ids_shown = ids(&messages);
@@ -91,7 +88,9 @@ impl Session {
             }
             state.push(Op::TakeFlashes { key: key.into(), ids: ids_shown })?;
             drop(state);
-            return Ok(shown());
+            let dropped =
+                |error: &Error| tracing::warn!(name = %self.shared.env.name, %error, "a flash message is dropped");
+            return Ok(shown.into_iter().filter_map(|message| message.inspect_err(dropped).ok()).collect());
         }
     }
 

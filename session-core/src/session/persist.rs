@@ -179,8 +179,8 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] if the store lacks [`by_principal`](crate::Capabilities::by_principal), [`ErrorKind::Other`] if the session
-    /// has no principal, [`ErrorKind::Unavailable`].
+    /// [`ErrorKind::Unsupported`] if the store lacks [`by_principal`](crate::Capabilities::by_principal), [`ErrorKind::Unauthenticated`] if
+    /// the session has no principal, [`ErrorKind::Unavailable`].
     pub async fn revoke_others(&self) -> Result<u64> {
         let principal = self.principal().ok_or(NO_PRINCIPAL)?;
         self.shared.env.revoke_all(&principal, self.handle().as_ref()).await
@@ -201,7 +201,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Manager::sessions_of`](crate::Manager::sessions_of), and [`ErrorKind::Other`] if the session has no principal.
+    /// The errors of [`Manager::sessions_of`](crate::Manager::sessions_of), and [`ErrorKind::Unauthenticated`] if the session has no principal.
     pub async fn sessions(&self) -> Result<Vec<crate::SessionInfo>> {
         let principal = self.principal().ok_or(NO_PRINCIPAL)?;
         self.shared.env.sessions_of(&principal, self.handle().as_ref()).await
