@@ -22,14 +22,18 @@ pub struct CommitReport {
 
 impl CommitReport {
     pub(crate) fn note_failure(&mut self) {
-        self.caching = Caching::Never;
+        self.caching = self.caching.max(Caching::Never);
     }
 
-    pub(crate) fn add(&mut self, name: &str, session: &Session, closed: Result<Option<SetCookie>>) {
-        let sensitive = session.principal().is_some() || !matches!(closed, Ok(None));
-        self.caching = self.caching.max(if sensitive { Caching::Never } else { Caching::Private });
+    pub(crate) fn add(&mut self, name: &str, session: &Session, closed: Result<Vec<SetCookie>>) {
+        let caching = match &closed {
+            _ if session.principal().is_some() => Caching::SignedIn,
+            Ok(lines) if lines.is_empty() => Caching::Private,
+            _ => Caching::Never,
+        };
+        self.caching = self.caching.max(caching);
         match closed {
-            Ok(line) => self.set_cookie.extend(line),
+            Ok(lines) => self.set_cookie.extend(lines),
             Err(error) => self.error.get_or_insert_default().failures.push((name.into(), error)),
         }
     }
@@ -81,7 +85,8 @@ impl StdError for CommitError {
 
 /// Returns the HTTP status for an error of this kind.
 ///
-/// 503 if the store is down, 409 if another request was faster or ended the session (RFC 9110, 15.5.10), and 500 otherwise.
+/// 503 if the store is down, 409 if another request was faster or ended the session (RFC 9110, 15.5.10), 401 if the operation needs a
+/// signed-in user (15.5.2), and 500 otherwise.
 ///
 /// ```
 /// use session_core::ErrorKind;
@@ -89,12 +94,14 @@ impl StdError for CommitError {
 ///
 /// assert_eq!(status(ErrorKind::Unavailable), 503);
 /// assert_eq!(status(ErrorKind::Conflict), 409);
+/// assert_eq!(status(ErrorKind::Unauthenticated), 401);
 /// assert_eq!(status(ErrorKind::TooLarge), 500);
 /// ```
 pub const fn status(kind: ErrorKind) -> u16 {
     match kind {
         ErrorKind::Unavailable => 503,
         ErrorKind::Conflict | ErrorKind::Gone => 409,
+        ErrorKind::Unauthenticated => 401,
         _ => 500,
     }
 }

@@ -76,7 +76,7 @@ impl SessionSet {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.sessions.iter().map(|session| session.manager.name())
+        self.sessions.iter().map(ConfiguredSession::name)
     }
 
     /// Manager of the session `name`, or `None` if there is no such session.
@@ -123,7 +123,10 @@ impl SessionSet {
     /// If both serve one request, their cookies overwrite each other. For `session-tower`, whose layers may be nested.
     #[doc(hidden)]
     pub fn shares_a_cookie_with(&self, other: &Self) -> bool {
-        self.sessions.iter().any(|own| other.sessions.iter().any(|theirs| own.cookie == theirs.cookie))
+        let shares = |own: &ConfiguredSession, theirs: &ConfiguredSession| {
+            own.cookies().any(|cookie| theirs.cookies().any(|other| cookie == other))
+        };
+        self.sessions.iter().any(|own| other.sessions.iter().any(|theirs| shares(own, theirs)))
     }
 
     fn get(&self, name: &str) -> Option<&ConfiguredSession> {
@@ -131,13 +134,13 @@ impl SessionSet {
     }
 
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.sessions.iter().position(|session| session.manager.name() == name)
+        self.sessions.iter().position(|session| session.name() == name)
     }
 }
 
 impl fmt::Debug for SessionSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.sessions.iter().map(|session| (session.manager.name(), &session.cookie))).finish()
+        f.debug_map().entries(self.sessions.iter().map(|session| (session.name(), &session.cookie))).finish()
     }
 }
 
@@ -195,16 +198,20 @@ impl SessionSetBuilder {
             return Err(Error::fixed(ErrorKind::Config, "the set has no session: add at least one"));
         }
         for (at, one) in sessions.iter().enumerate() {
-            if sessions[..at].iter().any(|other| other.manager.name() == one.manager.name()) {
-                return Err(Error::fixed(
+            if sessions[..at].iter().any(|other| other.name() == one.name()) {
+                let name = one.name();
+                return Err(Error::new(
                     ErrorKind::Config,
-                    "two sessions have the same logical name: rename one of them with `ManagerBuilder::name`",
+                    format!(
+                        "two sessions have the logical name {name:?}: rename one of them with `ManagerBuilder::name`"
+                    ),
                 ));
             }
-            if sessions[..at].iter().any(|other| other.cookie == one.cookie) {
-                return Err(Error::fixed(
+            let theirs = |cookie: &&str| sessions[..at].iter().any(|other| other.cookies().any(|own| own == *cookie));
+            if let Some(cookie) = one.cookies().find(theirs) {
+                return Err(Error::new(
                     ErrorKind::Config,
-                    "two sessions have the same cookie: rename one of them with `CookieOptions::name`",
+                    format!("two sessions have the cookie {cookie:?}: rename one of them with `CookieOptions::name`"),
                 ));
             }
         }

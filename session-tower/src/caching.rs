@@ -39,7 +39,8 @@ pub(crate) fn finish<B>(response: &mut Response<B>, set_cookie: Vec<SetCookie>, 
     if own && !has_cookie && !failed {
         return;
     }
-    let strictest = if failed || (has_cookie && caching != Caching::Free) { Caching::Never } else { caching };
+    let strictest =
+        if failed || (has_cookie && caching != Caching::Free) { caching.max(Caching::Never) } else { caching };
     restrict(response.headers_mut(), strictest);
 }
 
@@ -55,15 +56,38 @@ fn restrict(headers: &mut HeaderMap, caching: Caching) {
             }
         }
     }
-    if let Some(control) = caching.cache_control() {
-        let value = HeaderValue::from_static(control);
-        match headers.entry(CACHE_CONTROL) {
-            Entry::Vacant(none) => drop(none.insert(value)),
-            // Keep `no-store` from the handler or an inner layer, because it is stricter than `caching`.
-            Entry::Occupied(some) if caching != Caching::Never && lists(some.iter(), "no-store") => {}
-            Entry::Occupied(mut some) => drop(some.insert_mult(value)),
-        }
+    let Some(control) = caching.cache_control() else { return };
+    let targeted: Vec<_> = headers.keys().filter(|name| Caching::is_targeted(name.as_str())).cloned().collect();
+    targeted.iter().for_each(|name| drop(headers.remove(name)));
+    // Keep `no-store` from the handler or an inner layer, because it is stricter than `private`.
+    if caching >= Caching::Never || !lists(headers.get_all(CACHE_CONTROL).iter(), "no-store") {
+        let value = with_unrelated(control, headers);
+        headers.insert(CACHE_CONTROL, value);
     }
+}
+
+/// Returns `control` with the directives of the response that are not about caching, such as `no-transform`.
+fn with_unrelated(control: &'static str, headers: &HeaderMap) -> HeaderValue {
+    let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let is_unrelated = |directive: &&str| {
+        let name = directive.split('=').next().unwrap_or_default().trim();
+        !name.is_empty() && !Caching::is_about_caching(name)
+    };
+    let unrelated: String = values.flat_map(directives).filter(is_unrelated).map(|one| format!(", {one}")).collect();
+    if unrelated.is_empty() {
+        return HeaderValue::from_static(control);
+    }
+    HeaderValue::try_from(format!("{control}{unrelated}")).unwrap_or(HeaderValue::from_static(control))
+}
+
+/// Directives of a `Cache-Control` value. A comma between quotation marks separates none.
+fn directives(value: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let parts = value.split(move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    });
+    parts.map(str::trim)
 }
 
 /// Whether the comma-separated `values` contain `word`.

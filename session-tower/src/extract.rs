@@ -4,13 +4,12 @@ use std::fmt;
 use std::ops::Deref;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-use http::HeaderValue;
-use http::header::COOKIE;
 use http::request::Parts;
 use session_core::{Error, ErrorKind};
 use session_http::{CookieOptions, Exchange};
 
-use crate::context::{RequestContext, SEC_FETCH_DEST, cookie_lines, note_destination};
+use crate::context::RequestContext;
+use crate::head::{Head, KeptHead};
 use crate::{ErrorResponse, Result};
 
 /// Session of the request, loaded when it is extracted.
@@ -111,8 +110,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
         let exchange = RequestContext::of(&parts.extensions)?.exchange.clone();
-        let session = exchange.open_first(cookie_lines(&parts.headers)).await?;
-        note_destination(&exchange, &session, || parts.headers.get(SEC_FETCH_DEST));
+        let session = exchange.open_first(Head(parts)).await?;
         Ok(Self::new(session, exchange, Name::First))
     }
 }
@@ -143,9 +141,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
 #[derive(Clone)]
 pub struct Sessions {
     context: RequestContext,
-    /// `Cookie` header lines. `http` counts references, so cloning them copies no bytes.
-    cookies: Box<[HeaderValue]>,
-    destination: Option<HeaderValue>,
+    head: KeptHead,
 }
 
 impl Sessions {
@@ -170,8 +166,7 @@ impl Sessions {
             tracing::error!(name, "no layer has this session");
             return Err(UNKNOWN_NAME);
         };
-        let session = exchange.open(name, self.cookies.iter().map(HeaderValue::as_bytes)).await?;
-        note_destination(&exchange, &session, || self.destination.as_ref());
+        let session = exchange.open(name, &self.head).await?;
         Ok(Session::new(session, exchange, Name::Other(name.into())))
     }
 
@@ -206,11 +201,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Sessions {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
         let context = RequestContext::of(&parts.extensions)?.clone();
-        Ok(Self {
-            context,
-            cookies: parts.headers.get_all(COOKIE).into_iter().cloned().collect(),
-            destination: parts.headers.get(SEC_FETCH_DEST).cloned(),
-        })
+        // Later only a part of the head is there, so all that it tells is noted now.
+        context.chain().for_each(|layer| layer.exchange.describe(&Head(parts)));
+        Ok(Self { context, head: KeptHead::of(parts) })
     }
 }
 

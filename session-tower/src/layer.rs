@@ -9,7 +9,7 @@ use session_http::{CookieOptions, SessionSet, SessionSetBuilder};
 use tower_layer::Layer;
 
 use crate::drain::Drain;
-use crate::service::{CommitWhen, Config, OnError};
+use crate::service::{CommitWhen, Config, CookieFor, OnError};
 use crate::{ErrorResponse, SessionService};
 
 /// Layer that gives handlers access to one or more named sessions and commits them.
@@ -62,7 +62,7 @@ impl SessionLayer {
     /// # Ok::<(), session_tower::Error>(())
     /// ```
     pub fn builder() -> SessionLayerBuilder {
-        SessionLayerBuilder { set: SessionSet::builder(), on_error: None, commit_when: None }
+        SessionLayerBuilder { set: SessionSet::builder(), on_error: None, commit_when: None, cookie_for: None }
     }
 
     /// Manager of the session `name`, or `None` if the layer has no such session.
@@ -126,6 +126,7 @@ pub struct SessionLayerBuilder {
     set: SessionSetBuilder,
     on_error: Option<OnError>,
     commit_when: Option<CommitWhen>,
+    cookie_for: Option<CookieFor>,
 }
 
 impl SessionLayerBuilder {
@@ -150,19 +151,30 @@ impl SessionLayerBuilder {
 
     /// Sets the page for sessions that could not be loaded or stored, and for handlers that return [`ErrorResponse`].
     ///
-    /// The page chooses its own status; [`ErrorResponse::status`] is the status of the default response. The layer adds
+    /// `page` gets the error and the head of the request, as it was when it reached the layer.
+    /// It chooses its own status; [`ErrorResponse::status`] is the status of the default response. The layer adds
     /// `Cache-Control: no-store` and the cookies of the sessions that were stored. The error is already in the log.
+    ///
+    /// The page takes the place of the handler's response. Headers of inner layers stay, such as `Set-Cookie` and those of CORS, unless
+    /// they describe the body: `Content-*`, `ETag`, `Last-Modified`, `Location`, `Refresh`, `Accept-Ranges`, `Transfer-Encoding`,
+    /// `Trailer` and digests. `Content-Security-Policy` stays as well.
     ///
     /// ```
     /// # use session_tower::{CookieOptions, Manager, NullStore, SessionLayer};
     /// let sessions = SessionLayer::builder()
     ///     .session(Manager::new(NullStore), CookieOptions::new())
-    ///     .on_error(|error| (error.status(), axum::response::Html("<h1>Please come back in a minute</h1>")))
+    ///     .on_error(|error, request| {
+    ///         let text = if request.uri.path().starts_with("/api/") { "{}" } else { "<h1>Please come back in a minute</h1>" };
+    ///         (error.status(), axum::response::Html(text))
+    ///     })
     ///     .build()?;
     /// # Ok::<(), session_tower::Error>(())
     /// ```
-    pub fn on_error<R: IntoResponse>(mut self, page: impl Fn(&ErrorResponse) -> R + Send + Sync + 'static) -> Self {
-        self.on_error = Some(Box::new(move |error| page(error).into_response()));
+    pub fn on_error<R: IntoResponse>(
+        mut self,
+        page: impl Fn(&ErrorResponse, &http::request::Parts) -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.on_error = Some(Box::new(move |error, request| page(error, request).into_response()));
         self
     }
 
@@ -194,6 +206,35 @@ impl SessionLayerBuilder {
         self
     }
 
+    /// Chooses the options of each session's cookie for each request, such as by its host, client or path.
+    ///
+    /// `choose` gets the request's head and the session's options, and returns those for this request. It is called when the request
+    /// arrives, for each session of the layer. It loads nothing, so a request that uses no session stays as it is.
+    /// Every option can change except the cookie's name. A handler may change them again with
+    /// [`set_cookie_options`](crate::Session::set_cookie_options).
+    /// For requests by plain HTTP, use [`CookieOptions::secure_when`].
+    ///
+    /// If browsers would reject the cookie, the sessions of the request are refused as [`ErrorKind::Config`](crate::ErrorKind::Config).
+    ///
+    /// ```
+    /// # use session_tower::{CookieOptions, Manager, NullStore, SameSite, SessionLayer};
+    /// let sessions = SessionLayer::builder()
+    ///     .session(Manager::new(NullStore), CookieOptions::new())
+    ///     .cookie_for(|request, options| {
+    ///         let embedded = request.uri.path().starts_with("/widget/");
+    ///         if embedded { options.same_site(SameSite::None).partitioned(true) } else { options }
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), session_tower::Error>(())
+    /// ```
+    pub fn cookie_for(
+        mut self,
+        choose: impl Fn(&http::request::Parts, CookieOptions) -> CookieOptions + Send + Sync + 'static,
+    ) -> Self {
+        self.cookie_for = Some(Box::new(choose));
+        self
+    }
+
     /// Checks the sessions and their cookies, and builds the layer.
     ///
     /// ```
@@ -212,6 +253,7 @@ impl SessionLayerBuilder {
             set: self.set.build()?,
             on_error: self.on_error,
             commit_when: self.commit_when,
+            cookie_for: self.cookie_for,
             drain: Drain::default(),
         };
         Ok(SessionLayer { config: Arc::new(config) })
@@ -224,6 +266,7 @@ impl fmt::Debug for SessionLayerBuilder {
             .field("set", &self.set)
             .field("on_error", &self.on_error.is_some())
             .field("commit_when", &self.commit_when.is_some())
+            .field("cookie_for", &self.cookie_for.is_some())
             .finish()
     }
 }

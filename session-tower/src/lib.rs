@@ -6,6 +6,8 @@ mod detached;
 mod drain;
 mod error;
 mod extract;
+mod finish;
+mod head;
 mod layer;
 mod service;
 pub mod testing;
@@ -22,7 +24,7 @@ pub use session_core::{
     NullStore, Opened, Principal, SessionInfo, Store, SystemClock, Timestamp, days, hours, minutes, seconds,
 };
 pub use session_crypto::KeyRing;
-pub use session_http::{CommitError, CookieOptions, CookieStore, SameSite};
+pub use session_http::{CommitError, CookieOptions, CookieStore, RequestHead, SameSite, Scheme, forwarded};
 
 /// Stores by their URLs. Each kind of store is a feature of this crate: `sqlite`, `postgres`, `redis` and so on.
 ///

@@ -8,29 +8,50 @@ use std::task::{Context, Poll, ready};
 
 use axum_core::BoxError;
 use axum_core::body::Body;
-use axum_core::response::IntoResponse as _;
 use http::{Request, Response, StatusCode, request, response};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use session_core::Bytes;
-use session_http::{Caching, CommitReport, Exchange, SessionSet};
+use session_http::{CookieOptions, Exchange, SessionSet};
 use tower_service::Service;
 
-use crate::context::RequestContext;
+use crate::context::{RequestContext, mark_cookies};
 use crate::detached::{DetachedCommit, Uncommitted};
 use crate::drain::Drain;
-use crate::{ErrorResponse, caching};
+use crate::head::Head;
+use crate::{ErrorResponse, finish};
 
 /// Settings of a layer, shared by its services.
 pub(crate) struct Config {
     pub(crate) set: SessionSet,
     pub(crate) on_error: Option<OnError>,
     pub(crate) commit_when: Option<CommitWhen>,
+    pub(crate) cookie_for: Option<CookieFor>,
     pub(crate) drain: Drain,
 }
 
-pub(crate) type OnError = Box<dyn Fn(&ErrorResponse) -> Response<Body> + Send + Sync>;
+impl Config {
+    /// Whether a function of the application sees the request when its response is there.
+    fn sees_request(&self) -> bool {
+        self.commit_when.is_some() || self.on_error.is_some()
+    }
+
+    /// Applies the application's cookie options for this request. Nothing is loaded for that.
+    fn choose_cookies(&self, head: &request::Parts, exchange: &Exchange) {
+        let Some(cookie_for) = &self.cookie_for else { return };
+        exchange.describe(&Head(head));
+        for name in self.set.names() {
+            if let Err(error) = exchange.set_cookie_options(name, |options| cookie_for(head, options)) {
+                exchange.refuse(error);
+            }
+        }
+    }
+}
+
+pub(crate) type OnError = Box<dyn Fn(&ErrorResponse, &request::Parts) -> Response<Body> + Send + Sync>;
 pub(crate) type CommitWhen = Box<dyn Fn(&request::Parts, &response::Parts) -> bool + Send + Sync>;
+
+pub(crate) type CookieFor = Box<dyn Fn(&request::Parts, CookieOptions) -> CookieOptions + Send + Sync>;
 
 /// Whether changes are stored with a response of this status, unless `commit_when` decides.
 ///
@@ -76,9 +97,13 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut head, body) = request.into_parts();
+        mark_cookies(&mut head.headers);
         // Only the application's functions look at the request later, so other requests are not copied.
-        let kept = self.config.commit_when.is_some().then(|| Box::new(head.clone()));
+        let kept = self.config.sees_request().then(|| Box::new(head.clone()));
         let exchange = RequestContext::enter(&self.config.set, &mut head.extensions);
+        if let Some(exchange) = &exchange {
+            self.config.choose_cookies(&head, exchange);
+        }
         let stage = Stage::Handling(Uncommitted::new(exchange, &self.config.drain));
         let handler = self.inner.call(Request::from_parts(head, body));
         ResponseFuture { handler, stage, request: kept, config: self.config.clone() }
@@ -123,13 +148,18 @@ where
             match touched {
                 None => {
                     *this.stage = Stage::Done;
-                    return Poll::Ready(Ok(without_commit(response, this.config)));
+                    return Poll::Ready(Ok(finish::without_commit(response, this.request.as_deref(), this.config)));
                 }
                 Some(exchange) => {
                     let response = give_up_unwanted(response, this.request.as_deref(), &exchange, this.config);
                     if let Some(committed) = exchange.commit_at_once() {
                         *this.stage = Stage::Done;
-                        return Poll::Ready(Ok(with_commit(response, committed, this.config)));
+                        return Poll::Ready(Ok(finish::with_commit(
+                            response,
+                            committed,
+                            this.request.as_deref(),
+                            this.config,
+                        )));
                     }
                     *this.stage =
                         Stage::Committing { response, commit: DetachedCommit::new(exchange, &this.config.drain) };
@@ -139,7 +169,7 @@ where
         let Stage::Committing { commit, .. } = this.stage else { panic!("polled after it was ready") };
         let committed = ready!(commit.poll(cx));
         let Stage::Committing { response, .. } = std::mem::replace(this.stage, Stage::Done) else { unreachable!() };
-        Poll::Ready(Ok(with_commit(response, committed, this.config)))
+        Poll::Ready(Ok(finish::with_commit(response, committed, this.request.as_deref(), this.config)))
     }
 }
 
@@ -162,38 +192,6 @@ fn give_up_unwanted(
         exchange.abandon_because(&format!("a request was answered with status {}", status.as_u16()));
     }
     response
-}
-
-/// Finishes a response without a commit, because the request used no session or an outer layer commits it.
-///
-/// The handler may still have returned an [`ErrorResponse`].
-fn without_commit(mut response: Response<Body>, config: &Config) -> Response<Body> {
-    if own_page(&mut response, config) {
-        caching::finish(&mut response, Vec::new(), Caching::Never, true);
-    }
-    response
-}
-
-/// Finishes a response after the commit.
-fn with_commit(mut response: Response<Body>, committed: CommitReport, config: &Config) -> Response<Body> {
-    if let Some(error) = committed.error {
-        // The handler's response must not be sent, because it would promise changes that were not stored.
-        response = ErrorResponse::from(error).into_response();
-    }
-    let failed = response.extensions().get::<ErrorResponse>().is_some();
-    own_page(&mut response, config);
-    caching::finish(&mut response, committed.set_cookie, committed.caching, failed);
-    response
-}
-
-/// Replaces an error's response with the application's page, and returns whether it did.
-///
-/// It also removes the error from the response, so that no outer layer replaces the page again.
-fn own_page(response: &mut Response<Body>, config: &Config) -> bool {
-    let Some(page) = &config.on_error else { return false };
-    let Some(error) = response.extensions_mut().remove::<ErrorResponse>() else { return false };
-    *response = page(&error);
-    true
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {

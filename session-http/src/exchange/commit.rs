@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use futures_util::future::join_all;
 use session_core::Result;
 
-use super::{Exchange, OpenSlot};
+use super::{Exchange, Inner, OpenSlot};
+use crate::configured::OpenSession;
 use crate::{CommitReport, SetCookie};
 
 impl Exchange {
@@ -69,12 +70,15 @@ impl Exchange {
         let (first, second) = (opened.next(), opened.next());
         match (first, second) {
             (None, _) => {}
-            (Some(only), None) => report.add(only.0.manager.name(), &only.2.session, close(only).await),
+            (Some(only), None) => {
+                let closed = close(only).await;
+                self.0.report(&mut report, only, closed);
+            }
             (Some(first), Some(second)) => {
                 let all = [first, second].into_iter().chain(opened).collect::<Vec<_>>();
                 let closed = join_all(all.iter().copied().map(close)).await;
-                for ((configured, _, open), closed) in all.into_iter().zip(closed) {
-                    report.add(configured.manager.name(), &open.session, closed);
+                for (slot, closed) in all.into_iter().zip(closed) {
+                    self.0.report(&mut report, slot, closed);
                 }
             }
         }
@@ -102,11 +106,12 @@ impl Exchange {
     /// ```
     pub fn commit_at_once(&self) -> Option<CommitReport> {
         let mut report = self.begin_commit();
-        for (configured, slot, open) in self.0.opened() {
+        for opened in self.0.opened() {
+            let (configured, slot, open) = opened;
             let commit = configured.manager.close_at_once(&open.session)?;
             let announced = configured.announce(|| slot.options(configured), open, commit);
             slot.committed.store(announced.is_ok(), Ordering::SeqCst);
-            report.add(configured.manager.name(), &open.session, announced);
+            self.0.report(&mut report, opened, announced);
         }
         Some(report)
     }
@@ -116,9 +121,11 @@ impl Exchange {
         if self.0.abandoned.load(Ordering::SeqCst) {
             self.0.drop_changes("a request was abandoned");
         } else {
-            for (configured, slot, open) in self.0.opened() {
-                if let Some(options) = slot.own_options() {
-                    configured.keep_in_step(&options, &open.session);
+            for slot in self.0.opened() {
+                if self.0.is_withheld(slot) {
+                    withhold(slot);
+                } else {
+                    slot.0.keep_in_step(slot.1.own_options().as_ref(), &slot.2.session);
                 }
             }
         }
@@ -130,7 +137,34 @@ impl Exchange {
     }
 }
 
-async fn close((configured, slot, open): OpenSlot<'_>) -> Result<Option<SetCookie>> {
+impl Inner {
+    /// Adds the result of a session's commit to `report`.
+    fn report(&self, report: &mut CommitReport, slot: OpenSlot<'_>, closed: Result<Vec<SetCookie>>) {
+        let (configured, _, open) = slot;
+        let dropped = |lines: &Vec<SetCookie>| lines.iter().any(SetCookie::needs_tls);
+        if self.facts().says_plain && closed.as_ref().is_ok_and(dropped) {
+            configured.warn_of_plain_page();
+        }
+        report.add(configured.name(), &open.session, closed);
+    }
+}
+
+/// Drops a session whose cookie would replace the one that the browser has withheld. What was saved explicitly is ended.
+fn withhold((configured, _, OpenSession { session, .. }): OpenSlot<'_>) {
+    let is_saved = session.handle().is_some();
+    if session.has_changes() || is_saved {
+        tracing::warn!(
+            sessions = configured.name(),
+            "a cross-site request came without its cookie, and a new one would replace it: its changes are not stored"
+        );
+        session.abandon();
+    }
+    if is_saved {
+        session.logout();
+    }
+}
+
+async fn close((configured, slot, open): OpenSlot<'_>) -> Result<Vec<SetCookie>> {
     slot.committed.store(false, Ordering::SeqCst);
     let commit = configured.manager.close(&open.session).await?;
     let announced = configured.announce(|| slot.options(configured), open, commit)?;

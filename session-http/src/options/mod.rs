@@ -82,6 +82,8 @@ pub struct CookieOptions {
     pub(crate) secure_when: Option<SecureWhen>,
     /// Options under which the cookie was set before.
     pub(crate) former: Vec<CookieOptions>,
+    /// Longest cookie that holds its session, in bytes.
+    pub(crate) max_len: usize,
 }
 
 impl Default for CookieOptions {
@@ -96,6 +98,9 @@ impl CookieOptions {
 
     /// Maximum length of name, value and attributes together in bytes (RFC 6265, 6.1). Browsers may silently drop longer cookies.
     pub const MAX_LEN: usize = 4096;
+
+    /// Length of [`max_len`](Self::max_len) unless it is set, 3.5 KiB.
+    pub const DEFAULT_MAX_LEN: usize = 3584;
 
     /// Returns the options of the default cookie.
     ///
@@ -118,10 +123,14 @@ impl CookieOptions {
             accept_unsigned: false,
             secure_when: None,
             former: Vec::new(),
+            max_len: Self::DEFAULT_MAX_LEN,
         }
     }
 
     /// Sets the cookie's name. The default is `__Host-` followed by the session's logical name.
+    ///
+    /// Two applications on one host need different names, even on different ports, because cookies ignore the port (RFC 6265bis, 8.5).
+    /// Otherwise each replaces the other's cookie, and users are signed out of one by signing in to the other.
     ///
     /// ```
     /// use session_http::CookieOptions;

@@ -197,6 +197,9 @@ fn scheme(logical: &str, options: &CookieOptions) -> Result<()> {
 
 /// Checks that a cookie with an id as its value fits into 4096 bytes.
 fn length(name: &str, options: &CookieOptions) -> Result<()> {
+    if options.max_len > CookieOptions::MAX_LEN {
+        return refuse("`max_len` exceeds the 4096 bytes that browsers accept: lower it");
+    }
     match SetCookie::issue(name, options, &"A".repeat(longest_id(options)), Some(CookieOptions::LONGEST)) {
         Ok(_) => Ok(()),
         Err(_) => refuse("the cookie with its name and attributes exceeds 4096 bytes: shorten them"),

@@ -5,6 +5,7 @@ mod caching;
 mod cancel;
 mod events;
 mod failures;
+mod heads;
 mod kinds;
 mod layers;
 mod outcomes;
