@@ -64,6 +64,19 @@ impl Session {
         Self { session, exchange, name }
     }
 
+    /// Present instant, by the clock of the session's manager.
+    pub(crate) fn now(&self) -> session_core::Timestamp {
+        let manager = self.exchange.set().manager(self.logical_name());
+        manager.map_or(session_core::Timestamp::MAX, session_core::Manager::now)
+    }
+
+    fn logical_name(&self) -> &str {
+        match &self.name {
+            Name::First => self.exchange.set().names().next().unwrap_or_default(),
+            Name::Other(name) => name,
+        }
+    }
+
     /// Changes the cookie's options for this response only. It has no effect if the response sends no cookie.
     ///
     /// Every option can change except the cookie's name. A cookie on another path or domain is a second cookie beside the usual one.
@@ -83,11 +96,7 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if browsers would reject the cookie; see [`CookieOptions`].
     pub fn set_cookie_options(&self, change: impl FnOnce(CookieOptions) -> CookieOptions) -> Result<(), Error> {
-        let name = match &self.name {
-            Name::First => self.exchange.set().names().next().unwrap_or_default(),
-            Name::Other(name) => name,
-        };
-        self.exchange.set_cookie_options(name, change)
+        self.exchange.set_cookie_options(self.logical_name(), change)
     }
 }
 

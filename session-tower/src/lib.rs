@@ -9,14 +9,18 @@ mod extract;
 mod finish;
 mod head;
 mod layer;
+mod require;
 mod service;
+mod signed_in;
 pub mod testing;
 
 pub use caching::OwnCaching;
 pub use error::{ErrorResponse, Result};
 pub use extract::{Session, Sessions};
 pub use layer::{SessionLayer, SessionLayerBuilder};
+pub use require::{Next, Require, RequireService, require};
 pub use service::{ResponseFuture, SessionService};
+pub use signed_in::SignedIn;
 
 /// Types that applications need from the underlying crates, re-exported so that their versions match.
 pub use session_core::{

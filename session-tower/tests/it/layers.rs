@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get as route;
 use session_tower::{CookieOptions, Error, ErrorKind, ErrorResponse, Result, Session, SessionLayer, Sessions, testing};
 
@@ -151,4 +151,31 @@ async fn other_towers_than_axums_are_served_too() {
     let response: axum::http::Response<Body> = service.clone().oneshot(axum::http::Request::new(7)).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "7");
     assert_eq!(service.oneshot(axum::http::Request::new(0)).await.unwrap_err(), "refused");
+}
+
+/// Answers preflight requests and adds a header, as a layer for CORS does.
+async fn cors(request: Request, next: Next) -> Response {
+    let mut response = match *request.method() {
+        axum::http::Method::OPTIONS => axum::http::StatusCode::NO_CONTENT.into_response(),
+        _ => next.run(request).await,
+    };
+    let any = axum::http::HeaderValue::from_static("https://shop.example");
+    response.headers_mut().insert("access-control-allow-origin", any);
+    response
+}
+
+#[tokio::test]
+async fn cors_outside_covers_the_layers_own_errors_and_its_preflights_use_no_session() {
+    let (store, sessions) = one();
+    let ann = testing::signed_in(&sessions, "ann").await;
+    let app = Router::new().route("/", route(keys).options(keys)).layer(sessions).layer(from_fn(cors));
+    store.fail_loads(ErrorKind::Unavailable);
+    let failed = get_with(&app, &ann).await;
+    assert_eq!(failed.status(), 503);
+    assert_eq!(header(&failed, "access-control-allow-origin"), Some("https://shop.example"));
+    let (loads, mut preflight) = (store.loads(), crate::rig::request(Some(&ann)));
+    *preflight.method_mut() = axum::http::Method::OPTIONS;
+    let response = tower::ServiceExt::oneshot(app, preflight).await.unwrap();
+    assert_eq!((response.status().as_u16(), store.loads()), (204, loads));
+    assert_eq!(header(&response, "vary"), None);
 }

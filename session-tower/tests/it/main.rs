@@ -10,5 +10,6 @@ mod kinds;
 mod layers;
 mod outcomes;
 mod pages;
+mod require;
 mod rig;
 mod session;
