@@ -75,7 +75,8 @@ impl Caching {
         DIRECTIVES.iter().any(|known| directive.eq_ignore_ascii_case(known))
     }
 
-    /// Value to add to the response's `Vary`, or `None` to leave it.
+    /// Value to add to the response's `Vary` if all sessions are in cookies, or `None` to leave it. See also
+    /// [`CommitReport::vary`](crate::CommitReport::vary).
     pub const fn vary(self) -> Option<&'static str> {
         match self {
             Self::Free => None,

@@ -5,7 +5,8 @@ use std::fmt;
 
 use session_core::{Error, ErrorKind, Result, Session};
 
-use crate::{Caching, SetCookie};
+use crate::configured::Announced;
+use crate::{Caching, SetCookie, Token};
 
 /// Result of [`Exchange::commit`](crate::Exchange::commit).
 #[derive(Debug, Default)]
@@ -13,6 +14,10 @@ use crate::{Caching, SetCookie};
 pub struct CommitReport {
     /// Values of `Set-Cookie`, each for its own header line. Send them with an error page, too.
     pub set_cookie: Vec<SetCookie>,
+    /// Response headers with new values of sessions that do not come in a cookie: name, in lower case, and value. Mark them as sensitive.
+    pub tokens: Vec<(&'static str, Token)>,
+    /// Names of the request headers that were searched for sessions, for `Vary`.
+    pub vary: Vec<&'static str>,
     /// Caching that the response allows.
     pub caching: Caching,
     /// Sessions that could not be stored. If set, send an error instead of the handler's response, because that promises changes that
@@ -25,15 +30,18 @@ impl CommitReport {
         self.caching = self.caching.max(Caching::Never);
     }
 
-    pub(crate) fn add(&mut self, name: &str, session: &Session, closed: Result<Vec<SetCookie>>) {
+    pub(crate) fn add(&mut self, name: &str, session: &Session, closed: Result<Announced>) {
         let caching = match &closed {
             _ if session.principal().is_some() => Caching::SignedIn,
-            Ok(lines) if lines.is_empty() => Caching::Private,
+            Ok(Announced { lines, token: None }) if lines.is_empty() => Caching::Private,
             _ => Caching::Never,
         };
         self.caching = self.caching.max(caching);
         match closed {
-            Ok(lines) => self.set_cookie.extend(lines),
+            Ok(announced) => {
+                self.set_cookie.extend(announced.lines);
+                self.tokens.extend(announced.token);
+            }
             Err(error) => self.error.get_or_insert_default().failures.push((name.into(), error)),
         }
     }

@@ -46,6 +46,14 @@ impl<'h> Candidates<'h> {
         found
     }
 
+    /// The value of a header, which is usable or not.
+    pub(crate) fn of(text: &'h [u8], value: &Value) -> Self {
+        let mut found = Self::default();
+        found.add(text, value);
+        found.others = found.first.is_none();
+        found
+    }
+
     fn add(&mut self, text: &'h [u8], value: &Value) {
         let Ok(text) = std::str::from_utf8(text) else { return };
         if self.first == Some(text) || self.more.contains(&text) {

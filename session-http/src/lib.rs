@@ -13,6 +13,7 @@ mod request_head;
 mod scheme;
 mod session_set;
 mod set_cookie;
+mod transport;
 
 pub use caching::Caching;
 pub use commit_report::{CommitError, CommitReport, status};
@@ -23,3 +24,4 @@ pub use request_head::RequestHead;
 pub use scheme::{Scheme, forwarded};
 pub use session_set::{SessionSet, SessionSetBuilder};
 pub use set_cookie::SetCookie;
+pub use transport::{Token, Transport};

@@ -2,7 +2,7 @@
 
 use http::header::{CACHE_CONTROL, Entry, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderValue, Response};
-use session_http::{Caching, SetCookie};
+use session_http::{Caching, CommitReport};
 
 /// Response extension that leaves `Cache-Control` and `Vary` as the handler set them.
 ///
@@ -22,8 +22,19 @@ use session_http::{Caching, SetCookie};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnCaching;
 
-/// Adds the `Set-Cookie` lines and the caching headers to a response.
-pub(crate) fn finish<B>(response: &mut Response<B>, set_cookie: Vec<SetCookie>, caching: Caching, failed: bool) {
+/// Adds the values of sessions and the caching headers to a response.
+pub(crate) fn finish<B>(response: &mut Response<B>, committed: CommitReport, failed: bool) {
+    let CommitReport { set_cookie, tokens, vary, caching, .. } = committed;
+    for (name, token) in tokens {
+        match HeaderValue::try_from(token.into_string()) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                response.headers_mut().insert(name, value);
+            }
+            // Unreachable: an id and base64 are ASCII.
+            Err(_) => tracing::error!("a session's token is not a header value"),
+        }
+    }
     for line in set_cookie {
         match HeaderValue::try_from(line.into_string()) {
             Ok(mut value) => {
@@ -41,11 +52,11 @@ pub(crate) fn finish<B>(response: &mut Response<B>, set_cookie: Vec<SetCookie>, 
     }
     let strictest =
         if failed || (has_cookie && caching != Caching::Free) { caching.max(Caching::Never) } else { caching };
-    restrict(response.headers_mut(), strictest);
+    restrict(response.headers_mut(), strictest, &vary);
 }
 
-fn restrict(headers: &mut HeaderMap, caching: Caching) {
-    if let Some(vary) = caching.vary() {
+fn restrict(headers: &mut HeaderMap, caching: Caching, vary: &[&'static str]) {
+    for &vary in vary {
         let value = HeaderValue::from_static(vary);
         match headers.entry(VARY) {
             Entry::Vacant(none) => drop(none.insert(value)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::{COOKIE, Entry};
 use http::{Extensions, HeaderMap};
 use session_core::{Error, ErrorKind};
-use session_http::{Exchange, SessionSet};
+use session_http::{Exchange, SessionSet, Transport};
 
 use crate::{ErrorResponse, Result};
 
@@ -68,9 +68,16 @@ const CLASH: Error = Error::fixed(
      of the cookies with `CookieOptions::name`",
 );
 
-/// Marks the values of the request's `Cookie` headers as sensitive, so that logs and HPACK tables leave them out (RFC 7541, 7.1.3).
-pub(crate) fn mark_cookies(headers: &mut HeaderMap) {
-    if let Entry::Occupied(mut cookies) = headers.entry(COOKIE) {
-        cookies.iter_mut().for_each(|value| value.set_sensitive(true));
+/// Marks the values of the request's headers that may hold ids as sensitive, so that logs and HPACK tables leave them out (RFC 7541, 7.1.3).
+pub(crate) fn mark_ids(headers: &mut HeaderMap, transports: &[Transport]) {
+    mark(headers, COOKIE.as_str());
+    for transport in transports.iter().filter(|transport| **transport != Transport::Cookie) {
+        mark(headers, transport.request_header());
+    }
+}
+
+fn mark(headers: &mut HeaderMap, name: &'static str) {
+    if let Entry::Occupied(mut values) = headers.entry(name) {
+        values.iter_mut().for_each(|value| value.set_sensitive(true));
     }
 }

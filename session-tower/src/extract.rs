@@ -6,7 +6,7 @@ use std::ops::Deref;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use session_core::{Error, ErrorKind};
-use session_http::{CookieOptions, Exchange};
+use session_http::{CookieOptions, Exchange, Token};
 
 use crate::context::RequestContext;
 use crate::head::{Head, KeptHead};
@@ -75,6 +75,29 @@ impl Session {
             Name::First => self.exchange.set().names().next().unwrap_or_default(),
             Name::Other(name) => name,
         }
+    }
+
+    /// Stores the session and returns the value that opens it, for a client that keeps it itself, such as a native application.
+    ///
+    /// The client sends it by a [`Transport`](crate::Transport) of the layer. The response sends this value in no header as well.
+    /// It is a secret: put it into the body of a response over TLS, and never into an address.
+    ///
+    /// ```
+    /// use session_tower::{Result, Session};
+    ///
+    /// async fn sign_in(session: Session) -> Result<String> {
+    ///     // ... after checking the password:
+    ///     session.login("ann")?;
+    ///     Ok(session.token().await?.into_string())
+    /// }
+    /// # let _ = axum::routing::post::<_, _, ()>(sign_in);
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of [`save`](session_core::Session::save), and [`ErrorKind::Other`](crate::ErrorKind::Other) if nothing was written
+    /// to the session, or the request is [quiet](session_core::Session::keep_expiry).
+    pub async fn token(&self) -> Result<Token, Error> {
+        self.exchange.token(self.logical_name()).await
     }
 
     /// Changes the cookie's options for this response only. It has no effect if the response sends no cookie.
@@ -212,7 +235,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Sessions {
         let context = RequestContext::of(&parts.extensions)?.clone();
         // Later only a part of the head is there, so all that it tells is noted now.
         context.chain().for_each(|layer| layer.exchange.describe(&Head(parts)));
-        Ok(Self { context, head: KeptHead::of(parts) })
+        let transports = context.chain().flat_map(|layer| layer.exchange.set().transports().iter().copied());
+        let head = KeptHead::of(parts, transports);
+        Ok(Self { context, head })
     }
 }
 

@@ -9,7 +9,7 @@ use http::header::{
 use http::{Response, request};
 use session_http::{Caching, CommitReport};
 
-use crate::service::Config;
+use crate::config::Config;
 use crate::{ErrorResponse, caching};
 
 /// Finishes a response without a commit, because the request used no session or an outer layer commits it.
@@ -21,7 +21,9 @@ pub(crate) fn without_commit(
     config: &Config,
 ) -> Response<Body> {
     if own_page(&mut response, request, config) {
-        caching::finish(&mut response, Vec::new(), Caching::Never, true);
+        let mut nothing = CommitReport::default();
+        (nothing.caching, nothing.vary) = (Caching::Never, Caching::Never.vary().into_iter().collect());
+        caching::finish(&mut response, nothing, true);
     }
     response
 }
@@ -29,17 +31,17 @@ pub(crate) fn without_commit(
 /// Finishes a response after the commit.
 pub(crate) fn with_commit(
     mut response: Response<Body>,
-    committed: CommitReport,
+    mut committed: CommitReport,
     request: Option<&request::Parts>,
     config: &Config,
 ) -> Response<Body> {
-    if let Some(error) = committed.error {
+    if let Some(error) = committed.error.take() {
         // The handler's response must not be sent, because it would promise changes that were not stored.
         replace(&mut response, ErrorResponse::from(error).into_response());
     }
     let failed = response.extensions().get::<ErrorResponse>().is_some();
     own_page(&mut response, request, config);
-    caching::finish(&mut response, committed.set_cookie, committed.caching, failed);
+    caching::finish(&mut response, committed, failed);
     response
 }
 

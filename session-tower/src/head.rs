@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use http::header::{COOKIE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Uri};
-use session_http::RequestHead;
+use session_http::{RequestHead, Transport};
 
 /// Head of a request that is being handled.
 pub(crate) struct Head<'p>(pub(crate) &'p Parts);
@@ -41,14 +41,20 @@ impl RequestHead for Head<'_> {
 #[derive(Clone)]
 pub(crate) struct KeptHead {
     cookies: Box<[HeaderValue]>,
+    /// Headers of other transports, by name.
+    others: Box<[(&'static str, HeaderValue)]>,
     uri: Uri,
     host: Option<HeaderValue>,
 }
 
 impl KeptHead {
-    pub(crate) fn of(parts: &Parts) -> Self {
+    pub(crate) fn of(parts: &Parts, transports: impl Iterator<Item = Transport>) -> Self {
+        let others = transports.filter(|transport| *transport != Transport::Cookie);
+        let values =
+            |name: &'static str| parts.headers.get_all(name).into_iter().map(move |value| (name, value.clone()));
         Self {
             cookies: parts.headers.get_all(COOKIE).into_iter().cloned().collect(),
+            others: others.flat_map(|transport| values(transport.request_header())).collect(),
             uri: original_uri(parts).clone(),
             host: parts.headers.get(HOST).cloned(),
         }
@@ -57,7 +63,10 @@ impl KeptHead {
 
 impl RequestHead for &KeptHead {
     fn header(&self, name: &str, nth: usize) -> Option<&[u8]> {
-        let value = if name == "cookie" { self.cookies.get(nth) } else { None };
+        let value = match name {
+            "cookie" => self.cookies.get(nth),
+            _ => self.others.iter().filter(|(own, _)| *own == name).map(|(_, value)| value).nth(nth),
+        };
         value.map(HeaderValue::as_bytes)
     }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use axum_core::response::IntoResponse;
 use session_core::{Manager, Result};
-use session_http::{CookieOptions, SessionSet, SessionSetBuilder};
+use session_http::{CookieOptions, SessionSet, SessionSetBuilder, Transport};
 use tower_layer::Layer;
 
+use crate::config::{CommitWhen, Config, CookieFor, OnError};
 use crate::drain::Drain;
-use crate::service::{CommitWhen, Config, CookieFor, OnError};
 use crate::{ErrorResponse, SessionService};
 
 /// Layer that gives handlers access to one or more named sessions and commits them.
@@ -146,6 +146,26 @@ impl SessionLayerBuilder {
     /// ```
     pub fn session(mut self, manager: Manager, options: CookieOptions) -> Self {
         self.set = self.set.session(manager, options);
+        self
+    }
+
+    /// Sets how clients send the value of the first session: in its cookie, in a header or as a bearer token. The default is the cookie.
+    ///
+    /// The first call replaces the default, each further call adds a transport. A header that a request has excludes the cookie, even if
+    /// its value is bad. A new value goes out in the way in which the old one came: in `Set-Cookie` or in the response header that
+    /// [`Transport`] names. A handler can also return it: [`Session::token`](crate::Session::token).
+    /// Scripts of other origins see the response header only if CORS exposes it. A value in a query is never read.
+    ///
+    /// ```
+    /// # use session_tower::{CookieOptions, Manager, NullStore, SessionLayer, Transport};
+    /// let api = SessionLayer::builder()
+    ///     .session(Manager::new(NullStore), CookieOptions::new())
+    ///     .transport(Transport::Bearer)
+    ///     .build()?;
+    /// # Ok::<(), session_tower::Error>(())
+    /// ```
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.set = self.set.transport(transport);
         self
     }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod caching;
+mod config;
 mod context;
 mod detached;
 mod drain;
@@ -13,14 +14,16 @@ mod require;
 mod service;
 mod signed_in;
 pub mod testing;
+mod way_back;
 
 pub use caching::OwnCaching;
 pub use error::{ErrorResponse, Result};
 pub use extract::{Session, Sessions};
 pub use layer::{SessionLayer, SessionLayerBuilder};
-pub use require::{Next, Require, RequireService, require};
+pub use require::{Require, RequireService, require};
 pub use service::{ResponseFuture, SessionService};
 pub use signed_in::SignedIn;
+pub use way_back::Next;
 
 /// Types that applications need from the underlying crates, re-exported so that their versions match.
 pub use session_core::{
@@ -28,7 +31,9 @@ pub use session_core::{
     NullStore, Opened, Principal, SessionInfo, Store, SystemClock, Timestamp, days, hours, minutes, seconds,
 };
 pub use session_crypto::KeyRing;
-pub use session_http::{CommitError, CookieOptions, CookieStore, RequestHead, SameSite, Scheme, forwarded};
+pub use session_http::{
+    CommitError, CookieOptions, CookieStore, RequestHead, SameSite, Scheme, Token, Transport, forwarded,
+};
 
 /// Stores by their URLs. Each kind of store is a feature of this crate: `sqlite`, `postgres`, `redis` and so on.
 ///

@@ -8,57 +8,17 @@ use std::task::{Context, Poll, ready};
 
 use axum_core::BoxError;
 use axum_core::body::Body;
-use http::{Request, Response, StatusCode, request, response};
+use http::{Request, Response, request};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use session_core::Bytes;
-use session_http::{CookieOptions, Exchange, SessionSet};
+use session_http::Exchange;
 use tower_service::Service;
 
-use crate::context::{RequestContext, mark_cookies};
+use crate::config::Config;
+use crate::context::{RequestContext, mark_ids};
 use crate::detached::{DetachedCommit, Uncommitted};
-use crate::drain::Drain;
-use crate::head::Head;
-use crate::{ErrorResponse, finish};
-
-/// Settings of a layer, shared by its services.
-pub(crate) struct Config {
-    pub(crate) set: SessionSet,
-    pub(crate) on_error: Option<OnError>,
-    pub(crate) commit_when: Option<CommitWhen>,
-    pub(crate) cookie_for: Option<CookieFor>,
-    pub(crate) drain: Drain,
-}
-
-impl Config {
-    /// Whether a function of the application sees the request when its response is there.
-    fn sees_request(&self) -> bool {
-        self.commit_when.is_some() || self.on_error.is_some()
-    }
-
-    /// Applies the application's cookie options for this request. Nothing is loaded for that.
-    fn choose_cookies(&self, head: &request::Parts, exchange: &Exchange) {
-        let Some(cookie_for) = &self.cookie_for else { return };
-        exchange.describe(&Head(head));
-        for name in self.set.names() {
-            if let Err(error) = exchange.set_cookie_options(name, |options| cookie_for(head, options)) {
-                exchange.refuse(error);
-            }
-        }
-    }
-}
-
-pub(crate) type OnError = Box<dyn Fn(&ErrorResponse, &request::Parts) -> Response<Body> + Send + Sync>;
-pub(crate) type CommitWhen = Box<dyn Fn(&request::Parts, &response::Parts) -> bool + Send + Sync>;
-
-pub(crate) type CookieFor = Box<dyn Fn(&request::Parts, CookieOptions) -> CookieOptions + Send + Sync>;
-
-/// Whether changes are stored with a response of this status, unless `commit_when` decides.
-///
-/// 5xx and 408 (RFC 9110, 15.6 and 15.5.9) mean that the handler failed or did not end in time. Any other status is its answer.
-fn commits_by_default(status: StatusCode) -> bool {
-    !status.is_server_error() && status != StatusCode::REQUEST_TIMEOUT
-}
+use crate::finish;
 
 /// Service wrapped by [`SessionLayer`](crate::SessionLayer).
 ///
@@ -97,7 +57,7 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut head, body) = request.into_parts();
-        mark_cookies(&mut head.headers);
+        mark_ids(&mut head.headers, self.config.set.transports());
         // Only the application's functions look at the request later, so other requests are not copied.
         let kept = self.config.sees_request().then(|| Box::new(head.clone()));
         let exchange = RequestContext::enter(&self.config.set, &mut head.extensions);
@@ -180,18 +140,11 @@ fn give_up_unwanted(
     exchange: &Exchange,
     config: &Config,
 ) -> Response<Body> {
-    let status = response.status();
-    let (wanted, response) = match (&config.commit_when, request) {
-        (Some(wanted), Some(request)) => {
-            let (head, body) = response.into_parts();
-            (wanted(request, &head), Response::from_parts(head, body))
-        }
-        _ => (commits_by_default(status), response),
-    };
-    if !wanted {
-        exchange.abandon_because(&format!("a request was answered with status {}", status.as_u16()));
+    let (head, body) = response.into_parts();
+    if !config.commits(request, &head) {
+        exchange.abandon_because(&format!("a request was answered with status {}", head.status.as_u16()));
     }
-    response
+    Response::from_parts(head, body)
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {

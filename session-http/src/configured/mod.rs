@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Manager, Record, Result, Session};
 
-use crate::cookie_header::Candidates;
 use crate::cookie_store::request_store::RequestStore;
 use crate::cookie_value::Value;
-use crate::{CookieOptions, CookieStore, RequestHead, Scheme, SetCookie};
+use crate::transport::{self, Sent, Source};
+use crate::{CookieOptions, CookieStore, RequestHead, Scheme, SetCookie, Transport};
 
 mod announce;
+pub(crate) use announce::Announced;
 mod open;
 
 /// Minimum room in bytes for a sealed session.
@@ -43,13 +44,15 @@ pub(crate) struct OpenSession {
     clears: Vec<SetCookie>,
     /// Whether the session may lie at one of those places, so that they are cleared only if its cookie is sent again.
     moves: bool,
-    /// Whether the request had no value under the cookie's name.
-    pub(crate) without_cookie: bool,
+    /// Whether the request had no value of the session.
+    pub(crate) without_value: bool,
+    /// How the request's value came, and how a new one goes out.
+    pub(crate) source: Source,
 }
 
 impl OpenSession {
     const fn new(session: Session, sealed: Option<Box<SealedCookie>>) -> Self {
-        Self { session, sealed, clears: Vec::new(), moves: false, without_cookie: false }
+        Self { session, sealed, clears: Vec::new(), moves: false, without_value: false, source: Source::Cookie }
     }
 }
 
@@ -132,10 +135,9 @@ impl ConfiguredSession {
         options.check(&self.name)
     }
 
-    /// Finds the values of this session's cookie in the `Cookie` headers of a request.
-    pub(crate) fn find<'h>(&self, head: &'h dyn RequestHead) -> Candidates<'h> {
-        let lines = (0..).map_while(|nth| head.header("cookie", nth));
-        Candidates::find(lines, &self.cookie, &self.value)
+    /// Finds the values of this session in the headers of a request.
+    pub(crate) fn find<'h>(&self, transports: &[Transport], head: &'h dyn RequestHead) -> Sent<'h> {
+        transport::read(transports, head, &self.cookie, &self.value)
     }
 }
 

@@ -11,17 +11,19 @@ use crate::RequestHead;
 use crate::cookie_header::Candidates;
 use crate::cookie_store::request_store::RequestStore;
 use crate::cookie_value::{Read, Value};
+use crate::transport::Sent;
 
 impl ConfiguredSession {
     /// Opens the session from the values that the client sent.
-    pub(crate) async fn open(&self, found: Candidates<'_>, head: &dyn RequestHead) -> Result<OpenSession> {
-        let without_cookie = found.first.is_none() && !found.others;
+    pub(crate) async fn open(&self, sent: Sent<'_>, head: &dyn RequestHead) -> Result<OpenSession> {
+        let Sent { found, source, .. } = sent;
+        let without_value = found.first.is_none() && !found.others;
         let mut opened = match found {
             Candidates { first: None, others, .. } => self.open_by(others.then_some("")).await?,
             Candidates { first: Some(only), ref more, .. } if more.is_empty() => self.open_by(Some(only)).await?,
             Candidates { first: Some(first), more, .. } => Box::pin(self.open_one_of(first, &more, head)).await?,
         };
-        opened.without_cookie = without_cookie;
+        (opened.without_value, opened.source) = (without_value, source);
         Ok(opened)
     }
 

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use session_core::Result;
 
 use super::{Exchange, Inner, OpenSlot};
-use crate::configured::OpenSession;
-use crate::{CommitReport, SetCookie};
+use crate::configured::{Announced, OpenSession};
+use crate::{CommitReport, SetCookie, transport};
 
 impl Exchange {
     /// Drops all changes that were not saved, and closes the sessions. A commit stores no later change either.
@@ -109,7 +109,7 @@ impl Exchange {
         for opened in self.0.opened() {
             let (configured, slot, open) = opened;
             let commit = configured.manager.close_at_once(&open.session)?;
-            let announced = configured.announce(|| slot.options(configured), open, commit);
+            let announced = configured.announce(|| slot.options(configured), open, commit, slot.handed().as_ref());
             slot.committed.store(announced.is_ok(), Ordering::SeqCst);
             self.0.report(&mut report, opened, announced);
         }
@@ -118,18 +118,19 @@ impl Exchange {
 
     fn begin_commit(&self) -> CommitReport {
         self.0.closed.store(true, Ordering::SeqCst);
-        if self.0.abandoned.load(Ordering::SeqCst) {
+        let is_abandoned = self.0.abandoned.load(Ordering::SeqCst);
+        if is_abandoned {
             self.0.drop_changes("a request was abandoned");
-        } else {
-            for slot in self.0.opened() {
-                if self.0.is_withheld(slot) {
-                    withhold(slot);
-                } else {
-                    slot.0.keep_in_step(slot.1.own_options().as_ref(), &slot.2.session);
-                }
+        }
+        for slot in self.0.opened() {
+            if self.0.is_withheld(slot) {
+                withhold(slot);
+            } else if !is_abandoned {
+                slot.0.keep_in_step(slot.1.own_options().as_ref(), &slot.2.session);
             }
         }
         let mut report = CommitReport::default();
+        self.0.note_looked(&mut report);
         if self.0.failed.load(Ordering::SeqCst) {
             report.note_failure();
         }
@@ -138,10 +139,22 @@ impl Exchange {
 }
 
 impl Inner {
+    /// Notes in `report` the headers that were searched for values of sessions.
+    fn note_looked(&self, report: &mut CommitReport) {
+        for index in 0..self.set.sessions.len() {
+            let looked = self.slot(index).1.looked.load(Ordering::SeqCst);
+            for name in transport::vary(self.transports(index), looked) {
+                if !report.vary.contains(&name) {
+                    report.vary.push(name);
+                }
+            }
+        }
+    }
+
     /// Adds the result of a session's commit to `report`.
-    fn report(&self, report: &mut CommitReport, slot: OpenSlot<'_>, closed: Result<Vec<SetCookie>>) {
+    fn report(&self, report: &mut CommitReport, slot: OpenSlot<'_>, closed: Result<Announced>) {
         let (configured, _, open) = slot;
-        let dropped = |lines: &Vec<SetCookie>| lines.iter().any(SetCookie::needs_tls);
+        let dropped = |announced: &Announced| announced.lines.iter().any(SetCookie::needs_tls);
         if self.facts().says_plain && closed.as_ref().is_ok_and(dropped) {
             configured.warn_of_plain_page();
         }
@@ -164,10 +177,10 @@ fn withhold((configured, _, OpenSession { session, .. }): OpenSlot<'_>) {
     }
 }
 
-async fn close((configured, slot, open): OpenSlot<'_>) -> Result<Vec<SetCookie>> {
+async fn close((configured, slot, open): OpenSlot<'_>) -> Result<Announced> {
     slot.committed.store(false, Ordering::SeqCst);
     let commit = configured.manager.close(&open.session).await?;
-    let announced = configured.announce(|| slot.options(configured), open, commit)?;
+    let announced = configured.announce(|| slot.options(configured), open, commit, slot.handed().as_ref())?;
     slot.committed.store(true, Ordering::SeqCst);
     Ok(announced)
 }

@@ -4,14 +4,15 @@ mod commit;
 mod open;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use session_core::{Error, ErrorKind, Result};
 
 use crate::configured::{ConfiguredSession, OpenSession};
 use crate::request_facts::RequestFacts;
-use crate::{CookieOptions, SessionSet};
+use crate::transport::{Source, Token};
+use crate::{CookieOptions, SessionSet, Transport};
 
 /// Sessions of one request, from its `Cookie` header to the response's `Set-Cookie`.
 ///
@@ -65,6 +66,10 @@ struct Slot {
     opening: async_lock::Mutex<()>,
     /// The last commit of this session succeeded.
     committed: AtomicBool,
+    /// Number of transports that the request was searched for the session's value.
+    looked: AtomicUsize,
+    /// Value that the handler has passed to the client itself. Boxed because it is rare.
+    handed: Mutex<Option<Box<Token>>>,
     /// Cookie options for this response only. Boxed because they are rare.
     options: Mutex<Option<Box<CookieOptions>>>,
 }
@@ -72,6 +77,10 @@ struct Slot {
 impl Slot {
     fn options(&self, configured: &ConfiguredSession) -> CookieOptions {
         self.own_options().unwrap_or_else(|| configured.options.clone())
+    }
+
+    fn handed(&self) -> Option<Token> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned()
     }
 
     fn own_options(&self) -> Option<CookieOptions> {
@@ -189,13 +198,19 @@ impl Inner {
         (plain.unwrap_or(configured), slot)
     }
 
+    /// Transports of a session. Only the set's first session has others than the cookie.
+    fn transports(&self, index: usize) -> &[Transport] {
+        if index == 0 { &self.set.transports } else { &[Transport::Cookie] }
+    }
+
     fn facts(&self) -> RequestFacts {
         self.facts.get().copied().unwrap_or_default()
     }
 
     /// Whether a session must not be stored, because the browser may have withheld the cookie of another one, which would be replaced.
     fn is_withheld(&self, (configured, slot, open): OpenSlot<'_>) -> bool {
-        open.without_cookie
+        open.without_value
+            && open.source == Source::Cookie
             && open.session.principal().is_none()
             && self.facts().withholds(slot.own_options().map_or(configured.options.same_site, |own| own.same_site))
     }

@@ -1,12 +1,14 @@
 //! Opening the sessions of an exchange.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use session_core::{Error, Opened, Result, Session};
+use session_core::{Commit, Error, ErrorKind, Opened, Result, Session};
 
 use super::{Exchange, Inner, UNKNOWN_NAME};
 use crate::RequestHead;
 use crate::request_facts::RequestFacts;
+use crate::transport::Token;
 
 impl Exchange {
     /// Returns the session `name`. The first call loads it, using the request's `head`.
@@ -88,6 +90,43 @@ impl Exchange {
         let _ = self.0.refused.set(error);
     }
 
+    /// Stores the session `name` and returns the value that opens it, for a client that keeps it itself, such as a native application.
+    ///
+    /// The response then sends this value in no header. It is a secret: put it into the body of a response over TLS, and never into a URL.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet, Transport};
+    /// let manager = Manager::new(session_store_memory::MemoryStore::new());
+    /// let set = SessionSet::builder().session(manager, CookieOptions::new()).transport(Transport::Bearer).build()?;
+    /// let exchange = set.begin();
+    /// exchange.open_first([]).await?.login("ann")?;
+    /// let token = exchange.token("id").await?;
+    /// assert_eq!(token.as_str().len(), 43);
+    /// assert!(exchange.commit().await.tokens.is_empty(), "it is sent once");
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of [`Session::save`]. [`ErrorKind::Config`](session_core::ErrorKind::Config) if there is no session `name` or it was not
+    /// opened. [`ErrorKind::Other`](session_core::ErrorKind::Other) if nothing was written to it, or the request is
+    /// [quiet](Session::keep_expiry).
+    pub async fn token(&self, name: &str) -> Result<Token> {
+        let index = self.0.set.position(name).ok_or(UNKNOWN_NAME)?;
+        let (configured, slot) = self.0.slot(index);
+        let open = slot.opened.get().ok_or(NOT_OPENED)?;
+        // Lets `save` return the id, even if the client has it already.
+        open.session.renew_cookie();
+        let token = match open.session.save().await? {
+            Commit::Issue(update) | Commit::Extended(update) => configured.token(open, update.value.as_str()),
+            Commit::Unchanged | Commit::Clear => return Err(NOTHING_STORED),
+        };
+        *slot.handed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(token.clone()));
+        Ok(token)
+    }
+
     async fn open_at(&self, index: usize, head: &dyn RequestHead) -> Result<Session> {
         self.describe(head);
         if let Some(error) = self.0.refused.get() {
@@ -97,13 +136,14 @@ impl Exchange {
         if let Some(open) = slot.opened.get() {
             return Ok(open.session.clone());
         }
-        let found = configured.find(head);
+        let sent = configured.find(self.0.transports(index), head);
+        slot.looked.store(sent.looked, Ordering::SeqCst);
         let guard = slot.opening.lock().await;
         let session = match slot.opened.get() {
             Some(open) => open.session.clone(),
             None => {
                 let opened =
-                    configured.open(found, head).await.inspect_err(|_| self.0.failed.store(true, Ordering::SeqCst))?;
+                    configured.open(sent, head).await.inspect_err(|_| self.0.failed.store(true, Ordering::SeqCst))?;
                 self.0.apply_facts(&opened.session);
                 slot.opened.get_or_init(|| opened).session.clone()
             }
@@ -145,6 +185,12 @@ impl Exchange {
         }
     }
 }
+
+const NOT_OPENED: Error =
+    Error::fixed(ErrorKind::Config, "the session was not opened: open it before asking for its token");
+
+const NOTHING_STORED: Error =
+    Error::fixed(ErrorKind::Other, "there is no stored session: write to it or `login` before asking for its token");
 
 impl Inner {
     /// Tells a session that was opened what the request's head says.

@@ -7,3 +7,4 @@ mod places;
 mod quiet;
 mod rig;
 mod schemes;
+mod transports;

@@ -13,3 +13,4 @@ mod pages;
 mod require;
 mod rig;
 mod session;
+mod transports;

@@ -1,7 +1,5 @@
 //! Layer that lets only certain sessions pass.
 
-mod way_back;
-
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -21,9 +19,7 @@ use session_core::Bytes;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{ErrorResponse, Session};
-
-pub use way_back::Next;
+use crate::{ErrorResponse, Session, way_back};
 
 /// Returns a layer that lets every session pass, until its methods say what is required.
 ///
@@ -33,7 +29,7 @@ pub use way_back::Next;
 ///
 /// | request | response |
 /// |---|---|
-/// | a navigation, if there is a [`redirect`](Require::redirect) | 303 to that page, for GET with the way back: [`Next`] |
+/// | a navigation, if there is a [`redirect`](Require::redirect) | 303 to that page, for GET with the way back: [`Next`](crate::Next) |
 /// | any other, without a signed-in user | 401 |
 /// | any other, whose login is not [`fresh`](Require::fresh) | 401 with `insufficient_user_authentication` (RFC 9470) |
 /// | any other, of a signed-in user whom [`when`](Require::when) refuses | 403 |
@@ -111,7 +107,7 @@ impl Require {
 
     /// Sends navigations to `page`, such as `/sign-in`, instead of an error.
     ///
-    /// The way back is added as the query parameter `next`, which the extractor [`Next`] reads and checks. A request for `page` itself is
+    /// The way back is added as the query parameter `next`, which the extractor [`Next`](crate::Next) reads and checks. A request for `page` itself is
     /// not sent there again.
     ///
     /// ```

@@ -84,7 +84,7 @@ fn is_safe(path: &str) -> bool {
 }
 
 /// Returns `page` with the way back to a GET request. Another method has none, because its page cannot be asked for again.
-pub(super) fn with_next(page: &str, parts: &Parts) -> String {
+pub(crate) fn with_next(page: &str, parts: &Parts) -> String {
     let uri = original_uri(parts);
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let is_default = target == "/";
@@ -100,7 +100,7 @@ pub(super) fn with_next(page: &str, parts: &Parts) -> String {
 }
 
 /// Whether the request asks for `page` itself.
-pub(super) fn is_for(parts: &Parts, page: &str) -> bool {
+pub(crate) fn is_for(parts: &Parts, page: &str) -> bool {
     page.split(['?', '#']).next() == Some(original_uri(parts).path())
 }
 
