@@ -159,7 +159,8 @@ impl fmt::Debug for Session {
 impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if state.is_modified() && !std::thread::panicking() {
+        // Also while the thread panics, because the changes are lost all the same.
+        if state.is_modified() {
             tracing::warn!(name = %self.env.name, "a session was dropped with changes that were not saved");
         }
     }

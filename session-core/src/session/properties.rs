@@ -277,6 +277,9 @@ impl Session {
 
     /// Sets whether the session asks for a cookie that outlives the browser ("remember me"). The lifetime of that cookie follows the session's.
     ///
+    /// Browsers keep a cookie for at most 400 days (RFC 6265bis, 5.5). So over HTTP a longer idle time-out of the session becomes 400 days,
+    /// and both end together.
+    ///
     /// ```
     /// # pollster::block_on(async {
     /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;

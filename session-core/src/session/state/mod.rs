@@ -13,7 +13,10 @@ use crate::commit::uncertain::UncertainWrite;
 use crate::mutant::{self, Mutant};
 use crate::{Error, ErrorKind, Result, SessionId, StoreKey, Timestamp};
 
+mod quiet;
 mod uncertain;
+
+pub(crate) use quiet::Quiet;
 
 /// Value that the client sent when the session was opened, and what is known about its cookie.
 #[derive(Clone, Debug, Default)]
@@ -32,15 +35,6 @@ impl ClientCookie {
     pub(crate) fn of(id: SessionId) -> Self {
         Self { id: Some(id), ..Self::default() }
     }
-}
-
-/// What a request that no person sees leaves as it is.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Quiet {
-    /// The use is not noted, and flash messages stay.
-    pub(crate) keeps_expiry: bool,
-    /// There seem to be no flash messages, because the page may be shown later without another request.
-    pub(crate) hides_flashes: bool,
 }
 
 pub(crate) struct State {
