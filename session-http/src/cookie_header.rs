@@ -218,6 +218,29 @@ mod tests {
             prop_assert_eq!(find(&[&line]), [id(n)]);
         }
 
+        /// Neighbours by the grammar of RFC 6265, 4.2.1 and 4.1.1, and its odd cases: no value, no name, quotes, empty pairs, other spaces.
+        #[test]
+        fn ours_is_found_first_in_the_middle_and_last_among_any_neighbours(
+            neighbours in prop::collection::vec(
+                r#"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}=("[!#-+\x2d-:<-\[\]-~]{0,12}"|[!#-+\x2d-:<-\[\]-~]{0,12})|[a-z]{0,5}|=[a-z]{0,5}|[a-z]+==+|[ \t]*|"[a-z;=]{0,9}"#,
+                0..6,
+            ),
+            separator in "; ?|;\t|;;|; ;",
+            n in 0..26_u8,
+        ) {
+            prop_assume!(!neighbours.iter().any(|pair| pair.contains(NAME)));
+            let ours = format!("{NAME}={}", id(n));
+            for at in [0, neighbours.len() / 2, neighbours.len()] {
+                let mut pairs = neighbours.clone();
+                pairs.insert(at, ours.clone());
+                let line = pairs.join(&separator);
+                prop_assert_eq!(find(&[line.as_bytes()]), [id(n)], "{}", line);
+                // HTTP/2 may send each pair on a line of its own.
+                let lines: Vec<_> = pairs.iter().map(String::as_bytes).collect();
+                prop_assert_eq!(find(&lines), [id(n)]);
+            }
+        }
+
         #[test]
         fn what_is_found_was_sent(line in "(__Host-id|x|[ \t])*=[A-Za-z0-9_;= \t-]{0,200}") {
             for value in find(&[line.as_bytes()]) {

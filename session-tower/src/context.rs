@@ -77,7 +77,10 @@ pub(crate) fn mark_ids(headers: &mut HeaderMap, transports: &[Transport]) {
 }
 
 fn mark(headers: &mut HeaderMap, name: &'static str) {
-    if let Entry::Occupied(mut values) = headers.entry(name) {
+    // `entry` makes room for a header that is not there.
+    if headers.contains_key(name)
+        && let Entry::Occupied(mut values) = headers.entry(name)
+    {
         values.iter_mut().for_each(|value| value.set_sensitive(true));
     }
 }

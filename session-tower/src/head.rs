@@ -49,12 +49,14 @@ pub(crate) struct KeptHead {
 
 impl KeptHead {
     pub(crate) fn of(parts: &Parts, transports: impl Iterator<Item = Transport>) -> Self {
-        let others = transports.filter(|transport| *transport != Transport::Cookie);
-        let values =
-            |name: &'static str| parts.headers.get_all(name).into_iter().map(move |value| (name, value.clone()));
+        // Nested layers may have the same transports.
+        let mut names: Vec<_> = transports.map(Transport::request_header).filter(|name| *name != "cookie").collect();
+        names.sort_unstable();
+        names.dedup();
+        let values = |name| parts.headers.get_all(name).into_iter().map(move |value| (name, value.clone()));
         Self {
             cookies: parts.headers.get_all(COOKIE).into_iter().cloned().collect(),
-            others: others.flat_map(|transport| values(transport.request_header())).collect(),
+            others: names.into_iter().flat_map(values).collect(),
             uri: original_uri(parts).clone(),
             host: parts.headers.get(HOST).cloned(),
         }

@@ -9,6 +9,7 @@ mod error;
 mod extract;
 mod finish;
 mod head;
+mod keep_expiry;
 mod layer;
 mod require;
 mod service;
@@ -19,6 +20,7 @@ mod way_back;
 pub use caching::OwnCaching;
 pub use error::{ErrorResponse, Result};
 pub use extract::{Session, Sessions};
+pub use keep_expiry::{KeepExpiry, KeepExpiryService, keep_expiry};
 pub use layer::{SessionLayer, SessionLayerBuilder};
 pub use require::{Require, RequireService, require};
 pub use service::{ResponseFuture, SessionService};
@@ -59,6 +61,8 @@ mod pages {
     struct FirstHour;
     #[doc = include_str!("../../docs/deploying.md")]
     struct Deploying;
+    #[doc = include_str!("../../docs/questions.md")]
+    struct Questions;
     #[cfg(feature = "store")]
     #[doc = include_str!("../../docs/coming-from-go.md")]
     struct ComingFromGo;

@@ -51,6 +51,8 @@ struct Inner {
     abandoned: AtomicBool,
     /// A session could not be opened, so the response may be an error and must not be cached.
     failed: AtomicBool,
+    /// The request moves no expiry, whatever its head says.
+    keeps_expiry: AtomicBool,
     /// What the request's head says about its cause, once a head was given.
     facts: OnceLock<RequestFacts>,
     /// Set if the application's cookie options for this request are refused. No session is opened then.
@@ -110,6 +112,7 @@ impl SessionSet {
             closed: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            keeps_expiry: AtomicBool::new(false),
             facts: OnceLock::new(),
             refused: OnceLock::new(),
         }))

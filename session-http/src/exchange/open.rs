@@ -90,6 +90,24 @@ impl Exchange {
         let _ = self.0.refused.set(error);
     }
 
+    /// Lets all sessions of the request keep their expiry, also those that are opened later; see [`Session::keep_expiry`].
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// exchange.keep_expiry(); // a page sends this request every minute
+    /// let session = exchange.open_first([]).await?;
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn keep_expiry(&self) {
+        self.0.keeps_expiry.store(true, Ordering::SeqCst);
+        self.0.opened().for_each(|(_, _, open)| open.session.keep_expiry());
+    }
+
     /// Stores the session `name` and returns the value that opens it, for a client that keeps it itself, such as a native application.
     ///
     /// The response then sends this value in no header. It is a secret: put it into the body of a response over TLS, and never into a URL.
@@ -198,7 +216,7 @@ impl Inner {
         let facts = self.facts();
         if facts.prefetch {
             session.hide_flashes();
-        } else if facts.quiet {
+        } else if facts.quiet || self.keeps_expiry.load(Ordering::SeqCst) {
             session.keep_expiry();
         }
         if facts.document && session.opened() == Opened::Ended {

@@ -225,6 +225,8 @@ impl CookieOptions {
     ///
     /// `Max-Age` is the time until the session's absolute time-out, rounded up to a second and at most [`LONGEST`](Self::LONGEST).
     /// A response that only reads sends no cookie, because the store enforces the idle time-out.
+    /// If the absolute time-out is later than [`LONGEST`](Self::LONGEST), each noted use of the session sends the cookie again, and the
+    /// idle time-out is at most that long. So the session ends when the browser drops the cookie, and not before for a regular visitor.
     /// In a [`CookieStore`](crate::CookieStore), `Max-Age` is the time until the session expires, and the cookie is sent again
     /// when the expiry moves.
     ///

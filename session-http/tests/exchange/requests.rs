@@ -157,6 +157,13 @@ fn a_set_needs_names_and_cookies_that_are_apart() {
     let manager = |name: &str| Manager::builder(NullStore).name(name).build().unwrap();
     let config = |builder: session_http::SessionSetBuilder| builder.build().unwrap_err().kind() == ErrorKind::Config;
     let one = || SessionSet::builder().session(manager("a"), CookieOptions::new());
+    let twice = one().session(manager("a"), CookieOptions::new().name("b")).build().unwrap_err().to_string();
+    assert!(twice.contains("\"a\"") && twice.contains("`ManagerBuilder::name`"), "{twice}");
+    let shared = one().session(manager("b"), CookieOptions::new().name("__Host-a")).build().unwrap_err().to_string();
+    assert!(shared.contains("\"__Host-a\""), "{shared}");
+    let plain =
+        SessionSet::builder().session(manager("a"), CookieOptions::new().secure_when(|_| session_http::Scheme::Tls));
+    assert!(config(plain.session(manager("b"), CookieOptions::new().name("a").insecure())), "the cookie by plain HTTP");
     assert!(config(SessionSet::builder()));
     assert!(config(one().session(manager("a"), CookieOptions::new().name("b"))));
     assert!(config(one().session(manager("b"), CookieOptions::new().name("__Host-a"))));

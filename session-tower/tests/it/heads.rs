@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request};
 use axum::routing::get as route;
 use session_tower::{
     CookieOptions, ErrorKind, ErrorResponse, Manager, Result, SameSite, Session, SessionLayer, Sessions, forwarded,
-    testing,
+    keep_expiry, testing,
 };
 use tower::ServiceExt as _;
 
@@ -193,4 +193,25 @@ async fn a_page_that_the_browser_shows_by_plain_http_is_warned_of() {
     let events = Events::listen();
     assert_eq!(send(&app, Method::GET, None, &[("upgrade-insecure-requests", "1")]).await.status(), 200);
     assert_eq!(events.count("drops the `Secure` cookie"), 1, "{}", events.text());
+}
+
+#[tokio::test]
+async fn a_route_that_a_page_polls_keeps_no_session_alive() {
+    let clock = session_tower::ManualClock::new(session_tower::Timestamp::from_millis(1_000_000).unwrap());
+    let manager = Manager::builder(TestStore::new()).clock(clock.clone()).build().unwrap();
+    let sessions = SessionLayer::new(manager);
+    let ann = testing::signed_in(&sessions, "ann").await;
+    let opened = |session: Session| async move { format!("{:?}", session.opened()) };
+    let by_name = |all: Sessions| async move { format!("{:?}", all.get("id").await.unwrap().opened()) };
+    let polled = Router::new().route("/", route(opened)).route("/name", route(by_name)).layer(keep_expiry());
+    let app = polled.layer(sessions.clone());
+    for path in ["/", "/name", "/"] {
+        clock.advance(session_tower::minutes(19));
+        let mut request = request(Some(&ann));
+        *request.uri_mut() = path.parse().unwrap();
+        assert_eq!(text(app.clone().oneshot(request).await.unwrap()).await, "Resumed");
+    }
+    clock.advance(session_tower::minutes(3));
+    let app = Router::new().route("/", route(opened)).layer(sessions);
+    assert_eq!(text(get_with(&app, &ann).await).await, "Unknown", "an hour has passed since the login");
 }

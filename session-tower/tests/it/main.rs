@@ -10,6 +10,7 @@ mod kinds;
 mod layers;
 mod outcomes;
 mod pages;
+mod questions;
 mod require;
 mod rig;
 mod session;

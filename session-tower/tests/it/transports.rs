@@ -78,3 +78,22 @@ async fn a_new_value_goes_out_in_a_header_that_is_sensitive_and_never_cached() {
     let again = send(&app, "POST", "/write", &[("x-session", &value)]).await;
     assert_eq!(header(&again, "x-session"), None);
 }
+
+#[tokio::test]
+async fn nested_layers_read_the_same_header() {
+    let layer = |name: &str| {
+        let manager = Manager::builder(TestStore::new()).name(name).build().unwrap();
+        let options = CookieOptions::new();
+        SessionLayer::builder().session(manager, options).transport(Transport::Bearer).build().unwrap()
+    };
+    let inner = Router::new().route("/sign-in", post(sign_in)).route("/opened", route(opened)).layer(layer("inner"));
+    let app = inner.layer(layer("id"));
+    let token = text(send(&app, "POST", "/sign-in", &[]).await).await;
+    let bearer = format!("Bearer {token}");
+    let response = send(&app, "GET", "/opened", &[("authorization", &bearer)]).await;
+    assert_eq!(text(response).await, "Resumed Unknown");
+}
+
+async fn opened(all: Sessions) -> Result<String> {
+    Ok(format!("{:?} {:?}", all.get("inner").await?.opened(), all.get("id").await?.opened()))
+}
