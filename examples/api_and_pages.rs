@@ -38,11 +38,11 @@ struct Problem {
 pub(crate) fn app(manager: Manager) -> Result<Router, Error> {
     let for_pages = SessionLayer::builder()
         .session(manager.clone(), CookieOptions::new())
-        .on_error(|error| (error.status(), Html("<h1>Sorry</h1><p>Please come back in a minute.</p>")))
+        .on_error(|error, _| (error.status(), Html("<h1>Sorry</h1><p>Please come back in a minute.</p>")))
         .build()?;
     let for_api = SessionLayer::builder()
         .session(manager, CookieOptions::new())
-        .on_error(|error| {
+        .on_error(|error, _| {
             let text = match error.kind() {
                 ErrorKind::Unavailable => "the session store is down; try again later",
                 ErrorKind::Conflict | ErrorKind::Gone => "another request was faster; read and try again",

@@ -26,9 +26,12 @@ pub(crate) async fn serve(
     // An expired session opens nothing. This task only frees its space. A step that fails is logged and tried again.
     let purge = tokio::spawn(manager.purge_every(minutes(5), tokio::time::sleep));
     let sessions = manager.store().clone();
-    let app = routes.layer(SessionLayer::new(manager));
+    let layer = SessionLayer::new(manager);
+    let app = routes.layer(layer.clone());
     let served = axum::serve(listener, app).with_graceful_shutdown(stop).await;
     purge.abort();
+    // The server does not wait for requests whose clients have gone. Their changes are still being stored.
+    layer.drained().await;
     // The last step: SQLite's log is folded into the file, and a database loses no connection half-way.
     sessions.close().await.map_err(std::io::Error::other)?;
     served

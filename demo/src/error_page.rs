@@ -46,6 +46,7 @@ pub(crate) fn failed(error: &ErrorResponse) -> Response {
             "We are moving to a new shop",
             "Nothing is lost: the new one has what you chose. Please try again in a moment.",
         ),
+        ErrorKind::Unauthenticated => ("Who are you?", "Please sign in first."),
         ErrorKind::TooLarge => ("That is too much", "It does not fit into a session."),
         _ => ("Something went wrong", "It is our fault, and written down."),
     };

@@ -1,15 +1,15 @@
 //! Security of all pages. Requests from other sites are refused, session errors become a page or JSON, and responses get
 //! security headers.
 
+use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{
-    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Router};
 
 use session_tower::ErrorResponse;
 
@@ -28,15 +28,11 @@ pub(crate) fn around(app: Router) -> Router {
 
 async fn check(request: Request, next: Next) -> Response {
     let harmless = request.method().is_safe();
-    let by_script = request.uri().path().starts_with("/api/");
     let mut response = if harmless || is_from_here(request.headers()) {
         next.run(request).await
     } else {
         error_page::refused(StatusCode::FORBIDDEN, "This came from another site's page.").into_response()
     };
-    if let Some(Failed(error)) = response.extensions_mut().remove() {
-        set_body(&mut response, if by_script { api::failed(&error) } else { error_page::failed(&error) });
-    }
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -44,23 +40,10 @@ async fn check(request: Request, next: Next) -> Response {
     response
 }
 
-/// A session error, passed in a response to [`check`], which knows whether a script asked.
-#[derive(Clone)]
-struct Failed(ErrorResponse);
-
-/// Returns a response without a page, because the session layer does not know whether a script asked. [`check`] fills it.
-pub(crate) fn failed(error: &ErrorResponse) -> Response {
-    (error_page::status(error), Extension(Failed(error.clone()))).into_response()
-}
-
-/// Puts the body of `page` into `response`, whose cookies and caching rules stay.
-fn set_body(response: &mut Response, page: Response) {
-    let (mut head, body) = page.into_parts();
-    *response.body_mut() = body;
-    response.headers_mut().remove(CONTENT_LENGTH);
-    if let Some(kind) = head.headers.remove(CONTENT_TYPE) {
-        response.headers_mut().insert(CONTENT_TYPE, kind);
-    }
+/// Returns the response for a session error: JSON for a script, a page for a browser.
+pub(crate) fn failed(error: &ErrorResponse, request: &Parts) -> Response {
+    let by_script = request.uri.path().starts_with("/api/");
+    if by_script { api::failed(error) } else { error_page::failed(error) }
 }
 
 /// Whether a request that may change something comes from these pages, directly from the user, or from a program that is not a

@@ -42,7 +42,7 @@ pub(crate) async fn run(listen: &str, store_url: &str) -> Result<(), Wrong> {
     let manager = manager(&sessions).map_err(wrong)?;
     let cookie = cookie(address, &sessions, keys.as_ref());
     let store = sessions.store.clone();
-    let app = app(AppState { manager: manager.clone(), sessions }, cookie).map_err(wrong)?;
+    let (app, layer) = app(AppState { manager: manager.clone(), sessions }, cookie).map_err(wrong)?;
     tokio::spawn(manager.purge_every(SWEEP, tokio::time::sleep));
     println!("listening on http://{address}");
 
@@ -54,7 +54,9 @@ pub(crate) async fn run(listen: &str, store_url: &str) -> Result<(), Wrong> {
     });
     let graceful = axum::serve(listener, app).with_graceful_shutdown(stopped(stop.clone()));
     let served = tokio::select! {
-        served = graceful => served.map_err(|error| Wrong(format!("cannot serve on {address}: {error}"))),
+        served = async { let served = graceful.await; layer.drained().await; served } => {
+            served.map_err(|error| Wrong(format!("cannot serve on {address}: {error}")))
+        }
         () = async { stopped(stop).await; tokio::time::sleep(GRACE).await } => {
             tracing::warn!("some requests did not end in time");
             Ok(())
@@ -111,11 +113,11 @@ fn cookie(address: SocketAddr, sessions: &NamedStore, keys: Option<&KeyRing>) ->
     }
 }
 
-fn app(state: AppState, cookie: CookieOptions) -> Result<Router, Error> {
+fn app(state: AppState, cookie: CookieOptions) -> Result<(Router, SessionLayer), Error> {
     let sessions = SessionLayer::builder().session(state.manager.clone(), cookie).on_error(security::failed).build()?;
     let app =
         Router::new().merge(shop::routes()).merge(api::routes()).fallback(error_page::not_found).with_state(state);
-    Ok(security::around(app.layer(sessions)))
+    Ok((security::around(app.layer(sessions.clone())), sessions))
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {

@@ -117,3 +117,26 @@ fn reads_are_noted_once_a_tenth_of_the_idle_time_out_and_once_an_hour_at_most() 
         assert_eq!(shelf.writes(), ["touch"]);
     }
 }
+
+#[test]
+fn a_request_that_no_person_sees_notes_no_use_and_takes_no_flash_message() {
+    let (shelf, clock) = (Shelf::default(), clock());
+    let manager = manager(&shelf, &clock, hours(1), hours(24));
+    let session = pollster::block_on(manager.open(None)).unwrap();
+    session.flash("notice", "saved").unwrap();
+    let Commit::Issue(cookie) = pollster::block_on(manager.close(&session)).unwrap() else { panic!("no cookie") };
+    let id = cookie.value.as_str();
+    for _ in 0..2 {
+        clock.advance(minutes(20));
+        let session = open(&manager, id);
+        session.keep_expiry();
+        assert_eq!(session.flashes::<String>("notice").unwrap(), ["saved"]);
+        assert_eq!(pollster::block_on(manager.close(&session)).unwrap(), Commit::Unchanged);
+    }
+    let session = open(&manager, id);
+    session.hide_flashes();
+    assert!(session.flashes::<String>("notice").unwrap().is_empty());
+    assert_eq!(pollster::block_on(manager.close(&session)).unwrap(), Commit::Unchanged);
+    clock.advance(minutes(20));
+    assert_eq!(open(&manager, id).opened(), Opened::Expired, "an hour has passed since its last use");
+}

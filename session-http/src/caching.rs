@@ -12,27 +12,75 @@ pub enum Caching {
     Free,
     /// A session was read, so the response may differ between clients and change over time.
     Private,
-    /// The response has a `Set-Cookie`, its user is signed in, or it is an error.
+    /// The response has a `Set-Cookie`, or it is an error.
     Never,
+    /// The response is for a user who is signed in.
+    SignedIn,
 }
 
 impl Caching {
-    /// Value that replaces the response's `Cache-Control`, or `None` to keep it.
+    /// Directives of `Cache-Control` that replace the response's own directives about caching, or `None` to keep those.
     ///
-    /// For [`Private`](Self::Private), also keep a `Cache-Control` that has `no-store`, because that is stricter.
+    /// Other directives stay, such as `no-transform`. For [`Private`](Self::Private), also keep a `Cache-Control` that has `no-store`,
+    /// because that is stricter. Remove [targeted fields](Self::is_targeted), because a cache prefers them.
     pub const fn cache_control(self) -> Option<&'static str> {
         match self {
             Self::Free => None,
             Self::Private => Some("private, no-cache"),
             Self::Never => Some("no-store"),
+            Self::SignedIn => Some("private, no-store"),
         }
     }
 
-    /// Value to add to the response's `Vary`, or `None` to leave it.
+    /// Whether the header `name`, in lower case, is a targeted field: `CDN-Cache-Control` or any other `*-Cache-Control`
+    /// (RFC 9213), or `Surrogate-Control`. The caches that it targets prefer it to `Cache-Control`.
+    ///
+    /// ```
+    /// use session_http::Caching;
+    ///
+    /// assert!(Caching::is_targeted("cdn-cache-control") && Caching::is_targeted("cloudflare-cdn-cache-control"));
+    /// assert!(!Caching::is_targeted("cache-control"));
+    /// ```
+    pub fn is_targeted(name: &str) -> bool {
+        name.ends_with("-cache-control") || name == "surrogate-control"
+    }
+
+    /// Whether `directive` of `Cache-Control`, without its value, is about caching (RFC 9111, 5.2.2; RFC 5861; RFC 8246).
+    ///
+    /// `must-understand` is among them, because it lets a cache ignore `no-store`.
+    ///
+    /// ```
+    /// use session_http::Caching;
+    ///
+    /// assert!(Caching::is_about_caching("Max-Age"));
+    /// assert!(!Caching::is_about_caching("no-transform"));
+    /// ```
+    pub fn is_about_caching(directive: &str) -> bool {
+        const DIRECTIVES: [&str; 14] = [
+            "public",
+            "private",
+            "no-cache",
+            "no-store",
+            "max-age",
+            "s-maxage",
+            "must-revalidate",
+            "proxy-revalidate",
+            "must-understand",
+            "stale-while-revalidate",
+            "stale-if-error",
+            "immutable",
+            "pre-check",
+            "post-check",
+        ];
+        DIRECTIVES.iter().any(|known| directive.eq_ignore_ascii_case(known))
+    }
+
+    /// Value to add to the response's `Vary` if all sessions are in cookies, or `None` to leave it. See also
+    /// [`CommitReport::vary`](crate::CommitReport::vary).
     pub const fn vary(self) -> Option<&'static str> {
         match self {
             Self::Free => None,
-            Self::Private | Self::Never => Some("Cookie"),
+            Self::Private | Self::Never | Self::SignedIn => Some("Cookie"),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::fmt;
 
 use session_core::{Error, ErrorKind, Result, Session};
 
-use crate::{Caching, SetCookie};
+use crate::configured::Announced;
+use crate::{Caching, SetCookie, Token};
 
 /// Result of [`Exchange::commit`](crate::Exchange::commit).
 #[derive(Debug, Default)]
@@ -13,6 +14,10 @@ use crate::{Caching, SetCookie};
 pub struct CommitReport {
     /// Values of `Set-Cookie`, each for its own header line. Send them with an error page, too.
     pub set_cookie: Vec<SetCookie>,
+    /// Response headers with new values of sessions that do not come in a cookie: name, in lower case, and value. Mark them as sensitive.
+    pub tokens: Vec<(&'static str, Token)>,
+    /// Names of the request headers that were searched for sessions, for `Vary`.
+    pub vary: Vec<&'static str>,
     /// Caching that the response allows.
     pub caching: Caching,
     /// Sessions that could not be stored. If set, send an error instead of the handler's response, because that promises changes that
@@ -22,14 +27,21 @@ pub struct CommitReport {
 
 impl CommitReport {
     pub(crate) fn note_failure(&mut self) {
-        self.caching = Caching::Never;
+        self.caching = self.caching.max(Caching::Never);
     }
 
-    pub(crate) fn add(&mut self, name: &str, session: &Session, closed: Result<Option<SetCookie>>) {
-        let sensitive = session.principal().is_some() || !matches!(closed, Ok(None));
-        self.caching = self.caching.max(if sensitive { Caching::Never } else { Caching::Private });
+    pub(crate) fn add(&mut self, name: &str, session: &Session, closed: Result<Announced>) {
+        let caching = match &closed {
+            _ if session.principal().is_some() => Caching::SignedIn,
+            Ok(Announced { lines, token: None }) if lines.is_empty() => Caching::Private,
+            _ => Caching::Never,
+        };
+        self.caching = self.caching.max(caching);
         match closed {
-            Ok(line) => self.set_cookie.extend(line),
+            Ok(announced) => {
+                self.set_cookie.extend(announced.lines);
+                self.tokens.extend(announced.token);
+            }
             Err(error) => self.error.get_or_insert_default().failures.push((name.into(), error)),
         }
     }
@@ -81,7 +93,8 @@ impl StdError for CommitError {
 
 /// Returns the HTTP status for an error of this kind.
 ///
-/// 503 if the store is down, 409 if another request was faster or ended the session (RFC 9110, 15.5.10), and 500 otherwise.
+/// 503 if the store is down, 409 if another request was faster or ended the session (RFC 9110, 15.5.10), 401 if the operation needs a
+/// signed-in user (15.5.2), and 500 otherwise.
 ///
 /// ```
 /// use session_core::ErrorKind;
@@ -89,12 +102,14 @@ impl StdError for CommitError {
 ///
 /// assert_eq!(status(ErrorKind::Unavailable), 503);
 /// assert_eq!(status(ErrorKind::Conflict), 409);
+/// assert_eq!(status(ErrorKind::Unauthenticated), 401);
 /// assert_eq!(status(ErrorKind::TooLarge), 500);
 /// ```
 pub const fn status(kind: ErrorKind) -> u16 {
     match kind {
         ErrorKind::Unavailable => 503,
         ErrorKind::Conflict | ErrorKind::Gone => 409,
+        ErrorKind::Unauthenticated => 401,
         _ => 500,
     }
 }

@@ -4,54 +4,81 @@
 //! Only spaces and tabs are trimmed, and names are compared byte for byte, because a browser enforces the `__Host-` prefix
 //! on the raw bytes. Trimming Unicode spaces or decoding `%5F` would accept `\u{2000}__Host-id` from a sibling domain.
 
-/// Maximum number of values tried under one name.
-///
-/// An honest browser never sends more than two, and each may cost a round trip to the store.
-const MOST: usize = 4;
+use crate::cookie_value::Value;
 
-/// Usable values that a client sent under one cookie name.
-#[derive(Clone, Copy, Default)]
+/// Maximum number of values under one name that are looked up. Each may cost a call to the store.
+///
+/// An honest browser never sends more than two. A neighbouring host can plant some, and the browser sends those with the longest
+/// path first. So a few more are tried, or the neighbour could hide the user's session.
+const MOST_OPENED: usize = 16;
+
+/// Maximum number of signatures or seals of one request that are verified.
+const MOST_VERIFIED: usize = 64;
+
+/// Usable values that a client sent under one cookie name, distinct and in the order of the header.
+#[derive(Default)]
 pub(crate) struct Candidates<'h> {
-    values: [&'h str; MOST],
-    len: usize,
-    others: bool,
+    pub(crate) first: Option<&'h str>,
+    pub(crate) more: Vec<&'h str>,
+    /// Whether there was also an unusable value.
+    pub(crate) others: bool,
+    verified: usize,
+    cut: bool,
 }
 
 impl<'h> Candidates<'h> {
-    /// Finds the first distinct values of the cookie `name` that are `usable`.
-    pub(crate) fn find(lines: impl IntoIterator<Item = &'h [u8]>, name: &str, usable: impl Fn(&str) -> bool) -> Self {
+    /// Finds the first values of the cookie `name` that are usable as `value`. An event says so if there were too many.
+    pub(crate) fn find(lines: impl IntoIterator<Item = &'h [u8]>, name: &str, value: &Value) -> Self {
         let mut found = Self::default();
         for line in lines {
             for pair in line.split(|&b| b == b';') {
-                if let Some(value) = value_of(pair, name.as_bytes()) {
-                    found.add(value, &usable);
+                if let Some(text) = value_of(pair, name.as_bytes()) {
+                    found.add(text, value);
                 }
             }
+        }
+        if found.cut {
+            tracing::warn!(
+                cookie = name,
+                "a client sent very many values under one cookie name, and not all are tried: another host of the domain may plant cookies"
+            );
         }
         found
     }
 
-    fn add(&mut self, value: &'h [u8], usable: impl Fn(&str) -> bool) {
-        let Ok(value) = std::str::from_utf8(value) else { return };
-        if self.len == MOST || self.usable().contains(&value) {
+    /// The value of a header, which is usable or not.
+    pub(crate) fn of(text: &'h [u8], value: &Value) -> Self {
+        let mut found = Self::default();
+        found.add(text, value);
+        found.others = found.first.is_none();
+        found
+    }
+
+    fn add(&mut self, text: &'h [u8], value: &Value) {
+        let Ok(text) = std::str::from_utf8(text) else { return };
+        if self.first == Some(text) || self.more.contains(&text) {
             return;
         }
-        if usable(value) {
-            self.values[self.len] = value;
-            self.len += 1;
-        } else {
+        if !value.is_well_formed(text) {
             self.others = true;
+            return;
         }
-    }
-
-    /// Distinct usable values in the order of the header.
-    pub(crate) fn usable(&self) -> &[&'h str] {
-        &self.values[..self.len]
-    }
-
-    /// Whether there was also an unusable value.
-    pub(crate) const fn has_others(&self) -> bool {
-        self.others
+        let full = self.first.is_some() && self.more.len() + 1 == MOST_OPENED;
+        if full || self.verified == MOST_VERIFIED {
+            (self.cut, self.others) = (true, true);
+            return;
+        }
+        if value.is_verified() {
+            self.verified += 1;
+            if value.read(text).is_none() {
+                self.others = true;
+                return;
+            }
+        }
+        match self.first {
+            None => self.first = Some(text),
+            Some(_) => self.more.push(text),
+        }
     }
 }
 
@@ -75,9 +102,9 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use session_crypto::KeyRing;
 
     use super::*;
-    use crate::cookie_value::Value;
 
     const NAME: &str = "__Host-id";
 
@@ -87,11 +114,15 @@ mod tests {
     }
 
     fn candidates<'h>(lines: impl IntoIterator<Item = &'h [u8]>) -> Candidates<'h> {
-        Candidates::find(lines, NAME, |value| Value::Id.is_usable(value))
+        Candidates::find(lines, NAME, &Value::Id)
+    }
+
+    fn usable<'h>(found: &Candidates<'h>) -> Vec<&'h str> {
+        found.first.into_iter().chain(found.more.iter().copied()).collect()
     }
 
     fn find<'h>(lines: &[&'h [u8]]) -> Vec<&'h str> {
-        candidates(lines.iter().copied()).usable().to_vec()
+        usable(&candidates(lines.iter().copied()))
     }
 
     #[test]
@@ -126,9 +157,40 @@ mod tests {
     }
 
     #[test]
-    fn at_most_four_are_looked_at() {
+    fn at_most_sixteen_are_looked_up() {
         let line = (0..20).map(|n| format!("__Host-id={}", id(n))).collect::<Vec<_>>().join("; ");
-        assert_eq!(find(&[line.as_bytes()]).len(), 4);
+        assert_eq!(find(&[line.as_bytes()]).len(), MOST_OPENED);
+    }
+
+    fn signing() -> Value {
+        let ring = KeyRing::new(&(0..32).collect::<Vec<u8>>()).unwrap();
+        Value::Signed { signer: ring.signer("id", "id"), accept_unsigned: false }
+    }
+
+    #[test]
+    fn forgeries_before_the_owners_value_do_not_hide_it_and_are_verified_within_a_bound() {
+        let value = signing();
+        let ours = value.write(&id(25), None).into_owned();
+        // Distinct, and each as long as a signed value.
+        let forged = |n: usize| format!("__Host-id={}.{n:0>50}; ", id(0));
+        for (forgeries, found) in
+            [(0, true), (1, true), (MOST_VERIFIED - 1, true), (MOST_VERIFIED, false), (2_000, false)]
+        {
+            let line = (0..forgeries).map(forged).collect::<String>() + "__Host-id=" + &ours;
+            let candidates = Candidates::find([line.as_bytes()], NAME, &value);
+            assert_eq!(usable(&candidates) == [ours.as_str()], found, "{forgeries}");
+            assert!(candidates.verified <= MOST_VERIFIED);
+            assert_eq!(candidates.cut, !found);
+        }
+    }
+
+    #[test]
+    fn values_that_no_key_could_have_signed_count_towards_no_bound() {
+        let value = signing();
+        let ours = value.write(&id(25), None).into_owned();
+        let line = (0..500).map(|n| format!("__Host-id=junk{n}; ")).collect::<String>() + "__Host-id=" + &ours;
+        let candidates = Candidates::find([line.as_bytes()], NAME, &value);
+        assert_eq!((usable(&candidates), candidates.verified), (vec![ours.as_str()], 1));
     }
 
     #[test]
@@ -136,15 +198,15 @@ mod tests {
         let line =
             format!("__Host-id=a; __Host-id=b; __Host-id=; __Host-id=\"{0}\"; __Host-id={0}=; __Host-id={0}", id(0));
         let found = candidates([line.as_bytes()]);
-        assert_eq!(found.usable(), [id(0)]);
-        assert!(found.has_others());
+        assert_eq!(usable(&found), [id(0)]);
+        assert!(found.others);
     }
 
     proptest! {
         #[test]
         fn arbitrary_bytes_do_no_harm(lines: Vec<Vec<u8>>) {
             let found = candidates(lines.iter().map(Vec::as_slice));
-            prop_assert!(found.usable().len() <= MOST);
+            prop_assert!(usable(&found).len() <= MOST_OPENED);
         }
 
         #[test]
@@ -156,10 +218,33 @@ mod tests {
             prop_assert_eq!(find(&[&line]), [id(n)]);
         }
 
+        /// Neighbours by the grammar of RFC 6265, 4.2.1 and 4.1.1, and its odd cases: no value, no name, quotes, empty pairs, other spaces.
+        #[test]
+        fn ours_is_found_first_in_the_middle_and_last_among_any_neighbours(
+            neighbours in prop::collection::vec(
+                r#"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}=("[!#-+\x2d-:<-\[\]-~]{0,12}"|[!#-+\x2d-:<-\[\]-~]{0,12})|[a-z]{0,5}|=[a-z]{0,5}|[a-z]+==+|[ \t]*|"[a-z;=]{0,9}"#,
+                0..6,
+            ),
+            separator in "; ?|;\t|;;|; ;",
+            n in 0..26_u8,
+        ) {
+            prop_assume!(!neighbours.iter().any(|pair| pair.contains(NAME)));
+            let ours = format!("{NAME}={}", id(n));
+            for at in [0, neighbours.len() / 2, neighbours.len()] {
+                let mut pairs = neighbours.clone();
+                pairs.insert(at, ours.clone());
+                let line = pairs.join(&separator);
+                prop_assert_eq!(find(&[line.as_bytes()]), [id(n)], "{}", line);
+                // HTTP/2 may send each pair on a line of its own.
+                let lines: Vec<_> = pairs.iter().map(String::as_bytes).collect();
+                prop_assert_eq!(find(&lines), [id(n)]);
+            }
+        }
+
         #[test]
         fn what_is_found_was_sent(line in "(__Host-id|x|[ \t])*=[A-Za-z0-9_;= \t-]{0,200}") {
             for value in find(&[line.as_bytes()]) {
-                prop_assert!(line.contains(value) && Value::Id.is_usable(value));
+                prop_assert!(line.contains(value) && Value::Id.is_well_formed(value));
             }
         }
     }

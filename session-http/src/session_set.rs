@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use session_core::{Error, ErrorKind, Manager, Result};
 
-use crate::CookieOptions;
 use crate::configured::ConfiguredSession;
+use crate::{CookieOptions, Transport};
 
 /// Set of an application's sessions, usually one. Each has a [`Manager`] and the options of its cookie.
 ///
@@ -28,6 +28,8 @@ use crate::configured::ConfiguredSession;
 #[derive(Clone)]
 pub struct SessionSet {
     pub(crate) sessions: Arc<[ConfiguredSession]>,
+    /// Transports of the first session. The cookie comes last.
+    pub(crate) transports: Arc<[Transport]>,
 }
 
 impl SessionSet {
@@ -76,7 +78,7 @@ impl SessionSet {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.sessions.iter().map(|session| session.manager.name())
+        self.sessions.iter().map(ConfiguredSession::name)
     }
 
     /// Manager of the session `name`, or `None` if there is no such session.
@@ -112,6 +114,20 @@ impl SessionSet {
         self.get(name).map(|session| session.cookie.as_str())
     }
 
+    /// Transports of the first session, in the order in which a request is searched.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    /// use session_http::{CookieOptions, SessionSet, Transport};
+    ///
+    /// let set = SessionSet::new(Manager::new(NullStore), CookieOptions::new())?;
+    /// assert_eq!(set.transports(), [Transport::Cookie]);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    pub fn transports(&self) -> &[Transport] {
+        &self.transports
+    }
+
     /// Whether `other` is this set or a clone of it. For `session-tower`, whose layers may be nested.
     #[doc(hidden)]
     pub fn same(&self, other: &Self) -> bool {
@@ -123,7 +139,10 @@ impl SessionSet {
     /// If both serve one request, their cookies overwrite each other. For `session-tower`, whose layers may be nested.
     #[doc(hidden)]
     pub fn shares_a_cookie_with(&self, other: &Self) -> bool {
-        self.sessions.iter().any(|own| other.sessions.iter().any(|theirs| own.cookie == theirs.cookie))
+        let shares = |own: &ConfiguredSession, theirs: &ConfiguredSession| {
+            own.cookies().any(|cookie| theirs.cookies().any(|other| cookie == other))
+        };
+        self.sessions.iter().any(|own| other.sessions.iter().any(|theirs| shares(own, theirs)))
     }
 
     fn get(&self, name: &str) -> Option<&ConfiguredSession> {
@@ -131,13 +150,13 @@ impl SessionSet {
     }
 
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.sessions.iter().position(|session| session.manager.name() == name)
+        self.sessions.iter().position(|session| session.name() == name)
     }
 }
 
 impl fmt::Debug for SessionSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.sessions.iter().map(|session| (session.manager.name(), &session.cookie))).finish()
+        f.debug_map().entries(self.sessions.iter().map(|session| (session.name(), &session.cookie))).finish()
     }
 }
 
@@ -146,6 +165,7 @@ impl fmt::Debug for SessionSet {
 #[must_use]
 pub struct SessionSetBuilder {
     sessions: Vec<(Manager, CookieOptions)>,
+    transports: Vec<Transport>,
 }
 
 impl SessionSetBuilder {
@@ -171,6 +191,34 @@ impl SessionSetBuilder {
         self
     }
 
+    /// Sets how clients send the value of the first session. The default is [`Transport::Cookie`].
+    ///
+    /// The first call replaces the default, each further call adds a transport. A header that a request has excludes the transports after
+    /// it, even if its value is bad, and the cookie always comes last. So a client that sends a header is never mistaken for the
+    /// user of the cookie. A request's new value goes out in the way in which its old value came. Without one, it goes out in the cookie
+    /// or, if there is no cookie, in the response header of the first transport. If the session has ended, that header is empty.
+    ///
+    /// A value in a query is never read, because addresses are logged and shared.
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore};
+    /// use session_http::{CookieOptions, SessionSet, Transport};
+    ///
+    /// let pages_and_apps = SessionSet::builder()
+    ///     .session(Manager::new(NullStore), CookieOptions::new())
+    ///     .transport(Transport::Cookie)
+    ///     .transport(Transport::Bearer)
+    ///     .build()?;
+    /// assert_eq!(pages_and_apps.transports(), [Transport::Bearer, Transport::Cookie]);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    pub fn transport(mut self, transport: Transport) -> Self {
+        if !self.transports.contains(&transport) {
+            self.transports.push(transport);
+        }
+        self
+    }
+
     /// Checks the sessions and their cookies, and builds the set.
     ///
     /// ```
@@ -186,7 +234,7 @@ impl SessionSetBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no session, if two have the same logical name or cookie, or if browsers would reject
-    /// a cookie; see [`CookieOptions`]. Also if a session that is kept in its cookie is [`signed`](CookieOptions::signed), or if
+    /// a cookie; see [`CookieOptions`]. Also if the name of a transport's header cannot be used, if a session that is kept in its cookie is [`signed`](CookieOptions::signed), or if
     /// its cookie has less than 512 bytes of room.
     pub fn build(self) -> Result<SessionSet> {
         let sessions = self.sessions.into_iter().map(|(manager, options)| ConfiguredSession::new(manager, options));
@@ -195,20 +243,30 @@ impl SessionSetBuilder {
             return Err(Error::fixed(ErrorKind::Config, "the set has no session: add at least one"));
         }
         for (at, one) in sessions.iter().enumerate() {
-            if sessions[..at].iter().any(|other| other.manager.name() == one.manager.name()) {
-                return Err(Error::fixed(
+            if sessions[..at].iter().any(|other| other.name() == one.name()) {
+                let name = one.name();
+                return Err(Error::new(
                     ErrorKind::Config,
-                    "two sessions have the same logical name: rename one of them with `ManagerBuilder::name`",
+                    format!(
+                        "two sessions have the logical name {name:?}: rename one of them with `ManagerBuilder::name`"
+                    ),
                 ));
             }
-            if sessions[..at].iter().any(|other| other.cookie == one.cookie) {
-                return Err(Error::fixed(
+            let theirs = |cookie: &&str| sessions[..at].iter().any(|other| other.cookies().any(|own| own == *cookie));
+            if let Some(cookie) = one.cookies().find(theirs) {
+                return Err(Error::new(
                     ErrorKind::Config,
-                    "two sessions have the same cookie: rename one of them with `CookieOptions::name`",
+                    format!("two sessions have the cookie {cookie:?}: rename one of them with `CookieOptions::name`"),
                 ));
             }
         }
-        Ok(SessionSet { sessions: sessions.into() })
+        let mut transports = self.transports;
+        transports.iter().try_for_each(|transport| transport.check())?;
+        if transports.is_empty() {
+            transports.push(Transport::Cookie);
+        }
+        transports.sort_by_key(|transport| *transport == Transport::Cookie);
+        Ok(SessionSet { sessions: sessions.into(), transports: transports.into() })
     }
 }
 

@@ -40,6 +40,11 @@ impl SetCookie {
         self.line.split(';').next().unwrap_or_default()
     }
 
+    /// Whether the line sets a value that a browser drops on a page of plain HTTP.
+    pub(crate) fn needs_tls(&self) -> bool {
+        !self.pair().ends_with('=') && self.line.contains("; Secure")
+    }
+
     /// Returns the line that sets the cookie to `value`. With `max_age` the cookie is persistent.
     ///
     /// The lifetime is rounded up to whole seconds, because a cookie that ends earlier would end a live session.

@@ -93,10 +93,51 @@ fn a_task_that_outlives_a_committed_request_can_save() {
     assert_eq!(session.get::<u32>("n").unwrap(), Some(2));
 }
 
+/// Number of events about dropped changes in `warnings`.
+fn drops(warnings: &str) -> usize {
+    warnings.matches("its changes are not stored").count()
+}
+
 #[test]
-fn a_request_that_was_abandoned_or_committed_warns_of_nothing() {
-    let abandoned = |exchange: Exchange| exchange.abandon();
-    assert_eq!(warnings(abandoned).expect("it is freed"), "");
+fn whenever_changes_are_dropped_one_event_says_so() {
+    let said = warnings(|exchange| exchange.abandon()).expect("it is freed");
+    assert_eq!(drops(&said), 1, "{said}");
+    assert!(said.contains("sessions=\"id\"") && said.contains("abandoned"), "{said}");
+    let said = warnings(|exchange| {
+        exchange.abandon();
+        assert!(block_on(exchange.commit()).set_cookie.is_empty());
+    });
+    assert_eq!(drops(&said.expect("it is freed")), 1);
+}
+
+#[test]
+fn dropping_a_request_while_its_thread_panics_is_no_reason_for_silence() {
+    let said = warnings(|exchange| {
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _exchange = exchange;
+            panic!("as the test demands");
+        }));
+        assert!(caught.is_err());
+    });
+    assert_eq!(drops(&said.expect("it is freed")), 1);
+}
+
+#[test]
+fn a_logout_that_is_not_carried_out_is_said() {
+    let said = warnings(|exchange| {
+        block_on(exchange.commit());
+        let set = exchange.set().clone();
+        let next = set.begin();
+        let session = block_on(next.open_first([])).unwrap();
+        session.insert("n", &1).unwrap();
+        let _ = block_on(session.save()).unwrap();
+        session.logout();
+    });
+    assert!(said.expect("it is freed").contains("a logout is not carried out"));
+}
+
+#[test]
+fn a_request_that_was_committed_warns_of_nothing() {
     let committed = |exchange: Exchange| assert_eq!(block_on(exchange.commit()).set_cookie.len(), 1);
     assert_eq!(warnings(committed).expect("it is freed"), "");
 }

@@ -2,7 +2,7 @@
 
 use http::header::{CACHE_CONTROL, Entry, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderValue, Response};
-use session_http::{Caching, SetCookie};
+use session_http::{Caching, CommitReport};
 
 /// Response extension that leaves `Cache-Control` and `Vary` as the handler set them.
 ///
@@ -22,8 +22,19 @@ use session_http::{Caching, SetCookie};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnCaching;
 
-/// Adds the `Set-Cookie` lines and the caching headers to a response.
-pub(crate) fn finish<B>(response: &mut Response<B>, set_cookie: Vec<SetCookie>, caching: Caching, failed: bool) {
+/// Adds the values of sessions and the caching headers to a response.
+pub(crate) fn finish<B>(response: &mut Response<B>, committed: CommitReport, failed: bool) {
+    let CommitReport { set_cookie, tokens, vary, caching, .. } = committed;
+    for (name, token) in tokens {
+        match HeaderValue::try_from(token.into_string()) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                response.headers_mut().insert(name, value);
+            }
+            // Unreachable: an id and base64 are ASCII.
+            Err(_) => tracing::error!("a session's token is not a header value"),
+        }
+    }
     for line in set_cookie {
         match HeaderValue::try_from(line.into_string()) {
             Ok(mut value) => {
@@ -39,12 +50,13 @@ pub(crate) fn finish<B>(response: &mut Response<B>, set_cookie: Vec<SetCookie>, 
     if own && !has_cookie && !failed {
         return;
     }
-    let strictest = if failed || (has_cookie && caching != Caching::Free) { Caching::Never } else { caching };
-    restrict(response.headers_mut(), strictest);
+    let strictest =
+        if failed || (has_cookie && caching != Caching::Free) { caching.max(Caching::Never) } else { caching };
+    restrict(response.headers_mut(), strictest, &vary);
 }
 
-fn restrict(headers: &mut HeaderMap, caching: Caching) {
-    if let Some(vary) = caching.vary() {
+fn restrict(headers: &mut HeaderMap, caching: Caching, vary: &[&'static str]) {
+    for &vary in vary {
         let value = HeaderValue::from_static(vary);
         match headers.entry(VARY) {
             Entry::Vacant(none) => drop(none.insert(value)),
@@ -55,15 +67,38 @@ fn restrict(headers: &mut HeaderMap, caching: Caching) {
             }
         }
     }
-    if let Some(control) = caching.cache_control() {
-        let value = HeaderValue::from_static(control);
-        match headers.entry(CACHE_CONTROL) {
-            Entry::Vacant(none) => drop(none.insert(value)),
-            // Keep `no-store` from the handler or an inner layer, because it is stricter than `caching`.
-            Entry::Occupied(some) if caching != Caching::Never && lists(some.iter(), "no-store") => {}
-            Entry::Occupied(mut some) => drop(some.insert_mult(value)),
-        }
+    let Some(control) = caching.cache_control() else { return };
+    let targeted: Vec<_> = headers.keys().filter(|name| Caching::is_targeted(name.as_str())).cloned().collect();
+    targeted.iter().for_each(|name| drop(headers.remove(name)));
+    // Keep `no-store` from the handler or an inner layer, because it is stricter than `private`.
+    if caching >= Caching::Never || !lists(headers.get_all(CACHE_CONTROL).iter(), "no-store") {
+        let value = with_unrelated(control, headers);
+        headers.insert(CACHE_CONTROL, value);
     }
+}
+
+/// Returns `control` with the directives of the response that are not about caching, such as `no-transform`.
+fn with_unrelated(control: &'static str, headers: &HeaderMap) -> HeaderValue {
+    let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let is_unrelated = |directive: &&str| {
+        let name = directive.split('=').next().unwrap_or_default().trim();
+        !name.is_empty() && !Caching::is_about_caching(name)
+    };
+    let unrelated: String = values.flat_map(directives).filter(is_unrelated).map(|one| format!(", {one}")).collect();
+    if unrelated.is_empty() {
+        return HeaderValue::from_static(control);
+    }
+    HeaderValue::try_from(format!("{control}{unrelated}")).unwrap_or(HeaderValue::from_static(control))
+}
+
+/// Directives of a `Cache-Control` value. A comma between quotation marks separates none.
+fn directives(value: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let parts = value.split(move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    });
+    parts.map(str::trim)
 }
 
 /// Whether the comma-separated `values` contain `word`.

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header::COOKIE};
-use session_core::{Error, ErrorKind, Opened, Result, Session};
-use session_http::{Exchange, SessionSet};
+use http::header::{COOKIE, Entry};
+use http::{Extensions, HeaderMap};
+use session_core::{Error, ErrorKind};
+use session_http::{Exchange, SessionSet, Transport};
+
+use crate::{ErrorResponse, Result};
 
 /// Request extension with the sessions of the innermost layer and of the layers around it.
 #[derive(Clone)]
@@ -37,8 +40,8 @@ impl RequestContext {
 
     /// Returns the extension that the layers left on the request, or an error that says how to add the layer.
     pub(crate) fn of(extensions: &Extensions) -> Result<&Self> {
-        let context = extensions.get::<Self>().ok_or(NO_LAYER)?;
-        if context.clash { Err(CLASH) } else { Ok(context) }
+        let context = extensions.get::<Self>().ok_or(ErrorResponse::setup(NO_LAYER))?;
+        if context.clash { Err(ErrorResponse::setup(CLASH)) } else { Ok(context) }
     }
 
     /// Exchange of the innermost layer that has a session `name`.
@@ -65,21 +68,19 @@ const CLASH: Error = Error::fixed(
      of the cookies with `CookieOptions::name`",
 );
 
-/// Passes the request's destination to the exchange if a logout has ended the session.
-pub(crate) fn note_destination<'h>(
-    exchange: &Exchange,
-    session: &Session,
-    destination: impl FnOnce() -> Option<&'h HeaderValue>,
-) {
-    if session.opened() == Opened::Ended {
-        exchange.note_destination(session, destination().map(HeaderValue::as_bytes));
+/// Marks the values of the request's headers that may hold ids as sensitive, so that logs and HPACK tables leave them out (RFC 7541, 7.1.3).
+pub(crate) fn mark_ids(headers: &mut HeaderMap, transports: &[Transport]) {
+    mark(headers, COOKIE.as_str());
+    for transport in transports.iter().filter(|transport| **transport != Transport::Cookie) {
+        mark(headers, transport.request_header());
     }
 }
 
-/// Header that gives the destination of a request, such as a document or an image (W3C Fetch Metadata).
-pub(crate) const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-
-/// Lines of the request's `Cookie` headers. HTTP/2 may send several (RFC 9113, 8.2.3).
-pub(crate) fn cookie_lines(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(COOKIE).into_iter().map(|line| line.as_bytes())
+fn mark(headers: &mut HeaderMap, name: &'static str) {
+    // `entry` makes room for a header that is not there.
+    if headers.contains_key(name)
+        && let Entry::Occupied(mut values) = headers.entry(name)
+    {
+        values.iter_mut().for_each(|value| value.set_sensitive(true));
+    }
 }

@@ -27,8 +27,9 @@ pub type Result<T, E = ErrorResponse> = std::result::Result<T, E>;
 /// Response for a session [`Error`]. It is the rejection of extractors, the error of handlers and the argument of
 /// [`on_error`](crate::SessionLayerBuilder::on_error).
 ///
-/// The status is 503 if the store is down, 409 if another request was faster or ended the session, and 500 otherwise.
-/// The body is a short text, `Cache-Control` is `no-store`, and the error is logged.
+/// The status is 503 if the store is down, 409 if another request was faster or ended the session, 401 if the operation needs a signed-in
+/// user, and 500 otherwise.
+/// The body is a short text (in debug builds, how to add a missing layer), `Cache-Control` is `no-store`, and the error is logged.
 /// `on_error` replaces this response with a page of the application.
 /// Neither the client nor the log sees an id, a value or a password.
 ///
@@ -77,21 +78,28 @@ pub struct ErrorResponse(Cause);
 #[derive(Clone)]
 enum Cause {
     Session(Error),
+    /// The application's layers are not as they must be.
+    Setup(Error),
     Commit(CommitError),
 }
 
 impl ErrorResponse {
+    /// Response for layers that are not as they must be. In debug builds its body is the error's text, for the developer.
+    pub(crate) const fn setup(error: Error) -> Self {
+        Self(Cause::Setup(error))
+    }
+
     /// Kind of the error, for programs that act on it.
     ///
     /// If several sessions could not be stored, it is the gravest of their kinds. A missing layer is [`ErrorKind::Config`].
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
-            Cause::Session(error) => error.kind(),
+            Cause::Session(error) | Cause::Setup(error) => error.kind(),
             Cause::Commit(error) => error.kind(),
         }
     }
 
-    /// HTTP status of the response: 503, 409 or 500.
+    /// HTTP status of the response: 503, 409, 401 or 500.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(session_http::status(self.kind())).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -99,14 +107,14 @@ impl ErrorResponse {
     /// Sessions that could not be stored, or `None` for an error of any other kind.
     pub fn commit(&self) -> Option<&CommitError> {
         match &self.0 {
-            Cause::Session(_) => None,
+            Cause::Session(_) | Cause::Setup(_) => None,
             Cause::Commit(error) => Some(error),
         }
     }
 
     fn cause(&self) -> &(dyn StdError + 'static) {
         match &self.0 {
-            Cause::Session(error) => error,
+            Cause::Session(error) | Cause::Setup(error) => error,
             Cause::Commit(error) => error,
         }
     }
@@ -128,7 +136,7 @@ impl From<ErrorResponse> for Error {
     /// Returns the error of a rejection, for extractors of the application that extract a session themselves.
     fn from(response: ErrorResponse) -> Self {
         match response.0 {
-            Cause::Session(error) => error,
+            Cause::Session(error) | Cause::Setup(error) => error,
             Cause::Commit(error) => Self::new(error.kind(), error.to_string()),
         }
     }
@@ -161,13 +169,19 @@ impl IntoResponse for ErrorResponse {
             tracing::debug!(error = ?self, "{self}");
         }
         // Details go to the log only: a client cannot act on them, but an attacker could.
+        let explained;
         let text = match status {
+            _ if cfg!(debug_assertions) && matches!(self.0, Cause::Setup(_)) => {
+                explained = self.to_string();
+                &explained
+            }
             StatusCode::SERVICE_UNAVAILABLE => "Temporarily unavailable. Please try again.",
             StatusCode::CONFLICT => "Another request was faster. Please try again.",
+            StatusCode::UNAUTHORIZED => "Please sign in.",
             _ => "Internal server error.",
         };
         let no_store = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        let mut response = (status, no_store, text).into_response();
+        let mut response = (status, no_store, text.to_owned()).into_response();
         // The layer takes the error from here if `on_error` has to replace the response.
         response.extensions_mut().insert(self);
         response

@@ -4,13 +4,12 @@ use std::fmt;
 use std::ops::Deref;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-use http::HeaderValue;
-use http::header::COOKIE;
 use http::request::Parts;
 use session_core::{Error, ErrorKind};
-use session_http::{CookieOptions, Exchange};
+use session_http::{CookieOptions, Exchange, Token};
 
-use crate::context::{RequestContext, SEC_FETCH_DEST, cookie_lines, note_destination};
+use crate::context::RequestContext;
+use crate::head::{Head, KeptHead};
 use crate::{ErrorResponse, Result};
 
 /// Session of the request, loaded when it is extracted.
@@ -65,6 +64,42 @@ impl Session {
         Self { session, exchange, name }
     }
 
+    /// Present instant, by the clock of the session's manager.
+    pub(crate) fn now(&self) -> session_core::Timestamp {
+        let manager = self.exchange.set().manager(self.logical_name());
+        manager.map_or(session_core::Timestamp::MAX, session_core::Manager::now)
+    }
+
+    fn logical_name(&self) -> &str {
+        match &self.name {
+            Name::First => self.exchange.set().names().next().unwrap_or_default(),
+            Name::Other(name) => name,
+        }
+    }
+
+    /// Stores the session and returns the value that opens it, for a client that keeps it itself, such as a native application.
+    ///
+    /// The client sends it by a [`Transport`](crate::Transport) of the layer. The response sends this value in no header as well.
+    /// It is a secret: put it into the body of a response over TLS, and never into an address.
+    ///
+    /// ```
+    /// use session_tower::{Result, Session};
+    ///
+    /// async fn sign_in(session: Session) -> Result<String> {
+    ///     // ... after checking the password:
+    ///     session.login("ann")?;
+    ///     Ok(session.token().await?.into_string())
+    /// }
+    /// # let _ = axum::routing::post::<_, _, ()>(sign_in);
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of [`save`](session_core::Session::save), and [`ErrorKind::Other`](crate::ErrorKind::Other) if nothing was written
+    /// to the session, or the request is [quiet](session_core::Session::keep_expiry).
+    pub async fn token(&self) -> Result<Token, Error> {
+        self.exchange.token(self.logical_name()).await
+    }
+
     /// Changes the cookie's options for this response only. It has no effect if the response sends no cookie.
     ///
     /// Every option can change except the cookie's name. A cookie on another path or domain is a second cookie beside the usual one.
@@ -84,11 +119,7 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if browsers would reject the cookie; see [`CookieOptions`].
     pub fn set_cookie_options(&self, change: impl FnOnce(CookieOptions) -> CookieOptions) -> Result<(), Error> {
-        let name = match &self.name {
-            Name::First => self.exchange.set().names().next().unwrap_or_default(),
-            Name::Other(name) => name,
-        };
-        self.exchange.set_cookie_options(name, change)
+        self.exchange.set_cookie_options(self.logical_name(), change)
     }
 }
 
@@ -97,15 +128,6 @@ impl Deref for Session {
 
     fn deref(&self) -> &Self::Target {
         &self.session
-    }
-}
-
-impl Drop for Session {
-    /// Drops the changes of a handler that panics, even if an inner layer turns the panic into a response.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.exchange.abandon();
-        }
     }
 }
 
@@ -120,8 +142,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
         let exchange = RequestContext::of(&parts.extensions)?.exchange.clone();
-        let session = exchange.open_first(cookie_lines(&parts.headers)).await?;
-        note_destination(&exchange, &session, || parts.headers.get(SEC_FETCH_DEST));
+        let session = exchange.open_first(Head(parts)).await?;
         Ok(Self::new(session, exchange, Name::First))
     }
 }
@@ -152,9 +173,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
 #[derive(Clone)]
 pub struct Sessions {
     context: RequestContext,
-    /// `Cookie` header lines. `http` counts references, so cloning them copies no bytes.
-    cookies: Box<[HeaderValue]>,
-    destination: Option<HeaderValue>,
+    head: KeptHead,
 }
 
 impl Sessions {
@@ -179,8 +198,7 @@ impl Sessions {
             tracing::error!(name, "no layer has this session");
             return Err(UNKNOWN_NAME);
         };
-        let session = exchange.open(name, self.cookies.iter().map(HeaderValue::as_bytes)).await?;
-        note_destination(&exchange, &session, || self.destination.as_ref());
+        let session = exchange.open(name, &self.head).await?;
         Ok(Session::new(session, exchange, Name::Other(name.into())))
     }
 
@@ -215,11 +233,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Sessions {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
         let context = RequestContext::of(&parts.extensions)?.clone();
-        Ok(Self {
-            context,
-            cookies: parts.headers.get_all(COOKIE).into_iter().cloned().collect(),
-            destination: parts.headers.get(SEC_FETCH_DEST).cloned(),
-        })
+        // Later only a part of the head is there, so all that it tells is noted now.
+        context.chain().for_each(|layer| layer.exchange.describe(&Head(parts)));
+        let transports = context.chain().flat_map(|layer| layer.exchange.set().transports().iter().copied());
+        let head = KeptHead::of(parts, transports);
+        Ok(Self { context, head })
     }
 }
 

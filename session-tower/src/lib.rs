@@ -1,18 +1,31 @@
 #![doc = include_str!("../README.md")]
 
 mod caching;
+mod config;
 mod context;
+mod detached;
+mod drain;
 mod error;
 mod extract;
+mod finish;
+mod head;
+mod keep_expiry;
 mod layer;
+mod require;
 mod service;
+mod signed_in;
 pub mod testing;
+mod way_back;
 
 pub use caching::OwnCaching;
 pub use error::{ErrorResponse, Result};
 pub use extract::{Session, Sessions};
+pub use keep_expiry::{KeepExpiry, KeepExpiryService, keep_expiry};
 pub use layer::{SessionLayer, SessionLayerBuilder};
+pub use require::{Require, RequireService, require};
 pub use service::{ResponseFuture, SessionService};
+pub use signed_in::SignedIn;
+pub use way_back::Next;
 
 /// Types that applications need from the underlying crates, re-exported so that their versions match.
 pub use session_core::{
@@ -20,7 +33,9 @@ pub use session_core::{
     NullStore, Opened, Principal, SessionInfo, Store, SystemClock, Timestamp, days, hours, minutes, seconds,
 };
 pub use session_crypto::KeyRing;
-pub use session_http::{CommitError, CookieOptions, CookieStore, SameSite};
+pub use session_http::{
+    CommitError, CookieOptions, CookieStore, RequestHead, SameSite, Scheme, Token, Transport, forwarded,
+};
 
 /// Stores by their URLs. Each kind of store is a feature of this crate: `sqlite`, `postgres`, `redis` and so on.
 ///
@@ -46,6 +61,8 @@ mod pages {
     struct FirstHour;
     #[doc = include_str!("../../docs/deploying.md")]
     struct Deploying;
+    #[doc = include_str!("../../docs/questions.md")]
+    struct Questions;
     #[cfg(feature = "store")]
     #[doc = include_str!("../../docs/coming-from-go.md")]
     struct ComingFromGo;

@@ -8,28 +8,17 @@ use std::task::{Context, Poll, ready};
 
 use axum_core::BoxError;
 use axum_core::body::Body;
-use axum_core::response::IntoResponse as _;
-use http::{Request, Response};
+use http::{Request, Response, request};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use session_core::Bytes;
-use session_http::{Caching, CommitReport, Exchange, SessionSet};
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use session_http::Exchange;
 use tower_service::Service;
 
-use crate::context::RequestContext;
-use crate::{ErrorResponse, caching};
-
-/// Settings of a layer, shared by its services.
-pub(crate) struct Config {
-    pub(crate) set: SessionSet,
-    pub(crate) on_error: Option<OnError>,
-    pub(crate) commit_when: Option<CommitWhen>,
-}
-
-pub(crate) type OnError = Box<dyn Fn(&ErrorResponse) -> Response<Body> + Send + Sync>;
-pub(crate) type CommitWhen = Box<dyn Fn(&http::response::Parts) -> bool + Send + Sync>;
+use crate::config::Config;
+use crate::context::{RequestContext, mark_ids};
+use crate::detached::{DetachedCommit, Uncommitted};
+use crate::finish;
 
 /// Service wrapped by [`SessionLayer`](crate::SessionLayer).
 ///
@@ -66,10 +55,18 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let exchange = RequestContext::enter(&self.config.set, request.extensions_mut());
-        let stage = Stage::Handling(Uncommitted(exchange));
-        ResponseFuture { handler: self.inner.call(request), stage, config: self.config.clone() }
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        mark_ids(&mut head.headers, self.config.set.transports());
+        // Only the application's functions look at the request later, so other requests are not copied.
+        let kept = self.config.sees_request().then(|| Box::new(head.clone()));
+        let exchange = RequestContext::enter(&self.config.set, &mut head.extensions);
+        if let Some(exchange) = &exchange {
+            self.config.choose_cookies(&head, exchange);
+        }
+        let stage = Stage::Handling(Uncommitted::new(exchange, &self.config.drain));
+        let handler = self.inner.call(Request::from_parts(head, body));
+        ResponseFuture { handler, stage, request: kept, config: self.config.clone() }
     }
 }
 
@@ -82,6 +79,8 @@ pin_project! {
         #[pin]
         handler: F,
         stage: Stage,
+        // Head of the request, if a function of the application will see it.
+        request: Option<Box<request::Parts>>,
         config: Arc<Config>,
     }
 }
@@ -90,58 +89,6 @@ enum Stage {
     Handling(Uncommitted),
     Committing { response: Response<Body>, commit: DetachedCommit },
     Done,
-}
-
-/// Abandons the exchange when the handler's future is dropped or panics.
-///
-/// Otherwise each cancelled request would log a warning about lost changes. `None` if an outer layer commits.
-struct Uncommitted(Option<Exchange>);
-
-impl Drop for Uncommitted {
-    fn drop(&mut self) {
-        if let Some(exchange) = &self.0 {
-            exchange.abandon();
-        }
-    }
-}
-
-/// Commit that only the end of the runtime can stop.
-enum DetachedCommit {
-    /// Polled by the response future: not polled yet, or there is no runtime for a task.
-    Here(Pin<Box<dyn Future<Output = CommitReport> + Send>>),
-    Detached(JoinHandle<CommitReport>),
-}
-
-impl DetachedCommit {
-    fn new(exchange: Exchange) -> Self {
-        Self::Here(Box::pin(async move {
-            let committed = exchange.commit().await;
-            if committed.error.is_some() {
-                // The error is reported by the response, so the exchange must not warn about the lost changes as well.
-                exchange.abandon();
-            }
-            committed
-        }))
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CommitReport> {
-        if let Self::Here(commit) = self {
-            // Most commits finish at their first poll and need no task.
-            if let Poll::Ready(committed) = commit.as_mut().poll(cx) {
-                return Poll::Ready(committed);
-            }
-            let Ok(runtime) = Handle::try_current() else { return Poll::Pending };
-            let waiting = std::mem::replace(commit, Box::pin(std::future::pending()));
-            *self = Self::Detached(runtime.spawn(waiting));
-        }
-        let Self::Detached(task) = self else { return Poll::Pending };
-        match ready!(Pin::new(task).poll(cx)) {
-            Ok(committed) => Poll::Ready(committed),
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // Only a runtime that shuts down cancels the task, and it polls no more futures after that.
-            Err(_) => Poll::Pending,
-        }
-    }
 }
 
 impl<F, B, E> Future for ResponseFuture<F>
@@ -157,69 +104,47 @@ where
         if let Stage::Handling(uncommitted) = this.stage {
             // An error of the inner service stores nothing, like a panic, because there is no response.
             let response = ready!(this.handler.poll(cx))?.map(Body::new);
-            let touched = uncommitted.0.take().filter(|exchange| !exchange.is_untouched());
+            let touched = uncommitted.take().filter(|exchange| !exchange.is_untouched());
             match touched {
                 None => {
                     *this.stage = Stage::Done;
-                    return Poll::Ready(Ok(without_commit(response, this.config)));
+                    return Poll::Ready(Ok(finish::without_commit(response, this.request.as_deref(), this.config)));
                 }
                 Some(exchange) => {
-                    let response = give_up_unwanted(response, &exchange, this.config);
+                    let response = give_up_unwanted(response, this.request.as_deref(), &exchange, this.config);
                     if let Some(committed) = exchange.commit_at_once() {
                         *this.stage = Stage::Done;
-                        return Poll::Ready(Ok(with_commit(response, committed, this.config)));
+                        return Poll::Ready(Ok(finish::with_commit(
+                            response,
+                            committed,
+                            this.request.as_deref(),
+                            this.config,
+                        )));
                     }
-                    *this.stage = Stage::Committing { response, commit: DetachedCommit::new(exchange) };
+                    *this.stage =
+                        Stage::Committing { response, commit: DetachedCommit::new(exchange, &this.config.drain) };
                 }
             }
         }
         let Stage::Committing { commit, .. } = this.stage else { panic!("polled after it was ready") };
         let committed = ready!(commit.poll(cx));
         let Stage::Committing { response, .. } = std::mem::replace(this.stage, Stage::Done) else { unreachable!() };
-        Poll::Ready(Ok(with_commit(response, committed, this.config)))
+        Poll::Ready(Ok(finish::with_commit(response, committed, this.request.as_deref(), this.config)))
     }
 }
 
-/// Drops the changes if `commit_when` rejects the response.
-fn give_up_unwanted(response: Response<Body>, exchange: &Exchange, config: &Config) -> Response<Body> {
-    let Some(wanted) = &config.commit_when else { return response };
+/// Drops the changes if they must not be stored with this response.
+fn give_up_unwanted(
+    response: Response<Body>,
+    request: Option<&request::Parts>,
+    exchange: &Exchange,
+    config: &Config,
+) -> Response<Body> {
     let (head, body) = response.into_parts();
-    if !wanted(&head) {
-        exchange.abandon();
+    if !config.commits(request, &head) {
+        exchange.abandon_because(&format!("a request was answered with status {}", head.status.as_u16()));
     }
     Response::from_parts(head, body)
-}
-
-/// Finishes a response without a commit, because the request used no session or an outer layer commits it.
-///
-/// The handler may still have returned an [`ErrorResponse`].
-fn without_commit(mut response: Response<Body>, config: &Config) -> Response<Body> {
-    if own_page(&mut response, config) {
-        caching::finish(&mut response, Vec::new(), Caching::Never, true);
-    }
-    response
-}
-
-/// Finishes a response after the commit.
-fn with_commit(mut response: Response<Body>, committed: CommitReport, config: &Config) -> Response<Body> {
-    if let Some(error) = committed.error {
-        // The handler's response must not be sent, because it would promise changes that were not stored.
-        response = ErrorResponse::from(error).into_response();
-    }
-    let failed = response.extensions().get::<ErrorResponse>().is_some();
-    own_page(&mut response, config);
-    caching::finish(&mut response, committed.set_cookie, committed.caching, failed);
-    response
-}
-
-/// Replaces an error's response with the application's page, and returns whether it did.
-///
-/// It also removes the error from the response, so that no outer layer replaces the page again.
-fn own_page(response: &mut Response<Body>, config: &Config) -> bool {
-    let Some(page) = &config.on_error else { return false };
-    let Some(error) = response.extensions_mut().remove::<ErrorResponse>() else { return false };
-    *response = page(&error);
-    true
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {

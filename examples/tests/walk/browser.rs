@@ -90,7 +90,8 @@ impl Browser {
     }
 
     fn request(&self, method: &str, path: &str) -> ureq::http::request::Builder {
-        let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let request =
+            Request::builder().method(method).uri(format!("{}{path}", self.base)).header("accept", "text/html");
         let pairs: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if pairs.is_empty() { request } else { request.header("cookie", pairs.join("; ")) }
     }

@@ -27,6 +27,8 @@ mod remember_me;
 mod several_sessions;
 #[path = "../../shutdown.rs"]
 mod shutdown;
+#[path = "../../sign_in_first.rs"]
+mod sign_in_first;
 #[path = "../../signed_ids.rs"]
 mod signed_ids;
 #[path = "../../store_by_url.rs"]

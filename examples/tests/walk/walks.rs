@@ -75,6 +75,21 @@ fn a_login_changes_the_id_and_a_logout_ends_the_session() {
 }
 
 #[test]
+fn a_page_that_needs_a_user_leads_to_the_sign_in_page_and_back() {
+    let base = serve(async { crate::sign_in_first::app().await.unwrap() });
+    let mut ann = Browser::new(&base);
+    for page in ["/orders?year=2026", "/password"] {
+        let to_sign_in = ann.get(page).location.unwrap();
+        assert!(to_sign_in.starts_with("/sign-in?next=/"), "{to_sign_in}");
+        ann.get(&to_sign_in).shows("<form method=post>");
+        ann.post(&to_sign_in, "").leads_to(page);
+        ann.get(page).shows("of ann");
+        ann.cookies.clear();
+    }
+    ann.post("/sign-in?next=//evil.example", "").leads_to("/");
+}
+
+#[test]
 fn a_remembered_session_has_a_cookie_that_outlives_the_browser() {
     let base = serve(async { crate::remember_me::app().await.unwrap() });
     let (mut here, mut home) = (Browser::new(&base), Browser::new(&base));

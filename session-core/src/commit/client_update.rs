@@ -80,7 +80,9 @@ impl Committer<'_> {
         let lifetime = env.cookie_lifetime(&state.base);
         // Besides a new id, a change of persistence or of the absolute time-out needs a new cookie.
         let same = client.is_some_and(|client| {
-            client.id.as_ref() == Some(&stored.id) && client.lifetime == Some(lifetime) && !client.outdated
+            client.id.as_ref() == Some(&stored.id)
+                && client.lifetime == Some(lifetime)
+                && (!client.outdated || state.quiet.keeps_expiry)
         });
         if same && client.and_then(|client| client.expires_at) == Some(stored.expires_at) {
             return Commit::Unchanged;

@@ -24,6 +24,9 @@ impl Committer<'_> {
     pub(super) fn touch_is_due(&self) -> bool {
         let env = &*self.shared.env;
         let state = self.shared.state();
+        if state.quiet.keeps_expiry {
+            return false;
+        }
         let Some(stored) = &state.stored else { return false };
         let (now, today) = (env.now(), env.policy.idle(&stored.content));
         let idle = stored.idle.unwrap_or(today);

@@ -209,6 +209,27 @@ impl Manager {
         Self { env: Arc::new(env) }
     }
 
+    /// Creates a manager like this one for the same sessions by plain HTTP.
+    ///
+    /// Its logical name is another one, so no id of this manager opens a session of it, and the other way round. It ends in
+    /// a NUL and `http`, which no other name can.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// use session_core::{Manager, NullStore};
+    ///
+    /// let manager = Manager::new(NullStore);
+    /// assert_ne!(manager.for_plain_http().name(), manager.name());
+    /// # });
+    /// ```
+    #[doc(hidden)]
+    #[must_use]
+    pub fn for_plain_http(&self) -> Self {
+        let name = format!("{}\0http", self.env.name).into();
+        let queues = Arc::new(WriteQueues::new(self.env.is_shared));
+        Self { env: Arc::new(Environment { name, queues, ..(*self.env).clone() }) }
+    }
+
     /// Creates a manager like this one, with all idle time-outs capped at `longest`, also those that sessions set for themselves.
     ///
     /// It is for cookies with a lifetime of `longest`. [`close`](Self::close) returns [`Commit::Extended`] whenever the expiry has moved.

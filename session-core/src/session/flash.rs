@@ -45,6 +45,7 @@ impl Session {
 
     /// Takes the flash messages under `key`, oldest first. They are removed from the store when the session is committed.
     ///
+    /// A request that no person sees takes none; see [`keep_expiry`](Session::keep_expiry).
     /// A message that is not a `T`, such as one of an earlier release, is dropped with a warning event.
     /// Two concurrent requests may get the same message, but two tasks of one request do not.
     /// A message that is added meanwhile stays. Never causes a conflict.
@@ -65,6 +66,10 @@ impl Session {
     /// The errors of [`insert`](Session::insert). A session that has moved or ended has no messages.
     pub fn flashes<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Vec<T>> {
         let key = &*PrintedKey::new(key)?;
+        let quiet = self.state().quiet;
+        if quiet.hides_flashes {
+            return Ok(Vec::new());
+        }
         loop {
             let messages = match self.state().view.flashes.get(key) {
                 Some(messages) => messages.clone(),
@@ -72,6 +77,9 @@ impl Session {
             };
             // Decoding runs code of the application, so the lock is released.
             let shown: Vec<Result<T>> = messages.iter().map(|flash| flash.value.decode(key)).collect();
+            if quiet.keeps_expiry {
+                return Ok(shown.into_iter().flatten().collect());
+            }
             let mut state = self.writing()?;
             let ids_shown = ids(&messages);
             // Another task of the request may have shown them meanwhile.

@@ -164,9 +164,8 @@ impl Drop for Shared {
         if !state.is_modified() {
             return;
         }
-        if !std::thread::panicking() {
-            tracing::warn!(name = %self.env.name, "a session was dropped with changes that were not saved");
-        }
+        // Also while the thread panics, because the changes are lost all the same.
+        tracing::warn!(name = %self.env.name, "a session was dropped with changes that were not saved");
         let key = state.stored.as_ref().map(|stored| &stored.key);
         self.env.emit(EventKind::Dropped, &state.base, key);
     }

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::auth::NO_PRINCIPAL;
+use super::state::Quiet;
 use crate::commit::Committer;
 use crate::commit::uncertain::UncertainWrite;
 use crate::{Commit, Error, ErrorKind, Handle, Outcome, Result};
@@ -128,6 +129,40 @@ impl Session {
     /// [`ErrorKind::Unavailable`].
     pub async fn touch(&self) -> Result<()> {
         Committer(self).touch_current().await.map(|_: Outcome| ())
+    }
+
+    /// Leaves the session's expiry as it is, for a request that is not the user's doing, such as one that a page sends every minute.
+    ///
+    /// The request does not note a use of the session, renews no id and no cookie, and takes no flash message: [`flashes`](Session::flashes)
+    /// shows the messages and leaves them. A request that writes is stored as usual, and a store notes the time of a write as a use.
+    /// The layer calls this itself for `HEAD` and for prefetches.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.flash("notice", "saved")?;
+    /// session.keep_expiry();
+    /// assert_eq!(session.flashes::<String>("notice")?, ["saved"]);
+    /// assert_eq!(session.flashes::<String>("notice")?, ["saved"], "it was not taken");
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn keep_expiry(&self) {
+        self.state().quiet.keeps_expiry = true;
+    }
+
+    /// As [`keep_expiry`](Self::keep_expiry), and [`flashes`](Self::flashes) returns no messages. For a page that is fetched in advance:
+    /// a browser may show it later without another request, so a message would be shown twice.
+    #[doc(hidden)]
+    pub fn hide_flashes(&self) {
+        self.state().quiet = Quiet { keeps_expiry: true, hides_flashes: true };
+    }
+
+    /// Whether the request leaves the expiry as it is.
+    #[doc(hidden)]
+    pub fn keeps_expiry(&self) -> bool {
+        self.state().quiet.keeps_expiry
     }
 
     /// Ends all other sessions of this session's principal. Returns how many were ended. Call this after a change of password.

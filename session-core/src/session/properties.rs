@@ -51,6 +51,26 @@ impl Session {
         self.state().is_modified()
     }
 
+    /// Whether there are changes that no commit has stored, besides a logout. [`abandon`](Self::abandon) would drop them.
+    ///
+    /// For `session-http`, whose event says that changes were dropped.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # let session = session_core::Manager::new(session_core::NullStore).open(None).await?;
+    /// session.logout();
+    /// assert!(!session.has_changes());
+    /// session.insert("n", &1)?;
+    /// assert!(session.has_changes());
+    /// # session.discard();
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    #[doc(hidden)]
+    pub fn has_changes(&self) -> bool {
+        self.state().has_new_changes()
+    }
+
     /// Returns the start of the session, from which the absolute time-out counts. A login or reauthentication sets it to the present.
     ///
     /// ```
@@ -298,6 +318,9 @@ impl Session {
     /// Sets whether the session asks for a cookie that outlives the browser. The lifetime of that cookie follows the session's.
     ///
     /// For "remember me" call [`remember`](Session::remember), which also sets the time-outs. `false` ends that too.
+    ///
+    /// Browsers keep a cookie for at most 400 days (RFC 6265bis, 5.5). So over HTTP a longer idle time-out of the session becomes 400 days,
+    /// and both end together.
     ///
     /// ```
     /// # pollster::block_on(async {

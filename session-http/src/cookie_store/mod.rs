@@ -35,8 +35,8 @@ use session_crypto::{KeyRing, Sealer};
 /// It is sealed with XChaCha20-Poly1305 ([`session_crypto`]). The seal also covers the session's logical name, the format and the key's id.
 /// So a client can neither read nor change the session, nor use the cookie for another session.
 ///
-/// Name, value and attributes together have at most [4096 bytes](crate::CookieOptions::MAX_LEN), which leaves about 2,800 bytes for
-/// values. If a session is larger, the commit fails as [`TooLarge`](session_core::ErrorKind::TooLarge) and sends no cookie.
+/// Name, value and attributes together have at most [3584 bytes](crate::CookieOptions::max_len), which leaves about 2,450 bytes for
+/// values. Many proxies have 4 KiB for all headers, of which the cookie is only a part. If a session is larger, the commit fails as [`TooLarge`](session_core::ErrorKind::TooLarge) and sends no cookie.
 /// Nothing is compressed, because the length of compressed data leaks information about secrets in it.
 ///
 /// The first key of the ring seals, and every key opens. A cookie that an older key has sealed is sent again, sealed by the first key.

@@ -37,7 +37,7 @@ impl RequestStore {
         if sealed_len(record) > self.room {
             return Err(Error::fixed(
                 ErrorKind::TooLarge,
-                "the cookie with its attributes would exceed 4096 bytes: keep less in the session",
+                "the cookie with its attributes would exceed `CookieOptions::max_len`: keep less in the session",
             ));
         }
         Ok(())

@@ -33,12 +33,21 @@ pub(crate) struct Read<'h> {
 }
 
 impl Value {
-    /// Whether `value` is worth opening. An unusable value costs no round trip.
-    pub(crate) fn is_usable(&self, value: &str) -> bool {
+    /// Whether `value` has the length and characters of such a value. Any other value costs neither a round trip nor a verification.
+    pub(crate) fn is_well_formed(&self, value: &str) -> bool {
         match self {
             Self::Id => could_be_id(value),
-            Self::Signed { .. } | Self::Sealed(_) => self.read(value).is_some(),
+            Self::Signed { accept_unsigned, .. } => match value.split_once(DOT) {
+                Some((id, signature)) => could_be_id(id) && signature.len() == SIGNATURE,
+                None => *accept_unsigned && could_be_id(value),
+            },
+            Self::Sealed(_) => (encoded_len(Sealer::OVERHEAD)..=CookieOptions::MAX_LEN).contains(&value.len()),
         }
+    }
+
+    /// Whether a well-formed value must also have been made by a key of the ring.
+    pub(crate) const fn is_verified(&self) -> bool {
+        matches!(self, Self::Signed { .. } | Self::Sealed(_))
     }
 
     /// Reads `value`. Returns `None` if it is malformed or no key of the ring made it. Uses at most a few times its length in memory.

@@ -5,13 +5,15 @@ use std::sync::atomic::Ordering;
 use futures_util::future::join_all;
 use session_core::Result;
 
-use super::{Exchange, OpenSlot};
-use crate::{CommitReport, SetCookie};
+use super::{Exchange, Inner, OpenSlot};
+use crate::configured::{Announced, OpenSession};
+use crate::{CommitReport, SetCookie, transport};
 
 impl Exchange {
     /// Drops all changes that were not saved, and closes the sessions. A commit stores no later change either.
     ///
-    /// Call it if the handler panicked or was cancelled. A logout is kept: if a commit follows, it still ends the session.
+    /// Call it if the handler panicked, was cancelled or failed. A warning event names the sessions whose changes are dropped.
+    /// A logout is kept: if a commit follows, it still ends the session. What was saved explicitly stays stored, and a commit returns its cookie.
     /// A task that outlives the handler is told: its next [`save`](session_core::Session::save) returns [`Gone`](session_core::ErrorKind::Gone) if changes were dropped.
     ///
     /// ```
@@ -27,8 +29,20 @@ impl Exchange {
     /// # }).unwrap();
     /// ```
     pub fn abandon(&self) {
+        self.abandon_because("a request was abandoned");
+    }
+
+    /// As [`abandon`](Self::abandon). The event gives the reason `why`. For `session-tower`, which knows it.
+    #[doc(hidden)]
+    pub fn abandon_because(&self, why: &str) {
         self.0.abandoned.store(true, Ordering::SeqCst);
-        self.0.opened().for_each(|(_, _, open)| open.session.abandon());
+        self.0.drop_changes(why);
+    }
+
+    /// Whether a logout remains to be carried out after [`abandon`](Self::abandon). For `session-tower`, which then commits.
+    #[doc(hidden)]
+    pub fn has_ends(&self) -> bool {
+        self.0.opened().any(|(_, _, open)| open.session.is_modified())
     }
 
     /// Stores all changed sessions concurrently, and returns the cookies and the caching advice for the response.
@@ -56,12 +70,15 @@ impl Exchange {
         let (first, second) = (opened.next(), opened.next());
         match (first, second) {
             (None, _) => {}
-            (Some(only), None) => report.add(only.0.manager.name(), &only.2.session, close(only).await),
+            (Some(only), None) => {
+                let closed = close(only).await;
+                self.0.report(&mut report, only, closed);
+            }
             (Some(first), Some(second)) => {
                 let all = [first, second].into_iter().chain(opened).collect::<Vec<_>>();
                 let closed = join_all(all.iter().copied().map(close)).await;
-                for ((configured, _, open), closed) in all.into_iter().zip(closed) {
-                    report.add(configured.manager.name(), &open.session, closed);
+                for (slot, closed) in all.into_iter().zip(closed) {
+                    self.0.report(&mut report, slot, closed);
                 }
             }
         }
@@ -89,27 +106,31 @@ impl Exchange {
     /// ```
     pub fn commit_at_once(&self) -> Option<CommitReport> {
         let mut report = self.begin_commit();
-        for (configured, slot, open) in self.0.opened() {
+        for opened in self.0.opened() {
+            let (configured, slot, open) = opened;
             let commit = configured.manager.close_at_once(&open.session)?;
-            let announced = configured.announce(|| slot.options(configured), open, commit);
+            let announced = configured.announce(|| slot.options(configured), open, commit, slot.handed().as_ref());
             slot.committed.store(announced.is_ok(), Ordering::SeqCst);
-            report.add(configured.manager.name(), &open.session, announced);
+            self.0.report(&mut report, opened, announced);
         }
         Some(report)
     }
 
     fn begin_commit(&self) -> CommitReport {
         self.0.closed.store(true, Ordering::SeqCst);
-        if self.0.abandoned.load(Ordering::SeqCst) {
-            self.abandon();
-        } else {
-            for (configured, slot, open) in self.0.opened() {
-                if let Some(options) = slot.own_options() {
-                    configured.keep_in_step(&options, &open.session);
-                }
+        let is_abandoned = self.0.abandoned.load(Ordering::SeqCst);
+        if is_abandoned {
+            self.0.drop_changes("a request was abandoned");
+        }
+        for slot in self.0.opened() {
+            if self.0.is_withheld(slot) {
+                withhold(slot);
+            } else if !is_abandoned {
+                slot.0.keep_in_step(slot.1.own_options().as_ref(), &slot.2.session);
             }
         }
         let mut report = CommitReport::default();
+        self.0.note_looked(&mut report);
         if self.0.failed.load(Ordering::SeqCst) {
             report.note_failure();
         }
@@ -117,10 +138,49 @@ impl Exchange {
     }
 }
 
-async fn close((configured, slot, open): OpenSlot<'_>) -> Result<Option<SetCookie>> {
+impl Inner {
+    /// Notes in `report` the headers that were searched for values of sessions.
+    fn note_looked(&self, report: &mut CommitReport) {
+        for index in 0..self.set.sessions.len() {
+            let looked = self.slot(index).1.looked.load(Ordering::SeqCst);
+            for name in transport::vary(self.transports(index), looked) {
+                if !report.vary.contains(&name) {
+                    report.vary.push(name);
+                }
+            }
+        }
+    }
+
+    /// Adds the result of a session's commit to `report`.
+    fn report(&self, report: &mut CommitReport, slot: OpenSlot<'_>, closed: Result<Announced>) {
+        let (configured, _, open) = slot;
+        let dropped = |announced: &Announced| announced.lines.iter().any(SetCookie::needs_tls);
+        if self.facts().says_plain && closed.as_ref().is_ok_and(dropped) {
+            configured.warn_of_plain_page();
+        }
+        report.add(configured.name(), &open.session, closed);
+    }
+}
+
+/// Drops a session whose cookie would replace the one that the browser has withheld. What was saved explicitly is ended.
+fn withhold((configured, _, OpenSession { session, .. }): OpenSlot<'_>) {
+    let is_saved = session.handle().is_some();
+    if session.has_changes() || is_saved {
+        tracing::warn!(
+            sessions = configured.name(),
+            "a cross-site request came without its cookie, and a new one would replace it: its changes are not stored"
+        );
+        session.abandon();
+    }
+    if is_saved {
+        session.logout();
+    }
+}
+
+async fn close((configured, slot, open): OpenSlot<'_>) -> Result<Announced> {
     slot.committed.store(false, Ordering::SeqCst);
     let commit = configured.manager.close(&open.session).await?;
-    let announced = configured.announce(|| slot.options(configured), open, commit)?;
+    let announced = configured.announce(|| slot.options(configured), open, commit, slot.handed().as_ref())?;
     slot.committed.store(true, Ordering::SeqCst);
     Ok(announced)
 }

@@ -1,15 +1,18 @@
 //! Sessions of one request and its response.
 
 mod commit;
+mod open;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use session_core::{Error, ErrorKind, Result, Session};
+use session_core::{Error, ErrorKind, Result};
 
 use crate::configured::{ConfiguredSession, OpenSession};
-use crate::{CookieOptions, SessionSet};
+use crate::request_facts::RequestFacts;
+use crate::transport::{Source, Token};
+use crate::{CookieOptions, SessionSet, Transport};
 
 /// Sessions of one request, from its `Cookie` header to the response's `Set-Cookie`.
 ///
@@ -48,15 +51,27 @@ struct Inner {
     abandoned: AtomicBool,
     /// A session could not be opened, so the response may be an error and must not be cached.
     failed: AtomicBool,
+    /// The request moves no expiry, whatever its head says.
+    keeps_expiry: AtomicBool,
+    /// What the request's head says about its cause, once a head was given.
+    facts: OnceLock<RequestFacts>,
+    /// Set if the application's cookie options for this request are refused. No session is opened then.
+    refused: OnceLock<Error>,
 }
 
 #[derive(Default)]
 struct Slot {
+    /// The request came by plain HTTP, and the session's cookie depends on that.
+    is_plain: AtomicBool,
     opened: OnceLock<OpenSession>,
     /// Held while the session is opened, so that concurrent calls load it once.
     opening: async_lock::Mutex<()>,
     /// The last commit of this session succeeded.
     committed: AtomicBool,
+    /// Number of transports that the request was searched for the session's value.
+    looked: AtomicUsize,
+    /// Value that the handler has passed to the client itself. Boxed because it is rare.
+    handed: Mutex<Option<Box<Token>>>,
     /// Cookie options for this response only. Boxed because they are rare.
     options: Mutex<Option<Box<CookieOptions>>>,
 }
@@ -64,6 +79,10 @@ struct Slot {
 impl Slot {
     fn options(&self, configured: &ConfiguredSession) -> CookieOptions {
         self.own_options().unwrap_or_else(|| configured.options.clone())
+    }
+
+    fn handed(&self) -> Option<Token> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned()
     }
 
     fn own_options(&self) -> Option<CookieOptions> {
@@ -93,6 +112,9 @@ impl SessionSet {
             closed: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            keeps_expiry: AtomicBool::new(false),
+            facts: OnceLock::new(),
+            refused: OnceLock::new(),
         }))
     }
 }
@@ -112,108 +134,6 @@ impl Exchange {
     /// ```
     pub fn set(&self) -> &SessionSet {
         &self.0.set
-    }
-
-    /// Returns the session `name`. The first call loads it, using the lines of the request's `Cookie` headers.
-    ///
-    /// Without its cookie nothing is loaded, and the session is new. After [`commit`](Self::commit) the session is closed.
-    ///
-    /// If the cookie has several values, the first 4 distinct ones that could belong to a session are tried. If two of them open
-    /// live sessions, a neighbouring host has planted one ("cookie tossing"; RFC 6265bis, 8.6). Neither is used, and a warning is logged.
-    ///
-    /// ```
-    /// # pollster::block_on(async {
-    /// # use session_core::Manager;
-    /// # use session_http::{CookieOptions, SessionSet};
-    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
-    /// let cookie_headers: [&[u8]; 1] = [b"theme=dark; __Host-id=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0"];
-    /// let exchange = set.begin();
-    /// let session = exchange.open("id", cookie_headers).await?;
-    /// assert!(session.is_new(), "no session has this id");
-    /// # Ok::<(), session_core::Error>(())
-    /// # }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] if there is no session `name`. [`ErrorKind::Unavailable`] or another error of the store if loading fails;
-    /// a blank session is never returned instead.
-    pub async fn open<'h>(&self, name: &str, cookies: impl IntoIterator<Item = &'h [u8]>) -> Result<Session> {
-        match self.0.set.position(name) {
-            Some(index) => self.open_at(index, cookies).await,
-            None => Err(UNKNOWN_NAME),
-        }
-    }
-
-    /// Returns the first session of the set, opened as by [`open`](Self::open).
-    ///
-    /// ```
-    /// # pollster::block_on(async {
-    /// # use session_core::Manager;
-    /// # use session_http::{CookieOptions, SessionSet};
-    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
-    /// let exchange = set.begin();
-    /// let session = exchange.open_first([]).await?; // the request has no cookies
-    /// session.insert("n", &1)?;
-    /// # Ok::<(), session_core::Error>(())
-    /// # }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unavailable`] or another error of the store if loading fails.
-    pub async fn open_first<'h>(&self, cookies: impl IntoIterator<Item = &'h [u8]>) -> Result<Session> {
-        self.open_at(0, cookies).await
-    }
-
-    async fn open_at<'h>(&self, index: usize, cookies: impl IntoIterator<Item = &'h [u8]>) -> Result<Session> {
-        let (configured, slot) = self.0.slot(index);
-        if let Some(open) = slot.opened.get() {
-            return Ok(open.session.clone());
-        }
-        let found = configured.find(cookies);
-        let guard = slot.opening.lock().await;
-        let session = match slot.opened.get() {
-            Some(open) => open.session.clone(),
-            None => {
-                let opened =
-                    configured.open(found).await.inspect_err(|_| self.0.failed.store(true, Ordering::SeqCst))?;
-                slot.opened.get_or_init(|| opened).session.clone()
-            }
-        };
-        drop(guard);
-        // The commit sets `closed` before it looks for sessions. So either it has seen this session, or `closed` is set here.
-        if self.0.closed.load(Ordering::SeqCst) {
-            // A closed session refuses changes that need a cookie, so there is none to announce.
-            // Boxed because this is rare and would enlarge every handler's future.
-            let _ = Box::pin(configured.manager.close(&session)).await?;
-            slot.committed.store(true, Ordering::SeqCst);
-        }
-        Ok(session)
-    }
-
-    /// Lets a navigation begin a new session after a logout. It reads the request's `Sec-Fetch-Dest` header (W3C Fetch Metadata).
-    ///
-    /// Call it when a session of this exchange has [opened](Session::opened) as [`Ended`](session_core::Opened::Ended).
-    /// If the request is for a document and the logout was at least 10 s ago, the session starts again as a new one.
-    /// So a sign-in form can store its token.
-    /// Any other request may come from the page that signed out. Its writes still fail with [`Gone`](ErrorKind::Gone).
-    ///
-    /// ```
-    /// # pollster::block_on(async {
-    /// # use session_core::{Manager, NullStore, Opened};
-    /// # use session_http::{CookieOptions, SessionSet};
-    /// # let set = SessionSet::new(Manager::new(NullStore), CookieOptions::new())?;
-    /// # let (exchange, cookie_headers, sec_fetch_dest) = (set.begin(), [&b"id=x"[..]], Some(&b"document"[..]));
-    /// let session = exchange.open_first(cookie_headers).await?;
-    /// if session.opened() == Opened::Ended {
-    ///     exchange.note_destination(&session, sec_fetch_dest);
-    /// }
-    /// # Ok::<(), session_core::Error>(())
-    /// # }).unwrap();
-    /// ```
-    pub fn note_destination(&self, session: &Session, sec_fetch_dest: Option<&[u8]>) {
-        if sec_fetch_dest == Some(b"document") {
-            session.restart_if_ended();
-        }
     }
 
     /// Changes the cookie's options of the session `name` for this response only.
@@ -276,31 +196,65 @@ const UNKNOWN_NAME: Error =
 impl Inner {
     fn slot(&self, index: usize) -> (&ConfiguredSession, &Slot) {
         let slot = if index == 0 { &self.first } else { &self.others[index - 1] };
-        (&self.set.sessions[index], slot)
+        let configured = &self.set.sessions[index];
+        let plain = configured.plain.as_deref().filter(|_| slot.is_plain.load(Ordering::SeqCst));
+        (plain.unwrap_or(configured), slot)
+    }
+
+    /// Transports of a session. Only the set's first session has others than the cookie.
+    fn transports(&self, index: usize) -> &[Transport] {
+        if index == 0 { &self.set.transports } else { &[Transport::Cookie] }
+    }
+
+    fn facts(&self) -> RequestFacts {
+        self.facts.get().copied().unwrap_or_default()
+    }
+
+    /// Whether a session must not be stored, because the browser may have withheld the cookie of another one, which would be replaced.
+    fn is_withheld(&self, (configured, slot, open): OpenSlot<'_>) -> bool {
+        open.without_value
+            && open.source == Source::Cookie
+            && open.session.principal().is_none()
+            && self.facts().withholds(slot.own_options().map_or(configured.options.same_site, |own| own.same_site))
     }
 
     fn opened(&self) -> impl Iterator<Item = OpenSlot<'_>> {
         let slots = (0..self.set.sessions.len()).map(|index| self.slot(index));
         slots.filter_map(|(configured, slot)| slot.opened.get().map(|open| (configured, slot, open)))
     }
+
+    /// Drops the changes of all sessions that are not stored. One event names the sessions that had any.
+    fn drop_changes(&self, why: &str) {
+        drop_changes(self.opened(), why);
+    }
+}
+
+fn drop_changes<'e>(opened: impl Iterator<Item = OpenSlot<'e>>, why: &str) {
+    let mut names = String::new();
+    for (configured, _, OpenSession { session, .. }) in opened {
+        if session.has_changes() {
+            let comma = if names.is_empty() { "" } else { ", " };
+            names = names + comma + configured.name();
+        }
+        session.abandon();
+    }
+    if !names.is_empty() {
+        tracing::warn!(sessions = names, "{why}: its changes are not stored");
+    }
 }
 
 type OpenSlot<'e> = (&'e ConfiguredSession, &'e Slot, &'e OpenSession);
 
-/// Drops the changes that no commit has stored, and logs a warning unless that was expected.
+/// Drops the changes that no commit has stored, and logs a warning if there are any, even if the thread panics.
 ///
-/// A change may hold the session itself (in a closure of [`update`](Session::update)). Dropping the changes breaks this cycle,
+/// A change may hold the session itself (in a closure of [`update`](session_core::Session::update)). Dropping the changes breaks this cycle,
 /// because nothing else would free the session. The changes of a task that outlives a committed request are kept for its own save.
 impl Drop for Inner {
     fn drop(&mut self) {
-        let is_expected = *self.abandoned.get_mut() || std::thread::panicking();
-        for (configured, _, OpenSession { session, .. }) in
-            self.opened().filter(|(_, slot, _)| !slot.committed.load(Ordering::SeqCst))
-        {
-            if session.is_modified() && !is_expected {
-                tracing::warn!(name = %configured.manager.name(), "a request ended without a commit: its changes are not stored");
-            }
-            session.abandon();
+        let uncommitted = || self.opened().filter(|(_, slot, _)| !slot.committed.load(Ordering::SeqCst));
+        drop_changes(uncommitted(), "a request ended without a commit");
+        for (configured, _, _) in uncommitted().filter(|(_, _, open)| open.session.is_modified()) {
+            tracing::warn!(name = configured.name(), "a logout is not carried out: its request ended without a commit");
         }
     }
 }

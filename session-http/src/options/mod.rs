@@ -6,7 +6,11 @@ use std::time::Duration;
 use session_core::days;
 use session_crypto::KeyRing;
 
+mod places;
+mod scheme;
 mod validate;
+
+use crate::scheme::SecureWhen;
 
 /// Rule for sending the cookie with requests that another site caused (RFC 6265bis, 4.1.2.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -74,6 +78,12 @@ pub struct CookieOptions {
     /// Keys that sign the id.
     pub(crate) signing: Option<KeyRing>,
     pub(crate) accept_unsigned: bool,
+    /// Decides for each request whether the cookie is `Secure`.
+    pub(crate) secure_when: Option<SecureWhen>,
+    /// Options under which the cookie was set before.
+    pub(crate) former: Vec<CookieOptions>,
+    /// Longest cookie that holds its session, in bytes.
+    pub(crate) max_len: usize,
 }
 
 impl Default for CookieOptions {
@@ -88,6 +98,9 @@ impl CookieOptions {
 
     /// Maximum length of name, value and attributes together in bytes (RFC 6265, 6.1). Browsers may silently drop longer cookies.
     pub const MAX_LEN: usize = 4096;
+
+    /// Length of [`max_len`](Self::max_len) unless it is set, 3.5 KiB.
+    pub const DEFAULT_MAX_LEN: usize = 3584;
 
     /// Returns the options of the default cookie.
     ///
@@ -108,10 +121,16 @@ impl CookieOptions {
             max_age: None,
             signing: None,
             accept_unsigned: false,
+            secure_when: None,
+            former: Vec::new(),
+            max_len: Self::DEFAULT_MAX_LEN,
         }
     }
 
     /// Sets the cookie's name. The default is `__Host-` followed by the session's logical name.
+    ///
+    /// Two applications on one host need different names, even on different ports, because cookies ignore the port (RFC 6265bis, 8.5).
+    /// Otherwise each replaces the other's cookie, and users are signed out of one by signing in to the other.
     ///
     /// ```
     /// use session_http::CookieOptions;
@@ -206,6 +225,8 @@ impl CookieOptions {
     ///
     /// `Max-Age` is the time until the session's absolute time-out, rounded up to a second and at most [`LONGEST`](Self::LONGEST).
     /// A response that only reads sends no cookie, because the store enforces the idle time-out.
+    /// If the absolute time-out is later than [`LONGEST`](Self::LONGEST), each noted use of the session sends the cookie again, and the
+    /// idle time-out is at most that long. So the session ends when the browser drops the cookie, and not before for a regular visitor.
     /// In a [`CookieStore`](crate::CookieStore), `Max-Age` is the time until the session expires, and the cookie is sent again
     /// when the expiry moves.
     ///
@@ -272,6 +293,7 @@ impl CookieOptions {
     ///
     /// An attacker who can read the network traffic can then take over the session. A warning is logged at start.
     /// The default name is then the logical name alone, because `__Host-` requires `Secure`.
+    /// For a server that is reached by TLS as well, use [`secure_when`](Self::secure_when).
     ///
     /// ```
     /// use session_http::CookieOptions;
@@ -342,6 +364,11 @@ impl CookieOptions {
         let logical = logical.chars().map(|c| if u8::try_from(c).is_ok_and(is_tchar) { c } else { '_' });
         prefix.chars().chain(logical).collect()
     }
+}
+
+/// Whether `name` begins with `prefix`, in any case of letters, as browsers compare prefixes.
+fn has_prefix(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
 /// Whether `b` may occur in a token (RFC 9110, 5.6.2).

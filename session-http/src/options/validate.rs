@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Result};
 
-use super::{CookieOptions, SameSite, is_tchar};
+use super::{CookieOptions, SameSite, has_prefix, is_tchar};
 use crate::SetCookie;
 use crate::cookie_value::longest_id;
 
@@ -33,7 +33,9 @@ impl CookieOptions {
         secure_attributes(self)?;
         prefix(&name, self)?;
         signing(self)?;
-        length(&name, self)
+        length(&name, self)?;
+        former(&name, logical, self)?;
+        scheme(logical, self)
     }
 }
 
@@ -53,14 +55,29 @@ fn token(name: &str) -> Result<()> {
 
 /// Checks the path. Browsers replace a path without a leading slash by that of the request (5.6.4), and `;` would end the attribute.
 fn path(path: &str) -> Result<()> {
-    let is_path_byte = |b: u8| (b' '..=b'~').contains(&b) && b != b';';
-    if !path.starts_with('/') || path.ends_with(' ') || !path.bytes().all(is_path_byte) {
+    if !path.starts_with('/') || !path.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b';') {
         return refuse("the cookie's path is not valid: begin it with `/`, and use printable ASCII without `;`");
+    }
+    if !is_path(path) {
+        return refuse(
+            "no request has the cookie's path: browsers send neither spaces nor any of \"#<>?\\^`{} in a path, and no `.` or `..` segments; \
+             write it as in the address, percent-encoded",
+        );
     }
     if path.len() > MAX_ATTRIBUTE_LEN {
         return refuse("the cookie's path is too long: use at most 1024 bytes");
     }
     Ok(())
+}
+
+/// Whether a browser can send a request whose path begins with `path` (URL Standard, path state and path percent-encode set).
+pub(crate) fn is_path(path: &str) -> bool {
+    let is_path_byte = |b: u8| (b'!'..=b'~').contains(&b) && !b";\"#<>?\\^`{}".contains(&b);
+    let is_dots = |segment: &str| {
+        let dots = segment.to_ascii_lowercase().replace("%2e", ".");
+        dots == "." || dots == ".."
+    };
+    path.starts_with('/') && path.bytes().all(is_path_byte) && !path.split('/').any(is_dots)
 }
 
 /// Checks the domain. An address matches no host, and browsers refuse public suffixes (5.7, steps on the domain attribute).
@@ -112,10 +129,10 @@ fn secure_attributes(options: &CookieOptions) -> Result<()> {
         return Ok(());
     }
     if options.same_site == SameSite::None {
-        return refuse("`SameSite=None` needs `Secure`: leave out `insecure()`");
+        return refuse("`SameSite=None` needs `Secure`: leave out `insecure()` and `secure_when`");
     }
     if options.partitioned {
-        return refuse("`Partitioned` needs `Secure`: leave out `insecure()`");
+        return refuse("`Partitioned` needs `Secure`: leave out `insecure()` and `secure_when`");
     }
     Ok(())
 }
@@ -125,10 +142,9 @@ fn secure_attributes(options: &CookieOptions) -> Result<()> {
 /// `__Http-` and `__Host-Http-` come from the successor, draft-ietf-httpbis-layered-cookies.
 /// Browsers compare prefixes case-insensitively, because some servers do.
 fn prefix(name: &str, options: &CookieOptions) -> Result<()> {
-    let has = |prefix: &str| name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
-    let host = has("__Host-");
-    let http = has("__Http-") || has("__Host-Http-");
-    if (host || http || has("__Secure-")) && !options.secure {
+    let host = has_prefix(name, "__Host-");
+    let http = has_prefix(name, "__Http-") || has_prefix(name, "__Host-Http-");
+    if (host || http || has_prefix(name, "__Secure-")) && !options.secure {
         return refuse("the prefix `__Host-`, `__Http-` or `__Secure-` needs `Secure`: leave out `insecure()`");
     }
     if host && options.domain.is_some() {
@@ -152,8 +168,38 @@ fn signing(options: &CookieOptions) -> Result<()> {
     Ok(())
 }
 
+/// Checks that the cookie's former places are places of a cookie of the same name.
+fn former(name: &str, logical: &str, options: &CookieOptions) -> Result<()> {
+    for before in &options.former {
+        before.check(logical)?;
+        if before.cookie_name(logical) != name {
+            return refuse(
+                "`formerly` names a cookie of another name: give both the same name, because only their places may differ",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a cookie that depends on the request's scheme has a name for each, and that both cookies are possible.
+fn scheme(logical: &str, options: &CookieOptions) -> Result<()> {
+    let Some(plain) = options.for_plain_http() else { return Ok(()) };
+    if !options.secure {
+        return refuse("`secure_when` and `insecure` contradict each other: leave out one of them");
+    }
+    if options.name.is_some() {
+        return refuse(
+            "`secure_when` needs a name for each scheme, so that neither cookie opens the other's session: leave out `name`",
+        );
+    }
+    plain.check(logical)
+}
+
 /// Checks that a cookie with an id as its value fits into 4096 bytes.
 fn length(name: &str, options: &CookieOptions) -> Result<()> {
+    if options.max_len > CookieOptions::MAX_LEN {
+        return refuse("`max_len` exceeds the 4096 bytes that browsers accept: lower it");
+    }
     match SetCookie::issue(name, options, &"A".repeat(longest_id(options)), Some(CookieOptions::LONGEST)) {
         Ok(_) => Ok(()),
         Err(_) => refuse("the cookie with its name and attributes exceeds 4096 bytes: shorten them"),
@@ -250,7 +296,49 @@ mod tests {
             assert!(!accepted(new().name("id").path(path)), "{path:?}");
         }
         assert!(accepted(new().name("id").path("/app")));
+        assert!(accepted(new().name("id").path("/app/..a/%20.x/")));
         assert!(!accepted(new().name("id").path(format!("/{}", "a".repeat(1024)))));
+    }
+
+    #[test]
+    fn a_path_that_no_request_has_is_refused() {
+        for path in [
+            "/a b",
+            "/a?b",
+            "/a#b",
+            "/a/../b",
+            "/./a",
+            "/a/%2E%2e",
+            "/..",
+            "/\"a\"",
+            "/a\\b",
+            "/<a>",
+            "/{a}",
+            "/a`",
+            "/a^",
+            "/a ",
+        ] {
+            assert!(!accepted(new().name("id").path(path)), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_for_two_schemes_has_two_names() {
+        let both = || new().secure_when(|_| crate::Scheme::Unknown);
+        assert!(accepted(both()));
+        assert!(!accepted(both().name("id")));
+        assert!(!accepted(both().name("__Host-id")));
+        assert!(!accepted(both().insecure()));
+        assert!(!accepted(both().same_site(SameSite::None)));
+        assert!(!accepted(both().partitioned(true)));
+    }
+
+    #[test]
+    fn a_former_cookie_has_the_same_name() {
+        let now = || new().name("__Secure-id").domain("example.com");
+        assert!(accepted(now().formerly(new().name("__Secure-id")).formerly(new().name("__Secure-id").path("/app"))));
+        assert!(!accepted(now().formerly(new())));
+        assert!(!accepted(now().formerly(new().name("__Secure-id").domain("com"))));
     }
 
     #[test]
@@ -269,6 +357,11 @@ mod tests {
             "localhost",
             "a..example.com",
             "example.com.",
+            "example.com..",
+            "\"example.com\"",
+            "exam ple.com",
+            "example.com?",
+            "example.com#",
             "example.com:80",
             "exämple.com",
             "-a.example.com",

@@ -62,7 +62,10 @@ fn of_two_live_sessions_under_one_name_neither_is_used() {
         assert!(session.is_new());
         assert_eq!(session.get::<u32>("n").unwrap(), None);
     });
-    assert!(committed.set_cookie.is_empty(), "the tossed cookie must not make us clear ours");
+    // A host-only cookie without a partition is ours, and a tossed cookie must not make us clear it.
+    let lines: Vec<_> = committed.set_cookie.iter().map(|line| line.as_str()).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("__Host-id=; ") && lines[0].contains("; Partitioned; "), "{lines:?}");
 }
 
 #[test]
@@ -146,7 +149,7 @@ fn a_principal_makes_a_read_uncacheable() {
     let ann = pair(&rig.request("", |session| session.login("ann").unwrap()));
     let committed = rig.request(&ann, |_| ());
     assert!(committed.set_cookie.is_empty());
-    assert_eq!(committed.caching, Caching::Never);
+    assert_eq!(committed.caching, Caching::SignedIn);
 }
 
 #[test]
@@ -154,6 +157,13 @@ fn a_set_needs_names_and_cookies_that_are_apart() {
     let manager = |name: &str| Manager::builder(NullStore).name(name).build().unwrap();
     let config = |builder: session_http::SessionSetBuilder| builder.build().unwrap_err().kind() == ErrorKind::Config;
     let one = || SessionSet::builder().session(manager("a"), CookieOptions::new());
+    let twice = one().session(manager("a"), CookieOptions::new().name("b")).build().unwrap_err().to_string();
+    assert!(twice.contains("\"a\"") && twice.contains("`ManagerBuilder::name`"), "{twice}");
+    let shared = one().session(manager("b"), CookieOptions::new().name("__Host-a")).build().unwrap_err().to_string();
+    assert!(shared.contains("\"__Host-a\""), "{shared}");
+    let plain =
+        SessionSet::builder().session(manager("a"), CookieOptions::new().secure_when(|_| session_http::Scheme::Tls));
+    assert!(config(plain.session(manager("b"), CookieOptions::new().name("a").insecure())), "the cookie by plain HTTP");
     assert!(config(SessionSet::builder()));
     assert!(config(one().session(manager("a"), CookieOptions::new().name("b"))));
     assert!(config(one().session(manager("b"), CookieOptions::new().name("__Host-a"))));

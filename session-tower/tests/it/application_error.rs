@@ -113,7 +113,7 @@ async fn its_page_stands_for_errors_that_it_returns_and_for_commits_that_fail() 
     let store = TestStore::new();
     let sessions = SessionLayer::builder()
         .session(named(&store, "id"), CookieOptions::new())
-        .on_error(|error: &ErrorResponse| (error.status(), format!("page for {:?}", error.kind())))
+        .on_error(|error: &ErrorResponse, _| (error.status(), format!("page for {:?}", error.kind())))
         .build()
         .unwrap();
     let large = |session: Session| async move { Ok::<_, AppError>(session.insert("n", &"x".repeat(100_000))?) };

@@ -41,7 +41,7 @@ async fn a_page_of_a_signed_in_user_is_never_stored_by_a_cache() {
     let (_, sessions) = one();
     let ann = testing::signed_in(&sessions, "ann").await;
     let response = get_with(&Router::new().route("/", route(read)).layer(sessions), &ann).await;
-    assert_eq!(header(&response, "cache-control"), Some("no-store"));
+    assert_eq!(header(&response, "cache-control"), Some("private, no-store"));
 }
 
 #[tokio::test]
@@ -104,4 +104,45 @@ async fn opting_out_has_no_effect_with_a_set_cookie() {
     let response = get(&Router::new().route("/", route(theirs)).layer(sessions)).await;
     assert_eq!(response.headers()["set-cookie"], HeaderValue::from_static("theme=dark"));
     assert_eq!(header(&response, "cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn a_cdn_gets_no_field_of_its_own_beside_ours() {
+    let (_, sessions) = one();
+    let ann = testing::signed_in(&sessions, "ann").await;
+    let targeted = ["cdn-cache-control", "cloudflare-cdn-cache-control", "x-cache-control", "surrogate-control"];
+    let handler = move |_: Session| async move { AppendHeaders(targeted.map(|name| (name, "public, max-age=600"))) };
+    let app = Router::new().route("/", route(handler)).layer(sessions);
+    for response in [get_with(&app, &ann).await, get(&app).await] {
+        assert!(header(&response, "cache-control").unwrap().contains("private"));
+        for name in targeted {
+            assert_eq!(header(&response, name), None, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_response_without_a_session_keeps_its_targeted_fields() {
+    let (_, sessions) = one();
+    let app = Router::new().route("/", route(|| async { [("cdn-cache-control", "max-age=600")] })).layer(sessions);
+    assert_eq!(header(&get(&app).await, "cdn-cache-control"), Some("max-age=600"));
+}
+
+#[tokio::test]
+async fn directives_that_are_not_about_caching_stay() {
+    for (own, expected) in [
+        ("public, no-transform, max-age=60", "private, no-store, no-transform"),
+        ("no-store, must-understand, max-age=60", "private, no-store"),
+        (
+            "private=\"set-cookie, x\", community=\"a, b\", NO-TRANSFORM",
+            "private, no-store, community=\"a, b\", NO-TRANSFORM",
+        ),
+        (", ,=", "private, no-store"),
+    ] {
+        let (_, sessions) = one();
+        let ann = testing::signed_in(&sessions, "ann").await;
+        let handler = move |_: Session| async move { [("cache-control", own)] };
+        let response = get_with(&Router::new().route("/", route(handler)).layer(sessions), &ann).await;
+        assert_eq!(header(&response, "cache-control"), Some(expected), "{own}");
+    }
 }

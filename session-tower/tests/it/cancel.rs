@@ -45,6 +45,28 @@ async fn the_commit_runs_to_its_end_though_the_client_hangs_up() {
 }
 
 #[tokio::test]
+async fn a_shutdown_waits_for_commits_whose_clients_are_gone() {
+    let (store, sessions) = one();
+    let ann = testing::signed_in(&sessions, "ann").await;
+    sessions.drained().await;
+    let app = Router::new().route("/", route(write)).layer(sessions.clone());
+    let gate = store.gate();
+    let mut response = Box::pin(app.oneshot(request(Some(&ann))));
+    tokio::select! {
+        biased;
+        _ = &mut response => panic!("the write is being held up"),
+        () = wait(&gate.arrived) => {}
+    }
+    drop(response);
+    let drained = sessions.drained();
+    tokio::pin!(drained);
+    assert!(futures_util::poll!(&mut drained).is_pending());
+    gate.pass.add_permits(1);
+    drained.await;
+    assert_eq!(gate.done.available_permits(), 1);
+}
+
+#[tokio::test]
 async fn a_response_waits_for_its_commit() {
     let (store, sessions) = one();
     let ann = testing::signed_in(&sessions, "ann").await;

@@ -168,14 +168,16 @@ async fn the_application_has_its_own_page_for_each_of_our_errors() {
     let store = TestStore::new();
     let sessions = SessionLayer::builder()
         .session(Manager::new(store.clone()), CookieOptions::new())
-        .on_error(|error| (error.status(), [("cache-control", "public")], Html(format!("<h1>{:?}</h1>", error.kind()))))
+        .on_error(|error, _| {
+            (error.status(), [("cache-control", "public")], Html(format!("<h1>{:?}</h1>", error.kind())))
+        })
         .build()
         .unwrap();
     let ann = testing::signed_in(&sessions, "ann").await;
     let check = async |app: Router, kind: ErrorKind, status: u16| {
         let response = get_with(&app.layer(sessions.clone()), &ann).await;
         assert_eq!(response.status(), status);
-        assert_eq!(header(&response, "cache-control"), Some("no-store"));
+        assert!(header(&response, "cache-control").unwrap().contains("no-store"));
         assert_eq!(text(response).await, format!("<h1>{kind:?}</h1>"));
     };
     let large = |s: Session| async move { Ok::<_, ErrorResponse>(s.insert("n", &"x".repeat(100_000))?) };
@@ -190,23 +192,11 @@ async fn the_application_has_its_own_page_for_each_of_our_errors() {
 }
 
 #[tokio::test]
-async fn it_is_stored_whatever_the_status() {
-    let (_, sessions) = one();
-    let fail = |session: Session| async move {
-        session.insert("n", &1).unwrap();
-        StatusCode::INTERNAL_SERVER_ERROR
-    };
-    let response = get(&Router::new().route("/", route(fail)).layer(sessions)).await;
-    assert_eq!(response.status(), 500);
-    assert_eq!(set_cookies(&response).len(), 1);
-}
-
-#[tokio::test]
 async fn commit_when_decides_by_the_head() {
     let store = TestStore::new();
     let sessions = SessionLayer::builder()
         .session(Manager::new(store.clone()), CookieOptions::new())
-        .commit_when(|head| head.status.is_success())
+        .commit_when(|_, response| response.status.is_success())
         .build()
         .unwrap();
     let answer = |status: StatusCode| {
@@ -239,4 +229,104 @@ async fn no_error_shows_an_id() {
     let response = get_with(&Router::new().route("/", route(opened)).layer(sessions), &ann).await;
     let shown = format!("{response:?} {:?}", response.extensions().get::<ErrorResponse>());
     assert!(!shown.contains(ann.to_str().unwrap().split_once('=').unwrap().1));
+}
+
+#[tokio::test]
+async fn an_operation_about_a_user_without_one_is_401() {
+    let (_, sessions) = one();
+    let list = |session: Session| async move { session.sessions().await.map(drop).map_err(ErrorResponse::from) };
+    let others =
+        |session: Session| async move { session.revoke_others().await.map(|_| ()).map_err(ErrorResponse::from) };
+    let again = |session: Session| async move { Ok::<_, ErrorResponse>(session.reauthenticate()?) };
+    for handler in [route(list), route(others), route(again)] {
+        let response = get(&Router::new().route("/", handler).layer(sessions.clone())).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(response.extensions().get::<ErrorResponse>().unwrap().kind(), ErrorKind::Unauthenticated);
+    }
+}
+
+#[tokio::test]
+async fn a_page_for_errors_sees_the_request() {
+    let store = TestStore::new();
+    let sessions = SessionLayer::builder()
+        .session(Manager::new(store.clone()), CookieOptions::new())
+        .on_error(|error, request| (error.status(), format!("{} {}", request.method, request.uri.path())))
+        .build()
+        .unwrap();
+    store.fail_writes(ErrorKind::Unavailable);
+    let app = Router::new().nest("/shop", Router::new().route("/cart", axum::routing::post(write))).layer(sessions);
+    let request = axum::http::Request::post("/shop/cart").body(axum::body::Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert_eq!(text(response).await, "POST /shop/cart");
+}
+
+/// Headers of a handler's response, and whether they stay if an error of ours takes its place.
+const HEADERS: [(&str, &str, bool); 22] = [
+    ("set-cookie", "theme=dark", true),
+    ("access-control-allow-origin", "https://other.example", true),
+    ("access-control-allow-credentials", "true", true),
+    ("vary", "Origin", true),
+    ("x-csrf-token", "7", true),
+    ("content-security-policy", "default-src 'self'", true),
+    ("strict-transport-security", "max-age=60", true),
+    ("link", "</style.css>; rel=preload", true),
+    ("server-timing", "db;dur=53", true),
+    ("content-type", "image/png", false),
+    ("content-encoding", "gzip", false),
+    ("content-language", "de", false),
+    ("content-disposition", "attachment", false),
+    ("content-location", "/elsewhere", false),
+    ("content-digest", "sha-256=:a:", false),
+    ("repr-digest", "sha-256=:a:", false),
+    ("etag", "\"1\"", false),
+    ("last-modified", "Thu, 01 Jan 1970 00:00:00 GMT", false),
+    ("location", "/welcome", false),
+    ("refresh", "0; url=/welcome", false),
+    ("accept-ranges", "bytes", false),
+    ("trailer", "x-sum", false),
+];
+
+#[tokio::test]
+async fn a_response_of_ours_keeps_the_headers_that_are_not_about_the_body() {
+    for own_page in [false, true] {
+        let store = TestStore::new();
+        let builder = SessionLayer::builder().session(Manager::new(store.clone()), CookieOptions::new());
+        let builder = if own_page {
+            builder.on_error(|error, _| (error.status(), [("set-cookie", "page=1"), ("x-page", "own")], "our page"))
+        } else {
+            builder
+        };
+        let sessions = builder.build().unwrap();
+        store.fail_writes(ErrorKind::Unavailable);
+        let handler = |session: Session| async move {
+            session.insert("n", &1).unwrap();
+            axum::response::AppendHeaders(HEADERS.map(|(name, value, _)| (name, value)))
+        };
+        let response = get(&Router::new().route("/", route(handler)).layer(sessions)).await;
+        assert_eq!(response.status(), 503);
+        for (name, value, stays) in HEADERS {
+            let found = response.headers().get_all(name).iter().any(|found| found == value);
+            assert_eq!(found, stays, "{name}");
+        }
+        assert_eq!(header(&response, "content-type").unwrap(), "text/plain; charset=utf-8");
+        assert_eq!(set_cookies(&response).len(), if own_page { 2 } else { 1 });
+        assert_eq!(header(&response, "x-page"), own_page.then_some("own"));
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_keeps_the_cookie_of_a_nested_session() {
+    let (outer_store, outer) = one();
+    let inner = SessionLayer::new(named(&TestStore::new(), "cart"));
+    let write = |session: Session, all: Sessions| async move {
+        session.insert("n", &1)?;
+        all.get("id").await?.insert("n", &1)?;
+        Ok::<_, ErrorResponse>(())
+    };
+    outer_store.fail_writes(ErrorKind::Conflict);
+    let response = get(&Router::new().route("/", route(write)).layer(inner).layer(outer)).await;
+    assert_eq!(response.status(), 409);
+    assert_eq!(set_cookies(&response).len(), 1, "the inner session is stored");
+    assert!(set_cookies(&response)[0].starts_with("__Host-cart="));
 }

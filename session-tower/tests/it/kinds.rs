@@ -27,7 +27,7 @@ async fn a_cookie_session_is_like_any_other_to_handlers() {
     let mut cookie = testing::signed_in(&sessions, "ann").await;
     for n in 1..=3 {
         let response = get_with(&app, &cookie).await;
-        assert_eq!(header(&response, "cache-control"), Some("no-store"));
+        assert_eq!(header(&response, "cache-control"), Some("private, no-store"));
         assert_eq!(header(&response, "vary"), Some("Cookie"));
         cookie = testing::returned(&response).unwrap();
         assert_eq!(text(response).await, n.to_string());
@@ -108,7 +108,7 @@ async fn a_cookie_that_is_too_large_takes_no_other_session_with_it() {
     let sessions = SessionLayer::builder()
         .session(named(&store, "id"), CookieOptions::new())
         .session(Manager::builder(CookieStore::new(&ring())).name("prefs").build().unwrap(), CookieOptions::new())
-        .on_error(|error| (error.status(), format!("our own page: {:?}", error.kind())))
+        .on_error(|error, _| (error.status(), format!("our own page: {:?}", error.kind())))
         .build()
         .unwrap();
     let write = |all: Sessions| async move {

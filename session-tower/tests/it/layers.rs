@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get as route;
 use session_tower::{CookieOptions, Error, ErrorKind, ErrorResponse, Result, Session, SessionLayer, Sessions, testing};
 
@@ -29,7 +29,9 @@ async fn a_missing_layer_says_so_and_how_to_mend_it() {
     let response = get(&Router::new().route("/", route(keys))).await;
     assert_eq!(response.status(), 500);
     explains(response.extensions().get::<ErrorResponse>().unwrap());
-    assert_eq!(text(response).await, "Internal server error.");
+    // Tests are debug builds. A release build shows a client nothing of it.
+    let body = text(response).await;
+    assert!(body.contains("no `SessionLayer` has seen the request") && body.contains("`.layer(sessions)`"), "{body}");
 
     let all = Router::new().route("/", route(|all: Sessions| async move { format!("{all:?}") }));
     explains(get(&all).await.extensions().get::<ErrorResponse>().unwrap());
@@ -101,7 +103,7 @@ async fn an_outer_layers_read_keeps_an_inner_ones_no_store() {
     let signed_in = testing::signed_in(&inner, "ann").await;
     let read = |_: Session, all: Sessions| async move { all.get("id").await.map(drop).map_err(ErrorResponse::from) };
     let app = Router::new().route("/", route(read)).layer(inner).layer(outer);
-    assert_eq!(header(&get_with(&app, &signed_in).await, "cache-control"), Some("no-store"));
+    assert_eq!(header(&get_with(&app, &signed_in).await, "cache-control"), Some("private, no-store"));
 }
 
 #[tokio::test]
@@ -120,7 +122,9 @@ async fn nested_layers_with_one_cookie_are_an_error_that_says_so() {
 #[tokio::test]
 async fn an_error_page_is_put_in_place_once() {
     let (store, _) = one();
-    let page = |name: &'static str| move |error: &ErrorResponse| (error.status(), format!("{name} page"));
+    let page = |name: &'static str| {
+        move |error: &ErrorResponse, _: &axum::http::request::Parts| (error.status(), format!("{name} page"))
+    };
     let build = |name: &'static str| {
         SessionLayer::builder().session(named(&store, name), CookieOptions::new()).on_error(page(name)).build().unwrap()
     };
@@ -147,4 +151,31 @@ async fn other_towers_than_axums_are_served_too() {
     let response: axum::http::Response<Body> = service.clone().oneshot(axum::http::Request::new(7)).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "7");
     assert_eq!(service.oneshot(axum::http::Request::new(0)).await.unwrap_err(), "refused");
+}
+
+/// Answers preflight requests and adds a header, as a layer for CORS does.
+async fn cors(request: Request, next: Next) -> Response {
+    let mut response = match *request.method() {
+        axum::http::Method::OPTIONS => axum::http::StatusCode::NO_CONTENT.into_response(),
+        _ => next.run(request).await,
+    };
+    let any = axum::http::HeaderValue::from_static("https://shop.example");
+    response.headers_mut().insert("access-control-allow-origin", any);
+    response
+}
+
+#[tokio::test]
+async fn cors_outside_covers_the_layers_own_errors_and_its_preflights_use_no_session() {
+    let (store, sessions) = one();
+    let ann = testing::signed_in(&sessions, "ann").await;
+    let app = Router::new().route("/", route(keys).options(keys)).layer(sessions).layer(from_fn(cors));
+    store.fail_loads(ErrorKind::Unavailable);
+    let failed = get_with(&app, &ann).await;
+    assert_eq!(failed.status(), 503);
+    assert_eq!(header(&failed, "access-control-allow-origin"), Some("https://shop.example"));
+    let (loads, mut preflight) = (store.loads(), crate::rig::request(Some(&ann)));
+    *preflight.method_mut() = axum::http::Method::OPTIONS;
+    let response = tower::ServiceExt::oneshot(app, preflight).await.unwrap();
+    assert_eq!((response.status().as_u16(), store.loads()), (204, loads));
+    assert_eq!(header(&response, "vary"), None);
 }

@@ -3,9 +3,15 @@
 mod application_error;
 mod caching;
 mod cancel;
+mod events;
 mod failures;
+mod heads;
 mod kinds;
 mod layers;
+mod outcomes;
 mod pages;
+mod questions;
+mod require;
 mod rig;
 mod session;
+mod transports;

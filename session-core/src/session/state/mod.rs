@@ -13,7 +13,10 @@ use crate::commit::uncertain::UncertainWrite;
 use crate::mutant::{self, Mutant};
 use crate::{Error, ErrorKind, Result, SessionId, StoreKey, Timestamp};
 
+mod quiet;
 mod uncertain;
+
+pub(crate) use quiet::Quiet;
 
 /// Value that the client sent when the session was opened, and what is known about its cookie.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +78,8 @@ pub(crate) struct State {
     pub(crate) limit_due: bool,
     /// Set when the response's head has been sent.
     pub(crate) closed: bool,
+    /// What a request that no person sees leaves as it is.
+    pub(crate) quiet: Quiet,
     /// Set when the stored session itself is sent to the client with that head.
     pub(crate) for_request: bool,
     pub(crate) uncertain: Option<Box<UncertainWrite>>,
@@ -122,6 +127,7 @@ impl State {
             abandoned: None,
             limit_due: false,
             closed: false,
+            quiet: Quiet::default(),
             for_request: false,
             uncertain: None,
             discarded_until: 0,
@@ -185,7 +191,7 @@ impl State {
     }
 
     /// Whether there are changes that no commit has stored, besides a logout.
-    fn has_new_changes(&self) -> bool {
+    pub(super) fn has_new_changes(&self) -> bool {
         self.wants_new_id() || self.log.iter().any(|op| op.writes())
     }
 

@@ -1,0 +1,10 @@
+//! What the head of a request tells beside its cookies.
+
+mod cross_site;
+mod long_lives;
+mod many_values;
+mod places;
+mod quiet;
+mod rig;
+mod schemes;
+mod transports;
