@@ -5,9 +5,8 @@
 //! ```
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::{HeaderMap, USER_AGENT};
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{Html, Redirect};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use serde::Deserialize;
@@ -44,16 +43,13 @@ async fn devices(State(manager): State<Manager>, session: Session) -> Result<Htm
 
 #[derive(Deserialize)]
 struct End {
-    handle: String,
+    handle: Handle,
 }
 
-/// Ends one session of this user. The handle comes from the client, so `revoke` checks whose session it is.
-async fn end(State(manager): State<Manager>, session: Session, Form(form): Form<End>) -> Result<Response> {
-    let (Some(principal), Ok(handle)) = (session.principal(), form.handle.parse::<Handle>()) else {
-        return Ok(StatusCode::BAD_REQUEST.into_response());
-    };
-    manager.revoke(&principal, &handle).await?;
-    Ok(Redirect::to("/").into_response())
+/// Ends one session of this user. The handle comes from the client, and `revoke` ends only sessions of the same principal.
+async fn end(session: Session, Form(form): Form<End>) -> Result<Redirect> {
+    session.revoke(&form.handle).await?;
+    Ok(Redirect::to("/"))
 }
 
 /// Ends all sessions of this user but the present one. Call this after a change of password, too.

@@ -30,9 +30,7 @@ struct SignIn {
 async fn sign_in(session: Session, Form(form): Form<SignIn>) -> Result<Redirect> {
     session.login("ann")?;
     if form.remember.is_some() {
-        session.set_persistent(true)?; // the cookie outlives the browser
-        session.set_idle(Some(days(30)))?; // ends after 30 days without a visit
-        session.set_absolute(Some(days(90)))?; // ends after 90 days in any case
+        session.remember()?; // the cookie outlives the browser
     }
     Ok(Redirect::to("/"))
 }
@@ -43,10 +41,8 @@ async fn sign_out(session: Session) -> Redirect {
 }
 
 pub(crate) async fn app() -> Result<Router, Error> {
-    // The usual session ends after an hour without a visit and after a day in any case. A session may choose longer
-    // time-outs for itself only up to these limits.
-    let manager =
-        Manager::builder(store::connect("memory:").await?).max_idle(days(30)).max_absolute(days(90)).build()?;
+    // The usual session ends after an hour without a visit and after a day in any case, a remembered one 30 days after its login.
+    let manager = Manager::builder(store::connect("memory:").await?).remember(days(30)).build()?;
     let routes = Router::new().route("/", get(page)).route("/login", post(sign_in)).route("/logout", post(sign_out));
     Ok(routes.layer(SessionLayer::new(manager)))
 }

@@ -11,7 +11,7 @@ use session_core::Result;
 use tokio::time::{Instant, sleep};
 
 /// Longest time between two faults of the network.
-const CALM: Duration = Duration::from_millis(200);
+const CALM: Duration = Duration::from_secs(1);
 /// Time between two restarts of the server.
 const UP: Duration = Duration::from_secs(60);
 

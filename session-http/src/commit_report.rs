@@ -94,7 +94,7 @@ impl StdError for CommitError {
 /// Returns the HTTP status for an error of this kind.
 ///
 /// 503 if the store is down, 409 if another request was faster or ended the session (RFC 9110, 15.5.10), 401 if the operation needs a
-/// signed-in user (15.5.2), and 500 otherwise.
+/// signed-in user (15.5.2), 403 if the user may have no further session (15.5.4), and 500 otherwise.
 ///
 /// ```
 /// use session_core::ErrorKind;
@@ -103,6 +103,7 @@ impl StdError for CommitError {
 /// assert_eq!(status(ErrorKind::Unavailable), 503);
 /// assert_eq!(status(ErrorKind::Conflict), 409);
 /// assert_eq!(status(ErrorKind::Unauthenticated), 401);
+/// assert_eq!(status(ErrorKind::TooManySessions), 403);
 /// assert_eq!(status(ErrorKind::TooLarge), 500);
 /// ```
 pub const fn status(kind: ErrorKind) -> u16 {
@@ -110,6 +111,7 @@ pub const fn status(kind: ErrorKind) -> u16 {
         ErrorKind::Unavailable => 503,
         ErrorKind::Conflict | ErrorKind::Gone => 409,
         ErrorKind::Unauthenticated => 401,
+        ErrorKind::TooManySessions => 403,
         _ => 500,
     }
 }

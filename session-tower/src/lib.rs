@@ -29,8 +29,9 @@ pub use way_back::Next;
 
 /// Types that applications need from the underlying crates, re-exported so that their versions match.
 pub use session_core::{
-    Clock, Codec, Commit, ConflictPolicy, Error, ErrorKind, Handle, Limits, Manager, ManagerBuilder, ManualClock,
-    NullStore, Opened, Principal, SessionInfo, Store, SystemClock, Timestamp, days, hours, minutes, seconds,
+    AnyKey, Clock, Codec, Commit, ConflictPolicy, Error, ErrorKind, Event, EventKind, Excess, Filter, Handle, IntoKey,
+    Key, Limits, Manager, ManagerBuilder, ManualClock, NullStore, Opened, Principal, SessionInfo, Store, SystemClock,
+    Timestamp, days, hours, minutes, seconds,
 };
 pub use session_crypto::KeyRing;
 pub use session_http::{

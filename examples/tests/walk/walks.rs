@@ -96,7 +96,7 @@ fn a_remembered_session_has_a_cookie_that_outlives_the_browser() {
     let usual = here.post("/login", "");
     assert!(!usual.set_cookie[0].contains("Max-Age"), "{usual:?}");
     let remembered = home.post("/login", "remember=on");
-    assert!(remembered.set_cookie[0].contains("; Max-Age=7776000"), "90 days: {remembered:?}");
+    assert!(remembered.set_cookie[0].contains("; Max-Age=2592000"), "30 days: {remembered:?}");
     home.get("/").shows("Signed in");
     // A choice belongs to its login, so a later login without it forgets it.
     let again = home.post("/login", "");
