@@ -204,7 +204,7 @@ impl Actor {
             ErrorKind::Closed => self.handle.clones,
             ErrorKind::TooLarge => limits,
             // Answered by `reauthenticate` if no principal is signed in.
-            ErrorKind::Other => state.scene.does(|action| action == Action::Reauthenticate),
+            ErrorKind::Unauthenticated => state.scene.does(|action| action == Action::Reauthenticate),
             _ => false,
         };
         if !fine {

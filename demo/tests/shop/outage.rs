@@ -21,7 +21,7 @@ fn an_outage_is_told_in_the_askers_language_and_passes() {
     assert_eq!(answer.json(), json!({ "error": "the session store is unavailable" }));
     let answer = ann.send("POST", "/cart", &FORM, "tea=mint&from=shop&change=add").expect(503);
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("cache-control"), Some("private, no-store"));
     assert!(answer.body.contains("We cannot reach our books"), "{}", answer.body);
     assert_eq!(answer.cookies(), [""; 0], "an outage signs out no user");
     ann.get("/account").expect(200);

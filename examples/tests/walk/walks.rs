@@ -190,7 +190,7 @@ fn other_devices_are_listed_and_signed_out() {
     // The newest of the other sessions comes first.
     let handle = list.body.split("name=handle value=").nth(1).unwrap().split('>').next().unwrap().to_owned();
     let mut stranger = Browser::new(&base);
-    assert_eq!(stranger.post("/end", &format!("handle={handle}")).status, 400, "not signed in");
+    assert_eq!(stranger.post("/end", &format!("handle={handle}")).status, 401, "not signed in");
     here.post("/end", &format!("handle={handle}")).leads_to("/");
     let signed_in = |device: &mut Browser| device.get("/").body.contains("everywhere else");
     assert_eq!([&mut phone, &mut desk].map(signed_in).into_iter().filter(|signed_in| *signed_in).count(), 1);
