@@ -139,21 +139,27 @@ impl<DB: Database> Pool<DB> {
     /// more again some time later.
     ///
     /// # Errors
-    /// The driver's errors, and [`PoolTimedOut`](sqlx::Error::PoolTimedOut) if there is no connection by `until`.
+    /// The driver's errors, and [`PoolTimedOut`](sqlx::Error::PoolTimedOut) if there is no connection by `until` and the server has
+    /// refused none.
     pub async fn take(&self, purpose: Purpose, until: Instant) -> Result<Pooled<DB>, sqlx::Error> {
         self.grow();
+        // The server's last refusal says more than that time is over.
+        let mut refusal = None;
         loop {
-            let place = timeout_at(until, self.places.take(purpose)).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+            let Ok(place) = timeout_at(until, self.places.take(purpose)).await else {
+                return Err(refusal.unwrap_or(sqlx::Error::PoolTimedOut));
+            };
             if let Some(Idle { connection, made, limits, .. }) = self.take_idle(until).await {
                 return Ok(Pooled { connection: Some(Either::Own(connection)), made, limits, _place: place });
             }
-            let connected = timeout_at(until, self.connect()).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+            let connected = timeout_at(until, self.connect()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
             let full = match connected {
                 Ok(connection) => {
                     let made = Instant::now();
                     return Ok(Pooled { connection: Some(connection), made, limits: None, _place: place });
                 }
                 Err(error) if (self.is_full)(&error) => error,
+                Err(sqlx::Error::PoolTimedOut) => return Err(refusal.unwrap_or(sqlx::Error::PoolTimedOut)),
                 Err(error) => return Err(error),
             };
             let pause = Instant::now() + PAUSE;
@@ -166,6 +172,7 @@ impl<DB: Database> Pool<DB> {
             } else {
                 return Err(full);
             }
+            refusal = Some(full);
         }
     }
 

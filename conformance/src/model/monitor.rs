@@ -245,10 +245,10 @@ impl Monitor {
         let left: HashMap<_, _> = records.iter().map(|(key, record)| (*key, record.version)).collect();
         for (by, call) in doubts {
             match &call {
-                StoreCall::Create(key, record) | StoreCall::Save(key, _, record) => {
-                    if left.get(key) == Some(&record.version) {
-                        self.took_effect(by, &Effect::Wrote(*key, record));
-                    }
+                StoreCall::Create(key, record) | StoreCall::Save(key, _, record)
+                    if left.get(key) == Some(&record.version) =>
+                {
+                    self.took_effect(by, &Effect::Wrote(*key, record));
                 }
                 StoreCall::Delete(key, _) if !left.contains_key(key) => self.took_effect(by, &Effect::Deleted(*key)),
                 StoreCall::DeleteAll(principal, keep) => {
