@@ -26,6 +26,8 @@ pub enum Mutant {
     RemovesAnUncertainRecord,
     /// Breaks the rule that a commit decides a discarded rotation before it returns.
     LeavesADiscardedRotation,
+    /// Breaks the rule that what follows a discarded save replaces the record, so that the save cannot undo it.
+    ForgetsADiscardedSave,
     /// Breaks the rule that a touch names the version it expects.
     TouchesAnyVersion,
     /// Breaks the rule that a save in place of a touch expects the version that was read.

@@ -67,6 +67,11 @@ const FAULTS: &[Fault] = &[
         "rotation discarded",
     ),
     fault(
+        Mutant::ForgetsADiscardedSave,
+        "what follows a discarded save replaces the record, so that the save cannot undo it",
+        "removal after a discarded save",
+    ),
+    fault(
         Mutant::SavesAgainOverAnyVersion,
         "a save in place of a touch goes over the version that was read",
         "new time-out beside a save",

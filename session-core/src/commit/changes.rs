@@ -20,6 +20,8 @@ pub(crate) struct Changes {
     pub(crate) undecided_over: Option<Arc<StoredRecord>>,
     /// Versions of those saves.
     pub(crate) undecided: Vec<Version>,
+    /// [`State::must_replace`](crate::session::state::State::must_replace) when the commit began.
+    pub(crate) must_replace: bool,
     pub(crate) rotate: bool,
     /// [`State::new_ids_wanted`](crate::session::state::State::new_ids_wanted) when the commit began.
     pub(crate) new_ids: u64,

@@ -126,6 +126,7 @@ impl Committer<'_> {
                 stored: state.stored.clone(),
                 undecided_over: state.undecided_over(),
                 undecided: state.sent_versions(),
+                must_replace: state.must_replace,
                 rotate,
                 new_ids: state.new_ids_wanted,
             })));

@@ -39,7 +39,8 @@ impl Committer<'_> {
                 Err(RebaseError::Identity) => return self.mark_gone(changes),
                 Err(RebaseError::Error(error)) => return Err(error),
             };
-            if changes.undecided_over.is_none() && content == over.content && !env.idle_has_changed(&over) {
+            let may_confirm = changes.undecided_over.is_none() && !changes.must_replace;
+            if may_confirm && content == over.content && !env.idle_has_changed(&over) {
                 match self.confirm(changes, stored, &over).await? {
                     Outcome::Done => return Ok(Step::Committed),
                     Outcome::Missing => return self.mark_gone(changes),
@@ -142,6 +143,7 @@ fn no_changes(state: &State, stored: &StoredAt) -> Changes {
         stored: Some(stored.clone()),
         undecided_over: None,
         undecided: Vec::new(),
+        must_replace: false,
         rotate: false,
         new_ids: state.new_ids_wanted,
     }

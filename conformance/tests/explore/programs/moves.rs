@@ -29,6 +29,12 @@ pub(super) fn all() -> Vec<Program> {
             start: discarded,
         },
         Program {
+            name: "removal after a discarded save",
+            about: "a save of a value is dropped or loses its answer and is discarded; then the value is removed, and the session is closed",
+            faults: Faults { lost: 1, dropped: 1, clock: &[] },
+            start: removal_after_a_discarded_save,
+        },
+        Program {
             name: "login discarded",
             about: "a login is dropped or loses its answer and is discarded; then a value is written, and the session is closed",
             faults: Faults { lost: 1, dropped: 1, clock: &[] },
@@ -115,6 +121,29 @@ fn discarded(world: &World) -> Check {
     Box::new(move |world| {
         if answered.get() {
             check_no_ghosts(world, key_of(&last).as_slice());
+        }
+    })
+}
+
+fn removal_after_a_discarded_save(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    let request = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let answered = Rc::<Cell<bool>>::default();
+    let confirmed = answered.clone();
+    world.task("removes", &manager, async move |task| {
+        request.session.insert("note", &1).expect("it is small");
+        request.save(&task).await;
+        request.discard(&task);
+        // Often there is nothing to remove, as far as this request knows.
+        request.session.remove("note").expect("it is open");
+        confirmed.set(request.close_until_answered(&task).await.is_done());
+    });
+    Box::new(move |world| {
+        let session = world.at_once(manager.open(Some(&stored.id))).expect("nothing fails at once");
+        if answered.get() && session.contains("note") {
+            world.violated("updates.kept", "a value is back after its removal was confirmed");
         }
     })
 }

@@ -85,6 +85,9 @@ pub(crate) struct State {
     pub(crate) uncertain: Option<Box<UncertainWrite>>,
     /// End of the log at the last discard. A login before it may still turn out to be stored.
     discarded_until: u64,
+    /// Set when a discard has forgotten a save that may still be stored. The next commit of changes then replaces the record, even if
+    /// they change nothing in it, so that the save cannot undo them.
+    pub(crate) must_replace: bool,
     /// Number of changes of `view`. `update` runs its closure unlocked, and runs it again if this has changed meanwhile.
     pub(super) changes: u64,
     /// Dropped when the lock is released.
@@ -131,6 +134,7 @@ impl State {
             for_request: false,
             uncertain: None,
             discarded_until: 0,
+            must_replace: false,
             changes: 0,
             removed: Removed::default(),
         }
@@ -255,6 +259,7 @@ impl State {
         // An uncertain rotation must still be resolved, because it decides which of two ids is the session's. An uncertain save need not be.
         let rotates = self.uncertain.as_deref().is_some_and(UncertainWrite::is_rotation);
         if !rotates {
+            self.must_replace |= self.has_uncertain_save() && !mutant::is(Mutant::ForgetsADiscardedSave);
             self.forget_uncertain();
         }
         // The commit of another clone may be storing a login, which it has not noted as uncertain yet.
@@ -285,6 +290,7 @@ impl State {
         self.stored = None;
         self.base = Arc::new(blank);
         self.forget_uncertain();
+        self.must_replace = false;
         self.epoch += 1;
         self.dropped = false;
         self.abandoned = None;
@@ -390,6 +396,8 @@ impl State {
         self.end_uncertain();
         self.confirmed = true;
         let has_new_id = self.stored.as_ref().is_none_or(|before| before.key != after.stored.key);
+        self.must_replace &=
+            self.stored.as_ref().is_some_and(|before| before.record.version == after.stored.record.version);
         if has_new_id {
             self.new_ids_given = self.new_ids_given.max(after.new_ids);
             self.orphans.retain(|orphan| orphan.key != after.stored.key);

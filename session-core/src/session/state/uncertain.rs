@@ -38,6 +38,11 @@ impl State {
         true
     }
 
+    /// Whether a save of the session's record is uncertain, alone or in a joint write.
+    pub(super) fn has_uncertain_save(&self) -> bool {
+        matches!(self.uncertain.as_deref(), Some(UncertainWrite::Save(_) | UncertainWrite::Joint { .. }))
+    }
+
     /// Returns the record that undecided saves may still replace.
     pub(crate) fn undecided_over(&self) -> Option<Arc<StoredRecord>> {
         self.undecided().map(|save| save.over.clone())
