@@ -96,7 +96,7 @@ impl Session {
     /// - Inside `#[serde(untagged)]`, `#[serde(flatten)]` and `#[serde(tag = "…")]`, 128-bit integers do not decode. In JSON, maps whose keys
     ///   are numbers do not decode there either.
     ///
-    /// [`Codec::round_trip`] checks a type of the application in a test.
+    /// [`Codec::round_trip`](crate::Codec::round_trip) checks a type of the application in a test.
     ///
     /// ```
     /// # pollster::block_on(async {
