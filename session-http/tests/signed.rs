@@ -1,75 +1,19 @@
 //! Signed ids: an id whose signature does not verify is never looked up.
 
-use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod counting;
 
+use counting::Counting;
 use pollster::block_on;
-use session_core::{
-    Call, Capabilities, Cursor, Manager, Opened, Outcome, Page, Principal, Purged, Record, Result, Session, SessionId,
-    Store, StoreKey, Timestamp, Version, async_trait,
-};
+use session_core::{Manager, Opened, Session, SessionId};
 use session_crypto::KeyRing;
 use session_http::{CommitReport, CookieOptions, SessionSet};
-use session_store_memory::MemoryStore;
-
-/// Store that counts its loads.
-#[derive(Clone, Debug)]
-struct Counting {
-    store: MemoryStore,
-    loads: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl Store for Counting {
-    fn capabilities(&self) -> Capabilities {
-        self.store.capabilities()
-    }
-
-    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
-        self.store.create(call, key, record).await
-    }
-
-    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
-        self.loads.fetch_add(1, Ordering::SeqCst);
-        self.store.load(call, key).await
-    }
-
-    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
-        self.store.save(call, key, expected, record).await
-    }
-
-    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
-        self.store.touch(call, key, expected, expires_at).await
-    }
-
-    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
-        self.store.delete(call, key, expected).await
-    }
-
-    async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {
-        self.store.purge(call, limit).await
-    }
-
-    async fn sessions_of(&self, call: &Call, who: &Principal, limit: NonZeroU32) -> Result<Vec<(StoreKey, Record)>> {
-        self.store.sessions_of(call, who, limit).await
-    }
-
-    async fn delete_all(&self, call: &Call, who: &Principal, keep: Option<&StoreKey>) -> Result<u64> {
-        self.store.delete_all(call, who, keep).await
-    }
-
-    async fn scan(&self, call: &Call, after: Option<Cursor>, limit: NonZeroU32) -> Result<Page> {
-        self.store.scan(call, after, limit).await
-    }
-}
 
 /// One store, shared by applications with different cookie options.
 struct Rig(Counting);
 
 impl Rig {
     fn new() -> Self {
-        Self(Counting { store: MemoryStore::new(), loads: Arc::default() })
+        Self(Counting::default())
     }
 
     fn request(&self, options: CookieOptions, cookies: &str, act: impl FnOnce(&Session)) -> CommitReport {
@@ -86,7 +30,7 @@ impl Rig {
     }
 
     fn loads(&self) -> usize {
-        self.0.loads.swap(0, Ordering::SeqCst)
+        self.0.loads()
     }
 }
 

@@ -1,52 +1,13 @@
 //! Application over a memory store, and requests with whole heads.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pollster::block_on;
 use session_conformance::log::Log;
-use session_core::{
-    Call, Capabilities, Manager, ManualClock, Outcome, Record, Result, Session, Store, StoreKey, Timestamp, Version,
-    async_trait, days,
-};
+use session_core::{Manager, ManualClock, Session, Timestamp, days};
 use session_http::{CommitReport, CookieOptions, Exchange, RequestHead, SessionSet};
-use session_store_memory::MemoryStore;
 
-/// Store that counts its loads. It has only what every store has.
-#[derive(Clone, Debug)]
-pub(crate) struct Counting {
-    store: MemoryStore,
-    loads: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl Store for Counting {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::new()
-    }
-
-    async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
-        self.store.create(call, key, record).await
-    }
-
-    async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
-        self.loads.fetch_add(1, Ordering::SeqCst);
-        self.store.load(call, key).await
-    }
-
-    async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
-        self.store.save(call, key, expected, record).await
-    }
-
-    async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
-        self.store.touch(call, key, expected, expires_at).await
-    }
-
-    async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
-        self.store.delete(call, key, expected).await
-    }
-}
+use crate::counting::Counting;
 
 /// Head of a request.
 #[derive(Clone, Default)]
@@ -107,7 +68,7 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) fn new(options: CookieOptions) -> Self {
         let clock = ManualClock::new(Timestamp::from_millis(1_000_000).unwrap());
-        let store = Counting { store: MemoryStore::new(), loads: Arc::default() };
+        let store = Counting::default();
         Self { set: set(&store, &clock, options), clock, store }
     }
 
@@ -132,7 +93,7 @@ impl Rig {
 
     /// Number of loads since the last call of this method.
     pub(crate) fn loads(&self) -> usize {
-        self.store.loads.swap(0, Ordering::SeqCst)
+        self.store.loads()
     }
 
     /// Stores a session and returns its `name=value`.

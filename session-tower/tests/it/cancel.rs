@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get as route;
 use futures_util::FutureExt as _;
-use session_tower::{Result, Session, testing};
+use session_tower::{Result, Session, SessionLayer, testing};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use crate::rig::{get_with, one, request, set_cookies, text, wait};
+use crate::rig::{Gate, TestStore, get_with, one, request, set_cookies, text, wait};
 
 async fn write(session: Session) -> Result<()> {
     Ok(session.insert("n", &1)?)
@@ -24,19 +24,25 @@ async fn keys(session: Session) -> String {
     session.keys().join(" ")
 }
 
-#[tokio::test]
-async fn the_commit_runs_to_its_end_though_the_client_hangs_up() {
-    let (store, sessions) = one();
-    let ann = testing::signed_in(&sessions, "ann").await;
+/// Sends a request that writes, and hangs up while the store holds the write up at the gate that is returned.
+async fn hang_up_while_writing(store: &TestStore, sessions: &SessionLayer, cookie: &HeaderValue) -> Arc<Gate> {
     let app = Router::new().route("/", route(write)).layer(sessions.clone());
     let gate = store.gate();
-    let mut response = Box::pin(app.oneshot(request(Some(&ann))));
+    let mut response = Box::pin(app.oneshot(request(Some(cookie))));
     tokio::select! {
         biased;
         _ = &mut response => panic!("the write is being held up"),
         () = wait(&gate.arrived) => {}
     }
     drop(response);
+    gate
+}
+
+#[tokio::test]
+async fn the_commit_runs_to_its_end_though_the_client_hangs_up() {
+    let (store, sessions) = one();
+    let ann = testing::signed_in(&sessions, "ann").await;
+    let gate = hang_up_while_writing(&store, &sessions, &ann).await;
     gate.pass.add_permits(1);
     wait(&gate.done).await;
 
@@ -49,15 +55,7 @@ async fn a_shutdown_waits_for_commits_whose_clients_are_gone() {
     let (store, sessions) = one();
     let ann = testing::signed_in(&sessions, "ann").await;
     sessions.drained().await;
-    let app = Router::new().route("/", route(write)).layer(sessions.clone());
-    let gate = store.gate();
-    let mut response = Box::pin(app.oneshot(request(Some(&ann))));
-    tokio::select! {
-        biased;
-        _ = &mut response => panic!("the write is being held up"),
-        () = wait(&gate.arrived) => {}
-    }
-    drop(response);
+    let gate = hang_up_while_writing(&store, &sessions, &ann).await;
     let drained = sessions.drained();
     tokio::pin!(drained);
     assert!(futures_util::poll!(&mut drained).is_pending());
