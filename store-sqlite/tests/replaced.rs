@@ -180,8 +180,10 @@ async fn the_readmes_recipe_restores_a_backup() {
         match command.as_str() {
             "systemctl stop shop" => {
                 assert!(backed_up, "the recipe backs up first");
-                fill(store.as_ref().unwrap(), 1000..1200).await;
-                store = None;
+                let stopped = store.take().unwrap();
+                fill(&stopped, 1000..1200).await;
+                // A service that has stopped has no file open. A dropped store may still be closing its files.
+                stopped.close().await.unwrap();
             }
             "systemctl start shop" => store = Some(dir.open().await),
             _ => {
