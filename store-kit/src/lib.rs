@@ -7,6 +7,11 @@ mod builder;
 mod clock;
 #[cfg(feature = "files")]
 mod files;
+#[cfg(feature = "mutants")]
+#[doc(hidden)]
+pub mod mutant;
+#[cfg(all(feature = "batch", not(feature = "mutants")))]
+mod mutant;
 mod names;
 #[cfg(feature = "batch")]
 pub mod operations;

@@ -153,7 +153,10 @@ impl Drop for Place {
 mod tests {
     use std::future::poll_fn;
     use std::pin::Pin;
-    use std::task::Poll;
+    use std::task::{Context, Poll, Waker};
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -253,5 +256,76 @@ mod tests {
         places.grow(2);
         assert_eq!(places.size(), 2);
         assert_eq!(take_all(&places, Purpose::Read).await.len(), 2);
+    }
+
+    /// A step of the test below. Numbers choose among what there is.
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Request(Purpose),
+        Withdraw(usize),
+        GiveBack(usize),
+        Refuse(usize),
+        Grow,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let purpose = prop_oneof![Just(Purpose::Read), Just(Purpose::Write), Just(Purpose::Wait)];
+        prop_oneof![
+            4 => purpose.prop_map(Step::Request),
+            1 => any::<usize>().prop_map(Step::Withdraw),
+            3 => any::<usize>().prop_map(Step::GiveBack),
+            1 => any::<usize>().prop_map(Step::Refuse),
+            1 => Just(Step::Grow),
+        ]
+    }
+
+    fn remove<T>(list: &mut Vec<T>, at: usize) -> Option<T> {
+        (!list.is_empty()).then(|| list.remove(at % list.len()))
+    }
+
+    /// Asks without a waker: a place that was granted is there at the next look.
+    fn look(request: &mut Request) -> Option<Place> {
+        match request.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(place) => Some(place),
+            Poll::Pending => None,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_request_waits_for_a_place_that_it_may_have(size in 1..6_usize, steps in vec(step(), 0..60)) {
+            let places = Places::new(size);
+            let (mut waiting, mut taken) = (Vec::<(Purpose, Request)>::new(), Vec::new());
+            for step in steps {
+                match step {
+                    Step::Request(purpose) => waiting.push((purpose, request(&places, purpose))),
+                    Step::Withdraw(at) => drop(remove(&mut waiting, at)),
+                    Step::GiveBack(at) => drop(remove(&mut taken, at)),
+                    Step::Refuse(at) => drop(remove(&mut taken, at).map(Place::refuse)),
+                    Step::Grow => places.grow(size),
+                }
+                waiting = waiting
+                    .into_iter()
+                    .filter_map(|(purpose, mut request)| match look(&mut request) {
+                        Some(place) => {
+                            taken.push(place);
+                            None
+                        }
+                        None => Some((purpose, request)),
+                    })
+                    .collect();
+                let mut state = places.lock();
+                prop_assert_eq!(state.all, taken.len(), "places in use are counted");
+                prop_assert!((1..=size).contains(&state.size));
+                for (purpose, _) in &waiting {
+                    prop_assert!(!state.take(*purpose), "{:?} waits for a place that is free", purpose);
+                }
+            }
+            drop((waiting, taken));
+            prop_assert_eq!(places.lock().all, 0);
+            let size = places.size();
+            let all: Vec<_> = (0..size).filter_map(|_| look(&mut request(&places, Purpose::Read))).collect();
+            prop_assert_eq!(all.len(), size, "every place can be taken again");
+        }
     }
 }

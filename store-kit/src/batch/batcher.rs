@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::batch::inline::{Inline, InlineCall};
 use crate::batch::queue::{self, Batch, PANICKED, Queue, State};
 use crate::batch::{Answers, Entrance, Item, Limits, Pass, PerRuntime, Trip};
+use crate::mutant::{self, Mutant};
 
 /// Runs a batch as one statement, pipeline or request.
 pub trait RoundTrip<I: Item>: Send + Sync + 'static {
@@ -82,7 +83,9 @@ impl<I: Item, R: RoundTrip<I>> Batcher<R, I> {
         let entrance = Arc::clone(&inside);
         let queues = PerRuntime::new(move || {
             let (queue, room) = (Queue::new(for_each.clone()), Arc::new(queue::room(&for_each)));
-            Ok(Own { queue, room, _pass: entrance.enter()? })
+            let pass =
+                if mutant::is(Mutant::ClosesBesideCalls) { Entrance::default().enter() } else { entrance.enter() };
+            Ok(Own { queue, room, _pass: pass? })
         });
         Self(Arc::new(Inner { round_trip, limits, queues, inside }))
     }
@@ -111,7 +114,9 @@ impl<I: Item, R: RoundTrip<I>> Batcher<R, I> {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn close(&self) -> Closing {
-        drop(self.0.queues.close());
+        if !mutant::is(Mutant::LetsInAfterClosing) {
+            drop(self.0.queues.close());
+        }
         Closing { inside: Arc::clone(&self.0.inside), until: Instant::now() + self.0.limits.timeout }
     }
 
@@ -148,7 +153,7 @@ impl<I: Item, R: RoundTrip<I>> Inner<R, I> {
             return Some(InlineCall(inline));
         }
         drop(state);
-        if let Some(earlier) = earlier {
+        if let Some(earlier) = earlier.filter(|_| !mutant::is(Mutant::KeepsWorkInline)) {
             earlier.hand_over();
         }
         if may_run {
@@ -170,8 +175,12 @@ impl<I: Item, R: RoundTrip<I>> Inner<R, I> {
     async fn answers(&self, batch: &Batch<I>) -> Answers<I> {
         let mut trip = pin!(self.round_trip.run(&batch.items, batch.trip));
         poll_fn(|cx| {
-            catch_unwind(AssertUnwindSafe(|| trip.as_mut().poll(cx)))
-                .unwrap_or_else(|_| Poll::Ready(Ok(batch.items.iter().map(|_| Err(PANICKED)).collect())))
+            catch_unwind(AssertUnwindSafe(|| trip.as_mut().poll(cx))).unwrap_or_else(|_| {
+                Poll::Ready(match mutant::is(Mutant::RunsAgainAfterAPanic) {
+                    true => Err(PANICKED.into()),
+                    false => Ok(batch.items.iter().map(|_| Err(PANICKED)).collect()),
+                })
+            })
         })
         .await
     }
@@ -202,6 +211,9 @@ impl<I: Item, R: RoundTrip<I>> Runner<R, I> {
         while let Some(batch) = self.next().await {
             Inner::travel(&self.inner, &self.own, batch).await;
         }
+        if mutant::is(Mutant::EndsLater) {
+            task::yield_now().await;
+        }
     }
 
     /// Takes the next batch, or returns `None` if no call waits.
@@ -218,12 +230,12 @@ impl<I: Item, R: RoundTrip<I>> Runner<R, I> {
         // With too many runners active, this one leaves the queue to the others.
         let batch = if self.alone {
             Queue::take_aside(&mut state)
-        } else if state.running > queue.in_flight(&state) {
+        } else if state.running > queue.in_flight(&state) && !mutant::is(Mutant::ExceedsInFlight) {
             None
         } else {
             queue.take(&mut state)
         };
-        if batch.is_none() {
+        if batch.is_none() && !mutant::is(Mutant::EndsLater) {
             // Under the same lock, so that a caller that queues an item now sees that this runner has ended.
             self.uncount(&mut state);
         }
@@ -233,7 +245,9 @@ impl<I: Item, R: RoundTrip<I>> Runner<R, I> {
 
 impl<R, I: Item> Runner<R, I> {
     fn uncount(&mut self, state: &mut State<I>) {
-        *(if self.alone { &mut state.alone } else { &mut state.running }) -= 1;
+        if !mutant::is(Mutant::CountsTheEnded) {
+            *(if self.alone { &mut state.alone } else { &mut state.running }) -= 1;
+        }
         self.counted = false;
     }
 }

@@ -8,6 +8,8 @@ use std::task::{Context, Waker};
 
 use tokio::runtime::Handle;
 
+use crate::mutant::{self, Mutant};
+
 /// Runs batches until no call waits.
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -92,6 +94,9 @@ impl InlineCall {
 
 impl Drop for InlineCall {
     fn drop(&mut self) {
+        if mutant::is(Mutant::DropsInlineWork) {
+            *self.0.lock() = Held::Gone;
+        }
         self.0.hand_over();
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::TIMED_OUT;
 use crate::batch::Item;
+use crate::mutant::{self, Mutant};
 
 /// A caller in the queue or of a batch.
 pub(crate) struct Caller<I: Item> {
@@ -39,10 +40,10 @@ pub(crate) struct Waiting<I: Item> {
 impl<I: Item> Waiting<I> {
     /// Returns the call if its caller still waits at `now`. Otherwise it is not sent any more.
     pub(crate) fn wanted(self, now: Instant) -> Option<Self> {
-        if self.caller.reply.is_closed() {
+        if self.caller.reply.is_closed() && !mutant::is(Mutant::SendsForNoCaller) {
             return None;
         }
-        if self.caller.deadline <= now {
+        if self.caller.deadline <= now && !mutant::is(Mutant::SendsLate) {
             self.caller.answer(Err(TIMED_OUT));
             return None;
         }
@@ -78,7 +79,7 @@ impl<I: Item> Lanes<I> {
     }
 
     pub(crate) fn push(&mut self, call: Waiting<I>) {
-        if let Some(key) = call.item.key() {
+        if let Some(key) = call.item.key().filter(|_| !mutant::is(Mutant::SendsAKeyTwice)) {
             match self.behind.entry(key) {
                 Entry::Occupied(mut behind) => return behind.get_mut().push_back(call),
                 Entry::Vacant(none) => none.insert(VecDeque::new()),

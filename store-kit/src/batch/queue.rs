@@ -16,6 +16,7 @@ use crate::batch::entrance::CLOSED;
 use crate::batch::inline::{Inline, InlineCall};
 use crate::batch::lanes::{Caller, Lanes, Waiting};
 use crate::batch::{Answers, Item, Limits, Trip, Undone};
+use crate::mutant::{self, Mutant};
 
 const STOPPED: Error = Error::fixed(ErrorKind::Unavailable, "the batch ended without an answer");
 const MISCOUNTED: Error = Error::fixed(ErrorKind::Other, "a batch has a wrong number of answers");
@@ -160,18 +161,20 @@ impl<I: Item> Queue<I> {
             let longer = bytes.saturating_add(next.item.len());
             let fits = batch.items.len() < self.limits.items
                 && longer <= self.limits.bytes
-                && longest - now <= 2 * (first - now)
+                && (longest - now <= 2 * (first - now) || mutant::is(Mutant::MixesDeadlines))
                 && batch.items[0].goes_with(&next.item);
             if !fits {
                 state.waiting.put_back(next);
                 break;
             }
-            (bytes, last, batch.trip.deadline) = (longer, longest, first);
+            let end = if mutant::is(Mutant::EndsWithTheLastCaller) { longest } else { first };
+            (bytes, last, batch.trip.deadline) = (longer, longest, end);
             batch.items.push(next.item);
             batch.callers.push(next.caller);
         }
         let batch = batch?;
-        for key in batch.items.iter().filter_map(Item::key) {
+        let left_behind = mutant::is(Mutant::LeavesTheNextBehind);
+        for key in batch.items.iter().filter_map(Item::key).filter(|_| !left_behind) {
             state.waiting.line_up(key);
         }
         state.last_shared = batch.items.len() > 1;
@@ -185,7 +188,11 @@ impl<I: Item> Queue<I> {
         }
         let mut state = self.lock();
         state.aside.extend(undone);
-        let more = self.limits.alone.saturating_sub(state.alone).min(state.aside.len());
+        if mutant::is(Mutant::ForgetsWhatIsAside) {
+            return 0;
+        }
+        let limit = if mutant::is(Mutant::RunsManyAlone) { usize::MAX } else { self.limits.alone };
+        let more = limit.saturating_sub(state.alone).min(state.aside.len());
         state.alone += more;
         more
     }
@@ -234,12 +241,13 @@ impl<I: Item> Batch<I> {
             self.callers.into_iter().for_each(|caller| caller.answer(Err(MISCOUNTED)));
             return Vec::new();
         }
+        let runs_all_again = mutant::is(Mutant::RunsAllAgain) && answers.iter().any(Option::is_none);
         let mut undone = Vec::new();
         for ((item, caller), answer) in self.items.into_iter().zip(self.callers).zip(answers) {
             match answer {
-                Some(answer) => caller.answer(answer),
-                None if self.trip.alone => caller.answer(Err(error.clone())),
-                None => undone.push(Waiting { item, caller, _room: None }),
+                Some(answer) if !runs_all_again => caller.answer(answer),
+                None if self.trip.alone && !mutant::is(Mutant::SetsAsideForEver) => caller.answer(Err(error.clone())),
+                _ => undone.push(Waiting { item, caller, _room: None }),
             }
         }
         undone
