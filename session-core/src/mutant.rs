@@ -26,6 +26,8 @@ pub enum Mutant {
     RemovesAnUncertainRecord,
     /// Breaks the rule that a commit decides a discarded rotation before it returns.
     LeavesADiscardedRotation,
+    /// Breaks the rule that a reload asks again what became of an uncertain rotation if the old id opens nothing.
+    ReloadsBesideARotation,
     /// Breaks the rule that what follows a discarded save replaces the record, so that the save cannot undo it.
     ForgetsADiscardedSave,
     /// Breaks the rule that a touch names the version it expects.
@@ -72,6 +74,8 @@ pub enum Mutant {
     EndsOnlyWhatItLoaded,
     /// Breaks the rule that a principal's sessions are listed after its login is stored.
     LimitsBeforeTheLogin,
+    /// Breaks the rule that, with a limit of sessions, logins of one manager have different times.
+    RepeatsLoginTimes,
     /// Breaks the rule that a use after a login does not put another session before the login's.
     RanksByAnyUse,
     /// Breaks the rule that a client's cookie is removed only after the logout is stored.

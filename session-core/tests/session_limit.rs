@@ -77,6 +77,17 @@ fn the_session_that_was_unused_for_longest_ends() {
 }
 
 #[test]
+fn of_logins_in_one_millisecond_the_last_stays() {
+    let rig = Rig::new(1, Excess::EndOldest);
+    for n in 0..20 {
+        let session = rig.open(None);
+        session.login("ann").unwrap();
+        let Ok(Commit::Issue(cookie)) = pollster::block_on(rig.manager.close(&session)) else { panic!("login {n}") };
+        assert_eq!(rig.open(Some(cookie.value.as_str())).principal().unwrap().as_str(), "ann", "login {n}");
+    }
+}
+
+#[test]
 fn a_login_on_a_session_of_the_same_principal_counts_once() {
     for excess in [Excess::EndOldest, Excess::Refuse] {
         let rig = Rig::new(1, excess);

@@ -67,6 +67,11 @@ const FAULTS: &[Fault] = &[
         "rotation discarded",
     ),
     fault(
+        Mutant::ReloadsBesideARotation,
+        "a reload asks again what became of an uncertain rotation if the old id opens nothing",
+        "rotation, then reload",
+    ),
+    fault(
         Mutant::ForgetsADiscardedSave,
         "what follows a discarded save replaces the record, so that the save cannot undo it",
         "removal after a discarded save",
@@ -151,6 +156,11 @@ const FAULTS: &[Fault] = &[
         Mutant::LimitsBeforeTheLogin,
         "a principal's sessions are listed after its login is stored",
         "two logins under a limit of one",
+    ),
+    fault(
+        Mutant::RepeatsLoginTimes,
+        "with a limit of sessions, logins of one manager have different times",
+        "logins in one millisecond",
     ),
     fault(
         Mutant::RanksByAnyUse,

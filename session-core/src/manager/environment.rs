@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::excess::SessionLimit;
 use super::listener::Listener;
+use super::login_times::LoginTimes;
 use super::policy::{ConflictPolicy, Life, Policy};
 use super::verifier::Verifier;
 use crate::codec::{Content, Rules, Stored};
@@ -26,6 +27,7 @@ pub(crate) struct Environment {
     pub(crate) verifier: Option<Verifier>,
     pub(super) listener: Option<Listener>,
     pub(crate) session_limit: Option<SessionLimit>,
+    pub(super) login_times: Arc<LoginTimes>,
     /// Set if the store keeps nothing, on purpose.
     pub(crate) discards: bool,
     /// Set if other processes may write to the store. Versions must then differ between forked processes.
@@ -56,6 +58,14 @@ impl Environment {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Returns the time of a login that is made now.
+    pub(crate) fn login_time(&self) -> Timestamp {
+        match self.session_limit {
+            Some(_) => self.login_times.next(self.now()),
+            None => self.now(),
+        }
     }
 
     /// Creates the content of a session that begins now, in the manager's codec.

@@ -16,6 +16,7 @@ mod event;
 mod excess;
 mod filter;
 mod listener;
+mod login_times;
 mod policy;
 mod principals;
 mod purge;

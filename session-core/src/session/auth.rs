@@ -83,7 +83,7 @@ impl Session {
             state.reset(self.shared.env.blank());
             state.gone = false;
         }
-        let (at, own) = (self.now(), state.chosen);
+        let (at, own) = (self.shared.env.login_time(), state.chosen);
         state.push(Op::Login { principal, at, keep, own }, at)?;
         state.new_ids_wanted += 1;
         // Values may have been dropped, so earlier reads no longer hold.

@@ -5,6 +5,7 @@ use super::auth::NO_PRINCIPAL;
 use super::state::Quiet;
 use crate::commit::Committer;
 use crate::commit::uncertain::UncertainWrite;
+use crate::mutant::{self, Mutant};
 use crate::{Commit, Error, ErrorKind, Handle, Outcome, Result};
 
 impl Session {
@@ -73,19 +74,26 @@ impl Session {
     pub async fn reload(&self) -> Result<()> {
         let _turn = self.shared.committing.lock().await;
         let env = &*self.shared.env;
-        // The outcome of an uncertain rotation decides which id to load.
-        if self.state().uncertain.as_deref().is_some_and(UncertainWrite::is_rotation) {
-            Committer(self).resolve_uncertain().await?;
-        }
-        let (id, epoch) = {
-            let mut state = self.state();
-            let Some(stored) = &state.stored else {
-                state.discard();
-                return Ok(());
+        let is_rotating = || self.state().uncertain.as_deref().is_some_and(UncertainWrite::is_rotation);
+        let (fresh, epoch) = loop {
+            // The outcome of an uncertain rotation decides which id to load.
+            if is_rotating() {
+                Committer(self).resolve_uncertain().await?;
+            }
+            let (id, epoch) = {
+                let mut state = self.state();
+                let Some(stored) = &state.stored else {
+                    state.discard();
+                    return Ok(());
+                };
+                (stored.id.clone(), state.epoch)
             };
-            (stored.id.clone(), state.epoch)
+            let fresh = env.resume(id).await?;
+            // A rotation that is still uncertain may have been stored between the two loads, and then the session is under its new id.
+            if fresh.stored.is_some() || !is_rotating() || mutant::is(Mutant::ReloadsBesideARotation) {
+                break (fresh, epoch);
+            }
         };
-        let fresh = env.resume(id).await?;
         let mut state = self.state();
         if state.epoch != epoch {
             return Err(Error::fixed(

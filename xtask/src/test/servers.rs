@@ -33,6 +33,7 @@ pub(super) fn needed(program: &Program) -> &'static [&'static str] {
     match (&*program.package, &*program.target, program.kind) {
         (_, _, Kind::Unit) => &[],
         ("session-conformance", "server", _) | ("demo", "three_stores", _) => &["redis"],
+        ("session-store-any", "logins", _) => &["postgres", "redis"],
         ("demo", "databases", _) | ("session-store-any", "stopped", _) => ALL,
         (package, ..) => STORES.iter().find(|(store, _)| *store == package).map_or(&[], |(_, servers)| servers),
     }

@@ -1,6 +1,6 @@
 //! Programs with what ends sessions by rule: a limit of sessions, a check at each opening, and deadlines of values.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -28,6 +28,12 @@ pub(super) fn all() -> Vec<Program> {
             about: "the same, where a login that is one too many is refused",
             faults: Faults::NONE,
             start: |world| two_logins(world, Excess::Refuse),
+        },
+        Program {
+            name: "logins in one millisecond",
+            about: "a client signs in three times, one after the other, as a principal who may have one session, with one lost answer",
+            faults: Faults { lost: 1, dropped: 0, clock: &[] },
+            start: logins_in_one_millisecond,
         },
         Program {
             name: "old session used beside two logins",
@@ -94,6 +100,26 @@ fn two_logins(world: &World, excess: Excess) -> Check {
     signs_in(world, "other", &process_ahead(world, seconds(1), excess), &answered);
     let fewest = if excess == Excess::EndOldest { 1 } else { 0 };
     Box::new(move |world| check_count(world, answered.get(), 2, fewest))
+}
+
+fn logins_in_one_millisecond(world: &World) -> Check {
+    let manager = process_ahead(world, seconds(0), Excess::EndOldest);
+    let last = Rc::<RefCell<Option<Request>>>::default();
+    let (latest, opener) = (last.clone(), manager.clone());
+    world.task("signs in", &manager, async move |task| {
+        for _ in 0..3 {
+            let session = opener.open(None).await.expect("a new session needs no store");
+            let login = Request::on(session, &opener, &Commits::default());
+            login.session.login("ann").expect("it is open");
+            let answer = login.close_until_answered(&task).await;
+            *latest.borrow_mut() = answer.is_done().then_some(login);
+        }
+    });
+    Box::new(move |world| {
+        if let Some(last) = &*last.borrow() {
+            check_signed_in(world, last, "ann");
+        }
+    })
 }
 
 fn old_session_beside_a_login(world: &World) -> Check {

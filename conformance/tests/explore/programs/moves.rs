@@ -29,6 +29,12 @@ pub(super) fn all() -> Vec<Program> {
             start: discarded,
         },
         Program {
+            name: "rotation, then reload",
+            about: "a rotation is dropped or loses its answer, the session is reloaded, and then closed",
+            faults: Faults { lost: 1, dropped: 1, clock: &[] },
+            start: reloaded,
+        },
+        Program {
             name: "removal after a discarded save",
             about: "a save of a value is dropped or loses its answer and is discarded; then the value is removed, and the session is closed",
             faults: Faults { lost: 1, dropped: 1, clock: &[] },
@@ -116,6 +122,29 @@ fn discarded(world: &World) -> Check {
         request.session.rotate().expect("it is open");
         request.save(&task).await;
         request.discard(&task);
+        confirmed.set(request.close_until_answered(&task).await.is_done());
+    });
+    Box::new(move |world| {
+        if answered.get() {
+            check_no_ghosts(world, key_of(&last).as_slice());
+        }
+    })
+}
+
+fn reloaded(world: &World) -> Check {
+    let manager = world.process(|builder| builder);
+    let commits = Commits::default();
+    let stored = stored(world, &manager, |_| ());
+    let request = Request::opened(world, &manager, &commits, Some(&stored.id));
+    let last = request.clone();
+    let answered = Rc::<Cell<bool>>::default();
+    let confirmed = answered.clone();
+    world.task("rotates", &manager, async move |task| {
+        request.session.rotate().expect("it is open");
+        request.save(&task).await;
+        if request.session.reload().await.is_err_and(|error| error.kind() == ErrorKind::Gone) {
+            task.world.violated("updates.kept", "the session's own rotation ended it");
+        }
         confirmed.set(request.close_until_answered(&task).await.is_done());
     });
     Box::new(move |world| {

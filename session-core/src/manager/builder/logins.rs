@@ -41,6 +41,7 @@ impl ManagerBuilder {
     /// - [`Excess::EndOldest`]: sessions are kept in the order of their last use, then of their login. A use after a login never puts
     ///   another session before the login's. Logins at the same time may leave fewer sessions than allowed, but at least one. A login that
     ///   is ended by newer ones in this way fails with [`ErrorKind::Gone`].
+    ///   Times are whole milliseconds. So that the newer login stays, logins of one manager count as a millisecond apart, for 100 ms at most.
     /// - [`Excess::Refuse`]: the commit of the login fails with [`ErrorKind::TooManySessions`] and stores nothing. Commit it by
     ///   [`Session::save`](crate::Session::save) to handle that, and [`discard`](crate::Session::discard) the login then. Of logins at the
     ///   same time all may be refused, and then they have ended the sessions that they began from.

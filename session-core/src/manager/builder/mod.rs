@@ -340,6 +340,7 @@ impl ManagerBuilder {
                 verifier: self.verifier,
                 listener: self.listener,
                 session_limit: self.session_limit,
+                login_times: Arc::default(),
                 queues: Arc::new(WriteQueues::new(can.shared)),
                 clock: self.clock,
             }),
