@@ -21,10 +21,31 @@ pub async fn put_all(store: &impl Store, first: u32, count: u32) -> Vec<Record> 
     records
 }
 
+/// Loads the records under the keys from [`FREE`] on and, if `writes`, changes them.
+async fn use_all(store: &impl Store, records: &mut [Record], writes: bool) {
+    let call = now();
+    for (n, stored) in (FREE..).zip(records) {
+        let loaded = store.load(&call, &key(n)).await.unwrap();
+        let loaded = loaded.expect("nothing has removed it");
+        assert_eq!((&loaded.data, loaded.version), (&stored.data, stored.version));
+        if writes {
+            let saved = record(b"saved");
+            assert_eq!(store.save(&call, &key(n), stored.version, &saved).await.unwrap(), Outcome::Done);
+            let later = saved.expires_at.plus(hours(1));
+            assert_eq!(store.touch(&call, &key(n), saved.version, later).await.unwrap(), Outcome::Done);
+            let other = key(2 * FREE + n);
+            assert_eq!(store.create(&call, &other, &saved).await.unwrap(), Outcome::Done);
+            assert_eq!(store.delete(&call, &other, Some(saved.version)).await.unwrap(), Outcome::Done);
+            *stored = saved;
+        }
+    }
+}
+
 /// Checks that a store serves other calls while saves wait for locks, and carries out these saves once the locks are gone.
 ///
 /// `locked` are records under the keys from 0 on whose saves must wait until `release` has run. `free` are those under the keys
-/// from [`FREE`] on. They can be loaded meanwhile and, if `writes`, also be changed.
+/// from [`FREE`] on. They can be loaded meanwhile and, if `writes`, also be changed: at once, and again when `set_aside` has found that
+/// the saves wait in the database by themselves.
 ///
 /// The time-out of the store must be longer than the test takes: a save that is answered before `release` fails the test.
 ///
@@ -35,6 +56,7 @@ pub async fn others_are_served(
     locked: &[Record],
     free: &[Record],
     writes: bool,
+    set_aside: impl Future<Output = ()>,
     release: impl Future<Output = ()>,
 ) {
     let call = now();
@@ -44,19 +66,10 @@ pub async fn others_are_served(
     for ((key, before), after) in keys.iter().zip(locked).zip(&newer) {
         waiting.push(begin(store.save(&call, key, before.version, after)).await);
     }
-    for (n, mut stored) in (FREE..).zip(free.iter().cloned()) {
-        assert_eq!(store.load(&call, &key(n)).await.unwrap().as_ref(), Some(&stored));
-        if writes {
-            let saved = record(b"saved");
-            assert_eq!(store.save(&call, &key(n), stored.version, &saved).await.unwrap(), Outcome::Done);
-            stored = saved;
-            let later = stored.expires_at.plus(hours(1));
-            assert_eq!(store.touch(&call, &key(n), stored.version, later).await.unwrap(), Outcome::Done);
-            let other = key(2 * FREE + n);
-            assert_eq!(store.create(&call, &other, &stored).await.unwrap(), Outcome::Done);
-            assert_eq!(store.delete(&call, &other, Some(stored.version)).await.unwrap(), Outcome::Done);
-        }
-    }
+    let mut free = free.to_vec();
+    use_all(store, &mut free, writes).await;
+    set_aside.await;
+    use_all(store, &mut free, writes).await;
     for save in &mut waiting {
         let answered = poll_fn(|cx| Poll::Ready(save.as_mut().poll(cx).is_ready())).await;
         assert!(!answered, "a save of a locked record was answered before the lock was released");

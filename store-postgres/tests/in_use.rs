@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::Server;
 use session_conformance::fixtures::{begin, key, now, put, record};
 use session_conformance::locked::{FREE, others_are_served, put_all};
@@ -12,6 +14,7 @@ use session_store_postgres::PostgresStore;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// Opens a store on an empty namespace.
 async fn fresh(namespace: &str, options: &str) -> PostgresStore {
@@ -25,6 +28,19 @@ async fn run(foreign: &mut PgConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(foreign).await.unwrap();
 }
 
+/// Waits until statements for the namespace wait for locks on this many connections.
+async fn waiting(namespace: &str, connections: usize) {
+    let count = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%' || $1 || '%'";
+    let mut foreign = Server::get().foreign().await;
+    loop {
+        let found: i64 = sqlx::query_scalar(count).bind(namespace).fetch_one(&mut foreign).await.unwrap();
+        if usize::try_from(found).unwrap() >= connections {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Runs `lock` in a transaction of another client, and checks that other calls are served until it ends.
 async fn served_while_locked(namespace: &str, locked: u32, writes: bool, lock: &str) {
     // Longer than the test takes.
@@ -32,7 +48,8 @@ async fn served_while_locked(namespace: &str, locked: u32, writes: bool, lock: &
     let (locked, free) = (put_all(&store, 0, locked).await, put_all(&store, FREE, 20).await);
     let mut foreign = Server::get().foreign().await;
     run(&mut foreign, &format!("begin; {lock}")).await;
-    others_are_served(&store, &locked, &free, writes, async { run(&mut foreign, "rollback").await }).await;
+    let waiting = waiting(namespace, locked.len().min(2));
+    others_are_served(&store, &locked, &free, writes, waiting, async { run(&mut foreign, "rollback").await }).await;
 }
 
 #[tokio::test]
@@ -121,6 +138,27 @@ async fn with_fewer_connections_than_the_pool_wants_all_calls_are_served() {
         .await;
     let options = server.url().parse::<PgConnectOptions>().unwrap().username("test_few_role");
     let store = PostgresStore::builder(options).namespace("test_few").pool(8).create(false).open().await.unwrap();
+    // Both connections are taken by saves that wait for locked rows. A load waits for one of them.
+    let mut foreign = server.foreign().await;
+    run(&mut foreign, "begin; select from test_few where data in ('record 0', 'record 1') for update").await;
+    let mut waiting = JoinSet::new();
+    for n in 0..2 {
+        let (store, stored) = (store.clone(), main.load(&now(), &key(n)).await.unwrap().unwrap());
+        waiting.spawn(async move { store.save(&now(), &key(n), stored.version, &record(b"newer")).await });
+    }
+    timeout(Duration::from_secs(4), self::waiting("test_few", 2)).await.expect("the saves wait for the locks");
+    let (call, third) = (now(), key(2));
+    let mut load = std::pin::pin!(store.load(&call, &third));
+    // A refused load would be answered by now.
+    assert!(
+        timeout(Duration::from_millis(300), &mut load).await.is_err(),
+        "a load is answered beside full connections"
+    );
+    run(&mut foreign, "rollback").await;
+    assert!(load.await.unwrap().is_some());
+    while let Some(saved) = waiting.join_next().await {
+        assert_eq!(saved.unwrap().unwrap(), Outcome::Done);
+    }
     let mut tasks = JoinSet::new();
     for n in 0..64 {
         let store = store.clone();

@@ -75,10 +75,14 @@ impl Server {
         MySqlConnection::connect(self.url()).await.expect("a connection")
     }
 
+    /// Opens a connection of `root`.
+    pub(crate) async fn root(&self) -> MySqlConnection {
+        MySqlConnection::connect(&self.url_of("root", "")).await.expect("an account `root`")
+    }
+
     /// Runs statements in order as `root`, an account with all rights in the suite's containers.
     pub(crate) async fn as_root(&self, sql: &str) {
-        let mut root = MySqlConnection::connect(&self.url_of("root", "")).await.expect("an account `root`");
-        let done = root.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await;
+        let done = self.root().await.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await;
         done.unwrap_or_else(|error| panic!("a statement of the test: {error}"));
     }
 
