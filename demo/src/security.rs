@@ -3,36 +3,32 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header::{
-    CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use tower_http::csrf::CsrfLayer;
 
 use session_tower::ErrorResponse;
 
 use crate::{api, error_page};
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-
 /// Content security policy: no scripts, nothing from other sites, and no framing of these pages.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
-/// Puts the checks and the headers around `app`.
+/// Puts the check and the headers around `app`.
+///
+/// `SameSite=Lax` keeps the cookie from other sites' forms. The check also refuses other ports and subdomains, which count as the
+/// same site for a cookie. It covers the JSON interface too, because its scripts use the pages' cookie.
 pub(crate) fn around(app: Router) -> Router {
-    app.layer(middleware::from_fn(check))
+    let refused = |_| error_page::refused(StatusCode::FORBIDDEN, "This came from another site's page.").into_response();
+    app.layer(CsrfLayer::new().with_rejection_response(refused)).layer(middleware::from_fn(headers))
 }
 
-async fn check(request: Request, next: Next) -> Response {
-    let harmless = request.method().is_safe();
-    let mut response = if harmless || is_from_here(request.headers()) {
-        next.run(request).await
-    } else {
-        error_page::refused(StatusCode::FORBIDDEN, "This came from another site's page.").into_response()
-    };
+async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -46,47 +42,44 @@ pub(crate) fn failed(error: &ErrorResponse, request: &Parts) -> Response {
     if by_script { api::failed(error) } else { error_page::failed(error) }
 }
 
-/// Whether a request that may change something comes from these pages, directly from the user, or from a program that is not a
-/// browser. `SameSite=Lax` keeps the cookie from other sites' forms. This check also refuses other ports and subdomains, which
-/// count as the same site for a cookie.
-fn is_from_here(headers: &HeaderMap) -> bool {
-    if let Some(site) = headers.get(SEC_FETCH_SITE) {
-        return matches!(site.as_bytes(), b"same-origin" | b"none");
-    }
-    // Browsers before 2023 send only `Origin`.
-    let Some(origin) = headers.get(ORIGIN) else { return true };
-    let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-    host.is_some() && host == headers.get(HOST).and_then(|host| host.to_str().ok())
-}
-
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderMap;
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::routing::post;
+    use tower::ServiceExt as _;
 
-    use super::is_from_here;
+    use super::around;
 
-    fn from_here(headers: &[(&'static str, &'static str)]) -> bool {
-        let mut map = HeaderMap::new();
-        for &(name, value) in headers {
-            map.insert(name, value.parse().unwrap());
+    async fn status(headers: &[(&str, &str)]) -> u16 {
+        let app = around(Router::new().route("/", post(async || "")));
+        let request = headers.iter().fold(Request::post("/"), |request, (name, value)| request.header(*name, *value));
+        app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn the_shops_own_forms_and_programs_pass() {
+        for headers in [
+            &[("sec-fetch-site", "same-origin"), ("origin", "http://shop"), ("host", "shop")][..],
+            &[("sec-fetch-site", "none")],
+            &[("origin", "http://shop:3000"), ("host", "shop:3000")],
+            &[("host", "shop")],
+        ] {
+            assert_eq!(status(headers).await, 200, "{headers:?}");
         }
-        is_from_here(&map)
     }
 
-    #[test]
-    fn the_shops_own_forms_and_programs_pass() {
-        assert!(from_here(&[("sec-fetch-site", "same-origin"), ("origin", "http://shop"), ("host", "shop")]));
-        assert!(from_here(&[("sec-fetch-site", "none")]));
-        assert!(from_here(&[("origin", "http://shop:3000"), ("host", "shop:3000")]));
-        assert!(from_here(&[("host", "shop")]));
-    }
-
-    #[test]
-    fn other_sites_subdomains_and_ports_do_not() {
-        assert!(!from_here(&[("sec-fetch-site", "cross-site")]));
-        assert!(!from_here(&[("sec-fetch-site", "same-site")]));
-        assert!(!from_here(&[("origin", "http://shop:4000"), ("host", "shop:3000")]));
-        assert!(!from_here(&[("origin", "null"), ("host", "shop")]));
-        assert!(!from_here(&[("origin", "http://shop")]));
+    #[tokio::test]
+    async fn other_sites_subdomains_and_ports_do_not() {
+        for headers in [
+            &[("sec-fetch-site", "cross-site")][..],
+            &[("sec-fetch-site", "same-site")],
+            &[("origin", "http://shop:4000"), ("host", "shop:3000")],
+            &[("origin", "null"), ("host", "shop")],
+            &[("origin", "http://shop")],
+        ] {
+            assert_eq!(status(headers).await, 403, "{headers:?}");
+        }
     }
 }

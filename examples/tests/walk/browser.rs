@@ -1,6 +1,7 @@
 //! Client that keeps cookies as a browser does, and servers for it.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc;
 
@@ -37,6 +38,8 @@ pub(crate) struct Browser {
     base: String,
     /// Cookies by name. Browsers accept `Secure` cookies from `localhost` without TLS, and so does this client.
     pub(crate) cookies: BTreeMap<String, String>,
+    /// Bearer token of a program that is no browser, from the last response that had one.
+    token: Option<String>,
 }
 
 /// Response, read to its end.
@@ -57,6 +60,7 @@ impl Browser {
             agent: agent.user_agent("Mozilla/5.0 Firefox/140.0").build().into(),
             base: base.into(),
             cookies: BTreeMap::new(),
+            token: None,
         }
     }
 
@@ -82,9 +86,23 @@ impl Browser {
         self.read(response)
     }
 
+    /// Returns the first bytes of a response that has no end.
+    pub(crate) fn begins<const N: usize>(&self, path: &str) -> [u8; N] {
+        let request = self.request("GET", path).body(()).unwrap();
+        let mut first = [0; N];
+        self.agent.run(request).unwrap().body_mut().as_reader().read_exact(&mut first).unwrap();
+        first
+    }
+
     /// Sends a form.
     pub(crate) fn post(&mut self, path: &str, form: &str) -> Answer {
-        let request = self.request("POST", path).header("content-type", "application/x-www-form-urlencoded");
+        self.post_from("same-origin", path, form)
+    }
+
+    /// Sends a form of a page of `site`, as browsers name it.
+    pub(crate) fn post_from(&mut self, site: &str, path: &str, form: &str) -> Answer {
+        let request = self.request("POST", path).header("sec-fetch-site", site);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
         let response = self.agent.run(request.body(form).unwrap()).unwrap();
         self.read(response)
     }
@@ -92,6 +110,10 @@ impl Browser {
     fn request(&self, method: &str, path: &str) -> ureq::http::request::Builder {
         let request =
             Request::builder().method(method).uri(format!("{}{path}", self.base)).header("accept", "text/html");
+        let request = match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        };
         let pairs: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if pairs.is_empty() { request } else { request.header("cookie", pairs.join("; ")) }
     }
@@ -102,6 +124,7 @@ impl Browser {
             response.headers().get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
         };
         let set_cookie = all("set-cookie");
+        self.token = all("session-token").pop().or(self.token.take());
         for line in &set_cookie {
             let (name, rest) = line.split_once('=').unwrap();
             let value = rest.split(';').next().unwrap();

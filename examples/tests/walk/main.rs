@@ -25,6 +25,8 @@ mod own_store;
 mod remember_me;
 #[path = "../../several_sessions.rs"]
 mod several_sessions;
+#[path = "../../shop.rs"]
+mod shop;
 #[path = "../../shutdown.rs"]
 mod shutdown;
 #[path = "../../sign_in_first.rs"]

@@ -332,3 +332,44 @@ fn a_cookie_from_the_test_helpers_works_over_http() {
     let (name, id) = cookie.split_once('=').unwrap();
     Browser::with_cookie(&base, name, id).get("/orders").shows("ann orders");
 }
+
+#[test]
+fn the_pages_of_a_shop_work_together() {
+    let base = serve(async { crate::shop::app("memory:").await.unwrap() });
+    let (mut ann, mut phone, mut admin) = (Browser::new(&base), Browser::new(&base), Browser::new(&base));
+    ann.post("/add/Tea", "").leads_to("/");
+    ann.get("/").shows("Tea is in your cart.<p>[Tea]");
+    ann.get("/").shows("<p><p>[Tea]");
+    let to_sign_in = ann.get("/devices").location.unwrap();
+    assert_eq!(ann.post(&to_sign_in, "name=ann&password=guess").status, 401);
+    ann.post(&to_sign_in, "name=ann&password=secret").leads_to("/devices");
+    ann.get("/").shows("[Tea]");
+    assert_eq!(&ann.begins("/live"), b"data: 1\n");
+
+    phone.post("/sign-in", "name=ann&password=secret").leads_to("/");
+    ann.get("/devices").shows("2 devices");
+    ann.post("/devices", "").leads_to("/devices");
+    phone.get("/").shows("Sign in");
+
+    assert_eq!(ann.post("/admin/end-unused", "").status, 403);
+    admin.post("/sign-in", "name=admin&password=secret").leads_to("/");
+    admin.post("/admin/end-unused", "").shows("0 sessions ended");
+
+    for site in ["cross-site", "same-site"] {
+        assert_eq!(ann.post_from(site, "/sign-out", "").status, 403, "{site}");
+    }
+    ann.get("/devices").shows("1 devices");
+    ann.post("/sign-out", "").leads_to("/");
+    ann.get("/").shows("Sign in");
+}
+
+#[test]
+fn a_program_uses_the_shop_by_a_token() {
+    let base = serve(async { crate::shop::app("memory:").await.unwrap() });
+    let mut program = Browser::new(&base);
+    assert_eq!(program.get("/api/cart").status, 401);
+    assert_eq!(program.post_from("cross-site", "/api/sign-in", "name=ann&password=guess").status, 401);
+    program.post_from("cross-site", "/api/sign-in", "name=ann&password=secret");
+    assert!(program.cookies.is_empty());
+    program.get("/api/cart").shows("[]");
+}

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use axum::Router;
+use axum::http::HeaderValue;
 use axum::routing::get as route;
 use session_tower::{CookieOptions, ErrorResponse, Manager, Session, SessionLayer, testing};
 
@@ -50,6 +51,38 @@ async fn a_cookie_of_a_former_name_is_not_read() {
     let response = get_with(&app, &before).await;
     assert!(set_cookies(&response).is_empty(), "it is not cleared either");
     assert_eq!(text(response).await, "New");
+}
+
+#[tokio::test]
+async fn a_form_without_its_sessions_token_is_told_apart() {
+    let (_, sessions) = one();
+    let token = |session: Session| async move {
+        let new = || format!("{:032x}", rand::random::<u128>());
+        Ok::<_, ErrorResponse>(session.get_or_insert_with("csrf", new)?)
+    };
+    let form = Router::new().route("/", route(token)).layer(sessions.clone());
+    let (first, other) = (
+        testing::prepared(&sessions, |session| session.insert("n", &1)).await,
+        get_with(&form, &HeaderValue::from_static("")).await,
+    );
+    let own = text(get_with(&form, &first).await).await;
+    assert_eq!(text(get_with(&form, &first).await).await, own, "the token stays");
+    assert_ne!(text(other).await, own);
+    let sent = own.clone();
+    let check = move |session: Session| {
+        let sent = sent.clone();
+        async move {
+            let is_own = |sent: &str| Ok::<_, ErrorResponse>(session.get("csrf")? == Some(sent.to_owned()));
+            Ok::<_, ErrorResponse>(format!("{} {}", is_own(&sent)?, is_own("")?))
+        }
+    };
+    let check = Router::new().route("/", route(check)).layer(sessions);
+    assert_eq!(text(get_with(&check, &first).await).await, "true false");
+    assert_eq!(
+        text(get_with(&check, &HeaderValue::from_static("")).await).await,
+        "false false",
+        "a session without a token"
+    );
 }
 
 /// Rust files below `folder`.
