@@ -56,6 +56,14 @@ impl SessionId {
         }
     }
 
+    pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Returns the text form. It is secret, and only for the client.
     pub fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)

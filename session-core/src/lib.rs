@@ -14,6 +14,7 @@ mod mutant;
 mod namespace;
 mod random;
 mod record;
+mod sealed_id;
 mod session;
 mod store;
 mod sync;

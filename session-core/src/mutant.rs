@@ -78,6 +78,26 @@ pub enum Mutant {
     RepeatsLoginTimes,
     /// Breaks the rule that a use after a login does not put another session before the login's.
     RanksByAnyUse,
+    /// Breaks the rule that an open session follows a renewal by another request.
+    LosesRenewedSessions,
+    /// Breaks the rule that the old id opens nothing after a login, a reauthentication or a rotation.
+    SealsIdsOfLogins,
+    /// Breaks the rule that a response has a renewed id only after the tombstone of the old one is stored.
+    IssuesUnstoredRenewals,
+    /// Breaks the rule that an id is renewed only for a client that has it.
+    RenewsUnseenIds,
+    /// Breaks the rule that a request that keeps the expiry renews no id.
+    RenewsForQuietRequests,
+    /// Breaks the rule that an id is renewed only after the grace time of the id before.
+    RenewsWithinGrace,
+    /// Breaks the rule that a reused id ends its session even if another request has saved it meanwhile.
+    RevokesOnlyWhatItLoaded,
+    /// Breaks the rule that a logout ends the session under the id to which it has moved.
+    StopsAtTombstones,
+    /// Breaks the rule that the record notes when a client was seen to have the new id.
+    NeverSeesNewIds,
+    /// Breaks the rule that a list shows a session once while its id is renewed.
+    ListsRenewedSessionsTwice,
     /// Breaks the rule that a client's cookie is removed only after the logout is stored.
     ClearsBeforeTheLogout,
 }

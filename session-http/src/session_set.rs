@@ -234,8 +234,8 @@ impl SessionSetBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no session, if two have the same logical name or cookie, or if browsers would reject
-    /// a cookie; see [`CookieOptions`]. Also if the name of a transport's header cannot be used, if a session that is kept in its cookie is [`signed`](CookieOptions::signed), or if
-    /// its cookie has less than 512 bytes of room.
+    /// a cookie; see [`CookieOptions`]. Also if the name of a transport's header cannot be used, if a session that is kept in its cookie is [`signed`](CookieOptions::signed), if its manager
+    /// [renews ids](session_core::ManagerBuilder::renew_id_every), or if its cookie has less than 512 bytes of room.
     pub fn build(self) -> Result<SessionSet> {
         let sessions = self.sessions.into_iter().map(|(manager, options)| ConfiguredSession::new(manager, options));
         let sessions = sessions.collect::<Result<Vec<_>>>()?;

@@ -177,6 +177,52 @@ const FAULTS: &[Fault] = &[
         "a value that was read before its deadline is taken only while it is still there",
         "taken at its deadline, twice",
     ),
+    fault(
+        Mutant::LosesRenewedSessions,
+        "an open session follows a renewal by another request",
+        "two requests beside a renewal",
+    ),
+    fault(
+        Mutant::SealsIdsOfLogins,
+        "after a login, reauthentication or rotation the old id opens nothing",
+        "login beside a renewal",
+    ),
+    fault(
+        Mutant::IssuesUnstoredRenewals,
+        "a response has a renewed id only after the tombstone of the old one is stored",
+        "two requests beside a renewal",
+    ),
+    fault(Mutant::RenewsUnseenIds, "an id is renewed only for a client that has it", "two requests with an old id"),
+    fault(
+        Mutant::NeverSeesNewIds,
+        "the record notes when a client was seen to have the new id",
+        "old id after its grace time",
+    ),
+    fault(
+        Mutant::RenewsForQuietRequests,
+        "a request that keeps the expiry renews no id",
+        "quiet request beside a save",
+    ),
+    fault(
+        Mutant::RenewsWithinGrace,
+        "an id is renewed only after the grace time of the id before",
+        "old id within its grace time",
+    ),
+    fault(
+        Mutant::RevokesOnlyWhatItLoaded,
+        "a reused id ends its session even if another request has saved it meanwhile",
+        "reused id beside a save",
+    ),
+    fault(
+        Mutant::StopsAtTombstones,
+        "a logout ends the session under the id to which it has moved",
+        "logout beside a renewal through the old id",
+    ),
+    fault(
+        Mutant::ListsRenewedSessionsTwice,
+        "a list shows a session once while its id is renewed",
+        "list beside a renewal",
+    ),
 ];
 
 /// Runs `run` with a defect in this thread's core.

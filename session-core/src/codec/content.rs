@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::id_age::{IdAge, OldId};
 use super::limits::Codec;
 use super::value::{Rules, Value};
-use crate::{Principal, Result, Timestamp};
+use crate::{Principal, Result, StoreKey, Timestamp};
 
 /// One flash message. The request that shows it removes it by its id.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +76,8 @@ pub(crate) struct Content {
     /// Logical name of the session, if it has a principal.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) own: OwnPolicy,
+    /// Age of the session's id. `None` if the session has had it since its start.
+    pub(crate) id_age: Option<Arc<IdAge>>,
     pub(crate) values: BTreeMap<Arc<str>, Value>,
     pub(crate) flashes: BTreeMap<Arc<str>, Vec<Flash>>,
     /// Envelope fields of a later release. A save writes them back, so that an older process does not drop them.
@@ -91,6 +94,7 @@ impl Content {
             label: None,
             name: None,
             own: OwnPolicy::default(),
+            id_age: None,
             values: BTreeMap::new(),
             flashes: BTreeMap::new(),
             unknown: BTreeMap::new(),
@@ -134,6 +138,21 @@ impl Content {
                 value.until = Some(until);
             }
         }
+    }
+
+    /// Returns the session's old id if a renewal has moved it here from `key`.
+    pub(crate) fn renewed_from(&self, key: &StoreKey) -> Option<&OldId> {
+        self.id_age.as_ref()?.before.as_ref().filter(|before| before.key == *key)
+    }
+
+    /// Returns the content with the age of the id in `current`.
+    pub(crate) fn with_id_age_of(&self, current: &Self) -> Self {
+        Self { id_age: current.id_age.clone(), ..self.clone() }
+    }
+
+    /// Whether the two differ in nothing but the age of the id, which is no change that a request has made.
+    pub(crate) fn differs_in_id_only(&self, other: &Self) -> bool {
+        self.with_id_age_of(other) == *other
     }
 
     pub(crate) fn flash_count(&self) -> usize {

@@ -1,5 +1,5 @@
 //! JSON envelope: `{"v":{values},"f":{flashes},"p":{own policy},"a":auth time,"l":label,"n":name,
-//! "x":{deadlines}}`.
+//! "i":age of the id,"x":{deadlines}}`.
 //! A field is left out if it is empty.
 //!
 //! Values are copied as bytes. They are parsed only when they are read, so no number is rounded.
@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::content::{Content, Flash, OwnPolicy, WirePolicy};
+use super::id_age::{IdAge, WireIdAge};
 use super::limits::Codec;
 use super::value::Value;
 use crate::{Error, ErrorKind, Record, Result, Timestamp};
@@ -49,6 +50,9 @@ fn write(out: &mut Vec<u8>, content: &Content) -> serde_json::Result<()> {
     }
     if let Some(name) = &content.name {
         field(out, "n", &**name)?;
+    }
+    if let Some(age) = &content.id_age {
+        field(out, "i", &WireIdAge::from(&**age))?;
     }
     let deadlines = content.deadlines();
     if !deadlines.is_empty() {
@@ -145,6 +149,7 @@ impl<'de> Visitor<'de> for Envelope<'_> {
                 "f" => content.flashes = map.next_value_seed(Fields(flashes))?,
                 "p" => content.own = map.next_value::<WirePolicy>()?.into(),
                 "a" => content.auth_time = Some(instant(map.next_value()?)?),
+                "i" => content.id_age = Some(Arc::new(id_age(&map.next_value()?)?)),
                 "x" => {
                     deadlines =
                         map.next_value_seed(Fields(|raw: &RawValue| instant(serde_json::from_str(raw.get())?)))?;
@@ -163,6 +168,10 @@ impl<'de> Visitor<'de> for Envelope<'_> {
 
 fn instant<E: serde::de::Error>(millis: i64) -> Result<Timestamp, E> {
     Timestamp::from_millis(millis).map_err(E::custom)
+}
+
+fn id_age<E: serde::de::Error>(age: &WireIdAge) -> Result<IdAge, E> {
+    age.read().ok_or_else(|| E::custom("the age of the id is malformed"))
 }
 
 /// Text that is copied only if it has escapes.

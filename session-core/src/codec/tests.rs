@@ -1,6 +1,7 @@
 //! Tests of properties that every codec has.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +13,8 @@ use serde::de::IgnoredAny;
 use super::limits::{JSON, MESSAGEPACK};
 use super::*;
 use crate::head::{Head, Trail};
-use crate::{ErrorKind, Principal, Record, Timestamp, Version};
+use crate::sealed_id::SealedId;
+use crate::{ErrorKind, Principal, Record, StoreKey, Timestamp, Version};
 
 #[cfg(feature = "messagepack")]
 const CODECS: &[Codec] = &[Codec::Json, Codec::MessagePack];
@@ -49,6 +51,22 @@ fn any_value(codec: Codec) -> impl Strategy<Value = Value> {
 }
 
 prop_compose! {
+    fn any_id_age()(
+        since in 0..Timestamp::MAX.as_millis(),
+        before in proptest::option::of(any::<([u8; 32], [u8; 32])>()),
+        seen in proptest::option::of(0..Timestamp::MAX.as_millis()),
+    ) -> IdAge {
+        let instant = |ms| Timestamp::from_millis(ms).unwrap();
+        let before = before.map(|(key, sealed)| OldId {
+            key: StoreKey::from_bytes(key),
+            sealed: SealedId::from_bytes(sealed),
+            seen: seen.map(instant),
+        });
+        IdAge { since: instant(since), before }
+    }
+}
+
+prop_compose! {
     fn any_content()(codec in any_codec())(
         codec in Just(codec),
         values in btree_map(".*", (any_value(codec), proptest::option::of(0..Timestamp::MAX.as_millis())), 0..6),
@@ -58,6 +76,7 @@ prop_compose! {
         auth_time in proptest::option::of(0..Timestamp::MAX.as_millis()),
         (label, name) in proptest::option::of((".*", ".*")).prop_map(Option::unzip),
         principal in proptest::option::of("[^\0]{1,50}"),
+        id_age in proptest::option::of(any_id_age()),
     ) -> Content {
         let named = |map: BTreeMap<String, Value>| map.into_iter().map(|(k, v)| (k.into(), v)).collect();
         Content {
@@ -73,6 +92,7 @@ prop_compose! {
                 persistent,
                 remember,
             },
+            id_age: id_age.map(Arc::new),
             values: named(values.into_iter().map(|(key, (value, until))| (key, until_millis(value, until))).collect()),
             flashes: flashes
                 .into_iter()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::codec::Content;
 use crate::session::committed::{CommittedState, StoredAt, StoredRecord};
 use crate::session::log::{Op, replay};
-use crate::{ConflictPolicy, Error, ErrorKind, EventKind, Result, Timestamp, Version};
+use crate::{ConflictPolicy, Error, EventKind, Result, Timestamp, Version};
 
 /// Changes that one commit stores, as they were when it began.
 pub(crate) struct Changes {
@@ -27,6 +27,16 @@ pub(crate) struct Changes {
     pub(crate) new_ids: u64,
 }
 
+/// Reason why a session is stored under a new id.
+pub(crate) enum NewId<'a> {
+    /// The session is new.
+    Created,
+    /// The application has asked for it, by a login, a reauthentication or a rotation.
+    Asked,
+    /// The id is as old as the policy says. Holds the session as it is stored under the old id.
+    Renewed(&'a StoredAt),
+}
+
 /// Reason why changes cannot be replayed on the current record.
 pub(crate) enum RebaseError {
     /// The record belongs to another principal, or to another login.
@@ -40,23 +50,28 @@ impl Changes {
         CommittedState { stored, events: Vec::new(), ops_end: self.ops_end, epoch: self.epoch, new_ids: self.new_ids }
     }
 
-    /// Returns the session's state once these changes are stored as `stored`, under a new id. `created` is set for a new session.
-    pub(crate) fn committed_under_new_id(&self, stored: StoredAt, created: bool) -> CommittedState {
-        let happened = |is: fn(&Op) -> bool| self.ops.iter().any(|op| is(op));
-        let id_changed = if happened(Op::is_login) {
-            Some(EventKind::Login)
-        } else if happened(|op| matches!(op, Op::Reauthenticate { .. })) {
-            Some(EventKind::Reauthenticated)
-        } else {
-            (!created).then_some(EventKind::Rotated)
+    /// Returns the session's state once these changes are stored as `stored`, under a new id.
+    pub(crate) fn committed_under_new_id(&self, stored: StoredAt, why: &NewId<'_>) -> CommittedState {
+        let created = matches!(why, NewId::Created).then_some(EventKind::Created);
+        let id_changed = match why {
+            NewId::Renewed(_) => Some(EventKind::Renewed),
+            _ if self.log_in() => Some(EventKind::Login),
+            _ if self.authenticate() => Some(EventKind::Reauthenticated),
+            NewId::Created => None,
+            NewId::Asked => Some(EventKind::Rotated),
         };
-        let events = created.then_some(EventKind::Created).into_iter().chain(id_changed).collect();
+        let events = created.into_iter().chain(id_changed).collect();
         CommittedState { events, ..self.committed(stored) }
     }
 
     /// Whether a login is among these changes.
     pub(crate) fn log_in(&self) -> bool {
         self.ops.iter().any(|op| op.is_login())
+    }
+
+    /// Whether a login or a reauthentication is among these changes.
+    pub(crate) fn authenticate(&self) -> bool {
+        self.ops.iter().any(|op| op.is_login() || matches!(**op, Op::Reauthenticate { .. }))
     }
 
     /// Whether `state` is the result of all of these changes. `false` if it holds only the first of them.
@@ -80,11 +95,10 @@ impl Changes {
             return Err(RebaseError::Identity);
         }
         match policy {
-            ConflictPolicy::Reject => Err(RebaseError::Error(Error::fixed(
-                ErrorKind::Conflict,
-                "the manager rejects conflicts; `reload` the session and do the work again",
-            ))),
-            ConflictPolicy::Overwrite => Ok(self.content.clone()),
+            ConflictPolicy::Reject if !current.differs_in_id_only(&self.base) => {
+                Err(RebaseError::Error(Error::rejected_conflict()))
+            }
+            ConflictPolicy::Reject | ConflictPolicy::Overwrite => Ok(self.content.with_id_age_of(current).into()),
             ConflictPolicy::Replay => replay(&self.ops, current, now).map_err(RebaseError::Error),
         }
     }

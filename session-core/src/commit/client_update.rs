@@ -80,7 +80,8 @@ impl Committer<'_> {
         let lifetime = env.cookie_lifetime(&state.base);
         // Besides a new id, a change of persistence or of the absolute time-out needs a new cookie.
         let same = client.is_some_and(|client| {
-            client.id.as_ref() == Some(&stored.id)
+            let is_renewed = state.quiet.keeps_expiry && client.is_succeeded_by(&stored.id);
+            (client.id.as_ref() == Some(&stored.id) || is_renewed)
                 && client.lifetime == Some(lifetime)
                 && (!client.outdated || state.quiet.keeps_expiry)
         });
@@ -99,7 +100,7 @@ impl Committer<'_> {
     /// Returns the difference. It has an id only if the record under that id was written or touched during this close.
     ///
     /// # Errors
-    /// The store's error, if the client does not have the id yet and the store did not confirm it. The next close tries again.
+    /// The store's error, if no id that the client has opens the session, and the store did not confirm the new one. The next close tries again.
     pub(crate) async fn confirmed_difference(&self) -> Result<Commit> {
         let difference = {
             let state = self.state();
@@ -116,7 +117,9 @@ impl Committer<'_> {
         let touched = Box::pin(self.touch_current()).await;
         let state = self.state();
         let repeats = match (&state.client, &state.stored) {
-            (Some(client), Some(stored)) => client.id.as_ref() == Some(&stored.id),
+            (Some(client), Some(stored)) => {
+                client.id.as_ref() == Some(&stored.id) || client.is_succeeded_by(&stored.id)
+            }
             _ => false,
         };
         match touched {

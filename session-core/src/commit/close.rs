@@ -20,7 +20,8 @@ impl Committer<'_> {
             let needs_commit = self.state().needs_commit();
             if needs_commit {
                 self.commit().await?;
-            } else {
+            }
+            if !self.renew_if_due().await && !needs_commit {
                 self.touch_if_due().await;
             }
             // Another task may have written since. Its accepted changes must be stored too.
@@ -44,7 +45,7 @@ impl Committer<'_> {
     pub(crate) fn close_at_once(&self) -> Option<Commit> {
         // If another clone's commit is in flight, it may still fail and leave changes to store.
         let _turn = self.shared.committing.try_lock()?;
-        if self.touch_is_due() {
+        if self.touch_is_due() || self.id_write_is_due() {
             return None;
         }
         let mut state = self.state();

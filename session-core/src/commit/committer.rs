@@ -26,11 +26,12 @@ pub(super) enum Step {
     Again,
 }
 
-/// Lifetime of a tombstone. While it is stored, a session can find out whether a write with a lost reply was stored.
-pub(super) const TOMBSTONE_LIFE: Duration = minutes(10);
+/// Lifetime of a tombstone, except of one that a renewal has left. While it is stored, a session can find out whether a write with a lost
+/// reply was stored.
+pub(crate) const TOMBSTONE_LIFE: Duration = minutes(10);
 
 /// Time during which opening the id of a tombstone returns `Moved` or `Ended`. Longer than a request with the old id should take.
-pub(super) const TOMBSTONE_TELLS: Duration = seconds(60);
+pub(crate) const TOMBSTONE_TELLS: Duration = seconds(60);
 
 /// Time after a logout in which a request of the same page may still arrive, because the browser may not have the response yet.
 const LOGOUT_UNDER_WAY: Duration = seconds(10);
@@ -44,6 +45,8 @@ pub(super) const TOO_MANY_CONFLICTS: Error = Error::fixed(
 );
 
 /// Whether opening the id of the tombstone `record` still returns `Moved` or `Ended`. Afterwards the id is unknown.
+///
+/// A tombstone that a renewal has left is stored for longer. There the record to which it leads tells what became of the session.
 pub(crate) fn tombstone_tells(record: &Record, now: Timestamp) -> bool {
     record.expires_at.since(now) > TOMBSTONE_LIFE - TOMBSTONE_TELLS
 }

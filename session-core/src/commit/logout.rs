@@ -3,6 +3,7 @@
 use super::committer::{Committer, TOMBSTONE_LIFE};
 use crate::codec::{Content, Stored, tombstone};
 use crate::head::Trail;
+use crate::mutant::{self, Mutant};
 use crate::{Error, ErrorKind, EventKind, Outcome, Result, StoreKey};
 
 /// Maximum number of attempts of one logout. Each concurrent save or rotation of the session costs an attempt.
@@ -42,6 +43,7 @@ impl Committer<'_> {
                     }
                     return Ok(());
                 }
+                Ok((Stored::Tombstone(Some(_)), _)) if mutant::is(Mutant::StopsAtTombstones) => return Ok(()),
                 Ok((Stored::Tombstone(Some(next)), _)) => {
                     key = next;
                     continue;

@@ -68,7 +68,7 @@ impl Committer<'_> {
         let mut alone = false;
         for _ in 0..=self.shared.env.max_replays {
             let join = self.join(changes, stored, slot, alone, known.take());
-            let Some(write) = join.await? else { return self.mark_gone(changes) };
+            let Some(write) = join.await? else { return self.follow_or_lose(changes, stored).await };
             let ended = self.end_joint(&write, changes, stored).await;
             // The next writer needs only the stored record, so the write itself can be dropped.
             let next = match &ended {
@@ -276,6 +276,6 @@ async fn load(env: Arc<Environment>, key: StoreKey, before: Option<LastStep>) ->
     }
     match env.current(&key).await? {
         Now::Live(current) => Ok(Some(current)),
-        Now::Moved | Now::Ended | Now::Missing => Ok(None),
+        Now::Moved(_) | Now::Ended | Now::Missing => Ok(None),
     }
 }

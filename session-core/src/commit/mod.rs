@@ -20,6 +20,7 @@ mod merge;
 mod orphans;
 mod own_write;
 mod recovery;
+mod renew;
 mod rotate;
 mod save;
 mod session_limit;
@@ -28,7 +29,7 @@ pub(crate) mod uncertain;
 pub(crate) mod write_queue;
 
 pub use client_update::{ClientValue, Commit, CookieUpdate};
-pub(crate) use committer::{Committer, is_settled_logout, tombstone_tells};
+pub(crate) use committer::{Committer, TOMBSTONE_LIFE, TOMBSTONE_TELLS, is_settled_logout, tombstone_tells};
 
 use changes::Changes;
 use committer::{GONE, Step, TOO_MANY_CONFLICTS};
@@ -158,7 +159,11 @@ impl Committer<'_> {
         let (is_stale, drops) = {
             let mut state = self.state();
             let dropped = state.dropped;
+            let renewed = state.stored.clone().filter(|_| after.events.contains(&EventKind::Renewed));
             state.apply_commit(after);
+            if let Some(old) = renewed {
+                state.note_successor(&old.id);
+            }
             state.limit_due |= self.shared.env.session_limit.is_some() && after.events.contains(&EventKind::Login);
             (state.stale, state.dropped && !dropped)
         };

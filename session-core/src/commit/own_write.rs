@@ -58,7 +58,11 @@ impl<'s> OwnWrite<'s> {
                 Ok((record, self.changes.committed(self.at.with(stored))))
             }
             Replacement::Tombstone(after) => {
-                let life = if mutant::is(Mutant::ForgetsTombstonesEarly) { TOMBSTONE_TELLS } else { TOMBSTONE_LIFE };
+                let life = match after.stored.content.renewed_from(&self.at.key) {
+                    Some(_) => env.old_id_life(&after.stored.content),
+                    None if mutant::is(Mutant::ForgetsTombstonesEarly) => TOMBSTONE_TELLS,
+                    None => TOMBSTONE_LIFE,
+                };
                 let next = Some(&after.stored.key);
                 let record = tombstone(next, self.over.content.created_at, env.now().plus(life), trail);
                 Ok((record, after.clone()))

@@ -109,9 +109,13 @@ async fn find(env: &Environment, key: &StoreKey, expected: Version, sent: &[Vers
     Ok(Some(match sent.iter().find(|version| trail.contains(**version)) {
         Some(version) => Attempted::Stored(*version),
         None if trail.contains(expected) => Attempted::NotStored,
-        // The session has ended or moved, and no write ever replaces a tombstone.
-        None if matches!(Stored::read(&record), Ok((Stored::Tombstone(_), _))) => Attempted::NotStored,
-        None => Attempted::Unknown(UNKNOWN),
+        None => match Stored::read(&record) {
+            // Later writes may have pushed the attempt out of the trail. A commit would go on after a renewal, and count it twice.
+            Ok((Stored::Tombstone(Some(next)), _)) if env.is_renewal(key, &next).await? => Attempted::Unknown(UNKNOWN),
+            // The session has ended or moved, and no write ever replaces a tombstone.
+            Ok((Stored::Tombstone(_), _)) => Attempted::NotStored,
+            _ => Attempted::Unknown(UNKNOWN),
+        },
     }))
 }
 

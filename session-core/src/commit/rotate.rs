@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::changes::{Changes, RebaseError};
+use super::changes::{Changes, NewId, RebaseError};
 use super::committer::{Committer, Step, TOO_MANY_CONFLICTS};
 use super::own_write::{OwnWrite, Replacement};
 use super::recovery::{Attempted, attempt, is_definite};
@@ -26,7 +26,7 @@ impl Committer<'_> {
                 Err(RebaseError::Identity) => return self.start_over(changes).await,
                 Err(RebaseError::Error(error)) => return Err(error),
             };
-            let after = self.store_under_new_id(changes, &content).await?;
+            let after = self.store_under_new_id(changes, &content, &NewId::Asked).await?;
             let replacement = Replacement::Tombstone(after);
             let mut tombstone = OwnWrite::new(self, changes, old, &over, replacement);
             // Once the tombstone is stored, the new record is the session. After an error the next commit finds out which it is.
@@ -40,18 +40,24 @@ impl Committer<'_> {
                 Now::Live(current) => current,
                 // A logout wins over a login that is in flight.
                 Now::Ended => return self.mark_gone(changes),
-                Now::Moved | Now::Missing => return self.start_over(changes).await,
+                Now::Moved(next) if self.follow(old, &next).await? => return Ok(Step::Again),
+                Now::Moved(_) | Now::Missing => return self.start_over(changes).await,
             };
         }
         Err(TOO_MANY_CONFLICTS)
     }
 
     /// Stores `content` under a new id. The record is noted as an orphan until the tombstone is stored.
-    async fn store_under_new_id(&self, changes: &Changes, content: &Arc<Content>) -> Result<CommittedState> {
+    pub(super) async fn store_under_new_id(
+        &self,
+        changes: &Changes,
+        content: &Arc<Content>,
+        why: &NewId<'_>,
+    ) -> Result<CommittedState> {
         let env = &*self.shared.env;
         let mut lost = Error::from(ErrorKind::Unavailable);
         for _ in 0..2 {
-            let (key, record, after) = self.new_record(changes, content, false)?;
+            let (key, record, after) = self.new_record(changes, content, why)?;
             self.state().orphans.push(Orphan { key, version: record.version, landed: false });
             let created = env.store().create(&env.call(), &key, &record).await;
             let mut state = self.state();

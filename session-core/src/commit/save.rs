@@ -7,6 +7,7 @@ use super::committer::{Committer, GONE, Step};
 use super::own_write::{OwnWrite, Replacement};
 use super::recovery::{Attempted, attempt};
 use super::uncertain::UncertainWrite;
+use crate::codec::Content;
 use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
 use crate::session::committed::{StoredAt, StoredRecord};
@@ -64,17 +65,23 @@ impl Committer<'_> {
             }
             over = match env.current(&stored.key).await? {
                 Now::Live(current) => current,
-                Now::Moved | Now::Ended | Now::Missing => return self.mark_gone(changes),
+                Now::Moved(next) if self.follow(stored, &next).await? => return Ok(Step::Again),
+                Now::Moved(_) | Now::Ended | Now::Missing => return self.mark_gone(changes),
             };
         }
         let slot = env.queues.enter(&stored.key);
         Box::pin(self.save_merged(changes, stored, &slot, None)).await
     }
 
-    /// Saves the content of the session's record `over` again, without a change.
-    pub(super) async fn save_again(&self, stored: &StoredAt, over: &Arc<StoredRecord>) -> Result<Outcome> {
+    /// Saves `content` over the session's record `over`, without a change that a request has made.
+    pub(super) async fn save_again(
+        &self,
+        stored: &StoredAt,
+        over: &Arc<StoredRecord>,
+        content: Arc<Content>,
+    ) -> Result<Outcome> {
         let changes = no_changes(&self.state(), stored);
-        let replacement = Replacement::Content(over.content.clone());
+        let replacement = Replacement::Content(content);
         let mut save = OwnWrite::new(self, &changes, stored, over, replacement);
         let outcome = match Box::pin(attempt(&self.shared.env, &stored.key, over.version, &mut save)).await? {
             Attempted::Stored(version) => {
@@ -104,7 +111,7 @@ impl Committer<'_> {
                 _ => return Ok(false),
             }
         };
-        self.save_again(&stored, &over).await.map(|_: Outcome| true)
+        self.save_again(&stored, &over, over.content.clone()).await.map(|_: Outcome| true)
     }
 
     /// Returns the error for a conflict under [`ConflictPolicy::Reject`], or [`Step::Again`] if the record is as it was.
@@ -114,9 +121,17 @@ impl Committer<'_> {
             {
                 Err(RebaseError::Error(error)) => Err(error),
                 Err(RebaseError::Identity) => self.mark_gone(changes),
-                Ok(_) => Ok(Step::Again),
+                // At most the age of the id has changed, so the changes go over the record that is there now.
+                Ok(_) => {
+                    let mut state = self.state();
+                    if state.epoch == changes.epoch {
+                        state.follow(&stored.with(current), ConflictPolicy::Reject)?;
+                    }
+                    Ok(Step::Again)
+                }
             },
-            Now::Moved | Now::Ended | Now::Missing => self.mark_gone(changes),
+            Now::Moved(next) if self.follow(stored, &next).await? => Ok(Step::Again),
+            Now::Moved(_) | Now::Ended | Now::Missing => self.mark_gone(changes),
         }
     }
 
@@ -133,7 +148,7 @@ impl Committer<'_> {
 }
 
 /// Returns changes without an operation, for a save of the record `stored` as it is.
-fn no_changes(state: &State, stored: &StoredAt) -> Changes {
+pub(super) fn no_changes(state: &State, stored: &StoredAt) -> Changes {
     Changes {
         ops: Vec::new(),
         ops_end: state.ops_end() - state.log.len() as u64,

@@ -57,7 +57,8 @@ impl Committer<'_> {
                 Now::Live(current) if current.content.identity() == stored.content.identity() => {
                     self.touch_record(&stored, &current, epoch).await?
                 }
-                Now::Live(_) | Now::Moved | Now::Ended | Now::Missing => Outcome::Missing,
+                Now::Moved(next) if self.follow(&stored, &next).await? => self.touch_own().await?,
+                Now::Live(_) | Now::Moved(_) | Now::Ended | Now::Missing => Outcome::Missing,
             };
         }
         Ok(outcome)
@@ -77,7 +78,8 @@ impl Committer<'_> {
             if mutant::is(Mutant::SavesAgainOverAnyVersion) {
                 Arc::make_mut(&mut over).version = self.found(stored).await?;
             }
-            return self.save_again(stored, &over).await;
+            let content = over.content.clone();
+            return self.save_again(stored, &over, content).await;
         }
         let anything = mutant::is(Mutant::TouchesAnyVersion);
         let version = if anything { self.found(stored).await? } else { record.version };

@@ -119,6 +119,11 @@ impl Error {
         .on_key(key)
     }
 
+    /// Creates a [`Conflict`](ErrorKind::Conflict): another request has changed the session, and the manager rejects that.
+    pub(crate) const fn rejected_conflict() -> Self {
+        Self::fixed(ErrorKind::Conflict, "the manager rejects conflicts; `reload` the session and do the work again")
+    }
+
     /// Creates a [`WrongType`](ErrorKind::WrongType): the value under `key` is not a `T`.
     ///
     /// Parts of serde's error that may quote the value are left out.

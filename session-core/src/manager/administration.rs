@@ -75,6 +75,7 @@ impl Manager {
                 list.truncate(LIST_LEN);
             }
         }
+        env.remove_unfinished(&mut list, |info| info).await?;
         newest_first(&mut list);
         list.truncate(LIST_LEN);
         Ok(list)

@@ -1,8 +1,11 @@
 //! Describes stored sessions for lists.
 
-use super::environment::Environment;
+use std::collections::HashSet;
+
+use super::environment::{Environment, Now};
 use super::session_info::SessionInfo;
 use crate::codec::{Content, Stored};
+use crate::mutant::{self, Mutant};
 use crate::{ErrorKind, Record, Result, StoreKey, Timestamp};
 
 impl Environment {
@@ -32,6 +35,37 @@ impl Environment {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Removes from a list the records of renewals that are not finished or were given up. Each session stays in it once.
+    ///
+    /// Such a record was renewed from a key under which the session still is, or from which another record was renewed. In that case the
+    /// tombstone under that key tells which record is the session.
+    pub(super) async fn remove_unfinished<T>(
+        &self,
+        list: &mut Vec<T>,
+        info: impl Fn(&T) -> &SessionInfo + Sync,
+    ) -> Result<()> {
+        if mutant::is(Mutant::ListsRenewedSessionsTwice) {
+            return Ok(());
+        }
+        let (mut befores, mut twice) = (HashSet::new(), HashSet::new());
+        for before in list.iter().filter_map(|entry| info(entry).before) {
+            if !befores.insert(before) {
+                twice.insert(before);
+            }
+        }
+        if befores.is_empty() {
+            return Ok(());
+        }
+        let keys: HashSet<StoreKey> = list.iter().map(|entry| *info(entry).handle.key()).collect();
+        list.retain(|entry| info(entry).before.is_none_or(|before| !keys.contains(&before)));
+        for before in twice {
+            if let Now::Moved(next) = self.current(&before).await? {
+                list.retain(|entry| info(entry).before != Some(before) || *info(entry).handle.key() == next);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use super::excess::SessionLimit;
 use super::listener::Listener;
 use super::login_times::LoginTimes;
 use super::policy::{ConflictPolicy, Life, Policy};
+use super::renewal::Renewal;
 use super::verifier::Verifier;
 use crate::codec::{Content, Rules, Stored};
 use crate::commit::joint_write::Line;
@@ -28,6 +29,7 @@ pub(crate) struct Environment {
     pub(super) listener: Option<Listener>,
     pub(crate) session_limit: Option<SessionLimit>,
     pub(super) login_times: Arc<LoginTimes>,
+    pub(crate) renewal: Renewal,
     /// Set if the store keeps nothing, on purpose.
     pub(crate) discards: bool,
     /// Set if other processes may write to the store. Versions must then differ between forked processes.
@@ -43,8 +45,8 @@ pub(crate) struct Environment {
 /// Present state of a key in the store.
 pub(crate) enum Now {
     Live(Arc<StoredRecord>),
-    /// The session has moved to another id.
-    Moved,
+    /// The session has moved to another id, whose key this is.
+    Moved(StoreKey),
     /// A logout has ended the session.
     Ended,
     Missing,
@@ -129,7 +131,7 @@ impl Environment {
         let (stored, head) = Stored::read(&record)?;
         Ok(match stored {
             Stored::Content(content) => Now::Live(StoredRecord::new(&record, head, Arc::new(content))),
-            Stored::Tombstone(Some(_)) => Now::Moved,
+            Stored::Tombstone(Some(next)) => Now::Moved(next),
             Stored::Tombstone(None) => Now::Ended,
         })
     }

@@ -19,6 +19,12 @@ pub enum EventKind {
     Logout,
     /// A session was stored under a new id, without a login or reauthentication. The handle is that of the new id.
     Rotated,
+    /// A session was stored under a new id, because its id was as old as [`renew_id_every`](crate::ManagerBuilder::renew_id_every) says. The
+    /// handle is that of the new id.
+    Renewed,
+    /// A client has used an id more than 30 s after a client had the next one, so the id may be stolen. It opens nothing. The handle is that of
+    /// the present id.
+    Reused,
     /// Sessions were ended by a revocation, or by [`verify`](crate::ManagerBuilder::verify).
     Revoked,
     /// A session was ended by a login elsewhere, because its principal had more than [`max_sessions`](crate::ManagerBuilder::max_sessions).
@@ -42,6 +48,8 @@ impl EventKind {
             Self::Reauthenticated => "reauthenticated",
             Self::Logout => "logout",
             Self::Rotated => "rotated",
+            Self::Renewed => "renewed",
+            Self::Reused => "reused",
             Self::Revoked => "revoked",
             Self::Evicted => "evicted",
             Self::Conflict => "conflict",

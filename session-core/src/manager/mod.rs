@@ -17,9 +17,11 @@ mod excess;
 mod filter;
 mod listener;
 mod login_times;
+mod old_ids;
 mod policy;
 mod principals;
 mod purge;
+pub(crate) mod renewal;
 mod report;
 mod session_info;
 pub(crate) mod session_limit;
@@ -208,6 +210,20 @@ impl Manager {
             ..(*self.env).clone()
         };
         Self { env: Arc::new(env) }
+    }
+
+    /// Whether ids are [renewed](ManagerBuilder::renew_id_every).
+    ///
+    /// ```
+    /// use session_core::{Manager, NullStore, minutes};
+    ///
+    /// let manager = Manager::builder(NullStore).renew_id_every(minutes(15)).build()?;
+    /// assert!(manager.renews_ids());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    #[doc(hidden)]
+    pub fn renews_ids(&self) -> bool {
+        self.env.renewal.is_on()
     }
 
     /// Creates a manager like this one for the same sessions by plain HTTP.

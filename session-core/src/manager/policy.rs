@@ -74,6 +74,11 @@ impl Policy {
         Ok(())
     }
 
+    /// Returns the longest absolute time-out that a session can have.
+    pub(super) fn longest(&self) -> Duration {
+        self.max_absolute.max(self.remember_absolute.unwrap_or_default())
+    }
+
     /// Returns the idle time-out of a session with this content.
     pub(crate) fn idle(&self, content: &Content) -> Duration {
         let usual = match (&content.principal, self.anonymous_idle) {
@@ -162,7 +167,7 @@ fn check_own(own: Option<Duration>, what: &str, longest: Duration, setting: &str
 }
 
 /// Duration that prints in the largest unit of which it is a multiple: `36 hours`.
-struct Span(Duration);
+pub(super) struct Span(pub(super) Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -95,6 +95,7 @@ impl Environment {
                 list.push(SessionInfo { current: current == Some(&info.handle), ..info });
             }
         }
+        self.remove_unfinished(&mut list, |info| info).await?;
         newest_first(&mut list);
         Ok(list)
     }

@@ -40,6 +40,9 @@ pub struct SessionInfo {
     pub label: Option<String>,
     /// Whether this is the session whose handle was passed as `current`.
     pub current: bool,
+    /// Key under which the session was stored before its id was renewed.
+    #[serde(skip)]
+    pub(super) before: Option<StoreKey>,
 }
 
 impl SessionInfo {
@@ -55,6 +58,7 @@ impl SessionInfo {
             auth_time: content.auth_time,
             label: content.label.as_deref().map(String::from),
             current: false,
+            before: content.id_age.as_ref().and_then(|age| age.before.as_ref()).map(|before| before.key),
         }
     }
 }

@@ -107,6 +107,7 @@ impl Environment {
                 live.push(Live { key, version: record.version, info, content });
             }
         }
+        self.remove_unfinished(&mut live, |live| &live.info).await?;
         Ok(live)
     }
 }

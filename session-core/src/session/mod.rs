@@ -76,6 +76,7 @@ use state::State;
 ///
 /// After a login, logout, rotation or revocation by another request nothing is replayed, and the commit returns
 /// [`ErrorKind::Gone`](crate::ErrorKind::Gone). A [`login`](Session::login) may start a new session instead.
+/// A [renewal](crate::ManagerBuilder::renew_id_every) of the id is no such change: the changes go to the session under its new id.
 ///
 /// # Example
 ///
@@ -161,7 +162,7 @@ impl fmt::Debug for Session {
 impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if !state.is_modified() {
+        if !state.has_changes() {
             return;
         }
         // Also while the thread panics, because the changes are lost all the same.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use super::Session;
 use super::committed::{StoredAt, StoredRecord};
 use super::opened::Opened;
-use super::state::{ClientCookie, State};
+use super::state::{ClientCookie, State, Successor};
 use crate::codec::Stored;
-use crate::commit::{is_settled_logout, tombstone_tells};
+use crate::commit::{TOMBSTONE_TELLS, is_settled_logout, tombstone_tells};
+use crate::head::Head;
 use crate::manager::environment::Environment;
+use crate::manager::renewal::GRACE;
 use crate::manager::verification::Verified;
-use crate::{Error, ErrorKind, Result, SessionId, StoreKey};
+use crate::{Call, Error, ErrorKind, Record, Result, SessionId, StoreKey, Timestamp};
 
 impl Session {
     /// Opens the session of `client_value`, or a new one.
@@ -18,17 +20,29 @@ impl Session {
         let state = match client_value.map(SessionId::parse) {
             None => State::new(Opened::New, None, env.blank()),
             Some(None) => State::new(Opened::Undecodable, Some(ClientCookie::default()), env.blank()),
-            Some(Some(id)) => env.resume(id).await?,
+            Some(Some(id)) => env.resume(id, OldIds::Briefly).await?,
         };
         Ok(Self::new(env.clone(), state))
     }
 }
 
+/// For how long an id that a renewal has replaced opens its session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OldIds {
+    /// Until its grace time has passed, for a request that brings the id.
+    Briefly,
+    /// At any time, for a session that was opened before.
+    Always,
+}
+
+/// Record under a key, decoded. Without one, the result of opening that key.
+type Found = Result<(Stored, Head, Record), Opened>;
+
 impl Environment {
     /// Loads the state of the session with `id`. The application checks a session with a principal first.
-    pub(crate) async fn resume(&self, id: SessionId) -> Result<State> {
+    pub(crate) async fn resume(&self, id: SessionId, old_ids: OldIds) -> Result<State> {
         for _ in 0..=self.max_replays {
-            if let Some(state) = self.load(&id).await? {
+            if let Some(state) = self.load(&id, old_ids).await? {
                 return Ok(state);
             }
         }
@@ -39,46 +53,103 @@ impl Environment {
     }
 
     /// Loads the state of the session with `id`. `None` if it must be loaded again.
-    async fn load(&self, id: &SessionId) -> Result<Option<State>> {
+    async fn load(&self, id: &SessionId, old_ids: OldIds) -> Result<Option<State>> {
         let key = StoreKey::derive(&self.name, id);
         let call = self.call();
         let blank = |opened| State::new(opened, Some(ClientCookie::of(id.clone())), self.blank());
-        let loaded = self.store().load(&call, &key).await;
-        let read = loaded.and_then(|record| record.map(|record| Ok((Stored::read(&record)?, record))).transpose());
-        let ((stored, head), record) = match read {
-            Ok(Some(read)) => read,
-            Ok(None) => return Ok(Some(blank(Opened::Unknown))),
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                tracing::error!(name = %self.name, %error, "a stored session does not decode; the client gets a new one");
-                return Ok(Some(blank(Opened::Undecodable)));
-            }
-            Err(error) => return Err(error),
+        let (stored, head, record) = match self.find(&call, &key).await? {
+            Ok(found) => found,
+            Err(opened) => return Ok(Some(blank(opened))),
         };
-        Ok(Some(match stored {
-            Stored::Tombstone(_) if !tombstone_tells(&record, call.now) => blank(Opened::Unknown),
-            Stored::Tombstone(Some(_)) => blank(Opened::Moved),
-            Stored::Tombstone(None) => {
-                let mut ended = blank(Opened::Ended);
-                ended.may_restart = is_settled_logout(&record, call.now);
-                ended
-            }
+        match stored {
+            Stored::Tombstone(Some(next)) => Box::pin(self.load_moved(id, &key, &record, &next, old_ids)).await,
+            Stored::Tombstone(None) => Ok(Some(ended(blank, &record, call.now))),
             Stored::Content(content) => {
-                let lifetime = self.cookie_lifetime(&content);
-                let stored = StoredRecord::new(&record, head, Arc::new(content));
-                if self.life(&stored, call.now).ends_at <= call.now {
-                    return Ok(Some(blank(Opened::Expired)));
-                }
-                if stored.content.principal.is_some()
-                    && let Some(verifier) = &self.verifier
-                {
-                    match Box::pin(self.verify(verifier, &key, &stored)).await? {
-                        Verified::Accepted => {}
-                        Verified::Ended => return Ok(Some(blank(Opened::Unknown))),
-                        Verified::Changed => return Ok(None),
-                    }
-                }
-                State::resumed(StoredAt { id: id.clone(), key, record: stored }, lifetime)
+                let record = StoredRecord::new(&record, head, Arc::new(content));
+                self.admit(StoredAt { id: id.clone(), key, record }, blank).await
             }
+        }
+    }
+
+    /// Loads the session that has moved from `key`, where `tombstone` is, to the key `next`. The client has sent `id`.
+    async fn load_moved(
+        &self,
+        id: &SessionId,
+        key: &StoreKey,
+        tombstone: &Record,
+        next: &StoreKey,
+        old_ids: OldIds,
+    ) -> Result<Option<State>> {
+        let call = self.call();
+        let blank = |opened| State::new(opened, Some(ClientCookie::of(id.clone())), self.blank());
+        let found = self.find(&call, next).await?;
+        if let Ok((Stored::Content(content), head, record)) = &found
+            && let Some(before) = content.renewed_from(key)
+            && let Some(new) = before.sealed.open(&self.name, next, id)
+        {
+            let record = StoredRecord::new(record, head.clone(), Arc::new(content.clone()));
+            let stored = StoredAt { id: new.clone(), key: *next, record };
+            let unused = before.seen.map(|seen| call.now.since(seen));
+            if let Some(unused) = unused.filter(|unused| *unused >= GRACE && old_ids == OldIds::Briefly) {
+                if self.life(&stored, call.now).ends_at > call.now {
+                    self.report_reuse(&stored).await?;
+                }
+                return Ok(Some(blank(if unused < TOMBSTONE_TELLS { Opened::Moved } else { Opened::Unknown })));
+            }
+            let tombstone = Some((*key, tombstone.version, tombstone.expires_at));
+            let state = self.admit(stored, blank).await?;
+            return Ok(state.map(|state| state.opened_by_old_id(id.clone(), Successor { id: new, tombstone })));
+        }
+        Ok(Some(match found {
+            Ok((Stored::Content(_), ..)) if tombstone_tells(tombstone, call.now) => blank(Opened::Moved),
+            Ok((Stored::Tombstone(Some(_)), _, next)) if tombstone_tells(&next, call.now) => blank(Opened::Moved),
+            Ok((Stored::Tombstone(None), _, next)) => ended(blank, &next, call.now),
+            _ => blank(Opened::Unknown),
         }))
     }
+
+    /// Loads and decodes the record under `key`.
+    async fn find(&self, call: &Call, key: &StoreKey) -> Result<Found> {
+        let loaded = self.store().load(call, key).await;
+        let read = loaded.and_then(|record| record.map(|record| Ok((Stored::read(&record)?, record))).transpose());
+        match read {
+            Ok(Some(((stored, head), record))) => Ok(Ok((stored, head, record))),
+            Ok(None) => Ok(Err(Opened::Unknown)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::error!(name = %self.name, %error, "a stored session does not decode; the client gets a new one");
+                Ok(Err(Opened::Undecodable))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the state of the session `stored`, or a blank one if it has expired or the application refuses it. `None` if it must be
+    /// loaded again.
+    async fn admit(&self, stored: StoredAt, blank: impl Fn(Opened) -> State) -> Result<Option<State>> {
+        let now = self.now();
+        if self.life(&stored, now).ends_at <= now {
+            return Ok(Some(blank(Opened::Expired)));
+        }
+        if stored.content.principal.is_some()
+            && let Some(verifier) = &self.verifier
+        {
+            match Box::pin(self.verify(verifier, &stored.key, &stored)).await? {
+                Verified::Accepted => {}
+                Verified::Ended => return Ok(Some(blank(Opened::Unknown))),
+                Verified::Changed => return Ok(None),
+            }
+        }
+        let lifetime = self.cookie_lifetime(&stored.content);
+        Ok(Some(State::resumed(stored, lifetime)))
+    }
+}
+
+/// Returns the state of a session that a logout has ended, whose `tombstone` was found.
+fn ended(blank: impl Fn(Opened) -> State, tombstone: &Record, now: Timestamp) -> State {
+    if !tombstone_tells(tombstone, now) {
+        return blank(Opened::Unknown);
+    }
+    let mut ended = blank(Opened::Ended);
+    ended.may_restart = is_settled_logout(tombstone, now);
+    ended
 }

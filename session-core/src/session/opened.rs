@@ -15,7 +15,8 @@ pub enum Opened {
     Expired,
     /// The client's value is not an id, or the stored record does not decode.
     Undecodable,
-    /// The session has moved to another id within the last minute. The client has that id, or is about to receive it.
+    /// The session has moved to another id within the last minute. The client has that id, or is about to receive it. After a
+    /// [renewal](crate::ManagerBuilder::renew_id_every) the old id still opens the session for a while, as `Resumed`.
     Moved,
     /// A logout has ended the session within the last minute. A login starts a new session. Other writes return
     /// [`Gone`](crate::ErrorKind::Gone), because they may come from the page that signed out.

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::auth::NO_PRINCIPAL;
+use super::open::OldIds;
 use super::state::Quiet;
 use crate::commit::Committer;
 use crate::commit::uncertain::UncertainWrite;
@@ -88,7 +89,7 @@ impl Session {
                 };
                 (stored.id.clone(), state.epoch)
             };
-            let fresh = env.resume(id).await?;
+            let fresh = env.resume(id, OldIds::Always).await?;
             // A rotation that is still uncertain may have been stored between the two loads, and then the session is under its new id.
             if fresh.stored.is_some() || !is_rotating() || mutant::is(Mutant::ReloadsBesideARotation) {
                 break (fresh, epoch);
@@ -104,7 +105,10 @@ impl Session {
         match fresh.stored {
             Some(stored) => {
                 state.discard();
-                state.stored = Some(stored);
+                let before = state.stored.replace(stored);
+                if let Some(before) = before.filter(|_| fresh.client.is_some_and(|client| client.successor.is_some())) {
+                    state.note_successor(&before.id);
+                }
                 state.base = fresh.base;
                 state.set_view(fresh.view);
                 Ok(())
@@ -122,7 +126,8 @@ impl Session {
 
     /// Stores the present instant as the session's last use, even if the previous one is recent. This moves its expiry.
     ///
-    /// Does nothing if the session is not stored, or has ended, moved or changed hands. That is not an error.
+    /// Does nothing if the session is not stored, or has ended, moved or changed hands. That is not an error. A
+    /// [renewal](crate::ManagerBuilder::renew_id_every) of the id is followed.
     ///
     /// ```
     /// # pollster::block_on(async {
@@ -193,6 +198,8 @@ impl Session {
     /// the session has no principal, [`ErrorKind::Unavailable`].
     pub async fn revoke_others(&self) -> Result<u64> {
         let principal = self.principal().ok_or(NO_PRINCIPAL)?;
+        // The session may have a new id since, and must not count as another one.
+        Committer(self).find_renewed().await?;
         self.shared.env.revoke_all(&principal, self.handle().as_ref()).await
     }
 

@@ -5,18 +5,23 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use session_core::{
-    Bytes, Call, Capabilities, Cursor, Error, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
-    Timestamp, Version, async_trait,
+    Bytes, Call, Capabilities, Cursor, Error, ErrorKind, Outcome, Page, Principal, Purged, Record, Result, Store,
+    StoreKey, Timestamp, Version, async_trait,
 };
 
 /// A store that ignores expiry, except in lists. Supports no optional operation unless it is told to. Clones share their records.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shelf(Arc<Mutex<Vec<(StoreKey, Record)>>>, Arc<Mutex<Vec<&'static str>>>, Capabilities);
+pub(crate) struct Shelf(
+    Arc<Mutex<Vec<(StoreKey, Record)>>>,
+    Arc<Mutex<Vec<&'static str>>>,
+    Capabilities,
+    Arc<Mutex<Vec<&'static str>>>,
+);
 
 impl Shelf {
     /// Creates a store with these capabilities.
     pub(crate) fn that_can(capabilities: Capabilities) -> Self {
-        Self(Arc::default(), Arc::default(), capabilities)
+        Self(Arc::default(), Arc::default(), capabilities, Arc::default())
     }
 
     /// Returns the number of records that are sessions, not tombstones.
@@ -25,6 +30,11 @@ impl Shelf {
             .iter()
             .filter(|(_, record)| record.data.get(8 + usize::from(record.data[1]) * 8) != Some(&0))
             .count()
+    }
+
+    /// Returns the number of records, tombstones included.
+    pub(crate) fn len(&self) -> usize {
+        self.records().len()
     }
 
     fn records(&self) -> MutexGuard<'_, Vec<(StoreKey, Record)>> {
@@ -36,8 +46,20 @@ impl Shelf {
         std::mem::take(&mut self.1.lock().unwrap())
     }
 
-    fn wrote(&self, call: &'static str) {
+    /// Lets these calls fail from now on, without an effect. The call `lost save` is a save that fails after it took effect.
+    pub(crate) fn fail(&self, calls: &[&'static str]) {
+        *self.3.lock().unwrap() = calls.to_vec();
+    }
+
+    fn check(&self, call: &'static str) -> Result<()> {
+        let fails = self.3.lock().unwrap().contains(&call);
+        if fails { Err(ErrorKind::Unavailable.into()) } else { Ok(()) }
+    }
+
+    fn wrote(&self, call: &'static str) -> Result<()> {
+        self.check(call)?;
         self.1.lock().unwrap().push(call);
+        Ok(())
     }
 
     /// Returns the record that was created last.
@@ -74,28 +96,29 @@ impl Store for Shelf {
     }
 
     async fn create(&self, _: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
-        self.wrote("create");
+        self.wrote("create")?;
         self.records().push((*key, record.clone()));
         Ok(Outcome::Done)
     }
 
     async fn load(&self, _: &Call, key: &StoreKey) -> Result<Option<Record>> {
+        self.check("load")?;
         Ok(self.records().iter().find(|(there, _)| there == key).map(|(_, record)| record.clone()))
     }
 
     async fn save(&self, _: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
-        self.wrote("save");
+        self.wrote("save")?;
         let mut records = self.records();
         let Some((_, there)) = records.iter_mut().find(|(there, _)| there == key) else { return Ok(Outcome::Missing) };
         if there.version != expected {
             return Ok(Outcome::Conflict);
         }
         *there = record.clone();
-        Ok(Outcome::Done)
+        self.check("lost save").map(|()| Outcome::Done)
     }
 
     async fn touch(&self, _: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
-        self.wrote("touch");
+        self.wrote("touch")?;
         let mut records = self.records();
         let Some((_, there)) = records.iter_mut().find(|(there, _)| there == key) else { return Ok(Outcome::Missing) };
         if there.version != expected {
@@ -106,7 +129,7 @@ impl Store for Shelf {
     }
 
     async fn delete(&self, _: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
-        self.wrote("delete");
+        self.wrote("delete")?;
         let mut records = self.records();
         let Some(at) = records.iter().position(|(there, _)| there == key) else { return Ok(Outcome::Missing) };
         if expected.is_some_and(|expected| expected != records[at].1.version) {

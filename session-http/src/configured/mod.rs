@@ -90,6 +90,13 @@ impl ConfiguredSession {
                     "the cookie is sealed by its `CookieStore`: leave out `signed`",
                 ));
             }
+            (Some(_), None) if manager.renews_ids() => {
+                return Err(Error::fixed(
+                    ErrorKind::Config,
+                    "the session is kept in its cookie, so that an old cookie opens whatever its id: leave out `renew_id_every`, or use a store \
+                     on the server",
+                ));
+            }
             (Some(store), None) => Value::Sealed(store.sealer(manager.name())),
             (None, Some(ring)) => {
                 Value::Signed { signer: ring.signer("id", manager.name()), accept_unsigned: options.accept_unsigned }

@@ -51,7 +51,8 @@ use session_crypto::{KeyRing, Sealer};
 /// - **One-time values.** An old copy brings back values that [`take`](session_core::Session::take) and `flashes` have removed.
 /// - **Conflicts.** If two requests change the session at the same time, the later response replaces the changes of the other. `update` is
 ///   atomic only within a request.
-/// - **Rotation.** A login creates a new id, but the previous cookie still opens the previous session.
+/// - **Rotation.** A login creates a new id, but the previous cookie still opens the previous session. So ids cannot be
+///   [renewed](session_core::ManagerBuilder::renew_id_every).
 /// - **After the head.** Once the response's head has been sent, writes fail as [`Closed`](session_core::ErrorKind::Closed).
 ///
 /// If one of these limits matters, keep sessions in a server-side store.

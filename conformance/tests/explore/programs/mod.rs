@@ -8,13 +8,21 @@ mod limits;
 mod logins;
 mod merges;
 mod moves;
+mod renewals;
 mod setup;
 mod updates;
 
 /// Returns all programs.
 pub(crate) fn all() -> Vec<Program> {
-    [updates::all(), merges::all(), logins::all(), ends::all(), moves::all(), flashes::all(), limits::all()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let by_subject = [
+        updates::all(),
+        merges::all(),
+        logins::all(),
+        ends::all(),
+        moves::all(),
+        flashes::all(),
+        limits::all(),
+        renewals::all(),
+    ];
+    by_subject.into_iter().flatten().collect()
 }

@@ -10,6 +10,7 @@ use rmp::encode::{write_array_len, write_map_len, write_str, write_uint};
 use serde::Deserialize;
 
 use super::content::{Content, Flash, OwnPolicy, WirePolicy};
+use super::id_age::WireIdAge;
 use super::limits::{Codec, MESSAGEPACK};
 use super::value::Value;
 use crate::{Error, ErrorKind, Record, Result, Timestamp};
@@ -39,6 +40,7 @@ impl Writer<'_> {
             content.auth_time.is_some(),
             content.label.is_some(),
             content.name.is_some(),
+            content.id_age.is_some(),
             !deadlines.is_empty(),
         ];
         let fields = optional.iter().filter(|there| **there).count() + content.unknown.len();
@@ -67,6 +69,10 @@ impl Writer<'_> {
         if let Some(name) = &content.name {
             self.str("n")?;
             self.str(name)?;
+        }
+        if let Some(age) = &content.id_age {
+            self.str("i")?;
+            self.0.extend(value::encode(&WireIdAge::from(&**age)).ok()?);
         }
         if !deadlines.is_empty() {
             self.str("x")?;
@@ -144,6 +150,7 @@ fn read(reader: &mut Reader<'_>, data: &Bytes, content: &mut Content) -> Result<
             })?,
             "p" => content.own = small::<WirePolicy>(reader)?.into(),
             "a" => content.auth_time = Some(instant(reader)?),
+            "i" => content.id_age = Some(Arc::new(small::<WireIdAge>(reader)?.read().ok_or(Bad::Form)?)),
             "x" => reader.map(|reader, key| {
                 deadlines.insert(key.into(), instant(reader)?);
                 Ok(())

@@ -8,6 +8,7 @@ use super::environment::Environment;
 use super::excess::SessionLimit;
 use super::listener::Listener;
 use super::policy::{ConflictPolicy, Policy};
+use super::renewal::Renewal;
 use super::verifier::Verifier;
 use crate::codec::{Codec, Limits, Rules};
 use crate::commit::write_queue::WriteQueues;
@@ -15,6 +16,7 @@ use crate::{Clock, Error, ErrorKind, Result, Store, SystemClock, hours};
 
 mod hooks;
 mod logins;
+mod renewal;
 
 impl Manager {
     /// Creates a manager with the defaults: the name `id`, an idle time-out of 1 hour and an absolute time-out of 24 hours.
@@ -76,6 +78,7 @@ pub struct ManagerBuilder {
     verifier: Option<Verifier>,
     listener: Option<Listener>,
     session_limit: Option<SessionLimit>,
+    renewal: Renewal,
     clock: Arc<dyn Clock>,
 }
 
@@ -97,6 +100,7 @@ impl ManagerBuilder {
             verifier: None,
             listener: None,
             session_limit: None,
+            renewal: Renewal::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -299,7 +303,8 @@ impl ManagerBuilder {
     /// [`ErrorKind::Config`] if a time-out is below a millisecond, if [`idle`](Self::idle) or [`anonymous_idle`](Self::anonymous_idle) is
     /// above [`absolute`](Self::absolute), if one of the three is above the maximum set for it, if [`remember`](Self::remember) is below `idle`, if [`max_idle`](Self::max_idle) is above the
     /// longest absolute time-out, if the name is empty,
-    /// longer than 64 bytes or has a NUL, or if [`max_sessions`](Self::max_sessions) is 0 or the store does not list by principal. The message names the settings and their values.
+    /// longer than 64 bytes or has a NUL, if [`max_sessions`](Self::max_sessions) is 0 or the store does not list by principal, or if
+    /// [`renew_id_every`](Self::renew_id_every) is outside its range, or [`revoke_reused`](Self::revoke_reused) is set without it. The message names the settings and their values.
     pub fn build(self) -> Result<Manager> {
         if self.name.is_empty() || self.name.len() > 64 || self.name.contains('\0') {
             return Err(Error::fixed(ErrorKind::Config, "the manager's `name` must have 1 to 64 bytes and no NUL"));
@@ -315,6 +320,7 @@ impl ManagerBuilder {
             remember_absolute: self.remember,
         };
         policy.check(self.max_idle)?;
+        self.renewal.check(policy.longest())?;
         let can = self.store.capabilities();
         if let Some(limit) = self.session_limit {
             limit.check(can.by_principal)?;
@@ -341,6 +347,7 @@ impl ManagerBuilder {
                 listener: self.listener,
                 session_limit: self.session_limit,
                 login_times: Arc::default(),
+                renewal: self.renewal,
                 queues: Arc::new(WriteQueues::new(can.shared)),
                 clock: self.clock,
             }),

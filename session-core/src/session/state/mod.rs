@@ -11,31 +11,15 @@ use super::removed::Removed;
 use crate::codec::{Content, OwnPolicy};
 use crate::commit::uncertain::UncertainWrite;
 use crate::mutant::{self, Mutant};
-use crate::{Error, ErrorKind, Result, SessionId, StoreKey, Timestamp};
+use crate::{Error, ErrorKind, Result, StoreKey, Timestamp};
 
+mod client_cookie;
 mod quiet;
+mod renewal;
 mod uncertain;
 
+pub(crate) use client_cookie::{ClientCookie, Successor};
 pub(crate) use quiet::Quiet;
-
-/// Value that the client sent when the session was opened, and what is known about its cookie.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ClientCookie {
-    /// Id, if the value was an id.
-    pub(crate) id: Option<SessionId>,
-    /// Expiry of the record when it was opened.
-    pub(crate) expires_at: Option<Timestamp>,
-    /// Lifetime of the cookie, as the record tells. `None` if no live record was found.
-    pub(crate) lifetime: Option<CookieLifetime>,
-    /// Set when the client needs the same id in a new cookie, such as one that an older key signed.
-    pub(crate) outdated: bool,
-}
-
-impl ClientCookie {
-    pub(crate) fn of(id: SessionId) -> Self {
-        Self { id: Some(id), ..Self::default() }
-    }
-}
 
 pub(crate) struct State {
     pub(crate) opened: Opened,
@@ -146,7 +130,7 @@ impl State {
             id: Some(stored.id.clone()),
             expires_at: Some(stored.expires_at),
             lifetime: Some(lifetime),
-            outdated: false,
+            ..ClientCookie::default()
         };
         let content = stored.content.clone();
         Self::of(Opened::Resumed, Some(client), Some(stored), content)
