@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use session_core::{Error, ErrorKind, Manager, Record, Result, Session};
+use session_core::{Error, ErrorKind, Manager, Principal, Record, Result, Session};
 
 use crate::cookie_store::request_store::RequestStore;
 use crate::cookie_value::Value;
@@ -38,6 +38,8 @@ pub(crate) struct ConfiguredSession {
 /// Session that a request has opened.
 pub(crate) struct OpenSession {
     pub(crate) session: Session,
+    /// User who was signed in when the request came.
+    user: Option<Principal>,
     /// Set for a session that is kept in its cookie. Boxed because it is rare and would enlarge every request.
     sealed: Option<Box<SealedCookie>>,
     /// Lines that clear the cookie at other places.
@@ -51,8 +53,14 @@ pub(crate) struct OpenSession {
 }
 
 impl OpenSession {
-    const fn new(session: Session, sealed: Option<Box<SealedCookie>>) -> Self {
-        Self { session, sealed, clears: Vec::new(), moves: false, without_value: false, source: Source::Cookie }
+    fn new(session: Session, sealed: Option<Box<SealedCookie>>) -> Self {
+        let user = session.principal();
+        Self { session, user, sealed, clears: Vec::new(), moves: false, without_value: false, source: Source::Cookie }
+    }
+
+    /// Whether the request has signed a user in or out, in a browser.
+    pub(crate) fn changes_user(&self) -> bool {
+        self.source == Source::Cookie && self.user != self.session.principal()
     }
 }
 
