@@ -40,6 +40,8 @@ impl CookieOptions {
     /// Returns the lines that clear the cookie `name` wherever the request could have got it from, except at its own place.
     ///
     /// The places are the host alone and each parent domain, `/` and each prefix of the path, in a partition and not.
+    /// A browser that knows no partitions, or takes the host alone and its domain for one place (RFC 6265), also clears the own place.
+    /// Its user signs in again, because it is unknown which of the values came from there.
     pub(crate) fn clear_elsewhere(&self, name: &str, head: &dyn RequestHead) -> Vec<SetCookie> {
         let host_only = has_prefix(name, "__Host-");
         let paths = if host_only { vec!["/".to_owned()] } else { paths(&self.path, head.path().unwrap_or("/")) };
