@@ -1,7 +1,7 @@
 //! One session of a set: its manager, and the name, options and values of its cookie.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicUsize};
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Manager, Principal, Record, Result, Session};
@@ -33,6 +33,8 @@ pub(crate) struct ConfiguredSession {
     name: Box<str>,
     /// Instant of the last warning about a browser that drops the cookie, in ms.
     warned_at: AtomicI64,
+    /// Number of responses that have cleared the cookie's other places.
+    turn: AtomicUsize,
 }
 
 /// Session that a request has opened.
@@ -114,7 +116,8 @@ impl ConfiguredSession {
         }
         // The session's idle time-out must not be longer than the cookie's lifetime.
         let manager = ending(&options).map_or_else(|| manager.clone(), |longest| manager.idle_at_most(longest));
-        Ok(Self { manager, cookie, options, value, room, plain: None, name, warned_at: AtomicI64::new(i64::MIN) })
+        let (warned_at, turn) = (AtomicI64::new(i64::MIN), AtomicUsize::new(0));
+        Ok(Self { manager, cookie, options, value, room, plain: None, name, warned_at, turn })
     }
 
     /// Logical name of the session, as the application knows it.
