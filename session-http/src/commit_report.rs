@@ -3,9 +3,9 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use session_core::{Error, ErrorKind, Result, Session};
+use session_core::{Error, ErrorKind, Result};
 
-use crate::configured::Announced;
+use crate::configured::{Announced, OpenSession};
 use crate::{Caching, SetCookie, Token};
 
 /// Result of [`Exchange::commit`](crate::Exchange::commit).
@@ -23,6 +23,8 @@ pub struct CommitReport {
     /// Sessions that could not be stored. If set, send an error instead of the handler's response, because that promises changes that
     /// were not stored.
     pub error: Option<CommitError>,
+    /// Whether a user has signed in or out.
+    user_changed: bool,
 }
 
 impl CommitReport {
@@ -30,9 +32,30 @@ impl CommitReport {
         self.caching = self.caching.max(Caching::Never);
     }
 
-    pub(crate) fn add(&mut self, name: &str, session: &Session, closed: Result<Announced>) {
+    /// Value of the header `Clear-Site-Data` to add to the response, or `None` to leave it.
+    ///
+    /// It is set when a user has signed in or out. Browsers may hold pages that they have fetched in advance (speculation rules), and
+    /// show them without asking again, whatever their `Cache-Control` and `Vary` say. The value makes them drop these pages, and nothing else.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// # use session_core::Manager;
+    /// # use session_http::{CookieOptions, SessionSet};
+    /// # let set = SessionSet::new(Manager::new(session_store_memory::MemoryStore::new()), CookieOptions::new())?;
+    /// let exchange = set.begin();
+    /// exchange.open_first([]).await?.login("ann")?;
+    /// assert_eq!(exchange.commit().await.clear_site_data(), Some("\"prefetchCache\", \"prerenderCache\""));
+    /// # Ok::<(), session_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub const fn clear_site_data(&self) -> Option<&'static str> {
+        if self.user_changed { Some("\"prefetchCache\", \"prerenderCache\"") } else { None }
+    }
+
+    pub(crate) fn add(&mut self, name: &str, open: &OpenSession, closed: Result<Announced>) {
+        self.user_changed |= closed.is_ok() && open.changes_user();
         let caching = match &closed {
-            _ if session.principal().is_some() => Caching::SignedIn,
+            _ if open.session.principal().is_some() => Caching::SignedIn,
             Ok(Announced { lines, token: None }) if lines.is_empty() => Caching::Private,
             _ => Caching::Never,
         };

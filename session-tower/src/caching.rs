@@ -1,7 +1,7 @@
 //! `Set-Cookie` and caching headers of a response.
 
 use http::header::{CACHE_CONTROL, Entry, SET_COOKIE, VARY};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use session_http::{Caching, CommitReport};
 
 /// Response extension that leaves `Cache-Control` and `Vary` as the handler set them.
@@ -22,8 +22,14 @@ use session_http::{Caching, CommitReport};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnCaching;
 
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
 /// Adds the values of sessions and the caching headers to a response.
 pub(crate) fn finish<B>(response: &mut Response<B>, committed: CommitReport, failed: bool) {
+    if let Some(stale) = committed.clear_site_data() {
+        // The handler may have named other data. The browser reads the values of all lines (RFC 9110, 5.2).
+        response.headers_mut().append(CLEAR_SITE_DATA, HeaderValue::from_static(stale));
+    }
     let CommitReport { set_cookie, tokens, vary, caching, .. } = committed;
     for (name, token) in tokens {
         match HeaderValue::try_from(token.into_string()) {

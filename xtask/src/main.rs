@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod bench;
+mod debian;
 mod features;
 mod images;
 mod matrix;
 mod model;
 mod mutants;
 mod process;
+mod progress;
 mod result;
 mod test;
 mod tidy;

@@ -1,10 +1,10 @@
 //! One session of a set: its manager, and the name, options and values of its cookie.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicUsize};
 use std::time::Duration;
 
-use session_core::{Error, ErrorKind, Manager, Record, Result, Session};
+use session_core::{Error, ErrorKind, Manager, Principal, Record, Result, Session};
 
 use crate::cookie_store::request_store::RequestStore;
 use crate::cookie_value::Value;
@@ -33,11 +33,15 @@ pub(crate) struct ConfiguredSession {
     name: Box<str>,
     /// Instant of the last warning about a browser that drops the cookie, in ms.
     warned_at: AtomicI64,
+    /// Number of responses that have cleared the cookie's other places.
+    turn: AtomicUsize,
 }
 
 /// Session that a request has opened.
 pub(crate) struct OpenSession {
     pub(crate) session: Session,
+    /// User who was signed in when the request came.
+    user: Option<Principal>,
     /// Set for a session that is kept in its cookie. Boxed because it is rare and would enlarge every request.
     sealed: Option<Box<SealedCookie>>,
     /// Lines that clear the cookie at other places.
@@ -51,8 +55,14 @@ pub(crate) struct OpenSession {
 }
 
 impl OpenSession {
-    const fn new(session: Session, sealed: Option<Box<SealedCookie>>) -> Self {
-        Self { session, sealed, clears: Vec::new(), moves: false, without_value: false, source: Source::Cookie }
+    fn new(session: Session, sealed: Option<Box<SealedCookie>>) -> Self {
+        let user = session.principal();
+        Self { session, user, sealed, clears: Vec::new(), moves: false, without_value: false, source: Source::Cookie }
+    }
+
+    /// Whether the request has signed a user in or out, in a browser.
+    pub(crate) fn changes_user(&self) -> bool {
+        self.source == Source::Cookie && self.user != self.session.principal()
     }
 }
 
@@ -113,7 +123,8 @@ impl ConfiguredSession {
         }
         // The session's idle time-out must not be longer than the cookie's lifetime.
         let manager = ending(&options).map_or_else(|| manager.clone(), |longest| manager.idle_at_most(longest));
-        Ok(Self { manager, cookie, options, value, room, plain: None, name, warned_at: AtomicI64::new(i64::MIN) })
+        let (warned_at, turn) = (AtomicI64::new(i64::MIN), AtomicUsize::new(0));
+        Ok(Self { manager, cookie, options, value, room, plain: None, name, warned_at, turn })
     }
 
     /// Logical name of the session, as the application knows it.

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::future::try_join_all;
 use session_core::{Opened, Result, SessionId, StoreKey};
@@ -97,7 +98,8 @@ impl ConfiguredSession {
              or the cookie's domain, path or partition was changed without `CookieOptions::formerly`"
         );
         let mut neither = self.open_by(None).await?;
-        neither.clears = self.options.clear_elsewhere(&self.cookie, head);
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        neither.clears = self.options.clear_elsewhere(&self.cookie, head, turn);
         Ok(neither)
     }
 

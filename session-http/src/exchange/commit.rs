@@ -158,7 +158,7 @@ impl Inner {
         if self.facts().says_plain && closed.as_ref().is_ok_and(dropped) {
             configured.warn_of_plain_page();
         }
-        report.add(configured.name(), &open.session, closed);
+        report.add(configured.name(), open, closed);
     }
 }
 

@@ -26,7 +26,7 @@ impl Exchange {
     /// the first 64. An event says if there were more.
     /// If two of them open live sessions, a neighbouring host has planted one ("cookie tossing"; RFC 6265bis, 8.6), or the cookie's place
     /// was changed; see [`CookieOptions::formerly`](crate::CookieOptions::formerly). Neither is used, and a warning is logged. The response clears the other places of the
-    /// cookie, so that the next request is whole.
+    /// cookie, so that the next request is whole. If there are more than 16 such places, the next responses clear the rest.
     ///
     /// ```
     /// # pollster::block_on(async {

@@ -34,13 +34,19 @@ impl CookieOptions {
 
     /// Returns the lines that clear the cookie `name` at its former places.
     pub(crate) fn clear_former(&self, name: &str) -> Vec<SetCookie> {
-        self.clear_all(name, self.former.clone())
+        clear_all(name, &self.other_places(self.former.clone()))
     }
 
     /// Returns the lines that clear the cookie `name` wherever the request could have got it from, except at its own place.
     ///
     /// The places are the host alone and each parent domain, `/` and each prefix of the path, in a partition and not.
-    pub(crate) fn clear_elsewhere(&self, name: &str, head: &dyn RequestHead) -> Vec<SetCookie> {
+    /// A browser that knows no partitions, or takes the host alone and its domain for one place (RFC 6265), also clears the own place.
+    /// Its user signs in again, because it is unknown which of the values came from there.
+    ///
+    /// If there are too many places for one response, `turn` chooses some of them, or a neighbouring host could plant a cookie where no
+    /// response clears it. Then those that such a browser takes for the own one are left out. It would lose the own cookie and
+    /// keep the planted one.
+    pub(crate) fn clear_elsewhere(&self, name: &str, head: &dyn RequestHead, turn: usize) -> Vec<SetCookie> {
         let host_only = has_prefix(name, "__Host-");
         let paths = if host_only { vec!["/".to_owned()] } else { paths(&self.path, head.path().unwrap_or("/")) };
         let domains = if host_only { vec![None] } else { domains(self.domain.as_deref(), head.host()) };
@@ -56,29 +62,42 @@ impl CookieOptions {
                 }
             }
         }
-        self.clear_all(name, places)
+        let host = head.host().map(str::to_ascii_lowercase);
+        let domain = |place: &Self| place.domain.as_deref().map(str::to_owned).or(host.clone());
+        let is_like_own = |place: &Self| place.path == self.path && domain(place) == domain(self);
+        let (like_own, mut places): (Vec<_>, Vec<_>) = self.other_places(places).into_iter().partition(is_like_own);
+        if places.len() + like_own.len() <= MOST {
+            places.extend(like_own);
+        } else {
+            let start = turn.wrapping_mul(MOST) % places.len().max(1);
+            places.rotate_left(start);
+        }
+        clear_all(name, &places)
     }
 
-    fn clear_all(&self, name: &str, places: Vec<Self>) -> Vec<SetCookie> {
-        let mut done = vec![self.place()];
-        let mut lines = Vec::new();
-        for place in &places {
+    /// Returns options like these for each of the `places` that a cookie can have, without its own place.
+    fn other_places(&self, places: Vec<Self>) -> Vec<Self> {
+        let mut others: Vec<Self> = Vec::new();
+        for place in places {
             // A browser takes no partitioned cookie without `Secure`, so there is none.
             let possible = self.secure || !place.partitioned;
-            if possible && lines.len() < MOST && !done.contains(&place.place()) {
-                let mut options = self.clone();
-                (options.path, options.domain) = (place.path.clone(), place.domain.clone());
-                options.partitioned = place.partitioned;
-                lines.extend(SetCookie::clear(name, &options));
-                done.push(place.place());
+            let is_known = |known: &Self| known.place() == place.place();
+            if possible && !is_known(self) && !others.iter().any(is_known) {
+                let Self { path, domain, partitioned, .. } = place;
+                others.push(Self { path, domain, partitioned, ..self.clone() });
             }
         }
-        lines
+        others
     }
 
     fn place(&self) -> (Option<&str>, &str, bool) {
         (self.domain.as_deref(), &self.path, self.partitioned)
     }
+}
+
+/// Returns the lines that clear the cookie `name` at the first of these places.
+fn clear_all(name: &str, places: &[CookieOptions]) -> Vec<SetCookie> {
+    places.iter().take(MOST).filter_map(|place| SetCookie::clear(name, place).ok()).collect()
 }
 
 /// Paths of cookies that a browser sends with a request for `path`: `/` and each prefix (RFC 6265bis, 5.1.4). `own` comes first.
@@ -140,8 +159,12 @@ mod tests {
 
     /// Attributes that say which place a line clears.
     fn cleared(options: &CookieOptions, host: &'static str, path: &'static str) -> Vec<String> {
+        cleared_in_turn(options, host, path, 0)
+    }
+
+    fn cleared_in_turn(options: &CookieOptions, host: &'static str, path: &'static str, turn: usize) -> Vec<String> {
         let name = options.cookie_name("id");
-        let lines = options.clear_elsewhere(&name, &Head(host, path));
+        let lines = options.clear_elsewhere(&name, &Head(host, path), turn);
         let place = |line: SetCookie| {
             let is_place = |part: &&str| ["Path", "Domain", "Partitioned"].iter().any(|name| part.starts_with(name));
             assert!(line.as_str().starts_with(&format!("{name}=; ")) && line.as_str().contains("; Max-Age=0; "));
@@ -164,11 +187,11 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "Path=/ Domain=shop.example.com",
                 "Path=/ Domain=example.com",
+                "Partitioned Path=/ Domain=example.com",
+                "Path=/ Domain=shop.example.com",
                 "Partitioned Path=/",
-                "Partitioned Path=/ Domain=shop.example.com",
-                "Partitioned Path=/ Domain=example.com"
+                "Partitioned Path=/ Domain=shop.example.com"
             ]
         );
         let options = options.domain("example.com").path("/app");
@@ -185,6 +208,21 @@ mod tests {
         let lines = cleared(&options, "a.b.c.d.example.co.uk", "/1/2/3/4/5/6/7/8");
         assert_eq!(lines.len(), 16);
         assert!(lines.iter().all(|line| !line.ends_with("co.uk") || line.ends_with("example.co.uk")), "{lines:?}");
+    }
+
+    #[test]
+    fn what_one_response_cannot_clear_the_next_ones_do() {
+        let options = CookieOptions::new().name("__Secure-id");
+        let mut all: Vec<_> =
+            (0..2).flat_map(|turn| cleared_in_turn(&options, "shop.example.com", "/app/page", turn)).collect();
+        all.sort();
+        all.dedup();
+        // Five paths, three domains, in a partition and not, without those that some browsers take for the own place.
+        assert_eq!(all.len(), 5 * 3 * 2 - 4);
+        for like_own in ["Path=/", "Partitioned Path=/", "Path=/ Domain=shop.example.com"] {
+            assert!(!all.iter().any(|line| line == like_own), "{like_own} in {all:?}");
+        }
+        assert_eq!(cleared_in_turn(&options, "shop.example.com", "/app/page", usize::MAX).len(), 16);
     }
 
     #[test]

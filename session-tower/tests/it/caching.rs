@@ -1,10 +1,12 @@
 //! `Vary` and `Cache-Control`.
 
 use axum::Router;
-use axum::http::HeaderValue;
+use axum::body::Body;
+use axum::http::{HeaderValue, Request};
 use axum::response::{AppendHeaders, Extension, IntoResponse};
 use axum::routing::get as route;
 use session_tower::{ErrorKind, OwnCaching, Session, testing};
+use tower::ServiceExt as _;
 
 use crate::rig::{get, get_with, header, one};
 
@@ -42,6 +44,44 @@ async fn a_page_of_a_signed_in_user_is_never_stored_by_a_cache() {
     let ann = testing::signed_in(&sessions, "ann").await;
     let response = get_with(&Router::new().route("/", route(read)).layer(sessions), &ann).await;
     assert_eq!(header(&response, "cache-control"), Some("private, no-store"));
+}
+
+#[tokio::test]
+async fn a_login_and_a_logout_drop_the_pages_that_the_browser_has_fetched_in_advance() {
+    const FETCHED: &str = "\"prefetchCache\", \"prerenderCache\"";
+    let (store, sessions) = one();
+    let app = Router::new()
+        .route("/read", route(read))
+        .route("/write", route(write))
+        .route("/in", route(async |session: Session| session.login("ann").unwrap()))
+        .route("/rotate", route(async |session: Session| session.rotate().unwrap()))
+        .route("/out", route(async |session: Session| session.logout()))
+        .route(
+            "/out-with-data",
+            route(async |session: Session| {
+                session.logout();
+                [("clear-site-data", "\"storage\"")]
+            }),
+        )
+        .layer(sessions.clone());
+    for (path, expected) in [
+        ("/read", vec![]),
+        ("/write", vec![]),
+        ("/in", vec![]),
+        ("/rotate", vec![]),
+        ("/out", vec![FETCHED]),
+        ("/out-with-data", vec!["\"storage\"", FETCHED]),
+    ] {
+        let ann = testing::signed_in(&sessions, "ann").await;
+        let request = Request::get(path).header("cookie", ann).body(Body::empty()).unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.headers().get_all("clear-site-data").iter().collect::<Vec<_>>(), expected, "{path}");
+    }
+    let stranger = |path| app.clone().oneshot(Request::get(path).body(Body::empty()).unwrap());
+    assert_eq!(header(&stranger("/in").await.unwrap(), "clear-site-data"), Some(FETCHED));
+    assert_eq!(header(&stranger("/out").await.unwrap(), "clear-site-data"), None);
+    store.fail_writes(ErrorKind::Unavailable);
+    assert_eq!(header(&stranger("/in").await.unwrap(), "clear-site-data"), None, "the login has failed");
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use std::process::Command;
 use sha2::{Digest as _, Sha256};
 
 use super::docker;
-use super::progress::{self, silent};
+use crate::debian;
+use crate::progress::{self, silent};
 use crate::result::Result;
 
 /// The machine's certificates, put into the base so that registries can be reached behind a proxy with its own certificate.
@@ -76,11 +77,11 @@ fn docker_build(image: &str, options: &[&str], context: &Path) -> Result<()> {
 }
 
 fn build_base(recipe: &Path, image: &str, scratch: &Path) -> Result<()> {
-    if !docker::installed("debootstrap") {
-        if !docker::may_install() {
+    if !debian::installed("debootstrap") {
+        if !debian::may_install() {
             return Err("building images takes debootstrap and root; see containers/README.md".into());
         }
-        docker::install(&[])?;
+        docker::install()?;
     }
     clear(scratch)?;
     let (root, context) = (scratch.join("root"), scratch.join("context"));

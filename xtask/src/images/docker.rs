@@ -6,7 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::progress::{self, silent};
+use crate::debian::{self, installed, may_install};
+use crate::progress::{self, silent};
 use crate::result::Result;
 
 /// Packages for building images: Docker, the firewall that it needs, and the tools that make the base image.
@@ -27,7 +28,7 @@ pub(super) fn ready() -> Result<()> {
         return Err(advice(&why).into());
     }
     if !installed("docker") || !installed("dockerd") {
-        install(&[])?;
+        install()?;
     }
     start()
 }
@@ -51,39 +52,15 @@ fn advice(why: &str) -> String {
     )
 }
 
-/// Whether this is root on Debian or Ubuntu, whose packages have the names in [`PACKAGES`].
-pub(super) fn may_install() -> bool {
-    let root = silent(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let debian = system.lines().filter_map(|line| line.split_once('=')).any(|(key, value)| {
-        matches!(key, "ID" | "ID_LIKE")
-            && value.trim_matches('"').split(' ').any(|id| matches!(id, "debian" | "ubuntu"))
-    });
-    root && debian && installed("apt-get")
-}
-
-pub(super) fn installed(program: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
-    found || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(program).is_file())
-}
-
-/// Installs [`PACKAGES`] and `more`.
-pub(super) fn install(more: &[&str]) -> Result<()> {
-    let apt = || {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-o", "DPkg::Lock::Timeout=120"]);
-        command
-    };
-    progress::long("apt-get update", apt().arg("update"))?;
+/// Installs [`PACKAGES`].
+pub(super) fn install() -> Result<()> {
+    debian::update()?;
     let mut packages = PACKAGES.to_vec();
-    packages.extend(more);
     // In newer releases the client has its own package.
-    if silent(Command::new("apt-cache").args(["show", "docker-cli"])).is_ok() {
+    if debian::has_package("docker-cli") {
         packages.push("docker-cli");
     }
-    let install = format!("apt-get install {}", packages.join(" "));
-    progress::long(&install, apt().args(["install", "-y", "--no-install-recommends"]).args(&packages))
+    debian::install(&packages)
 }
 
 fn start() -> Result<()> {

@@ -3,7 +3,6 @@
 mod build;
 pub(crate) mod compose;
 mod docker;
-mod progress;
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use compose::{Service, services};
 
+use crate::progress;
 use crate::result::Result;
 use crate::workspace::Workspace;
 

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: runs all tests and counts them.
 
+mod browser;
 mod build;
 mod reports;
 mod run;

@@ -5,6 +5,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::browser;
 use super::build::{Built, Kind, Program};
 use super::reports::Reports;
 use super::servers::{self, Servers};
@@ -54,6 +55,8 @@ pub(super) struct Run<'a> {
     pub(super) reports: Reports,
     verbose: bool,
     pub(super) servers: Servers,
+    /// Whether there is a browser for the programs that need one. The error says why not.
+    browser: Result<(), String>,
     pub(super) total: Tally,
     /// Table of mutants, as their program prints it.
     mutants: Option<Vec<String>>,
@@ -72,6 +75,7 @@ impl<'a> Run<'a> {
             reports: Reports::fresh(workspace)?,
             verbose,
             servers: Servers::of(workspace, programs),
+            browser: browser::ready(programs),
             total: Tally::default(),
             mutants: None,
             summary: Vec::new(),
@@ -90,12 +94,18 @@ impl<'a> Run<'a> {
         self.failures.push(what);
     }
 
-    /// Returns the job that runs a test program; `None`, and a failure, if its server is missing.
+    /// Returns the job that runs a test program; `None`, and a failure, if its server or its browser is missing.
     pub(super) fn program<'p>(&mut self, program: &'p Program) -> Option<Job<'p>> {
         let name = program.name();
         if let Some(why) = self.servers.missing(program) {
             self.fail(format!("{name}: not run: {why}"));
             self.missing.push(name);
+            return None;
+        }
+        if let Err(why) = &self.browser
+            && browser::is_needed(program)
+        {
+            self.fail(format!("{name}: not run: {why}"));
             return None;
         }
         let mut command = Command::new(&program.executable);

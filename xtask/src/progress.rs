@@ -16,13 +16,13 @@ const LONGEST: Duration = Duration::from_secs(30 * 60);
 const QUESTION: Duration = Duration::from_secs(30);
 
 /// Runs a command that only queries something. Returns its output, or the last line of a failed command.
-pub(super) fn silent(command: &mut Command) -> Result<String, String> {
+pub(crate) fn silent(command: &mut Command) -> Result<String, String> {
     let ended = process::run(command, QUESTION).map_err(|error| error.to_string())?;
     if ended.well { Ok(ended.output.join("\n")) } else { Err(complaint(&ended)) }
 }
 
 /// Runs a command and prints its progress from time to time.
-pub(super) fn long(what: &str, command: &mut Command) -> Result<()> {
+pub(crate) fn long(what: &str, command: &mut Command) -> Result<()> {
     println!("{what} …");
     let ended = watched(command, |_, _| true)?;
     if ended.well {
@@ -32,7 +32,7 @@ pub(super) fn long(what: &str, command: &mut Command) -> Result<()> {
 }
 
 /// Runs a command and prints its progress. Ends it early if `go_on` returns `false`.
-pub(super) fn watched(command: &mut Command, mut go_on: impl FnMut(Duration, &[String]) -> bool) -> Result<Ended> {
+pub(crate) fn watched(command: &mut Command, mut go_on: impl FnMut(Duration, &[String]) -> bool) -> Result<Ended> {
     let mut next = BEAT;
     process::run_while(command, |elapsed, output| {
         if elapsed >= next {
@@ -46,14 +46,14 @@ pub(super) fn watched(command: &mut Command, mut go_on: impl FnMut(Duration, &[S
 }
 
 /// Returns the last line of a failed command before its exit status.
-pub(super) fn complaint(ended: &Ended) -> String {
+pub(crate) fn complaint(ended: &Ended) -> String {
     let mut said = ended.output.iter().rev().map(|line| line.trim());
     let said = said.find(|line| !line.is_empty() && !line.starts_with("ended by exit status"));
     said.unwrap_or("it says nothing").to_owned()
 }
 
 /// Returns the last `count` lines, indented.
-pub(super) fn tail<'a>(lines: impl Iterator<Item = &'a str>, count: usize) -> String {
+pub(crate) fn tail<'a>(lines: impl Iterator<Item = &'a str>, count: usize) -> String {
     let lines: Vec<&str> = lines.collect();
     let last = &lines[lines.len().saturating_sub(count)..];
     last.iter().map(|line| format!("  {line}\n")).collect()

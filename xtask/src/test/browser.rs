@@ -1,0 +1,62 @@
+//! Browser that some test programs drive.
+
+use super::build::{Kind, Program};
+use crate::debian;
+use crate::result::Result;
+
+/// Names of Chromium's program.
+const NAMES: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
+
+/// Debian's package.
+const PACKAGE: &str = "chromium";
+
+/// Whether a test program drives a browser: `tests/browser` of any package.
+pub(super) fn is_needed(program: &Program) -> bool {
+    program.kind == Kind::Integration && program.target == "browser"
+}
+
+/// Installs the browser if these programs need it, it is missing, and this program may. The error says what is needed.
+pub(super) fn ready(programs: &[&Program]) -> Result<(), String> {
+    let is_there = std::env::var_os("CHROMIUM").is_some() || NAMES.iter().any(|name| debian::installed(name));
+    if is_there || !programs.iter().any(|program| is_needed(program)) {
+        return Ok(());
+    }
+    if !debian::may_install() {
+        return Err(ADVICE.to_owned());
+    }
+    install().map_err(|error| format!("{ADVICE}: {error}"))
+}
+
+fn install() -> Result<()> {
+    debian::update()?;
+    debian::install(&[PACKAGE])
+}
+
+const ADVICE: &str = "Chromium is not installed, and this program tests in a real browser: install it (`apt-get install chromium`), \
+                      or name its program in the variable CHROMIUM; as root on Debian this command installs it by itself";
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::{Kind, Program, is_needed, ready};
+
+    fn program(target: &str, kind: Kind) -> Program {
+        Program {
+            package: "demo".into(),
+            target: target.into(),
+            kind,
+            folder: PathBuf::new(),
+            version: String::new(),
+            executable: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn only_tests_in_a_browser_need_one() {
+        assert!(is_needed(&program("browser", Kind::Integration)));
+        let (walk, unit) = (program("walk", Kind::Integration), program("browser", Kind::Unit));
+        assert!(!is_needed(&walk) && !is_needed(&unit));
+        ready(&[&walk, &unit]).unwrap();
+    }
+}
