@@ -78,8 +78,8 @@ impl SqlBackend for MysqlStore {
                     Ok(_) => break,
                     // MariaDB answers so despite `if not exists` when `sql_if_exists` is on.
                     Err(error) if error::number(&error) == Some(TABLE_EXISTS) => break,
-                    // Another client is creating the same table.
-                    Err(error) if matches!(error::in_use(&error), Failure::Again(_)) => {}
+                    // Another client is creating the same table. The deadline of opening bounds these attempts.
+                    Err(error) if matches!(error::in_use(&error), Failure::Again(_) | Failure::Locked(_)) => {}
                     Err(error) if matches!(error::number(&error), Some(DENIED | 1044)) => {
                         return Err(config(format!(
                             "the account may not create the table `{namespace}`; run the SQL of MysqlStore::schema as another account, \

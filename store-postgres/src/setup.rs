@@ -102,7 +102,9 @@ impl SqlBackend for PostgresStore {
     }
 
     async fn create_tables(connection: &mut PgConnection, namespace: &Namespace) -> Result<()> {
-        let schema = schema::create(namespace);
+        // Processes that start at the same time wait for each other, longer than a statement in use may wait for a lock.
+        // `statement_timeout` bounds the wait. The setting ends with the transaction.
+        let schema = format!("set local lock_timeout = 0; {}", schema::create(namespace));
         for last in [false, false, true] {
             let made = sqlx::raw_sql(AssertSqlSafe(schema.as_str())).execute(&mut *connection).await;
             match made {

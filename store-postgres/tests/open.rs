@@ -3,12 +3,14 @@
 mod common;
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use common::Server;
 use session_conformance::fixtures::{count, count_up, key, now, put, put_count, record};
 use session_core::{Call, Clock, ErrorKind, Outcome, Principal, Store, SystemClock, hours, minutes, seconds};
 use session_store_postgres::PostgresStore;
 use sqlx::postgres::PgPoolOptions;
+use tokio::time::timeout;
 
 /// Returns the server's URL with these options.
 fn url(options: &str) -> String {
@@ -27,6 +29,22 @@ async fn refused(options: &str) -> String {
     let error = PostgresStore::connect(&url(options)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     error.to_string()
+}
+
+#[tokio::test]
+async fn an_opening_waits_for_another_one() {
+    let server = Server::get();
+    drop(fresh("test_turns", "").await);
+    server.clean("test_turns").await;
+    let mut other = server.foreign().await;
+    let lock = "select pg_advisory_lock(7308604759847929716)";
+    sqlx::raw_sql(lock).execute(&mut other).await.unwrap();
+    let url = url("namespace=test_turns");
+    let mut opening = std::pin::pin!(PostgresStore::connect(&url));
+    // Statements in use wait for a lock for a fiftieth of the time-out, 100 ms.
+    assert!(timeout(Duration::from_millis(300), &mut opening).await.is_err(), "it does not wait for its turn");
+    sqlx::raw_sql("select pg_advisory_unlock(7308604759847929716)").execute(&mut other).await.unwrap();
+    opening.await.unwrap();
 }
 
 #[tokio::test]
