@@ -6,8 +6,8 @@ use session_tower::{Manager, days};
 
 use crate::store::NamedStore;
 
-/// Idle time-out for users who want to be remembered.
-pub(crate) const REMEMBERED_IDLE: Duration = days(14);
+/// Time after a login for which a user is remembered who wants to be.
+pub(crate) const REMEMBERED: Duration = days(14);
 
 /// State that every handler can use.
 #[derive(Clone, Debug)]

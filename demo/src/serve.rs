@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use session_tower::{CookieOptions, Error, KeyRing, Manager, SessionLayer, days, hours, minutes};
+use session_tower::{CookieOptions, Error, KeyRing, Manager, SessionLayer, hours, minutes};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::app_state::{AppState, REMEMBERED_IDLE};
+use crate::app_state::{AppState, REMEMBERED};
 use crate::store::{self, NamedStore};
 use crate::{api, error_page, keys, release, security, shop};
 
@@ -95,12 +95,7 @@ fn line(error: &Error) -> String {
 }
 
 fn manager(sessions: &NamedStore) -> Result<Manager, Error> {
-    Manager::builder(sessions.store.clone())
-        .idle(release::IDLE)
-        .absolute(hours(24))
-        .max_idle(REMEMBERED_IDLE)
-        .max_absolute(days(90))
-        .build()
+    Manager::builder(sessions.store.clone()).idle(release::IDLE).absolute(hours(24)).remember(REMEMBERED).build()
 }
 
 fn cookie(address: SocketAddr, sessions: &NamedStore, keys: Option<&KeyRing>) -> CookieOptions {

@@ -5,10 +5,10 @@ use axum::extract::State;
 use axum::http::header::{HeaderMap, USER_AGENT};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
-use session_tower::{ErrorKind, Handle, Manager, Result, Session, SessionInfo, days};
+use session_tower::{ErrorKind, Handle, Manager, Result, Session, SessionInfo};
 
 use super::cart::tins_in_cart;
-use crate::app_state::{AppState, REMEMBERED_IDLE};
+use crate::app_state::AppState;
 use crate::format;
 use crate::page::{Frame, Page, redirect};
 
@@ -43,10 +43,9 @@ pub(super) async fn sign_in(session: Session, headers: HeaderMap, Form(form): Fo
     session.login(name)?;
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     session.set_label(&format::browser(user_agent))?;
-    let remember = form.remember.is_some();
-    session.set_persistent(remember)?;
-    session.set_idle(remember.then_some(REMEMBERED_IDLE))?;
-    session.set_absolute(remember.then_some(days(90)))?;
+    if form.remember.is_some() {
+        session.remember()?;
+    }
     redirect(&session, "/", &format!("Welcome, {name}!"))
 }
 
