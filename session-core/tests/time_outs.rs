@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use session_core::{Commit, Manager, ManualClock, Opened, Session, Timestamp, days, hours, minutes};
+use session_core::{Commit, ErrorKind, Manager, ManualClock, Opened, Session, Timestamp, days, hours, minutes};
 
 use common::Shelf;
 
@@ -139,4 +139,20 @@ fn a_request_that_no_person_sees_notes_no_use_and_takes_no_flash_message() {
     assert_eq!(pollster::block_on(manager.close(&session)).unwrap(), Commit::Unchanged);
     clock.advance(minutes(20));
     assert_eq!(open(&manager, id).opened(), Opened::Expired, "an hour has passed since its last use");
+}
+
+#[test]
+fn a_reload_of_an_expired_session_ends_although_its_rotation_is_uncertain() {
+    let (shelf, clock) = (Shelf::default(), clock());
+    let manager = manager(&shelf, &clock, hours(1), hours(2));
+    let session = pollster::block_on(manager.open(None)).unwrap();
+    session.insert("n", &1).unwrap();
+    assert!(matches!(pollster::block_on(session.save()).unwrap(), Commit::Issue(_)));
+    session.rotate().unwrap();
+    shelf.fail(&["save", "load"]);
+    assert_eq!(pollster::block_on(session.save()).unwrap_err().kind(), ErrorKind::Unavailable);
+    shelf.fail(&[]);
+    clock.advance(hours(3));
+    assert_eq!(pollster::block_on(session.reload()).unwrap_err().kind(), ErrorKind::Gone);
+    session.discard();
 }

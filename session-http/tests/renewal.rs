@@ -237,6 +237,21 @@ fn two_cookies_with_the_old_id_and_the_new_one_are_one_session() {
 }
 
 #[test]
+fn an_old_id_at_a_former_place_gives_way_to_the_new_one_and_is_cleared() {
+    let before = CookieOptions::new().name("__Secure-id");
+    let rig = Rig::new(CookieOptions::new().name("__Secure-id").domain("example.com").formerly(before));
+    let [old, new] = rig.renewed();
+    for both in [format!("{old}; {new}"), format!("{new}; {old}")] {
+        let report = rig.request(Head::cookie(&both), |session| assert!(!session.has_old_id()));
+        let lines: Vec<_> = report.set_cookie.iter().map(|line| line.as_str()).collect();
+        let [cleared, sent] = lines[..] else { panic!("{lines:?}") };
+        assert!(cleared.contains("; Max-Age=0") && !cleared.contains("; Domain"), "{cleared}");
+        assert!(sent.starts_with(&new) && sent.contains("; Domain=example.com"), "{sent}");
+    }
+    assert_eq!(rig.events(), []);
+}
+
+#[test]
 fn a_response_that_fails_or_hands_out_the_value_renews_no_id() {
     let rig = Rig::new(CookieOptions::new());
     let old = rig.ann();

@@ -1,21 +1,25 @@
 //! Renewal of the id by policy: the session moves to a new id, and its old id opens it for a while.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::changes::{Changes, NewId};
 use super::committer::{Committer, Step};
 use super::own_write::{OwnWrite, Replacement};
 use super::recovery::{Attempted, attempt};
 use super::save::no_changes;
-use crate::codec::{Content, IdAge, OldId};
+use crate::codec::{Content, IdAge, OldId, Stored, tombstone};
 use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
 use crate::session::committed::StoredAt;
 use crate::session::state::State;
-use crate::{Outcome, Result};
+use crate::{Error, Outcome, Result, hours};
 
 /// Maximum number of attempts of a renewal. After as many conflicts with other requests, the next request renews the id.
 const TRIES: usize = 3;
+
+/// Time for which the tombstone of an id that is two renewals old is stored.
+const OLDER_ID_LIFE: Duration = hours(1);
 
 /// Write that keeps a session's id up to date.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,7 +115,7 @@ impl Committer<'_> {
             match attempt(env, &old.key, over.version, &mut tombstone).await? {
                 Attempted::Stored(version) => {
                     self.apply_sent(version, tombstone.last, changes);
-                    self.forget_older_id(&over.content).await;
+                    self.expire_older_id(&over.content).await;
                     return Ok(true);
                 }
                 Attempted::Unknown(error) => return Err(error),
@@ -133,11 +137,23 @@ impl Committer<'_> {
         Ok(false)
     }
 
-    /// Removes the tombstone of the renewal before, whose id is two renewals old.
-    async fn forget_older_id(&self, content: &Content) {
+    /// Lets the tombstone of the renewal before, whose id is two renewals old, expire sooner.
+    ///
+    /// That id opens nothing any more. A task or a page that is older than two renewals can still end the session through it.
+    async fn expire_older_id(&self, content: &Content) {
         let Some(before) = content.id_age.as_ref().and_then(|age| age.before.as_ref()) else { return };
         let env = &*self.shared.env;
-        if let Err(error) = env.store().delete(&env.call(), &before.key, None).await {
+        let shorten = async {
+            let Some(record) = env.store().load(&env.call(), &before.key).await? else { return Ok(()) };
+            let expires_at = env.now().plus(OLDER_ID_LIFE);
+            let Ok((Stored::Tombstone(next @ Some(_)), head)) = Stored::read(&record) else { return Ok(()) };
+            if record.expires_at > expires_at {
+                let sooner = tombstone(next.as_ref(), record.created_at, expires_at, Some(&head.trail));
+                let _ = env.store().save(&env.call(), &before.key, record.version, &sooner).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = shorten.await {
             tracing::debug!(name = %env.name, %error, "the tombstone of an earlier renewal stays until it expires");
         }
     }

@@ -27,7 +27,9 @@ impl Live {
     /// No use after that login counts, so a login never gives way to an older one.
     fn rank(&self, login: Timestamp) -> (Timestamp, Option<Timestamp>, StoreKey) {
         let counts_later_use = mutant::is(Mutant::RanksByAnyUse);
-        let used = if counts_later_use { self.info.last_used } else { self.info.last_used.min(login) };
+        // A login is a use. Its time may be ahead of the record's, see `LoginTimes`.
+        let used = self.info.auth_time.map_or(self.info.last_used, |login| login.max(self.info.last_used));
+        let used = if counts_later_use { used } else { used.min(login) };
         (used, self.info.auth_time, self.key)
     }
 }
@@ -41,7 +43,8 @@ impl Environment {
         own: Option<&StoreKey>,
     ) -> Result<()> {
         let live = self.live_sessions(principal).await?;
-        let others = live.iter().filter(|live| Some(&live.key) != own).count();
+        let is_own = |live: &&Live| own.is_some_and(|own| live.key == *own || live.content.renewed_from(own).is_some());
+        let others = live.iter().filter(|live| !is_own(live)).count();
         if limit.is_exceeded_by(others + 1) { Err(TOO_MANY) } else { Ok(()) }
     }
 

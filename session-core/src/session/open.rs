@@ -15,6 +15,12 @@ use crate::manager::verification::Verified;
 use crate::{Call, Error, ErrorKind, Record, Result, SessionId, StoreKey, Timestamp};
 
 impl Session {
+    /// Whether the client has sent an id that a renewal has replaced.
+    #[doc(hidden)]
+    pub fn has_old_id(&self) -> bool {
+        self.state().client.as_ref().is_some_and(|client| client.successor.is_some())
+    }
+
     /// Opens the session of `client_value`, or a new one.
     pub(crate) async fn open(env: &Arc<Environment>, client_value: Option<&str>) -> Result<Self> {
         let state = match client_value.map(SessionId::parse) {

@@ -76,6 +76,7 @@ impl Session {
         let _turn = self.shared.committing.lock().await;
         let env = &*self.shared.env;
         let is_rotating = || self.state().uncertain.as_deref().is_some_and(UncertainWrite::is_rotation);
+        let mut asked_again = mutant::is(Mutant::ReloadsBesideARotation);
         let (fresh, epoch) = loop {
             // The outcome of an uncertain rotation decides which id to load.
             if is_rotating() {
@@ -91,9 +92,11 @@ impl Session {
             };
             let fresh = env.resume(id, OldIds::Always).await?;
             // A rotation that is still uncertain may have been stored between the two loads, and then the session is under its new id.
-            if fresh.stored.is_some() || !is_rotating() || mutant::is(Mutant::ReloadsBesideARotation) {
+            // Once is enough: the tombstone that was found then decides.
+            if fresh.stored.is_some() || !is_rotating() || asked_again {
                 break (fresh, epoch);
             }
+            asked_again = true;
         };
         let mut state = self.state();
         if state.epoch != epoch {
@@ -223,7 +226,12 @@ impl Session {
     /// [`ErrorKind::Unauthenticated`] if the session has no principal, [`ErrorKind::Unavailable`].
     pub async fn revoke(&self, handle: &Handle) -> Result<bool> {
         let principal = self.principal().ok_or(NO_PRINCIPAL)?;
-        if self.handle().as_ref() == Some(handle) {
+        // A page that was made before a renewal names the session by its old handle.
+        let is_own =
+            self.state().stored.as_ref().is_some_and(|stored| {
+                stored.key == *handle.key() || stored.content.renewed_from(handle.key()).is_some()
+            });
+        if is_own {
             self.logout();
             return Ok(true);
         }

@@ -1,6 +1,8 @@
 //! Requests beside a renewal, and stores that fail.
 
-use session_core::{Capabilities, ConflictPolicy, ErrorKind, EventKind, Manager, Opened, Session, minutes, seconds};
+use session_core::{
+    Capabilities, Commit, ConflictPolicy, ErrorKind, EventKind, Excess, Manager, Opened, Session, minutes, seconds,
+};
 
 use crate::common::Shelf;
 use crate::rig::{AGE, Rig, issued};
@@ -165,11 +167,66 @@ fn an_id_that_is_two_renewals_old_opens_nothing() {
     assert_eq!(rig.read(&old).1, None, "the first use only notes that the new id was seen");
     rig.clock.advance(seconds(30));
     let new = rig.read(&old).1.unwrap();
-    assert_eq!(rig.shelf.len(), 2, "only the last old id has a tombstone");
+    assert_eq!(rig.shelf.len(), 3, "both old ids have a tombstone");
+    rig.clock.advance(seconds(1));
     assert_eq!(rig.read(&oldest), (Opened::Unknown, None));
     assert_eq!(rig.read(&old), (Opened::Resumed, Some(new)));
     assert_eq!(pollster::block_on(rig.manager.close(&long)).unwrap_err().kind(), ErrorKind::Gone);
     assert_eq!(rig.events(), [EventKind::Renewed, EventKind::Renewed, EventKind::Dropped]);
+}
+
+/// Renews the id of the session twice, the second time after the first new id was seen. Returns the newest id.
+fn renewed_twice(rig: &Rig, oldest: &str) -> String {
+    rig.clock.advance(AGE);
+    let old = rig.read(oldest).1.unwrap();
+    rig.clock.advance(AGE);
+    assert_eq!(rig.read(&old).1, None, "the first use only notes that the new id was seen");
+    rig.clock.advance(seconds(30));
+    rig.read(&old).1.unwrap()
+}
+
+#[test]
+fn a_logout_or_a_revocation_through_an_id_two_renewals_old_ends_the_session() {
+    for by_logout in [true, false] {
+        let rig = Rig::new();
+        let oldest = rig.ann();
+        let long = rig.open(&oldest);
+        let new = renewed_twice(&rig, &oldest);
+        rig.clock.advance(minutes(59));
+        assert!(rig.opens(&new));
+        if by_logout {
+            long.logout();
+            rig.close(&long);
+        } else {
+            assert!(pollster::block_on(rig.manager.revoke("ann", &long.handle().unwrap())).unwrap());
+        }
+        assert!(!rig.opens(&new), "by logout: {by_logout}");
+    }
+}
+
+#[test]
+fn a_page_made_before_a_renewal_signs_its_own_session_out() {
+    let rig = Rig::new();
+    let old = rig.ann();
+    let listed = rig.open(&old).handle().unwrap();
+    rig.clock.advance(AGE);
+    let new = rig.read(&old).1.unwrap();
+    let own = rig.open(&new);
+    assert!(pollster::block_on(own.revoke(&listed)).unwrap());
+    assert!(matches!(pollster::block_on(rig.manager.close(&own)).unwrap(), Commit::Clear));
+    assert!(!rig.opens(&new) && !rig.opens(&old));
+}
+
+#[test]
+fn a_login_beside_a_renewal_is_not_one_session_too_many() {
+    let rig = Rig::with(|builder| builder.max_sessions(1, Excess::Refuse));
+    let old = rig.ann();
+    rig.clock.advance(AGE);
+    let login = rig.open(&old);
+    let renewed = rig.read(&old).1.unwrap();
+    login.login("ann").unwrap();
+    let new = rig.close(&login).unwrap();
+    assert!(rig.opens(&new) && !rig.opens(&renewed));
 }
 
 #[test]

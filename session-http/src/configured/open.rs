@@ -73,21 +73,36 @@ impl ConfiguredSession {
             return match self.newest(&opened, &live) {
                 Some(at) => {
                     let mut newest = opened.swap_remove(at);
-                    // It may come from a former place, so it is sent again for today's.
-                    newest.session.renew_cookie();
-                    if let Some(sealed) = &mut newest.sealed {
-                        sealed.current = false;
-                    }
-                    newest.moves = true;
-                    newest.clears = self.options.clear_former(&self.cookie);
+                    self.move_here(&mut newest);
                     Ok(newest)
                 }
                 None => self.use_neither(live.len(), head).await,
             };
         }
         // If all are dead, use the one that says most: after a rotation or a logout no new cookie must be set.
-        let best = (0..opened.len()).max_by_key(|&at| (rank(opened[at].session.opened()), Reverse(at)));
-        Ok(opened.swap_remove(best.unwrap_or(0)))
+        // Of two ids of one session, which a renewal has changed, use the present one. The other may lie at a former place.
+        let had_old_id = opened.iter().any(|open| open.session.has_old_id());
+        let preference =
+            |&at: &usize| (rank(opened[at].session.opened()), !opened[at].session.has_old_id(), Reverse(at));
+        let best = (0..opened.len()).max_by_key(preference);
+        let mut best = opened.swap_remove(best.unwrap_or(0));
+        if had_old_id && !best.session.has_old_id() {
+            self.move_here(&mut best);
+        }
+        Ok(best)
+    }
+
+    /// Lets the response send the cookie again for today's place, and clear the former ones. The session's cookie may come from one of them.
+    fn move_here(&self, open: &mut OpenSession) {
+        open.clears = self.options.clear_former(&self.cookie);
+        if open.clears.is_empty() {
+            return;
+        }
+        open.session.renew_cookie();
+        if let Some(sealed) = &mut open.sealed {
+            sealed.current = false;
+        }
+        open.moves = true;
     }
 
     /// Opens a new session, because several live ones were sent. The other places of the cookie are cleared, so that the next request is whole.
