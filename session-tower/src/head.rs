@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::net::IpAddr;
 
-use http::header::{COOKIE, HOST};
+use http::header::{COOKIE, HOST, HeaderName, ORIGIN, UPGRADE_INSECURE_REQUESTS};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Uri};
 use session_http::{RequestHead, Transport};
@@ -83,7 +83,39 @@ impl RequestHead for &KeptHead {
 
 /// Value number `nth` of a header. HTTP/2 may send several `Cookie` headers (RFC 9113, 8.2.3).
 fn nth_value<'h>(headers: &'h HeaderMap, name: &str, nth: usize) -> Option<&'h [u8]> {
-    headers.get_all(name).into_iter().nth(nth).map(HeaderValue::as_bytes)
+    let values = match name_of_each_request(name) {
+        Some(name) => headers.get_all(name),
+        None => headers.get_all(name),
+    };
+    values.into_iter().nth(nth).map(HeaderValue::as_bytes)
+}
+
+/// Returns the parsed form of a name that each request is asked for. To parse such a name costs more than to look it up.
+fn name_of_each_request(name: &str) -> Option<&'static HeaderName> {
+    static NAMES: [HeaderName; 9] = [
+        COOKIE,
+        ORIGIN,
+        UPGRADE_INSECURE_REQUESTS,
+        HeaderName::from_static("purpose"),
+        HeaderName::from_static("sec-fetch-dest"),
+        HeaderName::from_static("sec-fetch-mode"),
+        HeaderName::from_static("sec-fetch-site"),
+        HeaderName::from_static("sec-purpose"),
+        HeaderName::from_static("x-moz"),
+    ];
+    let at = match name {
+        "cookie" => 0,
+        "origin" => 1,
+        "upgrade-insecure-requests" => 2,
+        "purpose" => 3,
+        "sec-fetch-dest" => 4,
+        "sec-fetch-mode" => 5,
+        "sec-fetch-site" => 6,
+        "sec-purpose" => 7,
+        "x-moz" => 8,
+        _ => return None,
+    };
+    Some(&NAMES[at])
 }
 
 /// Host without its port. The authority counts before the header (RFC 9112, 3.2.2, and RFC 9113, 8.3.1).
