@@ -62,6 +62,7 @@ impl Committer<'_> {
         let (record, stored) = env.record(&content, None)?;
         Ok((key, record, changes.committed_under_new_id(StoredAt { id, key, record: stored }, why)))
     }
+
     /// Returns `content` with the age of its new id, which is `id` under `key`.
     fn with_new_id(
         &self,

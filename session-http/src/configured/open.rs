@@ -86,7 +86,7 @@ impl ConfiguredSession {
             |&at: &usize| (rank(opened[at].session.opened()), !opened[at].session.has_old_id(), Reverse(at));
         let best = (0..opened.len()).max_by_key(preference);
         let mut best = opened.swap_remove(best.unwrap_or(0));
-        if had_old_id && !best.session.has_old_id() {
+        if had_old_id && !best.session.has_old_id() && !self.options.former.is_empty() {
             self.move_here(&mut best);
         }
         Ok(best)
@@ -94,15 +94,12 @@ impl ConfiguredSession {
 
     /// Lets the response send the cookie again for today's place, and clear the former ones. The session's cookie may come from one of them.
     fn move_here(&self, open: &mut OpenSession) {
-        open.clears = self.options.clear_former(&self.cookie);
-        if open.clears.is_empty() {
-            return;
-        }
         open.session.renew_cookie();
         if let Some(sealed) = &mut open.sealed {
             sealed.current = false;
         }
         open.moves = true;
+        open.clears = self.options.clear_former(&self.cookie);
     }
 
     /// Opens a new session, because several live ones were sent. The other places of the cookie are cleared, so that the next request is whole.

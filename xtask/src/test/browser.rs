@@ -37,25 +37,13 @@ const ADVICE: &str = "Chromium is not installed, and this program tests in a rea
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::{Kind, Program, is_needed, ready};
-
-    fn program(target: &str, kind: Kind) -> Program {
-        Program {
-            package: "demo".into(),
-            target: target.into(),
-            kind,
-            folder: PathBuf::new(),
-            version: String::new(),
-            executable: PathBuf::new(),
-        }
-    }
 
     #[test]
     fn only_tests_in_a_browser_need_one() {
-        assert!(is_needed(&program("browser", Kind::Integration)));
-        let (walk, unit) = (program("walk", Kind::Integration), program("browser", Kind::Unit));
+        assert!(is_needed(&Program::named("demo", "browser", Kind::Integration)));
+        let (walk, unit) =
+            (Program::named("demo", "walk", Kind::Integration), Program::named("demo", "browser", Kind::Unit));
         assert!(!is_needed(&walk) && !is_needed(&unit));
         ready(&[&walk, &unit]).unwrap();
     }

@@ -22,6 +22,21 @@ pub(super) struct Program {
     pub(super) executable: PathBuf,
 }
 
+#[cfg(test)]
+impl Program {
+    /// Returns a program that was not built.
+    pub(super) fn named(package: &str, target: &str, kind: Kind) -> Self {
+        Self {
+            package: package.into(),
+            target: target.into(),
+            kind,
+            folder: PathBuf::new(),
+            version: String::new(),
+            executable: PathBuf::new(),
+        }
+    }
+}
+
 /// Source of a test program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {

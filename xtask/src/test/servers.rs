@@ -161,34 +161,24 @@ fn prepare(workspace: &Workspace, names: &[&'static str]) -> Result<Vec<(&'stati
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::{Kind, Program, Servers, needed};
     use crate::workspace::Workspace;
 
-    fn program(package: &str, target: &str, kind: Kind) -> Program {
-        Program {
-            package: package.into(),
-            target: target.into(),
-            kind,
-            folder: PathBuf::new(),
-            version: String::new(),
-            executable: PathBuf::new(),
-        }
-    }
-
     #[test]
     fn only_tests_of_stores_with_a_server_need_one() {
-        assert_eq!(needed(&program("session-store-redis", "conformance", Kind::Integration)), ["redis", "valkey"]);
-        assert_eq!(needed(&program("session-store-postgres", "open", Kind::Integration)), ["postgres"]);
-        assert_eq!(needed(&program("session-store-postgres", "session_store_postgres", Kind::Unit)), [""; 0]);
-        assert_eq!(needed(&program("session-store-sqlite", "conformance", Kind::Integration)), [""; 0]);
-        assert_eq!(needed(&program("session-conformance", "mutants", Kind::Integration)), [""; 0]);
+        assert_eq!(
+            needed(&Program::named("session-store-redis", "conformance", Kind::Integration)),
+            ["redis", "valkey"]
+        );
+        assert_eq!(needed(&Program::named("session-store-postgres", "open", Kind::Integration)), ["postgres"]);
+        assert_eq!(needed(&Program::named("session-store-postgres", "session_store_postgres", Kind::Unit)), [""; 0]);
+        assert_eq!(needed(&Program::named("session-store-sqlite", "conformance", Kind::Integration)), [""; 0]);
+        assert_eq!(needed(&Program::named("session-conformance", "mutants", Kind::Integration)), [""; 0]);
     }
 
     #[test]
     fn a_run_without_servers_asks_for_no_docker() {
-        let memory = program("session-store-memory", "conformance", Kind::Integration);
+        let memory = Program::named("session-store-memory", "conformance", Kind::Integration);
         let servers = Servers::of(&Workspace { root: "/nowhere".into(), target: "/nowhere".into() }, &[&memory]);
         assert_eq!(servers.variables().count(), 0);
         assert_eq!(servers.missing(&memory), None);
@@ -196,10 +186,10 @@ mod tests {
 
     #[test]
     fn a_missing_server_fails_the_programs_that_need_it() {
-        let redis = program("session-store-redis", "conformance", Kind::Integration);
+        let redis = Program::named("session-store-redis", "conformance", Kind::Integration);
         let mut servers = Servers::default();
         servers.missing.insert("valkey", "no network".into());
         assert_eq!(servers.missing(&redis).unwrap(), "valkey cannot be had: no network");
-        assert_eq!(servers.missing(&program("session-store-postgres", "open", Kind::Integration)), None);
+        assert_eq!(servers.missing(&Program::named("session-store-postgres", "open", Kind::Integration)), None);
     }
 }

@@ -26,13 +26,13 @@ pub(super) fn all() -> Vec<Program> {
             name: "rotation discarded",
             about: "a rotation is dropped or loses its answer, its changes are discarded, and the session is closed",
             faults: Faults { lost: 1, dropped: 1, clock: &[] },
-            start: discarded,
+            start: |world| rotation_then(world, Then::Discard),
         },
         Program {
             name: "rotation, then reload",
             about: "a rotation is dropped or loses its answer, the session is reloaded, and then closed",
             faults: Faults { lost: 1, dropped: 1, clock: &[] },
-            start: reloaded,
+            start: |world| rotation_then(world, Then::Reload),
         },
         Program {
             name: "removal after a discarded save",
@@ -110,28 +110,14 @@ fn settled_late(world: &World) -> Check {
     })
 }
 
-fn discarded(world: &World) -> Check {
-    let manager = world.process(|builder| builder);
-    let commits = Commits::default();
-    let stored = stored(world, &manager, |_| ());
-    let request = Request::opened(world, &manager, &commits, Some(&stored.id));
-    let last = request.clone();
-    let answered = Rc::<Cell<bool>>::default();
-    let confirmed = answered.clone();
-    world.task("rotates", &manager, async move |task| {
-        request.session.rotate().expect("it is open");
-        request.save(&task).await;
-        request.discard(&task);
-        confirmed.set(request.close_until_answered(&task).await.is_done());
-    });
-    Box::new(move |world| {
-        if answered.get() {
-            check_no_ghosts(world, key_of(&last).as_slice());
-        }
-    })
+/// What a request does about its rotation, whose outcome may be unknown.
+#[derive(Clone, Copy)]
+enum Then {
+    Discard,
+    Reload,
 }
 
-fn reloaded(world: &World) -> Check {
+fn rotation_then(world: &World, then: Then) -> Check {
     let manager = world.process(|builder| builder);
     let commits = Commits::default();
     let stored = stored(world, &manager, |_| ());
@@ -142,8 +128,13 @@ fn reloaded(world: &World) -> Check {
     world.task("rotates", &manager, async move |task| {
         request.session.rotate().expect("it is open");
         request.save(&task).await;
-        if request.session.reload().await.is_err_and(|error| error.kind() == ErrorKind::Gone) {
-            task.world.violated("updates.kept", "the session's own rotation ended it");
+        match then {
+            Then::Discard => request.discard(&task),
+            Then::Reload => {
+                if request.session.reload().await.is_err_and(|error| error.kind() == ErrorKind::Gone) {
+                    task.world.violated("updates.kept", "the session's own rotation ended it");
+                }
+            }
         }
         confirmed.set(request.close_until_answered(&task).await.is_done());
     });
