@@ -92,6 +92,11 @@ impl Trail {
         out.extend_from_slice(&self.before()[..(self.followed_len() - 2) * WIDTH]);
     }
 
+    /// Whether this is the trail of a record with `version`.
+    pub(crate) fn is_of(&self, version: Version) -> bool {
+        self.version == version
+    }
+
     pub(crate) fn contains(&self, version: Version) -> bool {
         version == self.version || self.before().chunks_exact(WIDTH).any(|entry| entry == print(version))
     }

@@ -98,6 +98,8 @@ pub enum Mutant {
     NeverSeesNewIds,
     /// Breaks the rule that a list shows a session once while its id is renewed.
     ListsRenewedSessionsTwice,
+    /// Breaks the rule that the decoded form that copies of a record share counts only for the data that it was made from.
+    TrustsAnyDecoding,
     /// Breaks the rule that a client's cookie is removed only after the logout is stored.
     ClearsBeforeTheLogout,
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
+use crate::codec::Decoding;
 use crate::{Error, ErrorKind, Outcome, Result, Timestamp, random};
 
 /// Version of a record: 63 random bits that one write has chosen.
@@ -132,6 +133,7 @@ pub struct Record {
     pub principal: Option<Principal>,
     /// Encoded session, opaque to a store. Its first byte names the format.
     pub data: Bytes,
+    pub(crate) decoding: Decoding,
 }
 
 impl Record {
@@ -143,7 +145,40 @@ impl Record {
         principal: Option<Principal>,
         data: Bytes,
     ) -> Self {
-        Self { version, created_at, expires_at, principal, data }
+        Self { version, created_at, expires_at, principal, data, decoding: Decoding::default() }
+    }
+
+    /// Returns a copy whose data is in a buffer of exactly its size, for a store in this process's memory.
+    ///
+    /// A caller's data may be a slice of a much larger buffer or have spare capacity. A store that kept it as it is would keep that memory for hours.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn compact(&self) -> Self {
+        let data = Bytes::copy_from_slice(&self.data);
+        let decoding = self.decoding.moved(self, &data);
+        Self { principal: self.principal.clone(), data, decoding, ..*self }
+    }
+
+    /// Lets copies of this record share its decoded form, so that it is decoded once, for a store in this process's memory.
+    ///
+    /// The decoded form takes about 1 KB and a multiple of the data. So a store bounds how many records share theirs.
+    #[doc(hidden)]
+    pub fn share_decoding(&mut self) {
+        if !self.shares_decoding() {
+            self.decoding = Decoding::of(&self.data);
+        }
+    }
+
+    /// Whether copies of this record share its decoded form.
+    #[doc(hidden)]
+    pub fn shares_decoding(&self) -> bool {
+        self.decoding.is_shared()
+    }
+
+    /// Ends what [`share_decoding`](Self::share_decoding) or a copy has begun. The result frees memory when it is dropped.
+    #[doc(hidden)]
+    pub fn take_decoding(&mut self) -> impl Sized + use<> {
+        std::mem::take(&mut self.decoding)
     }
 
     /// Whether the record is live at `now`, which means that `expires_at` is after `now`.

@@ -53,9 +53,10 @@ impl CommitReport {
     }
 
     pub(crate) fn add(&mut self, name: &str, open: &OpenSession, closed: Result<Announced>) {
-        self.user_changed |= closed.is_ok() && open.changes_user();
+        let user = open.session.principal();
+        self.user_changed |= closed.is_ok() && open.had_other_user(user.as_ref());
         let caching = match &closed {
-            _ if open.session.principal().is_some() => Caching::SignedIn,
+            _ if user.is_some() => Caching::SignedIn,
             Ok(Announced { lines, token: None }) if lines.is_empty() => Caching::Private,
             _ => Caching::Never,
         };

@@ -4,6 +4,8 @@
 //! Only spaces and tabs are trimmed, and names are compared byte for byte, because a browser enforces the `__Host-` prefix
 //! on the raw bytes. Trimming Unicode spaces or decoding `%5F` would accept `\u{2000}__Host-id` from a sibling domain.
 
+use memchr::memchr;
+
 use crate::cookie_value::Value;
 
 /// Maximum number of values under one name that are looked up. Each may cost a call to the store.
@@ -27,23 +29,23 @@ pub(crate) struct Candidates<'h> {
 }
 
 impl<'h> Candidates<'h> {
-    /// Finds the first values of the cookie `name` that are usable as `value`. An event says so if there were too many.
-    pub(crate) fn find(lines: impl IntoIterator<Item = &'h [u8]>, name: &str, value: &Value) -> Self {
-        let mut found = Self::default();
-        for line in lines {
-            for pair in line.split(|&b| b == b';') {
-                if let Some(text) = value_of(pair, name.as_bytes()) {
-                    found.add(text, value);
-                }
+    /// Adds the first values of the cookie `name` in a line that are usable as `value`.
+    pub(crate) fn read(&mut self, line: &'h [u8], name: &str, value: &Value) {
+        for pair in pairs(line) {
+            if let Some(text) = value_of(pair, name.as_bytes()) {
+                self.add(text, value);
             }
         }
-        if found.cut {
+    }
+
+    /// Reports an event if there were too many values to try them all.
+    pub(crate) fn note_cut(&self, name: &str) {
+        if self.cut {
             tracing::warn!(
                 cookie = name,
                 "a client sent very many values under one cookie name, and not all are tried: another host of the domain may plant cookies"
             );
         }
-        found
     }
 
     /// The value of a header, which is usable or not.
@@ -82,9 +84,20 @@ impl<'h> Candidates<'h> {
     }
 }
 
+/// Returns the parts of a line between semicolons.
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let whole = rest?;
+        let end = memchr(b';', whole);
+        rest = end.map(|end| &whole[end + 1..]);
+        Some(end.map_or(whole, |end| &whole[..end]))
+    })
+}
+
 /// Returns the value in `pair` if its name is `name`. A pair without `=` is a value without a name (RFC 6265bis, 5.6).
 fn value_of<'h>(pair: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
-    let equals = pair.iter().position(|&b| b == b'=')?;
+    let equals = memchr(b'=', pair)?;
     (trim(&pair[..equals]) == name).then(|| trim(&pair[equals + 1..]))
 }
 
@@ -114,7 +127,9 @@ mod tests {
     }
 
     fn candidates<'h>(lines: impl IntoIterator<Item = &'h [u8]>) -> Candidates<'h> {
-        Candidates::find(lines, NAME, &Value::Id)
+        let mut found = Candidates::default();
+        lines.into_iter().for_each(|line| found.read(line, NAME, &Value::Id));
+        found
     }
 
     fn usable<'h>(found: &Candidates<'h>) -> Vec<&'h str> {
@@ -177,7 +192,8 @@ mod tests {
             [(0, true), (1, true), (MOST_VERIFIED - 1, true), (MOST_VERIFIED, false), (2_000, false)]
         {
             let line = (0..forgeries).map(forged).collect::<String>() + "__Host-id=" + &ours;
-            let candidates = Candidates::find([line.as_bytes()], NAME, &value);
+            let mut candidates = Candidates::default();
+            candidates.read(line.as_bytes(), NAME, &value);
             assert_eq!(usable(&candidates) == [ours.as_str()], found, "{forgeries}");
             assert!(candidates.verified <= MOST_VERIFIED);
             assert_eq!(candidates.cut, !found);
@@ -189,7 +205,8 @@ mod tests {
         let value = signing();
         let ours = value.write(&id(25), None).into_owned();
         let line = (0..500).map(|n| format!("__Host-id=junk{n}; ")).collect::<String>() + "__Host-id=" + &ours;
-        let candidates = Candidates::find([line.as_bytes()], NAME, &value);
+        let mut candidates = Candidates::default();
+        candidates.read(line.as_bytes(), NAME, &value);
         assert_eq!((usable(&candidates), candidates.verified), (vec![ours.as_str()], 1));
     }
 

@@ -21,19 +21,20 @@ pub(crate) struct RequestFacts {
 
 impl RequestFacts {
     pub(crate) fn of(head: &dyn RequestHead) -> Self {
-        let is = |name: &str, value: &str| head.text(name).is_some_and(|found| found.eq_ignore_ascii_case(value));
+        let mut told = Told::default();
+        head.visit_headers(&mut |name, value| told.note(name, value));
         let method = head.method();
-        let prefetch = ["sec-purpose", "purpose", "x-moz"].iter().any(|name| is_prefetch(head, name));
-        let document = is("sec-fetch-dest", "document");
-        let cross_site = is("sec-fetch-site", "cross-site");
+        let prefetch = [told.sec_purpose, told.purpose, told.x_moz].into_iter().flatten().any(is_prefetch);
+        let document = is(told.sec_fetch_dest, b"document");
+        let cross_site = is(told.sec_fetch_site, b"cross-site");
         let safe = method.is_none_or(|method| matches!(method, "GET" | "HEAD"));
         Self {
             quiet: prefetch || method == Some("HEAD"),
             prefetch,
             document,
             cross_site,
-            top_level_get: cross_site && safe && document && is("sec-fetch-mode", "navigate"),
-            says_plain: says_plain(head),
+            top_level_get: cross_site && safe && document && is(told.sec_fetch_mode, b"navigate"),
+            says_plain: told.says_plain(),
         }
     }
 
@@ -48,24 +49,56 @@ impl RequestFacts {
     }
 }
 
-/// Whether the first token of the header `name` is `prefetch`, as in `prefetch;prerender`.
-fn is_prefetch(head: &dyn RequestHead, name: &str) -> bool {
-    let token =
-        |value: &str| value.split([';', ',', ' ']).next().is_some_and(|first| first.eq_ignore_ascii_case("prefetch"));
-    head.text(name).is_some_and(|value| token(value.trim_start()))
+/// First values of the headers that say something about a request's cause.
+#[derive(Default)]
+struct Told<'h> {
+    origin: Option<&'h [u8]>,
+    purpose: Option<&'h [u8]>,
+    sec_fetch_dest: Option<&'h [u8]>,
+    sec_fetch_mode: Option<&'h [u8]>,
+    sec_fetch_site: Option<&'h [u8]>,
+    sec_purpose: Option<&'h [u8]>,
+    upgrade_insecure_requests: Option<&'h [u8]>,
+    x_moz: Option<&'h [u8]>,
 }
 
-/// Whether the browser says that its page is plain HTTP. Behind a proxy that terminates TLS, only the browser knows.
-///
-/// It says so by an `Origin` off the loopback, or by asking for secure resources without Fetch Metadata, which browsers send only to
-/// origins that they trust (W3C Fetch Metadata, 2; Upgrade Insecure Requests, 3.2.1).
-fn says_plain(head: &dyn RequestHead) -> bool {
-    if let Some(host) = head.text("origin").and_then(|origin| origin.strip_prefix("http://")) {
-        return !is_loopback(host);
+impl<'h> Told<'h> {
+    fn note(&mut self, name: &str, value: &'h [u8]) {
+        let first = match name {
+            "origin" => &mut self.origin,
+            "purpose" => &mut self.purpose,
+            "sec-fetch-dest" => &mut self.sec_fetch_dest,
+            "sec-fetch-mode" => &mut self.sec_fetch_mode,
+            "sec-fetch-site" => &mut self.sec_fetch_site,
+            "sec-purpose" => &mut self.sec_purpose,
+            "upgrade-insecure-requests" => &mut self.upgrade_insecure_requests,
+            "x-moz" => &mut self.x_moz,
+            _ => return,
+        };
+        first.get_or_insert(value);
     }
-    let fetches = |name: &&str| head.header(name, 0).is_some();
-    head.text("upgrade-insecure-requests") == Some("1")
-        && !["sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"].iter().any(fetches)
+
+    /// Whether the browser says that its page is plain HTTP. Behind a proxy that terminates TLS, only the browser knows.
+    ///
+    /// It says so by an `Origin` off the loopback, or by asking for secure resources without Fetch Metadata, which browsers send only to
+    /// origins that they trust (W3C Fetch Metadata, 2; Upgrade Insecure Requests, 3.2.1).
+    fn says_plain(&self) -> bool {
+        if let Some(host) = self.origin.and_then(|origin| origin.strip_prefix(b"http://")) {
+            return !std::str::from_utf8(host).is_ok_and(is_loopback);
+        }
+        let fetches = [self.sec_fetch_site, self.sec_fetch_mode, self.sec_fetch_dest];
+        self.upgrade_insecure_requests == Some(b"1") && fetches.iter().all(Option::is_none)
+    }
+}
+
+fn is(told: Option<&[u8]>, expected: &[u8]) -> bool {
+    told.is_some_and(|told| told.eq_ignore_ascii_case(expected))
+}
+
+/// Whether the first token of a header's value is `prefetch`, as in `prefetch;prerender`.
+fn is_prefetch(value: &[u8]) -> bool {
+    let first = value.trim_ascii_start().split(|b| b";, ".contains(b)).next();
+    first.is_some_and(|first| first.eq_ignore_ascii_case(b"prefetch"))
 }
 
 fn is_loopback(authority: &str) -> bool {

@@ -3,6 +3,18 @@
 use std::any::Any;
 use std::net::IpAddr;
 
+/// Headers that say something about a request's cause, such as a click on a link or a prefetch.
+const CAUSES: [&str; 8] = [
+    "origin",
+    "purpose",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-purpose",
+    "upgrade-insecure-requests",
+    "x-moz",
+];
+
 /// Head of a request: its headers, and what else is known of it.
 ///
 /// Implement it for the request of a framework. The lines of the `Cookie` headers alone are a head too, as an array, a slice or a `Vec` of
@@ -26,6 +38,23 @@ use std::net::IpAddr;
 pub trait RequestHead: Send + Sync {
     /// Value number `nth`, counted from 0, of the header `name`. The name is given in lower case.
     fn header(&self, name: &str, nth: usize) -> Option<&[u8]>;
+
+    /// Passes the values of the header `name`, which is in lower case, to `visit`.
+    ///
+    /// The default asks [`header`](Self::header) for one after the other.
+    fn visit_values<'h>(&'h self, name: &str, visit: &mut dyn FnMut(&'h [u8])) {
+        (0..).map_while(|nth| self.header(name, nth)).for_each(visit);
+    }
+
+    /// Passes headers to `visit`: their names, in lower case, and their values. It may leave out those that say nothing about the
+    /// request's cause.
+    ///
+    /// The default looks up the eight headers that do: `Origin`, `Sec-Fetch-Site` and their like. A head that can pass all its headers in one go is cheaper.
+    fn visit_headers<'h>(&'h self, visit: &mut dyn FnMut(&str, &'h [u8])) {
+        for name in CAUSES {
+            self.header(name, 0).into_iter().for_each(|value| visit(name, value));
+        }
+    }
 
     /// Method, such as `GET`.
     fn method(&self) -> Option<&str> {

@@ -118,8 +118,10 @@ pub(crate) fn read<'h>(transports: &[Transport], head: &'h dyn RequestHead, cook
     for (at, transport) in transports.iter().enumerate() {
         let looked = at + 1;
         if *transport == Transport::Cookie {
-            let lines = (0..).map_while(|nth| head.header("cookie", nth));
-            return Sent { found: Candidates::find(lines, cookie, value), source: Source::Cookie, looked };
+            let mut found = Candidates::default();
+            head.visit_values("cookie", &mut |line| found.read(line, cookie, value));
+            found.note_cut(cookie);
+            return Sent { found, source: Source::Cookie, looked };
         }
         if let Some(sent) = transport.sent(head) {
             let found = Candidates::of(sent, value);

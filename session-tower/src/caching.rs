@@ -63,7 +63,7 @@ pub(crate) fn finish<B>(response: &mut Response<B>, committed: CommitReport, fai
 
 fn restrict(headers: &mut HeaderMap, caching: Caching, vary: &[&'static str]) {
     for &vary in vary {
-        let value = HeaderValue::from_static(vary);
+        let value = constant(vary);
         match headers.entry(VARY) {
             Entry::Vacant(none) => drop(none.insert(value)),
             Entry::Occupied(mut some) => {
@@ -85,6 +85,9 @@ fn restrict(headers: &mut HeaderMap, caching: Caching, vary: &[&'static str]) {
 
 /// Returns `control` with the directives of the response that are not about caching, such as `no-transform`.
 fn with_unrelated(control: &'static str, headers: &HeaderMap) -> HeaderValue {
+    if !headers.contains_key(CACHE_CONTROL) {
+        return constant(control);
+    }
     let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
     let is_unrelated = |directive: &&str| {
         let name = directive.split('=').next().unwrap_or_default().trim();
@@ -92,9 +95,22 @@ fn with_unrelated(control: &'static str, headers: &HeaderMap) -> HeaderValue {
     };
     let unrelated: String = values.flat_map(directives).filter(is_unrelated).map(|one| format!(", {one}")).collect();
     if unrelated.is_empty() {
-        return HeaderValue::from_static(control);
+        return constant(control);
     }
-    HeaderValue::try_from(format!("{control}{unrelated}")).unwrap_or(HeaderValue::from_static(control))
+    HeaderValue::try_from(format!("{control}{unrelated}")).unwrap_or(constant(control))
+}
+
+/// Value of a header. The ones that most responses get are made by the compiler, because making one from its text checks each byte.
+fn constant(text: &'static str) -> HeaderValue {
+    const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+    const SIGNED_IN: HeaderValue = HeaderValue::from_static("private, no-store");
+    const COOKIE: HeaderValue = HeaderValue::from_static("Cookie");
+    match text {
+        "private, no-cache" => PRIVATE,
+        "private, no-store" => SIGNED_IN,
+        "Cookie" => COOKIE,
+        _ => HeaderValue::from_static(text),
+    }
 }
 
 /// Directives of a `Cache-Control` value. A comma between quotation marks separates none.

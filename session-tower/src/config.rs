@@ -21,11 +21,14 @@ impl Config {
     /// Whether changes are stored with this response.
     ///
     /// 5xx and 408 (RFC 9110, 15.6 and 15.5.9) mean that the handler failed or did not end in time. Any other status is its answer.
-    pub(crate) fn commits(&self, request: Option<&request::Parts>, response: &response::Parts) -> bool {
-        match (&self.commit_when, request) {
-            (Some(wanted), Some(request)) => wanted(request, response),
-            _ => !response.status.is_server_error() && response.status != StatusCode::REQUEST_TIMEOUT,
-        }
+    pub(crate) fn commits(&self, request: Option<&request::Parts>, response: &mut Response<Body>) -> bool {
+        let (Some(wanted), Some(request)) = (&self.commit_when, request) else {
+            return !response.status().is_server_error() && response.status() != StatusCode::REQUEST_TIMEOUT;
+        };
+        let (head, body) = std::mem::take(response).into_parts();
+        let commits = wanted(request, &head);
+        *response = Response::from_parts(head, body);
+        commits
     }
 
     /// Whether a function of the application sees the request when its response is there.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{COOKIE, Entry};
-use http::{Extensions, HeaderMap};
+use http::{Extensions, HeaderMap, HeaderName};
 use session_core::{Error, ErrorKind};
 use session_http::{Exchange, SessionSet, Transport};
 
@@ -70,15 +70,18 @@ const CLASH: Error = Error::fixed(
 
 /// Marks the values of the request's headers that may hold ids as sensitive, so that logs and HPACK tables leave them out (RFC 7541, 7.1.3).
 pub(crate) fn mark_ids(headers: &mut HeaderMap, transports: &[Transport]) {
-    mark(headers, COOKIE.as_str());
+    mark(headers, &COOKIE);
     for transport in transports.iter().filter(|transport| **transport != Transport::Cookie) {
-        mark(headers, transport.request_header());
+        mark(headers, &HeaderName::from_static(transport.request_header()));
     }
 }
 
-fn mark(headers: &mut HeaderMap, name: &'static str) {
-    // `entry` makes room for a header that is not there.
-    if headers.contains_key(name)
+fn mark(headers: &mut HeaderMap, name: &HeaderName) {
+    let values = headers.get_all(name).iter().take(2).count();
+    if values == 1 {
+        // `entry` is not used for the only value, because it makes room for one more header.
+        headers.get_mut(name).into_iter().for_each(|value| value.set_sensitive(true));
+    } else if values > 1
         && let Entry::Occupied(mut values) = headers.entry(name)
     {
         values.iter_mut().for_each(|value| value.set_sensitive(true));

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::net::IpAddr;
 
-use http::header::{COOKIE, HOST, HeaderName, ORIGIN, UPGRADE_INSECURE_REQUESTS};
+use http::header::{COOKIE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Uri};
 use session_http::{RequestHead, Transport};
@@ -13,7 +13,15 @@ pub(crate) struct Head<'p>(pub(crate) &'p Parts);
 
 impl RequestHead for Head<'_> {
     fn header(&self, name: &str, nth: usize) -> Option<&[u8]> {
-        nth_value(&self.0.headers, name, nth)
+        values(&self.0.headers, name).nth(nth).map(HeaderValue::as_bytes)
+    }
+
+    fn visit_values<'h>(&'h self, name: &str, visit: &mut dyn FnMut(&'h [u8])) {
+        values(&self.0.headers, name).map(HeaderValue::as_bytes).for_each(visit);
+    }
+
+    fn visit_headers<'h>(&'h self, visit: &mut dyn FnMut(&str, &'h [u8])) {
+        self.0.headers.iter().for_each(|(name, value)| visit(name.as_str(), value.as_bytes()));
     }
 
     fn method(&self) -> Option<&str> {
@@ -81,30 +89,14 @@ impl RequestHead for &KeptHead {
     }
 }
 
-/// Value number `nth` of a header. HTTP/2 may send several `Cookie` headers (RFC 9113, 8.2.3).
-fn nth_value<'h>(headers: &'h HeaderMap, name: &str, nth: usize) -> Option<&'h [u8]> {
-    let values = match name_of_each_request(name) {
-        Some(name) => headers.get_all(name),
-        None => headers.get_all(name),
+/// Values of a header. HTTP/2 may send several `Cookie` headers (RFC 9113, 8.2.3).
+fn values<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h HeaderValue> {
+    let values = match name {
+        // To parse the name costs more than to look it up, and each request is asked for its cookies.
+        "cookie" => headers.get_all(COOKIE),
+        _ => headers.get_all(name),
     };
-    values.into_iter().nth(nth).map(HeaderValue::as_bytes)
-}
-
-/// Returns the parsed form of a name that each request is asked for. To parse such a name costs more than to look it up.
-fn name_of_each_request(name: &str) -> Option<&'static HeaderName> {
-    static NAMES: [(&str, HeaderName); 9] = [
-        ("cookie", COOKIE),
-        ("origin", ORIGIN),
-        ("upgrade-insecure-requests", UPGRADE_INSECURE_REQUESTS),
-        ("purpose", HeaderName::from_static("purpose")),
-        ("sec-fetch-dest", HeaderName::from_static("sec-fetch-dest")),
-        ("sec-fetch-mode", HeaderName::from_static("sec-fetch-mode")),
-        ("sec-fetch-site", HeaderName::from_static("sec-fetch-site")),
-        ("sec-purpose", HeaderName::from_static("sec-purpose")),
-        ("x-moz", HeaderName::from_static("x-moz")),
-    ];
-    // The texts stand beside the names, because a standard header looks its text up.
-    NAMES.iter().find(|(text, _)| *text == name).map(|(_, parsed)| parsed)
+    values.into_iter()
 }
 
 /// Host without its port. The authority counts before the header (RFC 9112, 3.2.2, and RFC 9113, 8.3.1).

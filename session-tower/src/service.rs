@@ -12,7 +12,6 @@ use http::{Request, Response, request};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use session_core::Bytes;
-use session_http::Exchange;
 use tower_service::Service;
 
 use crate::config::Config;
@@ -111,7 +110,11 @@ where
                     return Poll::Ready(Ok(finish::without_commit(response, this.request.as_deref(), this.config)));
                 }
                 Some(exchange) => {
-                    let response = give_up_unwanted(response, this.request.as_deref(), &exchange, this.config);
+                    let mut response = response;
+                    if !this.config.commits(this.request.as_deref(), &mut response) {
+                        let status = response.status().as_u16();
+                        exchange.abandon_because(&format!("a request was answered with status {status}"));
+                    }
                     if let Some(committed) = exchange.commit_at_once() {
                         *this.stage = Stage::Done;
                         return Poll::Ready(Ok(finish::with_commit(
@@ -131,20 +134,6 @@ where
         let Stage::Committing { response, .. } = std::mem::replace(this.stage, Stage::Done) else { unreachable!() };
         Poll::Ready(Ok(finish::with_commit(response, committed, this.request.as_deref(), this.config)))
     }
-}
-
-/// Drops the changes if they must not be stored with this response.
-fn give_up_unwanted(
-    response: Response<Body>,
-    request: Option<&request::Parts>,
-    exchange: &Exchange,
-    config: &Config,
-) -> Response<Body> {
-    let (head, body) = response.into_parts();
-    if !config.commits(request, &head) {
-        exchange.abandon_because(&format!("a request was answered with status {}", head.status.as_u16()));
-    }
-    Response::from_parts(head, body)
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {

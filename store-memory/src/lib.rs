@@ -189,7 +189,7 @@ impl Store for MemoryStore {
         self.0.fits(record)?;
         let hash = shard::hash(key);
         let at = self.0.shard_of(hash);
-        let own = shard::compact(record);
+        let own = record.compact();
         let mut shard = self.0.lock(at);
         // The replaced record is dropped after the lock is released, so that other calls do not wait while memory is freed.
         let found = shard.find(hash, key);
@@ -208,18 +208,20 @@ impl Store for MemoryStore {
         let hash = shard::hash(key);
         let mut shard = self.0.lock(self.0.shard_of(hash));
         let Some(slot) = shard.find(hash, key) else { return Ok(None) };
-        let found = Some(shard.record(slot)).filter(|record| record.is_live(call.now)).cloned();
-        if found.is_some() {
-            shard.mark_used(slot);
+        if !shard.record(slot).is_live(call.now) {
+            return Ok(None);
         }
-        Ok(found)
+        shard.mark_used(slot);
+        let (found, _ends) = shard.copy(slot);
+        drop(shard);
+        Ok(Some(found))
     }
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
         self.0.fits(record)?;
         let hash = shard::hash(key);
         let at = self.0.shard_of(hash);
-        let own = shard::compact(record);
+        let own = record.compact();
         let mut shard = self.0.lock(at);
         let Some(slot) = shard.find(hash, key) else { return Ok(Outcome::Missing) };
         if let Some(outcome) = live(&shard, Some(slot), call).save(expected, record.version) {

@@ -3,7 +3,7 @@
 use std::mem;
 
 use hashbrown::HashTable;
-use session_core::{Bytes, Record, StoreKey, Timestamp};
+use session_core::{Record, StoreKey, Timestamp};
 
 /// Number of slots in a chunk: the bits of `Chunk::taken`.
 const CHUNK_SLOTS: u32 = u64::BITS;
@@ -11,6 +11,9 @@ const CHUNK_SLOTS: u32 = u64::BITS;
 /// Limits of one purge step, so that it holds the shard's lock for about 100 µs at most.
 const STEP_CHUNKS: usize = 1024;
 const STEP_SEARCHED: u32 = 8;
+
+/// Maximum number of records of a shard that share their decoded form. It takes about 1 KB each, and these are the ones that were read last.
+pub(crate) const DECODED: usize = 64;
 
 /// Marks the absence of a slot at either end of the order of use.
 const NONE: u32 = u32::MAX;
@@ -54,6 +57,8 @@ pub(crate) struct Shard {
     open: Vec<u32>,
     /// Maintained only by stores with size limits.
     order: Option<Order>,
+    /// Slots whose records share their decoded form: at most one of those that are equal modulo [`DECODED`].
+    decoded: Box<[u32]>,
 }
 
 /// Result of a purge step.
@@ -76,7 +81,7 @@ impl Shard {
     /// Creates an empty shard that maintains the order of use if `ordered`.
     pub(crate) fn new(ordered: bool) -> Self {
         let order = ordered.then_some(Order { newest: NONE, oldest: NONE });
-        Self { table: HashTable::new(), chunks: Vec::new(), open: Vec::new(), order }
+        Self { table: HashTable::new(), chunks: Vec::new(), open: Vec::new(), order, decoded: Box::default() }
     }
 
     /// Returns the number of records, including expired records.
@@ -99,6 +104,14 @@ impl Shard {
         self.chunks.get((slot / CHUNK_SLOTS) as usize)?.slots.get((slot % CHUNK_SLOTS) as usize)?.as_ref()
     }
 
+    fn shares_decoding(&self, slot: u32) -> bool {
+        self.decoded.get(slot as usize % DECODED) == Some(&slot)
+    }
+
+    fn peek_mut(&mut self, slot: u32) -> Option<&mut Entry> {
+        self.chunks.get_mut((slot / CHUNK_SLOTS) as usize)?.slots.get_mut((slot % CHUNK_SLOTS) as usize)?.as_mut()
+    }
+
     /// Adds a record under a key that the shard does not hold, and returns its slot.
     pub(crate) fn insert(&mut self, hash: u64, key: StoreKey, record: Record) -> u32 {
         let at = self.open.last().copied().unwrap_or_else(|| self.add_chunk());
@@ -109,11 +122,13 @@ impl Shard {
         let slot_in_chunk = chunk.taken.trailing_ones();
         chunk.taken |= 1 << slot_in_chunk;
         chunk.earliest = chunk.earliest.min(record.expires_at);
+        let slot = at * CHUNK_SLOTS + slot_in_chunk;
+        let record = if self.shares_decoding(slot) { record } else { without_decoding(record) };
+        let chunk = &mut self.chunks[at as usize];
         chunk.slots[slot_in_chunk as usize] = Some(Entry { key, record, newer: NONE, older: NONE });
         if chunk.taken == u64::MAX {
             self.open.pop();
         }
-        let slot = at * CHUNK_SLOTS + slot_in_chunk;
         let Self { table, chunks, .. } = self;
         table.insert_unique(hash, slot, |&slot| self::hash(&entry(chunks, slot).key));
         self.link_newest(slot);
@@ -124,7 +139,22 @@ impl Shard {
     pub(crate) fn replace(&mut self, slot: u32, record: Record) -> Record {
         let chunk = &mut self.chunks[(slot / CHUNK_SLOTS) as usize];
         chunk.earliest = chunk.earliest.min(record.expires_at);
+        let record = if self.shares_decoding(slot) { record } else { without_decoding(record) };
         mem::replace(&mut entry_mut(&mut self.chunks, slot).record, record)
+    }
+
+    /// Returns a copy of the record in `slot` that shares its decoded form with later copies.
+    ///
+    /// Another record ends to share its own. Drop what it shared after the shard's lock is released.
+    pub(crate) fn copy(&mut self, slot: u32) -> (Record, Option<impl Sized + use<>>) {
+        if self.decoded.is_empty() {
+            self.decoded = vec![NONE; DECODED].into();
+        }
+        let other = mem::replace(&mut self.decoded[slot as usize % DECODED], slot);
+        let ends = (other != slot).then(|| self.peek_mut(other)).flatten().map(|entry| entry.record.take_decoding());
+        let record = &mut entry_mut(&mut self.chunks, slot).record;
+        record.share_decoding();
+        (record.clone(), ends)
     }
 
     /// Extends the expiry of the record in `slot` to at least `expires_at`.
@@ -225,6 +255,13 @@ impl Shard {
         (found, (stop < end).then_some(stop))
     }
 
+    /// Returns the slots of the records that share their decoded form, for tests.
+    #[cfg(test)]
+    pub(crate) fn decoded(&self) -> Vec<u32> {
+        let slots = 0..self.chunks.len() as u32 * CHUNK_SLOTS;
+        slots.filter(|&slot| self.peek(slot).is_some_and(|entry| entry.record.shares_decoding())).collect()
+    }
+
     /// Returns whether an emptied shard has freed its memory, for tests.
     #[cfg(test)]
     pub(crate) fn is_small(&self) -> bool {
@@ -272,6 +309,11 @@ impl Shard {
     }
 }
 
+fn without_decoding(mut record: Record) -> Record {
+    drop(record.take_decoding());
+    record
+}
+
 fn entry(chunks: &[Chunk], slot: u32) -> &Entry {
     chunks[(slot / CHUNK_SLOTS) as usize].slots[(slot % CHUNK_SLOTS) as usize]
         .as_ref()
@@ -284,15 +326,6 @@ fn entry_mut(chunks: &mut [Chunk], slot: u32) -> &mut Entry {
         .expect("links name taken slots only")
 }
 
-/// Returns a copy of `record` whose data is in a buffer of exactly its size.
-///
-/// A caller's data may be a slice of a much larger buffer or have spare capacity. Storing it as it is would keep that memory for hours.
-pub(crate) fn compact(record: &Record) -> Record {
-    let mut own = record.clone();
-    own.data = Bytes::copy_from_slice(&record.data);
-    own
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,6 +333,6 @@ mod tests {
     #[test]
     fn an_entry_stays_small() {
         // The README states the bytes per session. Most of those besides the data are in the entry.
-        assert_eq!(size_of::<Option<Entry>>(), 112);
+        assert_eq!(size_of::<Option<Entry>>(), 120);
     }
 }

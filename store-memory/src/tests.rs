@@ -194,3 +194,45 @@ fn an_oversized_buffer_is_not_kept_alive() {
         assert!(big.is_unique());
     });
 }
+
+#[test]
+fn a_shard_keeps_few_sessions_decoded() {
+    let store = MemoryStore::new();
+    let mut shard = store.0.lock(0);
+    let slots: Vec<_> = (0..200).map(|n| shard.insert(shard::hash(&key(n)), key(n), record(9, None))).collect();
+    assert!(shard.decoded().is_empty(), "a record that was never read is not decoded");
+    for &slot in &slots {
+        drop(shard.copy(slot));
+    }
+    assert_eq!(shard.decoded(), slots[200 - shard::DECODED..], "those that were read last");
+    let last = slots[199];
+    let mut saved = record(9, None);
+    saved.share_decoding();
+    shard.replace(last, saved.clone());
+    assert!(shard.record(last).shares_decoding(), "a session that is read and saved again and again");
+    shard.replace(slots[0], saved.clone());
+    assert!(!shard.record(slots[0]).shares_decoding(), "one that is only saved");
+    shard.remove(last);
+    assert!(!shard.decoded().contains(&last));
+    assert_eq!(shard.insert(shard::hash(&key(199)), key(199), saved), last);
+    assert!(shard.decoded().len() <= shard::DECODED);
+}
+
+#[tokio::test]
+async fn requests_see_what_was_saved_last_whatever_was_decoded_before() {
+    let manager = session_core::Manager::new(MemoryStore::new());
+    let session = manager.open(None).await.unwrap();
+    session.insert("n", &0).unwrap();
+    let session_core::Commit::Issue(cookie) = manager.close(&session).await.unwrap() else { panic!("no cookie") };
+    for n in 0..5 {
+        let [first, second] = [
+            manager.open(Some(cookie.value.as_str())).await.unwrap(),
+            manager.open(Some(cookie.value.as_str())).await.unwrap(),
+        ];
+        assert_eq!([first.get::<u32>("n").unwrap(), second.peek::<u32>("n").unwrap()], [Some(2 * n); 2]);
+        for session in [first, second] {
+            session.update("n", |n: &mut u32| *n += 1).unwrap();
+            let _ = manager.close(&session).await.unwrap();
+        }
+    }
+}

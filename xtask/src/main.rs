@@ -4,6 +4,7 @@ mod bench;
 mod debian;
 mod features;
 mod images;
+mod instructions;
 mod matrix;
 mod model;
 mod mutants;
@@ -37,6 +38,8 @@ enum Command {
     Bench(bench::Options),
     /// Measure in a short run, for use before and after a change: prints ratios and fails nothing.
     BenchCheck(bench::Options),
+    /// Count the processor's instructions of one request, with and without a session layer.
+    BenchInstructions(instructions::Options),
     /// Measure how the stores grow, what a purge costs concurrent requests, and how much memory is taken.
     BenchScale(bench::Options),
     /// Run clauses of the suite over tower-sessions' stores, and print which of them hold.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Api => tidy::api::write(&workspace),
         Command::Bench(options) => bench::run(&workspace, &options, Program::Comparison),
         Command::BenchCheck(options) => bench::run(&workspace, &options, Program::Check),
+        Command::BenchInstructions(options) => instructions::run(&workspace, &options),
         Command::BenchScale(options) => bench::run(&workspace, &options, Program::Scale),
         Command::BenchPeers(options) => bench::run(&workspace, &options, Program::Clauses),
         Command::Features(options) => features::run(&workspace, &options),

@@ -164,7 +164,10 @@ impl StoreState {
                 Some(live) if live.version == record.version => Outcome::Done,
                 Some(_) => Outcome::Exists,
                 None => {
-                    self.records.insert(*key, record.clone());
+                    let mut stored = record.clone();
+                    // As in a store in the application's memory, so that requests share what one of them has decoded.
+                    stored.share_decoding();
+                    self.records.insert(*key, stored);
                     Outcome::Done
                 }
             },
@@ -173,7 +176,7 @@ impl StoreState {
                 Some(live) if live.version == record.version => Outcome::Done,
                 Some(live) if live.version != *expected => Outcome::Conflict,
                 Some(_) => {
-                    self.records.insert(*key, record.clone());
+                    self.records.entry(*key).and_modify(|stored| replace_fields(stored, record));
                     Outcome::Done
                 }
             },
@@ -247,6 +250,13 @@ impl StoreState {
     pub(super) fn purge(&mut self, now: Timestamp) {
         self.records.retain(|_, record| record.is_live(now));
     }
+}
+
+/// Replaces the fields of a stored record one by one, as a store may. The decoded form that it shares stays, and counts no more.
+fn replace_fields(stored: &mut Record, record: &Record) {
+    let Record { version, created_at, expires_at, principal, data, .. } = record.clone();
+    (stored.version, stored.created_at, stored.expires_at) = (version, created_at, expires_at);
+    (stored.principal, stored.data) = (principal, data);
 }
 
 /// A handle to the store, shared by all processes.

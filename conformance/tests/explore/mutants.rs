@@ -24,6 +24,11 @@ const fn fault(mutant: Mutant, rule: &'static str, program: &'static str) -> Fau
 }
 
 const FAULTS: &[Fault] = &[
+    fault(
+        Mutant::TrustsAnyDecoding,
+        "the decoded form that copies of a record share counts only for the data that it was made from",
+        "two processes",
+    ),
     fault(Mutant::ResendsAlike, "each record that is sent has a version of its own", "merged with faults"),
     fault(
         Mutant::GoesOverItsOwnBase,

@@ -1,5 +1,6 @@
 //! Conversion between sessions and records.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::content::Content;
@@ -58,19 +59,29 @@ impl Content {
 /// Decoded record.
 pub(crate) enum Stored {
     /// Session.
-    Content(Content),
+    Content(Arc<Content>),
     /// Remains of a session that has moved to the key, or has ended.
     Tombstone(Option<StoreKey>),
 }
 
 impl Stored {
     /// Decodes a record in the format that the first byte after its head names, and returns its head.
+    ///
+    /// A session is decoded once for all copies of the record that share it.
     pub(crate) fn read(record: &Record) -> Result<(Self, Head)> {
+        if let Some((content, head)) = record.decoding.get(record) {
+            return Ok((Self::Content(content), head));
+        }
         let (head, envelope) = Head::read(record)?;
+        let content = |content| {
+            let content = Arc::new(content);
+            record.decoding.fill(record, &content, &head);
+            Self::Content(content)
+        };
         let stored = match envelope.first() {
-            Some(&JSON) => Self::Content(json::decode(record, envelope)?),
+            Some(&JSON) => content(json::decode(record, envelope)?),
             #[cfg(feature = "messagepack")]
-            Some(&MESSAGEPACK) => Self::Content(messagepack::decode(record, envelope)?),
+            Some(&MESSAGEPACK) => content(messagepack::decode(record, envelope)?),
             // The record is intact, so it must not be replaced by a blank session.
             #[cfg(not(feature = "messagepack"))]
             Some(&MESSAGEPACK) => {

@@ -1,8 +1,9 @@
 //! Content of records: values, codecs, limits, envelopes and tombstones.
 //!
-//! Each file uses only files that come later in this order: `envelope`, then `json` and `messagepack`, `content`, `id_age`, `value`, `finite`, `limits`.
+//! Each file uses only files that come later in this order: `envelope`, then `decoding`, `json` and `messagepack`, `content`, `id_age`, `value`, `finite`, `limits`.
 
 mod content;
+mod decoding;
 mod envelope;
 mod finite;
 mod id_age;
@@ -13,6 +14,7 @@ mod messagepack;
 mod value;
 
 pub(crate) use content::{Content, Flash, OwnPolicy};
+pub(crate) use decoding::Decoding;
 pub(crate) use envelope::{Stored, tombstone};
 pub(crate) use id_age::{IdAge, OldId};
 pub use limits::{Codec, Limits};

@@ -111,7 +111,7 @@ fn record(data: impl Into<Bytes>) -> Record {
 fn holds_together(content: &Content) {
     let written = content.to_record(Version::random(), Timestamp::MIN, IDLE, None, &RULES).unwrap();
     let Ok((Stored::Content(again), _)) = Stored::read(&written) else { panic!("what was read does not come back") };
-    assert_eq!(again, *content);
+    assert_eq!(*again, *content);
     let flashes = content.flashes.values().flatten().map(|flash| &flash.value);
     for value in content.values.values().chain(flashes) {
         let _any = value.decode::<IgnoredAny>("n");
@@ -133,7 +133,7 @@ proptest! {
             prop_assert!(serde_json::from_slice::<IgnoredAny>(envelope).is_ok());
         }
         let Ok((Stored::Content(read), Head { idle, trail })) = Stored::read(&record) else { panic!("not a session") };
-        prop_assert_eq!((&read, idle), (&content, Some(IDLE)));
+        prop_assert_eq!((&*read, idle), (&content, Some(IDLE)));
         prop_assert!(trail.contains(version) && trail.contains(before) == has_trail);
         // Nothing is copied.
         for value in read.values.values().filter(|value| !value.raw.is_empty()) {
@@ -250,7 +250,7 @@ fn the_layout_of_json_is_this() {
     expected.name = Some("id".into());
     expected.unknown.insert("zz".into(), encode(Codec::Json, &[1]));
     let Ok((Stored::Content(read), _)) = Stored::read(&record(&json[..])) else { panic!("not a session") };
-    assert_eq!(read, expected);
+    assert_eq!(*read, expected);
     let record = read.to_record(Version::random(), Timestamp::MIN, IDLE, None, &RULES).unwrap();
     assert_eq!(Head::read(&record).unwrap().1, json);
 }

@@ -66,10 +66,9 @@ impl fmt::Debug for ClientValue {
 }
 
 impl Committer<'_> {
-    /// Compares the stored session with the client's cookie.
-    pub(crate) fn difference(&self, state: &State) -> Commit {
+    /// Compares the stored session with the client's cookie at the instant `now`.
+    pub(crate) fn difference(&self, state: &State, now: Timestamp) -> Commit {
         let env = &*self.shared.env;
-        let now = env.now();
         let Some(stored) = &state.stored else {
             // A logout that is not committed yet, such as a clone's, has not ended the stored session.
             let ended = state.ended && state.client.is_some();
@@ -102,9 +101,10 @@ impl Committer<'_> {
     /// # Errors
     /// The store's error, if no id that the client has opens the session, and the store did not confirm the new one. The next close tries again.
     pub(crate) async fn confirmed_difference(&self) -> Result<Commit> {
+        let now = self.shared.env.now();
         let difference = {
             let state = self.state();
-            let difference = self.difference(&state);
+            let difference = self.difference(&state, now);
             if !needs_confirmation(&state, &difference) {
                 return Ok(difference);
             }
@@ -123,7 +123,7 @@ impl Committer<'_> {
             _ => false,
         };
         match touched {
-            _ if state.confirmed => Ok(self.difference(&state)),
+            _ if state.confirmed => Ok(self.difference(&state, now)),
             Ok(_) => Ok(Commit::Unchanged),
             Err(error) if repeats => {
                 drop(state);

@@ -45,13 +45,14 @@ impl Committer<'_> {
     pub(crate) fn close_at_once(&self) -> Option<Commit> {
         // If another clone's commit is in flight, it may still fail and leave changes to store.
         let _turn = self.shared.committing.try_lock()?;
-        if self.touch_is_due() || self.id_write_is_due() {
+        let now = self.shared.env.now();
+        let mut state = self.state();
+        if state.needs_commit() || self.touch_is_due(&state, now) || self.id_write_is_due(&state, now) {
             return None;
         }
-        let mut state = self.state();
         state.confirmed = false;
-        let difference = self.difference(&state);
-        if state.needs_commit() || needs_confirmation(&state, &difference) {
+        let difference = self.difference(&state, now);
+        if needs_confirmation(&state, &difference) {
             return None;
         }
         state.closed = true;

@@ -1,5 +1,7 @@
 //! Logout: the end of a session, under its current id and under every id that it moves to.
 
+use std::sync::Arc;
+
 use super::committer::{Committer, TOMBSTONE_LIFE};
 use crate::codec::{Content, Stored, tombstone};
 use crate::head::Trail;
@@ -24,7 +26,7 @@ impl Committer<'_> {
     /// Saves and rotations in flight then conflict with the tombstone and fail.
     async fn end_chain(&self, mut key: StoreKey) -> Result<()> {
         let env = &*self.shared.env;
-        let mut failed = None;
+        let mut failed: Option<(_, Arc<Content>)> = None;
         for _ in 0..MAX_STEPS {
             let record = match env.store().load(&env.call(), &key).await {
                 Ok(Some(record)) => record,
@@ -52,7 +54,7 @@ impl Committer<'_> {
                 // A record that does not decode must end too.
                 Err(_) => {
                     let blank = Content { principal: record.principal.clone(), ..env.blank() };
-                    (Trail::of(record.version), blank)
+                    (Trail::of(record.version), Arc::new(blank))
                 }
             };
             let expires_at = env.now().plus(TOMBSTONE_LIFE);

@@ -13,7 +13,7 @@ use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
 use crate::session::committed::StoredAt;
 use crate::session::state::State;
-use crate::{Error, Outcome, Result, hours};
+use crate::{Error, Outcome, Result, Timestamp, hours};
 
 /// Maximum number of attempts of a renewal. After as many conflicts with other requests, the next request renews the id.
 const TRIES: usize = 3;
@@ -37,7 +37,8 @@ impl Committer<'_> {
     ///
     /// A failure is an event and no error, because no change of the request is lost, and the client's id still opens the session.
     pub(super) async fn renew_if_due(&self) -> bool {
-        if !self.id_write_is_due() {
+        let now = self.shared.env.now();
+        if !self.id_write_is_due(&self.state(), now) {
             return false;
         }
         let _turn = self.shared.committing.lock().await;
@@ -47,11 +48,11 @@ impl Committer<'_> {
         })
     }
 
-    pub(super) fn id_write_is_due(&self) -> bool {
-        self.due_id_write(&self.state()).is_some()
+    pub(super) fn id_write_is_due(&self, state: &State, now: Timestamp) -> bool {
+        self.due_id_write(state, now).is_some()
     }
 
-    fn due_id_write(&self, state: &State) -> Option<IdWrite> {
+    fn due_id_write(&self, state: &State, now: Timestamp) -> Option<IdWrite> {
         let env = &*self.shared.env;
         let is_busy = state.has_changes() || state.uncertain.is_some() || state.closed;
         let (Some(client), Some(stored)) = (&state.client, &state.stored) else { return None };
@@ -65,7 +66,6 @@ impl Committer<'_> {
         if unseen.is_none() && !env.renewal.is_on() {
             return None;
         }
-        let now = env.now();
         if client.id.as_ref() == Some(&stored.id) {
             // A cookie that is outdated may have been handed out by the application in another way.
             let renews = !client.outdated && env.renewal.is_due(&stored.content, now);
@@ -84,8 +84,9 @@ impl Committer<'_> {
 
     async fn write_id(&self) -> Result<bool> {
         let (due, changes, stored) = {
+            let now = self.shared.env.now();
             let state = self.state();
-            let (Some(due), Some(stored)) = (self.due_id_write(&state), state.stored.clone()) else {
+            let (Some(due), Some(stored)) = (self.due_id_write(&state, now), state.stored.clone()) else {
                 return Ok(false);
             };
             (due, no_changes(&state, &stored), stored)

@@ -8,27 +8,26 @@ use crate::manager::environment::Now;
 use crate::mutant::{self, Mutant};
 use crate::session::committed::{StoredAt, StoredRecord};
 use crate::session::state::State;
-use crate::{Outcome, Result, Version, hours};
+use crate::{Outcome, Result, Timestamp, Version, hours};
 
 impl Committer<'_> {
     pub(super) async fn touch_if_due(&self) {
         let _turn = self.shared.committing.lock().await;
-        if self.touch_is_due()
-            && let Err(error) = self.touch_own().await
-        {
+        let now = self.shared.env.now();
+        let is_due = self.touch_is_due(&self.state(), now);
+        if is_due && let Err(error) = self.touch_own().await {
             tracing::warn!(name = %self.shared.env.name, %error, "a session's expiry could not be moved");
         }
     }
 
     /// Whether a touch is due: a tenth of the idle time-out, or an hour, has passed since the last noted use.
-    pub(super) fn touch_is_due(&self) -> bool {
+    pub(super) fn touch_is_due(&self, state: &State, now: Timestamp) -> bool {
         let env = &*self.shared.env;
-        let state = self.shared.state();
         if state.quiet.keeps_expiry {
             return false;
         }
         let Some(stored) = &state.stored else { return false };
-        let (now, today) = (env.now(), env.policy.idle(&stored.content));
+        let today = env.policy.idle(&stored.content);
         let idle = stored.idle.unwrap_or(today);
         let unused = now.since(stored.expires_at.minus(idle));
         if unused.is_zero() || unused < (idle.min(today) / 10).min(hours(1)) {

@@ -1,6 +1,7 @@
 //! Describes stored sessions for lists.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::environment::{Environment, Now};
 use super::session_info::SessionInfo;
@@ -19,7 +20,7 @@ impl Environment {
         key: StoreKey,
         record: &Record,
         now: Timestamp,
-    ) -> Result<Option<(SessionInfo, Content)>> {
+    ) -> Result<Option<(SessionInfo, Arc<Content>)>> {
         match Stored::read(record) {
             Ok((Stored::Content(content), head)) => {
                 let life = self.policy.life(&content, record.expires_at, head.idle, now);

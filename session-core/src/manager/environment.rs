@@ -109,7 +109,7 @@ impl Environment {
         if content.principal.is_some() && !self.for_request && content.name.as_ref() != Some(&self.name) {
             Arc::make_mut(&mut content).name = Some(self.name.clone());
         }
-        let record = loop {
+        let mut record = loop {
             let record = content.to_record(version, now, self.policy.idle(&content), over, &self.rules);
             let is_too_large = record.as_ref().is_err_and(|error| error.kind() == ErrorKind::TooLarge);
             // Flash messages matter least, so the oldest are dropped first.
@@ -121,6 +121,11 @@ impl Environment {
             tracing::warn!(name = %self.name, dropped, "flash messages are dropped, because there is no room");
         }
         let (head, _) = Head::read(&record)?;
+        if !self.is_shared && !self.for_request {
+            // A store in this process's memory may keep it for the next request.
+            record.share_decoding();
+            record.decoding.fill(&record, &content, &head);
+        }
         let stored = StoredRecord::new(&record, head, content);
         Ok((record, stored))
     }
@@ -130,7 +135,7 @@ impl Environment {
         let Some(record) = self.store().load(&self.call(), key).await? else { return Ok(Now::Missing) };
         let (stored, head) = Stored::read(&record)?;
         Ok(match stored {
-            Stored::Content(content) => Now::Live(StoredRecord::new(&record, head, Arc::new(content))),
+            Stored::Content(content) => Now::Live(StoredRecord::new(&record, head, content)),
             Stored::Tombstone(Some(next)) => Now::Moved(next),
             Stored::Tombstone(None) => Now::Ended,
         })

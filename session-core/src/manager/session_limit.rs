@@ -1,5 +1,7 @@
 //! Ends or refuses the sessions that a principal has too many.
 
+use std::sync::Arc;
+
 use super::administration::{KEPT_CHANGING, MAX_ROUNDS};
 use super::environment::Environment;
 use super::excess::{Excess, SessionLimit};
@@ -18,7 +20,7 @@ struct Live {
     key: StoreKey,
     version: Version,
     info: SessionInfo,
-    content: Content,
+    content: Arc<Content>,
 }
 
 impl Live {

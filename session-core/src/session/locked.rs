@@ -8,13 +8,13 @@ use crate::sync::MutexGuard;
 
 /// Locked state of a session. Removed operations are dropped after it is unlocked, because that runs code of the application.
 pub(crate) struct Locked<'s> {
-    state: MutexGuard<'s, State>,
+    state: MutexGuard<'s, Box<State>>,
     /// Fields are dropped in this order, so this comes after the lock.
     removed: Removed,
 }
 
 impl<'s> Locked<'s> {
-    pub(super) fn new(state: MutexGuard<'s, State>) -> Self {
+    pub(super) fn new(state: MutexGuard<'s, Box<State>>) -> Self {
         Self { state, removed: Removed::default() }
     }
 }
@@ -35,6 +35,6 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        std::mem::swap(&mut self.removed, &mut self.state.removed);
+        self.removed = std::mem::take(&mut self.state.removed);
     }
 }

@@ -101,7 +101,8 @@ pub struct Session {
 
 pub(crate) struct Shared {
     pub(crate) env: Arc<Environment>,
-    state: Mutex<State>,
+    /// Boxed, because opening a session would copy it several times.
+    state: Mutex<Box<State>>,
     /// Held by a commit, so that commits of one session run one at a time.
     pub(crate) committing: AsyncMutex,
 }
@@ -114,7 +115,7 @@ impl Shared {
 }
 
 impl Session {
-    pub(crate) fn new(env: Arc<Environment>, mut state: State) -> Self {
+    pub(crate) fn new(env: Arc<Environment>, mut state: Box<State>) -> Self {
         state.for_request = env.for_request;
         Self { shared: Arc::new(Shared { env, state: Mutex::new(state), committing: AsyncMutex::default() }) }
     }

@@ -46,7 +46,7 @@ type Found = Result<(Stored, Head, Record), Opened>;
 
 impl Environment {
     /// Loads the state of the session with `id`. The application checks a session with a principal first.
-    pub(crate) async fn resume(&self, id: SessionId, old_ids: OldIds) -> Result<State> {
+    pub(crate) async fn resume(&self, id: SessionId, old_ids: OldIds) -> Result<Box<State>> {
         for _ in 0..=self.max_replays {
             if let Some(state) = self.load(&id, old_ids).await? {
                 return Ok(state);
@@ -59,7 +59,7 @@ impl Environment {
     }
 
     /// Loads the state of the session with `id`. `None` if it must be loaded again.
-    async fn load(&self, id: &SessionId, old_ids: OldIds) -> Result<Option<State>> {
+    async fn load(&self, id: &SessionId, old_ids: OldIds) -> Result<Option<Box<State>>> {
         let key = StoreKey::derive(&self.name, id);
         let call = self.call();
         let blank = |opened| State::new(opened, Some(ClientCookie::of(id.clone())), self.blank());
@@ -71,7 +71,7 @@ impl Environment {
             Stored::Tombstone(Some(next)) => Box::pin(self.load_moved(id, &key, &record, &next, old_ids)).await,
             Stored::Tombstone(None) => Ok(Some(ended(blank, &record, call.now))),
             Stored::Content(content) => {
-                let record = StoredRecord::new(&record, head, Arc::new(content));
+                let record = StoredRecord::new(&record, head, content);
                 self.admit(StoredAt { id: id.clone(), key, record }, blank).await
             }
         }
@@ -85,7 +85,7 @@ impl Environment {
         tombstone: &Record,
         next: &StoreKey,
         old_ids: OldIds,
-    ) -> Result<Option<State>> {
+    ) -> Result<Option<Box<State>>> {
         let call = self.call();
         let blank = |opened| State::new(opened, Some(ClientCookie::of(id.clone())), self.blank());
         let found = self.find(&call, next).await?;
@@ -93,7 +93,7 @@ impl Environment {
             && let Some(before) = content.renewed_from(key)
             && let Some(new) = before.sealed.open(&self.name, next, id)
         {
-            let record = StoredRecord::new(record, head.clone(), Arc::new(content.clone()));
+            let record = StoredRecord::new(record, head.clone(), content.clone());
             let stored = StoredAt { id: new.clone(), key: *next, record };
             let unused = before.seen.map(|seen| call.now.since(seen));
             if let Some(unused) = unused.filter(|unused| *unused >= GRACE && old_ids == OldIds::Briefly) {
@@ -131,7 +131,7 @@ impl Environment {
 
     /// Returns the state of the session `stored`, or a blank one if it has expired or the application refuses it. `None` if it must be
     /// loaded again.
-    async fn admit(&self, stored: StoredAt, blank: impl Fn(Opened) -> State) -> Result<Option<State>> {
+    async fn admit(&self, stored: StoredAt, blank: impl Fn(Opened) -> Box<State>) -> Result<Option<Box<State>>> {
         let now = self.now();
         if self.life(&stored, now).ends_at <= now {
             return Ok(Some(blank(Opened::Expired)));
@@ -151,7 +151,7 @@ impl Environment {
 }
 
 /// Returns the state of a session that a logout has ended, whose `tombstone` was found.
-fn ended(blank: impl Fn(Opened) -> State, tombstone: &Record, now: Timestamp) -> State {
+fn ended(blank: impl Fn(Opened) -> Box<State>, tombstone: &Record, now: Timestamp) -> Box<State> {
     if !tombstone_tells(tombstone, now) {
         return blank(Opened::Unknown);
     }

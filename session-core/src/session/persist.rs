@@ -39,6 +39,7 @@ impl Session {
     pub async fn save(&self) -> Result<Commit> {
         let committer = Committer(self);
         committer.commit().await?;
+        let now = self.now();
         let state = self.state();
         if state.was_abandoned() {
             return Err(Error::fixed(
@@ -46,7 +47,7 @@ impl Session {
                 "its request was abandoned, and the changes were dropped; `discard` or `reload` it to go on",
             ));
         }
-        Ok(committer.difference(&state))
+        Ok(committer.difference(&state, now))
     }
 
     /// Drops the changes that have not been saved, and loads the session as it is stored now.
@@ -90,7 +91,7 @@ impl Session {
                 };
                 (stored.id.clone(), state.epoch)
             };
-            let fresh = env.resume(id, OldIds::Always).await?;
+            let fresh = *env.resume(id, OldIds::Always).await?;
             // A rotation that is still uncertain may have been stored between the two loads, and then the session is under its new id.
             // Once is enough: the tombstone that was found then decides.
             if fresh.stored.is_some() || !is_rotating() || asked_again {

@@ -9,8 +9,13 @@ use crate::commit::uncertain::UncertainWrite;
 ///
 /// They may hold closures of [`update`](crate::Session::update), and so the last handle of this session or of another one.
 /// Dropping that handle under the session's lock would lock it again.
+///
+/// Boxed, because each release of the lock takes them out, and there are mostly none.
 #[derive(Default)]
-pub(super) struct Removed {
+pub(super) struct Removed(Option<Box<Parts>>);
+
+#[derive(Default)]
+struct Parts {
     ops: Vec<Arc<Op>>,
     #[expect(clippy::vec_box, reason = "the state holds them in boxes, which move here as they are")]
     writes: Vec<Box<UncertainWrite>>,
@@ -18,15 +23,15 @@ pub(super) struct Removed {
 
 impl Removed {
     pub(super) fn take_ops(&mut self, ops: Vec<Arc<Op>>) {
-        if self.ops.is_empty() {
-            self.ops = ops;
-        } else {
-            self.ops.extend(ops);
+        if !ops.is_empty() {
+            self.0.get_or_insert_default().ops.extend(ops);
         }
     }
 
     /// Takes a write. Only a joint write holds operations, so others are dropped at once.
     pub(super) fn take_write(&mut self, write: Option<Box<UncertainWrite>>) {
-        self.writes.extend(write.filter(|write| matches!(**write, UncertainWrite::Joint { .. })));
+        if let Some(write) = write.filter(|write| matches!(**write, UncertainWrite::Joint { .. })) {
+            self.0.get_or_insert_default().writes.push(write);
+        }
     }
 }

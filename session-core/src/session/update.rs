@@ -180,13 +180,13 @@ impl Session {
                 Ok(ran) => ran,
                 Err(failure) => {
                     // The request decides by the value, so this is a read of it.
-                    state.record_read(key, there);
+                    state.record_read(key, || name.clone(), there);
                     return Err(failure);
                 }
             };
             state.view.check_room(key, now, &rules)?;
             // The new value is known to this request from now on, even if the old one was not read.
-            state.record_read(key, Some(encoded.clone()));
+            state.record_read(key, || name.clone(), Some(encoded.clone()));
             Arc::make_mut(&mut state.view).values.insert(name.clone(), encoded);
             let (session, of) = (Arc::downgrade(&self.shared), name.clone());
             let rerun = move |there: Option<&Value>, codec| {

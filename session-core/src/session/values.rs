@@ -1,5 +1,6 @@
 //! Reads and writes of values.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,7 +10,7 @@ use super::Session;
 use super::key::{AnyKey, IntoKey, PrintedKey};
 use super::locked::Locked;
 use super::log::Op;
-use crate::codec::Value;
+use crate::codec::{Content, Value};
 use crate::{Result, Timestamp};
 
 impl Session {
@@ -51,7 +52,7 @@ impl Session {
     /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) if the value is not a `T`.
     pub fn peek<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>> {
         let key = &*PrintedKey::new(key)?;
-        let there = self.state().view.value(key, self.now()).cloned();
+        let there = self.live_value(&self.state().view, key).map(|(_, value)| value.clone());
         there.map(|there| there.decode(key)).transpose()
     }
 
@@ -208,14 +209,14 @@ impl Session {
         let mut state = self.writing()?;
         let now = self.now();
         let there = state.view.value(key, now).cloned();
-        state.record_read(key, there.clone());
+        state.record_read(key, || key.into(), there.clone());
         let Some(there) = there else { return Ok(None) };
         // Decoding runs code of the application, so the lock is released. `seen` holds the value that was decoded.
         drop(state);
         let value = there.decode(key)?;
         let mut state = self.writing()?;
         state.push(Op::Remove { key: key.into(), seen: Some(Some(there)) }, now)?;
-        state.record_read(key, None);
+        state.record_read(key, || key.into(), None);
         Ok(Some(value))
     }
 
@@ -287,8 +288,22 @@ impl Session {
     /// Returns the value that this request sees under `key`, and notes that it has been read.
     fn read(&self, key: &str) -> Option<Value> {
         let mut state = self.state();
-        let there = state.view.value(key, self.now()).cloned();
-        state.record_read(key, there.clone());
-        there
+        let there = self.live_value(&state.view, key).map(|(key, value)| (key.clone(), value.clone()));
+        match there {
+            Some((key, value)) => {
+                state.record_read(&key, || key.clone(), Some(value.clone()));
+                Some(value)
+            }
+            None => {
+                state.record_read(key, || key.into(), None);
+                None
+            }
+        }
+    }
+
+    /// Returns the value under `key` in `content`, unless its deadline has passed. Few values have one, so the clock is mostly not read.
+    fn live_value<'c>(&self, content: &'c Content, key: &str) -> Option<(&'c Arc<str>, &'c Value)> {
+        let found = content.values.get_key_value(key)?;
+        (found.1.until.is_none() || found.1.is_live(self.now())).then_some(found)
     }
 }

@@ -30,6 +30,10 @@ struct NewValue {
 impl ConfiguredSession {
     /// Applies the cookie's lifetime to the session, so that both end together. `own` are the options of this response, if it has its own.
     pub(crate) fn keep_in_step(&self, own: Option<&CookieOptions>, session: &Session) {
+        // This is the case of most requests, so it is told by one look at the session.
+        if own.is_none() && self.options.max_age.is_none() && !session.is_persistent() {
+            return;
+        }
         if session.is_new() && !session.is_modified() {
             return;
         }

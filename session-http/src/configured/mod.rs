@@ -60,9 +60,9 @@ impl OpenSession {
         Self { session, user, sealed, clears: Vec::new(), moves: false, without_value: false, source: Source::Cookie }
     }
 
-    /// Whether the request has signed a user in or out, in a browser.
-    pub(crate) fn changes_user(&self) -> bool {
-        self.source == Source::Cookie && self.user != self.session.principal()
+    /// Whether another user than `user` was signed in when the request came, in a browser.
+    pub(crate) fn had_other_user(&self, user: Option<&Principal>) -> bool {
+        self.source == Source::Cookie && self.user.as_ref() != user
     }
 }
 

@@ -65,7 +65,7 @@ struct Slot {
     is_plain: AtomicBool,
     opened: OnceLock<OpenSession>,
     /// Held while the session is opened, so that concurrent calls load it once.
-    opening: async_lock::Mutex<()>,
+    opening: futures_util::lock::Mutex<()>,
     /// The last commit of this session succeeded.
     committed: AtomicBool,
     /// Number of transports that the request was searched for the session's value.

@@ -12,7 +12,7 @@ const RULES: Rules = Rules { codec: Codec::Json, limits: Limits::new(), limited_
 fn read(data: &[u8]) -> Result<Content> {
     let record = Record::new(Version::random(), Timestamp::MIN, Timestamp::MAX, None, Bytes::copy_from_slice(data));
     match Stored::read(&record)?.0 {
-        Stored::Content(content) => Ok(content),
+        Stored::Content(content) => Ok(std::sync::Arc::unwrap_or_clone(content)),
         Stored::Tombstone(_) => panic!("a tombstone"),
     }
 }

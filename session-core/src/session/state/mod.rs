@@ -86,12 +86,12 @@ struct Abandoned {
 }
 
 impl State {
-    pub(crate) fn new(opened: Opened, client: Option<ClientCookie>, blank: Content) -> Self {
+    pub(crate) fn new(opened: Opened, client: Option<ClientCookie>, blank: Content) -> Box<Self> {
         Self::of(opened, client, None, Arc::new(blank))
     }
 
-    fn of(opened: Opened, client: Option<ClientCookie>, stored: Option<StoredAt>, content: Arc<Content>) -> Self {
-        Self {
+    fn of(opened: Opened, client: Option<ClientCookie>, stored: Option<StoredAt>, content: Arc<Content>) -> Box<Self> {
+        Box::new(Self {
             opened,
             client,
             confirmed: false,
@@ -121,11 +121,11 @@ impl State {
             must_replace: false,
             changes: 0,
             removed: Removed::default(),
-        }
+        })
     }
 
     /// Creates the state of a session whose record was found.
-    pub(crate) fn resumed(stored: StoredAt, lifetime: CookieLifetime) -> Self {
+    pub(crate) fn resumed(stored: StoredAt, lifetime: CookieLifetime) -> Box<Self> {
         let client = ClientCookie {
             id: Some(stored.id.clone()),
             expires_at: Some(stored.expires_at),
@@ -222,11 +222,13 @@ impl State {
     }
 
     /// Notes that `value` has been read under `key`, or is known because this request wrote it.
-    pub(super) fn record_read(&mut self, key: &str, value: Seen) {
+    ///
+    /// `shared` returns the key to keep.
+    pub(super) fn record_read(&mut self, key: &str, shared: impl FnOnce() -> Arc<str>, value: Seen) {
         match self.reads.get_mut(key) {
             Some(seen) => *seen = value,
             None => {
-                self.reads.insert(key.into(), value);
+                self.reads.insert(shared(), value);
             }
         }
     }

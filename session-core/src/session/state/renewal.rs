@@ -49,7 +49,7 @@ impl State {
     }
 
     /// Notes that the client has sent the id `old`, which a renewal has replaced, and not the id of the record that was found.
-    pub(crate) fn opened_by_old_id(mut self, old: SessionId, successor: Successor) -> Self {
+    pub(crate) fn opened_by_old_id(mut self: Box<Self>, old: SessionId, successor: Successor) -> Box<Self> {
         if let Some(client) = &mut self.client {
             (client.id, client.successor) = (Some(old), Some(successor));
         }
