@@ -63,7 +63,7 @@ impl Provider {
             return Err(Failure::Refused("the token is about another event"));
         }
         let now = get_current_timestamp();
-        if token.iat > now + LEEWAY || token.iat + LOGOUT_AGE + LEEWAY < now {
+        if token.iat > now + LEEWAY || token.iat.saturating_add(LOGOUT_AGE + LEEWAY) < now {
             return Err(Failure::Refused("the token was not made just now"));
         }
         Ok(token)
