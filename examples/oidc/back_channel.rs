@@ -9,12 +9,14 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use session_tower::{Filter, Manager};
+use session_tower::{Filter, Key, Manager};
 
-use super::SID;
 use super::failure::Failure;
 use super::provider::Provider;
 use super::tokens::{LOGOUT_AGE, LogoutToken};
+
+/// The provider's name for its own session with the browser. A logout token may name it.
+pub(super) const SID: Key<String> = Key::new("oidc sid");
 
 /// For as long a token would pass again, with the difference of clocks on both sides.
 const REMEMBERED: Duration = Duration::from_secs(2 * LOGOUT_AGE);

@@ -12,11 +12,13 @@
 //! |---|---|
 //! | `main.rs` | the pages |
 //! | `attempt.rs` | a sign-in under way, in a cookie of its own |
+//! | `answer.rs` | the provider's answer to it |
 //! | `provider.rs` | requests to the provider, and its keys |
 //! | `tokens.rs` | the checks of an id token and of a logout token |
 //! | `back_channel.rs` | sessions that the provider ends |
 //! | `signatures.rs` | `ring` for the library that reads tokens |
 
+mod answer;
 mod attempt;
 mod back_channel;
 mod failure;
@@ -26,25 +28,23 @@ mod tokens;
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Form, Query, State};
-use axum::http::Method;
+use axum::http::{Method, Uri};
 use axum::response::{Html, Redirect};
 use axum::routing::{get, post};
-use axum::{Router, http::Uri};
 use session_tower::{
-    CookieOptions, CookieStore, Error, Key, KeyRing, Manager, Next, Result, SameSite, Session, SessionLayer, Sessions,
+    CookieOptions, CookieStore, Error, KeyRing, Manager, Next, Result, SameSite, Session, SessionLayer, Sessions,
     SignedIn, minutes, require, store,
 };
 use tower_http::csrf::CsrfLayer;
 
-use attempt::{Answer, Attempt, User};
+use answer::{Answer, User};
+use attempt::Attempt;
 use back_channel::BackChannel;
 use failure::Failure;
 use provider::Provider;
 pub(crate) use provider::{ResponseMode, Settings};
-
-/// The provider's name for its own session with the browser. A logout token may name it.
-pub(crate) const SID: Key<String> = Key::new("oidc sid");
 
 async fn home(session: Session) -> Result<Html<String>> {
     let visits = session.update("visits", |n: &mut u64| *n += 1)?;
@@ -75,7 +75,7 @@ async fn callback(
     Query(answer): Query<Answer>,
 ) -> Result<Redirect, Failure> {
     let attempts = sessions.get(attempt::COOKIE).await?;
-    let user = attempt::finish(&attempts, &provider, answer).await?;
+    let user = answer::finish(&attempts, &provider, answer).await?;
     attempts.logout();
     Ok(sign_in(&session, &user)?)
 }
@@ -88,7 +88,7 @@ async fn form_callback(
     Form(answer): Form<Answer>,
 ) -> Result<Redirect, Failure> {
     let attempts = sessions.get(attempt::COOKIE).await?;
-    attempt::finish(&attempts, &provider, answer).await?.keep(&attempts)?;
+    answer::finish(&attempts, &provider, answer).await?.keep(&attempts)?;
     Ok(Redirect::to("/signed-in"))
 }
 
@@ -104,8 +104,8 @@ async fn signed_in(sessions: Sessions, session: Session) -> Result<Redirect, Fai
 fn sign_in(session: &Session, user: &User) -> Result<Redirect, Error> {
     session.login(&user.sub)?;
     match &user.sid {
-        Some(sid) => session.insert(SID, sid)?,
-        None => drop(session.remove(SID)?),
+        Some(sid) => session.insert(back_channel::SID, sid)?,
+        None => drop(session.remove(back_channel::SID)?),
     }
     Ok(Redirect::to(&user.next))
 }

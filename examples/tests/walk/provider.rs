@@ -37,6 +37,8 @@ type Shared = Arc<Mutex<Inner>>;
 
 pub(crate) struct Inner {
     issuer: String,
+    /// What it says its name is, if not that.
+    claimed: Option<String>,
     /// Keys that are published. The last one signs.
     keys: Vec<Key>,
     /// Codes that were not redeemed yet, with the fields of their request.
@@ -136,6 +138,7 @@ impl Provider {
     pub(crate) fn start() -> Self {
         let state = Arc::new(Mutex::new(Inner {
             issuer: String::new(),
+            claimed: None,
             keys: vec![Key::p256("first")],
             codes: HashMap::new(),
             make_token: None,
@@ -161,7 +164,7 @@ impl Provider {
 
     /// Says that it is another issuer than the one that it is.
     pub(crate) fn claim_to_be(&self, issuer: &str) {
-        self.inner().issuer = issuer.to_owned();
+        self.inner().claimed = Some(issuer.to_owned());
     }
 
     /// Publishes another key, and signs with it.
@@ -197,10 +200,11 @@ impl Provider {
 }
 
 async fn describe(State(state): State<Shared>) -> Json<Value> {
-    let base = &state.lock().unwrap().issuer;
+    let state = state.lock().unwrap();
+    let base = &state.issuer;
     let at = |path: &str| format!("{base}{path}");
     Json(json!({
-        "issuer": base,
+        "issuer": state.claimed.as_ref().unwrap_or(base),
         "authorization_endpoint": at("/authorize"),
         "token_endpoint": at("/token"),
         "jwks_uri": at("/keys"),
