@@ -1,6 +1,6 @@
 //! Client that keeps cookies as a browser does, and servers for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc;
@@ -9,16 +9,22 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use ureq::Agent;
+use ureq::http::request::Builder;
 use ureq::http::{Request, Response};
 
 /// Serves `app` on a free port while the test runs. The app is made on the server's own runtime.
 pub(crate) fn serve(app: impl Future<Output = Router> + Send + 'static) -> String {
+    serve_at(|_| app)
+}
+
+/// Serves an app that has to know the base of its own URLs.
+pub(crate) fn serve_at<F: Future<Output = Router>>(app: impl FnOnce(String) -> F + Send + 'static) -> String {
     let (started, address) = mpsc::channel();
     std::thread::spawn(move || {
         Runtime::new().unwrap().block_on(async {
             let (listener, base) = bind().await;
-            started.send(base).unwrap();
-            axum::serve(listener, app.await).await.unwrap();
+            started.send(base.clone()).unwrap();
+            axum::serve(listener, app(base).await).await.unwrap();
         });
     });
     address.recv().unwrap()
@@ -38,6 +44,8 @@ pub(crate) struct Browser {
     base: String,
     /// Cookies by name. Browsers accept `Secure` cookies from `localhost` without TLS, and so does this client.
     pub(crate) cookies: BTreeMap<String, String>,
+    /// Names of the cookies that go to this site with forms of other sites, too (`SameSite=None`).
+    for_other_sites: BTreeSet<String>,
     /// Bearer token of a program that is no browser, from the last response that had one.
     token: Option<String>,
 }
@@ -48,6 +56,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) location: Option<String>,
     pub(crate) content_type: String,
+    pub(crate) cache_control: String,
     /// Lines of `Set-Cookie`.
     pub(crate) set_cookie: Vec<String>,
     pub(crate) body: String,
@@ -60,6 +69,7 @@ impl Browser {
             agent: agent.user_agent("Mozilla/5.0 Firefox/140.0").build().into(),
             base: base.into(),
             cookies: BTreeMap::new(),
+            for_other_sites: BTreeSet::new(),
             token: None,
         }
     }
@@ -99,23 +109,35 @@ impl Browser {
         self.post_from("same-origin", path, form)
     }
 
-    /// Sends a form of a page of `site`, as browsers name it.
+    /// Sends a form of a page of `site`, as browsers name it. With a form of another site go only cookies that are meant for it.
     pub(crate) fn post_from(&mut self, site: &str, path: &str, form: &str) -> Answer {
-        let request = self.request("POST", path).header("sec-fetch-site", site);
+        let sent = |name: &str| site != "cross-site" || self.for_other_sites.contains(name);
+        let request = self.request_with("POST", path, sent).header("sec-fetch-site", site);
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let response = self.agent.run(request.body(form).unwrap()).unwrap();
         self.read(response)
     }
 
-    fn request(&self, method: &str, path: &str) -> ureq::http::request::Builder {
+    fn request(&self, method: &str, path: &str) -> Builder {
+        self.request_with(method, path, |_| true)
+    }
+
+    /// Begins a request with the cookies whose names are `sent`.
+    fn request_with(&self, method: &str, path: &str, sent: impl Fn(&str) -> bool) -> Builder {
         let request =
             Request::builder().method(method).uri(format!("{}{path}", self.base)).header("accept", "text/html");
         let request = match &self.token {
             Some(token) => request.header("authorization", format!("Bearer {token}")),
             None => request,
         };
-        let pairs: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if pairs.is_empty() { request } else { request.header("cookie", pairs.join("; ")) }
+        let pairs = self.cookie_header(sent);
+        if pairs.is_empty() { request } else { request.header("cookie", pairs) }
+    }
+
+    /// Returns the value of a `Cookie` header, with the cookies whose names are `sent`.
+    pub(crate) fn cookie_header(&self, sent: impl Fn(&str) -> bool) -> String {
+        let cookies = self.cookies.iter().filter(|(name, _)| sent(name));
+        cookies.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 
     fn read(&mut self, mut response: Response<ureq::Body>) -> Answer {
@@ -132,12 +154,16 @@ impl Browser {
                 self.cookies.remove(name);
             } else {
                 self.cookies.insert(name.to_owned(), value.to_owned());
+                if line.contains("; SameSite=None") {
+                    self.for_other_sites.insert(name.to_owned());
+                }
             }
         }
         Answer {
             status: response.status().as_u16(),
             location: all("location").pop(),
             content_type: all("content-type").pop().unwrap_or_default(),
+            cache_control: all("cache-control").pop().unwrap_or_default(),
             set_cookie,
             body,
         }

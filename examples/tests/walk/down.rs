@@ -1,7 +1,11 @@
-//! Store that is down.
+//! Stores that are down, for ever or for a while.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use session_core::{
     Call, Capabilities, Error, ErrorKind, Outcome, Record, Result, Store, StoreKey, Timestamp, Version, async_trait,
+    delegate_store,
 };
 
 /// Fails every call, as a store does whose server cannot be reached.
@@ -34,5 +38,20 @@ impl Store for Down {
 
     async fn delete(&self, _: &Call, _: &StoreKey, _: Option<Version>) -> Result<Outcome> {
         Err(DOWN)
+    }
+}
+
+/// Store that is down while the switch says so.
+#[derive(Debug)]
+pub(crate) struct Switched<S> {
+    pub(crate) store: S,
+    pub(crate) down: Arc<AtomicBool>,
+}
+
+delegate_store!([S: Store] Switched<S>, switched => switched.present());
+
+impl<S: Store> Switched<S> {
+    fn present(&self) -> &dyn Store {
+        if self.down.load(Ordering::Relaxed) { &Down } else { &self.store }
     }
 }

@@ -1,9 +1,13 @@
 //! Walks every example over HTTP, as a user would in a browser.
 #![allow(dead_code, reason = "the programs' `main` functions are not used here")]
 
+mod back_channel_walks;
 mod browser;
 mod down;
+mod oidc_walks;
+mod provider;
 mod walks;
+mod websocket_walks;
 
 #[path = "../../api_and_pages.rs"]
 mod api_and_pages;
@@ -19,6 +23,8 @@ mod devices;
 mod flash;
 #[path = "../../login.rs"]
 mod login;
+#[path = "../../oidc/main.rs"]
+mod oidc;
 #[path = "../../own_store.rs"]
 mod own_store;
 #[path = "../../remember_me.rs"]
@@ -37,3 +43,5 @@ mod signed_ids;
 mod store_by_url;
 #[path = "../../testing.rs"]
 mod testing;
+#[path = "../../websocket.rs"]
+mod websocket;

@@ -1,7 +1,9 @@
 //! A run of test programs: what it counts, prints and repeats at the end.
 
+use std::collections::VecDeque;
 use std::process::Command;
 use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,9 @@ const LONGEST: Duration = Duration::from_secs(45 * 60);
 
 /// Prefix of output lines that are repeated at the end of the run.
 const SUMMARY: &str = "summary: ";
+
+/// Number of jobs that are named at the end because they took longest.
+const SLOWEST: usize = 10;
 
 /// Interval at which a long test program is reported as running.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -60,6 +65,8 @@ pub(super) struct Run<'a> {
     pub(super) total: Tally,
     /// Table of mutants, as their program prints it.
     mutants: Option<Vec<String>>,
+    /// Time that each job took, with its name.
+    times: Vec<(Duration, String)>,
     /// Lines to repeat at the end.
     summary: Vec<String>,
     /// Failures, one line each.
@@ -78,6 +85,7 @@ impl<'a> Run<'a> {
             browser: browser::ready(programs),
             total: Tally::default(),
             mutants: None,
+            times: Vec::new(),
             summary: Vec::new(),
             failures: Vec::new(),
             missing: Vec::new(),
@@ -142,14 +150,16 @@ impl<'a> Run<'a> {
         )
     }
 
-    /// Runs each line of jobs in its order, the lines beside each other, and counts what they find.
+    /// Runs each line of jobs in its order, the lines beside each other, and counts what they find. When a line is through, jobs from
+    /// the end of the longest other one run in its place.
     pub(super) fn side_by_side<const LINES: usize>(&mut self, lines: [Vec<Job<'_>>; LINES]) -> Result<()> {
         let (send, ended) = channel();
+        let lines = Mutex::new(lines.map(VecDeque::from));
         thread::scope(|scope| {
-            for line in lines {
-                let send = send.clone();
+            for own in 0..LINES {
+                let (send, lines) = (send.clone(), &lines);
                 scope.spawn(move || {
-                    for mut job in line {
+                    while let Some(mut job) = next(lines, own) {
                         let ended = job.run();
                         // The receiver is gone once an earlier job could not be started.
                         if send.send((job, ended)).is_err() {
@@ -199,6 +209,7 @@ impl<'a> Run<'a> {
         let state = if failed == 0 { "ok" } else { "FAILED" };
         println!("{name} … {state}: {passed} passed, {failed} failed{left_out} in {:.1} s", took.as_secs_f64());
         self.total += tally;
+        self.times.push((took, name.to_owned()));
         self.summary.extend(ended.output.iter().filter_map(|line| line.strip_prefix(SUMMARY)).map(str::to_owned));
         if failed > 0 {
             self.failures.push(format!("{name}: {failed} failed"));
@@ -225,6 +236,11 @@ impl<'a> Run<'a> {
         if !self.summary.is_empty() {
             println!("\n{}", self.summary.join("\n"));
         }
+        self.times.sort_by(|a, b| b.cmp(a));
+        println!("\nslowest:");
+        for (took, name) in self.times.iter().take(SLOWEST) {
+            println!("{:7.1} s {name}", took.as_secs_f64());
+        }
         if let Some(problem) = tables.problem() {
             self.fail(problem);
         }
@@ -240,6 +256,12 @@ impl<'a> Run<'a> {
         println!("{passed} passed, {failed} failed");
         Ok(self.total)
     }
+}
+
+/// Takes the first of the own line or, if that is empty, the last of the longest one.
+fn next<T, const LINES: usize>(lines: &Mutex<[VecDeque<T>; LINES]>, own: usize) -> Option<T> {
+    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+    lines[own].pop_front().or_else(|| lines.iter_mut().max_by_key(|line| line.len())?.pop_back())
 }
 
 /// Adds `--cfg shuttle` to the compiler flags of the environment. Returns the variable to set and its value.
@@ -263,7 +285,19 @@ pub(super) fn proves_a_store(program: &Program) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::with_shuttle;
+    use std::sync::Mutex;
+
+    use super::{next, with_shuttle};
+
+    #[test]
+    fn a_line_that_is_through_takes_jobs_from_the_end_of_the_longest() {
+        let lines = Mutex::new([vec!["a"], vec!["b", "c"], vec!["d", "e", "f", "g"]].map(Into::into));
+        let taken: [_; 8] = [0, 0, 0, 1, 0, 2, 0, 0].map(|own| next(&lines, own));
+        assert_eq!(
+            taken,
+            ["a", "g", "f", "b", "e", "d", "c"].map(Some).into_iter().chain([None]).collect::<Vec<_>>()[..]
+        );
+    }
 
     #[test]
     fn compiler_flags_of_the_environment_are_kept() {
