@@ -133,7 +133,8 @@ fn meaning(error: &redb::Error) -> (ErrorKind, &'static str) {
     match error {
         redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => (
             Unavailable,
-            "another process has the database open, and redb serves one at a time; end that process, or use sqlite:",
+            "another process has the database open, or this one by another path, and redb serves one at a time; \
+             end that process, or use sqlite: instead",
         ),
         redb::Error::Io(error) if is_full(error) => (Unavailable, DISK_FULL),
         redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
