@@ -88,7 +88,7 @@ impl Handle {
             }
             match OpenFile::new(&opening.options, opening.create, &opening.checking) {
                 Ok(open) => {
-                    let handle = Arc::new(Self(Arc::new(SharedDatabase::new(opening.options.clone(), open))));
+                    let handle = Self::to(opening.options.clone(), open);
                     lock(&OPEN).insert(path.clone(), Arc::downgrade(&handle));
                     return Ok(handle);
                 }
@@ -97,6 +97,11 @@ impl Handle {
                 Err(failure) => return Err(failure.at_open(path)),
             }
         }
+    }
+
+    /// Returns the only handle to an open file.
+    pub(crate) fn to(options: FileOptions, open: OpenFile) -> Arc<Self> {
+        Arc::new(Self(Arc::new(SharedDatabase::new(options, open))))
     }
 
     fn of_this_process(path: &Path) -> Option<Arc<Self>> {

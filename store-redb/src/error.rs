@@ -42,6 +42,11 @@ impl From<PathError> for OpenError {
 }
 
 impl OpenError {
+    /// Returns the error of a file that another process, or another store of this one, is about to open.
+    pub(crate) const fn locked() -> Self {
+        Self::Redb(redb::Error::DatabaseAlreadyOpen)
+    }
+
     /// Converts an error that occurred while the store was opened. It persists until the configuration is changed.
     pub(crate) fn at_open(self, path: &Path) -> Error {
         match self {

@@ -22,11 +22,14 @@ mod config;
 mod database;
 mod error;
 mod flush;
+mod found_file;
 mod open_file;
 mod operations;
 mod read;
 mod rows;
 mod schema;
+#[cfg(test)]
+mod torn;
 mod url;
 mod write;
 

@@ -1,8 +1,7 @@
 //! A database file that is open, and the snapshot that its readers use.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -12,13 +11,14 @@ use redb::{
     TableHandle as _, WriteTransaction,
 };
 use session_core::{Namespace, Record, Result, StoreKey, Timestamp};
-use session_store_kit::{check_layout, private, wrong};
+use session_store_kit::{check_layout, wrong};
 
 use crate::backend::Bounded;
 use crate::config::FileOptions;
 use crate::error::{self, OpenError};
+use crate::found_file::Found;
 use crate::schema::{EXPIRIES, LAYOUT, LAYOUTS, PRINCIPALS, Prefix, RECORDS};
-use crate::{access, rows};
+use crate::rows;
 
 /// Room that the page cache needs besides the file, for the pages of a transaction.
 const CACHE_ROOM: u64 = 16 << 20;
@@ -44,12 +44,14 @@ pub(crate) struct Snapshot {
 impl OpenFile {
     /// Opens the file and checks all of it. `create` says whether a missing file is created.
     pub(crate) fn new(options: &FileOptions, create: bool, checking: &AtomicBool) -> Result<Self, OpenError> {
-        let file = open(&options.path, create)?;
-        let failed = |error| OpenError::Io("open", options.path.clone(), error);
-        let kept = file.try_clone().map_err(failed)?;
+        let found = Found::at(&options.path, create)?;
+        let (file, kept) = found.file()?;
         let backend = FileBackend::new(file)?;
         // redb may panic over a damaged file.
-        catch_unwind(AssertUnwindSafe(|| Self::on(backend, kept, options, create, checking))).unwrap_or(Err(OpenError::Panicked))
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::on(backend, kept, options, create, checking)));
+        let open = opened.unwrap_or(Err(OpenError::Panicked))?;
+        found.put_in_place()?;
+        Ok(open)
     }
 
     /// Opens the database in `backend`. `file` is what the path has to name.
@@ -182,19 +184,6 @@ impl Snapshot {
         }
         Ok(())
     }
-}
-
-/// Opens the file for reading and writing, without links. A file that is created is its owner's alone, whatever the process's umask.
-fn open(path: &Path, create: bool) -> Result<File, OpenError> {
-    let path = access::check(path)?;
-    let failed = |what, error| OpenError::Io(what, path.clone(), error);
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(create).truncate(false);
-    private(&mut options);
-    let file = options.open(&path).map_err(|error| failed("open", error))?;
-    let len = file.metadata().map_err(|error| failed("examine", error))?.len();
-    // redb would make a new database in it.
-    if len == 0 && !create { Err(OpenError::Missing) } else { Ok(file) }
 }
 
 /// Creates the tables, unless they are there.

@@ -36,6 +36,7 @@ async fn part() {
         "fresh" => {
             let error = RedbStore::builder(directory.join("fresh.redb")).open().await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+            assert!(!directory.join("fresh.redb").exists() && !directory.join("fresh.redb.new").exists());
         }
         "open" => {
             let store = RedbStore::builder(directory.join("sessions.redb")).open().await.unwrap();

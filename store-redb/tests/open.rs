@@ -140,6 +140,18 @@ async fn a_file_that_is_no_database_is_config() {
     }
 }
 
+/// A process that is killed while the file is created leaves one of another name.
+#[tokio::test]
+async fn what_a_killed_process_has_left_of_a_new_file_is_in_nobodys_way() {
+    let dir = TestFile::new();
+    let left = dir.directory.path().join("sessions.redb.new");
+    std::fs::write(&left, "half a database").unwrap();
+    let (one, two) = tokio::join!(dir.builder().open(), dir.builder().namespace("other").open());
+    put(&one.unwrap(), 1, &record(b"x")).await;
+    put(&two.unwrap(), 1, &record(b"x")).await;
+    assert!(dir.path().exists() && !left.exists());
+}
+
 #[tokio::test]
 async fn a_damaged_file_is_corrupt_and_never_an_empty_one() {
     let dir = TestFile::new();
