@@ -11,6 +11,7 @@ use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
     let walk = trials("sqlite", Lasting, |_| Backend::sqlite())
+        .chain(trials("redb", Lasting, |_| Backend::redb()))
         .chain(trials("file", Lasting, |_| Backend::file()))
         .chain(trials("memory", Passing, |_| Backend::memory()))
         .chain(trials("signed", Lasting, |_| Backend { keys: Some(KEYS[0]), ..Backend::sqlite() }))

@@ -195,12 +195,9 @@ impl RedbStoreBuilder {
     }
 }
 
-const NOT_OPENED: Error =
-    Error::fixed(ErrorKind::Unavailable, "the database was not opened within the time-out");
-const PANICKED: Error = Error::fixed(
-    ErrorKind::Other,
-    "opening the database panicked; this is a fault of the store, please report it",
-);
+const NOT_OPENED: Error = Error::fixed(ErrorKind::Unavailable, "the database was not opened within the time-out");
+const PANICKED: Error =
+    Error::fixed(ErrorKind::Other, "opening the database panicked; this is a fault of the store, please report it");
 
 /// Checks the path, so that the error says more than the system's.
 fn check_path(path: &Path, create: bool) -> Result<()> {

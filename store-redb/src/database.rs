@@ -124,7 +124,12 @@ impl SharedDatabase {
     }
 
     /// Loads a record from memory, without a call to the system. `None` if that is not possible.
-    pub(crate) fn load_from_memory(&self, prefix: &Prefix, key: &StoreKey, now: Timestamp) -> Option<Result<Option<Record>>> {
+    pub(crate) fn load_from_memory(
+        &self,
+        prefix: &Prefix,
+        key: &StoreKey,
+        now: Timestamp,
+    ) -> Option<Result<Option<Record>>> {
         if self.clock() > self.looked.load(Ordering::Relaxed) + LOOK {
             return None;
         }
@@ -153,7 +158,7 @@ impl SharedDatabase {
         let replaced = self.write().take();
         drop(replaced);
         let open = loop {
-            match OpenFile::new(&self.options, false, &AtomicBool::new(false)) {
+            match OpenFile::new(&self.options, false, &Arc::default()) {
                 Ok(open) => break Arc::new(open),
                 // Another thread of this process may not have finished its batch on the old database.
                 Err(failure) if error::is_locked(&failure) && Instant::now() < deadline => thread::sleep(RETRY),
@@ -258,10 +263,8 @@ impl SharedDatabase {
     }
 }
 
-const STILL_USED: Error = Error::fixed(
-    ErrorKind::Unavailable,
-    "calls in flight kept the database from being compacted within the time-out",
-);
+const STILL_USED: Error =
+    Error::fixed(ErrorKind::Unavailable, "calls in flight kept the database from being compacted within the time-out");
 
 /// Waits until the batches that are running, which have `open` too, have ended. No later one gets it.
 fn alone(mut open: Arc<OpenFile>, deadline: Instant) -> Result<OpenFile, Arc<OpenFile>> {

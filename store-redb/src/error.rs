@@ -52,6 +52,8 @@ impl OpenError {
         match self {
             Self::Redb(error) => at_open(&error, path),
             Self::Io(_, _, ref error) if is_full(error) => self.of_kind(ErrorKind::Unavailable),
+            Self::Missing => Error::new(ErrorKind::Config, format!("{MISSING}: {}", path.display())),
+            Self::Panicked => Error::new(ErrorKind::Corrupt, format!("{PANICKED}: {}", path.display())),
             other => other.of_kind(ErrorKind::Config),
         }
     }
@@ -70,17 +72,21 @@ impl OpenError {
             Self::Io(what, path, error) => refusal(kind, what, &path, &error),
             #[cfg(unix)]
             Self::Untrusted(error) => Error::new(kind, format!("the database is not safe from other users: {error}")),
-            Self::Missing => Error::fixed(kind, "the database file is missing or empty; restore it"),
-            Self::Panicked => Error::fixed(ErrorKind::Corrupt, "redb panicked while it opened the file; restore it"),
+            Self::Missing => Error::fixed(kind, MISSING),
+            Self::Panicked => Error::fixed(ErrorKind::Corrupt, PANICKED),
         }
     }
 }
+
+const MISSING: &str = "the database file is missing or empty; restore it";
+const PANICKED: &str = "redb panicked while it opened the file; restore it";
 
 /// Returns the error for a refusal of the system to do `what` with the file at `path`.
 fn refusal(kind: ErrorKind, what: &str, path: &Path, error: &io::Error) -> Error {
     let mend = match error.kind() {
         io::ErrorKind::NotFound => "restore it",
         io::ErrorKind::PermissionDenied => "let the program's user read and write it, and search its folders",
+        io::ErrorKind::Unsupported => "move the database to a local disk",
         io::ErrorKind::ReadOnlyFilesystem => "mount the file system for writing",
         _ if is_full(error) => "make room on the disk",
         _ => "mend what the system names",

@@ -32,6 +32,8 @@ impl Found {
         match options.open(&path) {
             Ok(file) => {
                 let len = file.metadata().map_err(|error| OpenError::Io("examine", path.clone(), error))?.len();
+                lock(&file, &path)?;
+                file.unlock().map_err(|error| OpenError::Io("unlock", path.clone(), error))?;
                 // redb makes a database in an empty file.
                 if len == 0 && !create { Err(OpenError::Missing) } else { Ok(Self { file, path, new: None }) }
             }
@@ -47,13 +49,7 @@ impl Found {
         let new = PathBuf::from(name);
         let failed = |error| OpenError::Io("create", new.clone(), error);
         let file = open_private(&new).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::locked()),
-            // Without locks it is up to the operator that one process uses the file.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
+        lock(&file, &new)?;
         // Another process may have put it in place before it was locked here.
         if !is_at(&file, &new).map_err(failed)? {
             return Err(OpenError::locked());
@@ -64,6 +60,10 @@ impl Found {
         }
         // What a process that was killed has left.
         found.file.set_len(0).map_err(failed)?;
+        if cfg!(windows) {
+            // There redb's own lock would meet this one.
+            found.file.unlock().map_err(failed)?;
+        }
         Ok(found)
     }
 
@@ -89,6 +89,15 @@ impl Drop for Found {
         {
             tracing::warn!(path = %new.display(), %error, "a file that did not become a database could not be removed");
         }
+    }
+}
+
+/// Locks the file. redb itself would go on without locks, and two processes could damage the file.
+fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(OpenError::locked()),
+        Err(TryLockError::Error(error)) => Err(OpenError::Io("lock", path.to_owned(), error)),
     }
 }
 

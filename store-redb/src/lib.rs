@@ -17,6 +17,8 @@ use tokio::task;
 
 mod access;
 mod backend;
+#[cfg(test)]
+mod broken;
 mod builder;
 mod config;
 mod database;
@@ -61,8 +63,18 @@ struct Inner {
 impl RedbStore {
     /// Moves the pages of the file together and gives the freed space back to the disk. Returns whether any page was moved.
     ///
-    /// It concerns all namespaces of the file. Other calls wait meanwhile, within their time-outs: about a second for each hundred
-    /// megabytes. redb uses freed pages again, so this is worth it only after many sessions have ended for good.
+    /// It concerns all namespaces of the file. Other calls wait meanwhile, within their time-outs. redb uses freed pages again, so this is worth it only after many sessions have ended for good.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("sessions.redb");
+    /// # let store = session_store_redb::RedbStore::builder(path).open().await?;
+    /// store.compact().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] if the calls in flight do not end within the time-out, and after [`close`](Store::close).

@@ -17,8 +17,8 @@ use crate::backend::Bounded;
 use crate::config::FileOptions;
 use crate::error::{self, OpenError};
 use crate::found_file::Found;
-use crate::schema::{EXPIRIES, LAYOUT, LAYOUTS, PRINCIPALS, Prefix, RECORDS};
 use crate::rows;
+use crate::schema::{EXPIRIES, LAYOUT, LAYOUTS, PRINCIPALS, Prefix, RECORDS};
 
 /// Room that the page cache needs besides the file, for the pages of a transaction.
 const CACHE_ROOM: u64 = 16 << 20;
@@ -33,6 +33,8 @@ pub(crate) struct OpenFile {
     file: File,
     len: Arc<AtomicU64>,
     cache: u64,
+    /// While delayed commits are written to disk, a reader of one of their pages waits for the disk too.
+    flushing: AtomicBool,
 }
 
 /// What was committed at one instant.
@@ -43,7 +45,7 @@ pub(crate) struct Snapshot {
 
 impl OpenFile {
     /// Opens the file and checks all of it. `create` says whether a missing file is created.
-    pub(crate) fn new(options: &FileOptions, create: bool, checking: &AtomicBool) -> Result<Self, OpenError> {
+    pub(crate) fn new(options: &FileOptions, create: bool, checking: &Arc<AtomicBool>) -> Result<Self, OpenError> {
         let found = Found::at(&options.path, create)?;
         let (file, kept) = found.file()?;
         let backend = FileBackend::new(file)?;
@@ -60,30 +62,32 @@ impl OpenFile {
         file: File,
         options: &FileOptions,
         create: bool,
-        checking: &AtomicBool,
+        checking: &Arc<AtomicBool>,
     ) -> Result<Self, OpenError> {
         let failed = |error| OpenError::Io("read", options.path.clone(), error);
         let backend = Bounded::new(backend, options.max_len).map_err(failed)?;
         let len = backend.counted_len();
-        checking.store(true, Ordering::Relaxed);
+        let checking = Arc::clone(checking);
         let database = Builder::new()
             .set_cache_size(options.cache)
+            .set_repair_callback(move |_| checking.store(true, Ordering::Relaxed))
             // What is found damaged here is an error. Later it may be a panic.
             .set_check_integrity_on_open(true)
             .create_with_backend(backend)?;
         if create {
             create_tables(&database)?;
         }
-        let open = Self::of(database, file, len, options.cache as u64)?;
-        if open.is_in_memory() {
-            open.snapshot().read_all()?;
-        }
-        Ok(open)
+        Ok(Self::of(database, file, len, options.cache as u64)?)
     }
 
     fn of(database: Database, file: File, len: Arc<AtomicU64>, cache: u64) -> Result<Self, redb::Error> {
         let snapshot = RwLock::new(Arc::new(Snapshot::of(&database)?));
-        Ok(Self { database, snapshot, publishing: Mutex::default(), file, len, cache })
+        let (publishing, flushing) = (Mutex::default(), AtomicBool::new(false));
+        let open = Self { database, snapshot, publishing, file, len, cache, flushing };
+        if open.is_in_memory() {
+            open.snapshot().read_all()?;
+        }
+        Ok(open)
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -94,10 +98,10 @@ impl OpenFile {
         Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether all of the file is in redb's cache. Pages of a commit stay in it, and those that were there before were read when the
-    /// file was opened.
+    /// Whether all of the file is in redb's cache, so that a load waits for no disk. Pages of a commit stay in it, and those that
+    /// were there before were read when the file was opened.
     pub(crate) fn is_in_memory(&self) -> bool {
-        self.len.load(Ordering::Relaxed) + CACHE_ROOM <= self.cache
+        !self.flushing.load(Ordering::Relaxed) && self.len.load(Ordering::Relaxed) + CACHE_ROOM <= self.cache
     }
 
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction, redb::Error> {
@@ -106,7 +110,10 @@ impl OpenFile {
 
     /// Makes all commits so far durable.
     pub(crate) fn flush(&self) -> Result<(), redb::Error> {
-        Ok(self.begin_write()?.commit()?)
+        self.flushing.store(true, Ordering::Relaxed);
+        let flushed = self.begin_write().and_then(|transaction| Ok(transaction.commit()?));
+        self.flushing.store(false, Ordering::Relaxed);
+        flushed
     }
 
     /// Lets readers see all commits. Call after a commit and before reporting it.
@@ -168,7 +175,12 @@ impl Snapshot {
     }
 
     /// Loads a record if it is live at `now`. The inner error concerns only this record.
-    pub(crate) fn load(&self, prefix: &Prefix, key: &StoreKey, now: Timestamp) -> Result<Result<Option<Record>>, redb::Error> {
+    pub(crate) fn load(
+        &self,
+        prefix: &Prefix,
+        key: &StoreKey,
+        now: Timestamp,
+    ) -> Result<Result<Option<Record>>, redb::Error> {
         let value = self.records.get(&*prefix.record(key))?;
         Ok(value.map_or(Ok(None), |value| rows::live(value.value(), now)))
     }
@@ -191,7 +203,10 @@ fn create_tables(database: &Database) -> Result<(), redb::Error> {
     let reader = database.begin_read()?;
     let tables: Vec<_> = reader.list_tables()?.map(|table| table.name().to_owned()).collect();
     drop(reader);
-    if [LAYOUTS.name(), RECORDS.name(), PRINCIPALS.name(), EXPIRIES.name()].iter().all(|name| tables.iter().any(|table| table == name)) {
+    if [LAYOUTS.name(), RECORDS.name(), PRINCIPALS.name(), EXPIRIES.name()]
+        .iter()
+        .all(|name| tables.iter().any(|table| table == name))
+    {
         return Ok(());
     }
     let transaction = database.begin_write()?;

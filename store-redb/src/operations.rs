@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use redb::WriteTransaction;
-use session_core::{Error, ErrorKind, Namespace, Outcome, Principal, Purged, Record, Result, StoreKey, Timestamp, Version};
+use session_core::{
+    Error, ErrorKind, Namespace, Outcome, Principal, Purged, Record, Result, StoreKey, Timestamp, Version,
+};
 use session_store_kit::TIMED_OUT;
 use session_store_kit::batch::{Answers, Item, Worker};
 
@@ -212,7 +214,11 @@ impl Writer {
     }
 
     /// Returns the replies, and whether any call has changed anything.
-    fn execute(&self, transaction: &WriteTransaction, requests: &[Request]) -> Result<(Vec<Result<Reply>>, bool), redb::Error> {
+    fn execute(
+        &self,
+        transaction: &WriteTransaction,
+        requests: &[Request],
+    ) -> Result<(Vec<Result<Reply>>, bool), redb::Error> {
         // Some callers may have timed out while this thread waited for another store's transaction. Their calls must not be executed any more.
         let begun = Instant::now();
         let full = self.shared.handle.0.is_full();
@@ -241,10 +247,8 @@ impl Writer {
     }
 }
 
-const PANICKED: Error = Error::fixed(
-    ErrorKind::Other,
-    "redb panicked, so the database was closed; the next call opens and checks it",
-);
+const PANICKED: Error =
+    Error::fixed(ErrorKind::Other, "redb panicked, so the database was closed; the next call opens and checks it");
 
 /// Returns what `work` returns, or `None` if it panics.
 fn unpanicked<T>(work: impl FnOnce() -> T) -> Option<T> {

@@ -36,12 +36,9 @@ impl Head {
 pub(crate) fn value(record: &Record, purge_at: Timestamp) -> Vec<u8> {
     let principal = record.principal.as_ref().map_or("", Principal::as_str);
     let mut value = Vec::with_capacity(HEAD + principal.len() + record.data.len());
-    for number in [
-        record.version.as_i64(),
-        record.created_at.as_millis(),
-        record.expires_at.as_millis(),
-        purge_at.as_millis(),
-    ] {
+    for number in
+        [record.version.as_i64(), record.created_at.as_millis(), record.expires_at.as_millis(), purge_at.as_millis()]
+    {
         value.extend_from_slice(&number.to_le_bytes());
     }
     // A principal has at most 255 bytes.

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use redb::{ReadableTable as _, StorageBackend};
@@ -137,7 +136,7 @@ impl Place {
 
     fn open(&self, disk: &Disk) -> OpenFile {
         let file = File::open(self.file.path()).unwrap();
-        match OpenFile::on(disk.clone(), file, &self.options(), true, &AtomicBool::new(false)) {
+        match OpenFile::on(disk.clone(), file, &self.options(), true, &Arc::default()) {
             Ok(open) => open,
             Err(failure) => panic!("{}", failure.at_open(self.file.path())),
         }
@@ -156,8 +155,7 @@ fn work(place: &Place, durability: Durability) -> (Histories, Vec<Event>) {
         open.create_namespace(&namespace()).unwrap();
         let builder = RedbStore::builder(place.file.path()).durability(durability);
         let store = builder.start(Handle::to(place.options(), open), namespace()).unwrap();
-        let tasks: Vec<_> =
-            (0..SESSIONS).map(|n| tokio::spawn(change(store.clone(), disk.clone(), n))).collect();
+        let tasks: Vec<_> = (0..SESSIONS).map(|n| tokio::spawn(change(store.clone(), disk.clone(), n))).collect();
         let mut histories = Histories::new();
         for task in tasks {
             histories.push(task.await.unwrap());

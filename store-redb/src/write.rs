@@ -185,7 +185,7 @@ impl<'t> Tables<'t> {
                         self.insert(&at, &rows::with_purge_at(&stored.value, later))?;
                     }
                 }
-                // It cannot be read, so nobody misses it.
+                // No caller can read it, so it is no loss.
                 Err(_) => {
                     self.forget(&entry)?;
                     self.remove(&key, None)?;

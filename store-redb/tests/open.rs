@@ -142,7 +142,7 @@ async fn a_file_that_is_no_database_is_config() {
 
 /// A process that is killed while the file is created leaves one of another name.
 #[tokio::test]
-async fn what_a_killed_process_has_left_of_a_new_file_is_in_nobodys_way() {
+async fn what_a_killed_process_has_left_of_a_new_file_does_no_harm() {
     let dir = TestFile::new();
     let left = dir.directory.path().join("sessions.redb.new");
     std::fs::write(&left, "half a database").unwrap();

@@ -187,9 +187,9 @@ async fn principals_are_compared_byte_for_byte_and_leave_nothing_behind() {
         assert_eq!(listed[0].0, key(n as u32));
     }
     // One changes hands, one becomes anonymous, one is deleted.
-    let (bob, nobody) = (record_of("bob"), record(b"{}"));
+    let (bob, anonymous) = (record_of("bob"), record(b"{}"));
     assert_eq!(store.save(&now(), &key(0), stored[0].version, &bob).await.unwrap(), Outcome::Done);
-    assert_eq!(store.save(&now(), &key(1), stored[1].version, &nobody).await.unwrap(), Outcome::Done);
+    assert_eq!(store.save(&now(), &key(1), stored[1].version, &anonymous).await.unwrap(), Outcome::Done);
     assert_eq!(store.delete(&now(), &key(2), None).await.unwrap(), Outcome::Done);
     for (name, count) in [("ann", 0), ("bob", 1), ("Ann", 0), ("ann ", 0)] {
         let listed = store.sessions_of(&now(), &Principal::new(name).unwrap(), MANY).await.unwrap();

@@ -14,7 +14,7 @@ use std::time::Instant;
 use common::{TestFile, begin, get, key, now, put, record};
 use session_conformance::testing::{self, all_unavailable, count_among_instances};
 use session_core::{ErrorKind, Outcome, Store, seconds};
-use session_store_redb::RedbStore;
+use session_store_redb::{Durability, RedbStore};
 
 /// Tasks of a process that counts, each with a count of its own.
 const TASKS: u32 = 4;
@@ -146,6 +146,21 @@ async fn a_closed_store_is_closed_while_another_of_its_file_goes_on() {
     one.close().await.unwrap();
     all_unavailable(&one, &known).await;
     assert_eq!(get(&two, 1).await, Some(known));
+}
+
+/// What a copy of the file in use holds is what a process that is killed now would leave.
+#[tokio::test]
+async fn what_a_closed_store_has_delayed_is_on_the_disk_while_another_keeps_the_file_open() {
+    let dir = TestFile::new();
+    let delayed = dir.builder().durability(Durability::Delayed).open().await.unwrap();
+    let other = dir.builder().namespace("other").open().await.unwrap();
+    put(&delayed, 1, &record(b"kept")).await;
+    delayed.close().await.unwrap();
+    let copy = dir.directory.path().join("copy.redb");
+    copy_file(dir.path(), &copy).unwrap();
+    let copy = RedbStore::builder(copy).create(false).open().await.unwrap();
+    assert!(get(&copy, 1).await.is_some());
+    drop(other);
 }
 
 #[tokio::test]

@@ -30,6 +30,12 @@ impl Backend {
         Self { url, folder: Some(folder), keys: None }
     }
 
+    pub(crate) fn redb() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("redb://{}", folder.path().join("sessions.redb").display());
+        Self { url, folder: Some(folder), keys: None }
+    }
+
     /// Keeps sessions in the cookies themselves.
     pub(crate) fn cookie() -> Self {
         Self { url: "cookie:".into(), folder: None, keys: Some(KEYS[0]) }
