@@ -67,9 +67,9 @@ impl Backend {
         if self.keys.is_some() { "undecodable" } else { "unknown" }
     }
 
-    /// Whether another process can read the store.
+    /// Whether another process can read the store while the program uses it.
     fn is_open_to_others(&self) -> bool {
-        !matches!(&*self.name(), "memory" | "cookie" | "null")
+        !matches!(&*self.name(), "memory" | "cookie" | "null" | "redb")
     }
 
     /// Returns the number of stored sessions, if another process can read the store.
