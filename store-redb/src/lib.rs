@@ -28,6 +28,7 @@ mod found_file;
 mod open_file;
 mod operations;
 mod read;
+mod request;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -38,7 +39,7 @@ mod write;
 pub use builder::RedbStoreBuilder;
 pub use config::Durability;
 use database::SharedDatabase;
-use operations::{Reply, Request, RequestKind};
+use request::{Reply, Request, RequestKind};
 use schema::Prefix;
 
 /// A [`Store`] that keeps sessions in a redb file. See the [crate's documentation](crate).

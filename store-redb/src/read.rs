@@ -3,7 +3,7 @@
 use session_core::{Error, ErrorKind, Principal, Record, Result, StoreKey, Timestamp};
 
 use crate::open_file::Snapshot;
-use crate::operations::{Reply, Request, RequestKind};
+use crate::request::{Reply, Request, RequestKind};
 use crate::rows;
 use crate::schema::{Prefix, store_key};
 

@@ -5,7 +5,7 @@ use session_core::{
     Clock as _, Error, ErrorKind, Live, Outcome, Principal, Purged, Record, Result, StoreKey, SystemClock, Timestamp,
 };
 
-use crate::operations::{Reply, Request, RequestKind};
+use crate::request::{Reply, Request, RequestKind};
 use crate::rows::{self, Head};
 use crate::schema::{EXPIRIES, PRINCIPALS, Prefix, RECORDS, Span, store_key};
 
