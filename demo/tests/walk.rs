@@ -5,12 +5,13 @@ mod common;
 use std::process::ExitCode;
 
 use common::backend::{Backend, KEYS};
-use common::walk::StoreKind::{Cookie, Lasting, Nothing, Passing};
+use common::walk::StoreKind::{Alone, Cookie, Lasting, Nothing, Passing};
 use common::walk::trials;
 use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
     let walk = trials("sqlite", Lasting, |_| Backend::sqlite())
+        .chain(trials("redb", Alone, |_| Backend::redb()))
         .chain(trials("file", Lasting, |_| Backend::file()))
         .chain(trials("memory", Passing, |_| Backend::memory()))
         .chain(trials("signed", Lasting, |_| Backend { keys: Some(KEYS[0]), ..Backend::sqlite() }))

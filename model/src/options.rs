@@ -9,7 +9,7 @@ use session_conformance::model::Promise;
 #[derive(Debug, Parser)]
 #[command(name = "model")]
 pub(crate) struct Options {
-    /// Store: memory, file, sqlite, or a server that the suite starts, such as redis or postgres.
+    /// Store: memory, file, sqlite, redb, or a server that the suite starts, such as redis or postgres.
     #[arg(long, default_value = "memory")]
     pub(crate) store: String,
     /// URL of a store, in place of `--store`. Its records are deleted.

@@ -21,7 +21,7 @@ pub(crate) struct Opened {
 }
 
 pub(crate) async fn open(options: &Options) -> Result<Opened> {
-    if options.trouble && (options.url.is_some() || ["memory", "file", "sqlite"].contains(&&*options.store)) {
+    if options.trouble && (options.url.is_some() || ["memory", "file", "sqlite", "redb"].contains(&&*options.store)) {
         return config("`--trouble` needs a server that the suite starts: name it with `--store`");
     }
     if let Some(url) = &options.url {
@@ -44,6 +44,11 @@ pub(crate) async fn open(options: &Options) -> Result<Opened> {
         "sqlite" => {
             let folder = folder()?;
             let opened = over(&format!("sqlite:{}", folder.path().join("sessions.db").display())).await?;
+            Ok(Opened { _folder: Some(folder), ..opened })
+        }
+        "redb" => {
+            let folder = folder()?;
+            let opened = over(&format!("redb:{}", folder.path().join("sessions.redb").display())).await?;
             Ok(Opened { _folder: Some(folder), ..opened })
         }
         server => on_server(server, options).await,

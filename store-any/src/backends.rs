@@ -36,6 +36,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
     backend!("memory", session_store_memory::MemoryStore, "memory"),
     backend!("file", session_store_file::FileStore, "file"),
     backend!("sqlite", session_store_sqlite::SqliteStore, "sqlite"),
+    backend!("redb", session_store_redb::RedbStore, "redb"),
     backend!("postgres", session_store_postgres::PostgresStore, "postgres", "postgresql"),
     backend!("mysql", session_store_mysql::MysqlStore, "mysql", "mariadb"),
     backend!("dynamo", session_store_dynamo::DynamoStore, "dynamodb"),

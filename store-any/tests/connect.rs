@@ -39,6 +39,13 @@ async fn the_scheme_chooses_the_store_in_any_case() {
         works(&*connect(&format!("SQLite://{}?namespace=web", path.display())).await.unwrap()).await;
         assert!(path.exists(), "only the scheme has no case");
     }
+    #[cfg(feature = "redb")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Sessions.redb");
+        works(&*connect(&format!("ReDB://{}?namespace=web", path.display())).await.unwrap()).await;
+        assert!(path.exists(), "only the scheme has no case");
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 /// Logins at once.
 const LOGINS: usize = 32;
 const ROUNDS: usize = 3;
-const STORES: [&str; 4] = ["memory", "sqlite", "postgres", "redis"];
+const STORES: [&str; 5] = ["memory", "sqlite", "redb", "postgres", "redis"];
 
 fn main() -> ExitCode {
     let trials = STORES.iter().flat_map(|store| {
@@ -44,6 +44,11 @@ async fn open(store: &str) -> Result<([Arc<dyn Store>; 2], Box<dyn std::any::Any
         }
         "sqlite" => {
             let url = format!("sqlite://{}", folder.path().join("sessions.db").display());
+            let stores = [session_store_any::connect(&url).await?, session_store_any::connect(&url).await?];
+            return Ok((stores, Box::new(folder)));
+        }
+        "redb" => {
+            let url = format!("redb://{}", folder.path().join("sessions.redb").display());
             let stores = [session_store_any::connect(&url).await?, session_store_any::connect(&url).await?];
             return Ok((stores, Box::new(folder)));
         }

@@ -23,7 +23,7 @@ fn shown(error: &Error) -> String {
 
 /// Returns the schemes of stores on servers, with the `://`.
 fn servers() -> Vec<String> {
-    let local = ["file", "memory", "null", "sqlite"];
+    let local = ["file", "memory", "null", "redb", "sqlite"];
     let schemes = schemes().into_iter().filter(|scheme| !local.contains(&scheme.as_str()));
     schemes.map(|scheme| format!("{scheme}://")).collect()
 }

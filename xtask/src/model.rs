@@ -4,7 +4,7 @@ use crate::result::Result;
 use crate::workspace::Workspace;
 
 /// Stores that the program includes without its feature `all`.
-const EMBEDDED: [&str; 3] = ["memory", "file", "sqlite"];
+const EMBEDDED: [&str; 4] = ["memory", "file", "sqlite", "redb"];
 
 /// Arguments that are passed on to the program.
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,10 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("session-crypto", &["session-http", "session-store-layers"]),
     ("session-http", &["session-tower"]),
     ("session-tower", &[]),
-    ("session-store-kit", &["session-store-memory", "session-store-file", "session-store-sqlite"]),
+    (
+        "session-store-kit",
+        &["session-store-memory", "session-store-file", "session-store-sqlite", "session-store-redb"],
+    ),
 ];
 
 /// Packages to change, and how many of the changes to try.

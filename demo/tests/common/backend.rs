@@ -30,6 +30,12 @@ impl Backend {
         Self { url, folder: Some(folder), keys: None }
     }
 
+    pub(crate) fn redb() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("redb://{}", folder.path().join("sessions.redb").display());
+        Self { url, folder: Some(folder), keys: None }
+    }
+
     /// Keeps sessions in the cookies themselves.
     pub(crate) fn cookie() -> Self {
         Self { url: "cookie:".into(), folder: None, keys: Some(KEYS[0]) }
@@ -61,9 +67,9 @@ impl Backend {
         if self.keys.is_some() { "undecodable" } else { "unknown" }
     }
 
-    /// Whether another process can read the store.
+    /// Whether another process can read the store while the program uses it.
     fn is_open_to_others(&self) -> bool {
-        !matches!(&*self.name(), "memory" | "cookie" | "null")
+        !matches!(&*self.name(), "memory" | "cookie" | "null" | "redb")
     }
 
     /// Returns the number of stored sessions, if another process can read the store.

@@ -1,5 +1,6 @@
 //! The shop's promises to scripts, which must hold on every store.
 
+use std::process::Command;
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
@@ -17,6 +18,8 @@ type Step = fn(&Backend);
 pub(crate) enum StoreKind {
     /// A store that outlives the program.
     Lasting,
+    /// A store that outlives the program, and that one process at a time can open.
+    Alone,
     /// A store that ends with the program.
     Passing,
     /// The cookie itself, which the client holds.
@@ -25,26 +28,27 @@ pub(crate) enum StoreKind {
     Nothing,
 }
 
-use StoreKind::{Cookie, Lasting, Nothing, Passing};
+use StoreKind::{Alone, Cookie, Lasting, Nothing, Passing};
 
 /// The steps, and the kinds of stores that promise them. Where a kind cannot keep a promise, a step of its own checks that the
 /// operation is refused or has no effect.
 const STEPS: &[(&str, Step, &[StoreKind])] = &[
-    ("values_survive_a_restart", values_survive_a_restart, &[Lasting, Cookie]),
+    ("values_survive_a_restart", values_survive_a_restart, &[Lasting, Alone, Cookie]),
     (
         "a_visit_that_writes_nothing_stores_nothing",
         a_visit_that_writes_nothing_stores_nothing,
-        &[Lasting, Passing, Cookie, Nothing],
+        &[Lasting, Alone, Passing, Cookie, Nothing],
     ),
-    ("a_made_up_id_is_never_adopted", a_made_up_id_is_never_adopted, &[Lasting, Passing, Cookie]),
-    ("values_of_any_kind_come_back", values_of_any_kind_come_back, &[Lasting, Passing, Cookie]),
-    ("what_is_wrong_is_told", what_is_wrong_is_told, &[Lasting, Passing, Cookie, Nothing]),
-    ("a_login_changes_the_id", a_login_changes_the_id, &[Lasting, Passing, Cookie]),
-    ("a_logout_ends_it_for_the_client", a_logout_ends_it_for_the_client, &[Lasting, Passing, Cookie]),
-    ("the_id_before_a_login_is_dead", the_id_before_a_login_is_dead, &[Lasting, Passing]),
-    ("a_logout_beats_a_slow_request", a_logout_beats_a_slow_request, &[Lasting, Passing]),
-    ("parallel_counters_lose_nothing", parallel_counters_lose_nothing, &[Lasting, Passing]),
+    ("a_made_up_id_is_never_adopted", a_made_up_id_is_never_adopted, &[Lasting, Alone, Passing, Cookie]),
+    ("values_of_any_kind_come_back", values_of_any_kind_come_back, &[Lasting, Alone, Passing, Cookie]),
+    ("what_is_wrong_is_told", what_is_wrong_is_told, &[Lasting, Alone, Passing, Cookie, Nothing]),
+    ("a_login_changes_the_id", a_login_changes_the_id, &[Lasting, Alone, Passing, Cookie]),
+    ("a_logout_ends_it_for_the_client", a_logout_ends_it_for_the_client, &[Lasting, Alone, Passing, Cookie]),
+    ("the_id_before_a_login_is_dead", the_id_before_a_login_is_dead, &[Lasting, Alone, Passing]),
+    ("a_logout_beats_a_slow_request", a_logout_beats_a_slow_request, &[Lasting, Alone, Passing]),
+    ("parallel_counters_lose_nothing", parallel_counters_lose_nothing, &[Lasting, Alone, Passing]),
     ("parallel_counters_of_two_servers_lose_nothing", parallel_counters_of_two_servers_lose_nothing, &[Lasting]),
+    ("a_second_server_is_refused", a_second_server_is_refused, &[Alone]),
     ("sessions_elsewhere_cannot_be_ended", sessions_elsewhere_cannot_be_ended, &[Cookie]),
     ("more_than_a_cookie_holds_is_refused", more_than_a_cookie_holds_is_refused, &[Cookie]),
     ("nothing_is_kept", nothing_is_kept, &[Nothing]),
@@ -81,6 +85,19 @@ fn values_survive_a_restart(backend: &Backend) {
         about,
         json!({ "is_new": false, "opened": "resumed", "principal": "ann", "values": { "colour": "green" }, "store": backend.name() })
     );
+    server.stop();
+}
+
+fn a_second_server_is_refused(backend: &Backend) {
+    let server = backend.serve();
+    let url = format!("{}?timeout=300", backend.url);
+    let mut second = Command::new(env!("CARGO_BIN_EXE_demo"));
+    let second = second.args(["--listen", "127.0.0.1:0", "--store", &url]).output().unwrap();
+    assert!(!second.status.success());
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(said.contains("another process has the database open"), "{said}");
+    let mut visitor = Browser::new(&server.base);
+    visitor.post("/api/counter", "").expect(200);
     server.stop();
 }
 
