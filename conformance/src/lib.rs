@@ -26,6 +26,7 @@ pub mod proxy;
 pub mod server;
 pub mod stored_data;
 pub mod testing;
+pub mod variant;
 
 pub use clause::{Clause, Need};
 pub use clauses::clauses;
@@ -33,4 +34,4 @@ pub use context::Context;
 pub use failure::{Failure, Verdict};
 pub use harness::{Harness, Subject};
 pub use report::{Finding, Report, Result as ClauseResult};
-pub use runner::{Suite, run};
+pub use runner::{Suite, run, run_variants};

@@ -12,10 +12,13 @@ use tokio::sync::OnceCell;
 
 use crate::context::random_namespace;
 use crate::report::Result as ClauseResult;
+use crate::variant::Variant;
 use crate::{Clause, Context, Finding, Harness, Report, Subject, Verdict, clauses};
 
 /// Environment variable with the path to which [`run`] writes its [`Report`] as JSON.
 const REPORT: &str = "CONFORMANCE_REPORT";
+/// Environment variable that makes [`run_variants`] check every clause.
+const FULL: &str = "CONFORMANCE_FULL";
 
 /// Runs the suite as a test program: `fn main() -> ExitCode { session_conformance::run(MyHarness) }`.
 ///
@@ -47,6 +50,59 @@ const REPORT: &str = "CONFORMANCE_REPORT";
 /// }
 /// ```
 pub fn run(harness: impl Harness) -> ExitCode {
+    run_parts(vec![Part { prefix: String::new(), variant: None, suite: Arc::new(Suite::new(harness)) }])
+}
+
+/// Runs the suite over variants of a store as one test program: `prefix::clause` for each clause that the variant can break, and for
+/// every clause if `CONFORMANCE_FULL` is set.
+///
+/// Everything else is as with [`run`].
+///
+/// ```no_run
+/// # use std::process::ExitCode;
+/// # use std::sync::Arc;
+/// # use session_conformance::{Harness, Subject};
+/// # use session_core::{Result, Store, async_trait};
+/// # use session_store_memory::MemoryStore;
+/// use session_conformance::variant::{SESSION_POOLER, TRANSACTION_POOLER};
+/// #
+/// # struct Pooled(&'static str);
+/// #
+/// # #[async_trait]
+/// # impl Harness for Pooled {
+/// #     async fn subject(&self) -> Result<Subject> {
+/// #         Ok(Subject::new("session-store-memory", "0.1.0").without_namespaces())
+/// #     }
+/// #
+/// #     async fn open(&self, _namespace: &str) -> Result<Arc<dyn Store>> {
+/// #         Ok(Arc::new(MemoryStore::new()))
+/// #     }
+/// # }
+/// fn main() -> ExitCode {
+///     session_conformance::run_variants(vec![
+///         ("transaction", &TRANSACTION_POOLER, Arc::new(Pooled("transaction"))),
+///         ("session", &SESSION_POOLER, Arc::new(Pooled("session"))),
+///     ])
+/// }
+/// ```
+pub fn run_variants(variants: Vec<(&str, &'static Variant, Arc<dyn Harness>)>) -> ExitCode {
+    let part = |(prefix, variant, harness): (&str, _, _)| Part {
+        prefix: format!("{prefix}::"),
+        variant: Some(variant),
+        suite: Arc::new(Suite { harness, known: OnceCell::new() }),
+    };
+    run_parts(variants.into_iter().map(part).collect())
+}
+
+/// A subject of a test program.
+struct Part {
+    /// Text before the names of its clauses.
+    prefix: String,
+    variant: Option<&'static Variant>,
+    suite: Arc<Suite>,
+}
+
+fn run_parts(parts: Vec<Part>) -> ExitCode {
     let arguments = Arguments::from_args();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build() {
         Ok(runtime) => Arc::new(runtime),
@@ -55,18 +111,29 @@ pub fn run(harness: impl Harness) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let suite = Arc::new(Suite::new(harness));
-    let findings = Arc::new(Mutex::new(Vec::new()));
-    let trials = clauses()
-        .map(|clause| trial(clause, Arc::clone(&suite), Arc::clone(&runtime), Arc::clone(&findings)))
-        .collect();
+    let full = std::env::var_os(FULL).is_some();
+    let (mut trials, mut reports) = (Vec::new(), Vec::new());
+    for Part { prefix, variant, suite } in parts {
+        let findings = Arc::new(Mutex::new(Vec::new()));
+        let checked = |clause: &&Clause| full || variant.is_none_or(|variant| variant.can_break(clause));
+        trials.extend(clauses().filter(checked).map(|clause| {
+            let name = format!("{prefix}{}", clause.name);
+            trial(name, clause, Arc::clone(&suite), Arc::clone(&runtime), Arc::clone(&findings))
+        }));
+        reports.push((suite, findings));
+    }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    let findings = std::mem::take(&mut *findings.lock().unwrap_or_else(PoisonError::into_inner));
+    let reports = reports.into_iter().map(|(suite, findings)| {
+        let findings = std::mem::take(&mut *findings.lock().unwrap_or_else(PoisonError::into_inner));
+        suite.report(findings)
+    });
+    let reports: Vec<_> = reports.collect();
     if let (false, Some(path)) = (arguments.list, std::env::var_os(REPORT).map(PathBuf::from)) {
-        let report = suite.report(findings);
-        let written =
-            serde_json::to_vec_pretty(&report).map_err(Into::into).and_then(|json| std::fs::write(&path, json));
-        if let Err(error) = written {
+        let json = match &reports[..] {
+            [report] => serde_json::to_vec_pretty(report),
+            several => serde_json::to_vec_pretty(several),
+        };
+        if let Err(error) = json.map_err(Into::into).and_then(|json| std::fs::write(&path, json)) {
             eprintln!("the report cannot be written to {}: {error}", path.display());
             return ExitCode::FAILURE;
         }
@@ -74,8 +141,14 @@ pub fn run(harness: impl Harness) -> ExitCode {
     conclusion.exit_code()
 }
 
-fn trial(clause: &'static Clause, suite: Arc<Suite>, on: Arc<Runtime>, findings: Arc<Mutex<Vec<Finding>>>) -> Trial {
-    Trial::ignorable_test(clause.name, move || {
+fn trial(
+    name: String,
+    clause: &'static Clause,
+    suite: Arc<Suite>,
+    on: Arc<Runtime>,
+    findings: Arc<Mutex<Vec<Finding>>>,
+) -> Trial {
+    Trial::ignorable_test(name, move || {
         let finding = on.block_on(suite.check(clause));
         let result = finding.result.clone();
         findings.lock().unwrap_or_else(PoisonError::into_inner).push(finding);

@@ -78,6 +78,7 @@ const FOREIGN: &[&str] = &[
     "password",
     "pgbouncer",
     "pool_timeout",
+    "pooler",
     "port",
     "prepareThreshold",
     "protocol",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use session_core::{Error, ErrorKind, Namespace, Result};
 use session_store_kit::{MAX_DATA_LEN, check_layout};
 use session_store_sqlx::rows::Columns as _;
-use session_store_sqlx::{Bounds, ClockCheck, Failure, SetUp, Source, SqlBackend};
+use session_store_sqlx::{Bounds, ClockCheck, Failure, Pooler, SetUp, Source, SqlBackend};
 use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySql, MySqlConnection, Row as _};
 
@@ -18,10 +18,10 @@ use crate::table::Table;
 impl SqlBackend for MysqlStore {
     type Dialect = Statements;
 
-    fn source(options: MySqlConnectOptions, timeout: Duration) -> Source<MySql> {
+    fn source(options: MySqlConnectOptions, timeout: Duration, _: Pooler) -> Result<Source<MySql>> {
         // `set_up` sets the `sql_mode`, together with all other settings that the store relies on.
         let options = options.pipes_as_concat(false).no_engine_substitution(false).disable_statement_logging();
-        Source::Own(Box::new(options), Some(set_up(timeout)))
+        Ok(Source::Own(Box::new(options), Some(set_up(timeout))))
     }
 
     fn with_password(options: MySqlConnectOptions, password: &str) -> MySqlConnectOptions {
@@ -56,7 +56,11 @@ impl SqlBackend for MysqlStore {
         Ok((statements, bounds.max_data_len(server.max_data_len())))
     }
 
-    async fn check_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<Option<Error>> {
+    async fn check_tables(
+        connection: &mut MySqlConnection,
+        namespace: &Namespace,
+        _: &Bounds,
+    ) -> Result<Option<Error>> {
         let Some(table) = Table::read(connection, namespace).await.map_err(driver)? else {
             let database = database(connection).await?;
             return Ok(Some(config(format!(
@@ -71,7 +75,7 @@ impl SqlBackend for MysqlStore {
         Ok(None)
     }
 
-    async fn create_tables(connection: &mut MySqlConnection, namespace: &Namespace) -> Result<()> {
+    async fn create_tables(connection: &mut MySqlConnection, namespace: &Namespace, _: &Bounds) -> Result<()> {
         for statement in schema::create(namespace) {
             loop {
                 match connection.execute(sqlx::raw_sql(AssertSqlSafe(statement.as_str()))).await {
@@ -147,7 +151,7 @@ fn driver(error: sqlx::Error) -> Error {
 
 /// Returns the text in a column that a query has cast to bytes, whatever the connection's character set.
 fn text(row: &MySqlRow, at: usize) -> Result<Option<String>> {
-    Ok(row.bytes(at)?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+    Ok(row.bytes(at)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// Returns the name of the connection's database.

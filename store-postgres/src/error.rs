@@ -4,6 +4,8 @@ use session_core::{Error, ErrorKind};
 use session_store_sqlx::Failure;
 use sqlx::Error as Driver;
 
+use crate::session::SettingsDropped;
+
 /// Classifies an error of a store in use. A failure to connect is an outage, because the store could connect before.
 pub(crate) fn in_use(error: &Driver) -> Failure {
     let Some(state) = state(error) else { return Failure::of_driver(error, "PostgreSQL") };
@@ -36,13 +38,18 @@ fn concerns_statement(state: &str) -> bool {
 /// Translates an error of a store that is being opened. An error whose cause is not known is one that a new attempt does not cure.
 pub(crate) fn at_open(error: &Driver) -> Error {
     match state(error).as_deref() {
-        // A pooler refuses a start-up parameter.
-        Some("08P01") => Error::new(
+        _ if refuses_settings(error) || drops_settings(error) => Error::new(
             ErrorKind::Config,
-            "what answers is not PostgreSQL, or a pooler that takes no options of a connection (08P01); connect to the server itself, \
-             or add `options` to the pooler's ignore_startup_parameters",
+            "a pooler stands before PostgreSQL, and does not pass on the settings of a connection; \
+             leave out pooler=none, or connect to the server itself",
         )
-        .with_source(&said(ErrorKind::Config, error)),
+        .with_source(error),
+        // PgBouncer has this code for the names that it does not know, and for servers that it does not reach.
+        Some("08P01") => {
+            let kind = if names_nothing(error) { ErrorKind::Config } else { ErrorKind::Unavailable };
+            let text = "what answers is not PostgreSQL, or a pooler that refuses the connection (08P01); see the pooler's log";
+            Error::new(kind, text).with_source(&said(kind, error))
+        }
         // Also of a role whose limit is zero.
         Some("53300") => Error::new(
             ErrorKind::Unavailable,
@@ -56,6 +63,29 @@ pub(crate) fn at_open(error: &Driver) -> Error {
         },
         None => Failure::at_open(error, "PostgreSQL", "sslmode"),
     }
+}
+
+/// Whether an error of a new connection shows that a pooler stands between: it refuses or drops the settings of the connection.
+pub(crate) fn shows_pooler(error: &Driver) -> bool {
+    refuses_settings(error) || drops_settings(error)
+}
+
+/// Whether a pooler refuses a setting of the start-up message. PostgreSQL itself has other codes for settings.
+fn refuses_settings(error: &Driver) -> bool {
+    matches!(state(error).as_deref(), Some("08P01" | "0A000"))
+        && error.as_database_error().is_some_and(|error| {
+            let said = error.message();
+            said.contains("startup parameter") || said.contains("options")
+        })
+}
+
+fn drops_settings(error: &Driver) -> bool {
+    matches!(error, Driver::Configuration(error) if error.is::<SettingsDropped>())
+}
+
+/// Whether PgBouncer knows no such database or user.
+fn names_nothing(error: &Driver) -> bool {
+    error.as_database_error().is_some_and(|error| error.message().contains("no such"))
 }
 
 /// Returns the SQLSTATE, a code of five characters, of an error that the server reported.

@@ -4,7 +4,8 @@
 //! The longest name has 52 bytes, so PostgreSQL truncates none: it does so after 63 bytes.
 
 use session_core::{Error, ErrorKind, Namespace, Result};
-use sqlx::Postgres;
+
+use crate::statement::{Sending, Statement};
 
 /// Layout that this release reads and writes.
 pub(crate) const LAYOUT: i32 = 1;
@@ -70,57 +71,48 @@ pub(crate) const MISSING_RIGHTS: &str = "
 /// Query with a namespace. Returns its layout.
 pub(crate) const GET_LAYOUT: &str = r#"select layout from "session.layouts" where namespace = $1"#;
 
-/// Query with three numbers of milliseconds. Sets the limits for a wait for a lock, a statement and a transaction, as far as
-/// the server has them.
-pub(crate) const SET_LIMITS: &str = "
-    select set_config(name, value::text, false)
-    from (values ('lock_timeout', $1::bigint), ('statement_timeout', $2), ('transaction_timeout', $3)) as limits (name, value)
-    where name <> 'transaction_timeout' or current_setting('server_version_num')::int >= 170000";
-
-type Sql = session_store_sqlx::Sql<Postgres>;
-
 /// Statements of one namespace.
 ///
 /// The comment on a statement lists its parameters, then its result. The parameters of a statement for many keys are arrays
 /// with an element for each key.
-pub struct Statements {
+pub(crate) struct Statements {
     /// Parameters: key, now. Returns version, created_at, expires_at, principal, data of the live record.
-    pub(crate) load: Sql,
+    pub(crate) load: Statement,
     /// Parameter: keys. Returns the key and the columns of `load`, also of expired records.
-    pub(crate) load_many: Sql,
+    pub(crate) load_many: Statement,
     /// Parameters: key, now. Returns the version of the live record.
-    pub(crate) version: Sql,
+    pub(crate) version: Statement,
     /// Parameters: key, version, created_at, expires_at, principal, data, now. Changes a row unless a live record with another
     /// version is stored.
-    pub(crate) create: Sql,
+    pub(crate) create: Statement,
     /// Parameters of `create` for many keys. Returns the keys whose rows were changed.
-    pub(crate) create_many: Sql,
+    pub(crate) create_many: Statement,
     /// Parameters: key, expected, now, version, created_at, expires_at, principal, data. Changes the row if it is live and has
     /// the expected version.
-    pub(crate) save: Sql,
+    pub(crate) save: Statement,
     /// Parameters of `save` for many keys. Returns key, version and expires_at of the rows before the change.
     ///
     /// There is one statement for each kind of [`Locks`](session_store_sqlx::Locks), here and for other writes of many keys.
-    pub(crate) save_many: [Sql; 2],
+    pub(crate) save_many: [Statement; 2],
     /// Parameters: key, expected, now, expires_at. Matches the row if it is live and has the expected version.
-    pub(crate) touch: Sql,
+    pub(crate) touch: Statement,
     /// Parameters of `touch` for many keys. Returns key, version and expires_at of the rows before the change.
-    pub(crate) touch_many: [Sql; 2],
+    pub(crate) touch_many: [Statement; 2],
     /// Parameters: key, now, version or null for any.
-    pub(crate) delete: Sql,
+    pub(crate) delete: Statement,
     /// Parameters of `delete` for many keys. Returns key, version and expires_at of the rows before the change.
-    pub(crate) delete_many: [Sql; 2],
+    pub(crate) delete_many: [Statement; 2],
     /// Parameter: keys. Returns those that have a row, also an expired one.
-    pub(crate) existing: Sql,
+    pub(crate) existing: Statement,
     /// Parameters: now, limit.
-    pub(crate) purge: Sql,
+    pub(crate) purge: Statement,
     /// Parameters: principal, now, limit. Returns the key and the columns of `load`.
-    pub(crate) sessions_of: Sql,
+    pub(crate) sessions_of: Statement,
     /// Parameters: principal, now, key to keep or null, limit. Removes as many rows, and returns the number of rows found and of
     /// those removed.
-    pub(crate) delete_all: Sql,
+    pub(crate) delete_all: Statement,
     /// Parameters: last key, now, limit. Returns the key and the columns of `load` of the records after that key.
-    pub(crate) scan: Sql,
+    pub(crate) scan: Statement,
 }
 
 const COLUMN_LIST: &str = "version, created_at, expires_at, principal, data";
@@ -128,8 +120,13 @@ const COLUMN_LIST: &str = "version, created_at, expires_at, principal, data";
 impl Statements {
     /// Returns the statements for the table of this name, which is qualified, because a temporary table or another `search_path`
     /// could make a short name mean another table.
-    pub(crate) fn new(table: &str) -> Self {
+    pub(crate) fn new(table: &str, sending: &Sending) -> Self {
         let columns = COLUMN_LIST;
+        let selected = match sending {
+            Sending::Prepared => COLUMN_LIST,
+            // The text of an answer depends on the client's encoding, which is a setting of the session.
+            Sending::Text(_) => "version, created_at, expires_at, pg_catalog.convert_to(principal, 'UTF8'), data",
+        };
         // Rows are locked in the order of their keys, so that two statements cannot deadlock. Outcomes follow from the locked
         // rows, because the statement's snapshot is older than the changes for which it had to wait.
         let many = |write: &dyn Fn(&str) -> String| {
@@ -138,13 +135,13 @@ impl Statements {
                     "cur as materialized \
                      (select key, version, expires_at from {table} where key = any($1) order by key for update{locks})"
                 );
-                Sql::from(write(&locked))
+                Statement::from(write(&locked))
             })
         };
         let cutoff = "least($1, floor(extract(epoch from statement_timestamp()) * 1000)::bigint)";
         Self {
-            load: format!("select {columns} from {table} where key = $1 and expires_at > $2").into(),
-            load_many: format!("select key, {columns} from {table} where key = any($1)").into(),
+            load: format!("select {selected} from {table} where key = $1 and expires_at > $2").into(),
+            load_many: format!("select key, {selected} from {table} where key = any($1)").into(),
             version: format!("select version from {table} where key = $1 and expires_at > $2").into(),
             create: create_one(table),
             create_many: create_many(table),
@@ -199,7 +196,7 @@ impl Statements {
             )
             .into(),
             sessions_of: format!(
-                "select key, {columns} from {table} where principal = $1 and expires_at > $2 limit $3"
+                "select key, {selected} from {table} where principal = $1 and expires_at > $2 limit $3"
             )
             .into(),
             // The rows are found without locks, and locked in the order of their keys, in which all writers lock.
@@ -213,7 +210,7 @@ impl Statements {
             )
             .into(),
             scan: format!(
-                "select key, {columns} from {table} where key > $1 and expires_at > $2 order by key limit $3"
+                "select key, {selected} from {table} where key > $1 and expires_at > $2 order by key limit $3"
             )
             .into(),
         }
@@ -231,12 +228,12 @@ fn replace(now: &str) -> String {
     )
 }
 
-fn create_one(table: &str) -> Sql {
+fn create_one(table: &str) -> Statement {
     let replace = replace("$7");
     format!("insert into {table} as s (key, {COLUMN_LIST}) values ($1, $2, $3, $4, $5, $6) {replace}").into()
 }
 
-fn create_many(table: &str) -> Sql {
+fn create_many(table: &str) -> Statement {
     let replace = replace("(select i.now from i where i.key = excluded.key)");
     format!(
         "with i as materialized (select * from \

@@ -4,25 +4,31 @@ use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
 use session_store_kit::check_layout;
-use session_store_sqlx::{Bounds, ClockCheck, ServerLimits, SetUp, Source, SqlBackend};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, Postgres, Row as _};
+use session_store_sqlx::{Bounds, ClockCheck, Pooler, ServerLimits, Source, SqlBackend, SqlBehindPooler};
+use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _};
 
+use crate::limits::millis;
+use crate::operations::Calls;
 use crate::schema::{self, Statements};
+use crate::statement::{Query, Sending, Statement};
 use crate::table::Table;
-use crate::{PostgresStore, error, operations};
+use crate::{PostgresStore, error, session};
+
+/// Error of a query that always has a row.
+const UNANSWERED: Error = Error::fixed(ErrorKind::Other, "PostgreSQL answered a query of the opening with no row");
+
+impl SqlBehindPooler for PostgresStore {}
 
 impl SqlBackend for PostgresStore {
-    type Dialect = Statements;
+    type Dialect = Calls;
 
     fn namespace(name: &str) -> Result<Namespace> {
         schema::namespace(name)
     }
 
-    fn source(options: PgConnectOptions, timeout: Duration) -> Source<Postgres> {
-        let limits = ServerLimits::usual(timeout);
-        let set_up: SetUp<Postgres> = Box::new(move |connection| Box::pin(operations::limit(limits, connection)));
-        Source::Own(Box::new(for_sessions(options, timeout)), Some(set_up))
+    fn source(options: PgConnectOptions, timeout: Duration, pooler: Pooler) -> Result<Source<Postgres>> {
+        session::source(options, timeout, pooler)
     }
 
     fn with_password(options: PgConnectOptions, password: &str) -> PgConnectOptions {
@@ -36,17 +42,19 @@ impl SqlBackend for PostgresStore {
         }
     }
 
+    fn shows_pooler(error: &sqlx::Error) -> bool {
+        error::shows_pooler(error)
+    }
+
     fn at_open(error: &sqlx::Error) -> Error {
         error::at_open(error)
     }
 
-    async fn inspect(
-        connection: &mut PgConnection,
-        namespace: &Namespace,
-        bounds: Bounds,
-    ) -> Result<(Statements, Bounds)> {
+    async fn inspect(connection: &mut PgConnection, namespace: &Namespace, bounds: Bounds) -> Result<(Calls, Bounds)> {
+        let opening = Opening::new(namespace, &bounds)?;
         let clock = ClockCheck::begin();
-        let server = sqlx::query(schema::SERVER).bind(quoted(namespace)).fetch_one(connection).await.map_err(driver)?;
+        let server = opening.ask(schema::SERVER, &opening.table, connection).await?;
+        let server = server.first().ok_or(UNANSWERED)?;
         let _ = clock.end("PostgreSQL", server.get(4));
         if server.get(1) {
             let standby = "the server is a standby and takes no writes; connect to the primary";
@@ -60,22 +68,35 @@ impl SqlBackend for PostgresStore {
             ));
         }
         let Some(schema) = server.get::<Option<String>, _>(3) else {
-            return Err(config(
-                "the role's search_path names no schema that exists; create one, or set the search_path",
-            ));
+            return Err(config(match &bounds.schema {
+                Some(name) => format!("there is no schema `{name}` that the role may use; create it, or grant usage"),
+                None => "the role's search_path names no schema that exists; create one, or set the search_path".into(),
+            }));
         };
-        let statements = Statements::new(&format!("{schema}.{}", quoted(namespace)));
-        Ok((statements, bounds.encrypted(server.get(0))))
+        let sending = match bounds.pooler {
+            Pooler::Transaction => Sending::with(ServerLimits::usual(bounds.settings.timeout)),
+            Pooler::None | Pooler::Session => Sending::Prepared,
+        };
+        // Whether the connection to a pooler is encrypted is not known to the server.
+        let encrypted = bounds.pooler != Pooler::None || server.get(0);
+        let statements = Statements::new(&format!("{schema}.{}", quoted(namespace.as_str())), &sending);
+        Ok((Calls::new(statements, sending), bounds.encrypted(encrypted)))
     }
 
-    async fn check_tables(connection: &mut PgConnection, namespace: &Namespace) -> Result<Option<Error>> {
-        let around = sqlx::query(schema::SURROUNDINGS).fetch_one(&mut *connection).await.map_err(driver)?;
+    async fn check_tables(
+        connection: &mut PgConnection,
+        namespace: &Namespace,
+        bounds: &Bounds,
+    ) -> Result<Option<Error>> {
+        let opening = Opening::new(namespace, bounds)?;
+        let around = opening.ask(schema::SURROUNDINGS, "", connection).await?;
+        let around = around.first().ok_or(UNANSWERED)?;
         let (encoding, schema): (String, String) = (around.get(0), around.get(1));
         let (layouts, layouts_readable): (bool, bool) = (around.get(2), around.get(3));
         if !matches!(encoding.as_str(), "UTF8" | "SQL_ASCII") {
             return Err(config(format!("the database has the encoding {encoding}; create one with the encoding UTF8")));
         }
-        let Some(table) = Table::read(connection, &quoted(namespace)).await.map_err(driver)? else {
+        let Some(table) = Table::read(connection, &opening.sending, &opening.table).await.map_err(driver)? else {
             return Ok(Some(config(format!(
                 "there is no table `{namespace}` in schema `{schema}`; create it with the SQL of PostgresStore::schema"
             ))));
@@ -84,15 +105,13 @@ impl SqlBackend for PostgresStore {
             return Err(config("the role may not read the table `session.layouts`; grant it select"));
         }
         let layout: Option<i32> = if layouts {
-            let query = sqlx::query(schema::GET_LAYOUT).bind(namespace.as_str());
-            query.fetch_optional(&mut *connection).await.map_err(driver)?.map(|row| row.get(0))
+            opening.ask(schema::GET_LAYOUT, namespace.as_str(), connection).await?.first().map(|row| row.get(0))
         } else {
             None
         };
         check_layout(format_args!("the table `{namespace}`"), layout.map(i64::from), schema::LAYOUT.into())?;
         table.check().map_err(config)?;
-        let missing = sqlx::query(schema::MISSING_RIGHTS).bind(quoted(namespace)).fetch_all(&mut *connection).await;
-        let missing = missing.map_err(driver)?;
+        let missing = opening.ask(schema::MISSING_RIGHTS, &opening.table, connection).await?;
         let missing: Vec<&str> = missing.iter().map(|row| row.get(0)).collect();
         if !missing.is_empty() {
             let missing = missing.join(", ");
@@ -101,10 +120,11 @@ impl SqlBackend for PostgresStore {
         Ok(None)
     }
 
-    async fn create_tables(connection: &mut PgConnection, namespace: &Namespace) -> Result<()> {
+    async fn create_tables(connection: &mut PgConnection, namespace: &Namespace, bounds: &Bounds) -> Result<()> {
         // Processes that start at the same time wait for each other, longer than a statement in use may wait for a lock.
         // `statement_timeout` bounds the wait. The setting ends with the transaction.
-        let schema = format!("set local lock_timeout = 0; {}", schema::create(namespace));
+        let before = Opening::before(bounds)?;
+        let schema = format!("{before}set local lock_timeout = 0; {}", schema::create(namespace));
         for last in [false, false, true] {
             let made = sqlx::raw_sql(AssertSqlSafe(schema.as_str())).execute(&mut *connection).await;
             match made {
@@ -125,38 +145,48 @@ impl SqlBackend for PostgresStore {
     }
 }
 
-/// Adds the settings that the store relies on, whatever the server's defaults are.
-fn for_sessions(options: PgConnectOptions, timeout: Duration) -> PgConnectOptions {
-    // Half of the time-out, in which the server finds out that a client has vanished from the network. Whole seconds.
-    let vanished = (timeout.as_secs() / 2).max(1);
-    let usual = ServerLimits::usual(timeout);
-    let millis = |limit: Duration| limit.as_millis().max(1).to_string();
-    options.disable_statement_logging().options([
-        // Set from the start, because a role's own limits could end even the statement that sets others.
-        ("statement_timeout", millis(usual.statement)),
-        ("lock_timeout", millis(usual.lock)),
-        // The server asks a silent client twice whether it is still there. It does not wait for an answer longer than that either.
-        ("tcp_keepalives_idle", vanished.div_ceil(3).to_string()),
-        ("tcp_keepalives_interval", vanished.div_ceil(3).to_string()),
-        ("tcp_keepalives_count", "2".to_owned()),
-        ("tcp_user_timeout", (vanished * 1000).to_string()),
-        // The statements are also correct under other isolation levels, but would be rolled back more often.
-        ("default_transaction_isolation", "read committed".to_owned()),
-        // There are only a few statements. Planning one for each execution costs more than the execution itself.
-        ("plan_cache_mode", "force_generic_plan".to_owned()),
-        // Compiling such a statement, or starting a process for it, takes longer than running it.
-        ("jit", "off".to_owned()),
-        ("max_parallel_workers_per_gather", "0".to_owned()),
-        // With row-level security the server would leave out rows without a word. This makes it raise an error.
-        ("row_security", "off".to_owned()),
-        // An error of one statement must not end the connection, on which other calls follow.
-        ("exit_on_error", "off".to_owned()),
-    ])
+/// Sends the queries of an opening, each as text. Nothing that they prepare or set may stay in a session, which behind a pooler is
+/// another client's next.
+struct Opening {
+    sending: Sending,
+    /// Name of the table, quoted, with its schema if that is given.
+    table: String,
 }
 
-/// Returns a namespace as the name of a table.
-fn quoted(namespace: &Namespace) -> String {
-    format!("\"{namespace}\"")
+impl Opening {
+    fn new(namespace: &Namespace, bounds: &Bounds) -> Result<Self> {
+        let sending = Sending::after(Self::before(bounds)?);
+        let schema = bounds.schema.as_ref().map(|schema| format!("{}.", quoted(schema)));
+        Ok(Self { sending, table: schema.unwrap_or_default() + &quoted(namespace.as_str()) })
+    }
+
+    /// Returns the settings of the opening, for one message each.
+    fn before(bounds: &Bounds) -> Result<String> {
+        let limit = match bounds.pooler {
+            Pooler::Transaction => {
+                let limit = ServerLimits::usual(bounds.settings.timeout).statement;
+                format!("set local statement_timeout = {}; ", millis(limit))
+            }
+            Pooler::None | Pooler::Session => String::new(),
+        };
+        let Some(schema) = &bounds.schema else { return Ok(limit) };
+        if schema.is_empty() || schema.contains('\0') {
+            return Err(config("the name of the schema is empty or has a character that no name has"));
+        }
+        // A temporary table of another client must not hide the store's.
+        Ok(format!("{limit}set local search_path = {}, pg_temp; ", quoted(schema)))
+    }
+
+    /// Runs a query that has at most one parameter.
+    async fn ask(&self, query: &str, parameter: &str, connection: &mut PgConnection) -> Result<Vec<PgRow>> {
+        let query = Statement::from(query.to_owned());
+        Query::new(&query, &self.sending).bind(parameter).fetch_all(connection).await.map_err(driver)
+    }
+}
+
+/// Returns the name of a table or schema in quotes, because it may have capitals.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn driver(error: sqlx::Error) -> Error {

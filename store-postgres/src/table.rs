@@ -4,6 +4,8 @@
 
 use sqlx::{PgConnection, Row as _};
 
+use crate::statement::{Query, Sending, Statement};
+
 /// Columns of the store and their types, by the names in SQL and in `pg_type`. A table may have more.
 const COLUMNS: [(&str, &str, &str); 6] = [
     ("key", "bytea", "bytea"),
@@ -80,9 +82,16 @@ struct Column {
 
 impl Table {
     /// Reads the definition of the table with this quoted name. Returns `None` if there is no table.
-    pub(crate) async fn read(connection: &mut PgConnection, name: &str) -> sqlx::Result<Option<Self>> {
-        let Some(row) = sqlx::query(TABLE).bind(name).fetch_optional(&mut *connection).await? else { return Ok(None) };
-        let columns = sqlx::query(COLUMNS_OF).bind(name).fetch_all(connection).await?;
+    pub(crate) async fn read(
+        connection: &mut PgConnection,
+        sending: &Sending,
+        name: &str,
+    ) -> sqlx::Result<Option<Self>> {
+        let (table, columns) = (Statement::from(TABLE.to_owned()), Statement::from(COLUMNS_OF.to_owned()));
+        let Some(row) = Query::new(&table, sending).bind(name).fetch_optional(connection).await? else {
+            return Ok(None);
+        };
+        let columns = Query::new(&columns, sending).bind(name).fetch_all(connection).await?;
         let columns = columns.iter().map(|row| Column {
             name: row.get(0),
             kind: row.get(1),

@@ -2,7 +2,7 @@
 
 use session_core::Result;
 use session_store_kit::{is_loopback, wrong};
-use session_store_sqlx::{ParsedUrl, UrlForm};
+use session_store_sqlx::{ParsedUrl, Pooler, UrlForm};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::PostgresStore;
@@ -21,8 +21,8 @@ const FORM: UrlForm = UrlForm {
 impl PostgresStore {
     /// Opens the store at `url`, of the form `postgres://user:password@host:port/database`. The scheme may also be `postgresql:`.
     ///
-    /// Options of the store are `namespace`, `timeout` and `wait` in ms, `create` (`true`, `false`), `pool` and `queue`; see
-    /// [`PostgresStoreBuilder`]. The driver's options are allowed as well, above all `sslmode` and `sslrootcert`; see
+    /// Options of the store are `namespace`, `timeout` and `wait` in ms, `create` (`true`, `false`), `pool`, `queue`, `schema` and `pooler` (`none`,
+    /// `transaction`, `session`); see [`PostgresStoreBuilder`]. The driver's options are allowed as well, above all `sslmode` and `sslrootcert`; see
     /// [`PgConnectOptions`]. The default of `sslmode` is `verify-full` unless the server is on
     /// this machine: the connection is encrypted and the server's name verified. The crate's documentation lists what else providers
     /// write in URLs.
@@ -45,19 +45,22 @@ impl PostgresStore {
 
 /// Returns the builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<PostgresStoreBuilder> {
-    let ParsedUrl { options, settings, connecting, .. } = read(url)?;
-    Ok(PostgresStore::builder(options).url_settings(settings).connect_timeout(connecting))
+    let ParsedUrl { options, settings, connecting, own, .. } = read(url)?;
+    let mut builder = PostgresStore::builder(options).url_settings(settings).connect_timeout(connecting);
+    for (name, value) in own {
+        builder = match name {
+            "schema" => builder.schema(value),
+            "pooler" => builder.pooler(Pooler::read(&value)?),
+            _ => builder,
+        };
+    }
+    Ok(builder)
 }
 
 /// Reads a URL. Unless it says otherwise, connections to another machine verify the server's name.
 fn read(url: &str) -> Result<ParsedUrl<PgConnectOptions>> {
     let mut parsed = FORM.read::<PgConnectOptions>(url)?;
     let system = parsed.own.iter().any(|(name, _)| *name == "sslrootcert");
-    if let Some((_, schema)) = parsed.own.iter().find(|(name, _)| *name == "schema") {
-        // The name is quoted, because it may have capitals.
-        let quoted = schema.replace('"', "\"\"");
-        parsed.options = parsed.options.options([("search_path", format!("\"{quoted}\""))]);
-    }
     if !parsed.names_tls && std::env::var_os("PGSSLMODE").is_none() && !is_local(&parsed.options) {
         parsed.options = parsed.options.ssl_mode(PgSslMode::VerifyFull);
     }

@@ -11,7 +11,7 @@ use session_store_sqlx::UrlOption::{
 
 /// The usual ones of [`OPTIONS`].
 pub(crate) const MEANT: &str = "the driver's (sslmode, sslrootcert, sslcert, sslkey, statement-cache-capacity, host, hostaddr, port, dbname, user, \
-     password, application_name, options, schema, connect_timeout)";
+     password, application_name, options, schema, pooler, connect_timeout)";
 
 const SSLMODE: UrlOption = Word(
     "sslmode",
@@ -68,12 +68,10 @@ pub(crate) const OPTIONS: &[(&str, UrlOption)] = &[
     ("sslcompression", Only(&["0"], "the driver compresses nothing")),
     ("sslsni", Only(&["1"], "the driver always names the server")),
     ("client_encoding", Only(&["utf8", "utf-8", "auto"], "the store writes UTF-8")),
+    ("pooler", Own),
     (
         "pgbouncer",
-        Only(
-            &["false"],
-            "the store prepares statements; connect to the server itself, or to a pooler in session mode, and leave it out",
-        ),
+        Only(&["true", "false"], "the store finds out by itself; pooler=transaction or pooler=session says so"),
     ),
     // Marks of a provider or another driver, which ask for nothing.
     ("supa", Needless),

@@ -15,6 +15,7 @@ use crate::dialect::{Connection, Dialect};
 use crate::failure;
 use crate::places::Purpose;
 use crate::pool::{Options, Pool, Source};
+use crate::pooler::Pooler;
 use crate::store::{Bounds, SqlStore};
 
 /// A store on one database, as a [`SqlStoreBuilder`] opens it.
@@ -33,14 +34,23 @@ pub trait SqlBackend: From<SqlStore<Self::Dialect>> {
         Namespace::new(name)
     }
 
-    /// Returns the source of the store's own connections, whose calls may take `timeout`.
-    fn source(options: Options<Driver<Self>>, timeout: Duration) -> Source<Driver<Self>>;
+    /// Returns the source of the store's own connections through `pooler`, whose calls may take `timeout`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for options that the pooler does not pass on.
+    fn source(options: Options<Driver<Self>>, timeout: Duration, pooler: Pooler) -> Result<Source<Driver<Self>>>;
 
     /// Returns the options of a connection with another password.
     fn with_password(options: Options<Driver<Self>>, password: &str) -> Options<Driver<Self>>;
 
     /// Returns host and port, or the socket, as an error names them.
     fn address(options: &Options<Driver<Self>>) -> String;
+
+    /// Whether this error of a new connection shows that a pooler stands between, when it was made for [`Pooler::None`].
+    fn shows_pooler(error: &sqlx::Error) -> bool {
+        let _ = error;
+        false
+    }
 
     /// Translates an error of a store that is being opened.
     fn at_open(error: &sqlx::Error) -> Error;
@@ -57,14 +67,19 @@ pub trait SqlBackend: From<SqlStore<Self::Dialect>> {
     fn check_tables(
         connection: &mut Connection<Self::Dialect>,
         namespace: &Namespace,
+        bounds: &Bounds,
     ) -> impl Future<Output = Result<Option<Error>>> + Send;
 
     /// Creates the tables. Other clients may do the same at this moment.
     fn create_tables(
         connection: &mut Connection<Self::Dialect>,
         namespace: &Namespace,
+        bounds: &Bounds,
     ) -> impl Future<Output = Result<()>> + Send;
 }
+
+/// A backend that works behind a [`Pooler`], and whose tables are in a schema of their own if asked.
+pub trait SqlBehindPooler: SqlBackend {}
 
 type Driver<S> = <<S as SqlBackend>::Dialect as Dialect>::Database;
 
@@ -87,6 +102,9 @@ pub struct SqlStoreBuilder<S: SqlBackend> {
     pool: usize,
     connecting: Option<Duration>,
     password: Option<PasswordSource>,
+    /// `None` to find out.
+    pooler: Option<Pooler>,
+    schema: Option<String>,
     store: PhantomData<fn() -> S>,
 }
 
@@ -104,6 +122,8 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
             pool: 8,
             connecting: None,
             password: None,
+            pooler: None,
+            schema: None,
             store: PhantomData,
         }
     }
@@ -190,59 +210,98 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
     async fn attempt(self) -> Result<S> {
         let namespace = S::namespace(&self.settings.namespace)?;
         within("pool", self.pool, 1..=1000)?;
+        if matches!(self.target, Target::Pool(_)) && self.password.is_some() {
+            return wrong(
+                "`password_from` is for connections of the store's own; set the password of the pool's options",
+            );
+        }
+        match self.prepare(&namespace, self.pooler.unwrap_or_default()).await {
+            Err(Unopened::Pooler(_)) if self.pooler.is_none() => {
+                tracing::info!("a pooler stands before the session database, so no state of its sessions is used");
+                self.prepare(&namespace, Pooler::Transaction).await
+            }
+            opened => opened,
+        }
+        .map_err(|unopened| match unopened {
+            Unopened::Pooler(error) | Unopened::Other(error) => error,
+        })
+    }
+
+    /// Opens the store through `pooler`: checks the server, and ensures that the tables of `namespace` exist and fit.
+    async fn prepare(&self, namespace: &Namespace, pooler: Pooler) -> Result<S, Unopened> {
         let timeout = self.settings.timeout;
-        let mut address = None;
-        let source = match self.target {
-            Target::Server(options) => {
-                address = Some(S::address(&options));
-                S::source(*options, timeout)
-            }
-            Target::Pool(_) if self.password.is_some() => {
-                return wrong(
-                    "`password_from` is for connections of the store's own; set the password of the pool's options",
-                );
-            }
-            Target::Pool(pool) => Source::Pool(pool),
+        let deadline = Instant::now() + timeout;
+        let (source, address) = match &self.target {
+            Target::Server(options) => (S::source((**options).clone(), timeout, pooler)?, Some(S::address(options))),
+            Target::Pool(pool) => (Source::Pool(pool.clone()), None),
         };
-        let connecting = Connecting { limit: self.connecting, password: self.password, with: S::with_password };
+        let connecting = Connecting { limit: self.connecting, password: self.password.clone(), with: S::with_password };
         let pool = Pool::new(source, self.pool, timeout, S::Dialect::is_full).connecting(connecting);
-        let mut bounds = Bounds::new(self.settings, self.pool);
+        let mut bounds = Bounds::new(self.settings.clone(), self.pool);
         bounds.own_connections = pool.is_own();
-        let (dialect, bounds) = prepare::<S>(&pool, &namespace, self.create, bounds, address.as_deref()).await?;
+        (bounds.pooler, bounds.schema) = (pooler, self.schema.clone());
+        let mut pooled = match pool.take(Purpose::Write, deadline).await {
+            Ok(pooled) => pooled,
+            Err(error) if S::shows_pooler(&error) => return Err(Unopened::Pooler(S::at_open(&error))),
+            Err(error) => return Err(unconnected::<S>(&error, address.as_deref()).into()),
+        };
+        let opening = async {
+            let connection = pooled.connection()?;
+            let (dialect, bounds) = S::inspect(connection, namespace, bounds).await?;
+            let mut missing = S::check_tables(connection, namespace, &bounds).await?;
+            if missing.is_some() && self.create {
+                S::create_tables(connection, namespace, &bounds).await?;
+                missing = S::check_tables(connection, namespace, &bounds).await?;
+            }
+            missing.map_or(Ok((dialect, bounds)), Err)
+        };
+        let (dialect, bounds) = timeout_at(deadline, opening).await.map_err(|_| TIMED_OUT)??;
+        pool.keep(pooled);
         Ok(SqlStore::new(pool, dialect, bounds).into())
     }
 }
 
-/// Checks the server, and ensures that the tables of `namespace` exist and fit.
-async fn prepare<S: SqlBackend>(
-    pool: &Pool<Driver<S>>,
-    namespace: &Namespace,
-    create: bool,
-    bounds: Bounds,
-    address: Option<&str>,
-) -> Result<(S::Dialect, Bounds)> {
-    let deadline = Instant::now() + bounds.settings.timeout;
-    let taken = pool.take(Purpose::Write, deadline).await;
-    let mut pooled = taken.map_err(|error| match (failure::unreachable(&error), address) {
+impl<S: SqlBehindPooler> SqlStoreBuilder<S> {
+    /// Sets which pooler stands between the store and its server.
+    ///
+    /// By default the store finds out when it is opened, on connections of its own. If a pooler drops or refuses the settings
+    /// that the store asks for, it is taken for [`Pooler::Transaction`], which is right in front of every pooler.
+    ///
+    /// An application's own pool is taken for [`Pooler::None`], because the store did not ask for its settings.
+    pub fn pooler(mut self, pooler: Pooler) -> Self {
+        self.pooler = Some(pooler);
+        self
+    }
+
+    /// Sets the schema of the tables. Default: the first one of the role's `search_path` that exists.
+    pub fn schema(mut self, name: impl Into<String>) -> Self {
+        self.schema = Some(name.into());
+        self
+    }
+}
+
+/// Reason why a store was not opened.
+enum Unopened {
+    /// A pooler stands between, and the connection was not made for one.
+    Pooler(Error),
+    Other(Error),
+}
+
+impl From<Error> for Unopened {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Translates an error of the first connection.
+fn unconnected<S: SqlBackend>(error: &sqlx::Error, address: Option<&str>) -> Error {
+    match (failure::unreachable(error), address) {
         (Some(why), Some(address)) => Error::new(
             ErrorKind::Unavailable,
             format!("{why} at {address}; check host and port, and that the server runs"),
         ),
-        _ => S::at_open(&error),
-    })?;
-    let opening = async {
-        let connection = pooled.connection()?;
-        let opened = S::inspect(connection, namespace, bounds).await?;
-        let mut missing = S::check_tables(connection, namespace).await?;
-        if missing.is_some() && create {
-            S::create_tables(connection, namespace).await?;
-            missing = S::check_tables(connection, namespace).await?;
-        }
-        missing.map_or(Ok(opened), Err)
-    };
-    let opened = timeout_at(deadline, opening).await.map_err(|_| TIMED_OUT)??;
-    pool.keep(pooled);
-    Ok(opened)
+        _ => S::at_open(error),
+    }
 }
 
 impl<S: SqlBackend> Clone for SqlStoreBuilder<S> {
@@ -251,9 +310,9 @@ impl<S: SqlBackend> Clone for SqlStoreBuilder<S> {
             Target::Server(options) => Target::Server(options.clone()),
             Target::Pool(pool) => Target::Pool(pool.clone()),
         };
-        let (settings, password) = (self.settings.clone(), self.password.clone());
-        let Self { create, pool, connecting, .. } = *self;
-        Self { target, settings, create, pool, connecting, password, store: PhantomData }
+        let (settings, password, schema) = (self.settings.clone(), self.password.clone(), self.schema.clone());
+        let Self { create, pool, connecting, pooler, .. } = *self;
+        Self { target, settings, create, pool, connecting, password, pooler, schema, store: PhantomData }
     }
 }
 
@@ -265,6 +324,8 @@ impl<S: SqlBackend> fmt::Debug for SqlStoreBuilder<S> {
             .field("create", &self.create)
             .field("pool", &self.pool)
             .field("connect_timeout", &self.connecting)
+            .field("pooler", &self.pooler)
+            .field("schema", &self.schema)
             .finish_non_exhaustive()
     }
 }

@@ -40,6 +40,16 @@ pub trait Dialect: Send + Sync + 'static {
         connection: &mut Connection<Self>,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
+    /// Returns this dialect for statements that bring these limits along, if it sends them with each statement. Then
+    /// [`limit`](Self::limit) is not called.
+    fn bringing(&self, limits: ServerLimits) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        let _ = limits;
+        None
+    }
+
     /// Reads records.
     fn load(
         &self,

@@ -223,6 +223,10 @@ impl<D: Dialect> Server<D> {
         } else {
             None
         };
+        if let Some(dialect) = self.dialect.bringing(limits.unwrap_or(usual)) {
+            let connection = pooled.connection().map_err(Failure::Refused)?;
+            return O::run(items, locks, trip.deadline, &dialect, connection).await.map_err(driver);
+        }
         if self.pool.is_own() && limits != pooled.limits {
             let connection = pooled.connection().map_err(Failure::Refused)?;
             self.dialect.limit(limits.unwrap_or(usual), connection).await.map_err(driver)?;

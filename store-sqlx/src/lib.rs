@@ -8,18 +8,20 @@ mod failure;
 mod locks;
 mod places;
 mod pool;
+mod pooler;
 pub mod rows;
 mod statement;
 mod steps;
 mod store;
 mod url;
 
-pub use builder::{SqlBackend, SqlStoreBuilder};
+pub use builder::{SqlBackend, SqlBehindPooler, SqlStoreBuilder};
 pub use dialect::{Answered, Connection, Dialect, Written};
 pub use failure::Failure;
 pub use locks::{Locks, ServerLimits};
 pub use places::Purpose;
 pub use pool::{Options, Pool, Pooled, SetUp, Source};
+pub use pooler::Pooler;
 /// Calls of a store, their outcomes from the records found, and the comparison of clocks.
 pub use session_store_kit::{ClockCheck, operations, outcome};
 pub use statement::Sql;

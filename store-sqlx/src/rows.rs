@@ -1,5 +1,6 @@
 //! Conversion of rows to records.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use session_core::{Principal, Record, Result, StoreKey, Timestamp, Version};
@@ -15,7 +16,7 @@ pub trait Columns {
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if there is no such column, or its value is not bytes.
-    fn bytes(&self, at: usize) -> Result<Option<&[u8]>>;
+    fn bytes(&self, at: usize) -> Result<Option<Cow<'_, [u8]>>>;
 
     /// Returns the number in a column.
     ///
@@ -29,14 +30,17 @@ where
     R: Row,
     usize: ColumnIndex<R>,
     for<'r> &'r [u8]: Decode<'r, R::Database>,
+    for<'r> Vec<u8>: Decode<'r, R::Database>,
     for<'r> i64: Decode<'r, R::Database>,
 {
-    fn bytes(&self, at: usize) -> Result<Option<&[u8]>> {
-        let value = self.try_get_raw(at).map_err(|_| WRONG_TYPE)?;
-        if value.is_null() {
+    fn bytes(&self, at: usize) -> Result<Option<Cow<'_, [u8]>>> {
+        let value = || self.try_get_raw(at).map_err(|_| WRONG_TYPE);
+        if value()?.is_null() {
             return Ok(None);
         }
-        <&[u8]>::decode(value).map(Some).map_err(|_| WRONG_TYPE)
+        // The answer to a statement that was not prepared holds bytes as digits.
+        let bytes = <&[u8]>::decode(value()?).map(Cow::Borrowed);
+        bytes.or_else(|_| Vec::decode(value()?).map(Cow::Owned).map_err(|_| WRONG_TYPE)).map(Some)
     }
 
     fn integer(&self, at: usize) -> Result<i64> {
@@ -52,8 +56,8 @@ where
 pub fn record(row: &impl Columns, at: usize) -> Result<Record> {
     stored_record(
         [row.integer(at)?, row.integer(at + 1)?, row.integer(at + 2)?],
-        row.bytes(at + 3)?,
-        row.bytes(at + 4)?.ok_or(WRONG_TYPE)?,
+        row.bytes(at + 3)?.as_deref(),
+        &row.bytes(at + 4)?.ok_or(WRONG_TYPE)?,
     )
 }
 
@@ -81,7 +85,7 @@ pub fn found<R: Columns>(rows: &[R]) -> FoundVersions {
 /// # Errors
 /// [`ErrorKind::Corrupt`](session_core::ErrorKind::Corrupt) if the column holds no valid key.
 pub fn key(row: &impl Columns, at: usize) -> Result<StoreKey> {
-    StoreKey::from_slice(row.bytes(at)?.ok_or(WRONG_TYPE)?)
+    StoreKey::from_slice(&row.bytes(at)?.ok_or(WRONG_TYPE)?)
 }
 
 /// Reads the version in a column.

@@ -16,6 +16,7 @@ use crate::execute::Server;
 use crate::locks::Wariness;
 use crate::operations::{self, Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
 use crate::pool::Pool;
+use crate::pooler::Pooler;
 
 /// Maximum number of loads in one statement.
 const LOADS: usize = 128;
@@ -45,6 +46,10 @@ pub struct Bounds {
     pub own_connections: bool,
     /// Maximum length of a record's data, in bytes.
     pub max_data_len: usize,
+    /// Pooler between the store and its server, for a [backend](crate::SqlBehindPooler) that works behind one.
+    pub pooler: Pooler,
+    /// Schema of the tables, if it is not the first one of the role.
+    pub schema: Option<String>,
 }
 
 impl Bounds {
@@ -57,6 +62,8 @@ impl Bounds {
             encrypted: false,
             own_connections: true,
             max_data_len: MAX_DATA_LEN,
+            pooler: Pooler::None,
+            schema: None,
         }
     }
 

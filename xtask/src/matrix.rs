@@ -9,6 +9,8 @@ const HEAD: &str = "# Clauses and stores
 `cargo xtask matrix` runs the [conformance suite](../conformance) over every store, on its server in a container, and writes this page
 and the same as [JSON](matrix.json).
 A clause that a store leaves out has a numbered reason; a twin of it then checks that the operation is refused.
+Variants of a store, such as PostgreSQL behind a pooler, run all clauses here. After a usual `cargo xtask test` the table of `--last` has empty cells
+for those that a variant cannot break.
 
 ";
 

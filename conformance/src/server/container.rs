@@ -44,7 +44,9 @@ pub(super) struct Container {
 struct Addresses {
     /// `host:port` of each node.
     addresses: Vec<String>,
-    /// Address within the container's own network, if this machine can reach it.
+    /// Address within the container's own network, for other containers.
+    inside: Option<String>,
+    /// The same, if this machine can reach it.
     direct: Option<String>,
 }
 
@@ -88,6 +90,11 @@ impl Container {
     /// Returns `host:port` of each node.
     pub(super) fn addresses(&self) -> &[String] {
         &self.reached.addresses
+    }
+
+    /// Returns the address in Docker's network, where other containers reach the server.
+    pub(super) fn inside(&self) -> Option<&str> {
+        self.reached.inside.as_deref()
     }
 
     /// Returns `host:port` without Docker's port forwarding.
@@ -181,8 +188,14 @@ async fn begin(start: &Begin) -> Result<(ContainerAsync<GenericImage>, Addresses
                 let host = if host == "localhost" { "127.0.0.1".to_owned() } else { host };
                 let addresses: Vec<_> = ports.iter().map(|port| format!("{host}:{port}")).collect();
                 answered(kind, &container, &addresses, password).await?;
-                let direct = if kind.nodes == 1 { direct(kind, &container).await } else { None };
-                return Ok((container, Addresses { addresses, direct }));
+                let (mut inside, mut direct) = (None, None);
+                if kind.nodes == 1 {
+                    let address = container.get_bridge_ip_address().await.ok();
+                    let address = address.map(|address| SocketAddr::new(address, kind.port));
+                    inside = address.map(|address| address.to_string());
+                    direct = reachable(address).await;
+                }
+                return Ok((container, Addresses { addresses, inside, direct }));
             }
             Err(error) => {
                 let why = words(&error);
@@ -196,9 +209,9 @@ async fn begin(start: &Begin) -> Result<(ContainerAsync<GenericImage>, Addresses
     unreachable!("the loop ends by returning")
 }
 
-/// Returns the container's own address if it can be reached. Docker may run on another or a virtual machine.
-async fn direct(kind: &ServerKind, container: &ContainerAsync<GenericImage>) -> Option<String> {
-    let address = SocketAddr::new(container.get_bridge_ip_address().await.ok()?, kind.port);
+/// Returns the container's own address if this machine can reach it. Docker may run on another or a virtual machine.
+async fn reachable(address: Option<SocketAddr>) -> Option<String> {
+    let address = address?;
     let connected = tokio::time::timeout(NEAR, TcpStream::connect(address)).await;
     matches!(connected, Ok(Ok(_))).then(|| address.to_string())
 }
@@ -214,6 +227,8 @@ fn request(start: &Begin, ports: &[u16]) -> ContainerRequest<GenericImage> {
         let inside = if kind.nodes == 1 { kind.port } else { *port };
         request = request.with_mapped_port(*port, inside.tcp());
     }
+    // By its name: a container in the network by default does not tell its address there.
+    request = request.with_network("bridge");
     for (variable, value) in kind.environment {
         request = request.with_env_var(*variable, filled(value));
     }

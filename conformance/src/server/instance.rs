@@ -38,12 +38,7 @@ impl Server {
 
     /// Like [`of`](Self::of), with arguments after the command of the container.
     pub(super) async fn with(kind: &'static ServerKind, arguments: &[&str]) -> Result<Self> {
-        let variable = |what: &str| {
-            let of = if what == "IMAGE" { kind.image_of } else { kind.name };
-            let name = format!("CONFORMANCE_{}_{what}", of.to_uppercase());
-            env::var(&name).ok().filter(|value| !value.is_empty()).map(|value| (name, value))
-        };
-        if let Some((name, text)) = variable("URL") {
+        if let Some((name, text)) = variable(kind, "URL") {
             if !arguments.is_empty() {
                 let text =
                     format!("{name} names a server that is there already, and a test needs one with its own arguments");
@@ -57,9 +52,27 @@ impl Server {
             })?;
             return Ok(Self { kind, url, container: None });
         }
-        let image = variable("IMAGE").map_or_else(|| kind.image.to_owned(), |(_, image)| image);
-        let password = format!("{:016x}", rand::random::<u64>());
-        let container = Container::start(kind, &image, &password, arguments).await.map_err(|why| {
+        Self::contained(kind, arguments, &format!("{:016x}", rand::random::<u64>())).await
+    }
+
+    /// Starts a server that passes its clients on to `upstream`, with the same user and password.
+    ///
+    /// The upstream's address follows the command of the container, as host and port.
+    pub(super) async fn before(kind: &'static ServerKind, upstream: &Self) -> Result<Self> {
+        if variable(kind, "URL").is_some() {
+            return Self::with(kind, &[]).await;
+        }
+        let inside = upstream.container.as_ref().and_then(Container::inside);
+        let Some((host, port)) = inside.and_then(|address| address.rsplit_once(':')) else {
+            let text = format!("{} can only stand before a {} in a container", kind.name, upstream.name());
+            return Err(Error::new(ErrorKind::Unsupported, text));
+        };
+        Self::contained(kind, &[host, port], upstream.password()).await
+    }
+
+    async fn contained(kind: &'static ServerKind, arguments: &[&str], password: &str) -> Result<Self> {
+        let image = variable(kind, "IMAGE").map_or_else(|| kind.image.to_owned(), |(_, image)| image);
+        let container = Container::start(kind, &image, password, arguments).await.map_err(|why| {
             let text = format!(
                 "{} in a container of {image}: {why}. CONFORMANCE_{}_IMAGE names another image, \
                  CONFORMANCE_{}_URL a server that is there already",
@@ -69,7 +82,7 @@ impl Server {
             );
             Error::new(ErrorKind::Unavailable, text)
         })?;
-        let url = kind.url(&container.addresses().join(","), &password);
+        let url = kind.url(&container.addresses().join(","), password);
         let url = Url::parse(&url, kind.port).map_err(|why| Error::new(ErrorKind::Other, why))?;
         Ok(Self { kind, url, container: Some(container) })
     }
@@ -100,6 +113,14 @@ impl Server {
     pub fn direct_url(&self) -> String {
         let direct = self.container.as_ref().and_then(Container::direct);
         direct.map_or_else(|| self.url().to_owned(), |address| self.url.at(address))
+    }
+
+    /// Returns the [`url`](Self::url) of one of several nodes, by its position in [`addresses`](Self::addresses).
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub fn url_of(&self, node: usize) -> String {
+        self.url.at(&self.addresses()[node])
     }
 
     /// Returns the [`url`](Self::url) with these options appended.
@@ -162,4 +183,11 @@ impl Server {
     fn failed(&self, what: &str, why: &str) -> Error {
         Error::new(ErrorKind::Unavailable, format!("{what} {}: {why}", self.name()))
     }
+}
+
+/// Returns an environment variable about a kind of server, with its name, if it is set.
+fn variable(kind: &ServerKind, what: &str) -> Option<(String, String)> {
+    let of = if what == "IMAGE" { kind.image_of } else { kind.name };
+    let name = format!("CONFORMANCE_{}_{what}", of.to_uppercase());
+    env::var(&name).ok().filter(|value| !value.is_empty()).map(|value| (name, value))
 }

@@ -49,6 +49,21 @@ pub(super) const POSTGRES: ServerKind = ServerKind {
     url: "postgres://conformance:{password}@{address}/conformance?sslmode=disable",
 };
 
+/// Three PgBouncers in one container, before a PostgreSQL server. Its address follows the command.
+pub(super) const PGBOUNCER: ServerKind = ServerKind {
+    name: "pgbouncer",
+    image: "edoburu/pgbouncer:v1.25.2-p0",
+    image_of: "pgbouncer",
+    port: 6432,
+    nodes: 3,
+    probe: Probe::Postgres { user: USER, database: USER },
+    // The official image makes a configuration, which the command does not use.
+    environment: &[("DB_HOST", "localhost")],
+    command: &["sh", "-c", include_str!("pgbouncer.sh"), "pgbouncer", "{password}", "{ports}"],
+    // A container of the suite has no TLS, wherever Docker runs.
+    url: "postgres://conformance:{password}@{address}/conformance?sslmode=disable",
+};
+
 pub(super) const MYSQL: ServerKind = ServerKind {
     name: "mysql",
     image: "mysql:9.7.4",

@@ -55,6 +55,29 @@ pub async fn postgres() -> Result<Server> {
     Server::of(&kind::POSTGRES).await
 }
 
+/// Returns three PgBouncers before `postgres`, which must be in a container: one in transaction mode without prepared statements, one
+/// in transaction mode with them, and one in session mode. [`Server::url_of`] has the URL of each.
+///
+/// The first and the last refuse the options of a client's start-up message, and the second one drops them. The container is
+/// removed with its value, and has to be dropped before that of `postgres`.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// use session_conformance::server;
+///
+/// let postgres = server::postgres().await?;
+/// let pooler = server::pgbouncer(&postgres).await?;
+/// println!("open the store on {}", pooler.url_of(0));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If PgBouncer is not available, or it does not answer.
+pub async fn pgbouncer(postgres: &Server) -> Result<Server> {
+    Server::before(&kind::PGBOUNCER, postgres).await
+}
+
 /// Returns a MySQL server, with an empty database if it runs in a container.
 ///
 /// ```no_run

@@ -10,7 +10,8 @@ use session_conformance::server::{self, Shared};
 use session_conformance::{Harness, Subject};
 use session_core::{Namespace, Result, Store, async_trait};
 use session_store_postgres::PostgresStore;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use tokio::sync::Mutex;
 
 /// The server under test. Tests that run at the same time share it, and it is removed when the last of them drops it.
@@ -64,6 +65,33 @@ impl Server {
             ))
             .await;
         }
+    }
+}
+
+/// A server with PgBouncers before it; see [`server::pgbouncer`].
+pub(crate) struct Pooled {
+    // Dropped first.
+    pub(crate) pooler: server::Server,
+    pub(crate) server: Server,
+}
+
+impl Pooled {
+    pub(crate) async fn start() -> Result<Self> {
+        let server = Server::start()?;
+        Ok(Self { pooler: server::pgbouncer(&server).await?, server })
+    }
+
+    /// Opens a connection to a PgBouncer that does not belong to a store.
+    pub(crate) async fn foreign(&self, node: usize, database: &str) -> PgConnection {
+        let options: PgConnectOptions = self.pooler.url_of(node).parse().expect("a URL");
+        let options = options.database(database).extra_float_digits(None);
+        PgConnection::connect_with(&options).await.expect("a connection")
+    }
+
+    pub(crate) async fn version(&self) -> String {
+        let row = self.foreign(0, "pgbouncer").await.fetch_one(sqlx::raw_sql("show version")).await;
+        let version: String = row.expect("a version").get(0);
+        format!("{version}, {}", self.server.version().await)
     }
 }
 

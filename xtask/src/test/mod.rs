@@ -26,6 +26,9 @@ pub(crate) struct Options {
     /// Leave out the tests that need a database server, and so Docker.
     #[arg(long)]
     embedded: bool,
+    /// Run every clause over the variants of a store, not only those that the variant can break.
+    #[arg(long)]
+    full: bool,
 }
 
 /// Builds and runs every test program and the doctests. Returns whether all of them succeeded.
@@ -40,6 +43,7 @@ pub(crate) fn suites(workspace: &Workspace) -> Result<Tables> {
     let built = build::build(workspace)?;
     let programs: Vec<_> = built.programs.iter().filter(|program| proves_a_store(program)).collect();
     let mut run = Run::begin(workspace, &built, &programs, false)?;
+    run.full = true;
     let jobs = programs.into_iter().filter_map(|program| run.program(program)).collect();
     run.side_by_side([jobs])?;
     run.servers.clean();
@@ -66,6 +70,7 @@ fn everything(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let (programs, left_out): (Vec<_>, Vec<_>) =
         programs.partition(|program| !options.embedded || servers::needed(program).is_empty());
     let mut run = Run::begin(workspace, &built, &programs, options.verbose)?;
+    run.full = options.full;
     // Programs that use a server mostly wait for it, and most of the others compute on one thread.
     let (served, alone): (Vec<_>, Vec<_>) =
         programs.into_iter().partition(|program| !servers::needed(program).is_empty());

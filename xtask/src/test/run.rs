@@ -60,6 +60,8 @@ pub(super) struct Run<'a> {
     pub(super) reports: Reports,
     verbose: bool,
     pub(super) servers: Servers,
+    /// Whether variants of a store run all clauses.
+    pub(super) full: bool,
     /// Whether there is a browser for the programs that need one. The error says why not.
     browser: Result<(), String>,
     pub(super) total: Tally,
@@ -82,6 +84,7 @@ impl<'a> Run<'a> {
             reports: Reports::fresh(workspace)?,
             verbose,
             servers: Servers::of(workspace, programs),
+            full: false,
             browser: browser::ready(programs),
             total: Tally::default(),
             mutants: None,
@@ -123,6 +126,7 @@ impl<'a> Run<'a> {
             .env("CARGO_PKG_NAME", &program.package)
             .env("CARGO_PKG_VERSION", &program.version)
             .env("CONFORMANCE_REPORT", self.reports.path(program))
+            .envs(self.full.then_some(("CONFORMANCE_FULL", "1")))
             .envs(self.servers.variables());
         Some(Job { name, command, program: Some(program) })
     }

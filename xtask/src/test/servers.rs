@@ -34,6 +34,7 @@ pub(super) fn needed(program: &Program) -> &'static [&'static str] {
         (_, _, Kind::Unit) => &[],
         ("session-conformance", "server", _) | ("demo", "three_stores", _) => &["redis"],
         ("session-store-any", "logins", _) => &["postgres", "redis"],
+        ("session-store-postgres", "pgbouncer" | "poolers", _) => &["postgres", "pgbouncer"],
         ("demo", "databases", _) | ("session-store-any", "stopped", _) => ALL,
         (package, ..) => STORES.iter().find(|(store, _)| *store == package).map_or(&[], |(_, servers)| servers),
     }
@@ -172,6 +173,10 @@ mod tests {
         );
         assert_eq!(needed(&Program::named("session-store-postgres", "open", Kind::Integration)), ["postgres"]);
         assert_eq!(needed(&Program::named("session-store-postgres", "session_store_postgres", Kind::Unit)), [""; 0]);
+        assert_eq!(
+            needed(&Program::named("session-store-postgres", "pgbouncer", Kind::Integration)),
+            ["postgres", "pgbouncer"]
+        );
         assert_eq!(needed(&Program::named("session-store-sqlite", "conformance", Kind::Integration)), [""; 0]);
         assert_eq!(needed(&Program::named("session-conformance", "mutants", Kind::Integration)), [""; 0]);
     }

@@ -26,6 +26,14 @@ struct Finding {
     why: Option<String>,
 }
 
+/// Contents of a report's file.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Reports {
+    Several(Vec<Report>),
+    One(Report),
+}
+
 /// Findings on one store.
 #[derive(Debug, Serialize)]
 struct Column {
@@ -65,7 +73,13 @@ pub(super) fn read(folder: &Path) -> Result<Tables> {
     for file in files {
         let report = serde_json::from_slice(&std::fs::read(&file)?);
         let report = report.map_err(|error| format!("{} is no report: {error}", file.display()))?;
-        tables.add(&file.file_stem().unwrap_or_default().to_string_lossy(), report);
+        let reports = match report {
+            Reports::Several(reports) => reports,
+            Reports::One(report) => vec![report],
+        };
+        for report in reports {
+            tables.add(&file.file_stem().unwrap_or_default().to_string_lossy(), report);
+        }
     }
     Ok(tables)
 }
@@ -308,6 +322,15 @@ open.again     none
 ";
         assert_eq!(tables.by_mutant(), expected);
         assert_eq!(tables.problem().as_deref(), Some("clauses that kill no mutant: open.again"));
+    }
+
+    #[test]
+    fn a_file_may_hold_the_reports_of_several_subjects() {
+        let tables = tables(&[&format!("[{MEMORY}, {SQLITE}]")]);
+        assert_eq!(
+            tables.stores.iter().map(|store| &*store.name).collect::<Vec<_>>(),
+            ["store-memory", "store-sqlite"]
+        );
     }
 
     #[test]
