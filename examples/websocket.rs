@@ -65,11 +65,13 @@ async fn connect(
 }
 
 /// Whether a page of this host opens the socket. A browser lets any page do so and may send the cookie, and `CsrfLayer` lets each GET pass.
-/// Behind a proxy that changes `Host`, compare with a fixed origin.
+/// A page by plain HTTP could be anybody's, except on this machine. Behind a proxy that changes `Host`, and for HTTP/2, which has no
+/// such header, compare with a fixed origin.
 fn is_own(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_local = |host: &str| matches!(host.rsplit_once(':'), Some(("localhost" | "127.0.0.1", _)));
     let origin = text(ORIGIN).and_then(|origin| origin.split_once("://"));
-    origin.is_some_and(|(_, host)| Some(host) == text(HOST))
+    origin.is_some_and(|(scheme, host)| Some(host) == text(HOST) && (scheme == "https" || is_local(host)))
 }
 
 /// Talks until the client leaves or the session ends. After the upgrade the layer commits nothing: this handle loads and saves.

@@ -49,7 +49,18 @@ impl Tab {
     #[track_caller]
     pub fn open(&self, url: &str) -> Arrival {
         self.arrive(&format!("opening {url}"), || {
-            let answer = self.call("Page.navigate", &json!({ "url": url }));
+            let mut answer = self.call("Page.navigate", &json!({ "url": url }));
+            // Another test's container has started or ended, which changes the machine's network, so the browser has ended its requests.
+            for _ in 0..10 {
+                if answer["errorText"] != "net::ERR_NETWORK_CHANGED" {
+                    break;
+                }
+                self.event("a change of the network", "Page.frameNavigated", |event| {
+                    event["frame"]["unreachableUrl"].is_string().then_some(())
+                });
+                self.connection.forget(&self.session);
+                answer = self.call("Page.navigate", &json!({ "url": url }));
+            }
             assert!(answer["errorText"].is_null(), "{url}: {}", answer["errorText"]);
         })
     }

@@ -1,7 +1,7 @@
 //! The provider's answer to a sign-in.
 
 use serde::{Deserialize, Serialize};
-use session_tower::{Error, Key, Session};
+use session_tower::{Error, Key, Session, seconds};
 
 use super::attempt::ATTEMPT;
 use super::failure::Failure;
@@ -41,8 +41,10 @@ pub(super) async fn finish(attempts: &Session, provider: &Provider, answer: Answ
 
 impl User {
     /// Keeps the user in the browser's cookie until the next page.
+    ///
+    /// A copy of that cookie would sign in again, whatever has ended meanwhile, so it is good for half a minute only.
     pub(super) fn keep(&self, attempts: &Session) -> Result<(), Error> {
-        attempts.insert(USER, self)
+        attempts.insert_for(USER, self, seconds(30))
     }
 
     pub(super) fn kept(attempts: &Session) -> Result<Self, Failure> {

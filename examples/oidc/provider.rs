@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, RwLock};
 use tokio::task::spawn_blocking;
 use ureq::http::Response;
 use ureq::{Agent, Body};
@@ -67,12 +67,6 @@ struct Description {
     end_session_endpoint: Option<String>,
 }
 
-struct Keys {
-    set: JwkSet,
-    /// When a key that is not among them was last sought.
-    sought: Option<Instant>,
-}
-
 pub(crate) struct Provider {
     pub(super) settings: Settings,
     sign_in: Url,
@@ -80,7 +74,9 @@ pub(crate) struct Provider {
     token_endpoint: String,
     jwks_uri: String,
     http: Agent,
-    keys: Mutex<Keys>,
+    keys: RwLock<JwkSet>,
+    /// When a key that is not among them was last sought. Held while the provider is asked.
+    sought: Mutex<Option<Instant>>,
 }
 
 impl Provider {
@@ -102,7 +98,8 @@ impl Provider {
             token_endpoint: description.token_endpoint,
             jwks_uri: description.jwks_uri,
             http,
-            keys: Mutex::new(Keys { set, sought: None }),
+            keys: RwLock::new(set),
+            sought: Mutex::default(),
         })
     }
 
@@ -164,21 +161,24 @@ impl Provider {
 
     /// Returns the key of a token by its name. A provider changes its keys now and then, so an unknown one is asked for.
     pub(super) async fn key(&self, name: &str) -> Result<Jwk, Failure> {
-        // Others that need a new key wait here until it has come.
-        let mut keys = self.keys.lock().await;
-        if find(&keys.set, name).is_none() && keys.sought.is_none_or(|at| at.elapsed() >= BETWEEN_REQUESTS) {
-            keys.sought = Some(Instant::now());
-            let set = get(&self.http, self.jwks_uri.clone()).await;
-            keys.set = set.map_err(|_| Failure::Provider("the provider does not answer"))?;
+        if let Some(key) = find(&*self.keys.read().await, name) {
+            return Ok(key);
         }
-        find(&keys.set, name).cloned().ok_or(Failure::Refused("the provider has no key of that name"))
+        // Others that need a new key wait here until it has come.
+        let mut sought = self.sought.lock().await;
+        if find(&*self.keys.read().await, name).is_none() && sought.is_none_or(|at| at.elapsed() >= BETWEEN_REQUESTS) {
+            *sought = Some(Instant::now());
+            let set = get(&self.http, self.jwks_uri.clone()).await;
+            *self.keys.write().await = set.map_err(|_| Failure::Provider("the provider does not answer"))?;
+        }
+        find(&*self.keys.read().await, name).ok_or(Failure::Refused("the provider has no key of that name"))
     }
 }
 
 /// Finds a key for signatures.
-fn find<'a>(set: &'a JwkSet, name: &str) -> Option<&'a Jwk> {
+fn find(set: &JwkSet, name: &str) -> Option<Jwk> {
     let signs = |key: &Jwk| key.common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
-    set.find(name).filter(|key| signs(key))
+    set.find(name).filter(|key| signs(key)).cloned()
 }
 
 async fn get<T: DeserializeOwned + Send + 'static>(http: &Agent, address: String) -> Result<T, ureq::Error> {

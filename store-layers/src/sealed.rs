@@ -49,9 +49,9 @@ impl<S: Store> Sealed<S> {
         if let Some(max) = self.capabilities().max_data_len {
             fits(record, max)?;
         }
-        let mut sealed = record.clone();
-        sealed.data = Bytes::from(self.sealer.seal(&context(key, record), &record.data));
-        Ok(sealed)
+        let data = self.sealer.seal(&context(key, record), &record.data).into();
+        // A new record, because a copy would bring what the core has decoded along, unsealed.
+        Ok(Record::new(record.version, record.created_at, record.expires_at, record.principal.clone(), data))
     }
 
     fn open(&self, key: &StoreKey, mut record: Record) -> Result<Record> {
@@ -108,7 +108,7 @@ impl<S: fmt::Debug> fmt::Debug for Sealed<S> {
 impl<S: Store> Store for Sealed<S> {
     fn capabilities(&self) -> Capabilities {
         let can = self.store.capabilities();
-        can.max_data_len(can.max_data_len.map(|max| max.saturating_sub(Sealer::OVERHEAD)))
+        can.max_data_len(can.max_data_len.map(|max| max.saturating_sub(Sealer::OVERHEAD))).shares_decoding(false)
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
@@ -167,5 +167,24 @@ impl<S: Store> Store for Sealed<S> {
 
     async fn close(&self) -> Result<()> {
         self.store.close().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use session_core::{Clock as _, SystemClock};
+
+    use super::*;
+
+    #[test]
+    fn a_sealed_record_brings_nothing_unsealed_along() {
+        let ring = KeyRing::new(&[7; 32]).unwrap();
+        let layer = Sealed::new(session_core::NullStore, &ring);
+        let mut record =
+            Record::new(Version::random(), SystemClock.now(), Timestamp::MAX, None, Bytes::from_static(b"{}"));
+        record.share_decoding();
+        let sealed = layer.seal(&StoreKey::from_bytes([1; 32]), &record).unwrap();
+        assert!(!sealed.shares_decoding());
+        assert_ne!(sealed.data, record.data);
     }
 }

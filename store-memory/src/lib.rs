@@ -182,7 +182,7 @@ impl Inner {
 impl Store for MemoryStore {
     fn capabilities(&self) -> Capabilities {
         let max_data_len = self.0.limits.as_ref().and_then(Limits::max_data_len);
-        Capabilities::new().by_principal(true).scan(true).max_data_len(max_data_len)
+        Capabilities::new().by_principal(true).scan(true).max_data_len(max_data_len).shares_decoding(true)
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {

@@ -13,17 +13,20 @@ pub(crate) struct Bounded<B> {
     inner: B,
     max_len: u64,
     len: Arc<AtomicU64>,
+    /// Greatest length since the count was last set back.
+    longest: Arc<AtomicU64>,
 }
 
 impl<B: StorageBackend> Bounded<B> {
     pub(crate) fn new(inner: B, max_len: u64) -> io::Result<Self> {
         let len = Arc::new(AtomicU64::new(inner.len()?));
-        Ok(Self { inner, max_len, len })
+        let longest = Arc::new(AtomicU64::new(len.load(Ordering::Relaxed)));
+        Ok(Self { inner, max_len, len, longest })
     }
 
-    /// Returns the count of the length.
-    pub(crate) fn counted_len(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.len)
+    /// Returns the greatest length so far. Set it to the present length to begin anew.
+    pub(crate) fn longest(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.longest)
     }
 }
 
@@ -42,6 +45,7 @@ impl<B: StorageBackend> StorageBackend for Bounded<B> {
         }
         self.inner.set_len(len)?;
         self.len.store(len, Ordering::Relaxed);
+        self.longest.fetch_max(len, Ordering::Relaxed);
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use session_store_kit::batch::CLOSED;
 use session_store_kit::{is_at, wrong};
 
 use crate::config::FileOptions;
-use crate::error::{self, OpenError};
+use crate::error;
 use crate::open_file::OpenFile;
 use crate::schema::Prefix;
 
@@ -136,7 +136,8 @@ impl SharedDatabase {
         let open = self.read();
         let open = open.as_ref()?;
         // An error is left to the threads, which may open the file again.
-        open.is_in_memory().then(|| open.snapshot().load(prefix, key, now)).and_then(|found| found.ok())
+        let load = || open.snapshot().load(prefix, key, now);
+        open.is_in_memory().then(|| unpanicked(load)).flatten().and_then(|found| found.ok())
     }
 
     /// Returns the database in the file that the path names now.
@@ -178,7 +179,11 @@ impl SharedDatabase {
     pub(crate) fn flush(&self) -> Result<()> {
         // What was in memory only is lost if the file was closed meanwhile.
         let Some(open) = self.read().clone() else { return Ok(()) };
-        open.flush().map_err(|error| {
+        let Some(flushed) = unpanicked(|| open.flush()) else {
+            self.discard(&open);
+            return Err(PANICKED);
+        };
+        flushed.map_err(|error| {
             if error::is_disk_full(&error) {
                 self.note_full();
             }
@@ -238,13 +243,13 @@ impl SharedDatabase {
             Ok(open) => open,
             Err(shared) => {
                 *self.write() = Some(shared);
+                // The thread for delayed commits may have found no open file meanwhile.
+                self.flush()?;
                 return Err(STILL_USED);
             }
         };
         // After an error or a panic the next call opens the file again.
-        let compacted = catch_unwind(AssertUnwindSafe(|| open.compact()));
-        let compacted = compacted.map_err(|_| OpenError::Panicked.in_use())?;
-        let (open, moved) = compacted.map_err(|error| error::in_use(&error))?;
+        let (open, moved) = unpanicked(|| open.compact()).ok_or(PANICKED)?.map_err(|error| error::in_use(&error))?;
         *self.write() = Some(Arc::new(open));
         Ok(moved)
     }
@@ -262,6 +267,14 @@ impl SharedDatabase {
         self.open.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Returns what `work` returns, or `None` if it panics. What is left of the database must not be used again then.
+pub(crate) fn unpanicked<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+pub(crate) const PANICKED: Error =
+    Error::fixed(ErrorKind::Other, "redb panicked, so the database was closed; the next call opens and checks it");
 
 const STILL_USED: Error =
     Error::fixed(ErrorKind::Unavailable, "calls in flight kept the database from being compacted within the time-out");

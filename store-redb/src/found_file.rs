@@ -43,12 +43,18 @@ impl Found {
     }
 
     /// Returns an empty file, to be put in place at `path`.
+    ///
+    /// It may lie in a folder in which other users make files, such as `/tmp`. So a file of its name that is there already is used only
+    /// if it is this user's own, and has no other name.
     fn new(path: PathBuf) -> Result<Self, OpenError> {
         let mut name = OsString::from(&path);
         name.push(".new");
         let new = PathBuf::from(name);
         let failed = |error| OpenError::Io("create", new.clone(), error);
+        check_own(&new)?;
         let file = open_private(&new).map_err(failed)?;
+        // It may have been made, or have become a link, meanwhile.
+        check_own(&new)?;
         lock(&file, &new)?;
         // Another process may have put it in place before it was locked here.
         if !is_at(&file, &new).map_err(failed)? {
@@ -75,7 +81,13 @@ impl Found {
 
     /// Gives a new file, in which there is a database now, its name.
     pub(crate) fn put_in_place(mut self) -> Result<(), OpenError> {
-        let Some(new) = self.new.take() else { return Ok(()) };
+        let Some(new) = &self.new else { return Ok(()) };
+        // Something else, such as a backup, may have come to the path meanwhile. A rename would replace it.
+        if self.path.exists() {
+            return Err(OpenError::locked());
+        }
+        let new = new.clone();
+        self.new = None;
         let named = fs::rename(new, &self.path).and_then(|()| sync_folder(&self.path));
         named.map_err(|error| OpenError::Io("create", self.path.clone(), error))
     }
@@ -90,6 +102,29 @@ impl Drop for Found {
             tracing::warn!(path = %new.display(), %error, "a file that did not become a database could not be removed");
         }
     }
+}
+
+/// Checks that the file at `path`, if there is one, is this user's own, no link, and has no other name.
+#[cfg(unix)]
+fn check_own(path: &Path) -> Result<(), OpenError> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let same = access::check(path)? == path;
+    let names = match fs::symlink_metadata(path) {
+        Ok(found) => found.nlink(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 1,
+        Err(error) => return Err(OpenError::Io("examine", path.to_owned(), error)),
+    };
+    if same && names == 1 {
+        return Ok(());
+    }
+    let error = io::Error::new(io::ErrorKind::AlreadyExists, "a link has the name of the new file; remove the link");
+    Err(OpenError::Io("create", path.to_owned(), error))
+}
+
+#[cfg(not(unix))]
+fn check_own(_: &Path) -> Result<(), OpenError> {
+    Ok(())
 }
 
 /// Locks the file. redb itself would go on without locks, and two processes could damage the file.

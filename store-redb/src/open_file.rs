@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use redb::backends::FileBackend;
@@ -31,10 +31,11 @@ pub(crate) struct OpenFile {
     publishing: Mutex<()>,
     /// The same open file that redb uses.
     file: File,
-    len: Arc<AtomicU64>,
+    /// Greatest length of the file since all of it was read.
+    longest: Arc<AtomicU64>,
     cache: u64,
-    /// While delayed commits are written to disk, a reader of one of their pages waits for the disk too.
-    flushing: AtomicBool,
+    /// Number of threads that write delayed commits to disk. A reader of one of their pages waits for the disk too.
+    flushing: AtomicUsize,
 }
 
 /// What was committed at one instant.
@@ -66,7 +67,7 @@ impl OpenFile {
     ) -> Result<Self, OpenError> {
         let failed = |error| OpenError::Io("read", options.path.clone(), error);
         let backend = Bounded::new(backend, options.max_len).map_err(failed)?;
-        let len = backend.counted_len();
+        let longest = backend.longest();
         let checking = Arc::clone(checking);
         let database = Builder::new()
             .set_cache_size(options.cache)
@@ -77,13 +78,14 @@ impl OpenFile {
         if create {
             create_tables(&database)?;
         }
-        Ok(Self::of(database, file, len, options.cache as u64)?)
+        Ok(Self::of(database, file, longest, options.cache as u64)?)
     }
 
-    fn of(database: Database, file: File, len: Arc<AtomicU64>, cache: u64) -> Result<Self, redb::Error> {
+    fn of(database: Database, file: File, longest: Arc<AtomicU64>, cache: u64) -> Result<Self, redb::Error> {
+        longest.store(file.metadata().map_err(redb::Error::Io)?.len(), Ordering::Relaxed);
         let snapshot = RwLock::new(Arc::new(Snapshot::of(&database)?));
-        let (publishing, flushing) = (Mutex::default(), AtomicBool::new(false));
-        let open = Self { database, snapshot, publishing, file, len, cache, flushing };
+        let (publishing, flushing) = (Mutex::default(), AtomicUsize::new(0));
+        let open = Self { database, snapshot, publishing, file, longest, cache, flushing };
         if open.is_in_memory() {
             open.snapshot().read_all()?;
         }
@@ -100,8 +102,10 @@ impl OpenFile {
 
     /// Whether all of the file is in redb's cache, so that a load waits for no disk. Pages of a commit stay in it, and those that
     /// were there before were read when the file was opened.
+    ///
+    /// A file that was once too large for the cache is not in it any more, even if it has shrunk since.
     pub(crate) fn is_in_memory(&self) -> bool {
-        !self.flushing.load(Ordering::Relaxed) && self.len.load(Ordering::Relaxed) + CACHE_ROOM <= self.cache
+        self.flushing.load(Ordering::Relaxed) == 0 && self.longest.load(Ordering::Relaxed) + CACHE_ROOM <= self.cache
     }
 
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction, redb::Error> {
@@ -110,9 +114,9 @@ impl OpenFile {
 
     /// Makes all commits so far durable.
     pub(crate) fn flush(&self) -> Result<(), redb::Error> {
-        self.flushing.store(true, Ordering::Relaxed);
+        self.flushing.fetch_add(1, Ordering::Relaxed);
         let flushed = self.begin_write().and_then(|transaction| Ok(transaction.commit()?));
-        self.flushing.store(false, Ordering::Relaxed);
+        self.flushing.fetch_sub(1, Ordering::Relaxed);
         flushed
     }
 
@@ -152,11 +156,11 @@ impl OpenFile {
 
     /// Moves the pages together and shortens the file. Returns whether anything was moved.
     pub(crate) fn compact(self) -> Result<(Self, bool), redb::Error> {
-        let Self { mut database, snapshot, file, len, cache, .. } = self;
+        let Self { mut database, snapshot, file, longest, cache, .. } = self;
         // redb refuses while there is a reader.
         drop(snapshot);
         let moved = database.compact()?;
-        Ok((Self::of(database, file, len, cache)?, moved))
+        Ok((Self::of(database, file, longest, cache)?, moved))
     }
 }
 

@@ -1,16 +1,15 @@
 //! Calls on the threads of a store. The writer commits many in one transaction; a reader answers many from one snapshot.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use redb::WriteTransaction;
-use session_core::{Error, ErrorKind, Namespace, Result};
+use session_core::{Error, Namespace, Result};
 use session_store_kit::TIMED_OUT;
 use session_store_kit::batch::{Answers, Worker};
 
 use crate::Durability;
-use crate::database::Handle;
+use crate::database::{Handle, PANICKED, unpanicked};
 use crate::error;
 use crate::flush::Flusher;
 use crate::open_file::OpenFile;
@@ -57,12 +56,16 @@ impl Worker for Writer {
                 Ok(all(requests, &PANICKED))
             }
             // Also if nothing was committed: the replies may tell of what another store of this process has just committed.
-            Ok(Committed::Nothing(replies) | Committed::Yes(replies)) => match open.publish() {
-                Ok(()) if database.is_in_place(open.file()) => Ok(replies),
-                Ok(()) => Ok(all(requests, &error::REPLACED)),
-                Err(error) => {
+            Ok(Committed::Nothing(replies) | Committed::Yes(replies)) => match unpanicked(|| open.publish()) {
+                Some(Ok(())) if database.is_in_place(open.file()) => Ok(replies),
+                Some(Ok(())) => Ok(all(requests, &error::REPLACED)),
+                Some(Err(error)) => {
                     database.discard(&open);
                     Ok(all(requests, &error::in_use(&error)))
+                }
+                None => {
+                    database.discard(&open);
+                    Ok(all(requests, &PANICKED))
                 }
             },
             Ok(Committed::Unknown(error)) => Ok(all(requests, &self.failed(&open, &error))),
@@ -121,16 +124,10 @@ impl Writer {
         // Some callers may have timed out while this thread waited for another store's transaction. Their calls must not be executed any more.
         let begun = Instant::now();
         let full = self.shared.handle.0.is_full();
-        let mut tables = Tables::open(transaction, &self.shared.prefix)?;
+        let mut tables = Tables::open(transaction, &self.shared.prefix, full)?;
         let mut replies = Vec::with_capacity(requests.len());
         for request in requests {
-            replies.push(if request.deadline <= begun {
-                Err(TIMED_OUT)
-            } else if full && request.kind.needs_room() {
-                Err(error::FULL)
-            } else {
-                tables.execute(request)?
-            });
+            replies.push(if request.deadline <= begun { Err(TIMED_OUT) } else { tables.execute(request)? });
         }
         Ok((replies, tables.changed))
     }
@@ -144,14 +141,6 @@ impl Writer {
         database.discard(open);
         error::in_use(error)
     }
-}
-
-const PANICKED: Error =
-    Error::fixed(ErrorKind::Other, "redb panicked, so the database was closed; the next call opens and checks it");
-
-/// Returns what `work` returns, or `None` if it panics.
-fn unpanicked<T>(work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 /// A thread that reads.

@@ -27,11 +27,6 @@ pub(crate) enum RequestKind {
 }
 
 impl RequestKind {
-    /// Whether the call stores data, and not only removes it or changes a time.
-    pub(crate) const fn needs_room(&self) -> bool {
-        matches!(self, Self::Create(..) | Self::Save(..))
-    }
-
     /// Whether the call may remove records.
     pub(crate) const fn makes_room(&self) -> bool {
         matches!(self, Self::Delete(..) | Self::DeleteAll(..) | Self::Purge(_))

@@ -5,6 +5,7 @@ use session_core::{
     Clock as _, Error, ErrorKind, Live, Outcome, Principal, Purged, Record, Result, StoreKey, SystemClock, Timestamp,
 };
 
+use crate::error;
 use crate::request::{Reply, Request, RequestKind};
 use crate::rows::{self, Head};
 use crate::schema::{EXPIRIES, PRINCIPALS, Prefix, RECORDS, Span, store_key};
@@ -26,6 +27,8 @@ pub(crate) struct Tables<'t> {
     records: Table<'t, &'static [u8], &'static [u8]>,
     principals: Table<'t, &'static [u8], ()>,
     expiries: Table<'t, &'static [u8], ()>,
+    /// Whether the disk is full, so that calls that need room are refused. One that is tried in vain costs a check of the whole file.
+    full: bool,
     /// Whether any call has changed anything.
     pub(crate) changed: bool,
 }
@@ -37,8 +40,9 @@ struct Stored {
 }
 
 impl<'t> Tables<'t> {
-    pub(crate) fn open(transaction: &'t WriteTransaction, prefix: &'t Prefix) -> Result<Self, redb::Error> {
+    pub(crate) fn open(transaction: &'t WriteTransaction, prefix: &'t Prefix, full: bool) -> Result<Self, redb::Error> {
         Ok(Self {
+            full,
             prefix,
             records: transaction.open_table(RECORDS)?,
             principals: transaction.open_table(PRINCIPALS)?,
@@ -83,17 +87,18 @@ impl<'t> Tables<'t> {
         decide: impl FnOnce(Live) -> Option<Outcome>,
     ) -> Executed<Outcome> {
         let at = self.prefix.record(key);
-        let stored = match self.stored(&at)? {
-            Ok(stored) => stored.map(|stored| stored.head),
+        let (stored, len) = match self.stored(&at)? {
+            Ok(stored) => stored.map(|stored| (stored.head, stored.value.len())).unzip(),
             Err(error) => return Ok(Err(error)),
         };
         if let Some(refused) = decide(live(stored.as_ref(), now)) {
             return Ok(Ok(refused));
         }
-        let purge_at = match &stored {
-            Some(stored) if stored.purge_at <= record.expires_at => stored.purge_at,
-            _ => record.expires_at,
-        };
+        let (purge_at, value) = purge_at_and_value(record, stored.as_ref());
+        // A logout writes a tombstone, which is shorter than almost every session, and must not wait until there is room.
+        if self.full && len.is_none_or(|len| value.len() >= len) {
+            return Ok(Err(error::FULL));
+        }
         let before = stored.as_ref().map(|stored| stored.purge_at);
         if before != Some(purge_at) {
             if let Some(before) = before {
@@ -110,7 +115,7 @@ impl<'t> Tables<'t> {
                 self.principals.insert(&*self.prefix.principal(principal, key), ())?;
             }
         }
-        self.insert(&at, &rows::value(record, purge_at))?;
+        self.insert(&at, &value)?;
         Ok(Ok(Outcome::Done))
     }
 
@@ -128,6 +133,10 @@ impl<'t> Tables<'t> {
         };
         if let Some(refused) = decide(live(stored.as_ref().map(|stored| &stored.head), now)) {
             return Ok(Ok(refused));
+        }
+        // A use that is not noted costs nobody a change.
+        if self.full {
+            return Ok(Err(error::FULL));
         }
         // A touch never shortens the life of a record.
         if let Some(stored) = stored.filter(|stored| stored.head.expires_at < expires_at) {
@@ -270,6 +279,15 @@ fn live(stored: Option<&Head>, now: Timestamp) -> Live {
 
 fn outcome(outcome: Result<Outcome>) -> Result<Reply> {
     outcome.map(Reply::Outcome)
+}
+
+/// Returns the instant before which a purge skips `record`, and its row. `stored` is the record that it replaces.
+fn purge_at_and_value(record: &Record, stored: Option<&Head>) -> (Timestamp, Vec<u8>) {
+    let purge_at = match stored {
+        Some(stored) if stored.purge_at <= record.expires_at => stored.purge_at,
+        _ => record.expires_at,
+    };
+    (purge_at, rows::value(record, purge_at))
 }
 
 /// Returns at most `limit` keys of `span`.

@@ -5,8 +5,9 @@ mod common;
 use std::fs;
 
 use common::{TestFile, begin, get, key, now, put, record};
+use session_conformance::log::Log;
 use session_conformance::testing::all_unavailable;
-use session_core::{ErrorKind, Outcome, Record, Store, seconds};
+use session_core::{ErrorKind, Outcome, Record, Store, Timestamp, seconds};
 use session_store_redb::RedbStore;
 
 /// Creates sessions from number `first` on until a create fails. Returns the confirmed sessions.
@@ -59,17 +60,45 @@ async fn on_a_full_disk_nothing_confirmed_is_lost_and_room_ends_the_outage() {
 /// redb uses no file again that it has failed to write, so each failed write costs a check of the whole file.
 #[tokio::test]
 async fn on_a_full_disk_few_writes_are_tried() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    // The store's threads log, so this is the subscriber of all of them.
+    let _ = tracing::subscriber::set_global_default(subscriber);
     let dir = TestFile::new();
     let store = dir.builder().max_len(400_000).open().await.unwrap();
     fill(&store, 0).await;
+    let opened = |log: &Log| {
+        let path = dir.path().display().to_string();
+        log.text().lines().filter(|line| line.contains("reopened") && line.contains(&path)).count() as u64
+    };
     let (call, large) = (now(), record(&[1; 300_000]));
-    let start = std::time::Instant::now();
-    let mut refused = 0;
-    while start.elapsed() < seconds(1) / 2 {
+    let (start, before) = (std::time::Instant::now(), opened(&log));
+    for n in 0..300 {
         assert_eq!(store.create(&call, &key(5000), &large).await.unwrap_err().kind(), ErrorKind::Unavailable);
-        refused += 1;
+        if n % 3 == 0 {
+            let touched = store.touch(&call, &key(0), large.version, call.now).await;
+            assert!(matches!(touched, Ok(Outcome::Conflict)) || touched.is_err(), "{touched:?}");
+        }
     }
-    assert!(refused > 500, "{refused} in half a second, which is as fast as the file can be opened");
+    let most = start.elapsed().as_secs() + 2;
+    assert!(opened(&log) - before <= most, "one attempt in a second: {} and at most {most}", opened(&log) - before);
+}
+
+#[tokio::test]
+async fn on_a_full_disk_a_session_can_be_ended() {
+    let dir = TestFile::new();
+    let store = dir.builder().max_len(400_000).open().await.unwrap();
+    let confirmed = fill(&store, 0).await;
+    // The store has just found no room, so it refuses what would take more.
+    let (number, stored) = &confirmed[0];
+    let (longer, tombstone) = (record(&[1; 3000]), record(&[0; 40]));
+    let refused = store.save(&now(), &key(*number), stored.version, &longer).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    let refused = store.touch(&now(), &key(*number), stored.version, Timestamp::MAX).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert_eq!(store.save(&now(), &key(*number), stored.version, &tombstone).await.unwrap(), Outcome::Done);
+    assert_eq!(get(&store, *number).await, Some(tombstone));
 }
 
 #[cfg(unix)]

@@ -104,6 +104,8 @@ async fn strangers(directory: &Path) {
     refused(at("dangling.redb"), &[another, "/dangling.redb"]).await;
     assert!(!directory.join("target.redb").exists(), "the link of another user is not followed");
     refused(at("root/sessions.redb"), &["let the program's user", "/root"]).await;
+    refused(at("planted.redb"), &[another, "/planted.redb.new"]).await;
+    assert!(!directory.join("planted.redb").exists(), "no database is made in the file of another user");
 }
 
 #[test]
@@ -119,7 +121,8 @@ fn what_another_user_could_change_is_refused() {
     fs::create_dir(directory.join("parent")).unwrap();
     fs::create_dir(directory.join("root")).unwrap();
     symlink("target.redb", directory.join("dangling.redb")).unwrap();
-    for name in ["file.redb", "parent", "dangling.redb"] {
+    fs::write(directory.join("planted.redb.new"), "").unwrap();
+    for name in ["file.redb", "parent", "dangling.redb", "planted.redb.new"] {
         lchown(directory.join(name), Some(STRANGER), Some(STRANGER)).unwrap();
     }
     run_unprivileged("part", "strangers", directory, "");
@@ -162,4 +165,23 @@ async fn a_link_of_ones_own_is_followed_also_to_a_file_that_is_not_there_yet() {
     symlink("target.redb", dir.path()).unwrap();
     put(&dir.open().await, 1, &record(b"x")).await;
     assert!(dir.directory.path().join("target.redb").exists());
+}
+
+/// Whoever may make files in the folder could otherwise have any file of this user emptied.
+#[tokio::test]
+async fn a_link_in_the_place_of_a_new_file_is_refused_and_what_it_names_stays() {
+    let link: fn(&Path, &Path) -> std::io::Result<()> = |target, link| symlink(target, link);
+    for make in [link, |target, link| fs::hard_link(target, link)] {
+        let dir = TestFile::new();
+        let precious = dir.directory.path().join("precious");
+        fs::write(&precious, "precious").unwrap();
+        let new = dir.directory.path().join("sessions.redb.new");
+        make(&precious, &new).unwrap();
+        let error = dir.builder().open().await.unwrap_err();
+        assert!(error.to_string().contains("sessions.redb.new") && error.to_string().contains("link"), "{error}");
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+        assert!(!dir.path().exists());
+        fs::remove_file(&new).unwrap();
+        put(&dir.open().await, 1, &record(b"x")).await;
+    }
 }

@@ -115,6 +115,7 @@ impl Committer<'_> {
             return Ok(Commit::Unchanged);
         }
         let touched = Box::pin(self.touch_current()).await;
+        let now = self.shared.env.now();
         let state = self.state();
         let repeats = match (&state.client, &state.stored) {
             (Some(client), Some(stored)) => {

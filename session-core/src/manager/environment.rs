@@ -34,6 +34,8 @@ pub(crate) struct Environment {
     pub(crate) discards: bool,
     /// Set if other processes may write to the store. Versions must then differ between forked processes.
     pub(crate) is_shared: bool,
+    /// Set if the store keeps decoded records.
+    pub(crate) shares_decoding: bool,
     /// Set if the store lives for one request, and its content is sent to the client with the response's head.
     pub(crate) for_request: bool,
     /// Set if cookies end with the idle time-out, so that they are sent again whenever the expiry moves.
@@ -121,8 +123,8 @@ impl Environment {
             tracing::warn!(name = %self.name, dropped, "flash messages are dropped, because there is no room");
         }
         let (head, _) = Head::read(&record)?;
-        if !self.is_shared && !self.for_request {
-            // A store in this process's memory may keep it for the next request.
+        if self.shares_decoding {
+            // For the next request that reads it.
             record.share_decoding();
             record.decoding.fill(&record, &content, &head);
         }

@@ -205,6 +205,7 @@ impl Manager {
             store: Arc::new(store),
             discards: can.discards,
             is_shared: can.shared,
+            shares_decoding: can.shares_decoding,
             for_request: true,
             queues: Arc::new(WriteQueues::new(can.shared)),
             ..(*self.env).clone()

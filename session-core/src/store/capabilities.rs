@@ -25,6 +25,9 @@ pub struct Capabilities {
     pub discards: bool,
     /// Maximum length of [`Record::data`](crate::Record::data) in bytes. `None` if only memory limits it.
     pub max_data_len: Option<usize>,
+    /// Whether the store keeps records in this process's memory as they are, and bounds how many of them share their decoded form.
+    #[doc(hidden)]
+    pub shares_decoding: bool,
 }
 
 impl Capabilities {
@@ -38,6 +41,7 @@ impl Capabilities {
             scan: false,
             discards: false,
             max_data_len: None,
+            shares_decoding: false,
         }
     }
 
@@ -87,6 +91,14 @@ impl Capabilities {
     #[must_use]
     pub const fn max_data_len(mut self, bytes: Option<usize>) -> Self {
         self.max_data_len = bytes;
+        self
+    }
+
+    /// Sets [`shares_decoding`](#structfield.shares_decoding).
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn shares_decoding(mut self, shares: bool) -> Self {
+        self.shares_decoding = shares;
         self
     }
 }

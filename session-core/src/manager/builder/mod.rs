@@ -335,6 +335,7 @@ impl ManagerBuilder {
             env: Arc::new(Environment {
                 discards: can.discards,
                 is_shared: can.shared,
+                shares_decoding: can.shares_decoding,
                 for_request: false,
                 renews_cookies: false,
                 store: self.store,
