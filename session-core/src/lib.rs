@@ -2,6 +2,7 @@
 
 mod codec;
 mod commit;
+mod decoding;
 mod error;
 mod head;
 mod id;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
-use crate::codec::Decoding;
+use crate::decoding::Decoding;
 use crate::{Error, ErrorKind, Outcome, Result, Timestamp, random};
 
 /// Version of a record: 63 random bits that one write has chosen.
@@ -155,7 +155,7 @@ impl Record {
     #[must_use]
     pub fn compact(&self) -> Self {
         let data = Bytes::copy_from_slice(&self.data);
-        let decoding = self.decoding.moved(self, &data);
+        let decoding = self.decoding.moved(&self.data, &data);
         Self { principal: self.principal.clone(), data, decoding, ..*self }
     }
 

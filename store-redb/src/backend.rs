@@ -24,7 +24,7 @@ impl<B: StorageBackend> Bounded<B> {
         Ok(Self { inner, max_len, len, longest })
     }
 
-    /// Returns the greatest length so far. Set it to the present length to begin anew.
+    /// Returns the greatest length so far. Set it to the present length to count from there.
     pub(crate) fn longest(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.longest)
     }

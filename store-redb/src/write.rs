@@ -134,7 +134,7 @@ impl<'t> Tables<'t> {
         if let Some(refused) = decide(live(stored.as_ref().map(|stored| &stored.head), now)) {
             return Ok(Ok(refused));
         }
-        // A use that is not noted costs nobody a change.
+        // A use that is not noted loses no change.
         if self.full {
             return Ok(Err(error::FULL));
         }

@@ -167,7 +167,7 @@ async fn a_link_of_ones_own_is_followed_also_to_a_file_that_is_not_there_yet() {
     assert!(dir.directory.path().join("target.redb").exists());
 }
 
-/// Whoever may make files in the folder could otherwise have any file of this user emptied.
+/// A user who may make files in the folder could otherwise have any file of this user emptied.
 #[tokio::test]
 async fn a_link_in_the_place_of_a_new_file_is_refused_and_what_it_names_stays() {
     let link: fn(&Path, &Path) -> std::io::Result<()> = |target, link| symlink(target, link);

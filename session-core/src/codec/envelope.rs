@@ -7,6 +7,7 @@ use super::content::Content;
 use super::limits::{Codec, JSON, MESSAGEPACK};
 use super::value::Rules;
 use crate::head::{Head, Trail};
+use crate::mutant::{self, Mutant};
 use crate::{Error, ErrorKind, Record, Result, StoreKey, Timestamp, Version};
 
 use super::json;
@@ -56,6 +57,30 @@ impl Content {
     }
 }
 
+/// What a session's record was decoded to, for copies of the record.
+pub(crate) struct Decoded {
+    content: Arc<Content>,
+    head: Head,
+}
+
+impl Decoded {
+    /// Returns what a copy of `record` was decoded to, if the copy had the same version, principal and start.
+    fn of(record: &Record) -> Option<&Self> {
+        let is_same = |decoded: &&Self| {
+            decoded.head.trail.is_of(record.version)
+                && decoded.content.created_at == record.created_at
+                && decoded.content.principal == record.principal
+        };
+        let decoded = record.decoding.get(&record.data);
+        decoded.filter(|decoded| is_same(decoded) || mutant::is(Mutant::TrustsAnyDecoding))
+    }
+
+    /// Notes what `record` was decoded to, for its copies.
+    pub(crate) fn fill(record: &Record, content: &Arc<Content>, head: &Head) {
+        record.decoding.fill(&record.data, || Self { content: content.clone(), head: head.clone() });
+    }
+}
+
 /// Decoded record.
 pub(crate) enum Stored {
     /// Session.
@@ -69,13 +94,13 @@ impl Stored {
     ///
     /// A session is decoded once for all copies of the record that share it.
     pub(crate) fn read(record: &Record) -> Result<(Self, Head)> {
-        if let Some((content, head)) = record.decoding.get(record) {
-            return Ok((Self::Content(content), head));
+        if let Some(Decoded { content, head }) = Decoded::of(record) {
+            return Ok((Self::Content(content.clone()), head.clone()));
         }
         let (head, envelope) = Head::read(record)?;
         let content = |content| {
             let content = Arc::new(content);
-            record.decoding.fill(record, &content, &head);
+            Decoded::fill(record, &content, &head);
             Self::Content(content)
         };
         let stored = match envelope.first() {

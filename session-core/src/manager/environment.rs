@@ -8,7 +8,7 @@ use super::login_times::LoginTimes;
 use super::policy::{ConflictPolicy, Life, Policy};
 use super::renewal::Renewal;
 use super::verifier::Verifier;
-use crate::codec::{Content, Rules, Stored};
+use crate::codec::{Content, Decoded, Rules, Stored};
 use crate::commit::joint_write::Line;
 use crate::commit::write_queue::WriteQueues;
 use crate::head::{Head, Trail};
@@ -126,7 +126,7 @@ impl Environment {
         if self.shares_decoding {
             // For the next request that reads it.
             record.share_decoding();
-            record.decoding.fill(&record, &content, &head);
+            Decoded::fill(&record, &content, &head);
         }
         let stored = StoredRecord::new(&record, head, content);
         Ok((record, stored))
