@@ -87,7 +87,7 @@ fn need_valgrind() -> Result<()> {
 /// Builds the program, without the peer's layer if it is not needed.
 fn build(folder: &Path, ours_only: bool) -> Result<PathBuf> {
     let mut cargo = cargo();
-    cargo.current_dir(folder).env_remove("CARGO_TARGET_DIR").args(["build", "--release", "--locked"]);
+    cargo.current_dir(folder).env_remove("CARGO_TARGET_DIR").args(["build", "--release"]);
     cargo.args(["--target-dir", "../target/instructions"]);
     if ours_only {
         cargo.arg("--no-default-features");
