@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_sealed_record_brings_nothing_unsealed_along() {
-        let ring = KeyRing::new(&[7; 32]).unwrap();
+        let secret: Vec<u8> = (0..32).collect();
+        let ring = KeyRing::new(&secret).unwrap();
         let layer = Sealed::new(session_core::NullStore, &ring);
         let mut record =
             Record::new(Version::random(), SystemClock.now(), Timestamp::MAX, None, Bytes::from_static(b"{}"));
