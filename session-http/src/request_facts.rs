@@ -112,6 +112,8 @@ fn is_loopback(authority: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     struct Head(&'static str, Vec<(&'static str, &'static str)>);
@@ -187,5 +189,22 @@ mod tests {
         ] {
             assert!(!facts("POST", &[("origin", origin)]).says_plain, "{origin}");
         }
+    }
+
+    /// A head that passes no headers in one go is asked for these names only.
+    #[test]
+    fn each_header_about_the_cause_is_noted() {
+        let noted = |name: &str| {
+            let mut told = Told::default();
+            told.note(name, b"1");
+            let Told { origin, purpose, sec_fetch_dest, sec_fetch_mode, sec_fetch_site, .. } = told;
+            let Told { sec_purpose, upgrade_insecure_requests, x_moz, .. } = told;
+            let first = [origin, purpose, sec_fetch_dest, sec_fetch_mode];
+            let second = [sec_fetch_site, sec_purpose, upgrade_insecure_requests, x_moz];
+            first.into_iter().chain(second).position(|value| value.is_some())
+        };
+        let places: BTreeSet<_> = crate::request_head::CAUSES.into_iter().map(noted).collect();
+        assert_eq!(places, (0..crate::request_head::CAUSES.len()).map(Some).collect());
+        assert_eq!(noted("accept"), None);
     }
 }

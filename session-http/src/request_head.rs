@@ -4,7 +4,7 @@ use std::any::Any;
 use std::net::IpAddr;
 
 /// Headers that say something about a request's cause, such as a click on a link or a prefetch.
-const CAUSES: [&str; 8] = [
+pub(crate) const CAUSES: [&str; 8] = [
     "origin",
     "purpose",
     "sec-fetch-dest",

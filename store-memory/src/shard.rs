@@ -104,8 +104,12 @@ impl Shard {
         self.chunks.get((slot / CHUNK_SLOTS) as usize)?.slots.get((slot % CHUNK_SLOTS) as usize)?.as_ref()
     }
 
-    fn shares_decoding(&self, slot: u32) -> bool {
-        self.decoded.get(slot as usize % DECODED) == Some(&slot)
+    /// Returns `record` as it is kept in `slot`: without its decoded form, unless the slot is one that shares it.
+    fn to_keep(&self, slot: u32, mut record: Record) -> Record {
+        if self.decoded.get(slot as usize % DECODED) != Some(&slot) {
+            drop(record.take_decoding());
+        }
+        record
     }
 
     fn peek_mut(&mut self, slot: u32) -> Option<&mut Entry> {
@@ -123,7 +127,7 @@ impl Shard {
         chunk.taken |= 1 << slot_in_chunk;
         chunk.earliest = chunk.earliest.min(record.expires_at);
         let slot = at * CHUNK_SLOTS + slot_in_chunk;
-        let record = if self.shares_decoding(slot) { record } else { without_decoding(record) };
+        let record = self.to_keep(slot, record);
         let chunk = &mut self.chunks[at as usize];
         chunk.slots[slot_in_chunk as usize] = Some(Entry { key, record, newer: NONE, older: NONE });
         if chunk.taken == u64::MAX {
@@ -139,7 +143,7 @@ impl Shard {
     pub(crate) fn replace(&mut self, slot: u32, record: Record) -> Record {
         let chunk = &mut self.chunks[(slot / CHUNK_SLOTS) as usize];
         chunk.earliest = chunk.earliest.min(record.expires_at);
-        let record = if self.shares_decoding(slot) { record } else { without_decoding(record) };
+        let record = self.to_keep(slot, record);
         mem::replace(&mut entry_mut(&mut self.chunks, slot).record, record)
     }
 
@@ -307,11 +311,6 @@ impl Shard {
             older => entry_mut(chunks, older).newer = newer,
         }
     }
-}
-
-fn without_decoding(mut record: Record) -> Record {
-    drop(record.take_decoding());
-    record
 }
 
 fn entry(chunks: &[Chunk], slot: u32) -> &Entry {

@@ -12,16 +12,15 @@ use redb::{BackendError, StorageBackend};
 pub(crate) struct Bounded<B> {
     inner: B,
     max_len: u64,
-    len: Arc<AtomicU64>,
+    len: AtomicU64,
     /// Greatest length since the count was last set back.
     longest: Arc<AtomicU64>,
 }
 
 impl<B: StorageBackend> Bounded<B> {
     pub(crate) fn new(inner: B, max_len: u64) -> io::Result<Self> {
-        let len = Arc::new(AtomicU64::new(inner.len()?));
-        let longest = Arc::new(AtomicU64::new(len.load(Ordering::Relaxed)));
-        Ok(Self { inner, max_len, len, longest })
+        let len = inner.len()?;
+        Ok(Self { inner, max_len, len: AtomicU64::new(len), longest: Arc::new(AtomicU64::new(len)) })
     }
 
     /// Returns the greatest length so far. Set it to the present length to count from there.

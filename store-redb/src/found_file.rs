@@ -81,13 +81,11 @@ impl Found {
 
     /// Gives a new file, in which there is a database now, its name.
     pub(crate) fn put_in_place(mut self) -> Result<(), OpenError> {
-        let Some(new) = &self.new else { return Ok(()) };
         // Something else, such as a backup, may have come to the path meanwhile. A rename would replace it.
-        if self.path.exists() {
+        if self.new.is_some() && self.path.exists() {
             return Err(OpenError::locked());
         }
-        let new = new.clone();
-        self.new = None;
+        let Some(new) = self.new.take() else { return Ok(()) };
         let named = fs::rename(new, &self.path).and_then(|()| sync_folder(&self.path));
         named.map_err(|error| OpenError::Io("create", self.path.clone(), error))
     }

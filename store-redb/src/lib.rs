@@ -10,7 +10,7 @@ use session_core::{
     Call, Capabilities, Cursor, Error, ErrorKind, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store,
     StoreKey, Timestamp, Version, async_trait,
 };
-use session_store_kit::batch::{Entrance, Workers};
+use session_store_kit::batch::{Entrance, Reply, Request, RequestKind, Workers};
 use session_store_kit::operations::{after, page};
 use session_store_kit::{MAX_DATA_LEN, fits};
 use tokio::task;
@@ -28,7 +28,6 @@ mod found_file;
 mod open_file;
 mod operations;
 mod read;
-mod request;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -39,7 +38,6 @@ mod write;
 pub use builder::RedbStoreBuilder;
 pub use config::Durability;
 use database::SharedDatabase;
-use request::{Reply, Request, RequestKind};
 use schema::Prefix;
 
 /// A [`Store`] that keeps sessions in a redb file. See the [crate's documentation](crate).

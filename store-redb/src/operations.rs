@@ -6,7 +6,7 @@ use std::time::Instant;
 use redb::WriteTransaction;
 use session_core::{Error, Namespace, Result};
 use session_store_kit::TIMED_OUT;
-use session_store_kit::batch::{Answers, Worker};
+use session_store_kit::batch::{Answers, Reply, Request, RequestKind, Worker};
 
 use crate::Durability;
 use crate::database::{Handle, PANICKED, unpanicked};
@@ -14,7 +14,6 @@ use crate::error;
 use crate::flush::Flusher;
 use crate::open_file::OpenFile;
 use crate::read;
-use crate::request::{Reply, Request};
 use crate::schema::Prefix;
 use crate::write::Tables;
 
@@ -103,7 +102,7 @@ impl Writer {
         }
         Ok(match transaction.commit() {
             Ok(()) => {
-                if requests.iter().any(|request| request.kind.makes_room()) {
+                if requests.iter().any(|request| makes_room(&request.kind)) {
                     self.shared.handle.0.note_room();
                 }
                 if let Some(flusher) = &self.flusher {
@@ -141,6 +140,11 @@ impl Writer {
         database.discard(open);
         error::in_use(error)
     }
+}
+
+/// Whether the call may remove records.
+const fn makes_room(kind: &RequestKind) -> bool {
+    matches!(kind, RequestKind::Delete(..) | RequestKind::DeleteAll(..) | RequestKind::Purge(_))
 }
 
 /// A thread that reads.

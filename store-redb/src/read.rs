@@ -3,9 +3,9 @@
 use session_core::{Error, ErrorKind, Principal, Record, Result, StoreKey, Timestamp};
 
 use crate::open_file::Snapshot;
-use crate::request::{Reply, Request, RequestKind};
 use crate::rows;
 use crate::schema::{Prefix, store_key};
+use session_store_kit::batch::{Reply, Request, RequestKind};
 
 const WRITES: Error = Error::fixed(
     ErrorKind::Other,

@@ -6,9 +6,9 @@ use session_core::{
 };
 
 use crate::error;
-use crate::request::{Reply, Request, RequestKind};
 use crate::rows::{self, Head};
 use crate::schema::{EXPIRIES, PRINCIPALS, Prefix, RECORDS, Span, store_key};
+use session_store_kit::batch::{Reply, Request, RequestKind};
 
 /// Maximum number of records that one purge removes, whatever its limit, so that queued writes wait only milliseconds for it.
 const PURGE_ROWS: usize = 100;

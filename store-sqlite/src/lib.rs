@@ -9,7 +9,7 @@ use session_core::{
     Call, Capabilities, Cursor, Namespace, Outcome, Page, Principal, Purged, Record, Result, Store, StoreKey,
     Timestamp, Version, async_trait,
 };
-use session_store_kit::batch::{Entrance, Workers};
+use session_store_kit::batch::{Entrance, Reply, Request, RequestKind, Workers};
 use session_store_kit::fits;
 use session_store_kit::operations::{after, page};
 
@@ -28,7 +28,6 @@ mod url;
 
 pub use builder::SqliteStoreBuilder;
 pub use config::Synchronous;
-use operations::{Reply, Request, RequestKind};
 
 /// Maximum length of a record's data. SQLite itself allows almost 1 GB, but all other writes would wait for such a row.
 const MAX_DATA_LEN: usize = 16 << 20;

@@ -4,10 +4,9 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use session_core::{
-    Clock as _, Error, ErrorKind, Live, Outcome, Principal, Purged, Record, Result, StoreKey, SystemClock, Timestamp,
-    Version,
+    Clock as _, Error, ErrorKind, Live, Outcome, Purged, Result, StoreKey, SystemClock, Timestamp, Version,
 };
-use session_store_kit::batch::{Answers, Item, Worker};
+use session_store_kit::batch::{Answers, Reply, Request, RequestKind, Worker};
 use session_store_kit::{TIMED_OUT, operations};
 
 use crate::connection::ManagedConnection;
@@ -17,105 +16,6 @@ use crate::{error, rows};
 /// Maximum number of rows that one purge removes, whatever its limit, so that queued writes wait only milliseconds for it.
 /// In a file of hundreds of megabytes each expired row may touch a page or two.
 const PURGE_ROWS: u32 = 100;
-
-/// A call to the store.
-pub(crate) struct Request {
-    pub(crate) now: Timestamp,
-    /// Time at which the caller stops waiting.
-    pub(crate) deadline: Instant,
-    pub(crate) kind: RequestKind,
-}
-
-/// Operation of a call, with its arguments.
-pub(crate) enum RequestKind {
-    Create(StoreKey, Record),
-    Load(StoreKey),
-    Save(StoreKey, Version, Record),
-    Touch(StoreKey, Version, Timestamp),
-    Delete(StoreKey, Option<Version>),
-    Purge(u32),
-    SessionsOf(Principal, u32),
-    DeleteAll(Principal, Option<StoreKey>),
-    Scan(Option<StoreKey>, u32),
-}
-
-impl RequestKind {
-    const fn only_reads(&self) -> bool {
-        matches!(self, Self::Load(_) | Self::SessionsOf(..) | Self::Scan(..))
-    }
-}
-
-/// Result of a call.
-pub(crate) enum Reply {
-    Outcome(Outcome),
-    Record(Option<Record>),
-    Records(Vec<(StoreKey, Record)>),
-    Purged(Purged),
-    Removed(u64),
-}
-
-const WRONG_REPLY: Error = Error::fixed(
-    ErrorKind::Other,
-    "a database thread gave a reply of another kind; this is a fault of the store, please report it",
-);
-
-impl Reply {
-    pub(crate) fn outcome(self) -> Result<Outcome> {
-        match self {
-            Self::Outcome(outcome) => Ok(outcome),
-            _ => Err(WRONG_REPLY),
-        }
-    }
-
-    pub(crate) fn record(self) -> Result<Option<Record>> {
-        match self {
-            Self::Record(record) => Ok(record),
-            _ => Err(WRONG_REPLY),
-        }
-    }
-
-    pub(crate) fn records(self) -> Result<Vec<(StoreKey, Record)>> {
-        match self {
-            Self::Records(records) => Ok(records),
-            _ => Err(WRONG_REPLY),
-        }
-    }
-
-    pub(crate) fn purged(self) -> Result<Purged> {
-        match self {
-            Self::Purged(purged) => Ok(purged),
-            _ => Err(WRONG_REPLY),
-        }
-    }
-
-    pub(crate) fn removed(self) -> Result<u64> {
-        match self {
-            Self::Removed(removed) => Ok(removed),
-            _ => Err(WRONG_REPLY),
-        }
-    }
-}
-
-impl Item for Request {
-    type Output = Reply;
-
-    /// Returns `None`: a batch may hold several calls for one key, because its statements run in order and each sees the effect of the last.
-    fn key(&self) -> Option<StoreKey> {
-        None
-    }
-
-    /// Keeps reads and writes in separate batches, so that reads wait for neither the lock nor the commit of a write.
-    fn goes_with(&self, other: &Self) -> bool {
-        self.kind.only_reads() == other.kind.only_reads()
-    }
-
-    fn len(&self) -> usize {
-        match &self.kind {
-            RequestKind::Create(_, record) | RequestKind::Save(_, _, record) => record.data.len() + 128,
-            _ => 128,
-        }
-    }
-}
 
 /// The only thread that writes. It also does all reads of a database in memory, and some reads of a file.
 pub(crate) struct Writer(pub(crate) ManagedConnection);

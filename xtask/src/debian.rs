@@ -25,6 +25,17 @@ pub(crate) fn installed(program: &str) -> bool {
     found || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(program).is_file())
 }
 
+/// Installs `package` if none of `programs` is there and this program may. `advice` is the error, which says what is needed.
+pub(crate) fn need(programs: &[&str], package: &str, advice: &str) -> Result<(), String> {
+    if programs.iter().any(|program| installed(program)) {
+        return Ok(());
+    }
+    if !may_install() {
+        return Err(advice.to_owned());
+    }
+    update().and_then(|()| install(&[package])).map_err(|error| format!("{advice}: {error}"))
+}
+
 /// Updates the lists of packages.
 pub(crate) fn update() -> Result<()> {
     progress::long("apt-get update", apt().arg("update"))

@@ -29,6 +29,8 @@ const REQUESTS: [u64; 2] = [100, 500];
 /// Maximum time of one run. It takes two seconds on a machine with nothing else to do.
 const LONGEST: Duration = Duration::from_secs(300);
 
+const ADVICE: &str = "instructions are counted by Valgrind: install it (`apt-get install valgrind`); as root on Debian this command installs it by itself";
+
 const KINDS: [&str; 3] = ["untouched", "read", "write"];
 
 const NO_LAYER: &str = "none";
@@ -50,7 +52,7 @@ impl Counts {
 
 /// Counts, and prints a table. Returns whether the counts are within their bounds.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
-    need_valgrind()?;
+    debian::need(&["valgrind"], "valgrind", ADVICE)?;
     let folder = workspace.root.join("bench/instructions");
     let program = build(&folder, options.check)?;
     let layers: &[&str] = if options.check { &[NO_LAYER, OURS] } else { &[NO_LAYER, OURS, PEER] };
@@ -69,19 +71,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     fs::write(results, serde_json::to_string_pretty(&counts)? + "\n")?;
     print(&counts);
     Ok(true)
-}
-
-fn need_valgrind() -> Result<()> {
-    if debian::installed("valgrind") {
-        return Ok(());
-    }
-    if !debian::may_install() {
-        return Err(
-            "instructions are counted by valgrind: install it, such as by `sudo apt-get install valgrind`".into()
-        );
-    }
-    debian::update()?;
-    debian::install(&["valgrind"])
 }
 
 /// Builds the program, without the peer's layer if it is not needed.

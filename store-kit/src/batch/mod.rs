@@ -9,12 +9,14 @@ mod entrance;
 mod inline;
 mod lanes;
 mod queue;
+mod request;
 mod runtimes;
 mod trip;
 mod workers;
 
 pub use batcher::{Batcher, Closing, RoundTrip};
 pub use entrance::{CLOSED, Entrance, Pass};
+pub use request::{Reply, Request, RequestKind};
 pub use runtimes::PerRuntime;
 pub use trip::{Trip, Undone};
 pub use workers::{Worker, Workers};

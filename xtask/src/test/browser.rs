@@ -2,7 +2,6 @@
 
 use super::build::{Kind, Program};
 use crate::debian;
-use crate::result::Result;
 
 /// Names of Chromium's program.
 const NAMES: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
@@ -17,19 +16,10 @@ pub(super) fn is_needed(program: &Program) -> bool {
 
 /// Installs the browser if these programs need it, it is missing, and this program may. The error says what is needed.
 pub(super) fn ready(programs: &[&Program]) -> Result<(), String> {
-    let is_there = std::env::var_os("CHROMIUM").is_some() || NAMES.iter().any(|name| debian::installed(name));
-    if is_there || !programs.iter().any(|program| is_needed(program)) {
+    if std::env::var_os("CHROMIUM").is_some() || !programs.iter().any(|program| is_needed(program)) {
         return Ok(());
     }
-    if !debian::may_install() {
-        return Err(ADVICE.to_owned());
-    }
-    install().map_err(|error| format!("{ADVICE}: {error}"))
-}
-
-fn install() -> Result<()> {
-    debian::update()?;
-    debian::install(&[PACKAGE])
+    debian::need(NAMES, PACKAGE, ADVICE)
 }
 
 const ADVICE: &str = "Chromium is not installed, and this program tests in a real browser: install it (`apt-get install chromium`), \

@@ -1,20 +1,24 @@
-//! Calls as the threads of a store get them, and their results.
+//! Calls as the threads of an embedded store get them, and their results.
 
 use std::time::Instant;
 
 use session_core::{Error, ErrorKind, Outcome, Principal, Purged, Record, Result, StoreKey, Timestamp, Version};
-use session_store_kit::batch::Item;
 
-/// A call to the store.
-pub(crate) struct Request {
-    pub(crate) now: Timestamp,
+use super::Item;
+
+/// A call to a store whose work is done by [`Workers`](super::Workers).
+pub struct Request {
+    /// The caller's present instant.
+    pub now: Timestamp,
     /// Time at which the caller stops waiting.
-    pub(crate) deadline: Instant,
-    pub(crate) kind: RequestKind,
+    pub deadline: Instant,
+    /// The operation.
+    pub kind: RequestKind,
 }
 
-/// Operation of a call, with its arguments.
-pub(crate) enum RequestKind {
+/// Operation of a call, with its arguments. Limits are numbers of records.
+#[expect(missing_docs, reason = "each variant is the operation of `Store` with its name")]
+pub enum RequestKind {
     Create(StoreKey, Record),
     Load(StoreKey),
     Save(StoreKey, Version, Record),
@@ -27,18 +31,23 @@ pub(crate) enum RequestKind {
 }
 
 impl RequestKind {
-    /// Whether the call may remove records.
-    pub(crate) const fn makes_room(&self) -> bool {
-        matches!(self, Self::Delete(..) | Self::DeleteAll(..) | Self::Purge(_))
+    /// Whether the call changes nothing.
+    pub const fn only_reads(&self) -> bool {
+        matches!(self, Self::Load(_) | Self::SessionsOf(..) | Self::Scan(..))
     }
 }
 
-/// Result of a call.
-pub(crate) enum Reply {
+/// Result of a [`Request`].
+pub enum Reply {
+    /// Of a create, save, touch or delete.
     Outcome(Outcome),
+    /// Of a load.
     Record(Option<Record>),
+    /// Of a list or a scan.
     Records(Vec<(StoreKey, Record)>),
+    /// Of a purge.
     Purged(Purged),
+    /// Of a removal of all sessions of a principal: their number.
     Removed(u64),
 }
 
@@ -47,36 +56,43 @@ const WRONG_REPLY: Error = Error::fixed(
     "a database thread gave a reply of another kind; this is a fault of the store, please report it",
 );
 
+/// Conversions to the result of one kind of call. A reply to another kind of call is [`ErrorKind::Other`].
+#[expect(clippy::missing_errors_doc, reason = "said once above")]
 impl Reply {
-    pub(crate) fn outcome(self) -> Result<Outcome> {
+    /// Returns the outcome.
+    pub fn outcome(self) -> Result<Outcome> {
         match self {
             Self::Outcome(outcome) => Ok(outcome),
             _ => Err(WRONG_REPLY),
         }
     }
 
-    pub(crate) fn record(self) -> Result<Option<Record>> {
+    /// Returns the record that was loaded.
+    pub fn record(self) -> Result<Option<Record>> {
         match self {
             Self::Record(record) => Ok(record),
             _ => Err(WRONG_REPLY),
         }
     }
 
-    pub(crate) fn records(self) -> Result<Vec<(StoreKey, Record)>> {
+    /// Returns the records that were listed.
+    pub fn records(self) -> Result<Vec<(StoreKey, Record)>> {
         match self {
             Self::Records(records) => Ok(records),
             _ => Err(WRONG_REPLY),
         }
     }
 
-    pub(crate) fn purged(self) -> Result<Purged> {
+    /// Returns the result of a purge.
+    pub fn purged(self) -> Result<Purged> {
         match self {
             Self::Purged(purged) => Ok(purged),
             _ => Err(WRONG_REPLY),
         }
     }
 
-    pub(crate) fn removed(self) -> Result<u64> {
+    /// Returns the number of records that were removed.
+    pub fn removed(self) -> Result<u64> {
         match self {
             Self::Removed(removed) => Ok(removed),
             _ => Err(WRONG_REPLY),
@@ -90,6 +106,11 @@ impl Item for Request {
     /// Returns `None`: a batch may hold several calls for one key, because its calls run in order and each sees the effect of the last.
     fn key(&self) -> Option<StoreKey> {
         None
+    }
+
+    /// Keeps reads and writes in separate batches, so that reads wait for neither the lock nor the commit of a write.
+    fn goes_with(&self, other: &Self) -> bool {
+        self.kind.only_reads() == other.kind.only_reads()
     }
 
     fn len(&self) -> usize {
