@@ -9,18 +9,32 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use work::{Measured, Order, Report, Work};
 
+use crate::plan::BEFORE;
+
 /// Paths of the built programs.
 pub(crate) struct Programs {
     ours: PathBuf,
-    peers: PathBuf,
+    others: PathBuf,
 }
 
-/// Builds both programs in release mode.
+/// Builds this project's program and the peers' in release mode.
 pub(crate) async fn build(allocations: bool) -> Result<Programs> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     Ok(Programs {
         ours: build_one(&here.join("contestants"), &here.join("target"), "contestants", allocations).await?,
-        peers: build_one(&here.join("peers"), &here.join("target/peers"), "peers", allocations).await?,
+        others: build_one(&here.join("peers"), &here.join("target/peers"), "peers", allocations).await?,
+    })
+}
+
+/// Builds this project's program as it is, and as it was in the sources in the folder `before`.
+pub(crate) async fn build_two(before: &Path, allocations: bool) -> Result<Programs> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let now = here.join("contestants");
+    let then = before.join("bench/contestants");
+    ensure!(then.is_dir(), "{} does not exist: is {} a checkout of this project?", then.display(), before.display());
+    Ok(Programs {
+        ours: build_one(&now, &here.join("target"), "contestants", allocations).await?,
+        others: build_one(&then, &before.join("bench/target"), "contestants", allocations).await?,
     })
 }
 
@@ -73,30 +87,36 @@ impl Contestant {
 /// Both contestants.
 pub(crate) struct Contestants {
     ours: Contestant,
-    peers: Contestant,
+    others: Contestant,
 }
 
 impl Contestants {
     pub(crate) fn start(programs: &Programs) -> Result<Self> {
-        Ok(Self { ours: Contestant::start(&programs.ours)?, peers: Contestant::start(&programs.peers)? })
+        Ok(Self { ours: Contestant::start(&programs.ours)?, others: Contestant::start(&programs.others)? })
     }
 
-    fn of(&mut self, subject: &str) -> &mut Contestant {
-        if subject.starts_with("tower-sessions/") { &mut self.peers } else { &mut self.ours }
+    /// Returns the program that holds a subject, and the subject's name there.
+    fn of(&mut self, subject: &str) -> (&mut Contestant, String) {
+        match subject.split_once('/') {
+            Some(("tower-sessions", _)) => (&mut self.others, subject.into()),
+            Some((BEFORE, kind)) => (&mut self.others, format!("ours/{kind}")),
+            _ => (&mut self.ours, subject.into()),
+        }
     }
 
     pub(crate) async fn open(&mut self, subject: &str, url: &str, size: usize) -> Result<()> {
-        let order = Order::Open { subject: subject.into(), url: url.into(), size };
-        done(self.of(subject).tell(&order).await?)
+        let (contestant, subject) = self.of(subject);
+        done(contestant.tell(&Order::Open { subject, url: url.into(), size }).await?)
     }
 
     pub(crate) async fn close(&mut self, subject: &str) -> Result<()> {
-        done(self.of(subject).tell(&Order::Close { subject: subject.into() }).await?)
+        let (contestant, subject) = self.of(subject);
+        done(contestant.tell(&Order::Close { subject }).await?)
     }
 
     pub(crate) async fn serve(&mut self, subject: &str, url: &str) -> Result<SocketAddr> {
-        let order = Order::Serve { subject: subject.into(), url: url.into() };
-        match self.of(subject).tell(&order).await? {
+        let (contestant, subject) = self.of(subject);
+        match contestant.tell(&Order::Serve { subject, url: url.into() }).await? {
             Report::Serving(address) => Ok(address),
             other => done(other).and_then(|()| bail!("a contestant serves nothing")),
         }
@@ -110,8 +130,8 @@ impl Contestants {
         tasks: u64,
         seconds: f64,
     ) -> Result<Result<Measured, String>> {
-        let order = Order::Measure { subject: subject.into(), work, tasks, seconds };
-        match self.of(subject).tell(&order).await? {
+        let (contestant, subject) = self.of(subject);
+        match contestant.tell(&Order::Measure { subject, work, tasks, seconds }).await? {
             Report::Measured(measured) => Ok(Ok(measured)),
             Report::Failed(error) => Ok(Err(error)),
             Report::Done | Report::Serving(_) => bail!("a contestant measured nothing"),

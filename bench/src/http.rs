@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 use work::SESSIONS;
 
 use crate::contestant::{Contestants, Programs};
-use crate::plan::Plan;
+use crate::plan::{BEFORE, Plan};
 
 /// Stores that are served.
 pub(crate) const KINDS: [Kind; 4] = [Kind::Memory, Kind::Sqlite, Kind::Postgres, Kind::Redis];
@@ -69,7 +69,8 @@ pub(crate) async fn run(plan: &Plan, programs: &Programs, bar: &ProgressBar) -> 
         let target = Target::of(kind).await?;
         let mut contestants = Contestants::start(programs)?;
         let mut applications = Vec::new();
-        for subject in ["ours", "tower-sessions"].map(|who| format!("{who}/{kind}")) {
+        let other = if plan.with_itself { BEFORE } else { "tower-sessions" };
+        for subject in ["ours", other].map(|who| format!("{who}/{kind}")) {
             let address = contestants.serve(&subject, &target.url(&subject)).await?;
             let cookies = Arc::new(spawn_blocking(move || cookies(address)).await??);
             applications.push(Application { subject, address, cookies });

@@ -51,13 +51,17 @@ struct Arguments {
     /// Counts allocations. This slows all subjects down, so the speeds of such a run are less reliable.
     #[arg(long)]
     allocations: bool,
+    /// Compares this project with an earlier state of itself, whose sources are in this folder, and with nothing else.
+    /// `cargo xtask bench-against <commit>` makes such a folder.
+    #[arg(long)]
+    against: Option<PathBuf>,
     /// Measures nothing: shows the tables of the last run's results.json, and draws its plots again.
     #[arg(long)]
     redraw: bool,
     /// Prints the results as tables in Markdown.
     #[arg(long)]
     markdown: bool,
-    /// Folder for results.json and the plots: by default `results`, and for a short run `target/check`.
+    /// Folder for results.json and the plots: by default `results`, for a short run `target/check`, and for one with `--against` `target/against`.
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -68,10 +72,14 @@ fn work_of_name(name: &str) -> Result<Work, String> {
 }
 
 impl Arguments {
-    /// Returns the folder for results. A short run has its own, so that it does not replace published results.
+    /// Returns the folder for results. What is not for publication has its own, so that it does not replace published results.
     fn out(&self) -> PathBuf {
-        let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join(if self.check { "target/check" } else { "results" });
-        self.out.clone().unwrap_or_else(usual)
+        let usual = match (&self.against, self.check) {
+            (Some(_), _) => "target/against",
+            (None, true) => "target/check",
+            (None, false) => "results",
+        };
+        self.out.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(usual))
     }
 
     fn plan(&self) -> Plan {
@@ -83,6 +91,7 @@ impl Arguments {
             seconds: self.seconds,
             rounds: self.rounds.max(1),
             http: !self.no_http && !self.check,
+            with_itself: self.against.is_some(),
             out: self.out(),
         };
         if self.check {
@@ -104,7 +113,10 @@ async fn main() -> Result<()> {
         Results::read(&plan.out)?
     } else {
         eprintln!("building …");
-        let programs = contestant::build(arguments.allocations).await?;
+        let programs = match &arguments.against {
+            Some(before) => contestant::build_two(before, arguments.allocations).await?,
+            None => contestant::build(arguments.allocations).await?,
+        };
         run::run(&plan, &programs).await?
     };
     if arguments.markdown {
@@ -115,7 +127,7 @@ async fn main() -> Result<()> {
             println!("{}", table::http(&results));
         }
     }
-    if !arguments.check {
+    if !arguments.check && arguments.against.is_none() {
         plot::plots(&results, &plan.out)?;
     }
     eprintln!("results: {}", plan.out.display());

@@ -15,13 +15,19 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     /// Whether applications over HTTP are measured, too.
     pub(crate) http: bool,
+    /// Whether this project is compared with an earlier state of itself, in place of the peers and drivers.
+    pub(crate) with_itself: bool,
     /// Folder for results, which are written after each store.
     pub(crate) out: PathBuf,
 }
 
+/// Name of an earlier state of this project.
+pub(crate) const BEFORE: &str = "before";
+
 /// Returns the subjects for a kind of store, this project first. The peers have no store on DynamoDB, and memory has no driver.
-pub(crate) fn subjects_of(kind: Kind) -> Vec<String> {
+pub(crate) fn subjects_of(kind: Kind, with_itself: bool) -> Vec<String> {
     let who: &[&str] = match kind {
+        _ if with_itself => &["ours/", "before/"],
         Kind::Memory => &["ours/memory", "tower-sessions/memory", "tower-sessions/moka"],
         Kind::Dynamo => &["ours/dynamo", "driver/dynamo"],
         _ => &["ours/", "tower-sessions/", "driver/"],

@@ -21,7 +21,7 @@ pub(crate) async fn run(plan: &Plan, programs: &Programs) -> Result<Results> {
             // New programs for each size, so that no measurement profits from memory that an earlier one allocated.
             let mut contestants = Contestants::start(programs)?;
             let mut subjects = Vec::new();
-            for subject in subjects_of(kind) {
+            for subject in subjects_of(kind, plan.with_itself) {
                 match contestants.open(&subject, &target.url(&subject), size).await {
                     Ok(()) => subjects.push(subject),
                     // The other subjects are still measured, and the table shows why this one is not.
@@ -82,7 +82,7 @@ async fn rounds(
 }
 
 fn progress(plan: &Plan) -> Result<ProgressBar> {
-    let subjects: usize = plan.stores.iter().map(|&kind| subjects_of(kind).len()).sum();
+    let subjects: usize = plan.stores.iter().map(|&kind| subjects_of(kind, plan.with_itself).len()).sum();
     let turns = subjects * plan.sizes.len() * plan.work.len() * plan.tasks.len() * plan.rounds;
     let style = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} {msg}")?;
     Ok(ProgressBar::new(turns as u64).with_style(style))

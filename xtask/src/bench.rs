@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::progress;
 use crate::result::Result;
 use crate::test;
 use crate::workspace::{Workspace, cargo};
@@ -16,6 +17,15 @@ pub(crate) struct Options {
     /// Further arguments of the program; `-- --help` lists them.
     #[arg(last = true)]
     more: Vec<String>,
+}
+
+/// Commit to compare with, and arguments that are passed on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Against {
+    /// Commit of this project to compare with, for example `HEAD~1` or `main`.
+    commit: String,
+    #[command(flatten)]
+    options: Options,
 }
 
 /// Program in `bench/` to run.
@@ -68,6 +78,24 @@ pub(crate) fn run(workspace: &Workspace, options: &Options, program: Program) ->
         cargo.arg("--check");
     }
     Ok(cargo.args(more).status()?.success())
+}
+
+/// Measures this project beside an earlier commit of itself, whose sources and build stay in `target/before`.
+pub(crate) fn against(workspace: &Workspace, against: &Against) -> Result<bool> {
+    let Against { commit, options: Options { stores, more } } = against;
+    let git = |arguments: &[&str]| progress::silent(Command::new("git").current_dir(&workspace.root).args(arguments));
+    let commit = git(&["rev-parse", "--verify", "--short", &format!("{commit}^{{commit}}")])
+        .map_err(|why| format!("`{commit}` is no commit of this repository: {why}"))?;
+    let before = workspace.target.join("before").join(&commit);
+    let folder = before.to_str().ok_or("the target folder's path is no text")?;
+    if !before.join("bench").is_dir() {
+        // A folder that was deleted by hand is still known to git.
+        git(&["worktree", "prune"])?;
+        git(&["worktree", "add", "--detach", folder, &commit])?;
+    }
+    let mut more = more.clone();
+    more.extend(["--against".to_owned(), folder.to_owned()]);
+    run(workspace, &Options { stores: stores.clone(), more }, Program::Comparison)
 }
 
 /// Returns cargo in the workspace of `bench/`, which has its own target folder because features and versions differ.

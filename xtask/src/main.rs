@@ -36,6 +36,8 @@ enum Command {
     Api,
     /// Measure the stores beside tower-sessions' and the bare drivers, on the servers of the tests.
     Bench(bench::Options),
+    /// Measure the stores beside an earlier commit of this project, in one run.
+    BenchAgainst(bench::Against),
     /// Measure in a short run, for use before and after a change: prints ratios and fails nothing.
     BenchCheck(bench::Options),
     /// Count the processor's instructions of one request, with and without a session layer.
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Api => tidy::api::write(&workspace),
         Command::Bench(options) => bench::run(&workspace, &options, Program::Comparison),
+        Command::BenchAgainst(against) => bench::against(&workspace, &against),
         Command::BenchCheck(options) => bench::run(&workspace, &options, Program::Check),
         Command::BenchInstructions(options) => instructions::run(&workspace, &options),
         Command::BenchScale(options) => bench::run(&workspace, &options, Program::Scale),

@@ -30,12 +30,16 @@ impl Target {
     }
 
     /// Returns a URL for one subject, on the same server or disk as the other subjects. On SQLite each subject has its own file.
+    /// An earlier state of this project has a namespace of its own, because its layout may be another.
     pub fn url(&self, subject: &str) -> String {
         match self {
             Self::Nowhere => "memory://".into(),
             // A file for each subject, because SQLite has one writer per file.
             Self::Folder(folder) => {
                 format!("sqlite://{}", folder.path().join(subject.replace('/', "-")).with_extension("db").display())
+            }
+            Self::Server(server) if subject.starts_with("before/") => {
+                server::with(&as_drivers_write_it(&server.direct_url()), "namespace=before")
             }
             Self::Server(server) => as_drivers_write_it(&server.direct_url()),
         }
