@@ -10,7 +10,7 @@ use session_store_sqlx::outcome::{self, FoundVersions, Write};
 use session_store_sqlx::{Answered, Dialect, Failure, Locks, ServerLimits, Sql, Steps, Written, rows};
 use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Encode, Error as Driver, Executor as _, MySql, MySqlConnection, RawSql, Type};
+use sqlx::{AssertSqlSafe, Encode, Error as Driver, Executor as _, MySql, MySqlConnection, RawSql, Row as _, Type};
 use tokio::time::Instant;
 
 use crate::error::{self, DUPLICATE};
@@ -358,19 +358,27 @@ impl Statements {
         Ok((count(found.len() as u64), count(removed)))
     }
 
-    /// Removes expired rows. Finds them by the index without locks, then deletes them in the order of their keys, in which all
-    /// writers lock.
+    /// Checks the rows that are due: removes the expired ones, and postpones those whose expiry was extended. Finds them by the index
+    /// without locks, then changes them in the order of their keys, in which all writers lock.
     async fn purge(&self, now: Timestamp, limit: u32, connection: &mut MySqlConnection) -> sqlx::Result<(u64, bool)> {
         let limit = limit.min(self.purge_rows);
-        let query = self.expired.query().bind(now.as_millis()).bind(i64::from(limit));
-        let expired = query.fetch_all(&mut *connection).await?;
-        let keys: Vec<StoreKey> = expired.iter().filter_map(|row| rows::key(row, 0).ok()).collect();
-        if keys.is_empty() {
-            return Ok((0, false));
+        let query = self.due.query().bind(now.as_millis()).bind(now.as_millis()).bind(i64::from(limit));
+        let due = query.fetch_all(&mut *connection).await?;
+        let (mut expired, mut live) = (Vec::new(), Vec::new());
+        for row in &due {
+            let Ok(key) = rows::key(row, 0) else { continue };
+            if row.try_get::<i64, _>(1)? != 0 { expired.push(key) } else { live.push(key) }
         }
-        let query = self.purge.query().bind(json::rows(&keys, |key| key, |_, _| ())).bind(now.as_millis());
+        if !live.is_empty() {
+            let query = self.postpone.query().bind(json::rows(&live, |key| key, |_, _| ())).bind(now.as_millis());
+            query.execute(&mut *connection).await?;
+        }
+        if expired.is_empty() {
+            return Ok((0, due.len() == limit as usize));
+        }
+        let query = self.purge.query().bind(json::rows(&expired, |key| key, |_, _| ())).bind(now.as_millis());
         let removed = query.execute(connection).await?.rows_affected();
-        Ok((removed, expired.len() == limit as usize))
+        Ok((removed, due.len() == limit as usize))
     }
 }
 

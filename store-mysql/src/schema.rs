@@ -18,8 +18,9 @@ pub(crate) const LAYOUT: i32 = 1;
 /// The layout is inserted before the table is created, because statements that create tables commit implicitly. Otherwise a
 /// process that starts in between would refuse a table without a layout as a foreign one.
 ///
-/// The index on `expires_at` serves the purge, that on `principal` the lists. Both columns are bytes or numbers, so collations
-/// have no effect.
+/// The index on `purge_at` serves the purge, that on `principal` the lists. Both columns are bytes or numbers, so collations
+/// have no effect. `purge_at` is never later than `expires_at`. Only the purge moves it to a later time, so a save or touch that
+/// extends the expiry writes into no index.
 pub(crate) fn create(namespace: &Namespace) -> [String; 3] {
     [
         "create table if not exists `session.layouts` (
@@ -34,10 +35,11 @@ pub(crate) fn create(namespace: &Namespace) -> [String; 3] {
   `version` bigint not null,
   `created_at` bigint not null, -- milliseconds since 1970 UTC, as is
   `expires_at` bigint not null, -- this
+  `purge_at` bigint not null,
   `principal` varbinary(255) null,
   `data` longblob not null,
   primary key (`key`),
-  key `expires_at` (`expires_at`),
+  key `purge_at` (`purge_at`),
   key `principal` (`principal`)
 ) engine = InnoDB"
         ),
@@ -67,7 +69,8 @@ pub(crate) fn rights(namespace: &Namespace) -> [(&'static str, String); 4] {
         (
             "insert",
             format!(
-                "insert into `{namespace}` (`key`, {COLUMN_LIST}) select 0x00, 0, 0, 0, null, 0x00 from dual where false"
+                "insert into `{namespace}` (`key`, {COLUMN_LIST}, `purge_at`) \
+                 select 0x00, 0, 0, 0, null, 0x00, 0 from dual where false"
             ),
         ),
         ("update", format!("update `{namespace}` set `version` = 0 where false")),
@@ -219,10 +222,12 @@ pub struct Statements {
     pub(crate) delete: Sql,
     /// Parameter: rows of key, now, version or -1 for any.
     pub(crate) delete_many: Sql,
-    /// Parameters: now, limit. Returns the keys of expired rows.
-    pub(crate) expired: Sql,
-    /// Parameters: rows of keys, now. Removes the rows that are still expired.
+    /// Parameters: now, now, limit. Returns the keys of the rows that the purge has to check, and whether the row has expired.
+    pub(crate) due: Sql,
+    /// Parameters: rows of keys, now. Removes the rows that have expired.
     pub(crate) purge: Sql,
+    /// Parameters: rows of keys, now. Moves `purge_at` of the live rows to their expiry.
+    pub(crate) postpone: Sql,
     /// Parameters: principal, now, limit. Returns the key and the columns of `load`.
     pub(crate) sessions_of: Sql,
     /// Parameters: principal, now, key to keep or [`NO_KEY`], limit. Returns the keys of live rows.
@@ -241,6 +246,8 @@ pub struct Statements {
 const COLUMN_LIST: &str = "`version`, `created_at`, `expires_at`, `principal`, `data`";
 /// Parameter with a record's data. MariaDB's mode `EMPTY_STRING_IS_NULL` makes an empty parameter null.
 const DATA: &str = "coalesce(?, x'')";
+/// Assignment after that of `expires_at`, because the server assigns from left to right.
+const PURGE_NO_LATER: &str = "`purge_at` = least(`purge_at`, `expires_at`)";
 /// Expression for the server's clock in milliseconds since 1970, whatever its time zone.
 const SERVER_NOW: &str = "timestampdiff(microsecond, '1970-01-01 00:00:00', utc_timestamp(3)) div 1000";
 
@@ -265,7 +272,7 @@ fn save_many(table: &str, width: usize) -> String {
     let keys = vec!["?"; width].join(", ");
     format!(
         "update {table} force index (primary) set `version` = {number}, `created_at` = {number}, \
-         `expires_at` = {number}, `principal` = {bytes}, `data` = coalesce({bytes}, x'') \
+         `expires_at` = {number}, {PURGE_NO_LATER}, `principal` = {bytes}, `data` = coalesce({bytes}, x'') \
          where `key` in ({keys}) and `version` = {number} and `expires_at` > {number}"
     )
 }
@@ -281,6 +288,7 @@ impl Statements {
     ) -> Self {
         let table = format!("`{}`.`{namespace}`", database.replace('`', "``"));
         let assigned = format!("`version` = ?, `created_at` = ?, `expires_at` = ?, `principal` = ?, `data` = {DATA}");
+        let cutoff = format!("least(?, {SERVER_NOW})");
         let hint = format!("/*+ max_execution_time({}) */", timeout.as_millis().max(1));
         // The join order is fixed because the optimizer may choose another for small tables. Rows are thus locked in the given
         // order, and no other rows are locked.
@@ -291,8 +299,9 @@ impl Statements {
         };
         let by_key = format!("{table} force index (primary)");
         let insert = |rows: usize| {
-            let rows = vec![format!("(?, ?, ?, ?, ?, {DATA})"); rows].join(", ");
-            Sql::from(format!("insert into {table} (`key`, {COLUMN_LIST}) values {rows}"))
+            // The name of a column stands for the value that it got in the same row.
+            let rows = vec![format!("(?, ?, ?, ?, ?, {DATA}, `expires_at`)"); rows].join(", ");
+            Sql::from(format!("insert into {table} (`key`, {COLUMN_LIST}, `purge_at`) values {rows}"))
         };
         let saves: [usize; SAVES] = std::array::from_fn(|at| WIDTHS[at]);
         Self {
@@ -300,8 +309,14 @@ impl Statements {
             load_many: WIDTHS.map(|width| read_many(&table, COLUMN_LIST, width)),
             version: format!("select `version` from {table} where `key` = ? and `expires_at` > ? limit 1").into(),
             insert: std::array::from_fn(|at| insert(at + 1)),
-            replace: format!("update {table} set {assigned} where `key` = ? and `expires_at` <= ?").into(),
-            save: format!("update {table} set {assigned} where `key` = ? and `version` = ? and `expires_at` > ?").into(),
+            replace: format!(
+                "update {table} set {assigned}, `purge_at` = `expires_at` where `key` = ? and `expires_at` <= ?"
+            )
+            .into(),
+            save: format!(
+                "update {table} set {assigned}, {PURGE_NO_LATER} where `key` = ? and `version` = ? and `expires_at` > ?"
+            )
+            .into(),
             // The limits are larger than any batch. The inner one keeps the keys in a derived table, because MySQL cannot lock
             // rows of JSON.
             lock_many: ["", " skip locked"].map(|locks| {
@@ -332,13 +347,14 @@ impl Statements {
                 rows(&[KEY, NOW, EXPECTED])
             )
             .into(),
-            expired: format!(
-                "select {hint} `key` from {table} force index (`expires_at`) \
-                 where `expires_at` <= least(?, {SERVER_NOW}) order by `expires_at` limit ?"
+            due: format!(
+                "select {hint} `key`, `expires_at` <= {cutoff} from {table} force index (`purge_at`) \
+                 where `purge_at` <= {cutoff} order by `purge_at` limit ?"
             )
             .into(),
-            purge: format!(
-                "delete t from {} i {joined} where t.`expires_at` <= least(?, {SERVER_NOW})",
+            purge: format!("delete t from {} i {joined} where t.`expires_at` <= {cutoff}", rows(&[KEY])).into(),
+            postpone: format!(
+                "update {} i {joined} set t.`purge_at` = t.`expires_at` where t.`expires_at` > {cutoff}",
                 rows(&[KEY])
             )
             .into(),

@@ -8,11 +8,12 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{MySqlConnection, Row as _};
 
 /// Columns of the store, with their definitions. A table may have more.
-const COLUMNS: [(&str, &str); 6] = [
+const COLUMNS: [(&str, &str); 7] = [
     ("key", "varbinary(32) not null"),
     ("version", "bigint not null"),
     ("created_at", "bigint not null"),
     ("expires_at", "bigint not null"),
+    ("purge_at", "bigint not null"),
     ("principal", "varbinary(255) null"),
     ("data", "longblob not null"),
 ];
@@ -144,7 +145,7 @@ impl Table {
                  run: {alter} {drop}add primary key (`key`)"
             ));
         }
-        for name in ["expires_at", "principal"] {
+        for name in ["purge_at", "principal"] {
             if !self.parts(name).next().is_some_and(|part| part.is(name)) {
                 return Err(format!(
                     "the table {table} has no visible index `{name}` on `{name}`; run: {alter} add key `{name}` (`{name}`)"

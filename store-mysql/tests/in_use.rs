@@ -220,7 +220,7 @@ async fn what_a_delete_all_has_removed_stays_removed_when_it_fails() {
         let insert = format!(
             "set session transaction isolation level read committed; insert into test_steps \
              with recursive numbers as (select 1 n union all select n + 1 from numbers where n < 1000) \
-             select unhex(lpad(hex(a.n * 10 + b.n), 64, '0')), 1, 0, {later}, 'ann', '' \
+             select unhex(lpad(hex(a.n * 10 + b.n), 64, '0')), 1, 0, {later}, {later}, 'ann', '' \
              from numbers a join numbers b on b.n < 3"
         );
         run(&mut foreign, &insert).await;

@@ -151,8 +151,9 @@ impl Dialect for Calls {
             SweepTarget::Expired(limit) => {
                 let limit = (*limit).min(STEP);
                 let query = self.query(&self.statements.purge).bind(now.as_millis()).bind(i64::from(limit));
-                let removed = query.execute(connection).await?.rows_affected();
-                Ok((removed, removed == u64::from(limit)))
+                let checked = query.fetch_one(connection).await?;
+                let (due, removed): (i64, i64) = (checked.try_get(0)?, checked.try_get(1)?);
+                Ok((removed.unsigned_abs(), due == i64::from(limit)))
             }
             SweepTarget::Of(principal, keep) => {
                 let keep = keep.as_ref().map(|key| &key.as_bytes()[..]);

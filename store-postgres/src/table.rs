@@ -7,11 +7,12 @@ use sqlx::{PgConnection, Row as _};
 use crate::statement::{Query, Sending, Statement};
 
 /// Columns of the store and their types, by the names in SQL and in `pg_type`. A table may have more.
-const COLUMNS: [(&str, &str, &str); 6] = [
+const COLUMNS: [(&str, &str, &str); 7] = [
     ("key", "bytea", "bytea"),
     ("version", "bigint", "int8"),
     ("created_at", "bigint", "int8"),
     ("expires_at", "bigint", "int8"),
+    ("purge_at", "bigint", "int8"),
     ("principal", "text", "text"),
     ("data", "bytea", "bytea"),
 ];
@@ -31,7 +32,7 @@ const TABLE: &str = "
            (select min(i.indexrelid::regclass::text) from pg_index i where i.indrelid = c.oid
             and (i.indisunique or i.indisexclusion) and (k.attnum is null or k.attnum <> all (i.indkey))),
            exists(select from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
-                  where i.indrelid = c.oid and i.indisvalid and i.indpred is null and a.attname = 'expires_at'),
+                  where i.indrelid = c.oid and i.indisvalid and i.indpred is null and a.attname = 'purge_at'),
            exists(select from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
                   where i.indrelid = c.oid and i.indisvalid and a.attname = 'principal'
                   and (i.indpred is null
@@ -63,7 +64,7 @@ pub(crate) struct Table {
     unique_keys: bool,
     /// Quoted name of an index that keeps something other than keys unique.
     other_unique: Option<String>,
-    by_expiry: bool,
+    by_purge: bool,
     by_principal: bool,
     columns: Vec<Column>,
 }
@@ -110,7 +111,7 @@ impl Table {
             child: row.get(5),
             unique_keys: row.get(6),
             other_unique: row.get(7),
-            by_expiry: row.get(8),
+            by_purge: row.get(8),
             by_principal: row.get(9),
         }))
     }
@@ -141,7 +142,7 @@ impl Table {
             return Err(format!("the unique index {index} of the table {name} refuses sessions; drop it"));
         }
         for (there, column, suffix) in
-            [(self.by_expiry, "expires_at", ""), (self.by_principal, "principal", " where principal is not null")]
+            [(self.by_purge, "purge_at", ""), (self.by_principal, "principal", " where principal is not null")]
         {
             if !there {
                 return Err(format!(

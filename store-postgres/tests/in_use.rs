@@ -179,7 +179,7 @@ async fn what_a_delete_all_has_removed_stays_removed_when_it_fails() {
     let store = fresh("test_steps", "&timeout=3000").await;
     let later = record(b"x").expires_at.as_millis();
     let insert = format!(
-        "insert into test_steps select decode(lpad(to_hex(n), 64, '0'), 'hex'), 1, 0, {later}, 'ann', '' from generate_series(1, 2500) n"
+        "insert into test_steps select decode(lpad(to_hex(n), 64, '0'), 'hex'), 1, 0, {later}, {later}, 'ann', '' from generate_series(1, 2500) n"
     );
     let mut foreign = Server::get().foreign().await;
     run(&mut foreign, &insert).await;

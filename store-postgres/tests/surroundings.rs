@@ -76,9 +76,9 @@ fn partitioned(namespace: &str) -> String {
         r#"{}; drop table "{namespace}";
         create table "{namespace}" (
           key bytea not null primary key, version bigint not null, created_at bigint not null,
-          expires_at bigint not null, principal text collate "C" null, data bytea not null
+          expires_at bigint not null, purge_at bigint not null, principal text collate "C" null, data bytea not null
         ) partition by hash (key);
-        create index on "{namespace}" (expires_at);
+        create index on "{namespace}" (purge_at);
         create index on "{namespace}" (principal) where principal is not null;
         {parts}"#,
         PostgresStore::schema(namespace).unwrap()
@@ -116,7 +116,7 @@ const CHANGES: &[(&str, &str)] = &[
         "alter table t drop constraint \"t.key\"; alter table t add constraint k unique (key) deferrable",
         "alter table public.t add primary key (key)",
     ),
-    ("drop index \"t.expires_at\"", "create index concurrently on public.t (expires_at)"),
+    ("drop index \"t.purge_at\"", "create index concurrently on public.t (purge_at)"),
     ("drop index \"t.principal\"", "create index concurrently on public.t (principal) where principal is not null"),
     (
         "alter table t alter principal type text collate folding",

@@ -42,7 +42,7 @@ const CHANGES: &[(&str, &str)] = &[
         "alter table t drop column created_at, add created_at bigint as (version) stored",
         "alter table `t` modify `created_at` bigint not null",
     ),
-    ("alter table t drop key expires_at", "alter table `t` add key `expires_at` (`expires_at`)"),
+    ("alter table t drop key purge_at", "alter table `t` add key `purge_at` (`purge_at`)"),
     ("alter table t drop key principal", "alter table `t` add key `principal` (`principal`)"),
     ("alter table t add unique key one_each (principal)", "alter table `t` drop key `one_each`"),
     ("alter table t add shop int not null", "alter table `t` drop column `shop`"),
