@@ -67,6 +67,25 @@ pub const SESSION_POOLER: Variant = Variant {
     spares: &[],
 };
 
+/// Several servers, each of which keeps its share of the records.
+pub const SEVERAL_SERVERS: Variant = Variant {
+    breaks: &[
+        ("create", ELSEWHERE),
+        ("save", ELSEWHERE),
+        ("touch", ELSEWHERE),
+        ("delete", ELSEWHERE),
+        ("limits", "each server has its own limit"),
+        ("open", "several servers are checked"),
+        ("close", "connections to several servers are given back"),
+        ("fault", "each server has connections of its own"),
+        ("runtime", "each server has connections of its own"),
+        ("history", ELSEWHERE),
+    ],
+    spares: &[],
+};
+
+const ELSEWHERE: &str = "two instances could look for a record on different servers";
+
 impl Variant {
     /// Whether a normal run checks `clause`.
     ///
@@ -91,7 +110,7 @@ mod tests {
 
     #[test]
     fn every_row_of_a_table_selects_a_clause() {
-        for Variant { breaks, spares } in [TRANSACTION_POOLER, SILENT_POOLER, SESSION_POOLER] {
+        for Variant { breaks, spares } in [TRANSACTION_POOLER, SILENT_POOLER, SESSION_POOLER, SEVERAL_SERVERS] {
             for (name, _) in breaks.iter().chain(spares) {
                 assert!(clauses().any(|clause| *name == clause.name || *name == clause.topic()), "{name}");
             }

@@ -52,6 +52,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         "valkey+cluster",
         "valkeys+cluster"
     ),
+    backend!("memcached", session_store_memcached::MemcachedStore, "memcached"),
     backend!("mongo", session_store_mongo::MongoStore, "mongodb", "mongodb+srv"),
 ];
 

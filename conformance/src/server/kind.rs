@@ -126,6 +126,46 @@ pub(super) const VALKEY: ServerKind = ServerKind {
     url: "redis://:{password}@{address}/0?tls=false",
 };
 
+pub(super) const MEMCACHED: ServerKind = ServerKind {
+    name: "memcached",
+    image: "memcached:1.6.39",
+    image_of: "memcached",
+    port: 11211,
+    nodes: 1,
+    probe: Probe::Memcached,
+    environment: &[],
+    // Clauses run in parallel. Each opens several instances of the store, and each instance has its own connections.
+    command: &[
+        "sh",
+        "-c",
+        "printf 'conformance:%s\\n' \"$0\" > /tmp/users && exec memcached -m 512 -c 8192 -Y /tmp/users \"$@\"",
+        "{password}",
+    ],
+    // A container of the suite has no TLS, wherever Docker runs.
+    url: "memcached://conformance:{password}@{address}/?tls=false",
+};
+
+/// Three servers in one container, which know nothing of each other.
+pub(super) const MEMCACHED_SEVERAL: ServerKind = ServerKind {
+    name: "memcached_several",
+    image: MEMCACHED.image,
+    image_of: "memcached",
+    port: 11211,
+    nodes: 3,
+    probe: Probe::Memcached,
+    environment: &[],
+    command: &[
+        "sh",
+        "-c",
+        "printf 'conformance:%s\\n' \"$0\" > /tmp/users
+        for port in $1; do memcached -m 256 -c 8192 -Y /tmp/users -p \"$port\" & done; wait",
+        "{password}",
+        "{ports}",
+    ],
+    // A container of the suite has no TLS, wherever Docker runs.
+    url: "memcached://conformance:{password}@{address}/?tls=false",
+};
+
 pub(super) const MONGO: ServerKind = ServerKind {
     name: "mongo",
     image: "mongo:8.2.12",

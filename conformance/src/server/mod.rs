@@ -198,6 +198,57 @@ pub async fn valkey_cluster() -> Result<Server> {
     Server::of(&kind::VALKEY_CLUSTER).await
 }
 
+/// Returns a Memcached server with 512 MB of memory. Its sessions are lost after a [`stop`](Server::stop).
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::memcached().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If no server is available, or it does not answer.
+pub async fn memcached() -> Result<Server> {
+    Server::of(&kind::MEMCACHED).await
+}
+
+/// Returns three Memcached servers, which know nothing of each other. Their URL names all of them:
+/// `memcached://user:password@host:port,host:port,host:port/`.
+///
+/// So must the URL in `CONFORMANCE_MEMCACHED_SEVERAL_URL`. The image is that of Memcached, which `CONFORMANCE_MEMCACHED_IMAGE` overrides.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::memcached_several().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If they are not available, or do not answer.
+pub async fn memcached_several() -> Result<Server> {
+    Server::of(&kind::MEMCACHED_SEVERAL).await
+}
+
+/// Returns a Memcached server that is started with these further arguments, such as `["-M"]`.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::memcached_with(&["-M"]).await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If no server is available, it is an external one, or it does not answer.
+pub async fn memcached_with(arguments: &[&str]) -> Result<Server> {
+    Server::with(&kind::MEMCACHED, arguments).await
+}
+
 /// Returns a MongoDB server, or another that speaks its protocol: a single node without replicas.
 /// Its database is empty if it runs in a container.
 ///
@@ -251,6 +302,7 @@ pub const ALL: &[(&str, Start)] = &[
     ("valkey", || Box::pin(valkey())),
     ("redis_cluster", || Box::pin(redis_cluster())),
     ("valkey_cluster", || Box::pin(valkey_cluster())),
+    ("memcached", || Box::pin(memcached())),
     ("mongo", || Box::pin(mongo())),
     ("dynamo", || Box::pin(dynamo())),
 ];

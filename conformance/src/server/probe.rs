@@ -23,6 +23,8 @@ pub(super) enum Probe {
     Redis,
     /// `CLUSTER INFO`. The answer is a state of `ok`.
     RedisCluster,
+    /// `version`. The answer is the version, or an error that asks for a password.
+    Memcached,
     /// No question: the server speaks first, with its version or an error.
     Mysql,
     /// `hello`. The answer describes the server. A server that is starting takes no writes yet.
@@ -110,6 +112,12 @@ impl Probe {
                 Ok(if ready { Readiness::Ready } else { Readiness::NotYet(line) })
             }
             Self::RedisCluster => cluster(&mut stream, password).await,
+            Self::Memcached => {
+                stream.write_all(b"version\r\n").await?;
+                let line = line(&mut stream).await?;
+                let ready = line.starts_with("VERSION") || line.starts_with("CLIENT_ERROR unauthenticated");
+                Ok(if ready { Readiness::Ready } else { Readiness::NotYet(line) })
+            }
         }
     }
 }

@@ -67,14 +67,14 @@ impl Backend {
         if self.keys.is_some() { "undecodable" } else { "unknown" }
     }
 
-    /// Whether another process can read the store while the program uses it.
-    fn is_open_to_others(&self) -> bool {
-        !matches!(&*self.name(), "memory" | "cookie" | "null" | "redb")
+    /// Whether another process can list the store's sessions while the program uses it.
+    fn is_listed_for_others(&self) -> bool {
+        !matches!(&*self.name(), "memory" | "cookie" | "null" | "redb" | "memcached")
     }
 
-    /// Returns the number of stored sessions, if another process can read the store.
+    /// Returns the number of stored sessions, if another process can list them.
     pub(crate) fn stored(&self) -> Option<usize> {
-        if !self.is_open_to_others() {
+        if !self.is_listed_for_others() {
             return None;
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -15,6 +15,7 @@ const STORES: &[(&str, &[&str])] = &[
     ("session-store-postgres", &["postgres"]),
     ("session-store-mysql", &["mysql", "mariadb"]),
     ("session-store-redis", &["redis", "valkey"]),
+    ("session-store-memcached", &["memcached"]),
     ("session-store-mongo", &["mongo"]),
     ("session-store-dynamo", &["dynamo"]),
 ];
@@ -23,7 +24,7 @@ const STORES: &[(&str, &[&str])] = &[
 const CLUSTERS: &[(&str, &str)] = &[("redis", "redis_cluster"), ("valkey", "valkey_cluster")];
 
 /// All servers.
-const ALL: &[&str] = &["postgres", "mysql", "mariadb", "redis", "valkey", "mongo", "dynamo"];
+const ALL: &[&str] = &["postgres", "mysql", "mariadb", "redis", "valkey", "memcached", "mongo", "dynamo"];
 
 /// Time limit for removing containers.
 const REMOVAL: Duration = Duration::from_secs(60);
