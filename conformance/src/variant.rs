@@ -67,6 +67,64 @@ pub const SESSION_POOLER: Variant = Variant {
     spares: &[],
 };
 
+const ADDRESS: &str = "the server's address is read from the URL, resolved, and named by errors";
+
+/// A server that is reached by an IPv6 address.
+pub const IPV6: Variant = Variant {
+    breaks: &[
+        ("open", ADDRESS),
+        ("redacted", ADDRESS),
+        ("create.round-trip", "what is sent on such a connection arrives"),
+        ("fault.outage", "connections are made again to the same address"),
+    ],
+    spares: &[],
+};
+
+const PROXY: &str =
+    "the proxy ends connections at other moments than the server, and takes them when the server does not";
+
+/// A proxy that passes TCP connections on, such as a load balancer, and ends those that are idle.
+pub const TCP_PROXY: Variant = Variant {
+    breaks: &[
+        ("open", "the proxy takes a connection before the server does"),
+        ("create.round-trip", "what is sent through the proxy arrives"),
+        ("save.race", "batches of several stores share the proxy"),
+        ("close", PROXY),
+        ("fault", PROXY),
+        ("cancel", PROXY),
+        ("runtime.idle", "the proxy ends connections that are idle"),
+        ("history.cuts", PROXY),
+    ],
+    spares: &[],
+};
+
+const RIGHTS: &str = "a statement may need a right that the role lacks";
+
+/// A role that may do no more than the store's README grants, on tables that another role has made.
+pub const LEAST_RIGHTS: Variant = Variant {
+    breaks: &[
+        ("create", RIGHTS),
+        ("load", RIGHTS),
+        ("save", RIGHTS),
+        ("touch", RIGHTS),
+        ("delete", RIGHTS),
+        ("purge", RIGHTS),
+        ("principal", RIGHTS),
+        ("scan", RIGHTS),
+        ("namespace.apart", RIGHTS),
+        ("open.again", RIGHTS),
+    ],
+    spares: &[
+        ("save.counter", "`save.race` sends the same statements"),
+        ("save.waits-for-delete", "`delete.removes` and `save.deleted` send the same statements"),
+        ("delete.beats-writers", "`delete.removes` sends the same statement"),
+        ("touch.burst", "`save.burst` sends batches, and each kind of call is sent by another clause"),
+        ("principal.delete-all-races", "`principal.delete-all` sends the same statements"),
+        ("purge.two-clocks", "`purge.only-expired` sends the same statements"),
+        ("scan.moving", "`scan.complete` sends the same statement"),
+    ],
+};
+
 impl Variant {
     /// Whether a normal run checks `clause`.
     ///
@@ -91,7 +149,9 @@ mod tests {
 
     #[test]
     fn every_row_of_a_table_selects_a_clause() {
-        for Variant { breaks, spares } in [TRANSACTION_POOLER, SILENT_POOLER, SESSION_POOLER] {
+        for Variant { breaks, spares } in
+            [TRANSACTION_POOLER, SILENT_POOLER, SESSION_POOLER, IPV6, TCP_PROXY, LEAST_RIGHTS]
+        {
             for (name, _) in breaks.iter().chain(spares) {
                 assert!(clauses().any(|clause| *name == clause.name || *name == clause.topic()), "{name}");
             }
