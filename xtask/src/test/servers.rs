@@ -35,6 +35,7 @@ pub(super) fn needed(program: &Program) -> &'static [&'static str] {
         ("session-conformance", "server", _) | ("demo", "three_stores", _) => &["redis"],
         ("session-store-any", "logins", _) => &["postgres", "redis"],
         ("session-store-postgres", "pgbouncer" | "poolers", _) => &["postgres", "pgbouncer"],
+        ("session-store-mysql", "deployed", _) => &["mysql", "haproxy", "mariadb"],
         ("demo", "databases", _) | ("session-store-any", "stopped", _) => ALL,
         (package, ..) => STORES.iter().find(|(store, _)| *store == package).map_or(&[], |(_, servers)| servers),
     }
@@ -176,6 +177,10 @@ mod tests {
         assert_eq!(
             needed(&Program::named("session-store-postgres", "pgbouncer", Kind::Integration)),
             ["postgres", "pgbouncer"]
+        );
+        assert_eq!(
+            needed(&Program::named("session-store-mysql", "deployed", Kind::Integration)),
+            ["mysql", "haproxy", "mariadb"]
         );
         assert_eq!(needed(&Program::named("session-store-sqlite", "conformance", Kind::Integration)), [""; 0]);
         assert_eq!(needed(&Program::named("session-conformance", "mutants", Kind::Integration)), [""; 0]);
