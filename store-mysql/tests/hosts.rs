@@ -168,3 +168,24 @@ async fn a_read_only_server_is_unavailable_until_it_takes_writes() {
         }
     }
 }
+
+/// What notices a demotion is in the statement of the load itself.
+#[tokio::test]
+async fn a_load_is_one_message_and_asks_for_the_servers_role_in_it() {
+    for kind in KINDS {
+        let server = Server::own(kind);
+        let store = MysqlStore::connect(&server.url_with("namespace=test_messages&pool=1")).await.unwrap();
+        put(&store, 1, &record(b"x")).await;
+        // The statement is prepared by then.
+        assert!(store.load(&now(), &key(1)).await.unwrap().is_some());
+        server.as_root("set global log_output = 'TABLE'; set global general_log = 1").await;
+        for _ in 0..20 {
+            assert!(store.load(&now(), &key(1)).await.unwrap().is_some());
+        }
+        server.as_root("set global general_log = 0").await;
+        let count = "select cast(count(*) as signed), cast(coalesce(sum(argument like '%read_only%'), 0) as signed) \
+                     from mysql.general_log where user_host like '%conformance%' and command_type <> 'Quit'";
+        let sent: (i64, i64) = sqlx::query_as(count).fetch_one(&mut server.root().await).await.unwrap();
+        assert_eq!(sent, (20, 20), "{kind:?}");
+    }
+}

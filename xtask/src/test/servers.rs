@@ -19,8 +19,9 @@ const STORES: &[(&str, &[&str])] = &[
     ("session-store-dynamo", &["dynamo"]),
 ];
 
-/// Servers that the tests also run as clusters, from the same image.
-const CLUSTERS: &[(&str, &str)] = &[("redis", "redis_cluster"), ("valkey", "valkey_cluster")];
+/// Servers that the tests also run as clusters or pairs, from the same image.
+const CLUSTERS: &[(&str, &str)] =
+    &[("redis", "redis_cluster"), ("valkey", "valkey_cluster"), ("postgres", "postgres_pair")];
 
 /// All servers.
 const ALL: &[&str] = &["postgres", "mysql", "mariadb", "redis", "valkey", "mongo", "dynamo"];
