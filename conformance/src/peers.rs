@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 async fn listener() -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -64,6 +65,58 @@ pub async fn late(server: &str, refusals: usize) -> io::Result<SocketAddr> {
     let (listener, address) = listener().await?;
     tokio::spawn(pass_on(listener, server.to_owned(), refusals));
     Ok(address)
+}
+
+/// Starts a listener on the IPv6 address of this machine that passes connections on to `server`. Returns its address.
+///
+/// It stops with the runtime.
+///
+/// # Errors
+/// If it cannot listen, such as on a machine without IPv6.
+pub async fn on_ipv6(server: &str) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(pass_on(listener, server.to_owned(), 0));
+    Ok(address)
+}
+
+/// An address that leads to another server after [`lead_to`](Self::lead_to), such as a name whose record changes. Connections that
+/// exist stay where they are.
+#[derive(Debug)]
+pub struct Alias {
+    address: SocketAddr,
+    server: watch::Sender<String>,
+}
+
+impl Alias {
+    /// Starts a listener that passes connections on to `server`. It stops with the runtime.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub async fn of(server: &str) -> io::Result<Self> {
+        let (listener, address) = listener().await?;
+        let server = watch::Sender::new(server.to_owned());
+        let current = server.subscribe();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let server = current.borrow().clone();
+                tokio::spawn(
+                    async move { copy_bidirectional(&mut client, &mut TcpStream::connect(server).await?).await },
+                );
+            }
+        });
+        Ok(Self { address, server })
+    }
+
+    /// Returns the address.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Passes new connections on to another server.
+    pub fn lead_to(&self, server: &str) {
+        self.server.send_replace(server.to_owned());
+    }
 }
 
 async fn pass_on(listener: TcpListener, server: String, refusals: usize) -> io::Result<Infallible> {

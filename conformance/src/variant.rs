@@ -86,6 +86,70 @@ pub const SEVERAL_SERVERS: Variant = Variant {
 
 const ELSEWHERE: &str = "two instances could look for a record on different servers";
 
+const ADDRESS: &str = "the server's address is read from the URL, resolved, and named by errors";
+
+/// A server that is reached by an IPv6 address.
+pub const IPV6: Variant = Variant {
+    breaks: &[
+        ("open", ADDRESS),
+        ("redacted", ADDRESS),
+        ("create.round-trip", "what is sent on such a connection arrives"),
+        ("fault.outage", "connections are made again to the same address"),
+    ],
+    spares: &[],
+};
+
+const PROXY: &str =
+    "the proxy ends connections at other moments than the server, and takes them when the server does not";
+
+/// A proxy that passes TCP connections on, such as a load balancer, and ends those that are idle.
+pub const TCP_PROXY: Variant = Variant {
+    breaks: &[
+        ("open", "the proxy takes a connection before the server does"),
+        ("create.round-trip", "what is sent through the proxy arrives"),
+        ("save.race", "batches of several stores share the proxy"),
+        ("close", PROXY),
+        ("fault", PROXY),
+        ("cancel", PROXY),
+        ("runtime.idle", "the proxy ends connections that are idle"),
+        ("history.cuts", PROXY),
+    ],
+    spares: &[],
+};
+
+const RIGHTS: &str = "a statement may need a right that the role lacks";
+
+/// A role that may do no more than the store's README grants, on tables that another role has made.
+///
+/// One clause for each kind of statement is enough, because a right is missing for all callers or for none.
+pub const LEAST_RIGHTS: Variant = Variant {
+    breaks: &[
+        ("create.exists", RIGHTS),
+        ("create.over-expired", RIGHTS),
+        ("create.race", RIGHTS),
+        ("load.unknown", RIGHTS),
+        ("load.burst", RIGHTS),
+        ("save.replaces", RIGHTS),
+        ("save.stale", RIGHTS),
+        ("save.expired", RIGHTS),
+        ("save.race", RIGHTS),
+        ("save.burst", RIGHTS),
+        ("touch.extends", RIGHTS),
+        ("touch.conflict", RIGHTS),
+        ("touch.burst", RIGHTS),
+        ("delete.removes", RIGHTS),
+        ("delete.stale", RIGHTS),
+        ("delete.beats-writers", RIGHTS),
+        ("purge.only-expired", RIGHTS),
+        ("purge.bounded", RIGHTS),
+        ("principal", RIGHTS),
+        ("scan.complete", RIGHTS),
+        ("namespace.apart", RIGHTS),
+        ("open.again", RIGHTS),
+    ],
+    spares: &[("principal.delete-all-races", "`principal.delete-all` sends the same statements")],
+};
+
 impl Variant {
     /// Whether a normal run checks `clause`.
     ///
@@ -110,7 +174,9 @@ mod tests {
 
     #[test]
     fn every_row_of_a_table_selects_a_clause() {
-        for Variant { breaks, spares } in [TRANSACTION_POOLER, SILENT_POOLER, SESSION_POOLER, SEVERAL_SERVERS] {
+        for Variant { breaks, spares } in
+            [TRANSACTION_POOLER, SILENT_POOLER, SESSION_POOLER, IPV6, TCP_PROXY, LEAST_RIGHTS, SEVERAL_SERVERS]
+        {
             for (name, _) in breaks.iter().chain(spares) {
                 assert!(clauses().any(|clause| *name == clause.name || *name == clause.topic()), "{name}");
             }

@@ -27,12 +27,7 @@ impl MysqlStore {
     /// # }
     /// ```
     pub fn builder(options: MySqlConnectOptions) -> MysqlStoreBuilder {
-        // The driver keeps the brackets of an address in a URL, and then finds no host of that name.
-        let address = options.get_host().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::to_owned);
-        MysqlStoreBuilder::on_server(match address {
-            Some(address) => options.host(&address),
-            None => options,
-        })
+        MysqlStoreBuilder::on_server(options)
     }
 
     /// Returns a builder of a store on a pool that the application already has.

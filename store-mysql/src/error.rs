@@ -11,6 +11,8 @@ pub(crate) const DUPLICATE: u16 = 1062;
 pub(crate) const TABLE_EXISTS: u16 = 1050;
 /// Error number of a missing right on a table.
 pub(crate) const DENIED: u16 = 1142;
+/// Error number of a value out of its range, which a read meets on a read-only server; see [`schema::takes_writes`](crate::schema::takes_writes).
+pub(crate) const READ_ONLY: u16 = 1690;
 /// Error number of a write that a binary log in the format STATEMENT cannot hold.
 pub(crate) const STATEMENT_LOG: u16 = 1665;
 
@@ -24,9 +26,14 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
         // Deadlocks, rows or tables that changed since the snapshot, statements that have to be prepared again, commits that a
         // cluster rolled back.
         1213 | 1020 | 1412 | 1615 | 3101 => Failure::Again(said(ErrorKind::Unavailable, error)),
+        // A write on a server that has become read-only.
+        1290 | 1792 | 1836 => Failure::Demoted(said(kind, error)),
+        READ_ONLY => {
+            Failure::Demoted(Error::fixed(ErrorKind::Unavailable, "the server has become a replica, or read-only"))
+        }
         // Packets that are too large, after which the server disconnects, and statements that a proxy has forgotten.
-        // Also servers that are read-only or have left their cluster: a new connection may lead to the new primary.
-        1153 | 1243 | 1047 | 1290 | 1792 | 1836 | 3100 => Failure::Ended(said(kind, error)),
+        // Also servers that have left their cluster: a new connection may lead to another one.
+        1153 | 1243 | 1047 | 3100 => Failure::Ended(said(kind, error)),
         // The connection ends: a shutdown, a kill, a network failure.
         1053 | 1077..=1079 | 1152 | 1158..=1161 | 1184 | 1927 | 3169 | 4031 => Failure::Lost(said(kind, error)),
         // Refused connections: limits, hosts, accounts, databases.

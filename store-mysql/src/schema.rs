@@ -46,18 +46,10 @@ pub(crate) fn create(namespace: &Namespace) -> [String; 3] {
     ]
 }
 
-/// The server's time in milliseconds since 1970, whatever the connection's time zone is.
-pub(crate) const CLOCK: &str = "select cast(unix_timestamp() as signed) * 1000 limit 1";
-/// Query without parameters. Returns the version, `max_allowed_packet`, and whether `autocommit`, `transaction_read_only` and
-/// `sql_safe_updates` are on. MariaDB 10.6 has the second of these under another name.
+/// Expression for whether the server takes writes of privileged accounts only, as replicas do. `super_read_only` turns it on, too.
 ///
-/// The limit is there because `sql_select_limit` cuts a result without one.
-pub(crate) const VARIABLES: &str = "select cast(@@version as binary), @@max_allowed_packet, @@autocommit, \
-     /*!80000 @@transaction_read_only */ /*M!100600 @@tx_read_only */, @@sql_safe_updates limit 1";
-/// Query without parameters. Returns the cipher of this connection, which is empty without TLS.
-pub(crate) const CIPHER: &str = "show session status like 'Ssl_cipher'";
-/// Query without parameters. Returns the current database, or null.
-pub(crate) const DATABASE: &str = "select cast(database() as binary) limit 1";
+/// It is compared as text, because MariaDB's variable has more values than on and off from version 12 on.
+pub(crate) const READ_ONLY: &str = "(cast(@@global.read_only as binary) not in ('0', 'OFF'))";
 /// Query with a namespace. Returns its layout.
 pub(crate) const GET_LAYOUT: &str =
     "select cast(`layout` as signed) from `session.layouts` where `namespace` = ? limit 1";
@@ -102,6 +94,8 @@ const SETTINGS: &[(&str, &str)] = &[
 
 /// Returns the statements that set up each connection that the store makes.
 ///
+/// The last one returns whether the server is read-only.
+///
 /// A server's `init_connect` may have begun a transaction, so that one is rolled back first. READ COMMITTED locks the requested
 /// rows, and no gaps between them. MySQL's `max_execution_time` ends only reads. The server gives up a client that has vanished from
 /// the network: in the middle of a message by the `net_` limits, in the middle of a transaction by `idle_transaction_timeout`, which
@@ -113,7 +107,7 @@ pub(crate) fn set_up(timeout: Duration) -> String {
     format!(
         "{ROLLBACK}; set session transaction isolation level read committed; \
          set session {settings}net_read_timeout = {vanished}, net_write_timeout = {vanished} \
-         /*M!100600 , idle_transaction_timeout = {vanished} */ /*!80000 , max_execution_time = {millis} */; {limits}"
+         /*M!100600 , idle_transaction_timeout = {vanished} */ /*!80000 , max_execution_time = {millis} */; {limits}; select {READ_ONLY} limit 1"
     )
 }
 
@@ -243,6 +237,16 @@ pub struct Statements {
     pub(crate) purge_rows: u32,
 }
 
+/// Condition of the statements that read for a caller. It is true on a server that takes writes, and raises an error on any other, where
+/// records may be old.
+///
+/// The server evaluates it once for a statement, also if no row is found, because it depends on no column. It needs no message of its
+/// own, so no read is ever older than the server's change. Neither server has a function that raises an error, but the exponential of 710
+/// is one on both.
+pub(crate) fn takes_writes() -> String {
+    format!("exp(710 * {READ_ONLY}) > 0")
+}
+
 const COLUMN_LIST: &str = "`version`, `created_at`, `expires_at`, `principal`, `data`";
 /// Parameter with a record's data. MariaDB's mode `EMPTY_STRING_IS_NULL` makes an empty parameter null.
 const DATA: &str = "coalesce(?, x'')";
@@ -293,9 +297,10 @@ impl Statements {
         // The join order is fixed because the optimizer may choose another for small tables. Rows are thus locked in the given
         // order, and no other rows are locked.
         let joined = format!("straight_join {table} t force index (primary) on t.`key` = unhex(i.k)");
-        let read_many = |from: &str, columns: &str, width: usize| {
+        let primary = takes_writes();
+        let read_many = |from: &str, columns: &str, width: usize, and: &str| {
             let marks = vec!["?"; width].join(", ");
-            Sql::from(format!("select `key`, {columns} from {from} where `key` in ({marks}) limit {width}"))
+            Sql::from(format!("select `key`, {columns} from {from} where `key` in ({marks}){and} limit {width}"))
         };
         let by_key = format!("{table} force index (primary)");
         let insert = |rows: usize| {
@@ -305,8 +310,9 @@ impl Statements {
         };
         let saves: [usize; SAVES] = std::array::from_fn(|at| WIDTHS[at]);
         Self {
-            load: format!("select {COLUMN_LIST} from {table} where `key` = ? and `expires_at` > ? limit 1").into(),
-            load_many: WIDTHS.map(|width| read_many(&table, COLUMN_LIST, width)),
+            load: format!("select {COLUMN_LIST} from {table} where `key` = ? and `expires_at` > ? and {primary} limit 1")
+                .into(),
+            load_many: WIDTHS.map(|width| read_many(&table, COLUMN_LIST, width, &format!(" and {primary}"))),
             version: format!("select `version` from {table} where `key` = ? and `expires_at` > ? limit 1").into(),
             insert: std::array::from_fn(|at| insert(at + 1)),
             replace: format!(
@@ -328,7 +334,7 @@ impl Statements {
                 ))
             }),
             // By the primary key, because this runs in a transaction, where SERIALIZABLE locks each row that it reads.
-            find_many: saves.map(|width| read_many(&by_key, "`version`, `expires_at`", width)),
+            find_many: saves.map(|width| read_many(&by_key, "`version`, `expires_at`", width, "")),
             save_many: saves.map(|width| save_many(&table, width).into()),
             touch: format!(
                 "update {table} set `expires_at` = greatest(`expires_at`, ?) \
@@ -359,7 +365,8 @@ impl Statements {
             )
             .into(),
             sessions_of: format!(
-                "select {hint} `key`, {COLUMN_LIST} from {table} where `principal` = ? and `expires_at` > ? limit ?"
+                "select {hint} `key`, {COLUMN_LIST} from {table} where `principal` = ? and `expires_at` > ? and {primary} \
+                 limit ?"
             )
             .into(),
             keys_of: format!(
@@ -374,7 +381,7 @@ impl Statements {
             .into(),
             scan: format!(
                 "select {hint} `key`, {COLUMN_LIST} from {table} force index (primary) \
-                 where `key` > ? and `expires_at` > ? order by `key` limit ?"
+                 where `key` > ? and `expires_at` > ? and {primary} order by `key` limit ?"
             )
             .into(),
             transaction,

@@ -6,7 +6,9 @@ use std::time::Duration;
 use session_core::{Error, ErrorKind, Namespace, Result};
 use session_store_kit::{MAX_DATA_LEN, check_layout};
 use session_store_sqlx::rows::Columns as _;
-use session_store_sqlx::{Bounds, ClockCheck, Failure, Pooler, SetUp, Source, SqlBackend};
+use session_store_sqlx::{
+    Bounds, ClockCheck, Failure, Pooler, SetUp, Source, SqlBackend, TakesNoWrites, bare_address, host_with_port,
+};
 use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySql, MySqlConnection, Row as _};
 
@@ -15,13 +17,40 @@ use crate::error::{self, DENIED, STATEMENT_LOG, TABLE_EXISTS};
 use crate::schema::{self, Statements, Transaction};
 use crate::table::Table;
 
+/// The server's time in milliseconds since 1970, whatever the connection's time zone is.
+const CLOCK: &str = "select cast(unix_timestamp() as signed) * 1000 limit 1";
+
+/// Query without parameters. Returns the version, `max_allowed_packet`, and whether `autocommit`, `transaction_read_only`,
+/// `sql_safe_updates` and `read_only` are on. MariaDB 10.6 has the second of these under another name.
+///
+/// The limit is there because `sql_select_limit` cuts a result without one.
+fn variables() -> String {
+    format!(
+        "select cast(@@version as binary), @@max_allowed_packet, @@autocommit, \
+         /*!80000 @@transaction_read_only */ /*M!100600 @@tx_read_only */, @@sql_safe_updates, {} limit 1",
+        schema::READ_ONLY
+    )
+}
+
+/// Query without parameters. Returns the cipher of this connection, which is empty without TLS.
+const CIPHER: &str = "show session status like 'Ssl_cipher'";
+/// Query without parameters. Returns the current database, or null.
+const DATABASE: &str = "select cast(database() as binary) limit 1";
+
 impl SqlBackend for MysqlStore {
     type Dialect = Statements;
 
-    fn source(options: MySqlConnectOptions, timeout: Duration, _: Pooler) -> Result<Source<MySql>> {
-        // `set_up` sets the `sql_mode`, together with all other settings that the store relies on.
-        let options = options.pipes_as_concat(false).no_engine_substitution(false).disable_statement_logging();
-        Ok(Source::Own(Box::new(options), Some(set_up(timeout))))
+    fn source(servers: Vec<MySqlConnectOptions>, timeout: Duration, _: Pooler) -> Result<Source<MySql>> {
+        let servers = servers.into_iter().map(|options| {
+            // `set_up` sets the `sql_mode`, together with all other settings that the store relies on.
+            let options = options.pipes_as_concat(false).no_engine_substitution(false).disable_statement_logging();
+            // The driver resolves an address without brackets.
+            match bare_address(options.get_host()).map(str::to_owned) {
+                Some(address) => options.host(&address),
+                None => options,
+            }
+        });
+        Ok(Source::Own(servers.collect(), Some(set_up(timeout))))
     }
 
     fn with_password(options: MySqlConnectOptions, password: &str) -> MySqlConnectOptions {
@@ -31,7 +60,7 @@ impl SqlBackend for MysqlStore {
     fn address(options: &MySqlConnectOptions) -> String {
         match options.get_socket() {
             Some(socket) => socket.display().to_string(),
-            None => format!("{}:{}", options.get_host(), options.get_port()),
+            None => host_with_port(options.get_host(), options.get_port()),
         }
     }
 
@@ -45,7 +74,7 @@ impl SqlBackend for MysqlStore {
         bounds: Bounds,
     ) -> Result<(Statements, Bounds)> {
         let clock = ClockCheck::begin();
-        let time = connection.fetch_one(schema::CLOCK).await.map_err(driver)?;
+        let time = connection.fetch_one(CLOCK).await.map_err(driver)?;
         let _ = clock.end("the server", time.integer(0)?);
         let server = inspect(connection).await?;
         let timeout = bounds.settings.timeout;
@@ -103,9 +132,23 @@ fn set_up(timeout: Duration) -> SetUp<MySql> {
     let sql: Arc<str> = schema::set_up(timeout).into();
     Box::new(move |connection| {
         let sql = Arc::clone(&sql);
-        Box::pin(async move { connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(drop) })
+        Box::pin(async move {
+            // Only the last statement has a row.
+            let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+            let takes_no_writes = rows.last().map(|row| row.integer(0)).transpose();
+            match takes_no_writes.map_err(|error| sqlx::Error::Decode(error.into()))? {
+                Some(0) => Ok(()),
+                _ => Err(READ_ONLY.into_driver()),
+            }
+        })
     })
 }
+
+/// Error of a replica, or of a server that an operator has made read-only to protect the data.
+const READ_ONLY: TakesNoWrites = TakesNoWrites(
+    "read_only is on, so the server is a replica, whose records are old, or takes no writes for another reason; connect to the \
+     primary, or name all servers, as in mysql://a:3306,b:3306/, or set global read_only = 0",
+);
 
 /// Properties of the server that limit the store.
 struct Properties {
@@ -156,7 +199,7 @@ fn text(row: &MySqlRow, at: usize) -> Result<Option<String>> {
 
 /// Returns the name of the connection's database.
 async fn database(connection: &mut MySqlConnection) -> Result<String> {
-    let row = connection.fetch_one(schema::DATABASE).await.map_err(driver)?;
+    let row = connection.fetch_one(DATABASE).await.map_err(driver)?;
     let database = text(&row, 0)?;
     database.ok_or_else(|| {
         let text = "the URL names no database; add it, as in mysql://user:password@host:port/database";
@@ -166,12 +209,16 @@ async fn database(connection: &mut MySqlConnection) -> Result<String> {
 
 /// Checks that the server and the connection's settings are supported, and returns the server's properties.
 async fn inspect(connection: &mut MySqlConnection) -> Result<Properties> {
-    let row = connection.fetch_one(schema::VARIABLES).await.map_err(driver)?;
+    let row = connection.fetch_one(AssertSqlSafe(variables())).await.map_err(driver)?;
     let version = text(&row, 0)?.unwrap_or_default();
     let packet = row.try_get_unchecked::<u64, _>(1).map_err(driver)?;
     let packet = usize::try_from(packet).unwrap_or(usize::MAX);
     let on = |at| row.integer(at).map(|value| value != 0);
-    let (autocommit, read_only, safe_updates) = (on(2)?, on(3)?, on(4)?);
+    let (autocommit, read_only, safe_updates, replica) = (on(2)?, on(3)?, on(4)?, on(5)?);
+    if replica {
+        // A pool's connections have not been checked yet.
+        return Err(driver(READ_ONLY.into_driver()));
+    }
     if is_too_old(&version) {
         return Err(config(format!("the server is {version}; use MySQL 8.0, MariaDB 10.6 or later")));
     }
@@ -193,7 +240,7 @@ async fn inspect(connection: &mut MySqlConnection) -> Result<Properties> {
             "sql_safe_updates is on on the pool's connections, so MariaDB refuses batches; set sql_safe_updates = 0",
         ));
     }
-    let cipher = connection.fetch_optional(schema::CIPHER).await.map_err(driver)?;
+    let cipher = connection.fetch_optional(CIPHER).await.map_err(driver)?;
     let cipher = cipher.map(|row| text(&row, 1)).transpose()?.flatten();
     let encrypted = cipher.is_some_and(|cipher| !cipher.is_empty());
     Ok(Properties { packet, encrypted, is_mariadb: version.contains("MariaDB") })

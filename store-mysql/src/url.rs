@@ -1,5 +1,7 @@
 //! Parser of `mysql://…` and `mariadb://…` URLs.
 
+use std::iter;
+
 use session_core::Result;
 use session_store_kit::is_loopback;
 use session_store_sqlx::{ParsedUrl, UrlForm};
@@ -19,7 +21,8 @@ const FORM: UrlForm = UrlForm {
 };
 
 impl MysqlStore {
-    /// Opens the store at `url`, of the form `mysql://user:password@host:port/database`. The scheme may also be `mariadb:`.
+    /// Opens the store at `url`, of the form `mysql://user:password@host:port/database`. The scheme may also be `mariadb:`. Of several
+    /// hosts, as in `mysql://a:3306,b:3307/database`, each connection uses the first one that is not read-only.
     ///
     /// Options of the store are `namespace`, `timeout` and `wait` in ms, `create` (`true`, `false`), `pool` and `queue`; see
     /// [`MysqlStoreBuilder`]. The driver's options are allowed as well, above all `ssl-mode` and `ssl-ca`; see
@@ -45,15 +48,18 @@ impl MysqlStore {
 
 /// Returns the builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<MysqlStoreBuilder> {
-    let ParsedUrl { options, settings, connecting, .. } = read(url)?;
-    Ok(MysqlStore::builder(options).url_settings(settings).connect_timeout(connecting))
+    let ParsedUrl { options, others, settings, connecting, .. } = read(url)?;
+    let builder = MysqlStore::builder(options).url_settings(settings).connect_timeout(connecting);
+    Ok(others.into_iter().fold(builder, MysqlStoreBuilder::or_server))
 }
 
 /// Reads a URL. Unless it says otherwise, connections to another machine verify the server's name.
 fn read(url: &str) -> Result<ParsedUrl<MySqlConnectOptions>> {
     let mut parsed = FORM.read::<MySqlConnectOptions>(url)?;
-    if !parsed.names_tls && !is_local(&parsed.options) {
-        parsed.options = parsed.options.ssl_mode(MySqlSslMode::VerifyIdentity);
+    if !parsed.names_tls {
+        for server in iter::once(&mut parsed.options).chain(&mut parsed.others).filter(|server| !is_local(server)) {
+            *server = server.clone().ssl_mode(MySqlSslMode::VerifyIdentity);
+        }
     }
     Ok(parsed)
 }
@@ -85,6 +91,10 @@ mod tests {
             let options = read(url).unwrap_or_else(|error| panic!("{url}: {error}")).options;
             assert_eq!(matches!(options.get_ssl_mode(), MySqlSslMode::VerifyIdentity), verified, "{url}");
         }
+        let read = read("mysql://localhost,db.example/a").unwrap();
+        let verified =
+            [&read.options, &read.others[0]].map(|one| matches!(one.get_ssl_mode(), MySqlSslMode::VerifyIdentity));
+        assert_eq!(verified, [false, true]);
     }
 
     #[test]
@@ -104,7 +114,8 @@ mod tests {
             ("mysql://me:hunter2@db:port/a", "the port in the URL"),
             ("mysql://shop:pa?hunter2&x@db/a", "percent-encode the characters"),
             ("mysql://d b/a", "of the form mysql://user:password@host:port/database"),
-            ("mysql://a,b/a", "several hosts"),
+            ("mysql://a,b/a?socket=/run/mysqld/mysqld.sock", "several hosts, so its option socket has no meaning"),
+            ("mysql://a,,b/a", "a comma beside an empty host"),
             ("mysql://db?ssl-mode=hunter2", "the option ssl-mode of the URL is not disabled, preferred"),
         ] {
             let error = parse(url).unwrap_err();

@@ -24,12 +24,7 @@ impl PostgresStore {
     /// # }
     /// ```
     pub fn builder(options: PgConnectOptions) -> PostgresStoreBuilder {
-        // The driver keeps the brackets of an address in a URL, and then finds no host of that name.
-        let address = options.get_host().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::to_owned);
-        PostgresStoreBuilder::on_server(match address {
-            Some(address) => options.host(&address),
-            None => options,
-        })
+        PostgresStoreBuilder::on_server(options)
     }
 
     /// Returns a builder of a store on a pool that the application already has.

@@ -3,7 +3,9 @@
 use session_core::{Error, ErrorKind};
 use session_store_sqlx::Failure;
 use sqlx::Error as Driver;
+use sqlx::postgres::PgDatabaseError;
 
+use crate::schema::TAKES_NO_WRITES;
 use crate::session::SettingsDropped;
 
 /// Classifies an error of a store in use. A failure to connect is an outage, because the store could connect before.
@@ -19,8 +21,12 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" => Failure::Lost(said(kind, error)),
         other if other.starts_with("08") => Failure::Lost(said(kind, error)),
         other if other.starts_with("28") || other == "3D000" => Failure::Lost(said(ErrorKind::Unavailable, error)),
-        // The server is a standby. A new connection may lead to the new primary.
-        "25006" => Failure::Ended(said(kind, error)),
+        // A write on a server that has become a standby or read-only.
+        "25006" => Failure::Demoted(said(kind, error)),
+        // A read there; see `schema::takes_writes`.
+        "22P02" if error.as_database_error().is_some_and(|error| error.message().contains(TAKES_NO_WRITES)) => {
+            Failure::Demoted(Error::fixed(ErrorKind::Unavailable, "the server has become a standby, or read-only"))
+        }
         // An error that is not known to concern a statement may have left the connection in a state of which the store knows
         // nothing.
         _ if kind == ErrorKind::Other && !concerns_statement(&state) => {
@@ -50,6 +56,11 @@ pub(crate) fn at_open(error: &Driver) -> Error {
             let text = "what answers is not PostgreSQL, or a pooler that refuses the connection (08P01); see the pooler's log";
             Error::new(kind, text).with_source(&said(kind, error))
         }
+        Some("42501") if is_refused_by_database(error) => Error::new(
+            ErrorKind::Config,
+            "the role may not connect to the database (42501); grant connect on the database to the role",
+        )
+        .with_source(&said(ErrorKind::Config, error)),
         // Also of a role whose limit is zero.
         Some("53300") => Error::new(
             ErrorKind::Unavailable,
@@ -86,6 +97,12 @@ fn drops_settings(error: &Driver) -> bool {
 /// Whether PgBouncer knows no such database or user.
 fn names_nothing(error: &Driver) -> bool {
     error.as_database_error().is_some_and(|error| error.message().contains("no such"))
+}
+
+/// Whether the database refuses the role. The function of the server tells it, because the message is in the server's language.
+fn is_refused_by_database(error: &Driver) -> bool {
+    let routine = |error: &PgDatabaseError| error.routine() == Some("CheckMyDatabase");
+    error.as_database_error().and_then(|error| error.try_downcast_ref()).is_some_and(routine)
 }
 
 /// Returns the SQLSTATE, a code of five characters, of an error that the server reported.

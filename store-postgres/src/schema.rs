@@ -5,6 +5,7 @@
 
 use session_core::{Error, ErrorKind, Namespace, Result};
 
+use crate::session::ROLE;
 use crate::statement::{Sending, Statement};
 
 /// Layout that this release reads and writes.
@@ -61,21 +62,36 @@ pub(crate) const SURROUNDINGS: &str = r#"
     select current_setting('server_encoding'), coalesce(current_schema()::text, ''),
            to_regclass('"session.layouts"') is not null,
            coalesce(has_table_privilege(to_regclass('"session.layouts"'), 'select'), false)"#;
-/// Query with a quoted table name. Returns whether this connection is encrypted, whether the server is a standby, whether
-/// transactions are read-only, the quoted schema in which the table is found, or else will be created, and the server's time in
-/// milliseconds since 1970. The schema is null if `search_path` names none that exists.
-pub(crate) const SERVER: &str = "
-    select exists(select from pg_stat_ssl where pid = pg_backend_pid() and ssl), pg_is_in_recovery(),
-           current_setting('transaction_read_only')::boolean,
+/// Query with a quoted table name. Returns the columns of [`ROLE`], whether this connection is encrypted, the quoted schema in which
+/// the table is found, or else will be created, and the server's time in milliseconds since 1970. The schema is null if
+/// `search_path` names none that exists.
+pub(crate) fn server() -> String {
+    format!(
+        "select {ROLE}, exists(select from pg_stat_ssl where pid = pg_backend_pid() and ssl),
            quote_ident(coalesce((select nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace
                                  where c.oid = to_regclass($1)), current_schema())),
-           (extract(epoch from clock_timestamp()) * 1000)::int8";
+           (extract(epoch from clock_timestamp()) * 1000)::int8"
+    )
+}
 /// Query with a quoted table name. Returns the rights on the table that the role lacks.
 pub(crate) const MISSING_RIGHTS: &str = "
     select p from unnest(array['select', 'insert', 'update', 'delete']) p
     where not has_table_privilege(to_regclass($1), p)";
 /// Query with a namespace. Returns its layout.
 pub(crate) const GET_LAYOUT: &str = r#"select layout from "session.layouts" where namespace = $1"#;
+
+/// Part of the error of [`takes_writes`].
+pub(crate) const TAKES_NO_WRITES: &str = "the server takes no writes";
+
+/// Condition of the statements that read for a caller. It is true on a server that takes writes, and raises an error on any other, where
+/// records may be old.
+///
+/// The server evaluates it once for a statement, also if no row is found, because it depends on no column. It needs no message of its
+/// own, so no read is ever older than the server's change. The failed cast raises the error, which also says in the server's log why.
+fn takes_writes() -> String {
+    let setting = "pg_catalog.current_setting('transaction_read_only')";
+    format!("case when {setting} = 'off' then true else ('{TAKES_NO_WRITES}: ' || {setting})::boolean end")
+}
 
 /// Statements of one namespace.
 ///
@@ -145,10 +161,11 @@ impl Statements {
                 Statement::from(write(&locked))
             })
         };
+        let primary = takes_writes();
         let cutoff = "least($1, floor(extract(epoch from statement_timestamp()) * 1000)::bigint)";
         Self {
-            load: format!("select {selected} from {table} where key = $1 and expires_at > $2").into(),
-            load_many: format!("select key, {selected} from {table} where key = any($1)").into(),
+            load: format!("select {selected} from {table} where key = $1 and expires_at > $2 and {primary}").into(),
+            load_many: format!("select key, {selected} from {table} where key = any($1) and {primary}").into(),
             version: format!("select version from {table} where key = $1 and expires_at > $2").into(),
             create: create_one(table),
             create_many: create_many(table),
@@ -208,7 +225,7 @@ impl Statements {
             )
             .into(),
             sessions_of: format!(
-                "select key, {selected} from {table} where principal = $1 and expires_at > $2 limit $3"
+                "select key, {selected} from {table} where principal = $1 and expires_at > $2 and {primary} limit $3"
             )
             .into(),
             // The rows are found without locks, and locked in the order of their keys, in which all writers lock.
@@ -222,7 +239,7 @@ impl Statements {
             )
             .into(),
             scan: format!(
-                "select key, {selected} from {table} where key > $1 and expires_at > $2 order by key limit $3"
+                "select key, {selected} from {table} where key > $1 and expires_at > $2 and {primary} order by key limit $3"
             )
             .into(),
         }

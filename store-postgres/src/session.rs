@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use session_core::{Result, Version};
 use session_store_kit::wrong;
-use session_store_sqlx::{Pooler, ServerLimits, SetUp, Source};
-use sqlx::postgres::PgConnectOptions;
+use session_store_sqlx::{Pooler, ServerLimits, SetUp, Source, TakesNoWrites, bare_address};
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Postgres, Row as _};
 
 use crate::limits::millis;
@@ -27,30 +27,37 @@ impl fmt::Display for SettingsDropped {
 
 impl std::error::Error for SettingsDropped {}
 
-/// Returns the source of connections through `pooler`, whose calls may take `timeout`.
-pub(crate) fn source(options: PgConnectOptions, timeout: Duration, pooler: Pooler) -> Result<Source<Postgres>> {
-    let options = options.disable_statement_logging();
+/// Returns the source of connections to the first of `servers` that takes writes, through `pooler`. Calls may take `timeout`.
+pub(crate) fn source(servers: Vec<PgConnectOptions>, timeout: Duration, pooler: Pooler) -> Result<Source<Postgres>> {
+    let servers = servers.into_iter().map(|options| named(options).disable_statement_logging());
     let usual = ServerLimits::usual(timeout);
     if pooler == Pooler::None {
         let mark = Version::random().as_i64().to_string();
-        let options = options.options(settings(usual)).options(keepalives(timeout)).options([(MARK, mark.as_str())]);
+        let servers = servers.map(|options| {
+            options.options(settings(usual)).options(keepalives(timeout)).options([(MARK, mark.as_str())])
+        });
+        let servers = servers.collect();
         let set_up: SetUp<Postgres> = Box::new(move |connection| Box::pin(check(mark.clone(), usual, connection)));
-        return Ok(Source::Own(Box::new(options), Some(set_up)));
+        return Ok(Source::Own(servers, Some(set_up)));
     }
-    if options.get_options().is_some() {
+    // Poolers refuse this setting, too, and the store reads no such number.
+    let servers: Vec<_> = servers.map(|options| options.extra_float_digits(None)).collect();
+    if servers.iter().any(|options| options.get_options().is_some()) {
         return wrong(
             "a pooler passes no options on to the server; leave out `options` of the URL and PGOPTIONS, and set them on the role",
         );
     }
-    // Poolers refuse this setting, too, and the store reads no such number.
-    let options = Box::new(options.extra_float_digits(None));
-    Ok(match pooler {
-        Pooler::Session => {
-            let set_up: SetUp<Postgres> = Box::new(move |connection| Box::pin(set(usual, connection)));
-            Source::Own(options, Some(set_up))
-        }
-        Pooler::None | Pooler::Transaction => Source::Own(options, None),
-    })
+    let settings = if pooler == Pooler::Session { session_settings(usual) } else { String::new() };
+    let set_up: SetUp<Postgres> = Box::new(move |connection| Box::pin(set(settings.clone(), connection)));
+    Ok(Source::Own(servers, Some(set_up)))
+}
+
+/// Returns the options with an address as its host in the form that the driver resolves, without brackets.
+fn named(options: PgConnectOptions) -> PgConnectOptions {
+    match bare_address(options.get_host()).map(str::to_owned) {
+        Some(address) => options.host(&address),
+        None => options,
+    }
 }
 
 /// Settings that the store relies on, whatever the server's defaults are.
@@ -92,16 +99,51 @@ fn keepalives(timeout: Duration) -> [(&'static str, String); 4] {
 async fn check(mark: String, usual: ServerLimits, connection: &mut PgConnection) -> sqlx::Result<()> {
     let is_ours = format!("coalesce(current_setting('{MARK}', true) = '{mark}', false)");
     let limit = set_transaction_limit(usual);
-    let sql = format!("select {is_ours}, ({limit} and {is_ours})");
+    let sql = format!("select {ROLE}, {is_ours}, ({limit} and {is_ours})");
     let answer = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
-    if answer.try_get(0)? { Ok(()) } else { Err(sqlx::Error::Configuration(Box::new(SettingsDropped))) }
+    if !answer.try_get::<bool, _>(2)? {
+        return Err(sqlx::Error::Configuration(Box::new(SettingsDropped)));
+    }
+    check_role(&answer)
 }
 
-/// Makes the settings of a session that a pooler keeps for this connection.
-async fn set(usual: ServerLimits, connection: &mut PgConnection) -> sqlx::Result<()> {
+/// Makes the settings of a session that a pooler keeps for this connection, if there are any, and checks the server's role.
+async fn set(settings: String, connection: &mut PgConnection) -> sqlx::Result<()> {
+    let sql = format!("{settings}select {ROLE}");
+    let answer = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+    answer.last().map_or(Err(sqlx::Error::RowNotFound), check_role)
+}
+
+/// Returns the statements that make the settings of a session.
+fn session_settings(usual: ServerLimits) -> String {
     let settings = settings(usual).map(|(name, value)| format!("set {name} = '{value}'; ")).concat();
-    let sql = settings + &set_transaction_limit(usual);
-    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(drop)
+    settings + &set_transaction_limit(usual) + "; "
+}
+
+/// Columns of a query: whether the server is a standby, and whether transactions are read-only by default.
+pub(crate) const ROLE: &str = "pg_is_in_recovery(), current_setting('transaction_read_only')::boolean";
+
+/// Checks the first two columns of a row, which are those of [`ROLE`].
+///
+/// # Errors
+/// [`TakesNoWrites`].
+pub(crate) fn check_role(row: &PgRow) -> sqlx::Result<()> {
+    if row.try_get(0)? {
+        return Err(TakesNoWrites(
+            "the server is a standby, whose records are old and which takes no writes; connect to the primary, or name all servers, \
+             as in postgres://a:5432,b:5432/",
+        )
+        .into_driver());
+    }
+    if row.try_get(1)? {
+        // An operator may have set it to protect the data, so the store does not override it.
+        return Err(TakesNoWrites(
+            "default_transaction_read_only is on, so the server refuses writes; \
+             reset it for the role, the database or the server",
+        )
+        .into_driver());
+    }
+    Ok(())
 }
 
 /// Returns a query that sets the limit of a transaction on servers that have one, and that can be continued with further conditions.

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Namespace, Result};
 use session_store_kit::check_layout;
-use session_store_sqlx::{Bounds, ClockCheck, Pooler, ServerLimits, Source, SqlBackend, SqlBehindPooler};
+use session_store_sqlx::{
+    Bounds, ClockCheck, Pooler, ServerLimits, Source, SqlBackend, SqlBehindPooler, host_with_port,
+};
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _};
 
@@ -27,8 +29,8 @@ impl SqlBackend for PostgresStore {
         schema::namespace(name)
     }
 
-    fn source(options: PgConnectOptions, timeout: Duration, pooler: Pooler) -> Result<Source<Postgres>> {
-        session::source(options, timeout, pooler)
+    fn source(servers: Vec<PgConnectOptions>, timeout: Duration, pooler: Pooler) -> Result<Source<Postgres>> {
+        session::source(servers, timeout, pooler)
     }
 
     fn with_password(options: PgConnectOptions, password: &str) -> PgConnectOptions {
@@ -38,7 +40,7 @@ impl SqlBackend for PostgresStore {
     fn address(options: &PgConnectOptions) -> String {
         match options.get_socket() {
             Some(folder) => folder.display().to_string(),
-            None => format!("{}:{}", options.get_host(), options.get_port()),
+            None => host_with_port(options.get_host(), options.get_port()),
         }
     }
 
@@ -53,24 +55,17 @@ impl SqlBackend for PostgresStore {
     async fn inspect(connection: &mut PgConnection, namespace: &Namespace, bounds: Bounds) -> Result<(Calls, Bounds)> {
         let opening = Opening::new(namespace, &bounds)?;
         let clock = ClockCheck::begin();
-        let server = opening.ask(schema::SERVER, &opening.table, connection).await?;
+        let server = opening.ask(&schema::server(), &opening.table, connection).await?;
         let server = server.first().ok_or(UNANSWERED)?;
         let _ = clock.end("PostgreSQL", server.get(4));
-        if server.get(1) {
-            let standby = "the server is a standby and takes no writes; connect to the primary";
-            return Err(Error::fixed(ErrorKind::Unavailable, standby));
-        }
-        if server.get(2) {
-            // An operator may have set it to protect the data, so the store does not override it.
-            return Err(config(
-                "default_transaction_read_only is on, so the server refuses writes; \
-                 reset it for the role, the database or the server",
-            ));
-        }
+        // A pool's connections have not been checked yet.
+        session::check_role(server).map_err(driver)?;
         let Some(schema) = server.get::<Option<String>, _>(3) else {
             return Err(config(match &bounds.schema {
                 Some(name) => format!("there is no schema `{name}` that the role may use; create it, or grant usage"),
-                None => "the role's search_path names no schema that exists; create one, or set the search_path".into(),
+                None => "the role's search_path names no schema that exists and that the role may use; create one, grant usage on \
+                         one to the role, or set the search_path"
+                    .into(),
             }));
         };
         let sending = match bounds.pooler {
@@ -78,7 +73,7 @@ impl SqlBackend for PostgresStore {
             Pooler::None | Pooler::Session => Sending::Prepared,
         };
         // Whether the connection to a pooler is encrypted is not known to the server.
-        let encrypted = bounds.pooler != Pooler::None || server.get(0);
+        let encrypted = bounds.pooler != Pooler::None || server.get(2);
         let statements = Statements::new(&format!("{schema}.{}", quoted(namespace.as_str())), &sending);
         Ok((Calls::new(statements, sending), bounds.encrypted(encrypted)))
     }

@@ -1,5 +1,7 @@
 //! Parser of `postgres://…` URLs.
 
+use std::iter;
+
 use session_core::Result;
 use session_store_kit::{is_loopback, wrong};
 use session_store_sqlx::{ParsedUrl, Pooler, UrlForm};
@@ -19,7 +21,8 @@ const FORM: UrlForm = UrlForm {
 };
 
 impl PostgresStore {
-    /// Opens the store at `url`, of the form `postgres://user:password@host:port/database`. The scheme may also be `postgresql:`.
+    /// Opens the store at `url`, of the form `postgres://user:password@host:port/database`. The scheme may also be `postgresql:`. Of several
+    /// hosts, as in `postgres://a:5432,b:5433/database`, each connection uses the first one that takes writes.
     ///
     /// Options of the store are `namespace`, `timeout` and `wait` in ms, `create` (`true`, `false`), `pool`, `queue`, `schema` and `pooler` (`none`,
     /// `transaction`, `session`); see [`PostgresStoreBuilder`]. The driver's options are allowed as well, above all `sslmode` and `sslrootcert`; see
@@ -45,8 +48,9 @@ impl PostgresStore {
 
 /// Returns the builder that `url` describes.
 pub(crate) fn parse(url: &str) -> Result<PostgresStoreBuilder> {
-    let ParsedUrl { options, settings, connecting, own, .. } = read(url)?;
-    let mut builder = PostgresStore::builder(options).url_settings(settings).connect_timeout(connecting);
+    let ParsedUrl { options, others, settings, connecting, own, .. } = read(url)?;
+    let builder = PostgresStore::builder(options).url_settings(settings).connect_timeout(connecting);
+    let mut builder = others.into_iter().fold(builder, PostgresStoreBuilder::or_server);
     for (name, value) in own {
         builder = match name {
             "schema" => builder.schema(value),
@@ -61,11 +65,14 @@ pub(crate) fn parse(url: &str) -> Result<PostgresStoreBuilder> {
 fn read(url: &str) -> Result<ParsedUrl<PgConnectOptions>> {
     let mut parsed = FORM.read::<PgConnectOptions>(url)?;
     let system = parsed.own.iter().any(|(name, _)| *name == "sslrootcert");
-    if !parsed.names_tls && std::env::var_os("PGSSLMODE").is_none() && !is_local(&parsed.options) {
-        parsed.options = parsed.options.ssl_mode(PgSslMode::VerifyFull);
+    if !parsed.names_tls && std::env::var_os("PGSSLMODE").is_none() {
+        for server in iter::once(&mut parsed.options).chain(&mut parsed.others).filter(|server| !is_local(server)) {
+            *server = server.clone().ssl_mode(PgSslMode::VerifyFull);
+        }
     }
     // The roots that come with the driver are the system's here.
-    if system && !matches!(parsed.options.get_ssl_mode(), PgSslMode::VerifyFull) {
+    let mut servers = iter::once(&parsed.options).chain(&parsed.others);
+    if system && servers.any(|server| !matches!(server.get_ssl_mode(), PgSslMode::VerifyFull)) {
         return wrong("the option sslrootcert=system of the URL needs sslmode=verify-full");
     }
     Ok(parsed)
@@ -99,6 +106,9 @@ mod tests {
             let options = read(url).unwrap().options;
             assert_eq!(matches!(options.get_ssl_mode(), PgSslMode::VerifyFull), verified, "{url}");
         }
+        let read = read("postgres://localhost,db.example/a").unwrap();
+        let verified = [&read.options, &read.others[0]].map(|one| matches!(one.get_ssl_mode(), PgSslMode::VerifyFull));
+        assert_eq!(verified, [false, true]);
     }
 
     #[test]
@@ -119,7 +129,11 @@ mod tests {
             ("postgres://me:hunter2@db:port/a", "the port in the URL"),
             ("postgres://shop:pa?hunter2&x@db/a", "percent-encode the characters"),
             ("postgres://d b/a", "of the form postgres://user:password@host:port/database"),
-            ("postgres://a,b/a", "several hosts"),
+            ("postgres://a,b/a?hostaddr=::1", "several hosts, so its option hostaddr has no meaning"),
+            ("postgres:///a?host=a,b", "write them before the path"),
+            ("postgres://a,b/a?target_session_attrs=standby", "the store needs the primary"),
+            ("postgres://a,b/a?target_session_attrs=prefer-standby", "the store needs the primary"),
+            ("postgres://a,b/a?target_session_attrs=read-only", "the store needs the primary"),
             ("postgres://db?sslmode=hunter2", "the option sslmode of the URL is not disable, allow"),
         ] {
             let error = parse(url).unwrap_err();

@@ -62,7 +62,7 @@ pub(crate) const OPTIONS: &[(&str, UrlOption)] = &[
         "target_session_attrs",
         Only(&["any", "read-write", "primary"], "sessions are written, so the store needs the primary"),
     ),
-    ("load_balance_hosts", Only(&["disable"], "the URL names one host")),
+    ("load_balance_hosts", Only(&["disable"], "the hosts are tried in their order, until one takes writes")),
     ("gssencmode", Only(&["disable", "prefer"], "the driver has no Kerberos; use sslmode=verify-full")),
     ("sslnegotiation", Only(&["postgres"], "the driver asks the server for TLS first")),
     ("sslcompression", Only(&["0"], "the driver compresses nothing")),

@@ -5,18 +5,18 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use session_core::{Error, ErrorKind, Namespace, Result};
+use session_core::{Error, Namespace, Result};
 use session_store_kit::{PasswordSource, Settings, TIMED_OUT, UrlSettings, setters, waiting, within, wrong};
 use sqlx::Database;
 use tokio::time::{Instant, timeout_at};
 
 use crate::connecting::Connecting;
 use crate::dialect::{Connection, Dialect};
-use crate::failure;
 use crate::places::Purpose;
 use crate::pool::{Options, Pool, Source};
 use crate::pooler::Pooler;
 use crate::store::{Bounds, SqlStore};
+use crate::unconnected::unconnected;
 
 /// A store on one database, as a [`SqlStoreBuilder`] opens it.
 ///
@@ -34,11 +34,12 @@ pub trait SqlBackend: From<SqlStore<Self::Dialect>> {
         Namespace::new(name)
     }
 
-    /// Returns the source of the store's own connections through `pooler`, whose calls may take `timeout`.
+    /// Returns the source of the store's own connections to the first of `servers` that takes writes, through `pooler`. Calls may take
+    /// `timeout`.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](session_core::ErrorKind::Config) for options that the pooler does not pass on.
-    fn source(options: Options<Driver<Self>>, timeout: Duration, pooler: Pooler) -> Result<Source<Driver<Self>>>;
+    fn source(servers: Vec<Options<Driver<Self>>>, timeout: Duration, pooler: Pooler) -> Result<Source<Driver<Self>>>;
 
     /// Returns the options of a connection with another password.
     fn with_password(options: Options<Driver<Self>>, password: &str) -> Options<Driver<Self>>;
@@ -97,6 +98,8 @@ type Driver<S> = <<S as SqlBackend>::Dialect as Dialect>::Database;
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct SqlStoreBuilder<S: SqlBackend> {
     target: Target<Driver<S>>,
+    /// Servers that are tried after the target.
+    others: Vec<Options<Driver<S>>>,
     settings: Settings,
     create: bool,
     pool: usize,
@@ -117,6 +120,7 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
     fn new(target: Target<Driver<S>>) -> Self {
         Self {
             target,
+            others: Vec::new(),
             settings: Settings::new(),
             create: true,
             pool: 8,
@@ -137,6 +141,24 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
     pub fn on_pool(pool: sqlx::Pool<Driver<S>>) -> Self {
         let size = pool.options().get_max_connections() as usize;
         Self::new(Target::Pool(pool)).pool(size.clamp(1, 8))
+    }
+
+    /// Adds a server that is used if those before it do not answer or take no writes, such as the standby of a primary.
+    ///
+    /// Each new connection tries the servers in their order, and begins with the one that took the last connection. An attempt takes at
+    /// most its share of the time-out.
+    ///
+    /// ```no_run
+    /// # use session_core::Result;
+    /// # use session_store_sqlx::{Options, SqlBackend, SqlStoreBuilder, Dialect};
+    /// # type Server<S> = Options<<<S as SqlBackend>::Dialect as Dialect>::Database>;
+    /// async fn open<S: SqlBackend>(primary: Server<S>, standby: Server<S>) -> Result<S> {
+    ///     SqlStoreBuilder::on_server(primary).or_server(standby).open().await
+    /// }
+    /// ```
+    pub fn or_server(mut self, options: Options<Driver<S>>) -> Self {
+        self.others.push(options);
+        self
     }
 
     /// Sets the options that a URL gives.
@@ -210,10 +232,15 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
     async fn attempt(self) -> Result<S> {
         let namespace = S::namespace(&self.settings.namespace)?;
         within("pool", self.pool, 1..=1000)?;
-        if matches!(self.target, Target::Pool(_)) && self.password.is_some() {
-            return wrong(
-                "`password_from` is for connections of the store's own; set the password of the pool's options",
-            );
+        if matches!(self.target, Target::Pool(_)) {
+            if self.password.is_some() {
+                return wrong(
+                    "`password_from` is for connections of the store's own; set the password of the pool's options",
+                );
+            }
+            if !self.others.is_empty() {
+                return wrong("`or_server` is for connections of the store's own; a pool has one server");
+            }
         }
         match self.prepare(&namespace, self.pooler.unwrap_or_default()).await {
             Err(Unopened::Pooler(_)) if self.pooler.is_none() => {
@@ -232,10 +259,20 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
         let timeout = self.settings.timeout;
         let deadline = Instant::now() + timeout;
         let (source, address) = match &self.target {
-            Target::Server(options) => (S::source((**options).clone(), timeout, pooler)?, Some(S::address(options))),
+            Target::Server(options) => {
+                let servers = std::iter::once(&**options).chain(&self.others).cloned().collect();
+                (S::source(servers, timeout, pooler)?, Some(S::address(options)))
+            }
             Target::Pool(pool) => (Source::Pool(pool.clone()), None),
         };
-        let connecting = Connecting { limit: self.connecting, password: self.password.clone(), with: S::with_password };
+        let connecting = Connecting {
+            limit: self.connecting,
+            password: self.password.clone(),
+            with: S::with_password,
+            address: S::address,
+            ends: S::shows_pooler,
+            ..Connecting::default()
+        };
         let pool = Pool::new(source, self.pool, timeout, S::Dialect::is_full).connecting(connecting);
         let mut bounds = Bounds::new(self.settings.clone(), self.pool);
         bounds.own_connections = pool.is_own();
@@ -243,7 +280,7 @@ impl<S: SqlBackend> SqlStoreBuilder<S> {
         let mut pooled = match pool.take(Purpose::Write, deadline).await {
             Ok(pooled) => pooled,
             Err(error) if S::shows_pooler(&error) => return Err(Unopened::Pooler(S::at_open(&error))),
-            Err(error) => return Err(unconnected::<S>(&error, address.as_deref()).into()),
+            Err(error) => return Err(unconnected(&error, address.as_deref(), S::at_open).into()),
         };
         let opening = async {
             let connection = pooled.connection()?;
@@ -293,17 +330,6 @@ impl From<Error> for Unopened {
     }
 }
 
-/// Translates an error of the first connection.
-fn unconnected<S: SqlBackend>(error: &sqlx::Error, address: Option<&str>) -> Error {
-    match (failure::unreachable(error), address) {
-        (Some(why), Some(address)) => Error::new(
-            ErrorKind::Unavailable,
-            format!("{why} at {address}; check host and port, and that the server runs"),
-        ),
-        _ => S::at_open(error),
-    }
-}
-
 impl<S: SqlBackend> Clone for SqlStoreBuilder<S> {
     fn clone(&self) -> Self {
         let target = match &self.target {
@@ -312,7 +338,18 @@ impl<S: SqlBackend> Clone for SqlStoreBuilder<S> {
         };
         let (settings, password, schema) = (self.settings.clone(), self.password.clone(), self.schema.clone());
         let Self { create, pool, connecting, pooler, .. } = *self;
-        Self { target, settings, create, pool, connecting, password, pooler, schema, store: PhantomData }
+        Self {
+            target,
+            others: self.others.clone(),
+            settings,
+            create,
+            pool,
+            connecting,
+            password,
+            pooler,
+            schema,
+            store: PhantomData,
+        }
     }
 }
 

@@ -130,6 +130,8 @@ impl<D: Dialect, O: Operation> RoundTrip<O> for Server<D> {
         let last = if reads { trip.deadline } else { trip.deadline + self.slack() };
         let mut limit = if reads { Access::Read.first_deadline(last) } else { last };
         let mut second = !reads;
+        // A pool of the application keeps its other connections to the former primary, so each of them may be met once.
+        let mut moves = if self.pool.is_own() { 1 } else { self.pool.size() + 1 };
         let mut locks = if reads || trip.alone { Locks::Wait } else { self.wariness.locks() };
         loop {
             match self.once(items, trip, locks, limit).await {
@@ -159,7 +161,13 @@ impl<D: Dialect, O: Operation> RoundTrip<O> for Server<D> {
                     second = true;
                     limit = last;
                 }
-                Err(Failure::Lost(error)) => return Ok(items.iter().map(|_| Err(error.clone())).collect()),
+                Err(Failure::Demoted(_)) if moves > 0 && Instant::now() < trip.deadline => {
+                    moves -= 1;
+                    limit = last;
+                }
+                Err(Failure::Demoted(error) | Failure::Lost(error)) => {
+                    return Ok(items.iter().map(|_| Err(error.clone())).collect());
+                }
             }
         }
     }
@@ -193,7 +201,7 @@ impl<D: Dialect> Server<D> {
         match &failure {
             Failure::Again(_) | Failure::Locked(_) | Failure::Refused(_) => self.pool.keep(pooled),
             Failure::Ended(_) => {}
-            Failure::Lost(error) => {
+            Failure::Demoted(error) | Failure::Lost(error) => {
                 tracing::warn!(%error, "a connection to the session database is given up");
                 self.pool.give_up_idle();
             }

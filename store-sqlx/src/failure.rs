@@ -5,6 +5,8 @@ use std::io;
 use session_core::{Error, ErrorKind};
 use sqlx::Error as Driver;
 
+use crate::role::TakesNoWrites;
+
 /// Reason why a statement failed. It decides whether the statement is retried and whether the connection is kept.
 #[derive(Clone, Debug)]
 pub enum Failure {
@@ -16,6 +18,9 @@ pub enum Failure {
     Refused(Error),
     /// The server refused the statement, and the connection is no longer usable.
     Ended(Error),
+    /// The server has become one that takes no writes. The statement had no effect. All connections to the server are closed, because a
+    /// new one may reach the server that has taken its place.
+    Demoted(Error),
     /// There was no answer. The statement may or may not have been executed, and the connection is no longer usable.
     Lost(Error),
 }
@@ -27,6 +32,7 @@ impl From<Failure> for Error {
             | Failure::Locked(error)
             | Failure::Refused(error)
             | Failure::Ended(error)
+            | Failure::Demoted(error)
             | Failure::Lost(error) => error,
         }
     }
@@ -44,6 +50,9 @@ impl Failure {
                 let text = format!("no connection to {server} within the time-out");
                 return Self::Lost(Error::new(ErrorKind::Unavailable, text));
             }
+            error if TakesNoWrites::of(error).is_some() => {
+                (ErrorKind::Unavailable, format!("the server of {server} takes no writes"))
+            }
             _ => (ErrorKind::Unavailable, format!("the connection to {server} failed")),
         };
         Self::Lost(Error::new(kind, text).with_source(error))
@@ -52,6 +61,9 @@ impl Failure {
     /// Translates an error that the server did not report while a store is opened. `server` names it in the error's text, and
     /// `tls_option` is the driver's option for TLS.
     pub fn at_open(error: &Driver, server: &str, tls_option: &str) -> Error {
+        if let Some(why) = TakesNoWrites::of(error) {
+            return Error::fixed(ErrorKind::Config, why);
+        }
         let text = match error {
             Driver::Configuration(_) => format!("the options of the connection to {server} are not valid"),
             Driver::Protocol(said) if said.contains("authentication") => {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
 mod builder;
 mod connecting;
 mod dialect;
@@ -9,12 +10,15 @@ mod locks;
 mod places;
 mod pool;
 mod pooler;
+mod role;
 pub mod rows;
 mod statement;
 mod steps;
 mod store;
+mod unconnected;
 mod url;
 
+pub use address::{bare_address, host_with_port};
 pub use builder::{SqlBackend, SqlBehindPooler, SqlStoreBuilder};
 pub use dialect::{Answered, Connection, Dialect, Written};
 pub use failure::Failure;
@@ -22,6 +26,7 @@ pub use locks::{Locks, ServerLimits};
 pub use places::Purpose;
 pub use pool::{Options, Pool, Pooled, SetUp, Source};
 pub use pooler::Pooler;
+pub use role::TakesNoWrites;
 /// Calls of a store, their outcomes from the records found, and the comparison of clocks.
 pub use session_store_kit::{ClockCheck, operations, outcome};
 pub use statement::Sql;

@@ -4,7 +4,6 @@
 //! to each statement. This pool pings a connection only after it has been idle for a second.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +12,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, Database};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::connecting::Connecting;
-pub use crate::connecting::Options;
+use crate::connecting::{Connecting, NoServer};
+pub use crate::connecting::{Options, SetUp};
 use crate::locks::ServerLimits;
 use crate::places::{Place, Places, Purpose};
 
@@ -32,19 +31,11 @@ const GROWS: Duration = Duration::from_secs(10);
 /// Pause before a pool without any connection asks again for the first.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Prepares each connection that the store makes, before its first statement.
-pub type SetUp<DB> = Box<
-    dyn for<'c> Fn(
-            &'c mut <DB as Database>::Connection,
-        ) -> Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'c>>
-        + Send
-        + Sync,
->;
-
 /// Source of a store's connections.
 pub enum Source<DB: Database> {
-    /// Connections that the store makes with these options and prepares with the function, if there is one.
-    Own(Box<Options<DB>>, Option<SetUp<DB>>),
+    /// Connections that the store makes to the first of these servers that can be used, and prepares with the function, if there
+    /// is one. There is at least one server.
+    Own(Vec<Options<DB>>, Option<SetUp<DB>>),
     /// The application's own pool, to which a connection returns after each batch.
     ///
     /// All tokio runtimes share it, and a connection works only while the runtime that made it runs.
@@ -133,6 +124,11 @@ impl<DB: Database> Pool<DB> {
         matches!(*self.source, Source::Own(..))
     }
 
+    /// Returns the maximum number of connections.
+    pub(crate) const fn size(&self) -> usize {
+        self.size
+    }
+
     /// Takes a connection: one used within the last second, one that has just answered a ping, or a new one.
     ///
     /// If the server has too many connections, waits for one of the pool's own. From then on the pool has fewer, and tries to have
@@ -152,13 +148,13 @@ impl<DB: Database> Pool<DB> {
             if let Some(Idle { connection, made, limits, .. }) = self.take_idle(until).await {
                 return Ok(Pooled { connection: Some(Either::Own(connection)), made, limits, _place: place });
             }
-            let connected = timeout_at(until, self.connect()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+            let connected = timeout_at(until, self.connect(until)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
             let full = match connected {
                 Ok(connection) => {
                     let made = Instant::now();
                     return Ok(Pooled { connection: Some(connection), made, limits: None, _place: place });
                 }
-                Err(error) if (self.is_full)(&error) => error,
+                Err(error) if NoServer::any(&error, self.is_full) => error,
                 Err(sqlx::Error::PoolTimedOut) => return Err(refusal.unwrap_or(sqlx::Error::PoolTimedOut)),
                 Err(error) => return Err(error),
             };
@@ -205,14 +201,10 @@ impl<DB: Database> Pool<DB> {
         }
     }
 
-    async fn connect(&self) -> Result<Either<DB>, sqlx::Error> {
+    async fn connect(&self, until: Instant) -> Result<Either<DB>, sqlx::Error> {
         match &*self.source {
-            Source::Own(options, set_up) => {
-                let mut connection = self.connecting.connect(options).await?;
-                if let Some(set_up) = set_up {
-                    set_up(&mut connection).await?;
-                }
-                Ok(Either::Own(connection))
+            Source::Own(servers, set_up) => {
+                Ok(Either::Own(self.connecting.connect(servers, set_up.as_ref(), until).await?))
             }
             Source::Pool(pool) => Ok(Either::Pooled(pool.acquire().await?)),
         }

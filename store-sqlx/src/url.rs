@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use session_core::{Error, ErrorKind, Result};
-use session_store_kit::{Pem, ServerUrl, UrlSettings, absolute, check_pem, host_and_port, within, wrong};
+use session_store_kit::{Pem, ServerUrl, UrlSettings, absolute, check_pem, within, wrong};
+
+use crate::address::{Place, check_places, places};
 
 /// Form of the URLs of one of sqlx's drivers.
 ///
@@ -28,8 +30,9 @@ use session_store_kit::{Pem, ServerUrl, UrlSettings, absolute, check_pem, host_a
 ///     wrong: "the URL is not of the form postgres://user:password@host:port/database",
 /// };
 ///
-/// let parsed = FORM.read::<PgConnectOptions>("postgres://db.example/shop?pool=4&sslmode=require")?;
+/// let parsed = FORM.read::<PgConnectOptions>("postgres://db.example,other.example/shop?pool=4&sslmode=require")?;
 /// assert_eq!(parsed.options.get_host(), "db.example");
+/// assert_eq!(parsed.others[0].get_host(), "other.example");
 /// assert_eq!(parsed.settings.pool, Some(4));
 /// assert!(parsed.names_tls);
 /// let error = FORM.read::<PgConnectOptions>("postgres://db.example/shop?sslcrl=x").unwrap_err();
@@ -85,8 +88,10 @@ pub enum UrlOption {
 
 /// Contents of a URL.
 pub struct ParsedUrl<O> {
-    /// Options of the connection, as the driver parsed them.
+    /// Options of a connection to the URL's first server, as the driver parsed them.
     pub options: O,
+    /// The same for its other servers.
+    pub others: Vec<O>,
     /// Options of the store.
     pub settings: UrlSettings,
     /// Maximum time of an attempt to connect; `None` if the URL does not say.
@@ -128,20 +133,37 @@ impl UrlForm {
                 "the options {certificate} and {key} are the client's certificate and its key; the URL needs both or neither"
             ));
         }
-        let text = self.for_driver(&server, &read.driver)?;
-        // The driver's own error would quote the text that it could not parse.
-        let options = O::from_str(&text).map_err(|_| Error::fixed(ErrorKind::Config, self.wrong))?;
+        let options = read.driver.iter().map(|(own, value, listed)| (own.as_str(), value.as_str(), *listed));
+        check_places(server.hosts, options)?;
+        let options = |place| {
+            let text = self.for_driver(&server, place, &read.driver)?;
+            // The driver's own error would quote the text that it could not parse.
+            O::from_str(&text).map_err(|_| Error::fixed(ErrorKind::Config, self.wrong))
+        };
+        let (first, others) = places(server.hosts)?;
+        let (options, others) = (options(first)?, others.into_iter().map(options).collect::<Result<_>>()?);
         let names_tls = gives(mode);
-        Ok(ParsedUrl { options, settings: read.settings, connecting: read.connecting, names_tls, own: read.own })
+        Ok(ParsedUrl {
+            options,
+            others,
+            settings: read.settings,
+            connecting: read.connecting,
+            names_tls,
+            own: read.own,
+        })
     }
 
     fn find(&self, name: &str) -> Option<&'static (&'static str, UrlOption)> {
         self.options.iter().find(|(known, _)| name == *known || known.ends_with('[') && name.starts_with(known))
     }
 
-    /// Returns the URL for the driver. All parts are percent-encoded, because the driver would remove some characters silently.
-    fn for_driver(&self, server: &ServerUrl<'_>, options: &[(String, String, &str)]) -> Result<String> {
-        let (host, port) = host_and_port(server.hosts)?;
+    /// Returns the driver's URL for one server. All parts are percent-encoded, because the driver would remove some characters silently.
+    fn for_driver(
+        &self,
+        server: &ServerUrl<'_>,
+        (host, port): Place<'_>,
+        options: &[(String, String, &str)],
+    ) -> Result<String> {
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let (user, password) = (server.user.as_deref(), server.password.as_deref());
         let mut pairs: Vec<_> =
@@ -288,6 +310,7 @@ mod tests {
         options: &[
             ("options[", UrlOption::Driver("options[")),
             ("password", UrlOption::Driver("password")),
+            ("host", UrlOption::Driver("host")),
             ("sslmode", UrlOption::Word("sslmode", &[("on", "require"), ("off", "disable")])),
             ("ssl", UrlOption::Word("sslmode", &[("true", "require")])),
             ("bouncer", UrlOption::Only(&["false"], "connect to the server")),
@@ -334,6 +357,17 @@ mod tests {
     }
 
     #[test]
+    fn each_host_of_a_list_has_its_own_port() {
+        let parsed = read("x://ann:p%2Cw@a:7,[::1]:8,c/shop?sslmode=on").unwrap();
+        let servers: Vec<_> = std::iter::once(&parsed.options).chain(&parsed.others).collect();
+        let found: Vec<_> = servers.iter().map(|one| (one.get_host(), one.get_port())).collect();
+        assert_eq!(found, [("a", 7), ("[::1]", 8), ("c", 5432)]);
+        for server in servers {
+            assert_eq!((server.get_username(), server.get_database()), ("ann", Some("shop")));
+        }
+    }
+
+    #[test]
     fn a_url_without_a_host_may_have_a_user() {
         let parsed = read("x://ann%40x:p%3Fw@/shop").unwrap();
         assert_eq!((parsed.options.get_username(), parsed.options.get_database()), ("ann@x", Some("shop")));
@@ -351,6 +385,12 @@ mod tests {
             ("x://db?seconds=-1", "seconds is not a number"),
             ("x://db?seconds=1&millis=1", "two options for the time of connecting"),
             ("x://db?never=", "the option never of the URL has no effect: leave it out"),
+            ("x://a,b?host=c", "several hosts, so its option host has no meaning"),
+            ("x:///shop?host=a,b", "host of the URL names several servers; write them before the path"),
+            ("x://a,,b", "a comma beside an empty host"),
+            ("x://a,:7", "a comma beside an empty host"),
+            ("x://a,b:hunter2", "the port in the URL"),
+            ("x://a,b c", "of the form"),
             ("x://d b", "of the form x://user:password@host"),
         ] {
             let error = read(url).unwrap_err().to_string();

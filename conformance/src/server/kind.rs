@@ -49,6 +49,20 @@ pub(super) const POSTGRES: ServerKind = ServerKind {
     url: "postgres://conformance:{password}@{address}/conformance?sslmode=disable",
 };
 
+/// A primary and its standby in one container.
+pub(super) const POSTGRES_PAIR: ServerKind = ServerKind {
+    name: "postgres_pair",
+    image: POSTGRES.image,
+    image_of: "postgres",
+    port: 5432,
+    nodes: 2,
+    probe: Probe::Postgres { user: USER, database: USER },
+    environment: &[("POSTGRES_USER", USER), ("POSTGRES_PASSWORD", "{password}")],
+    command: &["sh", "-c", include_str!("postgres_pair.sh"), "postgres", "{password}", "{ports}"],
+    // A container of the suite has no TLS, wherever Docker runs.
+    url: "postgres://conformance:{password}@{address}/conformance?sslmode=disable",
+};
+
 /// Three PgBouncers in one container, before a PostgreSQL server. Its address follows the command.
 pub(super) const PGBOUNCER: ServerKind = ServerKind {
     name: "pgbouncer",
@@ -98,6 +112,21 @@ pub(super) const MARIADB: ServerKind = ServerKind {
     command: &["mariadbd", "--max-connections=500"],
     // The server's certificate is self-signed and cannot be verified.
     url: "mariadb://conformance:{password}@{address}/conformance?ssl-mode=preferred",
+};
+
+/// HAProxy in TCP mode before a MySQL server. Its address follows the command.
+pub(super) const HAPROXY: ServerKind = ServerKind {
+    name: "haproxy",
+    image: "haproxy:3.2.25",
+    image_of: "haproxy",
+    port: 3306,
+    nodes: 1,
+    // The server behind it speaks first.
+    probe: Probe::Mysql,
+    environment: &[],
+    command: &["sh", "-c", include_str!("haproxy.sh"), "haproxy"],
+    // The certificate is that of the server behind it.
+    url: "mysql://conformance:{password}@{address}/conformance?ssl-mode=preferred",
 };
 
 pub(super) const REDIS: ServerKind = ServerKind {

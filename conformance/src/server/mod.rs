@@ -55,6 +55,24 @@ pub async fn postgres() -> Result<Server> {
     Server::of(&kind::POSTGRES).await
 }
 
+/// Returns a PostgreSQL primary with a standby, which replicates it asynchronously. The primary is the first node.
+///
+/// Both are in one container. `select pg_promote()` promotes the standby.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let servers = session_conformance::server::postgres_pair().await?;
+/// println!("open the store on {}", servers.url());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If no server is available, or one of them does not answer.
+pub async fn postgres_pair() -> Result<Server> {
+    Server::of(&kind::POSTGRES_PAIR).await
+}
+
 /// Returns three PgBouncers before `postgres`, which must be in a container: one in transaction mode without prepared statements, one
 /// in transaction mode with them, and one in session mode. [`Server::url_of`] has the URL of each.
 ///
@@ -92,6 +110,27 @@ pub async fn pgbouncer(postgres: &Server) -> Result<Server> {
 /// If no server is available, or it does not answer.
 pub async fn mysql() -> Result<Server> {
     Server::of(&kind::MYSQL).await
+}
+
+/// Returns HAProxy in TCP mode before `mysql`, which must be in a container. It ends connections that were idle for six seconds.
+///
+/// The container is removed with its value, and has to be dropped before that of `mysql`.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// use session_conformance::server;
+///
+/// let mysql = server::mysql().await?;
+/// let proxy = server::haproxy(&mysql).await?;
+/// println!("open the store on {}", proxy.url());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If HAProxy is not available, or the server behind it does not answer.
+pub async fn haproxy(mysql: &Server) -> Result<Server> {
+    Server::before(&kind::HAPROXY, mysql).await
 }
 
 /// Returns a MariaDB server, with an empty database if it runs in a container.

@@ -1,5 +1,7 @@
 //! Helpers for the tests of this store: a server of one kind, and the conformance suite over the store on it.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
+
+mod rights;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -7,6 +9,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use rights::{ACCOUNT, grant_least_rights, least_rights};
 use session_conformance::server::{self, Shared, Start};
 use session_conformance::{Harness, Subject};
 use session_core::{Namespace, Result, Store, async_trait};
@@ -52,7 +55,7 @@ impl Server {
         Self::shared(kind).expect("a server")
     }
 
-    fn shared(kind: Kind) -> Result<Self> {
+    pub(crate) fn shared(kind: Kind) -> Result<Self> {
         static SERVERS: [Shared; 2] = [Shared::new(Kind::Mysql.start()), Shared::new(Kind::Mariadb.start())];
         SERVERS[kind as usize].get().map(Self)
     }
@@ -92,7 +95,7 @@ impl Server {
         done.unwrap_or_else(|error| panic!("a statement of the test: {error}"));
     }
 
-    async fn version(&self) -> String {
+    pub(crate) async fn version(&self) -> String {
         let row = self.foreign().await.fetch_one("select version()").await;
         let version: String = row.expect("a version").get(0);
         let number = version.split('-').next().unwrap_or_default();

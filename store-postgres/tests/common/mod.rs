@@ -1,11 +1,16 @@
 //! Helpers for the tests of this store.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
+
+mod pair;
+mod rights;
 
 use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use pair::Pair;
+pub(crate) use rights::{ROLE, grant_least_rights, least_rights, make_role};
 use session_conformance::server::{self, Shared};
 use session_conformance::{Harness, Subject};
 use session_core::{Namespace, Result, Store, async_trait};

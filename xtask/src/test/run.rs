@@ -280,11 +280,12 @@ fn with_shuttle(environment: impl Fn(&str) -> Option<String>) -> (&'static str, 
     ("RUSTFLAGS", format!("{flags} --cfg shuttle").trim_start().to_owned())
 }
 
-/// Whether a test program is the suite over a store: `tests/conformance.rs`, or one named for its server or for a cluster of it.
+/// Whether a test program is the suite over a store: `tests/conformance.rs`, `tests/deployed.rs` for variants of it, or one named for its
+/// server or for a cluster of it.
 pub(super) fn proves_a_store(program: &Program) -> bool {
     let target = &*program.target;
     let server = target.strip_suffix("_cluster").unwrap_or(target);
-    ["conformance", "cluster"].contains(&target) || servers::needed(program).contains(&server)
+    ["conformance", "deployed", "cluster"].contains(&target) || servers::needed(program).contains(&server)
 }
 
 #[cfg(test)]

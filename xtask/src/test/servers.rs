@@ -20,8 +20,9 @@ const STORES: &[(&str, &[&str])] = &[
     ("session-store-dynamo", &["dynamo"]),
 ];
 
-/// Servers that the tests also run as clusters, from the same image.
-const CLUSTERS: &[(&str, &str)] = &[("redis", "redis_cluster"), ("valkey", "valkey_cluster")];
+/// Servers that the tests also run as clusters or pairs, from the same image.
+const CLUSTERS: &[(&str, &str)] =
+    &[("redis", "redis_cluster"), ("valkey", "valkey_cluster"), ("postgres", "postgres_pair")];
 
 /// All servers.
 const ALL: &[&str] = &["postgres", "mysql", "mariadb", "redis", "valkey", "memcached", "mongo", "dynamo"];
@@ -36,6 +37,7 @@ pub(super) fn needed(program: &Program) -> &'static [&'static str] {
         ("session-conformance", "server", _) | ("demo", "three_stores", _) => &["redis"],
         ("session-store-any", "logins", _) => &["postgres", "redis"],
         ("session-store-postgres", "pgbouncer" | "poolers", _) => &["postgres", "pgbouncer"],
+        ("session-store-mysql", "deployed", _) => &["mysql", "haproxy", "mariadb"],
         ("demo", "databases", _) | ("session-store-any", "stopped", _) => ALL,
         (package, ..) => STORES.iter().find(|(store, _)| *store == package).map_or(&[], |(_, servers)| servers),
     }
@@ -177,6 +179,10 @@ mod tests {
         assert_eq!(
             needed(&Program::named("session-store-postgres", "pgbouncer", Kind::Integration)),
             ["postgres", "pgbouncer"]
+        );
+        assert_eq!(
+            needed(&Program::named("session-store-mysql", "deployed", Kind::Integration)),
+            ["mysql", "haproxy", "mariadb"]
         );
         assert_eq!(needed(&Program::named("session-store-sqlite", "conformance", Kind::Integration)), [""; 0]);
         assert_eq!(needed(&Program::named("session-conformance", "mutants", Kind::Integration)), [""; 0]);
