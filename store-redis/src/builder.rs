@@ -12,9 +12,9 @@ use session_store_kit::{PasswordSource, Settings, TIMED_OUT, setters, waiting, w
 use tokio::time::{self, Instant};
 
 use crate::batch::Batches;
-use crate::connection::{Connecting, Node};
 use crate::error::{Moment, driver_error};
 use crate::keys::Keys;
+use crate::node::{Connecting, Node};
 use crate::preflight::{self, Place};
 use crate::record::UNREFUSED_LEN;
 use crate::router::{Router, Topology};
@@ -210,7 +210,7 @@ impl RedisStoreBuilder {
 
     fn connecting(&self) -> Connecting {
         let (connections, password) = (self.connections, self.password.clone());
-        Connecting { connections, timeout: self.settings.timeout, password }
+        Connecting { connections, timeout: self.settings.timeout, password, primary: !self.cluster }
     }
 
     fn topology(&self) -> Result<Topology> {

@@ -22,9 +22,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::connection::{Connecting, Failure, Node};
 use crate::error::{Moment, NO_CLUSTER, STOPPED, UNEXPECTED_REPLY, driver_error, ends_connection};
 use crate::exposure::{EXPOSED, is_exposed};
+use crate::failure::Failure;
+use crate::node::{Connecting, Node};
 pub(crate) use slots::Address;
 pub(crate) use slots::slot;
 use slots::{Range, SLOTS, ranges};
