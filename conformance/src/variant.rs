@@ -67,6 +67,66 @@ pub const SESSION_POOLER: Variant = Variant {
     spares: &[],
 };
 
+const PLACE: &str = "connections are opened in another way, and lost in other places";
+const FOUND: &str = "the server is found first, by its name, and its answers are believed only while it is still named";
+
+/// A server that others name, such as the master of Redis Sentinel.
+pub const NAMED_SERVER: Variant = Variant {
+    breaks: &[
+        ("open", FOUND),
+        ("close", "the task that asks for the name ends with the store"),
+        ("create.round-trip", FOUND),
+        ("load.burst", FOUND),
+        ("save.burst", FOUND),
+        ("save.race", FOUND),
+        ("fault", PLACE),
+        ("cancel", "a call that is dropped is no longer in flight, and what asks for the name ends"),
+        ("runtime", "what asks for the name belongs to a runtime"),
+        ("redacted", "errors about who names the server, and a second password"),
+        ("history.cuts", PLACE),
+    ],
+    spares: &[],
+};
+
+/// A server that is reached by a socket file.
+pub const SOCKET_FILE: Variant = Variant {
+    breaks: &[
+        ("open", PLACE),
+        ("create.round-trip", PLACE),
+        ("load.burst", PLACE),
+        ("save.burst", PLACE),
+        ("fault", PLACE),
+        ("cancel", PLACE),
+        ("redacted", "the password stands at another place of the URL"),
+    ],
+    spares: &[],
+};
+
+const RIGHT: &str = "a command that the user may not call, or a key that the user may not access";
+
+/// A user with the least rights that the documentation of the store grants.
+pub const LEAST_RIGHTS: Variant = Variant {
+    breaks: &[
+        ("open", RIGHT),
+        ("create", RIGHT),
+        ("load", RIGHT),
+        ("save", RIGHT),
+        ("touch", RIGHT),
+        ("delete", RIGHT),
+        ("purge", RIGHT),
+        ("expiry", RIGHT),
+        ("principal", RIGHT),
+        ("scan", RIGHT),
+        ("namespace", RIGHT),
+        ("limits", "the server may not be asked for its limits"),
+        ("redacted", "errors about rights"),
+    ],
+    spares: &[
+        ("save.counter", "`save.race` sends the same commands"),
+        ("delete.beats-writers", "`save.waits-for-delete` sends the same commands"),
+    ],
+};
+
 impl Variant {
     /// Whether a normal run checks `clause`.
     ///
@@ -91,7 +151,8 @@ mod tests {
 
     #[test]
     fn every_row_of_a_table_selects_a_clause() {
-        for Variant { breaks, spares } in [TRANSACTION_POOLER, SILENT_POOLER, SESSION_POOLER] {
+        let all = [TRANSACTION_POOLER, SILENT_POOLER, SESSION_POOLER, NAMED_SERVER, SOCKET_FILE, LEAST_RIGHTS];
+        for Variant { breaks, spares } in all {
             for (name, _) in breaks.iter().chain(spares) {
                 assert!(clauses().any(|clause| *name == clause.name || *name == clause.topic()), "{name}");
             }

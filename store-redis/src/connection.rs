@@ -10,10 +10,12 @@ use session_store_kit::{PasswordSource, TIMED_OUT};
 use tokio::sync::watch;
 use tokio::time;
 
+use crate::address::Address;
 use crate::error::{STOPPED, UNEXPECTED_REPLY, ends_connection};
 use crate::failure::Failure;
-use crate::node::Connecting;
+use crate::no_master::NAMED_REPLICA;
 use crate::primary::{Proof, hello, is_replica};
+use crate::sentinel::{SUPERSEDED, Sentinels, unreachable};
 
 /// Capacity of the channel between the calls and a connection's task, in commands.
 const PIPELINE: usize = 1024;
@@ -21,7 +23,7 @@ const PIPELINE: usize = 1024;
 /// Time after a failed attempt to connect in which other connections are used instead.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Time after an attempt that found a replica in which calls are refused without another attempt.
+/// Time after an attempt that found no primary in which calls are refused without another attempt.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// An open connection of the driver.
@@ -32,6 +34,29 @@ struct Opened {
     driver: MultiplexedConnection,
     /// Proof that the server is the primary, if it must be.
     proof: Option<Arc<Proof>>,
+    /// Address that the sentinels named, if they are asked.
+    master: Option<Arc<Address>>,
+}
+
+/// How a node's connections are made.
+#[derive(Clone)]
+pub(crate) struct Connecting {
+    /// Number of connections that calls share.
+    pub(crate) connections: usize,
+    /// Time-out of a call, connecting included.
+    pub(crate) timeout: Duration,
+    /// Source of the password, in place of the client's.
+    pub(crate) password: Option<PasswordSource>,
+    /// Whether the server must be a primary. A node of a cluster need not, because a replica redirects all commands.
+    pub(crate) primary: bool,
+}
+
+/// Where a connection leads to.
+pub(crate) enum Source {
+    /// To the address of a client. Its name is resolved by each attempt.
+    Address(Arc<Client>),
+    /// To the server that the sentinels name as the master.
+    Sentinels(Arc<Sentinels>),
 }
 
 /// Result of an attempt to connect, shared by all calls that wait for it.
@@ -39,7 +64,7 @@ type Attempt = watch::Receiver<Option<Result<Opened, Failure>>>;
 
 /// One connection, which is opened again after it has ended.
 pub(crate) struct Connection {
-    client: Client,
+    source: Source,
     pub(crate) timeout: Duration,
     password: Option<PasswordSource>,
     primary: bool,
@@ -54,24 +79,63 @@ struct ConnectionState {
     attempt: Option<Attempt>,
     /// Time of the latest attempt, if it failed.
     refused: Option<Instant>,
-    /// Time of the latest attempt, if it found a replica.
-    demoted: Option<Instant>,
+    /// Time and result of the latest attempt, if it found no primary.
+    no_primary: Option<(Instant, Failure)>,
 }
 
 impl Connection {
-    pub(crate) fn new(client: Client, connecting: &Connecting) -> Self {
+    pub(crate) fn new(source: Source, connecting: &Connecting) -> Self {
         let Connecting { timeout, password, primary, .. } = connecting.clone();
-        Self { client, timeout, password, primary, state: Mutex::default() }
+        Self { source, timeout, password, primary, state: Mutex::default() }
     }
 
-    /// Opens a connection of the driver, with the password of this moment. Attempt `number` must lead to a primary, if that is asked for.
+    /// Opens a connection of the driver for attempt `number`.
     async fn connect(&self, number: u64, config: &AsyncConnectionConfig) -> Result<Opened, Failure> {
+        match &self.source {
+            Source::Address(client) => self.connect_to(client, number, config).await,
+            Source::Sentinels(sentinels) => Box::pin(self.connect_to_master(sentinels, number, config)).await,
+        }
+    }
+
+    /// Connects to the server that the sentinels name, and to another one as soon as they name that.
+    async fn connect_to_master(
+        &self,
+        sentinels: &Arc<Sentinels>,
+        number: u64,
+        config: &AsyncConnectionConfig,
+    ) -> Result<Opened, Failure> {
+        let watching = sentinels.watch();
+        let mut master = watching.master().await?;
+        loop {
+            let client = sentinels.client(&master)?;
+            let opened = tokio::select! {
+                opened = self.connect_to(&client, number, config) => opened,
+                other = watching.other_than(&master) => {
+                    master = other;
+                    continue;
+                }
+            };
+            return match opened {
+                Ok(opened) => Ok(Opened { master: Some(Arc::new(master)), ..opened }),
+                Err(Failure::Replica) => Err(Failure::Sentinel(NAMED_REPLICA)),
+                Err(failure) => Err(unreachable(failure)),
+            };
+        }
+    }
+
+    /// Connects with the password of this moment. The server must be a primary, if that is asked for.
+    async fn connect_to(
+        &self,
+        client: &Client,
+        number: u64,
+        config: &AsyncConnectionConfig,
+    ) -> Result<Opened, Failure> {
         let with_password;
         let client = match &self.password {
-            None => &self.client,
+            None => client,
             Some(source) => {
                 let password = source.ask().await.map_err(Failure::NoPassword)?;
-                let info = self.client.get_connection_info().clone();
+                let info = client.get_connection_info().clone();
                 let redis = info.redis_settings().clone().set_password(password);
                 with_password = Client::open(info.set_redis_settings(redis)).map_err(Failure::NotConnected)?;
                 &with_password
@@ -81,13 +145,13 @@ impl Connection {
         let mut driver = opened.map_err(Failure::NotConnected)?;
         let asked = Instant::now();
         if !self.primary {
-            return Ok(Opened { number, driver, proof: None });
+            return Ok(Opened { number, driver, proof: None, master: None });
         }
         let greeting = driver.send_packed_command(&hello()).await.map_err(Failure::NotConnected)?;
         if is_replica(&greeting) {
             return Err(Failure::Replica);
         }
-        Ok(Opened { number, driver, proof: Some(Arc::new(Proof::new(asked))) })
+        Ok(Opened { number, driver, proof: Some(Arc::new(Proof::new(asked))), master: None })
     }
 
     /// Locks the state. Poisoning is ignored, because nothing under this lock can panic.
@@ -96,7 +160,39 @@ impl Connection {
     }
 
     pub(crate) async fn send(self: &Arc<Self>, command: &Cmd) -> Result<Value, Failure> {
-        let Opened { number, mut driver, proof } = self.opened().await?;
+        let opened = self.opened().await?;
+        match &self.source {
+            Source::Address(_) => self.send_on(opened, command).await,
+            // Boxed, because it would enlarge the futures of all other stores.
+            Source::Sentinels(sentinels) => Box::pin(self.send_to_master(sentinels, opened, command)).await,
+        }
+    }
+
+    /// Sends a command to a master, and gives it up as soon as the sentinels name another one.
+    async fn send_to_master(
+        &self,
+        sentinels: &Arc<Sentinels>,
+        opened: Opened,
+        command: &Cmd,
+    ) -> Result<Value, Failure> {
+        let (number, master) = (opened.number, opened.master.clone().unwrap_or_default());
+        let watching = sentinels.watch();
+        let answer = tokio::select! {
+            answer = self.send_on(opened, command) => answer?,
+            _ = watching.other_than(&master) => {
+                self.disconnect(number);
+                return Err(Failure::NotSent(SUPERSEDED));
+            }
+        };
+        if watching.believes(&master).await {
+            return Ok(answer);
+        }
+        self.disconnect(number);
+        Err(Failure::NotSent(SUPERSEDED))
+    }
+
+    async fn send_on(&self, opened: Opened, command: &Cmd) -> Result<Value, Failure> {
+        let Opened { number, mut driver, proof, .. } = opened;
         let since = Instant::now();
         if let Some(proof) = proof.as_ref().filter(|proof| proof.is_due(since)) {
             // Boxed, because it is rare and would enlarge every call's future.
@@ -154,7 +250,6 @@ impl Connection {
         self.judged(number, Ok(answer))
     }
 
-    /// Sends two commands in one packet. An answer may be an error of the server.
     async fn send_both(
         &self,
         number: u64,
@@ -211,8 +306,10 @@ impl Connection {
             match &state.attempt {
                 // An attempt whose runtime has ended never finishes.
                 Some(attempt) if attempt.has_changed().is_ok() => attempt.clone(),
-                _ if state.demoted.is_some_and(|demoted| demoted.elapsed() < PAUSE) => return Err(Failure::Replica),
                 _ => {
+                    if let Some((_, failure)) = state.no_primary.as_ref().filter(|(since, _)| since.elapsed() < PAUSE) {
+                        return Err(failure.clone());
+                    }
                     let (sender, attempt) = watch::channel(None);
                     state.attempt = Some(attempt.clone());
                     state.number += 1;
@@ -265,7 +362,11 @@ async fn connect(connection: Arc<Connection>, number: u64, sender: watch::Sender
     let mut state = connection.lock();
     state.attempt = None;
     state.refused = result.is_err().then(Instant::now);
-    state.demoted = matches!(result, Err(Failure::Replica)).then(Instant::now);
+    state.no_primary = match &result {
+        Err(Failure::Sentinel(reason)) if reason.is_of_the_network() => None,
+        Err(failure @ (Failure::Replica | Failure::Sentinel(_))) => Some((Instant::now(), failure.clone())),
+        _ => None,
+    };
     if let Ok(opened) = &result {
         state.live = Some(opened.clone());
     }

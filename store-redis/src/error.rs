@@ -162,8 +162,7 @@ pub(crate) const TOO_OLD: Error =
     Error::fixed(ErrorKind::Config, "the server is too old: Redis 7.0 or later, or Valkey, is needed");
 
 /// Error text for a replica where a primary is expected.
-pub(crate) const REPLICA: &str =
-    "the server is a replica, whose data may be old and which takes no writes (READONLY): name the primary";
+pub(crate) const REPLICA: &str = "the server is a replica, whose data may be old and which takes no writes (READONLY): name the primary, or its sentinels";
 
 const CREDENTIALS: &str = "the server rejected the user or password: check the credentials";
 
@@ -174,6 +173,9 @@ const NO_HELLO: &str =
     "the server has no command HELLO: Redis 7.0 or later, or Valkey, is needed, without `rename-command HELLO`";
 
 const TOO_LARGE: &str = "the session's record is larger than the server's `proto-max-bulk-len`";
+
+pub(crate) const SENTINEL: &str =
+    "the server is a sentinel: use a URL that begins with redis+sentinel:// and ends with the name of the master";
 
 pub(crate) const CLUSTER: &str = "the server is part of a cluster: use a URL that begins with redis+cluster:// or call `cluster(true)`, with the feature `cluster` of session-store-redis";
 

@@ -6,6 +6,7 @@ use redis::RedisError;
 use session_core::{Error, ErrorKind};
 
 use crate::error::{Moment, REPLICA, driver_error, is_full, is_starting};
+use crate::no_master::NoMaster;
 
 /// Reason why a command has no reply.
 #[derive(Clone)]
@@ -19,6 +20,8 @@ pub(crate) enum Failure {
     NoPassword(Error),
     /// The server is a replica.
     Replica,
+    /// The sentinels name no master, or one that cannot be used.
+    Sentinel(NoMaster),
     /// No connection could be opened.
     NotConnected(RedisError),
     /// The server or the driver returned an error.
@@ -35,6 +38,7 @@ impl Failure {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::NotSent(_) | Self::NoPassword(_) | Self::Replica => false,
+            Self::Sentinel(reason) => reason.is_passing(),
             #[cfg(feature = "cluster")]
             Self::NotReady => true,
             Self::NotConnected(error) | Self::Server(error) => is_starting(error) || is_full(error),
@@ -56,6 +60,7 @@ impl Failure {
             #[cfg(feature = "cluster")]
             Self::NotReady => crate::error::NOT_READY,
             Self::Replica => Error::fixed(moment.kind(), REPLICA),
+            Self::Sentinel(reason) => reason.error(moment),
             Self::NotConnected(error) | Self::Server(error) => driver_error(&error, moment),
         }
     }

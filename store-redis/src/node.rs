@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use redis::{Arg, Client, Cmd, Value};
-use session_store_kit::PasswordSource;
+use redis::{Arg, Cmd, Value};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::connection::Connection;
+use crate::connection::{Connecting, Connection, Source};
 use crate::failure::Failure;
 use crate::record::UNREFUSED_LEN;
 
@@ -25,22 +23,10 @@ pub(crate) struct Node {
     turn: Arc<AsyncMutex<()>>,
 }
 
-/// How a node's connections are made.
-#[derive(Clone)]
-pub(crate) struct Connecting {
-    /// Number of connections that calls share.
-    pub(crate) connections: usize,
-    /// Time-out of a call, connecting included.
-    pub(crate) timeout: Duration,
-    /// Source of the password, in place of the client's.
-    pub(crate) password: Option<PasswordSource>,
-    /// Whether the server must be a primary. A node of a cluster need not, because a replica redirects all commands.
-    pub(crate) primary: bool,
-}
-
 impl Node {
-    pub(crate) fn new(client: &Client, connecting: &Connecting) -> Self {
-        let new = || Arc::new(Connection::new(client.clone(), connecting));
+    /// Creates a node without connecting. Each of its connections leads to a `source`.
+    pub(crate) fn new(source: impl Fn() -> Source, connecting: &Connecting) -> Self {
+        let new = || Arc::new(Connection::new(source(), connecting));
         let connections = (0..connecting.connections).map(|_| new()).collect();
         Self { connections, sent: AtomicUsize::new(0), long: new(), turn: Arc::default() }
     }

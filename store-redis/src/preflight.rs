@@ -5,7 +5,7 @@ use session_core::{Error, ErrorKind, Namespace, Result};
 use session_store_kit::ClockCheck;
 use tracing::{debug, warn};
 
-use crate::error::{CLUSTER, TOO_OLD, UNEXPECTED_REPLY};
+use crate::error::{CLUSTER, SENTINEL, TOO_OLD, UNEXPECTED_REPLY};
 use crate::failure::Failure;
 use crate::keys::Keys;
 use crate::node::Node;
@@ -76,6 +76,7 @@ async fn check_node(node: &Node, place: &Place<'_>, expected: Expected) -> Resul
             return Err(Failure::NotSent(TOO_OLD));
         }
         match field(&server, "redis_mode").or_else(|| field(&server, "server_mode")) {
+            Some("sentinel") => return Err(refused(SENTINEL)),
             Some("cluster") if expected == Expected::Single => return Err(refused(CLUSTER)),
             #[cfg(feature = "cluster")]
             Some(mode) if expected == Expected::Cluster && mode != "cluster" => {

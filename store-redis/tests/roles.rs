@@ -18,6 +18,10 @@ use tokio::task::JoinSet;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod records;
 
+#[path = "common/rights.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod rights;
+
 use records::{NAMESPACE, call, key, record};
 
 /// Start functions of the kinds of servers.
@@ -25,10 +29,6 @@ const KINDS: [Start; 2] = [|| Box::pin(server::redis()), || Box::pin(server::val
 
 /// Time within which a store notices that its server is a replica.
 const NOTICED: Duration = seconds(1);
-
-/// The commands that the README lists, as rules of `ACL SETUSER`. `INFO`, which tells the role too, is not among them.
-const RULES: &str = "+get +mget +scan +eval +evalsha +getrange +setrange +set +unlink +pexpireat +pexpiretime +zadd +zrem +zrange \
-    +zremrangebyscore +time";
 
 /// A server, and a direct connection to it.
 struct Bench {
@@ -64,7 +64,8 @@ impl Bench {
 async fn a_replica_is_refused_at_open_though_the_user_may_not_ask_for_its_role() {
     for start in KINDS {
         let mut bench = Bench::new(start).await;
-        bench.tell(&format!("ACL SETUSER shop reset on >xyzzy ~{NAMESPACE}:* {RULES}")).await;
+        // `INFO`, which tells the role too, is not among the least rights.
+        bench.tell(&rights::statement(false, "xyzzy", NAMESPACE)).await;
         let url = bench.server.url().replace(&format!(":{}@", bench.server.password()), "shop:xyzzy@");
         let open = || RedisStore::builder(&url).unwrap().namespace(NAMESPACE).open();
         open().await.unwrap();

@@ -19,8 +19,13 @@ const STORES: &[(&str, &[&str])] = &[
     ("session-store-dynamo", &["dynamo"]),
 ];
 
-/// Servers that the tests also run as clusters, from the same image.
-const CLUSTERS: &[(&str, &str)] = &[("redis", "redis_cluster"), ("valkey", "valkey_cluster")];
+/// Servers that the tests also run as clusters and with sentinels, from the same image.
+const CLUSTERS: &[(&str, &str)] = &[
+    ("redis", "redis_cluster"),
+    ("valkey", "valkey_cluster"),
+    ("redis", "redis_sentinel"),
+    ("valkey", "valkey_sentinel"),
+];
 
 /// All servers.
 const ALL: &[&str] = &["postgres", "mysql", "mariadb", "redis", "valkey", "mongo", "dynamo"];
