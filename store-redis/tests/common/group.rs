@@ -28,7 +28,7 @@ impl Group {
     }
 
     /// Sends a command, written with spaces, to a sentinel.
-    async fn ask<T: FromRedisValue>(&self, sentinel: usize, command: &str) -> RedisResult<T> {
+    pub(crate) async fn ask<T: FromRedisValue>(&self, sentinel: usize, command: &str) -> RedisResult<T> {
         let words: Vec<_> = command.split_ascii_whitespace().collect();
         redis::cmd(words[0]).arg(&words[1..]).query_async(&mut self.sentinels[sentinel].clone()).await
     }

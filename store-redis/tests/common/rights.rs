@@ -16,6 +16,13 @@ pub(crate) fn statement(of_cluster: bool, password: &str, namespace: &str) -> St
     statement.replace(&secret, &format!(">{password}")).replace(&keys, &format!("~{namespace}:*"))
 }
 
+/// Returns the README's statement for a sentinel, with another password.
+pub(crate) fn sentinel_statement(password: &str) -> String {
+    let statement =
+        README.lines().filter(|line| line.starts_with("ACL SETUSER")).nth(2).expect("the README grants rights");
+    statement.replace(&format!(">{PASSWORD}"), &format!(">{password}"))
+}
+
 /// Returns the rules for commands of the README's statement.
 pub(crate) fn rules(of_cluster: bool) -> Vec<String> {
     let statement = statement(of_cluster, PASSWORD, NAMESPACE);

@@ -16,6 +16,7 @@ mod fake;
 mod records;
 
 #[path = "../common/rights.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod rights;
 
 use records::{NAMESPACE, call, key, principal, record};

@@ -19,6 +19,10 @@ mod group;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod records;
 
+#[path = "../common/rights.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod rights;
+
 use group::Group;
 use records::{NAMESPACE, call, key, record};
 
@@ -92,6 +96,22 @@ async fn each_mistake_is_one_error_with_its_remedy() {
     is("an address that leads nowhere", &error, Unavailable, &["cannot be reached", "`node_at`"]);
     let error = builder(&url.replace("/main?", "/main/99?")).open().await.unwrap_err();
     is("a database out of range", &error, Config, &["no database of this number"]);
+
+    // The rights that the README grants on a sentinel are enough, and each is needed.
+    let tell = async |command: &str| {
+        for sentinel in 0..3 {
+            group.ask::<()>(sentinel, command).await.unwrap();
+        }
+    };
+    tell(&rights::sentinel_statement("xyzzy")).await;
+    let watched = url.replace(&own, "sentinel-password=xyzzy&sentinel-user=watcher");
+    builder(&watched).open().await.unwrap();
+    for rule in ["sentinel|get-master-addr-by-name", "sentinel|master"] {
+        tell(&format!("ACL SETUSER watcher -{rule}")).await;
+        let error = builder(&watched).open().await.unwrap_err();
+        is(rule, &error, Config, &["the sentinel's user lacks a right", rule]);
+        tell(&format!("ACL SETUSER watcher +{rule}")).await;
+    }
 
     // The builder has the same settings, and the client's own address is not used.
     let client = Client::open(format!("redis://:{password}@127.0.0.1:1/2")).unwrap();
