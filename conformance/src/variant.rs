@@ -150,6 +150,66 @@ pub const LEAST_RIGHTS: Variant = Variant {
     spares: &[("principal.delete-all-races", "`principal.delete-all` sends the same statements")],
 };
 
+const PLACE: &str = "connections are opened in another way, and lost in other places";
+const FOUND: &str = "the server is found first, by its name, and its answers are believed only while it is still named";
+
+/// A server that others name, such as the master of Redis Sentinel.
+pub const NAMED_SERVER: Variant = Variant {
+    breaks: &[
+        ("open", FOUND),
+        ("close", "the task that asks for the name ends with the store"),
+        ("create.round-trip", FOUND),
+        ("load.burst", FOUND),
+        ("save.burst", FOUND),
+        ("save.race", FOUND),
+        ("fault", PLACE),
+        ("cancel", "a call that is dropped is no longer in flight, and what asks for the name ends"),
+        ("runtime", "what asks for the name belongs to a runtime"),
+        ("redacted", "errors about who names the server, and a second password"),
+        ("history.cuts", PLACE),
+    ],
+    spares: &[],
+};
+
+/// A server that is reached by a socket file.
+pub const SOCKET_FILE: Variant = Variant {
+    breaks: &[
+        ("open", PLACE),
+        ("create.round-trip", PLACE),
+        ("load.burst", PLACE),
+        ("save.burst", PLACE),
+        ("fault", PLACE),
+        ("cancel", PLACE),
+        ("redacted", "the password stands at another place of the URL"),
+    ],
+    spares: &[],
+};
+
+const RIGHT: &str = "a command that the user may not call, or a key that the user may not access";
+
+/// A user who may call no more commands, on no more keys, than the README of the store grants.
+pub const LEAST_COMMANDS: Variant = Variant {
+    breaks: &[
+        ("open", RIGHT),
+        ("create", RIGHT),
+        ("load", RIGHT),
+        ("save", RIGHT),
+        ("touch", RIGHT),
+        ("delete", RIGHT),
+        ("purge", RIGHT),
+        ("expiry", RIGHT),
+        ("principal", RIGHT),
+        ("scan", RIGHT),
+        ("namespace", RIGHT),
+        ("limits", "the server may not be asked for its limits"),
+        ("redacted", "errors about rights"),
+    ],
+    spares: &[
+        ("save.counter", "`save.race` sends the same commands"),
+        ("delete.beats-writers", "`save.waits-for-delete` sends the same commands"),
+    ],
+};
+
 impl Variant {
     /// Whether a normal run checks `clause`.
     ///
@@ -174,9 +234,9 @@ mod tests {
 
     #[test]
     fn every_row_of_a_table_selects_a_clause() {
-        for Variant { breaks, spares } in
-            [TRANSACTION_POOLER, SILENT_POOLER, SESSION_POOLER, IPV6, TCP_PROXY, LEAST_RIGHTS, SEVERAL_SERVERS]
-        {
+        let poolers = [TRANSACTION_POOLER, SILENT_POOLER, SESSION_POOLER];
+        let others = [IPV6, TCP_PROXY, LEAST_RIGHTS, LEAST_COMMANDS, SEVERAL_SERVERS, NAMED_SERVER, SOCKET_FILE];
+        for Variant { breaks, spares } in poolers.into_iter().chain(others) {
             for (name, _) in breaks.iter().chain(spares) {
                 assert!(clauses().any(|clause| *name == clause.name || *name == clause.topic()), "{name}");
             }

@@ -50,7 +50,14 @@ pub(crate) const BACKENDS: &[Backend] = &[
         "redis+cluster",
         "rediss+cluster",
         "valkey+cluster",
-        "valkeys+cluster"
+        "valkeys+cluster",
+        "redis+sentinel",
+        "rediss+sentinel",
+        "valkey+sentinel",
+        "valkeys+sentinel",
+        "redis+unix",
+        "valkey+unix",
+        "unix"
     ),
     backend!("memcached", session_store_memcached::MemcachedStore, "memcached"),
     backend!("mongo", session_store_mongo::MongoStore, "mongodb", "mongodb+srv"),

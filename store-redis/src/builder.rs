@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use redis::{Client, ProtocolVersion};
+use redis::Client;
 use session_core::Result;
-use session_store_kit::{PasswordSource, Settings, TIMED_OUT, setters, waiting, within, wrong};
+use session_store_kit::{PasswordSource, Settings, TIMED_OUT, setters, waiting, within};
 use tokio::time::{self, Instant};
 
 use crate::batch::Batches;
-use crate::connection::{Connecting, Node};
-use crate::error::{Moment, driver_error};
+use crate::error::Moment;
 use crate::keys::Keys;
 use crate::preflight::{self, Place};
 use crate::record::UNREFUSED_LEN;
@@ -24,26 +23,32 @@ use crate::{Inner, MAX_DATA_LEN, RedisStore, record, refusal};
 /// Pause between two looks at a server that is starting.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Error text for a cluster without the feature.
-#[cfg(not(feature = "cluster"))]
-pub(crate) const NOT_COMPILED_IN: &str =
-    "a cluster needs the feature `cluster` of session-store-redis, which is not compiled in";
-
 /// Builder of a [`RedisStore`], returned by [`RedisStore::builder`] and [`RedisStore::from_client`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct RedisStoreBuilder {
     /// Clients of the server, or of nodes of a cluster.
-    clients: Vec<Client>,
+    pub(crate) clients: Vec<Client>,
     pub(crate) settings: Settings,
-    connections: usize,
-    cluster: bool,
+    pub(crate) connections: usize,
+    pub(crate) cluster: bool,
     /// Whether connections to other machines may be without TLS.
-    exposed: bool,
+    pub(crate) exposed: bool,
     max_data_len: Option<usize>,
-    password: Option<PasswordSource>,
+    pub(crate) password: Option<PasswordSource>,
     /// Pairs of announced and reachable addresses.
-    addresses: Vec<(String, String)>,
+    pub(crate) addresses: Vec<(String, String)>,
+    pub(crate) sentinel: Option<SentinelSettings>,
+}
+
+/// Sentinels to ask for the server's address.
+#[derive(Clone)]
+pub(crate) struct SentinelSettings {
+    /// Name of the master.
+    pub(crate) master: String,
+    pub(crate) addresses: Vec<String>,
+    /// User and password of the sentinels, which are not those of the master.
+    pub(crate) login: (Option<String>, Option<String>),
 }
 
 impl RedisStore {
@@ -69,6 +74,7 @@ impl RedisStoreBuilder {
             max_data_len: None,
             password: None,
             addresses,
+            sentinel: None,
         }
     }
 
@@ -104,7 +110,36 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Maps the announced `host:port` of a cluster node to an address that can be reached, through a tunnel or from outside its network.
+    /// Finds the server by Redis Sentinel: `master` is its name, and `sentinels` are their addresses, `host:port` or `host`, all of them if possible.
+    ///
+    /// The user, the password, the database and TLS are those of the URL or of the client; its own address is not used.
+    /// The sentinels have no password, unless [`sentinel_login`](Self::sentinel_login) is called.
+    ///
+    /// ```
+    /// use session_store_redis::RedisStore;
+    /// use session_store_redis::redis::Client;
+    ///
+    /// let client = Client::open("redis://shop:secret@localhost").expect("a URL");
+    /// let store = RedisStore::from_client(client).sentinels("main", ["10.0.0.1:26379", "10.0.0.2:26379", "10.0.0.3:26379"]);
+    /// # let _ = store;
+    /// ```
+    pub fn sentinels<A: Into<String>>(mut self, master: &str, sentinels: impl IntoIterator<Item = A>) -> Self {
+        let login = self.sentinel.map_or((None, None), |set| set.login);
+        let addresses = sentinels.into_iter().map(Into::into).collect();
+        self.sentinel = Some(SentinelSettings { master: master.to_owned(), addresses, login });
+        self
+    }
+
+    /// Sets the password of the sentinels, and their user if it is not the default user. Call it after [`sentinels`](Self::sentinels).
+    pub fn sentinel_login(mut self, user: Option<&str>, password: &str) -> Self {
+        if let Some(sentinel) = &mut self.sentinel {
+            sentinel.login = (user.map(str::to_owned), Some(password.to_owned()));
+        }
+        self
+    }
+
+    /// Maps the announced `host:port` of a cluster node, or of a server that Sentinel names, to an address that can be reached, through a
+    /// tunnel or from outside its network.
     ///
     /// Call it once for each such node.
     ///
@@ -182,7 +217,7 @@ impl RedisStoreBuilder {
         #[cfg(feature = "tls")]
         provide_cryptography();
         let (queue, timeout) = (self.settings.queue, self.settings.timeout);
-        let (client, set) = (self.clients[0].clone(), self.max_data_len);
+        let (client, set) = (self.first()?, self.max_data_len);
         let router = Arc::new(Router::new(move || self.topology(), queue, timeout));
         let local = router.local()?;
         let scripts = match &local.topology {
@@ -207,47 +242,6 @@ impl RedisStoreBuilder {
         };
         Ok(RedisStore(Arc::new(Inner { router, keys, scripts, batches, namespace, max_data_len })))
     }
-
-    fn connecting(&self) -> Connecting {
-        let (connections, password) = (self.connections, self.password.clone());
-        Connecting { connections, timeout: self.settings.timeout, password }
-    }
-
-    fn topology(&self) -> Result<Topology> {
-        let clients = self.clients.iter().map(prepared).collect::<Result<Vec<_>>>()?;
-        if self.cluster {
-            return self.cluster_of(&clients);
-        }
-        match &clients[..] {
-            [client] if self.addresses.is_empty() => Ok(Topology::Single(Node::new(client, &self.connecting()))),
-            _ => wrong(
-                "`node_at` applies to the nodes of a cluster: call `cluster(true)`, or omit it for a single server",
-            ),
-        }
-    }
-
-    #[cfg(feature = "cluster")]
-    fn cluster_of(&self, clients: &[Client]) -> Result<Topology> {
-        use crate::cluster::{Address, AddressMap, Cluster};
-
-        if clients.iter().any(|client| client.get_connection_info().redis_settings().db() != 0) {
-            return wrong("a cluster has only the database 0: remove the database from the URL");
-        }
-        let parsed = |(announced, reachable): &(String, String)| {
-            let parse = |text: &str| Address::parse(text, "").filter(|address| !address.host.is_empty());
-            Some((parse(announced)?, parse(reachable)?))
-        };
-        let Some(addresses) = self.addresses.iter().map(parsed).collect::<Option<AddressMap>>() else {
-            return wrong("an address in `node_at` is not of the form host:port");
-        };
-        let cluster = Cluster::new(clients, addresses, self.connecting(), self.exposed)?;
-        Ok(Topology::Cluster(Arc::new(cluster)))
-    }
-
-    #[cfg(not(feature = "cluster"))]
-    fn cluster_of(&self, _clients: &[Client]) -> Result<Topology> {
-        wrong(NOT_COMPILED_IN)
-    }
 }
 
 impl fmt::Debug for RedisStoreBuilder {
@@ -257,6 +251,7 @@ impl fmt::Debug for RedisStoreBuilder {
             .field("settings", &self.settings)
             .field("connections", &self.connections)
             .field("cluster", &self.cluster)
+            .field("sentinel", &self.sentinel.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -301,18 +296,6 @@ async fn or_reason<T>(
         }
         opened => opened,
     }
-}
-
-/// Returns the client with RESP3 and the store's settings for TCP.
-///
-/// RESP3 reports the end of a connection at once; `TCP_NODELAY` sends small commands without delay.
-/// A linger time of zero discards what the system has not sent yet when a connection is given up, so that it does not arrive later.
-fn prepared(client: &Client) -> Result<Client> {
-    let info = client.get_connection_info().clone();
-    let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let tcp = info.tcp_settings().clone().set_nodelay(true).set_linger_time(Duration::ZERO);
-    Client::open(info.set_redis_settings(redis).set_tcp_settings(tcp))
-        .map_err(|error| driver_error(&error, Moment::Opening))
 }
 
 /// Makes ring the default cryptography of rustls, unless the program has chosen another.

@@ -1,20 +1,21 @@
-//! Connections, which all calls share. They are opened when needed and replaced when they break or do not answer.
+//! A connection, which is opened when it is needed and replaced when it breaks, does not answer or leads to a replica.
 
-use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Arg, AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, RedisError, Value};
-use session_core::{Error, ErrorKind, Result};
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, PushKind, RedisError, Value};
+use session_core::Result;
 use session_store_kit::{PasswordSource, TIMED_OUT};
-use tokio::sync::{Mutex as AsyncMutex, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 use tokio::time;
 
-use crate::error::{Moment, STOPPED, driver_error, ends_connection, is_full, is_starting};
-use crate::record::UNREFUSED_LEN;
+use crate::address::Address;
+use crate::error::{STOPPED, UNEXPECTED_REPLY, ends_connection};
+use crate::failure::Failure;
+use crate::no_master::NAMED_REPLICA;
+use crate::primary::{Proof, hello, is_replica};
+use crate::sentinel::{SUPERSEDED, Sentinels, unreachable};
 
 /// Capacity of the channel between the calls and a connection's task, in commands.
 const PIPELINE: usize = 1024;
@@ -22,15 +23,19 @@ const PIPELINE: usize = 1024;
 /// Time after a failed attempt to connect in which other connections are used instead.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A single server or a node of a cluster, and the connections to it.
-pub(crate) struct Node {
-    connections: Box<[Arc<Connection>]>,
-    /// Number of commands sent so far, to use the connections in turn.
-    sent: AtomicUsize,
-    /// Connection for commands that the server may refuse for their length, because it then closes the connection.
-    long: Arc<Connection>,
-    /// Held while a long command is in flight, so that a refusal concerns no other command.
-    turn: Arc<AsyncMutex<()>>,
+/// Time after an attempt that found no primary in which calls are refused without another attempt.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// An open connection of the driver.
+#[derive(Clone)]
+struct Opened {
+    /// Number of the attempt that opened it.
+    number: u64,
+    driver: MultiplexedConnection,
+    /// Proof that the server is the primary, if it must be.
+    proof: Option<Arc<Proof>>,
+    /// Address that the sentinels named, if they are asked.
+    master: Option<Arc<Address>>,
 }
 
 /// How a node's connections are made.
@@ -42,145 +47,27 @@ pub(crate) struct Connecting {
     pub(crate) timeout: Duration,
     /// Source of the password, in place of the client's.
     pub(crate) password: Option<PasswordSource>,
+    /// Whether the server must be a primary. A node of a cluster need not, because a replica redirects all commands.
+    pub(crate) primary: bool,
 }
 
-impl Node {
-    pub(crate) fn new(client: &Client, connecting: &Connecting) -> Self {
-        let Connecting { connections, timeout, password } = connecting;
-        let new = || Arc::new(Connection::new(client.clone(), *timeout, password.clone()));
-        let connections = (0..*connections).map(|_| new()).collect();
-        Self { connections, sent: AtomicUsize::new(0), long: new(), turn: Arc::default() }
-    }
-
-    /// Sends one command and waits for its reply.
-    ///
-    /// The connection's own task writes the command and reads the reply.
-    /// A dropped future therefore leaves neither half a command nor a reply that another call could take for its own.
-    pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, Failure> {
-        if is_long(command) {
-            return Box::pin(self.send_long(command.clone())).await;
-        }
-        let [only] = &*self.connections else { return self.send_by_one_of_several(command).await };
-        only.send(async |mut driver| driver.send_packed_command(command).await).await
-    }
-
-    /// Uses the connections in turn. If the server lets the store open fewer, the others are used.
-    async fn send_by_one_of_several(&self, command: &Cmd) -> Result<Value, Failure> {
-        let next = self.sent.fetch_add(1, Ordering::Relaxed) % self.connections.len();
-        let mut in_turn = self.connections[next..].iter().chain(&self.connections[..next]);
-        let first = &self.connections[next];
-        let connection = if first.is_refused() { in_turn.find(|one| one.is_live()).unwrap_or(first) } else { first };
-        match connection.send(async |mut driver| driver.send_packed_command(command).await).await {
-            Err(Failure::NotConnected(error)) => match self.connections.iter().find(|one| one.is_live()) {
-                Some(live) => live.send(async |mut driver| driver.send_packed_command(command).await).await,
-                None => Err(Failure::NotConnected(error)),
-            },
-            answer => answer,
-        }
-    }
-
-    /// Sends a long command while no other long command is in flight.
-    ///
-    /// In a task, because a caller that stops polling must not keep the turn. A dropped call ends its task.
-    async fn send_long(&self, command: Cmd) -> Result<Value, Failure> {
-        let (connection, turn) = (Arc::clone(&self.long), Arc::clone(&self.turn));
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            let _turn = turn.lock().await;
-            let sending = connection.send(async |mut driver| driver.send_packed_command(&command).await);
-            time::timeout(connection.timeout, sending).await.unwrap_or_else(|_| Err(Failure::lost()))
-        });
-        task.join_next().await.and_then(Result::ok).unwrap_or_else(|| Err(Failure::lost()))
-    }
-
-    /// Sends one command preceded by `ASKING`, which a node requires while it imports the key's slot.
-    #[cfg(feature = "cluster")]
-    pub(crate) async fn send_asking(&self, command: &Cmd) -> Result<Value, Failure> {
-        let mut both = redis::Pipeline::with_capacity(2);
-        both.cmd("ASKING").add_command(command.clone());
-        self.connections[0]
-            .send(async |mut driver| {
-                let mut answers = driver.send_packed_commands(&both, 1, 1).await?;
-                Ok(answers.pop().unwrap_or(Value::Nil))
-            })
-            .await
-    }
+/// Where a connection leads to.
+pub(crate) enum Source {
+    /// To the address of a client. Its name is resolved by each attempt.
+    Address(Arc<Client>),
+    /// To the server that the sentinels name as the master.
+    Sentinels(Arc<Sentinels>),
 }
-
-/// Whether an argument of the command is so long that a server may refuse it, whatever the rest of the command is.
-fn is_long(command: &Cmd) -> bool {
-    command.args_iter().any(|argument| matches!(argument, Arg::Simple(bytes) if bytes.len() > UNREFUSED_LEN))
-}
-
-/// Reason why a command has no reply.
-#[derive(Clone)]
-pub(crate) enum Failure {
-    /// The store gave up before the command was sent, or has no answer of the server.
-    NotSent(Error),
-    /// No node of the cluster serves a slot.
-    #[cfg(feature = "cluster")]
-    NotReady,
-    /// The password for a new connection could not be had.
-    NoPassword(Error),
-    /// No connection could be opened.
-    NotConnected(RedisError),
-    /// The server or the driver returned an error.
-    Server(RedisError),
-}
-
-impl Failure {
-    /// Returns the failure of a command that may or may not have been executed.
-    fn lost() -> Self {
-        Self::Server(io::Error::from(io::ErrorKind::TimedOut).into())
-    }
-
-    /// Whether the reason may pass soon: the server is starting, or has no room for a connection.
-    pub(crate) fn is_passing(&self) -> bool {
-        match self {
-            Self::NotSent(_) | Self::NoPassword(_) => false,
-            #[cfg(feature = "cluster")]
-            Self::NotReady => true,
-            Self::NotConnected(error) | Self::Server(error) => is_starting(error) || is_full(error),
-        }
-    }
-
-    /// Returns the error for the caller.
-    pub(crate) fn error(self, moment: Moment) -> Error {
-        match self {
-            Self::NotSent(error) => error,
-            Self::NoPassword(error) => match moment {
-                Moment::Opening => error,
-                // The store could connect before, so this is an outage.
-                Moment::InUse => {
-                    Error::fixed(ErrorKind::Unavailable, "the password for a new connection cannot be had")
-                        .with_source(&error)
-                }
-            },
-            #[cfg(feature = "cluster")]
-            Self::NotReady => crate::error::NOT_READY,
-            Self::NotConnected(error) | Self::Server(error) => driver_error(&error, moment),
-        }
-    }
-}
-
-impl From<Failure> for Error {
-    /// Returns the error for the caller of a store in use.
-    fn from(failure: Failure) -> Self {
-        failure.error(Moment::InUse)
-    }
-}
-
-/// A connection of the driver with the number of the attempt that opened it.
-type Opened = (u64, MultiplexedConnection);
 
 /// Result of an attempt to connect, shared by all calls that wait for it.
 type Attempt = watch::Receiver<Option<Result<Opened, Failure>>>;
 
 /// One connection, which is opened again after it has ended.
-struct Connection {
-    client: Client,
-    timeout: Duration,
+pub(crate) struct Connection {
+    source: Source,
+    pub(crate) timeout: Duration,
     password: Option<PasswordSource>,
+    primary: bool,
     state: Mutex<ConnectionState>,
 }
 
@@ -188,31 +75,83 @@ struct Connection {
 struct ConnectionState {
     /// Number of the latest attempt to connect, so that a report about an old connection does not affect a new one.
     number: u64,
-    live: Option<MultiplexedConnection>,
+    live: Option<Opened>,
     attempt: Option<Attempt>,
     /// Time of the latest attempt, if it failed.
     refused: Option<Instant>,
+    /// Time and result of the latest attempt, if it found no primary.
+    no_primary: Option<(Instant, Failure)>,
 }
 
 impl Connection {
-    fn new(client: Client, timeout: Duration, password: Option<PasswordSource>) -> Self {
-        Self { client, timeout, password, state: Mutex::default() }
+    pub(crate) fn new(source: Source, connecting: &Connecting) -> Self {
+        let Connecting { timeout, password, primary, .. } = connecting.clone();
+        Self { source, timeout, password, primary, state: Mutex::default() }
     }
 
-    /// Opens a connection of the driver, with the password of this moment.
-    async fn connect(&self, config: &AsyncConnectionConfig) -> Result<MultiplexedConnection, Failure> {
+    /// Opens a connection of the driver for attempt `number`.
+    async fn connect(&self, number: u64, config: &AsyncConnectionConfig) -> Result<Opened, Failure> {
+        match &self.source {
+            Source::Address(client) => self.connect_to(client, number, config).await,
+            Source::Sentinels(sentinels) => Box::pin(self.connect_to_master(sentinels, number, config)).await,
+        }
+    }
+
+    /// Connects to the server that the sentinels name, and to another one as soon as they name that.
+    async fn connect_to_master(
+        &self,
+        sentinels: &Arc<Sentinels>,
+        number: u64,
+        config: &AsyncConnectionConfig,
+    ) -> Result<Opened, Failure> {
+        let watching = sentinels.watch();
+        let mut master = watching.master().await?;
+        loop {
+            let client = sentinels.client(&master)?;
+            let opened = tokio::select! {
+                opened = self.connect_to(&client, number, config) => opened,
+                other = watching.other_than(&master) => {
+                    master = other;
+                    continue;
+                }
+            };
+            return match opened {
+                Ok(opened) => Ok(Opened { master: Some(Arc::new(master)), ..opened }),
+                Err(Failure::Replica) => Err(Failure::Sentinel(NAMED_REPLICA)),
+                Err(failure) => Err(unreachable(failure)),
+            };
+        }
+    }
+
+    /// Connects with the password of this moment. The server must be a primary, if that is asked for.
+    async fn connect_to(
+        &self,
+        client: &Client,
+        number: u64,
+        config: &AsyncConnectionConfig,
+    ) -> Result<Opened, Failure> {
         let with_password;
         let client = match &self.password {
-            None => &self.client,
+            None => client,
             Some(source) => {
                 let password = source.ask().await.map_err(Failure::NoPassword)?;
-                let info = self.client.get_connection_info().clone();
+                let info = client.get_connection_info().clone();
                 let redis = info.redis_settings().clone().set_password(password);
                 with_password = Client::open(info.set_redis_settings(redis)).map_err(Failure::NotConnected)?;
                 &with_password
             }
         };
-        client.get_multiplexed_async_connection_with_config(config).await.map_err(Failure::NotConnected)
+        let opened = client.get_multiplexed_async_connection_with_config(config).await;
+        let mut driver = opened.map_err(Failure::NotConnected)?;
+        let asked = Instant::now();
+        if !self.primary {
+            return Ok(Opened { number, driver, proof: None, master: None });
+        }
+        let greeting = driver.send_packed_command(&hello()).await.map_err(Failure::NotConnected)?;
+        if is_replica(&greeting) {
+            return Err(Failure::Replica);
+        }
+        Ok(Opened { number, driver, proof: Some(Arc::new(Proof::new(asked))), master: None })
     }
 
     /// Locks the state. Poisoning is ignored, because nothing under this lock can panic.
@@ -220,28 +159,131 @@ impl Connection {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send(
-        self: &Arc<Self>,
-        ask: impl AsyncFnOnce(MultiplexedConnection) -> Result<Value, RedisError>,
-    ) -> Result<Value, Failure> {
-        let (number, driver) = self.opened().await?;
-        let guard = ReplyGuard { connection: self, number, since: Instant::now(), answered: false };
-        let answer = ask(driver).await.and_then(Value::extract_error);
-        guard.answered();
-        if let Err(error) = &answer
-            && ends_connection(error)
-        {
-            self.disconnect(number);
+    pub(crate) async fn send(self: &Arc<Self>, command: &Cmd) -> Result<Value, Failure> {
+        let opened = self.opened().await?;
+        match &self.source {
+            Source::Address(_) => self.send_on(opened, command).await,
+            // Boxed, because it would enlarge the futures of all other stores.
+            Source::Sentinels(sentinels) => Box::pin(self.send_to_master(sentinels, opened, command)).await,
         }
-        answer.map_err(Failure::Server)
     }
 
-    fn is_live(&self) -> bool {
+    /// Sends a command to a master, and gives it up as soon as the sentinels name another one.
+    async fn send_to_master(
+        &self,
+        sentinels: &Arc<Sentinels>,
+        opened: Opened,
+        command: &Cmd,
+    ) -> Result<Value, Failure> {
+        let (number, master) = (opened.number, opened.master.clone().unwrap_or_default());
+        let watching = sentinels.watch();
+        let answer = tokio::select! {
+            answer = self.send_on(opened, command) => answer?,
+            _ = watching.other_than(&master) => {
+                self.disconnect(number);
+                return Err(Failure::NotSent(SUPERSEDED));
+            }
+        };
+        if watching.believes(&master).await {
+            return Ok(answer);
+        }
+        self.disconnect(number);
+        Err(Failure::NotSent(SUPERSEDED))
+    }
+
+    async fn send_on(&self, opened: Opened, command: &Cmd) -> Result<Value, Failure> {
+        let Opened { number, mut driver, proof, .. } = opened;
+        let since = Instant::now();
+        if let Some(proof) = proof.as_ref().filter(|proof| proof.is_due(since)) {
+            // Boxed, because it is rare and would enlarge every call's future.
+            return Box::pin(self.send_proving(number, driver, proof, command)).await;
+        }
+        let guard = ReplyGuard { connection: self, number, since, answered: false };
+        let answer = driver.send_packed_command(command).await;
+        guard.answered();
+        let answer = self.judged(number, answer)?;
+        match &proof {
+            Some(proof) if !proof.holds(Instant::now()) => Box::pin(self.prove(number, driver, proof)).await?,
+            _ => {}
+        }
+        Ok(answer)
+    }
+
+    /// Sends a command behind the question for the server's role.
+    async fn send_proving(
+        &self,
+        number: u64,
+        driver: MultiplexedConnection,
+        proof: &Proof,
+        command: &Cmd,
+    ) -> Result<Value, Failure> {
+        let asked = Instant::now();
+        let [greeting, answer] = self.send_both(number, driver, &hello(), command).await?;
+        self.note_role(number, proof, asked, &greeting)?;
+        self.judged(number, Ok(answer))
+    }
+
+    /// Asks for the server's role after an answer that was long in coming, because the server may have been replaced meanwhile.
+    async fn prove(&self, number: u64, mut driver: MultiplexedConnection, proof: &Proof) -> Result<(), Failure> {
+        let asked = Instant::now();
+        let guard = ReplyGuard { connection: self, number, since: asked, answered: false };
+        let greeting = driver.send_packed_command(&hello()).await;
+        guard.answered();
+        let greeting = self.judged(number, greeting)?;
+        self.note_role(number, proof, asked, &greeting)
+    }
+
+    fn note_role(&self, number: u64, proof: &Proof, asked: Instant, greeting: &Value) -> Result<(), Failure> {
+        if is_replica(greeting) {
+            self.disconnect(number);
+            return Err(Failure::Replica);
+        }
+        proof.renew(asked);
+        Ok(())
+    }
+
+    /// Sends one command after another, in one packet, and returns the answer to the second.
+    #[cfg(feature = "cluster")]
+    pub(crate) async fn send_after(self: &Arc<Self>, first: &Cmd, command: &Cmd) -> Result<Value, Failure> {
+        let Opened { number, driver, .. } = self.opened().await?;
+        let [_, answer] = self.send_both(number, driver, first, command).await?;
+        self.judged(number, Ok(answer))
+    }
+
+    async fn send_both(
+        &self,
+        number: u64,
+        mut driver: MultiplexedConnection,
+        first: &Cmd,
+        second: &Cmd,
+    ) -> Result<[Value; 2], Failure> {
+        let mut both = Pipeline::with_capacity(2);
+        both.add_command(first.clone()).add_command(second.clone());
+        let guard = ReplyGuard { connection: self, number, since: Instant::now(), answered: false };
+        let answers = driver.send_packed_commands(&both, 0, 2).await;
+        guard.answered();
+        let answers = answers.map_err(|error| self.failed(number, error))?;
+        answers.try_into().map_err(|_| Failure::NotSent(UNEXPECTED_REPLY))
+    }
+
+    /// Takes the server's errors out of an answer, and drops the connection after one that ends it.
+    fn judged(&self, number: u64, answer: Result<Value, RedisError>) -> Result<Value, Failure> {
+        answer.and_then(Value::extract_error).map_err(|error| self.failed(number, error))
+    }
+
+    fn failed(&self, number: u64, error: RedisError) -> Failure {
+        if ends_connection(&error) {
+            self.disconnect(number);
+        }
+        Failure::Server(error)
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
         self.lock().live.is_some()
     }
 
     /// Whether there is no connection, and an attempt has failed so lately that another is not worth its time.
-    fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         let state = self.lock();
         state.live.is_none() && state.refused.is_some_and(|refused| refused.elapsed() < RETRY)
     }
@@ -259,12 +301,15 @@ impl Connection {
         let mut attempt = {
             let mut state = self.lock();
             if let Some(live) = &state.live {
-                return Ok((state.number, live.clone()));
+                return Ok(live.clone());
             }
             match &state.attempt {
                 // An attempt whose runtime has ended never finishes.
                 Some(attempt) if attempt.has_changed().is_ok() => attempt.clone(),
                 _ => {
+                    if let Some((_, failure)) = state.no_primary.as_ref().filter(|(since, _)| since.elapsed() < PAUSE) {
+                        return Err(failure.clone());
+                    }
                     let (sender, attempt) = watch::channel(None);
                     state.attempt = Some(attempt.clone());
                     state.number += 1;
@@ -312,15 +357,18 @@ async fn connect(connection: Arc<Connection>, number: u64, sender: watch::Sender
         .set_response_timeout(None) // each call has its own time-out
         .set_pipeline_buffer_size(PIPELINE)
         .set_push_sender(on_disconnection(Arc::downgrade(&connection), number));
-    let result = match time::timeout(connection.timeout, connection.connect(&config)).await {
-        Ok(connected) => connected.map(|driver| (number, driver)),
-        Err(_) => Err(Failure::NotSent(TIMED_OUT)),
-    };
+    let connected = time::timeout(connection.timeout, connection.connect(number, &config)).await;
+    let result = connected.unwrap_or(Err(Failure::NotSent(TIMED_OUT)));
     let mut state = connection.lock();
     state.attempt = None;
     state.refused = result.is_err().then(Instant::now);
-    if let Ok((_, driver)) = &result {
-        state.live = Some(driver.clone());
+    state.no_primary = match &result {
+        Err(Failure::Sentinel(reason)) if reason.is_of_the_network() => None,
+        Err(failure @ (Failure::Replica | Failure::Sentinel(_))) => Some((Instant::now(), failure.clone())),
+        _ => None,
+    };
+    if let Ok(opened) = &result {
+        state.live = Some(opened.clone());
     }
     drop(state);
     sender.send_replace(Some(result));

@@ -14,7 +14,7 @@ pub(crate) enum Moment {
 
 impl Moment {
     /// Returns the kind of error for a refusal that an operator must mend.
-    const fn kind(self) -> ErrorKind {
+    pub(crate) const fn kind(self) -> ErrorKind {
         match self {
             Self::Opening => ErrorKind::Config,
             Self::InUse => ErrorKind::Unavailable,
@@ -108,7 +108,7 @@ fn answered(error: &RedisError, moment: Moment) -> Error {
     use ErrorKind::{Corrupt, TooLarge, Unavailable};
     let (kind, message) = match code(error) {
         Some("LOADING") => (Unavailable, "the server is loading its data (LOADING)"),
-        Some("READONLY") => (moment.kind(), "the server is a replica and takes no writes (READONLY): name the primary"),
+        Some("READONLY") => (moment.kind(), REPLICA),
         Some("MASTERDOWN") => (Unavailable, "the server has lost its primary (MASTERDOWN)"),
         Some("TRYAGAIN" | "CLUSTERDOWN") => (Unavailable, "the cluster is not ready (CLUSTERDOWN or TRYAGAIN)"),
         Some("MOVED" | "ASK" | "CROSSSLOT") => (moment.kind(), CLUSTER),
@@ -161,6 +161,9 @@ fn unforeseen(code: &str, moment: Moment) -> Error {
 pub(crate) const TOO_OLD: Error =
     Error::fixed(ErrorKind::Config, "the server is too old: Redis 7.0 or later, or Valkey, is needed");
 
+/// Error text for a replica where a primary is expected.
+pub(crate) const REPLICA: &str = "the server is a replica, whose data may be old and which takes no writes (READONLY): name the primary, or its sentinels";
+
 const CREDENTIALS: &str = "the server rejected the user or password: check the credentials";
 
 const NO_RIGHT: &str =
@@ -170,6 +173,9 @@ const NO_HELLO: &str =
     "the server has no command HELLO: Redis 7.0 or later, or Valkey, is needed, without `rename-command HELLO`";
 
 const TOO_LARGE: &str = "the session's record is larger than the server's `proto-max-bulk-len`";
+
+pub(crate) const SENTINEL: &str =
+    "the server is a sentinel: use a URL that begins with redis+sentinel:// and ends with the name of the master";
 
 pub(crate) const CLUSTER: &str = "the server is part of a cluster: use a URL that begins with redis+cluster:// or call `cluster(true)`, with the feature `cluster` of session-store-redis";
 

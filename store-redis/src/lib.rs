@@ -15,6 +15,7 @@ use session_core::{
 use session_store_kit::fits;
 use session_store_kit::operations::{Load, Save};
 
+mod address;
 mod batch;
 mod builder;
 #[cfg(feature = "cluster")]
@@ -22,8 +23,12 @@ mod cluster;
 mod connection;
 mod error;
 mod exposure;
+mod failure;
 mod keys;
+mod no_master;
+mod node;
 mod preflight;
+mod primary;
 mod principals;
 mod probes;
 mod record;
@@ -31,7 +36,8 @@ mod refusal;
 mod router;
 mod scan;
 mod scripts;
-
+mod sentinel;
+mod topology;
 mod url;
 
 pub use builder::RedisStoreBuilder;

@@ -5,9 +5,11 @@ use session_core::{Error, ErrorKind, Namespace, Result};
 use session_store_kit::ClockCheck;
 use tracing::{debug, warn};
 
-use crate::connection::{Failure, Node};
-use crate::error::{CLUSTER, TOO_OLD, UNEXPECTED_REPLY};
+use crate::error::{CLUSTER, SENTINEL, TOO_OLD, UNEXPECTED_REPLY};
+use crate::failure::Failure;
 use crate::keys::Keys;
+use crate::node::Node;
+use crate::primary::text;
 #[cfg(feature = "cluster")]
 use crate::probes::Findings;
 use crate::probes::Probes;
@@ -74,6 +76,7 @@ async fn check_node(node: &Node, place: &Place<'_>, expected: Expected) -> Resul
             return Err(Failure::NotSent(TOO_OLD));
         }
         match field(&server, "redis_mode").or_else(|| field(&server, "server_mode")) {
+            Some("sentinel") => return Err(refused(SENTINEL)),
             Some("cluster") if expected == Expected::Single => return Err(refused(CLUSTER)),
             #[cfg(feature = "cluster")]
             Some(mode) if expected == Expected::Cluster && mode != "cluster" => {
@@ -82,9 +85,10 @@ async fn check_node(node: &Node, place: &Place<'_>, expected: Expected) -> Resul
             _ => {}
         }
     }
+    // For a server whose greeting does not tell its role.
     let replication = info(node, "replication").await?;
     if expected == Expected::Single && replication.is_some_and(|info| field(&info, "role") == Some("slave")) {
-        return Err(refused("the server is a replica: name the primary in the URL"));
+        return Err(Failure::Replica);
     }
     let mut longest = longest_argument(node).await?;
     let Some(memory) = info(node, "memory").await? else { return Ok(longest) };
@@ -142,14 +146,6 @@ async fn info(node: &Node, section: &str) -> Result<Option<String>, Failure> {
 fn is_forbidden(failure: &Failure) -> bool {
     use ServerErrorKind::{NoPerm, ResponseError};
     matches!(failure, Failure::Server(error) if matches!(error.kind(), Driver::Server(NoPerm | ResponseError)))
-}
-
-fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::VerbatimString { text, .. } | Value::SimpleString(text) => Some(text),
-        _ => None,
-    }
 }
 
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {

@@ -7,9 +7,10 @@ use redis::{Cmd, ErrorKind as Driver, RedisError, ServerErrorKind, Value};
 use session_core::{Error, ErrorKind, Namespace, Version};
 use tracing::warn;
 
-use crate::connection::{Failure, Node};
 use crate::error::{Moment, TOO_OLD, driver_error, is_starting};
+use crate::failure::Failure;
 use crate::keys::Keys;
+use crate::node::Node;
 
 /// Hash of a script that no server knows.
 const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";

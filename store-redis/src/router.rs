@@ -13,8 +13,9 @@ use tokio::time::{self, Instant};
 
 #[cfg(feature = "cluster")]
 use crate::cluster::Cluster;
-use crate::connection::{Failure, Node};
 use crate::error::STOPPED;
+use crate::failure::Failure;
+use crate::node::Node;
 use crate::scripts::Script;
 
 /// A single server, or a cluster.

@@ -10,8 +10,8 @@ use session_core::{Call, Cursor, Error, ErrorKind, Page, Result, StoreKey};
 use crate::RedisStore;
 #[cfg(feature = "cluster")]
 use crate::cluster::{Cluster, Member};
-use crate::connection::Node;
 use crate::error::UNEXPECTED_REPLY;
+use crate::node::Node;
 use crate::principals::READ_BATCH;
 use crate::router::Topology;
 

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use testcontainers::core::{IntoContainerPort as _, WaitFor};
+use testcontainers::core::{CmdWaitFor, ExecCommand, IntoContainerPort as _, WaitFor};
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt as _, TestcontainersError};
 use tokio::net::TcpStream;
@@ -59,6 +59,7 @@ struct Command {
 enum CommandKind {
     Stop,
     Resume,
+    Run(Vec<String>),
 }
 
 impl Container {
@@ -108,6 +109,11 @@ impl Container {
 
     pub(super) async fn resume(&self) -> Result<(), String> {
         self.command(CommandKind::Resume).await
+    }
+
+    /// Runs a command in the container.
+    pub(super) async fn run(&self, command: Vec<String>) -> Result<(), String> {
+        self.command(CommandKind::Run(command)).await
     }
 
     async fn command(&self, what: CommandKind) -> Result<(), String> {
@@ -169,6 +175,7 @@ fn keep(
         while let Some(Command { what, done }) = commands.recv().await {
             let result = match what {
                 CommandKind::Stop => container.stop().await.map_err(|error| words(&error)),
+                CommandKind::Run(command) => execute(&container, command).await,
                 CommandKind::Resume => resume(start.kind, &container, &reached.addresses, &start.password).await,
             };
             let _ = done.send(result);
@@ -250,6 +257,19 @@ async fn resume(
 ) -> Result<(), String> {
     container.start().await.map_err(|error| words(&error))?;
     answered(kind, container, addresses, password).await
+}
+
+/// Runs a command and waits for its end. An error includes what it has written.
+async fn execute(container: &ContainerAsync<GenericImage>, command: Vec<String>) -> Result<(), String> {
+    let command = ExecCommand::new(command).with_cmd_ready_condition(CmdWaitFor::exit());
+    let mut ran = container.exec(command).await.map_err(|error| words(&error))?;
+    match ran.exit_code().await.map_err(|error| words(&error))? {
+        Some(0) => Ok(()),
+        code => {
+            let written = ran.stderr_to_vec().await.unwrap_or_default();
+            Err(format!("it ended with {code:?}: {}", String::from_utf8_lossy(&written).trim()))
+        }
+    }
 }
 
 /// Waits for the server. An error includes the end of the server's log.

@@ -82,7 +82,7 @@ impl Server {
             );
             Error::new(ErrorKind::Unavailable, text)
         })?;
-        let url = kind.url(&container.addresses().join(","), password);
+        let url = kind.url(container.addresses(), password);
         let url = Url::parse(&url, kind.port).map_err(|why| Error::new(ErrorKind::Other, why))?;
         Ok(Self { kind, url, container: Some(container) })
     }
@@ -171,6 +171,23 @@ impl Server {
     /// If the server is external, or it does not answer.
     pub async fn start(&self) -> Result<()> {
         self.own("be started")?.resume().await.map_err(|why| self.failed("starting", &why))
+    }
+
+    /// Runs a command in the server's container and waits for its end.
+    ///
+    /// ```no_run
+    /// # async fn example() -> session_core::Result<()> {
+    /// let server = session_conformance::server::redis().await?;
+    /// server.run(&["sh", "-c", "kill -STOP $(pidof redis-server)"]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the server is external, or the command fails.
+    pub async fn run(&self, command: &[&str]) -> Result<()> {
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        self.own("run a command")?.run(command).await.map_err(|why| self.failed("running a command beside", &why))
     }
 
     fn own(&self, what: &str) -> Result<&Container> {

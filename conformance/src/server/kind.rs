@@ -24,14 +24,16 @@ pub(super) struct ServerKind {
     pub(super) environment: &'static [(&'static str, &'static str)],
     /// Command of the container; empty for the image's own.
     pub(super) command: &'static [&'static str],
-    /// URL for stores. `{address}` stands for `host:port` of each node, separated by commas.
+    /// URL for stores. `{address}` stands for `host:port` of each node, separated by commas, and `{sentinels}` for those of the first three.
     url: &'static str,
 }
 
 impl ServerKind {
     /// Returns the URL of a server of this kind.
-    pub(super) fn url(&self, address: &str, password: &str) -> String {
-        self.url.replace("{address}", address).replace("{password}", password)
+    pub(super) fn url(&self, addresses: &[String], password: &str) -> String {
+        let sentinels = &addresses[..addresses.len().min(3)];
+        let url = self.url.replace("{address}", &addresses.join(",")).replace("{sentinels}", &sentinels.join(","));
+        url.replace("{password}", password)
     }
 }
 
@@ -248,4 +250,32 @@ pub(super) const VALKEY_CLUSTER: ServerKind = ServerKind {
     command: &["sh", "-c", include_str!("redis_cluster.sh"), "valkey", "{password}", "{ports}"],
     // A container of the suite has no TLS, wherever Docker runs.
     url: "valkey+cluster://:{password}@{address}/?tls=false",
+};
+
+/// Three sentinels, a master and two replicas in one container.
+pub(super) const REDIS_SENTINEL: ServerKind = ServerKind {
+    name: "redis_sentinel",
+    image: REDIS.image,
+    image_of: "redis",
+    port: 26_379,
+    nodes: 6,
+    probe: Probe::RedisSentinel,
+    environment: &[("REDISCLI_AUTH", "{password}")],
+    command: &["sh", "-c", include_str!("redis_sentinel.sh"), "redis", "{password}", "{ports}"],
+    // A container of the suite has no TLS, wherever Docker runs.
+    url: "redis+sentinel://:{password}@{sentinels}/main?sentinel-password={password}&tls=false",
+};
+
+/// Three sentinels, a master and two replicas in one container.
+pub(super) const VALKEY_SENTINEL: ServerKind = ServerKind {
+    name: "valkey_sentinel",
+    image: VALKEY.image,
+    image_of: "valkey",
+    port: 26_379,
+    nodes: 6,
+    probe: Probe::RedisSentinel,
+    environment: &[("REDISCLI_AUTH", "{password}")],
+    command: &["sh", "-c", include_str!("redis_sentinel.sh"), "valkey", "{password}", "{ports}"],
+    // A container of the suite has no TLS, wherever Docker runs.
+    url: "valkey+sentinel://:{password}@{sentinels}/main?sentinel-password={password}&tls=false",
 };

@@ -203,6 +203,28 @@ pub async fn redis_cluster() -> Result<Server> {
     Server::of(&kind::REDIS_CLUSTER).await
 }
 
+/// Returns three sentinels of Redis with the master `main` and two replicas.
+///
+/// Its URL names the sentinels: `redis+sentinel://:password@host:port,host:port,host:port/main?sentinel-password=password`.
+/// The image is that of Redis, which `CONFORMANCE_REDIS_IMAGE` overrides. A failover begins a second after the master is silent.
+///
+/// In a container they announce themselves on 127.0.0.1, so Docker must run on this machine. The processes of the servers are in the files
+/// `<port>.pid` of the container's folder, for [`Server::run`], and `<port>.conf` starts one again.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::redis_sentinel().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If no sentinels are available, or they do not know each other and the replicas.
+pub async fn redis_sentinel() -> Result<Server> {
+    Server::of(&kind::REDIS_SENTINEL).await
+}
+
 /// Returns a Valkey server.
 ///
 /// ```no_run
@@ -235,6 +257,25 @@ pub async fn valkey() -> Result<Server> {
 /// If no cluster is available, or its nodes do not serve all slots.
 pub async fn valkey_cluster() -> Result<Server> {
     Server::of(&kind::VALKEY_CLUSTER).await
+}
+
+/// Returns three sentinels of Valkey with the master `main` and two replicas, like [`redis_sentinel`].
+///
+/// Its URL names the sentinels: `valkey+sentinel://:password@host:port,host:port,host:port/main?sentinel-password=password`.
+/// The image is that of Valkey, which `CONFORMANCE_VALKEY_IMAGE` overrides. A failover begins a second after the master is silent.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::valkey_sentinel().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If no sentinels are available, or they do not know each other and the replicas.
+pub async fn valkey_sentinel() -> Result<Server> {
+    Server::of(&kind::VALKEY_SENTINEL).await
 }
 
 /// Returns a Memcached server with 512 MB of memory. Its sessions are lost after a [`stop`](Server::stop).

@@ -25,6 +25,8 @@ pub(super) enum Probe {
     RedisCluster,
     /// `version`. The answer is the version, or an error that asks for a password.
     Memcached,
+    /// `SENTINEL MASTER` of the master `main`. The answer names two replicas and two other sentinels. A server that is none answers an error.
+    RedisSentinel,
     /// No question: the server speaks first, with its version or an error.
     Mysql,
     /// `hello`. The answer describes the server. A server that is starting takes no writes yet.
@@ -118,6 +120,7 @@ impl Probe {
                 let ready = line.starts_with("VERSION") || line.starts_with("CLIENT_ERROR unauthenticated");
                 Ok(if ready { Readiness::Ready } else { Readiness::NotYet(line) })
             }
+            Self::RedisSentinel => sentinel(&mut stream, password).await,
         }
     }
 }
@@ -143,6 +146,30 @@ async fn cluster(stream: &mut TcpStream, password: &str) -> io::Result<Readiness
     let ready =
         ["cluster_state:ok", "cluster_slots_ok:16384"].iter().all(|word| text.lines().any(|line| line == *word));
     Ok(if ready { Readiness::Ready } else { Readiness::NotYet("the cluster's state is not ok".into()) })
+}
+
+/// Asks a sentinel whether it knows two replicas of the master, which is up, and two other sentinels.
+async fn sentinel(stream: &mut TcpStream, password: &str) -> io::Result<Readiness> {
+    if !password.is_empty() {
+        stream.write_all(format!("AUTH {password}\r\n").as_bytes()).await?;
+        line(stream).await?;
+    }
+    stream.write_all(b"SENTINEL MASTER main\r\n").await?;
+    let count = line(stream).await?;
+    let Some(count) = count.strip_prefix('*').and_then(|count| count.parse::<u16>().ok()) else {
+        // One of the servers, which is there.
+        return Ok(if count.contains("SENTINEL") { Readiness::Ready } else { Readiness::NotYet(count) });
+    };
+    let mut words = Vec::new();
+    for _ in 0..count.min(128) {
+        // Each word comes after its length.
+        line(stream).await?;
+        words.push(line(stream).await?);
+    }
+    let field = |name: &str| words.iter().position(|word| word == name).and_then(|at| words.get(at + 1));
+    let expected = [("flags", "master"), ("num-slaves", "2"), ("num-other-sentinels", "2")];
+    let ready = expected.iter().all(|(name, value)| field(name).is_some_and(|field| field == value));
+    Ok(if ready { Readiness::Ready } else { Readiness::NotYet("it does not know the others yet".into()) })
 }
 
 /// MongoDB's `OP_MSG` with the command `{ hello: 1, $db: "admin" }`.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
-use redis::{Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind as Driver, RedisError, ServerErrorKind, Value};
+use redis::{Client, Cmd, ConnectionAddr, ErrorKind as Driver, RedisError, ServerErrorKind, Value};
 use session_core::{Error, ErrorKind, Result};
 use session_store_kit::TIMED_OUT;
 use tokio::runtime::Handle;
@@ -22,10 +22,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::connection::{Connecting, Failure, Node};
-use crate::error::{Moment, NO_CLUSTER, STOPPED, UNEXPECTED_REPLY, driver_error, ends_connection};
-use crate::exposure::{EXPOSED, is_exposed};
-pub(crate) use slots::Address;
+use crate::address::{Address, Announced};
+use crate::connection::{Connecting, Source};
+use crate::error::{Moment, NO_CLUSTER, STOPPED, UNEXPECTED_REPLY, ends_connection};
+use crate::failure::Failure;
+use crate::node::Node;
 pub(crate) use slots::slot;
 use slots::{Range, SLOTS, ranges};
 
@@ -37,9 +38,6 @@ const REDIRECTIONS: usize = 5;
 
 /// Maximum number of known nodes that are asked for the slots, besides the seeds.
 const DISCOVERY_NODES: usize = 4;
-
-/// Map from announced addresses of nodes to reachable addresses.
-pub(crate) type AddressMap = HashMap<Address, Address>;
 
 /// Result of a running discovery of the slots.
 type Discovery = watch::Receiver<Option<Result<(), Failure>>>;
@@ -57,12 +55,8 @@ pub(crate) struct Cluster {
 
 /// Settings for connections to nodes.
 struct NodeSettings {
-    /// User, password and TLS. Each node has its own address.
-    info: ConnectionInfo,
-    addresses: AddressMap,
+    announced: Announced,
     connecting: Connecting,
-    /// Whether connections to other machines may be without TLS.
-    exposed: bool,
 }
 
 /// A node with the address that the cluster announces.
@@ -91,29 +85,16 @@ impl SlotTable {
 
 impl NodeSettings {
     fn member(&self, address: Address) -> Result<Arc<Member>> {
-        let Address { host, port } = self.addresses.get(&address).unwrap_or(&address).clone();
-        let reachable = match self.info.addr() {
-            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-                ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
-            }
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        if !self.exposed && is_exposed(&reachable) {
-            return Err(Error::fixed(ErrorKind::Config, EXPOSED));
-        }
-        let client = Client::open(self.info.clone().set_addr(reachable));
-        let client = client.map_err(|error| driver_error(&error, Moment::InUse))?;
-        Ok(Arc::new(Member { address, node: Node::new(&client, &self.connecting) }))
+        let client = Arc::new(self.announced.client(&address)?);
+        let node = Node::new(|| Source::Address(Arc::clone(&client)), &self.connecting);
+        Ok(Arc::new(Member { address, node }))
     }
 }
 
 impl Cluster {
-    /// Creates a cluster with the nodes `seeds`, without connecting.
-    ///
-    /// `exposed` says whether connections may lead to other machines without TLS.
-    pub(crate) fn new(seeds: &[Client], addresses: AddressMap, connecting: Connecting, exposed: bool) -> Result<Self> {
-        let info = seeds.first().ok_or(STOPPED)?.get_connection_info().clone();
-        let settings = NodeSettings { info, addresses, connecting, exposed };
+    /// Creates a cluster with the nodes `seeds`, without connecting. Other nodes are reached as `announced` says.
+    pub(crate) fn new(seeds: &[Client], announced: Announced, connecting: Connecting) -> Result<Self> {
+        let settings = NodeSettings { announced, connecting };
         let seeds = seeds.iter().map(|seed| match seed.get_connection_info().addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                 settings.member(Address { host: host.clone(), port: *port })

@@ -3,31 +3,11 @@
 use redis::Value;
 use session_core::Result;
 
+use crate::address::Address;
 use crate::error::UNEXPECTED_REPLY;
 
 /// Number of slots of a cluster.
 pub(crate) const SLOTS: usize = 16_384;
-
-/// Address of a node, as the cluster announces it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Address {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
-
-impl Address {
-    /// Parses `host:port`. An IPv6 address may be in brackets. Without a host, the host is `default_host`.
-    pub(crate) fn parse(text: &str, default_host: &str) -> Option<Self> {
-        let (host, port) = text.rsplit_once(':')?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let host = if host.is_empty() { default_host } else { host };
-        Some(Self { host: host.to_owned(), port: port.parse().ok()? })
-    }
-
-    pub(crate) fn text(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-}
 
 /// Returns the slot of a key: the CRC-16 (XMODEM) of the text in its first braces, or of the whole key if there is none.
 pub(crate) fn slot(key: &[u8]) -> usize {
@@ -108,16 +88,5 @@ mod tests {
         }
         let beyond = Value::Array(vec![Value::Int(0), Value::Int(16_384), node(Value::Nil)]);
         assert!(ranges(Value::Array(vec![beyond]), "db").is_err());
-    }
-
-    #[test]
-    fn addresses_are_read_as_redirections_give_them() {
-        let at = |host: &str| Some(Address { host: host.into(), port: 6381 });
-        assert_eq!(Address::parse("127.0.0.1:6381", "db"), at("127.0.0.1"));
-        assert_eq!(Address::parse(":6381", "db"), at("db"));
-        assert_eq!(Address::parse("dead::cafe:6381", "db"), at("dead::cafe"));
-        assert_eq!(Address::parse("[dead::cafe]:6381", "db"), at("dead::cafe"));
-        assert_eq!(Address::parse("db", "db"), None);
-        assert_eq!(Address::parse("db:x", "db"), None);
     }
 }

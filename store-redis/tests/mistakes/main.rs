@@ -15,13 +15,11 @@ mod fake;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod records;
 
-use records::{NAMESPACE, call, key, principal, record};
+#[path = "../common/rights.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod rights;
 
-/// The commands that the README lists, as rules of `ACL SETUSER`.
-const SINGLE: &str = "+get +mget +scan +eval +evalsha +getrange +setrange +set +unlink +pexpireat +pexpiretime +zadd +zrem +zrange \
-    +zremrangebyscore +time";
-const CLUSTER: &str = "+get +scan +eval +evalsha +getrange +setrange +set +unlink +pexpireat +pexpiretime +zadd +zrem +zrange \
-    +zremrangebyscore +time +zscore +exists +asking +cluster|slots +cluster|nodes +cluster|getkeysinslot";
+use records::{NAMESPACE, call, key, principal, record};
 
 const LIMIT: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
 
@@ -98,7 +96,7 @@ async fn a_mistake_in_the_url_or_on_the_server_is_config_with_its_remedy() {
         ("a namespace with a space", url("?namespace=a%20b"), &["a namespace must"]),
         ("no cluster", format!("redis+cluster://:{password}@{at}"), &["not part of a cluster", "redis://"]),
         ("TLS on a port without it", format!("rediss://:xyzzy@{at}"), &["does not use TLS", "redis://"]),
-        ("sentinel", format!("redis+sentinel://:xyzzy@{at}"), &["begins with redis://"]),
+        ("sentinel", format!("redis+sentinel://:xyzzy@{at}"), &["of the form redis+sentinel://"]),
     ] {
         is_refused(mistake, &url, words).await;
     }
@@ -203,16 +201,17 @@ async fn works(store: &RedisStore) {
 #[tokio::test]
 async fn the_rights_of_the_readme_are_enough_and_each_is_needed() {
     let servers = [
-        (server::redis().await.unwrap(), SINGLE),
-        (server::valkey().await.unwrap(), SINGLE),
-        (server::redis_cluster().await.unwrap(), CLUSTER),
+        (server::redis().await.unwrap(), false),
+        (server::valkey().await.unwrap(), false),
+        (server::redis_cluster().await.unwrap(), true),
     ];
-    for (server, rules) in servers {
+    for (server, of_cluster) in servers {
         let mut nodes = Nodes::of(&server).await;
-        let user = "ACL SETUSER shop reset on >xyzzy";
-        nodes.tell(&format!("{user} ~{NAMESPACE}:* {rules}")).await;
+        let rules = rights::rules(of_cluster);
+        nodes.tell(&rights::statement(of_cluster, "xyzzy", NAMESPACE)).await;
         works(&open(&as_shop(&server)).await.unwrap()).await;
-        for rule in rules.split_ascii_whitespace() {
+        for rule in &rules {
+            let rule = rule.as_str();
             nodes.tell(&format!("ACL SETUSER shop -{}", &rule[1..])).await;
             if rule == "+cluster|slots" {
                 is_refused(rule, &as_shop(&server), &["lacks a permission"]).await;
@@ -222,7 +221,7 @@ async fn the_rights_of_the_readme_are_enough_and_each_is_needed() {
             nodes.tell(&format!("ACL SETUSER shop {rule}")).await;
         }
         for keys in ["~other:*", &format!("%R~{NAMESPACE}:*"), &format!("~{NAMESPACE}:s:*")] {
-            nodes.tell(&format!("{user} {keys} {rules}")).await;
+            nodes.tell(&format!("ACL SETUSER shop resetkeys {keys}")).await;
             is_refused(keys, &as_shop(&server), &["lacks rights", &format!("`~{NAMESPACE}:*`")]).await;
         }
     }
@@ -232,7 +231,7 @@ async fn the_rights_of_the_readme_are_enough_and_each_is_needed() {
 async fn rights_and_passwords_that_change_in_use_are_an_outage() {
     let server = server::redis().await.unwrap();
     let mut nodes = Nodes::of(&server).await;
-    let all = format!("ACL SETUSER shop reset on >xyzzy ~{NAMESPACE}:* {SINGLE}");
+    let all = rights::statement(false, "xyzzy", NAMESPACE);
     nodes.tell(&all).await;
     let store = open(&as_shop(&server)).await.unwrap();
     let ann = principal();
@@ -259,10 +258,11 @@ async fn rights_and_passwords_that_change_in_use_are_an_outage() {
 
 #[tokio::test]
 async fn a_password_that_is_rotated_is_asked_for_by_each_new_connection() {
-    for (server, rules) in [(server::redis().await.unwrap(), SINGLE), (server::redis_cluster().await.unwrap(), CLUSTER)]
+    for (server, of_cluster) in
+        [(server::redis().await.unwrap(), false), (server::redis_cluster().await.unwrap(), true)]
     {
         let mut nodes = Nodes::of(&server).await;
-        nodes.tell(&format!("ACL SETUSER shop reset on >first ~{NAMESPACE}:* {rules}")).await;
+        nodes.tell(&rights::statement(of_cluster, "first", NAMESPACE)).await;
         let secret = Arc::new(Mutex::new(Ok("first")));
         let asked = Arc::clone(&secret);
         let builder = RedisStore::builder(&as_shop(&server)).unwrap();

@@ -20,9 +20,14 @@ const STORES: &[(&str, &[&str])] = &[
     ("session-store-dynamo", &["dynamo"]),
 ];
 
-/// Servers that the tests also run as clusters or pairs, from the same image.
-const CLUSTERS: &[(&str, &str)] =
-    &[("redis", "redis_cluster"), ("valkey", "valkey_cluster"), ("postgres", "postgres_pair")];
+/// Servers that the tests also run as clusters, pairs and with sentinels, from the same image.
+const CLUSTERS: &[(&str, &str)] = &[
+    ("redis", "redis_cluster"),
+    ("valkey", "valkey_cluster"),
+    ("redis", "redis_sentinel"),
+    ("valkey", "valkey_sentinel"),
+    ("postgres", "postgres_pair"),
+];
 
 /// All servers.
 const ALL: &[&str] = &["postgres", "mysql", "mariadb", "redis", "valkey", "memcached", "mongo", "dynamo"];
