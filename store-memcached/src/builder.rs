@@ -127,7 +127,7 @@ impl MemcachedStoreBuilder {
             let target = Arc::clone(target);
             connected.push(tokio::spawn(async move { connect_in_time(&target).await }));
         }
-        let (mut nodes, mut answered, mut refused) = (Vec::new(), 0, None);
+        let (mut nodes, mut answered, mut refused, mut max_data_len) = (Vec::new(), 0, None, None);
         let limits = |of| Limits::for_tasks(of).queue(self.settings.queue).timeout(timeout).inline(true);
         for (target, connected) in targets.into_iter().zip(connected) {
             let first = match connected.await.unwrap_or(Err(Error::from(ErrorKind::Unavailable))) {
@@ -139,6 +139,7 @@ impl MemcachedStoreBuilder {
                 Err(error) => return Err(error),
             };
             answered += usize::from(first.is_some());
+            max_data_len = target.max_data_len().into_iter().chain(max_data_len).min();
             let server = Server::new(Arc::clone(&target));
             if let Some(first) = first {
                 server.give_back(first);
@@ -148,7 +149,6 @@ impl MemcachedStoreBuilder {
             nodes.push(Node {
                 loads: Batcher::new(servers.clone(), limits(self.pool.div_ceil(2))),
                 writes: Batcher::new(servers, limits((self.pool / 2).max(1))),
-                target,
             });
         }
         match refused {
@@ -159,7 +159,7 @@ impl MemcachedStoreBuilder {
             ),
             None => {}
         }
-        Ok(MemcachedStore(Arc::new(Inner { ring, nodes: nodes.into(), namespace })))
+        Ok(MemcachedStore(Arc::new(Inner { ring, nodes: nodes.into(), max_data_len, namespace })))
     }
 
     /// Returns the addresses, with the settings of TLS for each.

@@ -25,7 +25,7 @@ pub use builder::MemcachedStoreBuilder;
 
 use address::Ring;
 use operations::Write;
-use server::{Server, Target};
+use server::Server;
 
 /// Sessions in Memcached. See the [crate's documentation](crate).
 ///
@@ -39,6 +39,8 @@ type Queue<I> = Batcher<PerRuntime<Server>, I>;
 struct Inner {
     ring: Ring,
     nodes: Box<[Node]>,
+    /// Maximum length of a record's data on every server that answered when the store was opened.
+    max_data_len: Option<usize>,
     namespace: Namespace,
 }
 
@@ -46,7 +48,6 @@ struct Inner {
 struct Node {
     loads: Queue<Load>,
     writes: Queue<Write>,
-    target: Arc<Target>,
 }
 
 impl MemcachedStore {
@@ -65,8 +66,7 @@ impl fmt::Debug for MemcachedStore {
 impl Store for MemcachedStore {
     /// Not durable: the server drops sessions when it is started again, and when its memory is full.
     fn capabilities(&self) -> Capabilities {
-        let longest = self.0.nodes.iter().filter_map(|node| node.target.max_data_len()).min();
-        Capabilities::new().shared(true).expires_itself(true).max_data_len(longest)
+        Capabilities::new().shared(true).expires_itself(true).max_data_len(self.0.max_data_len)
     }
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
