@@ -29,13 +29,14 @@ pub(crate) async fn build(allocations: bool) -> Result<Programs> {
 /// Builds this project's program as it is, and as it was in the sources in the folder `before`.
 pub(crate) async fn build_two(before: &Path, allocations: bool) -> Result<Programs> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let now = here.join("contestants");
+    let (now, target) = (here.join("contestants"), here.join("target"));
     let then = before.join("bench/contestants");
     ensure!(then.is_dir(), "{} does not exist: is {} a checkout of this project?", then.display(), before.display());
-    Ok(Programs {
-        ours: build_one(&now, &here.join("target"), "contestants", allocations).await?,
-        others: build_one(&then, &before.join("bench/target"), "contestants", allocations).await?,
-    })
+    // One target folder for both, so that what both depend on is built once. The second program takes the first one's place.
+    let built = build_one(&then, &target, "contestants", allocations).await?;
+    let aside = built.with_file_name("contestants-before");
+    tokio::fs::copy(&built, &aside).await.with_context(|| format!("{} cannot be copied", built.display()))?;
+    Ok(Programs { ours: build_one(&now, &target, "contestants", allocations).await?, others: aside })
 }
 
 async fn build_one(folder: &Path, target: &Path, name: &str, allocations: bool) -> Result<PathBuf> {

@@ -80,7 +80,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options, program: Program) ->
     Ok(cargo.args(more).status()?.success())
 }
 
-/// Measures this project beside an earlier commit of itself, whose sources and build stay in `target/before`.
+/// Measures this project beside an earlier commit of itself, whose sources stay in `target/before`.
 pub(crate) fn against(workspace: &Workspace, against: &Against) -> Result<bool> {
     let Against { commit, options: Options { stores, more } } = against;
     let git = |arguments: &[&str]| progress::silent(Command::new("git").current_dir(&workspace.root).args(arguments));
