@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 #[cfg(feature = "batch")]
+mod any_write;
+#[cfg(feature = "batch")]
 pub mod batch;
 mod builder;
 #[cfg(feature = "batch")]
@@ -34,6 +36,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+#[cfg(feature = "batch")]
+pub use any_write::AnyWrite;
 #[cfg(feature = "batch")]
 pub use clock::ClockCheck;
 #[cfg(feature = "files")]

@@ -4,12 +4,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use session_core::{Error, ErrorKind, Result};
+use session_core::{ErrorKind, Result};
 use session_store_kit::batch::{Batcher, Limits, PerRuntime};
 use session_store_kit::{Pem, Settings, absolute, check_pem, setters, waiting, within, wrong};
 
 use crate::address::{Address, Ring};
-use crate::connection::Login;
+use crate::connection::{Connection, Login};
 use crate::schema::Names;
 use crate::security::Security;
 use crate::server::{Server, Target, connect_in_time};
@@ -122,44 +122,22 @@ impl MemcachedStoreBuilder {
             .map(|address| Arc::new(Target::new(address, login.clone(), names.clone(), timeout)))
             .collect();
         let ring = Ring::new(targets.iter().map(|target| &*target.address.name));
-        let mut connected = Vec::new();
-        for target in &targets {
-            let target = Arc::clone(target);
-            connected.push(tokio::spawn(async move { connect_in_time(&target).await }));
-        }
-        let (mut nodes, mut answered, mut refused, mut max_data_len) = (Vec::new(), 0, None, None);
+        let first_connections = connect_all(&targets).await?;
+        let max_data_len = targets.iter().filter_map(|target| target.max_data_len()).min();
         let limits = |of| Limits::for_tasks(of).queue(self.settings.queue).timeout(timeout).inline(true);
-        for (target, connected) in targets.into_iter().zip(connected) {
-            let first = match connected.await.unwrap_or(Err(Error::from(ErrorKind::Unavailable))) {
-                Ok(connection) => Some(connection),
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
-                    refused.get_or_insert(error);
-                    None
-                }
-                Err(error) => return Err(error),
-            };
-            answered += usize::from(first.is_some());
-            max_data_len = target.max_data_len().into_iter().chain(max_data_len).min();
+        let node = |(target, first): (Arc<Target>, Option<Connection>)| {
             let server = Server::new(Arc::clone(&target));
             if let Some(first) = first {
                 server.give_back(first);
             }
-            let others = Arc::clone(&target);
-            let servers = PerRuntime::with(server, move || Ok(Server::new(Arc::clone(&others))));
-            nodes.push(Node {
+            let servers = PerRuntime::with(server, move || Ok(Server::new(Arc::clone(&target))));
+            Node {
                 loads: Batcher::new(servers.clone(), limits(self.pool.div_ceil(2))),
                 writes: Batcher::new(servers, limits((self.pool / 2).max(1))),
-            });
-        }
-        match refused {
-            Some(error) if answered == 0 => return Err(error),
-            Some(error) => tracing::warn!(
-                %error, "{} of {} Memcached servers do not answer; their sessions are unavailable until they do",
-                nodes.len() - answered, nodes.len()
-            ),
-            None => {}
-        }
-        Ok(MemcachedStore(Arc::new(Inner { ring, nodes: nodes.into(), max_data_len, namespace })))
+            }
+        };
+        let nodes = targets.into_iter().zip(first_connections).map(node).collect();
+        Ok(MemcachedStore(Arc::new(Inner { ring, nodes, max_data_len, namespace })))
     }
 
     /// Returns the addresses, with the settings of TLS for each.
@@ -176,6 +154,37 @@ impl MemcachedStoreBuilder {
         }
         Ok(addresses)
     }
+}
+
+/// Connects to all servers side by side. Returns `None` in place of those that do not answer, and warns of them.
+///
+/// # Errors
+/// A mistake at any server, and the first outage if no server answers.
+async fn connect_all(targets: &[Arc<Target>]) -> Result<Vec<Option<Connection>>> {
+    let connecting = |target: &Arc<Target>| {
+        let target = Arc::clone(target);
+        tokio::spawn(async move { connect_in_time(&target).await })
+    };
+    let connecting: Vec<_> = targets.iter().map(connecting).collect();
+    let (mut connections, mut outage) = (Vec::with_capacity(targets.len()), None);
+    for connected in connecting {
+        match connected.await.unwrap_or(Err(ErrorKind::Unavailable.into())) {
+            Ok(connection) => connections.push(Some(connection)),
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                connections.push(None);
+                outage.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let Some(error) = outage else { return Ok(connections) };
+    let silent = connections.iter().filter(|connection| connection.is_none()).count();
+    if silent == connections.len() {
+        return Err(error);
+    }
+    let all = connections.len();
+    tracing::warn!(%error, "{silent} of {all} Memcached servers do not answer; their sessions are unavailable until they do");
+    Ok(connections)
 }
 
 impl fmt::Debug for MemcachedStoreBuilder {

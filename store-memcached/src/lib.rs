@@ -6,6 +6,7 @@ use std::sync::Arc;
 use session_core::{
     Call, Capabilities, Namespace, Outcome, Record, Result, Store, StoreKey, Timestamp, Version, async_trait,
 };
+use session_store_kit::AnyWrite;
 use session_store_kit::batch::{Batcher, PerRuntime};
 use session_store_kit::operations::{Create, Delete, Load, Save, Touch};
 
@@ -24,7 +25,6 @@ mod url;
 pub use builder::MemcachedStoreBuilder;
 
 use address::Ring;
-use operations::Write;
 use server::Server;
 
 /// Sessions in Memcached. See the [crate's documentation](crate).
@@ -47,7 +47,7 @@ struct Inner {
 /// A server and its queues, so that one that is gone holds up no calls to the others.
 struct Node {
     loads: Queue<Load>,
-    writes: Queue<Write>,
+    writes: Queue<AnyWrite>,
 }
 
 impl MemcachedStore {
@@ -71,7 +71,7 @@ impl Store for MemcachedStore {
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
         let create = Create { now: call.now, key: *key, record: record.clone() };
-        self.node(key).writes.call(Write::Create(create)).await
+        self.node(key).writes.call(AnyWrite::Create(create)).await
     }
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
@@ -80,15 +80,15 @@ impl Store for MemcachedStore {
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
         let save = Save { now: call.now, key: *key, expected, record: record.clone() };
-        self.node(key).writes.call(Write::Save(save)).await
+        self.node(key).writes.call(AnyWrite::Save(save)).await
     }
 
     async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
-        self.node(key).writes.call(Write::Touch(Touch { now: call.now, key: *key, expected, expires_at })).await
+        self.node(key).writes.call(AnyWrite::Touch(Touch { now: call.now, key: *key, expected, expires_at })).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
-        self.node(key).writes.call(Write::Delete(Delete { now: call.now, key: *key, expected })).await
+        self.node(key).writes.call(AnyWrite::Delete(Delete { now: call.now, key: *key, expected })).await
     }
 
     async fn close(&self) -> Result<()> {

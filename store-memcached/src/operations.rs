@@ -4,11 +4,11 @@
 //! Both are sent on one connection, because the numbers by which the server compares begin again when it is started again.
 
 use bytes::Bytes;
-use session_core::{Error, Live, Outcome, Record, Result, StoreKey, Timestamp, Version};
-use session_store_kit::batch::{Answers, Item, RoundTrip, Trip};
-use session_store_kit::operations::{Access, Create, Delete, Load, Save, Touch};
+use session_core::{Error, Outcome, Record, Result, Timestamp};
+use session_store_kit::batch::{Answers, RoundTrip, Trip};
+use session_store_kit::operations::{Access, Create, Delete, Load, Save};
 use session_store_kit::outcome::Write as _;
-use session_store_kit::{TIMED_OUT, fits};
+use session_store_kit::{AnyWrite, TIMED_OUT, fits};
 use tokio::time::timeout_at;
 
 use crate::connection::Connection;
@@ -20,99 +20,6 @@ use crate::server::Server;
 /// Number of attempts after which a delete of any version no longer asks for an unchanged value, because other writes could come first
 /// for ever.
 const POLITE: u32 = 4;
-
-/// A call that changes the record of one key.
-pub(crate) enum Write {
-    Create(Create),
-    Save(Save),
-    Touch(Touch),
-    Delete(Delete),
-}
-
-/// Forwards a call on a [`Write`] to its variant.
-macro_rules! each {
-    ($write:expr, $call:ident => $result:expr) => {
-        match $write {
-            Write::Create($call) => $result,
-            Write::Save($call) => $result,
-            Write::Touch($call) => $result,
-            Write::Delete($call) => $result,
-        }
-    };
-}
-
-impl Item for Write {
-    type Output = Outcome;
-
-    fn key(&self) -> Option<StoreKey> {
-        Some(*self.target())
-    }
-
-    fn len(&self) -> usize {
-        each!(self, call => call.len())
-    }
-}
-
-impl Write {
-    fn target(&self) -> &StoreKey {
-        each!(self, call => call.target())
-    }
-
-    fn decide(&self, stored: Option<(Version, Timestamp)>) -> Option<Outcome> {
-        each!(self, call => call.decide(Live::at(call.now, stored)))
-    }
-
-    fn outcome_unread(&self) -> Option<Outcome> {
-        each!(self, call => call.outcome_unread())
-    }
-
-    /// Checks that the server takes the record. A server that refuses one for its size also drops what it had under the name.
-    fn fits(&self, longest: Option<usize>) -> Result<()> {
-        match (self, longest) {
-            (Self::Create(Create { record, .. }) | Self::Save(Save { record, .. }), Some(longest)) => {
-                fits(record, longest)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Returns the first command. A create need not look first.
-    const fn first(&self) -> Step {
-        match self {
-            Self::Create(_) => Step::Add,
-            _ => Step::Look,
-        }
-    }
-
-    /// Returns what follows from the value under the key, if there is one.
-    fn seen(&self, found: Option<(Bytes, u64)>, attempt: u32) -> Next {
-        let Some((value, number)) = found else {
-            return match self {
-                Self::Create(_) => Next::Step(Step::Add),
-                _ => Next::Answer(Ok(Outcome::Missing)),
-            };
-        };
-        let remove = Next::Step(Step::Remove((attempt < POLITE).then_some(number)));
-        let stored = match schema::decode(value.clone()) {
-            Ok(stored) => stored,
-            Err(_) if self.outcome_unread().is_some() => return remove,
-            Err(error) => return Next::Answer(Err(error)),
-        };
-        if let Some(outcome) = self.decide(Some((stored.version, stored.expires_at))) {
-            return Next::Answer(Ok(outcome));
-        }
-        let put = |value, expires_at| Next::Step(Step::Put(value, expires_at, number));
-        match self {
-            Self::Create(Create { record, .. }) | Self::Save(Save { record, .. }) => {
-                put(schema::encode(record), record.expires_at)
-            }
-            Self::Touch(call) if call.expires_at <= stored.expires_at => Next::Answer(Ok(Outcome::Done)),
-            Self::Touch(call) => put(schema::extended(&value, call.expires_at), call.expires_at),
-            Self::Delete(Delete { expected: Some(_), .. }) => Next::Step(Step::Remove(Some(number))),
-            Self::Delete(_) => remove,
-        }
-    }
-}
 
 /// Next command of a write.
 enum Step {
@@ -135,16 +42,32 @@ enum Next {
 /// A write of a batch that has no answer yet.
 struct Pending<'i> {
     at: usize,
-    item: &'i Write,
+    item: &'i AnyWrite,
     step: Step,
     attempt: u32,
 }
 
-impl Pending<'_> {
+/// Checks that the server takes the record. A server that refuses one for its size also drops what it had under the name.
+fn check_length(write: &AnyWrite, longest: Option<usize>) -> Result<()> {
+    match (write, longest) {
+        (AnyWrite::Create(Create { record, .. }) | AnyWrite::Save(Save { record, .. }), Some(longest)) => {
+            fits(record, longest)
+        }
+        _ => Ok(()),
+    }
+}
+
+impl<'i> Pending<'i> {
+    /// Begins a write. A create need not look first.
+    const fn new(at: usize, item: &'i AnyWrite) -> Self {
+        let step = if matches!(item, AnyWrite::Create(_)) { Step::Add } else { Step::Look };
+        Self { at, item, step, attempt: 0 }
+    }
+
     fn command(&self, server: &Server, out: &mut Vec<u8>) {
         let name = |out: &mut Vec<u8>| server.at.names.put(self.item.target(), out);
         match (&self.step, self.item) {
-            (Step::Add, Write::Create(Create { record, .. })) => {
+            (Step::Add, AnyWrite::Create(Create { record, .. })) => {
                 protocol::set(out, name, &schema::encode(record), record.expires_at, Condition::Absent);
             }
             (Step::Add | Step::Look, _) => protocol::get(out, name),
@@ -157,8 +80,11 @@ impl Pending<'_> {
 
     fn next(&mut self, reply: Reply) -> Next {
         match (&self.step, reply) {
-            (Step::Look, Reply::Miss) => self.item.seen(None, self.attempt),
-            (Step::Look, Reply::Value(value, number)) => self.item.seen(Some((value, number)), self.attempt),
+            (Step::Look, Reply::Miss) => match self.item {
+                AnyWrite::Create(_) => Next::Step(Step::Add),
+                _ => Next::Answer(Ok(Outcome::Missing)),
+            },
+            (Step::Look, Reply::Value(value, number)) => self.seen(value, number),
             (Step::Add | Step::Put(..) | Step::Remove(_), Reply::Done) => Next::Answer(Ok(Outcome::Done)),
             // Another write came first, or the server has dropped the value.
             (Step::Add, Reply::NotStored) | (Step::Put(..) | Step::Remove(_), Reply::Changed | Reply::NotFound) => {
@@ -167,6 +93,37 @@ impl Pending<'_> {
             }
             (_, reply) => Next::Answer(Err(error::unexpected(&reply))),
         }
+    }
+
+    /// Returns what follows from the value under the key.
+    fn seen(&self, value: Bytes, number: u64) -> Next {
+        let stored = match schema::decode(value.clone()) {
+            Ok(stored) => stored,
+            Err(error) => {
+                return match self.item.outcome_unread() {
+                    Some(_) => self.remove(number),
+                    None => Next::Answer(Err(error)),
+                };
+            }
+        };
+        if let Some(outcome) = self.item.decide(Record::live(Some(&stored), self.item.now())) {
+            return Next::Answer(Ok(outcome));
+        }
+        let put = |value, expires_at| Next::Step(Step::Put(value, expires_at, number));
+        match self.item {
+            AnyWrite::Create(Create { record, .. }) | AnyWrite::Save(Save { record, .. }) => {
+                put(schema::encode(record), record.expires_at)
+            }
+            AnyWrite::Touch(call) if call.expires_at <= stored.expires_at => Next::Answer(Ok(Outcome::Done)),
+            AnyWrite::Touch(call) => put(schema::extended(&value, call.expires_at), call.expires_at),
+            AnyWrite::Delete(_) => self.remove(number),
+        }
+    }
+
+    /// Removes the value of this number. A delete of any version removes any value after a few attempts.
+    fn remove(&self, number: u64) -> Next {
+        let of_any_version = matches!(self.item, AnyWrite::Delete(Delete { expected: None, .. }));
+        Next::Step(Step::Remove((!of_any_version || self.attempt < POLITE).then_some(number)))
     }
 }
 
@@ -188,9 +145,9 @@ impl RoundTrip<Load> for Server {
     }
 }
 
-impl RoundTrip<Write> for Server {
+impl RoundTrip<AnyWrite> for Server {
     /// A write whose reply is lost is not sent again, because another write may have followed it.
-    async fn run(&self, items: &[Write], trip: Trip) -> Answers<Write> {
+    async fn run(&self, items: &[AnyWrite], trip: Trip) -> Answers<AnyWrite> {
         let mut answers: Vec<Option<Result<Outcome>>> = items.iter().map(|_| None).collect();
         let error = match timeout_at(trip.deadline, self.write_all(items, &mut answers)).await {
             Ok(Ok(())) => None,
@@ -217,12 +174,12 @@ impl Server {
         Ok(items.iter().zip(replies).map(|(item, reply)| loaded(item, reply)).collect())
     }
 
-    async fn write_all(&self, items: &[Write], answers: &mut [Option<Result<Outcome>>]) -> Result<()> {
+    async fn write_all(&self, items: &[AnyWrite], answers: &mut [Option<Result<Outcome>>]) -> Result<()> {
         let mut connection = self.connection().await?;
         let (mut commands, mut pending) = (Vec::new(), Vec::with_capacity(items.len()));
         for (at, item) in items.iter().enumerate() {
-            match item.fits(self.at.max_data_len()) {
-                Ok(()) => pending.push(Pending { at, item, step: item.first(), attempt: 0 }),
+            match check_length(item, self.at.max_data_len()) {
+                Ok(()) => pending.push(Pending::new(at, item)),
                 Err(error) => answers[at] = Some(Err(error)),
             }
         }

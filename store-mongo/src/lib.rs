@@ -9,8 +9,8 @@ use session_core::{
     Timestamp, Version, async_trait,
 };
 use session_store_kit::batch::{Batcher, PerRuntime};
-use session_store_kit::fits;
 use session_store_kit::operations::{Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
+use session_store_kit::{AnyWrite, fits};
 
 mod builder;
 mod documents;
@@ -27,7 +27,6 @@ pub use builder::MongoStoreBuilder;
 pub use mongodb;
 
 use execute::Server;
-use operations::Write;
 
 /// Maximum length of a record's data. A document may have 16 MiB, its other fields included.
 const MAX_DATA_LEN: usize = 15 << 20;
@@ -44,7 +43,7 @@ type Queue<I> = Batcher<PerRuntime<Server>, I>;
 /// Queues of a store. Loads are batched. Other calls are sent separately, with a limit on those in flight.
 struct Inner {
     loads: Queue<Load>,
-    writes: Queue<Write>,
+    writes: Queue<AnyWrite>,
     lists: Queue<List>,
     sweeps: Queue<Sweep>,
     namespace: Namespace,
@@ -87,7 +86,7 @@ impl Store for MongoStore {
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
         fits(record, MAX_DATA_LEN)?;
         let create = Create { now: call.now, key: *key, record: record.clone() };
-        self.0.writes.call(Write::Create(create)).await
+        self.0.writes.call(AnyWrite::Create(create)).await
     }
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
@@ -97,15 +96,15 @@ impl Store for MongoStore {
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
         fits(record, MAX_DATA_LEN)?;
         let save = Save { now: call.now, key: *key, expected, record: record.clone() };
-        self.0.writes.call(Write::Save(save)).await
+        self.0.writes.call(AnyWrite::Save(save)).await
     }
 
     async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {
-        self.0.writes.call(Write::Touch(Touch { now: call.now, key: *key, expected, expires_at })).await
+        self.0.writes.call(AnyWrite::Touch(Touch { now: call.now, key: *key, expected, expires_at })).await
     }
 
     async fn delete(&self, call: &Call, key: &StoreKey, expected: Option<Version>) -> Result<Outcome> {
-        self.0.writes.call(Write::Delete(Delete { now: call.now, key: *key, expected })).await
+        self.0.writes.call(AnyWrite::Delete(Delete { now: call.now, key: *key, expected })).await
     }
 
     async fn purge(&self, call: &Call, limit: NonZeroU32) -> Result<Purged> {

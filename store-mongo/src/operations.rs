@@ -10,7 +10,8 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Result as Driven;
 use mongodb::options::FindOptions;
 use session_core::{Outcome, Record, Result, StoreKey, Timestamp, Version};
-use session_store_kit::batch::{Answers, Item, RoundTrip, Trip};
+use session_store_kit::AnyWrite;
+use session_store_kit::batch::{Answers, RoundTrip, Trip};
 use session_store_kit::operations::{Access, Create, Delete, Load, Save, Touch};
 use session_store_kit::outcome::Write as _;
 
@@ -18,31 +19,6 @@ use crate::documents;
 use crate::error::{self, DUPLICATE_KEY};
 use crate::execute::Server;
 use crate::schema::{self, by_key, live};
-
-/// A call that changes the record of one key.
-pub(crate) enum Write {
-    Create(Create),
-    Save(Save),
-    Touch(Touch),
-    Delete(Delete),
-}
-
-impl Item for Write {
-    type Output = Outcome;
-
-    fn key(&self) -> Option<StoreKey> {
-        None
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Create(call) => call.len(),
-            Self::Save(call) => call.len(),
-            Self::Touch(call) => call.len(),
-            Self::Delete(call) => call.len(),
-        }
-    }
-}
 
 impl RoundTrip<Load> for Server {
     async fn run(&self, items: &[Load], trip: Trip) -> Answers<Load> {
@@ -83,12 +59,12 @@ async fn load(item: &Load, server: &Server) -> Driven<Result<Option<Record>>> {
     Ok(found.map(|document| documents::record(&document)).transpose())
 }
 
-impl RoundTrip<Write> for Server {
-    async fn run(&self, items: &[Write], trip: Trip) -> Answers<Write> {
+impl RoundTrip<AnyWrite> for Server {
+    async fn run(&self, items: &[AnyWrite], trip: Trip) -> Answers<AnyWrite> {
         let run = || async {
             let mut answers = Vec::with_capacity(items.len());
             for item in items {
-                answers.push(item.run(self).await?);
+                answers.push(write(item, self).await?);
             }
             Ok(answers)
         };
@@ -96,88 +72,64 @@ impl RoundTrip<Write> for Server {
     }
 }
 
-impl Write {
-    /// Tries one compare-and-set. If it did not match, reads the record to find out why.
-    ///
-    /// The read comes after the attempt, so its result was true at one instant during the call: there is no live record, or one
-    /// with another version, and this write changed nothing. If the result does not explain the failure, the record has changed
-    /// since the attempt. Then both commands are repeated, until the time-out at most.
-    ///
-    /// An attempt that changed nothing, or met a duplicate key, still waits until a majority has the state that it saw (the
-    /// server's own tests of `lastOp` require that). So the read, which has read concern `majority`, sees no older state.
-    async fn run(&self, server: &Server) -> Driven<Result<Outcome>> {
-        loop {
-            if self.attempt(server).await? {
-                return Ok(Ok(Outcome::Done));
-            }
-            let stored = match self.stored(server).await? {
-                Ok(stored) => stored,
-                Err(error) => return Ok(Err(error)),
-            };
-            if let Some(outcome) = self.refused(stored) {
-                return Ok(Ok(outcome));
-            }
+/// Tries one compare-and-set. If it did not match, reads the record to find out why.
+///
+/// The read comes after the attempt, so its result was true at one instant during the call: there is no live record, or one
+/// with another version, and this write changed nothing. If the result does not explain the failure, the record has changed
+/// since the attempt, or the server has missed it while it was being written. Then both commands are repeated, until the time-out at
+/// most.
+///
+/// An attempt that changed nothing, or met a duplicate key, still waits until a majority has the state that it saw (the
+/// server's own tests of `lastOp` require that). So the read, which has read concern `majority`, sees no older state.
+async fn write(write: &AnyWrite, server: &Server) -> Driven<Result<Outcome>> {
+    loop {
+        if attempt(write, server).await? {
+            return Ok(Ok(Outcome::Done));
+        }
+        let stored = match stored(write, server).await? {
+            Ok(stored) => stored,
+            Err(error) => return Ok(Err(error)),
+        };
+        if let Some(outcome) = write.refused(stored) {
+            return Ok(Ok(outcome));
         }
     }
+}
 
-    /// Sends the write. Returns whether its condition held.
-    async fn attempt(&self, server: &Server) -> Driven<bool> {
-        let sessions = &server.sessions;
-        match self {
-            Self::Create(Create { now, key, record }) => {
-                // Matches an expired record, or inserts one. A live record makes the insert fail with a duplicate `_id`.
-                let mut dead = by_key(key);
-                dead.insert("expires_at", schema::by(*now));
-                match sessions.replace_one(dead, documents::document(key, record)).upsert(true).await {
-                    Ok(_) => Ok(true),
-                    Err(error) if error::is(&error, DUPLICATE_KEY) => Ok(false),
-                    Err(error) => Err(error),
-                }
-            }
-            Self::Save(Save { now, key, expected, record }) => {
-                let saved =
-                    sessions.replace_one(of(key, *now, Some(*expected)), documents::document(key, record)).await?;
-                // Counts matched documents, because a repeated write matches without modifying.
-                Ok(saved.matched_count > 0)
-            }
-            Self::Touch(Touch { now, key, expected, expires_at }) => {
-                let farther = doc! { "$max": { "expires_at": documents::instant(*expires_at) } };
-                Ok(sessions.update_one(of(key, *now, Some(*expected)), farther).await?.matched_count > 0)
-            }
-            Self::Delete(Delete { now, key, expected }) => {
-                Ok(sessions.delete_one(of(key, *now, *expected)).await?.deleted_count > 0)
+/// Sends the write. Returns whether its condition held.
+async fn attempt(write: &AnyWrite, server: &Server) -> Driven<bool> {
+    let sessions = &server.sessions;
+    match write {
+        AnyWrite::Create(Create { now, key, record }) => {
+            // Matches an expired record, or inserts one. A live record makes the insert fail with a duplicate `_id`.
+            let mut dead = by_key(key);
+            dead.insert("expires_at", schema::by(*now));
+            match sessions.replace_one(dead, documents::document(key, record)).upsert(true).await {
+                Ok(_) => Ok(true),
+                Err(error) if error::is(&error, DUPLICATE_KEY) => Ok(false),
+                Err(error) => Err(error),
             }
         }
-    }
-
-    /// Reads the version of the live record.
-    async fn stored(&self, server: &Server) -> Driven<Result<Option<Version>>> {
-        let (key, now) = self.target();
-        let found = server.sessions.find_one(live(key, now)).max_time(server.timeout);
-        let found = found.projection(doc! { "_id": 0, "version": 1 }).await?;
-        Ok(found.map(|document| documents::version(&document)).transpose())
-    }
-
-    fn target(&self) -> (&StoreKey, Timestamp) {
-        match self {
-            Self::Create(Create { now, key, .. })
-            | Self::Save(Save { now, key, .. })
-            | Self::Touch(Touch { now, key, .. })
-            | Self::Delete(Delete { now, key, .. }) => (key, *now),
+        AnyWrite::Save(Save { now, key, expected, record }) => {
+            let saved = sessions.replace_one(of(key, *now, Some(*expected)), documents::document(key, record)).await?;
+            // Counts matched documents, because a repeated write matches without modifying.
+            Ok(saved.matched_count > 0)
+        }
+        AnyWrite::Touch(Touch { now, key, expected, expires_at }) => {
+            let farther = doc! { "$max": { "expires_at": documents::instant(*expires_at) } };
+            Ok(sessions.update_one(of(key, *now, Some(*expected)), farther).await?.matched_count > 0)
+        }
+        AnyWrite::Delete(Delete { now, key, expected }) => {
+            Ok(sessions.delete_one(of(key, *now, *expected)).await?.deleted_count > 0)
         }
     }
+}
 
-    /// Returns the outcome of a failed attempt if the version stored now explains it.
-    ///
-    /// A server may miss a record that is being written. If it has the expected version now, the write is tried again.
-    fn refused(&self, stored: Option<Version>) -> Option<Outcome> {
-        match self {
-            Self::Create(call) => call.refused(stored),
-            Self::Save(call) => call.refused(stored),
-            Self::Touch(call) => call.refused(stored),
-            Self::Delete(call) => call.refused(stored),
-        }
-    }
+/// Reads the version of the live record.
+async fn stored(write: &AnyWrite, server: &Server) -> Driven<Result<Option<Version>>> {
+    let found = server.sessions.find_one(live(write.target(), write.now())).max_time(server.timeout);
+    let found = found.projection(doc! { "_id": 0, "version": 1 }).await?;
+    Ok(found.map(|document| documents::version(&document)).transpose())
 }
 
 /// Returns a filter for the live record, with this version if one is expected.
