@@ -369,17 +369,24 @@ impl Statements {
             let Ok(key) = rows::key(row, 0) else { continue };
             if row.try_get::<i64, _>(1)? != 0 { expired.push(key) } else { live.push(key) }
         }
-        if !live.is_empty() {
-            let query = self.postpone.query().bind(json::rows(&live, |key| key, |_, _| ())).bind(now.as_millis());
-            query.execute(&mut *connection).await?;
-        }
-        if expired.is_empty() {
-            return Ok((0, due.len() == limit as usize));
-        }
-        let query = self.purge.query().bind(json::rows(&expired, |key| key, |_, _| ())).bind(now.as_millis());
-        let removed = query.execute(connection).await?.rows_affected();
+        on_keys(&self.postpone, &live, now, connection).await?;
+        let removed = on_keys(&self.purge, &expired, now, connection).await?;
         Ok((removed, due.len() == limit as usize))
     }
+}
+
+/// Runs a statement of the purge on the rows of these keys, if there are any. Returns the number of rows that it changed.
+async fn on_keys(
+    statement: &Sql<MySql>,
+    keys: &[StoreKey],
+    now: Timestamp,
+    connection: &mut MySqlConnection,
+) -> sqlx::Result<u64> {
+    if keys.is_empty() {
+        return Ok(0);
+    }
+    let query = statement.query().bind(json::rows(keys, |key| key, |_, _| ())).bind(now.as_millis());
+    Ok(query.execute(connection).await?.rows_affected())
 }
 
 /// Splits `items` into parts. Returns each part with the index of its statement in `widths` and the number of places in that
