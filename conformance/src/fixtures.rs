@@ -13,10 +13,13 @@
 //! ```
 
 use std::future::{poll_fn, ready};
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::Poll;
 
-use session_core::{Bytes, Call, Clock as _, Outcome, Principal, Record, Store, StoreKey, SystemClock, Version, hours};
+use session_core::{
+    Bytes, Call, Clock as _, Outcome, Principal, Record, Result, Store, StoreKey, SystemClock, Version, hours,
+};
 
 /// Returns a call made now, by the system's clock.
 pub fn now() -> Call {
@@ -70,6 +73,45 @@ pub async fn put(store: &impl Store, n: u32, record: &Record) {
 /// If the store fails.
 pub async fn get(store: &impl Store, n: u32) -> Option<Record> {
     store.load(&now(), &key(n)).await.expect("a load")
+}
+
+/// Reads the session under [`key(1)`](key), which must be the only one and `principal`'s, in every way that a store has: by a load, by
+/// loads in one batch, by a list, and by a scan.
+///
+/// ```
+/// use session_conformance::fixtures::{put, read_in_every_way, record_of};
+/// use session_store_memory::MemoryStore;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let (store, record) = (MemoryStore::new(), record_of("ann"));
+/// put(&store, 1, &record).await;
+/// for found in read_in_every_way(&store, record.principal.as_ref().unwrap()).await {
+///     assert_eq!(found.unwrap().as_ref(), Some(&record));
+/// }
+/// # }
+/// ```
+///
+/// # Panics
+/// If a session is found under [`key(2)`](key).
+pub async fn read_in_every_way(store: &impl Store, principal: &Principal) -> Vec<Result<Option<Record>>> {
+    let (call, one, other) = (now(), key(1), key(2));
+    // The first one is sent at once, and the others are a batch.
+    let (first, second, third, none) = tokio::join!(
+        store.load(&call, &one),
+        store.load(&call, &one),
+        store.load(&call, &one),
+        store.load(&call, &other)
+    );
+    assert!(!matches!(none, Ok(Some(_))));
+    let listed = store.sessions_of(&call, principal, NonZeroU32::MIN).await;
+    let scanned = store.scan(&call, None, NonZeroU32::MIN).await;
+    vec![
+        first,
+        second,
+        third,
+        listed.map(|found| found.into_iter().next().map(|(_, record)| record)),
+        scanned.map(|page| page.records.into_iter().next().map(|(_, record)| record)),
+    ]
 }
 
 /// Stores the count 0 under [`key(0)`](key), for [`count_up`].

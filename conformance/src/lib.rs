@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod by_ipv6;
 mod check;
 mod clause;
 mod clauses;
@@ -28,6 +29,7 @@ pub mod stored_data;
 pub mod testing;
 pub mod variant;
 
+pub use by_ipv6::ByIpv6;
 pub use clause::{Clause, Need};
 pub use clauses::clauses;
 pub use context::Context;

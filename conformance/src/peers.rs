@@ -98,11 +98,8 @@ impl Alias {
         let server = watch::Sender::new(server.to_owned());
         let current = server.subscribe();
         tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let server = current.borrow().clone();
-                tokio::spawn(
-                    async move { copy_bidirectional(&mut client, &mut TcpStream::connect(server).await?).await },
-                );
+            while let Ok((client, _)) = listener.accept().await {
+                join(client, current.borrow().clone());
             }
         });
         Ok(Self { address, server })
@@ -124,8 +121,12 @@ async fn pass_on(listener: TcpListener, server: String, refusals: usize) -> io::
         drop(listener.accept().await?);
     }
     loop {
-        let (mut client, _) = listener.accept().await?;
-        let server = server.clone();
-        tokio::spawn(async move { copy_bidirectional(&mut client, &mut TcpStream::connect(server).await?).await });
+        let (client, _) = listener.accept().await?;
+        join(client, server.clone());
     }
+}
+
+/// Passes on what a client and `server` send each other, in a task of its own.
+fn join(mut client: TcpStream, server: String) {
+    tokio::spawn(async move { copy_bidirectional(&mut client, &mut TcpStream::connect(server).await?).await });
 }

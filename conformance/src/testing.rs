@@ -68,6 +68,23 @@ pub fn check_refusal<S>(opened: Result<S>, kind: ErrorKind, parts: &[&str], hidd
     }
 }
 
+/// Returns the first code block of a Markdown page's section `heading` that is marked as SQL, so that a test runs what the page says.
+///
+/// ```
+/// use session_conformance::testing::sql_of;
+///
+/// let page = "# A store\n\n## Least rights\n\nRun:\n\n```sql\ngrant select on t to shop;\n```\n";
+/// assert_eq!(sql_of(page, "Least rights"), "grant select on t to shop;\n");
+/// ```
+///
+/// # Panics
+/// If the page has no such section, or the section no such block.
+pub fn sql_of<'p>(page: &'p str, heading: &str) -> &'p str {
+    let (_, section) = page.split_once(&format!("\n## {heading}\n")).expect("the section");
+    let (_, block) = section.split_once("```sql\n").expect("a block of statements");
+    block.split_once("```").expect("the end of the block").0
+}
+
 /// Runs the clauses of these topics over a store in unusual surroundings, such as a server with other settings. A topic is a
 /// clause's name up to its dot. [`run`](crate::run) runs the whole suite as a test program instead.
 ///

@@ -3,13 +3,11 @@
 
 mod common;
 
-use std::num::NonZeroU32;
-
 use common::{KINDS, Kind, Server};
-use session_conformance::fixtures::{key, now, put, record};
+use session_conformance::fixtures::{key, now, put, read_in_every_way, record};
 use session_conformance::peers::{self, Alias};
 use session_conformance::testing::check_refusal;
-use session_core::{ErrorKind, Outcome, Principal, Record, Result, Store};
+use session_core::{ErrorKind, Outcome, Principal, Store};
 use session_store_mysql::MysqlStore;
 use sqlx::mysql::MySqlPoolOptions;
 
@@ -84,28 +82,6 @@ async fn of_several_hosts_the_one_that_takes_writes_is_used() {
     }
 }
 
-/// Reads the record under `key(1)` in all ways, with a call for each and with several calls in one batch.
-async fn read(store: &MysqlStore, principal: &Principal) -> Vec<Result<Option<Record>>> {
-    let (call, one, other) = (now(), key(1), key(2));
-    // The first one is sent at once, and the others are a batch.
-    let (first, second, third, none) = tokio::join!(
-        store.load(&call, &one),
-        store.load(&call, &one),
-        store.load(&call, &one),
-        store.load(&call, &other)
-    );
-    assert!(!matches!(none, Ok(Some(_))));
-    let listed = store.sessions_of(&call, principal, NonZeroU32::MIN).await;
-    let scanned = store.scan(&call, None, NonZeroU32::MIN).await;
-    vec![
-        first,
-        second,
-        third,
-        listed.map(|found| found.into_iter().next().map(|(_, record)| record)),
-        scanned.map(|page| page.records.into_iter().next().map(|(_, record)| record)),
-    ]
-}
-
 /// After a failover the former primary still answers, now read-only. No call reads from it, and no write is refused.
 #[tokio::test]
 async fn no_connection_reads_from_a_server_that_was_demoted() {
@@ -127,7 +103,7 @@ async fn no_connection_reads_from_a_server_that_was_demoted() {
         // There is no replication between the two, so the new primary has what it would have got, and a change since.
         put(&other, 1, &new).await;
         for store in [&listed, &named] {
-            for found in read(store, &ann).await {
+            for found in read_in_every_way(store, &ann).await {
                 assert_eq!(found.unwrap().as_ref(), Some(&old), "{kind:?}");
             }
         }
@@ -137,7 +113,7 @@ async fn no_connection_reads_from_a_server_that_was_demoted() {
         // A write finds out by itself.
         assert_eq!(listed.delete(&now(), &key(3), None).await.unwrap(), Outcome::Missing);
         for store in [&listed, &named] {
-            for found in read(store, &ann).await {
+            for found in read_in_every_way(store, &ann).await {
                 let found = found.expect("the new primary is reached by the same call");
                 assert_eq!(found.as_ref(), Some(&new), "{kind:?}");
             }

@@ -7,67 +7,13 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use common::{ROLE, Server, grant_least_rights};
+use common::{ROLE, Server, Suite, TIME_OUT, grant_least_rights, open};
 use session_conformance::variant::{IPV6, LEAST_RIGHTS};
-use session_conformance::{Harness, Subject, peers, run_variants, server};
-use session_core::{Error, ErrorKind, Result, Store, async_trait};
+use session_conformance::{ByIpv6, Harness, Subject, run_variants};
+use session_core::{Result, Store, async_trait};
 use session_store_postgres::PostgresStore;
 use tokio::sync::{Mutex, OnceCell};
-
-const TIME_OUT: Duration = Duration::from_secs(5);
-
-async fn open(url: &str, namespace: &str) -> Result<Arc<dyn Store>> {
-    let url = server::with(url, &server::options(namespace, TIME_OUT));
-    Ok(Arc::new(PostgresStore::connect(&url).await?))
-}
-
-async fn on_ipv6(server: &str) -> Result<SocketAddr> {
-    let no_address = |error: &_| Error::fixed(ErrorKind::Unsupported, "no IPv6 address").with_source(error);
-    peers::on_ipv6(server).await.map_err(|error| no_address(&error))
-}
-
-/// Test subject by an IPv6 address.
-#[derive(Default)]
-struct ByIpv6(OnceCell<(Server, SocketAddr)>);
-
-impl ByIpv6 {
-    async fn reached(&self) -> Result<&(Server, SocketAddr)> {
-        self.0
-            .get_or_try_init(async || {
-                let server = Server::start()?;
-                let address = on_ipv6(server.address()).await?;
-                Ok((server, address))
-            })
-            .await
-    }
-}
-
-#[async_trait]
-impl Harness for ByIpv6 {
-    async fn subject(&self) -> Result<Subject> {
-        let (server, address) = self.reached().await?;
-        let subject = Subject::new("postgres-ipv6", env!("CARGO_PKG_VERSION")).server(server.version().await);
-        Ok(subject.address(address.to_string()).secret(server.password()).time_out(TIME_OUT))
-    }
-
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
-        let (server, address) = self.reached().await?;
-        open(&server.url_through(*address), namespace).await
-    }
-
-    async fn open_through(&self, proxy: SocketAddr, namespace: &str) -> Result<Arc<dyn Store>> {
-        let (server, _) = self.reached().await?;
-        open(&server.url_through(on_ipv6(&proxy.to_string()).await?), namespace).await
-    }
-
-    async fn clean(&self, namespace: &str) {
-        if let Ok((server, _)) = self.reached().await {
-            server.clean(namespace).await;
-        }
-    }
-}
 
 /// Test subject as a role that may do no more than the README grants.
 #[derive(Default)]
@@ -119,7 +65,7 @@ impl Harness for WithLeastRights {
 
 fn main() -> ExitCode {
     run_variants(vec![
-        ("ipv6", &IPV6, Arc::new(ByIpv6::default())),
+        ("ipv6", &IPV6, Arc::new(ByIpv6::new("postgres-ipv6", Suite::default()))),
         ("least", &LEAST_RIGHTS, Arc::new(WithLeastRights::default())),
     ])
 }

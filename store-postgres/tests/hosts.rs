@@ -2,14 +2,12 @@
 
 mod common;
 
-use std::num::NonZeroU32;
-
 use common::Pair;
-use session_conformance::fixtures::{key, now, put, record};
+use session_conformance::fixtures::{key, now, put, read_in_every_way, record};
 use session_conformance::peers::{self, Alias};
 use session_conformance::server;
 use session_conformance::testing::check_refusal;
-use session_core::{ErrorKind, Outcome, Principal, Record, Result, Store};
+use session_core::{ErrorKind, Outcome, Principal, Store};
 use session_store_postgres::PostgresStore;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -92,28 +90,6 @@ async fn if_no_host_can_be_used_one_error_says_why_for_each() {
     check_refusal(PostgresStore::connect(&url).await, ErrorKind::Config, &parts, &["hunter2", pair.password()]);
 }
 
-/// Reads the record in all ways, with a call for each and with several calls in one batch.
-async fn read(store: &PostgresStore, principal: &Principal) -> Vec<Result<Option<Record>>> {
-    let (call, one, other) = (now(), key(1), key(2));
-    // The first one is sent at once, and the others are a batch.
-    let (first, second, third, none) = tokio::join!(
-        store.load(&call, &one),
-        store.load(&call, &one),
-        store.load(&call, &one),
-        store.load(&call, &other)
-    );
-    assert!(!matches!(none, Ok(Some(_))));
-    let listed = store.sessions_of(&call, principal, NonZeroU32::MIN).await;
-    let scanned = store.scan(&call, None, NonZeroU32::MIN).await;
-    vec![
-        first,
-        second,
-        third,
-        listed.map(|found| found.into_iter().next().map(|(_, record)| record)),
-        scanned.map(|page| page.records.into_iter().next().map(|(_, record)| record)),
-    ]
-}
-
 /// After a failover the former primary still answers, now read-only. No call reads from it.
 #[tokio::test]
 async fn no_connection_reads_from_a_server_that_was_demoted() {
@@ -133,7 +109,7 @@ async fn no_connection_reads_from_a_server_that_was_demoted() {
     old.principal = Some(ann.clone());
     put(&stores[0], 1, &old).await;
     for store in &stores {
-        for found in read(store, &ann).await {
+        for found in read_in_every_way(store, &ann).await {
             assert_eq!(found.unwrap().as_ref(), Some(&old));
         }
     }
@@ -146,7 +122,7 @@ async fn no_connection_reads_from_a_server_that_was_demoted() {
     // A write finds out by itself, and is sent to the new primary within the same call.
     assert_eq!(stores[0].save(&now(), &key(1), old.version, &new).await.unwrap(), Outcome::Done);
     for store in &stores {
-        for found in read(store, &ann).await {
+        for found in read_in_every_way(store, &ann).await {
             assert_eq!(found.expect("the new primary is reached by the same call").as_ref(), Some(&new));
         }
     }

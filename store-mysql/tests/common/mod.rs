@@ -17,7 +17,8 @@ use session_store_mysql::MysqlStore;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, Row as _};
 use tokio::sync::{Mutex, OnceCell};
 
-const TIME_OUT: Duration = Duration::from_secs(5);
+/// Time-out of the suite's stores.
+pub(crate) const TIME_OUT: Duration = Duration::from_secs(5);
 
 /// Kind of server.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +132,8 @@ impl Suite {
     }
 }
 
-async fn open(url: &str, namespace: &str) -> Result<Arc<dyn Store>> {
+/// Opens a store on `namespace` of the server at `url`.
+pub(crate) async fn open(url: &str, namespace: &str) -> Result<Arc<dyn Store>> {
     let url = server::with(url, &server::options(namespace, TIME_OUT));
     Ok(Arc::new(MysqlStore::connect(&url).await?))
 }

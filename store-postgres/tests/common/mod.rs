@@ -5,6 +5,7 @@ mod pair;
 mod rights;
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,10 @@ use session_core::{Namespace, Result, Store, async_trait};
 use session_store_postgres::PostgresStore;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
+
+/// Time-out of the suite's stores.
+pub(crate) const TIME_OUT: Duration = Duration::from_secs(5);
 
 /// The server under test. Tests that run at the same time share it, and it is removed when the last of them drops it.
 pub(crate) struct Server(Arc<server::Server>);
@@ -100,6 +104,45 @@ impl Pooled {
     }
 }
 
+/// Test subject. All its namespaces share one database, where they must not see each other.
+#[derive(Default)]
+pub(crate) struct Suite(OnceCell<Server>);
+
+impl Suite {
+    async fn server(&self) -> Result<&Server> {
+        self.0.get_or_try_init(async || Server::start()).await
+    }
+}
+
+/// Opens a store on `namespace` of the server at `url`.
+pub(crate) async fn open(url: &str, namespace: &str) -> Result<Arc<dyn Store>> {
+    let url = server::with(url, &server::options(namespace, TIME_OUT));
+    Ok(Arc::new(PostgresStore::connect(&url).await?))
+}
+
+#[async_trait]
+impl Harness for Suite {
+    async fn subject(&self) -> Result<Subject> {
+        let server = self.server().await?;
+        let subject = Subject::new("postgres", env!("CARGO_PKG_VERSION")).server(server.version().await);
+        Ok(subject.address(server.address()).secret(server.password()).time_out(TIME_OUT))
+    }
+
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
+        open(self.server().await?.url(), namespace).await
+    }
+
+    async fn open_through(&self, proxy: SocketAddr, namespace: &str) -> Result<Arc<dyn Store>> {
+        open(&self.server().await?.url_through(proxy), namespace).await
+    }
+
+    async fn clean(&self, namespace: &str) {
+        if let Ok(server) = self.server().await {
+            server.clean(namespace).await;
+        }
+    }
+}
+
 /// Test subject on a server that a test has prepared, and whose tables may be made before a store is opened on them.
 pub(crate) struct Prepared {
     server: Server,
@@ -117,7 +160,7 @@ impl Prepared {
 #[async_trait]
 impl Harness for Prepared {
     async fn subject(&self) -> Result<Subject> {
-        Ok(Subject::new("prepared", env!("CARGO_PKG_VERSION")).time_out(Duration::from_secs(5)))
+        Ok(Subject::new("prepared", env!("CARGO_PKG_VERSION")).time_out(TIME_OUT))
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
@@ -127,7 +170,6 @@ impl Harness for Prepared {
                 self.server.sql(&make(namespace)).await;
             }
         }
-        let url = server::with(self.server.url(), &server::options(namespace, Duration::from_secs(5)));
-        Ok(Arc::new(PostgresStore::connect(&url).await?))
+        open(self.server.url(), namespace).await
     }
 }

@@ -1,5 +1,6 @@
 //! Rights that the README grants to a role.
 
+use session_conformance::testing::sql_of;
 use session_store_postgres::PostgresStore;
 
 use super::Server;
@@ -9,10 +10,7 @@ pub(crate) const ROLE: &str = "shop_sessions";
 
 /// Returns the statements of the README's section on rights, for a table of the suite.
 pub(crate) fn least_rights(namespace: &str) -> Vec<String> {
-    let readme = include_str!("../../README.md");
-    let (_, section) = readme.split_once("\n## Least rights\n").expect("a section on rights");
-    let (_, block) = section.split_once("```sql\n").expect("a block of statements");
-    let (block, _) = block.split_once("```").expect("the end of the block");
+    let block = sql_of(include_str!("../../README.md"), "Least rights");
     let statements =
         block.replace("database shop ", "database conformance ").replace("\"sessions\"", &format!("\"{namespace}\""));
     statements.lines().filter(|line| !line.starts_with("create role")).map(str::to_owned).collect()
