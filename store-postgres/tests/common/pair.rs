@@ -73,7 +73,8 @@ impl Pair {
         let mut primary = self.connect(PRIMARY).await;
         let sender: i32 =
             sqlx::query_scalar("select pid from pg_stat_replication").fetch_one(&mut primary).await.expect("a sender");
-        let stop = format!("copy (select) to program 'kill -STOP {sender}'");
+        // A program that ends before it has read what is copied fails the statement.
+        let stop = format!("copy (select) to program 'cat > /dev/null && kill -STOP {sender}'");
         sqlx::raw_sql(AssertSqlSafe(stop)).execute(&mut primary).await.expect("the sender is stopped");
     }
 
