@@ -68,20 +68,21 @@ pub fn check_refusal<S>(opened: Result<S>, kind: ErrorKind, parts: &[&str], hidd
     }
 }
 
-/// Returns the first code block of a Markdown page's section `heading` that is marked as SQL, so that a test runs what the page says.
+/// Returns the first code block in `language` of a Markdown page's section `heading`, so that a test runs what the page says.
 ///
 /// ```
-/// use session_conformance::testing::sql_of;
+/// use session_conformance::testing::block_of;
 ///
 /// let page = "# A store\n\n## Least rights\n\nRun:\n\n```sql\ngrant select on t to shop;\n```\n";
-/// assert_eq!(sql_of(page, "Least rights"), "grant select on t to shop;\n");
+/// assert_eq!(block_of(page, "Least rights", "sql"), "grant select on t to shop;\n");
 /// ```
 ///
 /// # Panics
 /// If the page has no such section, or the section no such block.
-pub fn sql_of<'p>(page: &'p str, heading: &str) -> &'p str {
+pub fn block_of<'p>(page: &'p str, heading: &str, language: &str) -> &'p str {
     let (_, section) = page.split_once(&format!("\n## {heading}\n")).expect("the section");
-    let (_, block) = section.split_once("```sql\n").expect("a block of statements");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let (_, block) = section.split_once(&format!("```{language}\n")).expect("a block in the language");
     block.split_once("```").expect("the end of the block").0
 }
 
@@ -193,6 +194,23 @@ pub fn run_unprivileged(test: &str, part: &str, directory: &Path, shell: &str) {
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
     std::fs::remove_file(program).expect("the copy");
+}
+
+/// Runs the statement of a README's section "Least rights" that makes a folder `/var/lib/shop` for a user `shop`. Here it makes
+/// `directory/shop` for [`UNPRIVILEGED`].
+///
+/// # Panics
+/// If there is no such statement, or it fails. It needs root, see [`is_root`].
+#[cfg(unix)]
+pub fn make_the_readmes_folder(page: &str, directory: &Path) {
+    let statement = block_of(page, "Least rights", "sh");
+    assert!(statement.contains("-o shop -g shop") && statement.contains("/var/lib/shop"), "{statement}");
+    let folder = directory.join("shop");
+    let statement = statement
+        .replace("-o shop -g shop", &format!("-o {UNPRIVILEGED} -g {UNPRIVILEGED}"))
+        .replace("/var/lib/shop", folder.to_str().expect("a path in UTF-8"));
+    let status = Command::new("sh").args(["-ec", &statement]).status().expect("a shell");
+    assert!(status.success() && folder.is_dir(), "{statement}");
 }
 
 /// Checks that this process and two others, each of which must call [`count_up_as_part`], lose no update of one another.

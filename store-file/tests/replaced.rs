@@ -3,17 +3,16 @@
 
 mod common;
 
-use std::fs;
 use std::process::Command;
 
 use common::{TestFolder, get, key, now, put, record_of};
+use session_conformance::testing::block_of;
 use session_core::{Outcome, Principal, Store};
 
 /// Runs the commands of the README's section on backing up, on this store instead of a service's.
 #[tokio::test]
 async fn the_readmes_recipe_restores_a_folder_under_running_stores() {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let recipe = readme.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let recipe = block_of(include_str!("../README.md"), "Backing up and restoring", "sh");
     let dir = TestFolder::new();
     let (one, other) = (dir.open().await, dir.open().await);
     let (kept, gone) = (record_of("ann"), record_of("ann"));

@@ -5,29 +5,18 @@ mod common;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use common::Server;
+use common::{LIMIT, Server, record, sent};
 use session_conformance::fixtures::{key, now, put};
 use session_core::Outcome::Done;
 use session_core::{
-    Bytes, Call, Clock as _, ErrorKind, Principal, Record, Store as _, SystemClock, Timestamp, Version, hours, minutes,
-    seconds,
+    Bytes, Call, Clock as _, ErrorKind, Principal, Store as _, SystemClock, Timestamp, hours, minutes, seconds,
 };
 use session_store_mongo::MongoStore;
 use session_store_mongo::mongodb::bson::{Bson, Document, doc};
 use session_store_mongo::mongodb::options::{
     Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
 };
-use session_store_mongo::mongodb::{Client, event, event::command::CommandEvent};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-
-const LIMIT: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
-
-fn record(who: Option<&str>) -> Record {
-    let now = SystemClock.now();
-    let principal = who.map(|who| Principal::new(who).unwrap());
-    Record::new(Version::random(), now, now.plus(hours(1)), principal, Bytes::from_static(b"{}"))
-}
 
 /// Returns the server's URL with these options.
 fn url(options: &str) -> String {
@@ -183,39 +172,6 @@ async fn principals_that_differ_in_case_or_a_trailing_space_are_different_people
     Server::get().clean("test_people").await;
 }
 
-/// Returns every command that a client sends while a store on it runs all operations.
-async fn sent(mut options: ClientOptions, namespace: &str) -> Vec<(String, Document)> {
-    let (sender, mut commands) = mpsc::unbounded_channel();
-    let database = options.default_database.clone().expect("the URL names a database");
-    options.command_event_handler = Some(event::EventHandler::callback(move |event| {
-        if let CommandEvent::Started(started) = event {
-            // A failure to send is ignored: the receiver lives longer than the store, and later commands do not matter.
-            let _ = sender.send((started.command_name, started.command));
-        }
-    }));
-    let client = Client::with_options(options).unwrap();
-    let store = MongoStore::from_client(client, &database).namespace(namespace).open().await.unwrap();
-    let (call, ann, first, second) = (now(), Principal::new("ann").unwrap(), record(Some("ann")), record(Some("ann")));
-    put(&store, 1, &first).await;
-    let one = key(1);
-    for loaded in futures_util::future::join_all((0..40).map(|_| store.load(&call, &one))).await {
-        assert!(loaded.unwrap().is_some());
-    }
-    assert_eq!(store.save(&call, &key(1), first.version, &second).await.unwrap(), Done);
-    assert_eq!(store.touch(&call, &key(1), second.version, second.expires_at).await.unwrap(), Done);
-    assert_eq!(store.sessions_of(&call, &ann, LIMIT).await.unwrap().len(), 1);
-    assert_eq!(store.scan(&call, None, LIMIT).await.unwrap().records.len(), 1);
-    assert_eq!(store.delete(&call, &key(1), Some(second.version)).await.unwrap(), Done);
-    assert_eq!(store.delete_all(&call, &ann, None).await.unwrap(), 0);
-    assert_eq!(store.purge(&call, LIMIT).await.unwrap().removed, 0);
-    drop(store);
-    let mut all = Vec::new();
-    while let Ok(command) = commands.try_recv() {
-        all.push(command);
-    }
-    all
-}
-
 #[tokio::test]
 async fn reads_are_the_primarys_and_writes_a_majoritys_whatever_the_client_asks_for() {
     let server = Server::get();
@@ -225,7 +181,7 @@ async fn reads_are_the_primarys_and_writes_a_majoritys_whatever_the_client_asks_
         Some(SelectionCriteria::ReadPreference(ReadPreference::SecondaryPreferred { options: None }));
     options.read_concern = Some(ReadConcern::local());
     options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Nodes(1)).build());
-    let commands = sent(options, "test_concerns").await;
+    let commands = sent(options, "test_concerns", true).await;
     let mut seen = Vec::new();
     for (name, command) in commands {
         let field = |outer: &str, inner: &str| Some(command.get_document(outer).ok()?.get_str(inner).ok()?.to_owned());

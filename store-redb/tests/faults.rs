@@ -6,7 +6,7 @@ use std::fs;
 
 use common::{TestFile, begin, get, key, now, put, record};
 use session_conformance::log::Log;
-use session_conformance::testing::all_unavailable;
+use session_conformance::testing::{all_unavailable, block_of};
 use session_core::{ErrorKind, Outcome, Record, Store, Timestamp, seconds};
 use session_store_redb::RedbStore;
 
@@ -209,8 +209,7 @@ async fn a_file_without_the_namespace_in_the_place_of_the_file_is_config() {
 #[cfg(unix)]
 #[tokio::test]
 async fn the_readmes_recipe_restores_a_backup() {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let recipe = readme.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let recipe = block_of(include_str!("../README.md"), "Backing up and restoring", "sh");
     let dir = TestFile::new();
     let folder = dir.directory.path().to_str().unwrap();
     let mut store = Some(dir.open().await);

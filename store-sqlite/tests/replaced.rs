@@ -10,7 +10,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout};
 
 use common::{TestFile, get, key, now, put, record};
-use session_conformance::testing;
+use session_conformance::testing::{self, block_of};
 use session_core::{ErrorKind, Outcome, Record, Store};
 use session_store_sqlite::SqliteStore;
 
@@ -168,8 +168,7 @@ async fn a_log_that_is_removed_while_another_process_uses_it_is_an_outage_until_
 /// Runs the commands of the README's section on restoring, on this store instead of a service's.
 #[tokio::test]
 async fn the_readmes_recipe_restores_a_backup() {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let recipe = readme.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let recipe = block_of(include_str!("../README.md"), "Backing up and restoring", "sh");
     let dir = TestFile::new();
     let folder = dir.directory.path().to_str().unwrap();
     let mut store = Some(dir.open().await);

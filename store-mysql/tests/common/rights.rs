@@ -1,6 +1,6 @@
 //! Rights that the README grants to an account.
 
-use session_conformance::testing::sql_of;
+use session_conformance::testing::block_of;
 use session_store_mysql::MysqlStore;
 
 use super::Server;
@@ -10,7 +10,7 @@ pub(crate) const ACCOUNT: &str = "shop_sessions";
 
 /// Returns the statements of the README's section on rights, for a table of the suite.
 pub(crate) fn least_rights(namespace: &str) -> Vec<String> {
-    let block = sql_of(include_str!("../../README.md"), "Least rights");
+    let block = block_of(include_str!("../../README.md"), "Least rights", "sql");
     let statements = block.replace(" on shop.", " on conformance.").replace("`sessions`", &format!("`{namespace}`"));
     statements.lines().filter(|line| !line.starts_with("create user")).map(str::to_owned).collect()
 }
