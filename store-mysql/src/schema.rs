@@ -102,9 +102,8 @@ const SETTINGS: &[(&str, &str)] = &[
 ///
 /// A server's `init_connect` may have begun a transaction, so that one is rolled back first. READ COMMITTED locks the requested
 /// rows, and no gaps between them. MySQL's `max_execution_time` is off, because a timer for each statement costs a tenth of a load by key;
-/// statements that read many rows have a hint instead. The server gives up a client that has vanished from
-/// the network: in the middle of a message by the `net_` limits, in the middle of a transaction by `idle_transaction_timeout`, which
-/// only MariaDB has.
+/// statements that read many rows have a hint instead. The server gives up a client that has vanished from the network: in the middle of a
+/// message by the `net_` limits, in the middle of a transaction by `idle_transaction_timeout`, which only MariaDB has.
 pub(crate) fn set_up(timeout: Duration) -> String {
     let vanished = vanished(timeout);
     let limits = limits(ServerLimits::usual(timeout));
