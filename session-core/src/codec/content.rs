@@ -111,11 +111,11 @@ impl Content {
         self.values.iter().filter(move |(_, value)| value.is_live(now))
     }
 
-    /// Checks that there is room for a value under `key` at `now`.
-    pub(crate) fn check_room(&self, key: &str, now: Timestamp, rules: &Rules) -> Result<()> {
+    /// Checks that there is room for a value under `key` now.
+    pub(crate) fn check_room(&self, key: &str, now: impl FnOnce() -> Timestamp, rules: &Rules) -> Result<()> {
         let most = rules.limits.max_keys;
         let is_full =
-            self.values.len() >= most && !self.values.contains_key(key) && self.live_values(now).count() >= most;
+            self.values.len() >= most && !self.values.contains_key(key) && self.live_values(now()).count() >= most;
         if is_full { Err(rules.too_many_keys().on_key(key)) } else { Ok(()) }
     }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::codec::Content;
+use crate::manager::environment::Environment;
 use crate::session::committed::{CommittedState, StoredAt, StoredRecord};
 use crate::session::log::{Op, replay};
-use crate::{ConflictPolicy, Error, EventKind, Result, Timestamp, Version};
+use crate::{ConflictPolicy, Error, EventKind, Result, Version};
 
 /// Changes that one commit stores, as they were when it began.
 pub(crate) struct Changes {
@@ -79,27 +80,22 @@ impl Changes {
         (self.ops_end, self.epoch, self.new_ids) == (state.ops_end, state.epoch, state.new_ids)
     }
 
-    /// Replays these changes on the `current` content at the instant `now`, and returns the result.
+    /// Applies these changes to the `current` content, as the manager's policy for conflicts asks, and returns the result.
     ///
     /// Closures of `update` run here, so no lock may be held.
-    pub(crate) fn rebase(
-        &self,
-        current: &Arc<Content>,
-        policy: ConflictPolicy,
-        now: Timestamp,
-    ) -> Result<Arc<Content>, RebaseError> {
+    pub(crate) fn rebase(&self, current: &Arc<Content>, env: &Environment) -> Result<Arc<Content>, RebaseError> {
         if Arc::ptr_eq(current, &self.base) {
             return Ok(self.content.clone());
         }
         if current.identity() != self.base.identity() {
             return Err(RebaseError::Identity);
         }
-        match policy {
+        match env.conflicts {
             ConflictPolicy::Reject if !current.differs_in_id_only(&self.base) => {
                 Err(RebaseError::Error(Error::rejected_conflict()))
             }
             ConflictPolicy::Reject | ConflictPolicy::Overwrite => Ok(self.content.with_id_age_of(current).into()),
-            ConflictPolicy::Replay => replay(&self.ops, current, now).map_err(RebaseError::Error),
+            ConflictPolicy::Replay => replay(&self.ops, current, env.now()).map_err(RebaseError::Error),
         }
     }
 }

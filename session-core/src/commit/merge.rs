@@ -150,8 +150,7 @@ impl Committer<'_> {
                 }
             };
             // On the record that the changes were made on, their result is known without a replay.
-            let rebased =
-                if loaded { Ok(changes.content.clone()) } else { changes.rebase(&content, env.conflicts, env.now()) };
+            let rebased = if loaded { Ok(changes.content.clone()) } else { changes.rebase(&content, env) };
             match rebased {
                 Ok(content) => {
                     if let Some(write) = self.add(changes, stored, slot, &last, members, content, alone)? {
@@ -165,7 +164,7 @@ impl Committer<'_> {
                         write.end().await;
                     }
                     let Now::Live(current) = env.current(&stored.key).await? else { return Ok(None) };
-                    match changes.rebase(&current.content, env.conflicts, env.now()) {
+                    match changes.rebase(&current.content, env) {
                         Ok(_) => replace_step(slot, &last, Some(LastStep::Loaded(current))),
                         Err(RebaseError::Identity) => return Ok(None),
                         Err(RebaseError::Error(error)) => return Err(error),

@@ -37,6 +37,9 @@ impl Committer<'_> {
     ///
     /// A failure is an event and no error, because no change of the request is lost, and the client's id still opens the session.
     pub(super) async fn renew_if_due(&self) -> bool {
+        if !self.id_write_is_possible(&self.state()) {
+            return false;
+        }
         let now = self.shared.env.now();
         if !self.id_write_is_due(&self.state(), now) {
             return false;
@@ -52,20 +55,27 @@ impl Committer<'_> {
         self.due_id_write(state, now).is_some()
     }
 
-    fn due_id_write(&self, state: &State, now: Timestamp) -> Option<IdWrite> {
+    /// Whether an id write can become due with time. Most sessions have none, and need not look at the clock.
+    fn id_write_is_possible(&self, state: &State) -> bool {
         let env = &*self.shared.env;
         let is_busy = state.has_changes() || state.uncertain.is_some() || state.closed;
-        let (Some(client), Some(stored)) = (&state.client, &state.stored) else { return None };
+        let (Some(_), Some(stored)) = (&state.client, &state.stored) else { return false };
         if is_busy || env.for_request || env.discards {
-            return None;
+            return false;
         }
         if state.quiet.keeps_expiry && !mutant::is(Mutant::RenewsForQuietRequests) {
+            return false;
+        }
+        env.renewal.is_on() || unseen(stored).is_some()
+    }
+
+    fn due_id_write(&self, state: &State, now: Timestamp) -> Option<IdWrite> {
+        if !self.id_write_is_possible(state) {
             return None;
         }
-        let unseen = stored.content.id_age.as_ref().and_then(|age| age.unseen());
-        if unseen.is_none() && !env.renewal.is_on() {
-            return None;
-        }
+        let env = &*self.shared.env;
+        let (client, stored) = (state.client.as_ref()?, state.stored.as_ref()?);
+        let unseen = unseen(stored);
         if client.id.as_ref() == Some(&stored.id) {
             // A cookie that is outdated may have been handed out by the application in another way.
             let renews = !client.outdated && env.renewal.is_due(&stored.content, now);
@@ -221,4 +231,9 @@ impl Committer<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the id before, if no client was seen to have the present one.
+fn unseen(stored: &StoredAt) -> Option<&OldId> {
+    stored.content.id_age.as_ref()?.unseen()
 }

@@ -21,7 +21,7 @@ impl Committer<'_> {
         let env = &*self.shared.env;
         let mut over = changes.undecided_over.clone().unwrap_or_else(|| old.record.clone());
         for _ in 0..=env.max_replays {
-            let content = match changes.rebase(&over.content, env.conflicts, env.now()) {
+            let content = match changes.rebase(&over.content, env) {
                 Ok(content) => content,
                 Err(RebaseError::Identity) => return self.start_over(changes).await,
                 Err(RebaseError::Error(error)) => return Err(error),

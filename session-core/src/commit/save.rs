@@ -35,7 +35,7 @@ impl Committer<'_> {
             }
         };
         for round in 0.. {
-            let content = match changes.rebase(&over.content, env.conflicts, env.now()) {
+            let content = match changes.rebase(&over.content, env) {
                 Ok(content) => content,
                 Err(RebaseError::Identity) => return self.mark_gone(changes),
                 Err(RebaseError::Error(error)) => return Err(error),
@@ -117,8 +117,7 @@ impl Committer<'_> {
     /// Returns the error for a conflict under [`ConflictPolicy::Reject`], or [`Step::Again`] if the record is as it was.
     async fn reject(&self, changes: &Changes, stored: &StoredAt) -> Result<Step> {
         match self.shared.env.current(&stored.key).await? {
-            Now::Live(current) => match changes.rebase(&current.content, ConflictPolicy::Reject, self.shared.env.now())
-            {
+            Now::Live(current) => match changes.rebase(&current.content, &self.shared.env) {
                 Err(RebaseError::Error(error)) => Err(error),
                 Err(RebaseError::Identity) => self.mark_gone(changes),
                 // At most the age of the id has changed, so the changes go over the record that is there now.

@@ -26,7 +26,8 @@ impl Session {
         let state = match client_value.map(SessionId::parse) {
             None => State::new(Opened::New, None, env.blank()),
             Some(None) => State::new(Opened::Undecodable, Some(ClientCookie::default()), env.blank()),
-            Some(Some(id)) => env.resume(id, OldIds::Briefly).await?,
+            // Boxed because every handler's future holds this one, and allocators are slow above a kilobyte.
+            Some(Some(id)) => Box::pin(env.resume(id, OldIds::Briefly)).await?,
         };
         Ok(Self::new(env.clone(), state))
     }

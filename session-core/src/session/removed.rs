@@ -23,8 +23,10 @@ struct Parts {
 
 impl Removed {
     pub(super) fn take_ops(&mut self, ops: Vec<Arc<Op>>) {
-        if !ops.is_empty() {
-            self.0.get_or_insert_default().ops.extend(ops);
+        match &mut self.0 {
+            _ if ops.is_empty() => {}
+            Some(parts) => parts.ops.extend(ops),
+            none => *none = Some(Box::new(Parts { ops, writes: Vec::new() })),
         }
     }
 

@@ -166,10 +166,10 @@ impl Session {
             Ok((value, encoded.with_deadline(there.and_then(|there| there.until))))
         };
         loop {
-            let now = self.now();
             let (before, there, codec) = {
                 let state = self.writing()?;
-                (state.changes, state.view.value(key, now).cloned(), state.view.codec)
+                let there = self.live_value(&state.view, key).map(|(_, value)| value.clone());
+                (state.changes, there, state.view.codec)
             };
             let ran = reentrancy::during(Arc::as_ptr(&self.shared).cast(), || run(there.as_ref(), codec));
             let mut state = self.writing()?;
@@ -184,7 +184,7 @@ impl Session {
                     return Err(failure);
                 }
             };
-            state.view.check_room(key, now, &rules)?;
+            state.view.check_room(key, || self.now(), &rules)?;
             // The new value is known to this request from now on, even if the old one was not read.
             state.record_read(key, || name.clone(), Some(encoded.clone()));
             Arc::make_mut(&mut state.view).values.insert(name.clone(), encoded);

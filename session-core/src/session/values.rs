@@ -153,7 +153,7 @@ impl Session {
         let (mut state, value) = self.encoding(key, value)?;
         let value = value.with_deadline(until);
         let now = self.now();
-        state.view.check_room(key, now, &self.shared.env.rules)?;
+        state.view.check_room(key, || now, &self.shared.env.rules)?;
         let seen = state.reads.get(key).cloned();
         state.push(Op::Insert { key: key.into(), value: value.clone(), seen }, now)?;
         state.wrote(key, Some(value));
@@ -302,7 +302,7 @@ impl Session {
     }
 
     /// Returns the value under `key` in `content`, unless its deadline has passed. Few values have one, so the clock is mostly not read.
-    fn live_value<'c>(&self, content: &'c Content, key: &str) -> Option<(&'c Arc<str>, &'c Value)> {
+    pub(super) fn live_value<'c>(&self, content: &'c Content, key: &str) -> Option<(&'c Arc<str>, &'c Value)> {
         let found = content.values.get_key_value(key)?;
         (found.1.until.is_none() || found.1.is_live(self.now())).then_some(found)
     }

@@ -65,22 +65,24 @@ impl Exchange {
     /// # }).unwrap();
     /// ```
     pub async fn commit(&self) -> CommitReport {
-        let mut report = self.begin_commit();
-        let mut opened = self.0.opened();
-        let (first, second) = (opened.next(), opened.next());
-        match (first, second) {
-            (None, _) => {}
-            (Some(only), None) => {
-                let closed = close(only).await;
-                self.0.report(&mut report, only, closed);
-            }
-            (Some(first), Some(second)) => {
-                let all = [first, second].into_iter().chain(opened).collect::<Vec<_>>();
-                let closed = join_all(all.iter().copied().map(close)).await;
-                for (slot, closed) in all.into_iter().zip(closed) {
-                    self.0.report(&mut report, slot, closed);
-                }
-            }
+        self.begin_commit();
+        let Some(first) = self.0.opened().next() else { return self.0.new_report() };
+        // The list of several sessions is kept out of this future. Without it, the future fits into what allocators hand out quickly.
+        if self.0.opened().nth(1).is_none() {
+            let closed = close(first).await;
+            let mut report = self.0.new_report();
+            self.0.report(&mut report, first, closed);
+            return report;
+        }
+        Box::pin(self.commit_all()).await
+    }
+
+    async fn commit_all(&self) -> CommitReport {
+        let all = self.0.opened().collect::<Vec<_>>();
+        let closed = join_all(all.iter().copied().map(close)).await;
+        let mut report = self.0.new_report();
+        for (slot, closed) in all.into_iter().zip(closed) {
+            self.0.report(&mut report, slot, closed);
         }
         report
     }
@@ -105,18 +107,20 @@ impl Exchange {
     /// # }).unwrap();
     /// ```
     pub fn commit_at_once(&self) -> Option<CommitReport> {
-        let mut report = self.begin_commit();
+        self.begin_commit();
+        let mut report = None;
         for opened in self.0.opened() {
             let (configured, slot, open) = opened;
             let commit = configured.manager.close_at_once(&open.session)?;
             let announced = configured.announce(|| slot.options(configured), open, commit, slot.handed().as_ref());
             slot.committed.store(announced.is_ok(), Ordering::SeqCst);
-            self.0.report(&mut report, opened, announced);
+            self.0.report(report.get_or_insert_with(|| self.0.new_report()), opened, announced);
         }
-        Some(report)
+        Some(report.unwrap_or_else(|| self.0.new_report()))
     }
 
-    fn begin_commit(&self) -> CommitReport {
+    /// Lets no later change in, and prepares the sessions for their commit.
+    fn begin_commit(&self) {
         self.0.closed.store(true, Ordering::SeqCst);
         let is_abandoned = self.0.abandoned.load(Ordering::SeqCst);
         if is_abandoned {
@@ -129,18 +133,16 @@ impl Exchange {
                 slot.0.keep_in_step(slot.1.own_options().as_ref(), &slot.2.session);
             }
         }
-        let mut report = CommitReport::default();
-        self.0.note_looked(&mut report);
-        if self.0.failed.load(Ordering::SeqCst) {
-            report.note_failure();
-        }
-        report
     }
 }
 
 impl Inner {
-    /// Notes in `report` the headers that were searched for values of sessions.
-    fn note_looked(&self, report: &mut CommitReport) {
+    /// Returns a report without sessions. It has the headers that were searched for their values.
+    fn new_report(&self) -> CommitReport {
+        let mut report = CommitReport::default();
+        if self.failed.load(Ordering::SeqCst) {
+            report.note_failure();
+        }
         for index in 0..self.set.sessions.len() {
             let looked = self.slot(index).1.looked.load(Ordering::SeqCst);
             for name in transport::vary(self.transports(index), looked) {
@@ -149,6 +151,7 @@ impl Inner {
                 }
             }
         }
+        report
     }
 
     /// Adds the result of a session's commit to `report`.
