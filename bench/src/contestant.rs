@@ -22,9 +22,9 @@ pub(crate) struct Programs {
 /// Builds this project's program in release mode, and the peers' if one of `stores` has a peer.
 pub(crate) async fn build(stores: &[Kind], allocations: bool) -> Result<Programs> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let ours = build_one(&here.join("contestants"), &here.join("target"), "contestants", allocations).await?;
+    let ours = build_one(&here.join("contestants"), &here.join("target"), "contestants", allocations, true).await?;
     let others = match stores.iter().any(|&kind| has_peer(kind)) {
-        true => Some(build_one(&here.join("peers"), &here.join("target/peers"), "peers", allocations).await?),
+        true => Some(build_one(&here.join("peers"), &here.join("target/peers"), "peers", allocations, true).await?),
         false => None,
     };
     Ok(Programs { ours, others })
@@ -37,13 +37,14 @@ pub(crate) async fn build_two(before: &Path, allocations: bool) -> Result<Progra
     let then = before.join("bench/contestants");
     ensure!(then.is_dir(), "{} does not exist: is {} a checkout of this project?", then.display(), before.display());
     // One target folder for both, so that what both depend on is built once. The second program takes the first one's place.
-    let built = build_one(&then, &target, "contestants", allocations).await?;
+    // The lock file of an earlier state need not have been complete.
+    let built = build_one(&then, &target, "contestants", allocations, false).await?;
     let aside = built.with_file_name("contestants-before");
     tokio::fs::copy(&built, &aside).await.with_context(|| format!("{} cannot be copied", built.display()))?;
-    Ok(Programs { ours: build_one(&now, &target, "contestants", allocations).await?, others: Some(aside) })
+    Ok(Programs { ours: build_one(&now, &target, "contestants", allocations, true).await?, others: Some(aside) })
 }
 
-async fn build_one(folder: &Path, target: &Path, name: &str, allocations: bool) -> Result<PathBuf> {
+async fn build_one(folder: &Path, target: &Path, name: &str, allocations: bool, locked: bool) -> Result<PathBuf> {
     // A counting build has its own folder, so that the next one without counting is not rebuilt.
     let target = if allocations { target.join("allocations") } else { target.to_owned() };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -53,7 +54,10 @@ async fn build_one(folder: &Path, target: &Path, name: &str, allocations: bool) 
             cargo.env_remove(name);
         }
     }
-    cargo.args(["build", "--release", "--locked", "--manifest-path"]).arg(folder.join("Cargo.toml"));
+    cargo.args(["build", "--release", "--manifest-path"]).arg(folder.join("Cargo.toml"));
+    if locked {
+        cargo.arg("--locked");
+    }
     cargo.arg("--target-dir").arg(&target);
     if allocations {
         cargo.args(["--features", "allocations"]);

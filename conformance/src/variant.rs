@@ -86,6 +86,31 @@ pub const SEVERAL_SERVERS: Variant = Variant {
 
 const ELSEWHERE: &str = "two instances could look for a record on different servers";
 
+const CERTIFIED: &str = "a node refuses a write only when it commits, and two instances may be on different nodes";
+const BEHIND: &str = "a node may be behind the one that has confirmed a write";
+
+/// Servers that each take writes and have all the records, such as the nodes of a Galera cluster. The instances of a store are on
+/// different ones.
+pub const SEVERAL_PRIMARIES: Variant = Variant {
+    breaks: &[
+        ("create", CERTIFIED),
+        ("load.burst", BEHIND),
+        ("save", CERTIFIED),
+        ("touch", CERTIFIED),
+        ("delete", CERTIFIED),
+        ("purge", CERTIFIED),
+        ("principal", BEHIND),
+        ("scan", BEHIND),
+        ("namespace", "tables are made by one node for all"),
+        ("open", "instances are opened on different nodes at once"),
+        ("close", "connections to several nodes are given back"),
+        ("fault", "a node that is not reached is left for another"),
+        ("session", BEHIND),
+        ("history", BEHIND),
+    ],
+    spares: &[],
+};
+
 const ADDRESS: &str = "the server's address is read from the URL, resolved, and named by errors";
 
 /// A server that is reached by an IPv6 address.
@@ -235,7 +260,16 @@ mod tests {
     #[test]
     fn every_row_of_a_table_selects_a_clause() {
         let poolers = [TRANSACTION_POOLER, SILENT_POOLER, SESSION_POOLER];
-        let others = [IPV6, TCP_PROXY, LEAST_RIGHTS, LEAST_COMMANDS, SEVERAL_SERVERS, NAMED_SERVER, SOCKET_FILE];
+        let others = [
+            IPV6,
+            TCP_PROXY,
+            LEAST_RIGHTS,
+            LEAST_COMMANDS,
+            SEVERAL_SERVERS,
+            NAMED_SERVER,
+            SOCKET_FILE,
+            SEVERAL_PRIMARIES,
+        ];
         for Variant { breaks, spares } in poolers.into_iter().chain(others) {
             for (name, _) in breaks.iter().chain(spares) {
                 assert!(clauses().any(|clause| *name == clause.name || *name == clause.topic()), "{name}");

@@ -26,16 +26,17 @@ pub(crate) fn in_use(error: &Driver) -> Failure {
         // Deadlocks, rows or tables that changed since the snapshot, statements that have to be prepared again, commits that a
         // cluster rolled back.
         1213 | 1020 | 1412 | 1615 | 3101 => Failure::Again(said(ErrorKind::Unavailable, error)),
-        // A write on a server that has become read-only.
-        1290 | 1792 | 1836 => Failure::Demoted(said(kind, error)),
+        // A write on a server that has become read-only, and any statement on a node that has left its Galera cluster.
+        1290 | 1792 | 1836 | 1047 => Failure::Demoted(said(kind, error)),
         READ_ONLY => {
             Failure::Demoted(Error::fixed(ErrorKind::Unavailable, "the server has become a replica, or read-only"))
         }
         // Packets that are too large, after which the server disconnects, and statements that a proxy has forgotten.
         // Also servers that have left their cluster: a new connection may lead to another one.
-        1153 | 1243 | 1047 | 3100 => Failure::Ended(said(kind, error)),
-        // The connection ends: a shutdown, a kill, a network failure.
-        1053 | 1077..=1079 | 1152 | 1158..=1161 | 1184 | 1927 | 3169 | 4031 => Failure::Lost(said(kind, error)),
+        1153 | 1243 | 3100 => Failure::Ended(said(kind, error)),
+        // The connection ends: a shutdown, a kill, a network failure. Also a commit that failed half-way: a node of a Galera cluster that is
+        // cut off cannot know whether the others got it.
+        1053 | 1077..=1079 | 1152 | 1158..=1161 | 1180 | 1184 | 1927 | 3169 | 4031 => Failure::Lost(said(kind, error)),
         // Refused connections: limits, hosts, accounts, databases.
         1040 | 1044 | 1045 | 1049 | 1129 | 1130 | 1203 | 1226 | 1698 | 1862 | 3118 | 3159 | 4151 => {
             Failure::Lost(said(ErrorKind::Unavailable, error))
@@ -59,6 +60,11 @@ pub(crate) fn at_open(error: &Driver) -> Error {
         Some((1820 | 1862, _)) => Error::fixed(
             ErrorKind::Config,
             "the account's password has expired; set a new one with ALTER USER, or one that does not expire",
+        ),
+        // A proxy that does not know a command answers with this number, too.
+        Some((1047, kind)) if error.to_string().contains("WSREP") => Error::fixed(
+            kind,
+            "the server does not take part in its Galera cluster: it is still joining, or is cut off from most nodes (1047)",
         ),
         Some((3118 | 4151, _)) => {
             Error::fixed(ErrorKind::Config, "the account is locked; unlock it with ALTER USER … ACCOUNT UNLOCK")

@@ -7,6 +7,7 @@ use session_store_sqlx::SqlStore;
 
 mod builder;
 mod error;
+mod galera;
 mod json;
 mod operations;
 mod schema;
@@ -14,6 +15,7 @@ mod setup;
 mod table;
 mod url;
 mod url_options;
+mod widths;
 
 pub use builder::MysqlStoreBuilder;
 use schema::Statements;

@@ -4,20 +4,19 @@ use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use session_core::{Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
+use session_core::{Error, Outcome, Principal, Record, Result, StoreKey, Timestamp, Version};
 use session_store_sqlx::operations::{Create, Delete, List, ListTarget, Load, Save, Sweep, SweepTarget, Touch};
 use session_store_sqlx::outcome::{self, FoundVersions, Write};
 use session_store_sqlx::{Answered, Dialect, Failure, Locks, ServerLimits, Sql, Steps, Written, rows};
-use sqlx::mysql::{MySqlArguments, MySqlRow};
-use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Encode, Error as Driver, Executor as _, MySql, MySqlConnection, RawSql, Row as _, Type};
+use sqlx::mysql::MySqlRow;
+use sqlx::{AssertSqlSafe, Error as Driver, Executor as _, MySql, MySqlConnection, RawSql, Row as _};
 use tokio::time::Instant;
 
 use crate::error::{self, DUPLICATE};
+use crate::galera;
 use crate::json::{self, Row, sorted};
 use crate::schema::{self, CREATES, NO_KEY, SAVES, Statements, WIDTHS};
-
-type Bound = Query<'static, MySql, MySqlArguments>;
+use crate::widths::{Bound, Rows, in_widths, keys};
 
 /// Version that stands for any version in a `delete`. Real versions are never negative.
 const ANY: i64 = -1;
@@ -35,6 +34,13 @@ impl Dialect for Statements {
 
     async fn limit(&self, limits: ServerLimits, connection: &mut MySqlConnection) -> sqlx::Result<()> {
         connection.execute(sqlx::raw_sql(AssertSqlSafe(schema::limits(limits)))).await.map(drop)
+    }
+
+    async fn locked(&self, error: Error, connection: &mut MySqlConnection) -> Failure {
+        if self.is_node && galera::has_left(connection).await {
+            return Failure::Demoted(galera::LEFT);
+        }
+        Failure::Locked(error)
     }
 
     async fn load(&self, items: &[Load], connection: &mut MySqlConnection) -> Answered<Option<Record>> {
@@ -322,14 +328,16 @@ impl Statements {
         let done = match work(connection).await {
             Ok(answer) => match connection.execute(text(&self.transaction.commit)).await {
                 Ok(_) => return Ok(answer),
-                Err(error) if matches!(error::in_use(&error), Failure::Again(_)) => Err(error),
+                Err(error) if matches!(error::in_use(&error), Failure::Again(_) | Failure::Demoted(_)) => Err(error),
                 Err(error) => return Err(unknown(error)),
             },
             Err(error) => Err(error),
         };
-        if let Err(Driver::Database(_)) = done {
+        if let Err(error @ Driver::Database(_)) = &done
+            && !matches!(error::in_use(error), Failure::Demoted(_))
+        {
             // A failed lock wait ends the statement and leaves the transaction open.
-            // If the rollback fails, the connection is closed.
+            // If the rollback fails, the connection is closed, as it is when the server takes no writes.
             connection.execute(text(&self.transaction.rollback)).await.map_err(unknown)?;
         }
         done
@@ -387,39 +395,6 @@ async fn on_keys(
     }
     let query = statement.query().bind(json::rows(keys, |key| key, |_, _| ())).bind(now.as_millis());
     Ok(query.execute(connection).await?.rows_affected())
-}
-
-/// Splits `items` into parts. Returns each part with the index of its statement in `widths` and the number of places in that
-/// statement that remain empty.
-fn in_widths<'i, T>(items: &'i [T], widths: &[usize]) -> impl Iterator<Item = (usize, &'i [T], usize)> {
-    let at = widths.iter().position(|width| *width >= items.len()).unwrap_or(widths.len() - 1);
-    let width = widths[at];
-    items.chunks(width).map(move |part| (at, part, width - part.len()))
-}
-
-/// Binds the keys, and null for the `missing` ones.
-fn keys<'a>(query: Bound, keys: impl Iterator<Item = &'a StoreKey>, missing: usize) -> Bound {
-    let query = keys.fold(query, |query, key| query.bind(&key.as_bytes()[..]));
-    (0..missing).fold(query, |query, _| query.bind(None::<&[u8]>))
-}
-
-/// Rows that one statement saves.
-struct Rows<'a, S> {
-    saves: &'a [S],
-    /// Number of places in the statement that remain empty.
-    missing: usize,
-}
-
-impl<'a, S: Borrow<Save>> Rows<'a, S> {
-    /// Binds a pair of key and value for each row, and nulls for the empty places.
-    fn pairs<T>(&self, query: Bound, value: impl Fn(&'a Save) -> Option<T>) -> Bound
-    where
-        T: Encode<'a, MySql> + Type<MySql> + 'a,
-    {
-        let pair = |query: Bound, save: &'a Save| query.bind(&save.key.as_bytes()[..]).bind(value(save));
-        let query = self.saves.iter().map(Borrow::borrow).fold(query, pair);
-        (0..self.missing).fold(query, |query, _| query.bind(None::<&[u8]>).bind(None::<T>))
-    }
 }
 
 /// Whether the server refused one statement and undid it, and the connection can still be used.

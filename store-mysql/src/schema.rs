@@ -10,6 +10,8 @@ use session_core::Namespace;
 use session_store_sqlx::ServerLimits;
 use sqlx::MySql;
 
+use crate::galera::IS_NODE;
+
 /// Layout that this release reads and writes.
 pub(crate) const LAYOUT: i32 = 1;
 
@@ -48,8 +50,10 @@ pub(crate) fn create(namespace: &Namespace) -> [String; 3] {
 
 /// Expression for whether the server takes writes of privileged accounts only, as replicas do. `super_read_only` turns it on, too.
 ///
-/// It is compared as text, because MariaDB's variable has more values than on and off from version 12 on.
-pub(crate) const READ_ONLY: &str = "(cast(@@global.read_only as binary) not in ('0', 'OFF'))";
+/// On MySQL it is a number. MariaDB's variable is compared as text, because it has more values than on and off from version 12 on. Each
+/// server takes its own of the two comments.
+pub(crate) const READ_ONLY: &str =
+    "(/*!80000 @@global.read_only */ /*M!100600 cast(@@global.read_only as binary) not in ('0', 'OFF') */)";
 /// Query with a namespace. Returns its layout.
 pub(crate) const GET_LAYOUT: &str =
     "select cast(`layout` as signed) from `session.layouts` where `namespace` = ? limit 1";
@@ -94,7 +98,7 @@ const SETTINGS: &[(&str, &str)] = &[
 
 /// Returns the statements that set up each connection that the store makes.
 ///
-/// The last one returns whether the server is read-only.
+/// The last one returns whether the server is read-only, and whether it is a node of a Galera cluster.
 ///
 /// A server's `init_connect` may have begun a transaction, so that one is rolled back first. READ COMMITTED locks the requested
 /// rows, and no gaps between them. MySQL's `max_execution_time` ends only reads. The server gives up a client that has vanished from
@@ -107,7 +111,8 @@ pub(crate) fn set_up(timeout: Duration) -> String {
     format!(
         "{ROLLBACK}; set session transaction isolation level read committed; \
          set session {settings}net_read_timeout = {vanished}, net_write_timeout = {vanished} \
-         /*M!100600 , idle_transaction_timeout = {vanished} */ /*!80000 , max_execution_time = {millis} */; {limits}; select {READ_ONLY} limit 1"
+         /*M!100600 , idle_transaction_timeout = {vanished} */ /*!80000 , max_execution_time = {millis} */; {limits}; \
+         select {READ_ONLY}, {IS_NODE} limit 1"
     )
 }
 
@@ -235,6 +240,8 @@ pub struct Statements {
     pub(crate) transaction: Transaction,
     /// Maximum number of rows that a purge removes.
     pub(crate) purge_rows: u32,
+    /// Whether the server is a node of a Galera cluster.
+    pub(crate) is_node: bool,
 }
 
 /// Condition of the statements that read for a caller. It is true on a server that takes writes, and raises an error on any other, where
@@ -289,6 +296,7 @@ impl Statements {
         timeout: Duration,
         transaction: Transaction,
         purge_rows: u32,
+        is_node: bool,
     ) -> Self {
         let table = format!("`{}`.`{namespace}`", database.replace('`', "``"));
         let assigned = format!("`version` = ?, `created_at` = ?, `expires_at` = ?, `principal` = ?, `data` = {DATA}");
@@ -386,6 +394,7 @@ impl Statements {
             .into(),
             transaction,
             purge_rows,
+            is_node,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Opens a store: the settings of its connections, and the checks of server and tables.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySql, MySqlConnec
 
 use crate::MysqlStore;
 use crate::error::{self, DENIED, STATEMENT_LOG, TABLE_EXISTS};
+use crate::galera;
 use crate::schema::{self, Statements, Transaction};
 use crate::table::Table;
 
@@ -32,8 +34,16 @@ fn variables() -> String {
     )
 }
 
-/// Query without parameters. Returns the cipher of this connection, which is empty without TLS.
-const CIPHER: &str = "show session status like 'Ssl_cipher'";
+/// Queries without parameters. They return rows of a name and its value: the cipher of this connection, which is empty without TLS, and
+/// settings of Galera, which other servers lack.
+fn named_values() -> String {
+    let galera = galera::SETTINGS;
+    format!(
+        "show session status where variable_name in ('Ssl_cipher', {galera}); \
+         show session variables where variable_name in ({galera})"
+    )
+}
+
 /// Query without parameters. Returns the current database, or null.
 const DATABASE: &str = "select cast(database() as binary) limit 1";
 
@@ -80,7 +90,8 @@ impl SqlBackend for MysqlStore {
         let timeout = bounds.settings.timeout;
         let transaction = Transaction::new(bounds.own_connections && !server.is_mariadb, timeout);
         let database = database(connection).await?;
-        let statements = Statements::new(&database, namespace, timeout, transaction, server.purge_rows());
+        let statements =
+            Statements::new(&database, namespace, timeout, transaction, server.purge_rows(), server.is_node);
         let bounds = bounds.encrypted(server.encrypted).batch_bytes(server.batch_bytes());
         Ok((statements, bounds.max_data_len(server.max_data_len())))
     }
@@ -135,9 +146,10 @@ fn set_up(timeout: Duration) -> SetUp<MySql> {
         Box::pin(async move {
             // Only the last statement has a row.
             let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
-            let takes_no_writes = rows.last().map(|row| row.integer(0)).transpose();
-            match takes_no_writes.map_err(|error| sqlx::Error::Decode(error.into()))? {
-                Some(0) => Ok(()),
+            let found = rows.last().map(|row| Ok((row.integer(0)?, row.integer(1)?))).transpose();
+            match found.map_err(|error: Error| sqlx::Error::Decode(error.into()))? {
+                Some((0, 0)) => Ok(()),
+                Some((0, _)) => galera::join(connection).await,
                 _ => Err(READ_ONLY.into_driver()),
             }
         })
@@ -157,6 +169,8 @@ struct Properties {
     /// Whether the connection to the server uses TLS.
     encrypted: bool,
     is_mariadb: bool,
+    /// Whether it is a node of a Galera cluster.
+    is_node: bool,
 }
 
 impl Properties {
@@ -240,10 +254,12 @@ async fn inspect(connection: &mut MySqlConnection) -> Result<Properties> {
             "sql_safe_updates is on on the pool's connections, so MariaDB refuses batches; set sql_safe_updates = 0",
         ));
     }
-    let cipher = connection.fetch_optional(CIPHER).await.map_err(driver)?;
-    let cipher = cipher.map(|row| text(&row, 1)).transpose()?.flatten();
-    let encrypted = cipher.is_some_and(|cipher| !cipher.is_empty());
-    Ok(Properties { packet, encrypted, is_mariadb: version.contains("MariaDB") })
+    let values = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(named_values()))).await.map_err(driver)?;
+    let values = values.iter().map(|row| Ok((text(row, 0)?.unwrap_or_default(), text(row, 1)?.unwrap_or_default())));
+    let values = values.collect::<Result<HashMap<_, _>>>()?;
+    let is_node = galera::check(|name| values.get(name).map(String::as_str))?;
+    let encrypted = values.get("Ssl_cipher").is_some_and(|cipher| !cipher.is_empty());
+    Ok(Properties { packet, encrypted, is_mariadb: version.contains("MariaDB"), is_node })
 }
 
 fn is_too_old(version: &str) -> bool {
@@ -312,11 +328,15 @@ mod tests {
 
     #[test]
     fn what_is_sent_at_once_fits_into_a_message() {
-        let server = Properties { packet: 16 << 20, encrypted: false, is_mariadb: false };
+        let server = Properties { packet: 16 << 20, encrypted: false, is_mariadb: false, is_node: false };
         assert_eq!(server.max_data_len(), (16 << 20) - 1024);
         assert_eq!((server.batch_bytes(), server.purge_rows()), (1 << 20, 1_000));
-        let small = Properties { packet: Properties::LEAST_PACKET, encrypted: false, is_mariadb: false };
+        let small =
+            Properties { packet: Properties::LEAST_PACKET, encrypted: false, is_mariadb: false, is_node: false };
         assert_eq!((small.max_data_len(), small.batch_bytes(), small.purge_rows()), (15 << 10, 2 << 10, 128));
-        assert_eq!(Properties { packet: 64 << 20, encrypted: false, is_mariadb: false }.max_data_len(), MAX_DATA_LEN);
+        assert_eq!(
+            Properties { packet: 64 << 20, encrypted: false, is_mariadb: false, is_node: false }.max_data_len(),
+            MAX_DATA_LEN
+        );
     }
 }

@@ -98,7 +98,7 @@ impl Store for SqliteStore {
 
     async fn create(&self, call: &Call, key: &StoreKey, record: &Record) -> Result<Outcome> {
         fits(record, MAX_DATA_LEN)?;
-        self.write(call, RequestKind::Create(*key, record.clone())).await?.outcome()
+        self.write(call, RequestKind::Create(*key, Box::new(record.clone()))).await?.outcome()
     }
 
     async fn load(&self, call: &Call, key: &StoreKey) -> Result<Option<Record>> {
@@ -107,7 +107,7 @@ impl Store for SqliteStore {
 
     async fn save(&self, call: &Call, key: &StoreKey, expected: Version, record: &Record) -> Result<Outcome> {
         fits(record, MAX_DATA_LEN)?;
-        self.write(call, RequestKind::Save(*key, expected, record.clone())).await?.outcome()
+        self.write(call, RequestKind::Save(*key, expected, Box::new(record.clone()))).await?.outcome()
     }
 
     async fn touch(&self, call: &Call, key: &StoreKey, expected: Version, expires_at: Timestamp) -> Result<Outcome> {

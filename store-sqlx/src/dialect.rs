@@ -1,6 +1,6 @@
 //! Differences between databases.
 
-use session_core::{Outcome, Record, Result, StoreKey};
+use session_core::{Error, Outcome, Record, Result, StoreKey};
 use session_store_kit::batch::Undone;
 use sqlx::Database;
 use tokio::time::Instant;
@@ -48,6 +48,12 @@ pub trait Dialect: Send + Sync + 'static {
     {
         let _ = limits;
         None
+    }
+
+    /// Looks closer at a [`Failure::Locked`], whose error the server may use for something else as well. It may ask the server.
+    fn locked(&self, error: Error, connection: &mut Connection<Self>) -> impl Future<Output = Failure> + Send {
+        let _ = connection;
+        async { Failure::Locked(error) }
     }
 
     /// Reads records.

@@ -241,6 +241,9 @@ impl<D: Dialect> Server<D> {
             pooled.limits = limits;
         }
         let connection = pooled.connection().map_err(Failure::Refused)?;
-        O::run(items, locks, trip.deadline, &*self.dialect, connection).await.map_err(driver)
+        match O::run(items, locks, trip.deadline, &*self.dialect, &mut *connection).await.map_err(driver) {
+            Err(Failure::Locked(error)) => Err(self.dialect.locked(error, connection).await),
+            answers => answers,
+        }
     }
 }

@@ -116,6 +116,20 @@ pub(super) const MARIADB: ServerKind = ServerKind {
     url: "mariadb://conformance:{password}@{address}/conformance?ssl-mode=preferred",
 };
 
+/// Three nodes of a Galera cluster in one container.
+pub(super) const MARIADB_GALERA: ServerKind = ServerKind {
+    name: "mariadb_galera",
+    image: MARIADB.image,
+    image_of: "mariadb",
+    port: 3306,
+    nodes: 3,
+    probe: Probe::Mysql,
+    environment: &[],
+    command: &["sh", "-c", include_str!("mariadb_galera.sh"), "mariadb", "{password}", "{ports}"],
+    // The server's certificate is self-signed and cannot be verified.
+    url: MARIADB.url,
+};
+
 /// HAProxy in TCP mode before a MySQL server. Its address follows the command.
 pub(super) const HAPROXY: ServerKind = ServerKind {
     name: "haproxy",

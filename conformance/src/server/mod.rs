@@ -149,6 +149,29 @@ pub async fn mariadb() -> Result<Server> {
     Server::of(&kind::MARIADB).await
 }
 
+/// Returns three nodes of a MariaDB Galera cluster, each with all the data. Its URL names all of them:
+/// `mariadb://user:password@host:port,host:port,host:port/database`.
+///
+/// So must the URL in `CONFORMANCE_MARIADB_GALERA_URL`. The image is that of MariaDB, which `CONFORMANCE_MARIADB_IMAGE` overrides. A node may
+/// still be joining the others, and then refuses statements with error 1047.
+///
+/// The process of a node is in the file `/tmp/galera/<port>.pid` of the container, for [`Server::run`], and `sh /tmp/galera/start <port>` starts it
+/// again.
+///
+/// ```no_run
+/// # async fn example() -> session_core::Result<()> {
+/// let server = session_conformance::server::mariadb_galera().await?;
+/// println!("open the store on {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If no cluster is available, or a node does not answer.
+pub async fn mariadb_galera() -> Result<Server> {
+    Server::of(&kind::MARIADB_GALERA).await
+}
+
 /// Returns a Redis server.
 ///
 /// ```no_run

@@ -38,16 +38,20 @@ pub(crate) struct Waiting<I: Item> {
 }
 
 impl<I: Item> Waiting<I> {
-    /// Returns the call if its caller still waits at `now`. Otherwise it is not sent any more.
+    /// Whether the caller still waits at `now`. Otherwise the call is not sent any more.
+    fn is_wanted(&self, now: Instant) -> bool {
+        let gone = self.caller.reply.is_closed() && !mutant::is(Mutant::SendsForNoCaller);
+        let late = self.caller.deadline <= now && !mutant::is(Mutant::SendsLate);
+        !gone && !late
+    }
+
+    /// Returns the call if its caller still waits at `now`. Otherwise answers it, because it is not sent any more.
     pub(crate) fn wanted(self, now: Instant) -> Option<Self> {
-        if self.caller.reply.is_closed() && !mutant::is(Mutant::SendsForNoCaller) {
-            return None;
+        if self.is_wanted(now) {
+            return Some(self);
         }
-        if self.caller.deadline <= now && !mutant::is(Mutant::SendsLate) {
-            self.caller.answer(Err(TIMED_OUT));
-            return None;
-        }
-        Some(self)
+        self.caller.answer(Err(TIMED_OUT));
+        None
     }
 }
 
@@ -89,29 +93,27 @@ impl<I: Item> Lanes<I> {
         self.line.push_back(call);
     }
 
-    /// Takes the first call whose caller still waits at `now`. The further calls of its key stay behind until
-    /// [`line_up`](Self::line_up).
-    pub(crate) fn pop(&mut self, now: Instant) -> Option<Waiting<I>> {
+    /// Takes the first call whose caller still waits at `now`, unless it does not fit. The further calls of its key stay behind
+    /// until [`line_up`](Self::line_up).
+    pub(crate) fn pop(&mut self, now: Instant, fits: impl FnOnce(&Waiting<I>) -> bool) -> Option<Waiting<I>> {
         loop {
-            let mut first = self.line.pop_front()?;
-            self.bytes = self.bytes.saturating_sub(first.item.len());
+            let first = self.line.front()?;
+            if first.is_wanted(now) {
+                return if fits(first) { self.pop_front() } else { None };
+            }
             let key = first.item.key();
-            loop {
-                if let Some(wanted) = first.wanted(now) {
-                    return Some(wanted);
-                }
-                match key.and_then(|key| self.next_of(key)) {
-                    Some(next) => first = next,
-                    None => break,
-                }
+            self.pop_front()?.wanted(now);
+            if let Some(next) = key.and_then(|key| self.next_of(key)) {
+                self.bytes = self.bytes.saturating_add(next.item.len());
+                self.line.push_front(next);
             }
         }
     }
 
-    /// Puts back the call that was popped last.
-    pub(crate) fn put_back(&mut self, call: Waiting<I>) {
-        self.bytes = self.bytes.saturating_add(call.item.len());
-        self.line.push_front(call);
+    fn pop_front(&mut self) -> Option<Waiting<I>> {
+        let first = self.line.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(first.item.len());
+        Some(first)
     }
 
     /// Moves the next call of `key` to the end of the line, after one was popped.

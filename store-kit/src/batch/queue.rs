@@ -148,31 +148,35 @@ impl<I: Item> Queue<I> {
     /// The batch ends when its first caller gives up. So it holds no call that has more than twice as much time left.
     pub(crate) fn take(&self, state: &mut State<I>) -> Option<Batch<I>> {
         let now = Instant::now();
-        let mut batch: Option<Batch<I>> = None;
-        let (mut bytes, mut last) = (0usize, now);
-        while let Some(next) = state.waiting.pop(now) {
-            let Some(batch) = &mut batch else {
-                (bytes, last) = (next.item.len(), next.caller.deadline);
-                batch = Some(Batch::of(next, false));
-                continue;
-            };
-            let first = batch.trip.deadline.min(next.caller.deadline);
-            let longest = last.max(next.caller.deadline);
-            let longer = bytes.saturating_add(next.item.len());
-            let fits = batch.items.len() < self.limits.items
-                && longer <= self.limits.bytes
-                && (longest - now <= 2 * (first - now) || mutant::is(Mutant::MixesDeadlines))
-                && batch.items[0].goes_with(&next.item);
-            if !fits {
-                state.waiting.put_back(next);
-                break;
+        let first = state.waiting.pop(now, |_| true)?;
+        let (mut bytes, mut last) = (first.item.len(), first.caller.deadline);
+        // Deadlines after this one do not go with the batch. It changes only if a call gives up before those that came before it.
+        let mut latest = twice(now, last);
+        let (further, _) = state.waiting.size();
+        let mut batch = Batch::of(first, false);
+        batch.items.reserve(further.min(self.limits.items.saturating_sub(1)));
+        batch.callers.reserve(further.min(self.limits.items.saturating_sub(1)));
+        while batch.items.len() < self.limits.items {
+            let first = batch.trip.deadline;
+            let next = state.waiting.pop(now, |next| {
+                let deadline = next.caller.deadline;
+                let in_time = if deadline < first { last <= twice(now, deadline) } else { deadline <= latest };
+                bytes.saturating_add(next.item.len()) <= self.limits.bytes
+                    && (in_time || mutant::is(Mutant::MixesDeadlines))
+                    && batch.items[0].goes_with(&next.item)
+            });
+            let Some(Waiting { item, caller, .. }) = next else { break };
+            bytes = bytes.saturating_add(item.len());
+            last = last.max(caller.deadline);
+            if caller.deadline < first {
+                (batch.trip.deadline, latest) = (caller.deadline, twice(now, caller.deadline));
             }
-            let end = if mutant::is(Mutant::EndsWithTheLastCaller) { longest } else { first };
-            (bytes, last, batch.trip.deadline) = (longer, longest, end);
-            batch.items.push(next.item);
-            batch.callers.push(next.caller);
+            if mutant::is(Mutant::EndsWithTheLastCaller) {
+                batch.trip.deadline = last;
+            }
+            batch.items.push(item);
+            batch.callers.push(caller);
         }
-        let batch = batch?;
         let left_behind = mutant::is(Mutant::LeavesTheNextBehind);
         for key in batch.items.iter().filter_map(Item::key).filter(|_| !left_behind) {
             state.waiting.line_up(key);
@@ -209,6 +213,11 @@ impl<I: Item> Queue<I> {
     }
 }
 
+/// Returns the time that is twice as far from `now` as `deadline`.
+fn twice(now: Instant, deadline: Instant) -> Instant {
+    deadline + deadline.saturating_duration_since(now)
+}
+
 async fn within_time<T>(deadline: Instant, answer: impl Future<Output = Result<T>>) -> Result<T> {
     time::timeout_at(deadline, answer).await.unwrap_or(Err(TIMED_OUT))
 }
@@ -230,7 +239,12 @@ impl<I: Item> Batch<I> {
     pub(crate) fn answer(self, answers: Answers<I>) -> Vec<Waiting<I>> {
         let count = self.items.len();
         let (error, answers) = match answers {
-            Ok(answers) => (MISCOUNTED, answers.into_iter().map(Some).collect()),
+            Ok(answers) if answers.len() == count => {
+                // One after the other and before the items are dropped, so that the first caller's thread finds the others ready.
+                self.callers.into_iter().zip(answers).for_each(|(caller, answer)| caller.answer(answer));
+                return Vec::new();
+            }
+            Ok(_) => (MISCOUNTED, Vec::new()),
             Err(Undone { error, answers }) if answers.is_empty() && count == 1 => (MISCOUNTED, vec![Some(Err(error))]),
             Err(Undone { error, answers }) if answers.is_empty() => {
                 (error, std::iter::repeat_with(|| None).take(count).collect())

@@ -16,12 +16,13 @@ pub struct Request {
     pub kind: RequestKind,
 }
 
-/// Operation of a call, with its arguments. Limits are numbers of records.
+/// Operation of a call, with its arguments. Limits are numbers of records. Records are boxed, so that the most frequent call, a load,
+/// is not moved as if it held one.
 #[expect(missing_docs, reason = "each variant is the operation of `Store` with its name")]
 pub enum RequestKind {
-    Create(StoreKey, Record),
+    Create(StoreKey, Box<Record>),
     Load(StoreKey),
-    Save(StoreKey, Version, Record),
+    Save(StoreKey, Version, Box<Record>),
     Touch(StoreKey, Version, Timestamp),
     Delete(StoreKey, Option<Version>),
     Purge(u32),

@@ -1,6 +1,7 @@
 //! Helpers for the tests of this store: a server of one kind, and the conformance suite over the store on it.
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 
+mod galera;
 mod rights;
 
 use std::collections::HashSet;
@@ -9,6 +10,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use galera::{Cluster, NODES, OnNodes};
 pub(crate) use rights::{ACCOUNT, grant_least_rights, least_rights};
 use session_conformance::server::{self, Shared, Start};
 use session_conformance::{Harness, Subject};

@@ -27,6 +27,7 @@ const CLUSTERS: &[(&str, &str)] = &[
     ("redis", "redis_sentinel"),
     ("valkey", "valkey_sentinel"),
     ("postgres", "postgres_pair"),
+    ("mariadb", "mariadb_galera"),
 ];
 
 /// All servers.
