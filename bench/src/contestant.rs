@@ -37,7 +37,7 @@ pub(crate) async fn build_two(before: &Path, allocations: bool) -> Result<Progra
     let then = before.join("bench/contestants");
     ensure!(then.is_dir(), "{} does not exist: is {} a checkout of this project?", then.display(), before.display());
     // One target folder for both, so that what both depend on is built once. The second program takes the first one's place.
-    // The lock file of an earlier state need not have been complete.
+    // An earlier state is built without `--locked`, because its lock file need not have been complete.
     let built = build_one(&then, &target, "contestants", allocations, false).await?;
     let aside = built.with_file_name("contestants-before");
     tokio::fs::copy(&built, &aside).await.with_context(|| format!("{} cannot be copied", built.display()))?;

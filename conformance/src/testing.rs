@@ -196,21 +196,28 @@ pub fn run_unprivileged(test: &str, part: &str, directory: &Path, shell: &str) {
     std::fs::remove_file(program).expect("the copy");
 }
 
-/// Runs the statement of a README's section "Least rights" that makes a folder `/var/lib/shop` for a user `shop`. Here it makes
-/// `directory/shop` for [`UNPRIVILEGED`].
+/// Runs the statement of a README's section "Least rights" that makes a folder `/var/lib/shop` for a user `shop`, and then `test` in a
+/// process of that user, as by [`run_unprivileged`]. Here the folder is `directory/shop`, and the user is [`UNPRIVILEGED`].
+///
+/// Only root can give a folder to another user. In a process of another user nothing is run, and a line says so.
 ///
 /// # Panics
-/// If there is no such statement, or it fails. It needs root, see [`is_root`].
+/// If there is no such statement, or it or the test fails.
 #[cfg(unix)]
-pub fn make_the_readmes_folder(page: &str, directory: &Path) {
+pub fn run_in_the_readmes_folder(page: &str, test: &str, part: &str, directory: &Path) {
     let statement = block_of(page, "Least rights", "sh");
     assert!(statement.contains("-o shop -g shop") && statement.contains("/var/lib/shop"), "{statement}");
+    if !is_root(directory) {
+        eprintln!("this test needs root, who alone can give a folder to another user");
+        return;
+    }
     let folder = directory.join("shop");
     let statement = statement
         .replace("-o shop -g shop", &format!("-o {UNPRIVILEGED} -g {UNPRIVILEGED}"))
         .replace("/var/lib/shop", folder.to_str().expect("a path in UTF-8"));
     let status = Command::new("sh").args(["-ec", &statement]).status().expect("a shell");
     assert!(status.success() && folder.is_dir(), "{statement}");
+    run_unprivileged(test, part, directory, "");
 }
 
 /// Checks that this process and two others, each of which must call [`count_up_as_part`], lose no update of one another.

@@ -10,7 +10,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown, lchown, symlink};
 use std::path::Path;
 
 use common::{TestFolder, key, put, record_of};
-use session_conformance::testing::{self, check_refusal, is_root, make_the_readmes_folder, run_unprivileged};
+use session_conformance::testing::{self, check_refusal, is_root, run_in_the_readmes_folder, run_unprivileged};
 use session_core::ErrorKind;
 use session_store_file::{FileStore, FileStoreBuilder};
 
@@ -146,11 +146,5 @@ fn what_another_user_could_change_is_refused() {
 #[test]
 fn the_readmes_statement_makes_a_folder_in_which_the_store_opens() {
     let dir = TestFolder::new();
-    let directory = dir.directory.path();
-    if !is_root(directory) {
-        eprintln!("this test needs root, who alone can give a folder to another user");
-        return;
-    }
-    make_the_readmes_folder(include_str!("../README.md"), directory);
-    run_unprivileged("part", "given", directory, "");
+    run_in_the_readmes_folder(include_str!("../README.md"), "part", "given", dir.directory.path());
 }

@@ -10,7 +10,7 @@ use std::os::unix::fs::{PermissionsExt as _, lchown, symlink};
 use std::path::Path;
 
 use common::{TestFile, get, key, now, put, record};
-use session_conformance::testing::{self, check_refusal, is_root, make_the_readmes_folder, run_unprivileged};
+use session_conformance::testing::{self, check_refusal, is_root, run_in_the_readmes_folder, run_unprivileged};
 use session_core::{ErrorKind, Store};
 use session_store_redb::{RedbStore, RedbStoreBuilder};
 
@@ -194,11 +194,5 @@ async fn a_link_in_the_place_of_a_new_file_is_refused_and_what_it_names_stays() 
 #[test]
 fn the_readmes_statement_makes_a_folder_in_which_the_store_opens() {
     let dir = TestFile::new();
-    let directory = dir.directory.path();
-    if !is_root(directory) {
-        eprintln!("this test needs root, who alone can give a folder to another user");
-        return;
-    }
-    make_the_readmes_folder(include_str!("../README.md"), directory);
-    run_unprivileged("part", "given", directory, "");
+    run_in_the_readmes_folder(include_str!("../README.md"), "part", "given", dir.directory.path());
 }

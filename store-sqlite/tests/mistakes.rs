@@ -10,7 +10,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
 
 use common::{TestFile, key, now, put, record};
-use session_conformance::testing::{self, check_refusal, is_root, make_the_readmes_folder, run_unprivileged};
+use session_conformance::testing::{self, check_refusal, is_root, run_in_the_readmes_folder, run_unprivileged};
 use session_core::{ErrorKind, Store};
 use session_store_sqlite::{SqliteStore, SqliteStoreBuilder};
 
@@ -206,11 +206,5 @@ async fn a_link_of_ones_own_is_followed_also_to_a_file_that_is_not_there_yet() {
 #[test]
 fn the_readmes_statement_makes_a_folder_in_which_the_store_opens() {
     let dir = TestFile::new();
-    let directory = dir.directory.path();
-    if !is_root(directory) {
-        eprintln!("this test needs root, who alone can give a folder to another user");
-        return;
-    }
-    make_the_readmes_folder(include_str!("../README.md"), directory);
-    run_unprivileged("part", "given", directory, "");
+    run_in_the_readmes_folder(include_str!("../README.md"), "part", "given", dir.directory.path());
 }

@@ -152,10 +152,10 @@ impl<I: Item> Queue<I> {
         let (mut bytes, mut last) = (first.item.len(), first.caller.deadline);
         // Deadlines after this one do not go with the batch. It changes only if a call gives up before those that came before it.
         let mut latest = twice(now, last);
-        let (further, _) = state.waiting.size();
+        let further = state.waiting.size().0.min(self.limits.items.saturating_sub(1));
         let mut batch = Batch::of(first, false);
-        batch.items.reserve(further.min(self.limits.items.saturating_sub(1)));
-        batch.callers.reserve(further.min(self.limits.items.saturating_sub(1)));
+        batch.items.reserve(further);
+        batch.callers.reserve(further);
         while batch.items.len() < self.limits.items {
             let first = batch.trip.deadline;
             let next = state.waiting.pop(now, |next| {

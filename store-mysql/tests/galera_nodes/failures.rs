@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use session_conformance::fixtures::{key, now, put, record};
 use session_core::{ErrorKind, Outcome, Store as _};
 use session_store_mysql::MysqlStore;
+use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 use super::common::{Cluster, NODES};
@@ -21,44 +22,47 @@ async fn notice_sooner(nodes: &Cluster) {
     }
 }
 
+/// Returns the nodes, alone as [`nodes`] does, with sessions that are counted up on all of them and have confirmed increments.
+async fn counting(namespace: &'static str) -> (Cluster, MutexGuard<'static, ()>, Counting) {
+    let (nodes, alone) = nodes().await;
+    notice_sooner(&nodes).await;
+    let counting = Counting::start(&nodes, namespace).await;
+    counting.confirmed(EACH).await;
+    (nodes, alone, counting)
+}
+
+/// Counts on when all nodes take part again, and checks what was confirmed.
+async fn finish(nodes: &Cluster, counting: Counting, event: &str, failed: Instant) {
+    nodes.whole().await;
+    counting.confirmed(EACH).await;
+    counting.finish(nodes, event, failed).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_killed_and_gets_a_copy_of_the_data_loses_nothing() {
-    let (nodes, _alone) = nodes().await;
-    notice_sooner(&nodes).await;
-    let counting = Counting::start(&nodes, "test_killed").await;
-    counting.confirmed(EACH).await;
+    let (nodes, _alone, counting) = counting("test_killed").await;
     nodes.signal(1, "KILL").await;
     let failed = Instant::now();
     counting.confirmed(EACH).await;
     nodes.start_again(1, false).await;
-    nodes.whole().await;
-    counting.confirmed(EACH).await;
-    counting.finish(&nodes, "a node killed, and back by a copy of the data", failed).await;
+    finish(&nodes, counting, "a node killed, and back by a copy of the data", failed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_cut_off_confirms_and_returns_nothing() {
-    let (nodes, _alone) = nodes().await;
-    notice_sooner(&nodes).await;
-    let counting = Counting::start(&nodes, "test_cut_off").await;
-    counting.confirmed(EACH).await;
+    let (nodes, _alone, counting) = counting("test_cut_off").await;
     nodes.isolate(1, true).await;
     let failed = Instant::now();
     counting.confirmed(EACH).await;
     nodes.until(1, "wsrep_ready", "OFF").await;
     counting.confirmed(EACH).await;
     nodes.isolate(1, false).await;
-    nodes.whole().await;
-    counting.confirmed(EACH).await;
-    counting.finish(&nodes, "a node cut off from the others, and connected again", failed).await;
+    finish(&nodes, counting, "a node cut off from the others, and connected again", failed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_minority_refuses_all_calls_until_the_others_are_back() {
-    let (nodes, _alone) = nodes().await;
-    notice_sooner(&nodes).await;
-    let counting = Counting::start(&nodes, "test_minority").await;
-    counting.confirmed(EACH).await;
+    let (nodes, _alone, counting) = counting("test_minority").await;
     for node in [1, 2] {
         nodes.signal(node, "STOP").await;
     }
@@ -72,9 +76,7 @@ async fn a_minority_refuses_all_calls_until_the_others_are_back() {
     for node in [1, 2] {
         nodes.signal(node, "CONT").await;
     }
-    nodes.whole().await;
-    counting.confirmed(EACH).await;
-    counting.finish(&nodes, "two nodes stopped, and continued", failed).await;
+    finish(&nodes, counting, "two nodes stopped, and continued", failed).await;
 }
 
 /// Checks that a store refuses a read and a write.
@@ -85,18 +87,13 @@ async fn refuses(store: &MysqlStore) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_shut_down_and_started_again_loses_nothing() {
-    let (nodes, _alone) = nodes().await;
-    notice_sooner(&nodes).await;
-    let counting = Counting::start(&nodes, "test_shut_down").await;
-    counting.confirmed(EACH).await;
+    let (nodes, _alone, counting) = counting("test_shut_down").await;
     let failed = Instant::now();
     nodes.signal(2, "TERM").await;
     nodes.ended(2).await;
     counting.confirmed(EACH).await;
     nodes.start_again(2, true).await;
-    nodes.whole().await;
-    counting.confirmed(EACH).await;
-    counting.finish(&nodes, "a node shut down, and back by what it had missed", failed).await;
+    finish(&nodes, counting, "a node shut down, and back by what it had missed", failed).await;
 }
 
 /// Their commits wait for the other nodes, and fail when the node notices that it is cut off. The URL names other nodes, on which the same
