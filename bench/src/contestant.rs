@@ -5,25 +5,29 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail, ensure};
+use targets::Kind;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use work::{Measured, Order, Report, Work};
 
-use crate::plan::BEFORE;
+use crate::plan::{BEFORE, PEERS, has_peer};
 
 /// Paths of the built programs.
 pub(crate) struct Programs {
     ours: PathBuf,
-    others: PathBuf,
+    /// The peers, or this project as it was before; `None` if no store has one of them.
+    others: Option<PathBuf>,
 }
 
-/// Builds this project's program and the peers' in release mode.
-pub(crate) async fn build(allocations: bool) -> Result<Programs> {
+/// Builds this project's program in release mode, and the peers' if one of `stores` has a peer.
+pub(crate) async fn build(stores: &[Kind], allocations: bool) -> Result<Programs> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(Programs {
-        ours: build_one(&here.join("contestants"), &here.join("target"), "contestants", allocations, true).await?,
-        others: build_one(&here.join("peers"), &here.join("target/peers"), "peers", allocations, true).await?,
-    })
+    let ours = build_one(&here.join("contestants"), &here.join("target"), "contestants", allocations, true).await?;
+    let others = match stores.iter().any(|&kind| has_peer(kind)) {
+        true => Some(build_one(&here.join("peers"), &here.join("target/peers"), "peers", allocations, true).await?),
+        false => None,
+    };
+    Ok(Programs { ours, others })
 }
 
 /// Builds this project's program as it is, and as it was in the sources in the folder `before`.
@@ -37,7 +41,7 @@ pub(crate) async fn build_two(before: &Path, allocations: bool) -> Result<Progra
     let built = build_one(&then, &target, "contestants", allocations, false).await?;
     let aside = built.with_file_name("contestants-before");
     tokio::fs::copy(&built, &aside).await.with_context(|| format!("{} cannot be copied", built.display()))?;
-    Ok(Programs { ours: build_one(&now, &target, "contestants", allocations, true).await?, others: aside })
+    Ok(Programs { ours: build_one(&now, &target, "contestants", allocations, true).await?, others: Some(aside) })
 }
 
 async fn build_one(folder: &Path, target: &Path, name: &str, allocations: bool, locked: bool) -> Result<PathBuf> {
@@ -92,35 +96,37 @@ impl Contestant {
 /// Both contestants.
 pub(crate) struct Contestants {
     ours: Contestant,
-    others: Contestant,
+    others: Option<Contestant>,
 }
 
 impl Contestants {
     pub(crate) fn start(programs: &Programs) -> Result<Self> {
-        Ok(Self { ours: Contestant::start(&programs.ours)?, others: Contestant::start(&programs.others)? })
+        let others = programs.others.as_deref().map(Contestant::start).transpose()?;
+        Ok(Self { ours: Contestant::start(&programs.ours)?, others })
     }
 
     /// Returns the program that holds a subject, and the subject's name there.
-    fn of(&mut self, subject: &str) -> (&mut Contestant, String) {
-        match subject.split_once('/') {
-            Some(("tower-sessions", _)) => (&mut self.others, subject.into()),
-            Some((BEFORE, kind)) => (&mut self.others, format!("ours/{kind}")),
-            _ => (&mut self.ours, subject.into()),
-        }
+    fn of(&mut self, subject: &str) -> Result<(&mut Contestant, String)> {
+        let name = match subject.split_once('/') {
+            Some((PEERS, _)) => subject.into(),
+            Some((BEFORE, kind)) => format!("ours/{kind}"),
+            _ => return Ok((&mut self.ours, subject.into())),
+        };
+        Ok((self.others.as_mut().context("the other program was not built")?, name))
     }
 
     pub(crate) async fn open(&mut self, subject: &str, url: &str, size: usize) -> Result<()> {
-        let (contestant, subject) = self.of(subject);
+        let (contestant, subject) = self.of(subject)?;
         done(contestant.tell(&Order::Open { subject, url: url.into(), size }).await?)
     }
 
     pub(crate) async fn close(&mut self, subject: &str) -> Result<()> {
-        let (contestant, subject) = self.of(subject);
+        let (contestant, subject) = self.of(subject)?;
         done(contestant.tell(&Order::Close { subject }).await?)
     }
 
     pub(crate) async fn serve(&mut self, subject: &str, url: &str) -> Result<SocketAddr> {
-        let (contestant, subject) = self.of(subject);
+        let (contestant, subject) = self.of(subject)?;
         match contestant.tell(&Order::Serve { subject, url: url.into() }).await? {
             Report::Serving(address) => Ok(address),
             other => done(other).and_then(|()| bail!("a contestant serves nothing")),
@@ -135,7 +141,7 @@ impl Contestants {
         tasks: u64,
         seconds: f64,
     ) -> Result<Result<Measured, String>> {
-        let (contestant, subject) = self.of(subject);
+        let (contestant, subject) = self.of(subject)?;
         match contestant.tell(&Order::Measure { subject, work, tasks, seconds }).await? {
             Report::Measured(measured) => Ok(Ok(measured)),
             Report::Failed(error) => Ok(Err(error)),

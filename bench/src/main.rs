@@ -115,7 +115,7 @@ async fn main() -> Result<()> {
         eprintln!("building …");
         let programs = match &arguments.against {
             Some(before) => contestant::build_two(before, arguments.allocations).await?,
-            None => contestant::build(arguments.allocations).await?,
+            None => contestant::build(&plan.stores, arguments.allocations).await?,
         };
         run::run(&plan, &programs).await?
     };

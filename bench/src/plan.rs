@@ -23,13 +23,20 @@ pub(crate) struct Plan {
 
 /// Name of an earlier state of this project.
 pub(crate) const BEFORE: &str = "before";
+/// Name of the peers.
+pub(crate) const PEERS: &str = "tower-sessions";
 
-/// Returns the subjects for a kind of store, this project first. The peers have no store on DynamoDB, and memory has no driver.
+/// Whether tower-sessions has a store of this kind.
+pub(crate) const fn has_peer(kind: Kind) -> bool {
+    !matches!(kind, Kind::SqliteFull | Kind::Redb | Kind::Memcached | Kind::Dynamo)
+}
+
+/// Returns the subjects for a kind of store, this project first. Memory has no driver.
 pub(crate) fn subjects_of(kind: Kind, with_itself: bool) -> Vec<String> {
     let who: &[&str] = match kind {
         _ if with_itself => &["ours/", "before/"],
         Kind::Memory => &["ours/memory", "tower-sessions/memory", "tower-sessions/moka"],
-        Kind::Dynamo => &["ours/dynamo", "driver/dynamo"],
+        _ if !has_peer(kind) => &["ours/", "driver/"],
         _ => &["ours/", "tower-sessions/", "driver/"],
     };
     who.iter().map(|who| if who.ends_with('/') { format!("{who}{}", kind.name()) } else { (*who).into() }).collect()

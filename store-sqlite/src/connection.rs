@@ -106,12 +106,21 @@ impl ManagedConnection {
     /// Returns a connection to the file that the path names now.
     ///
     /// On Unix a file that was removed or replaced can still be read and written, but its contents are lost when it is closed.
-    /// Before each batch the paths of the database and its log are therefore looked up. If they name other files, all connections
+    /// Before each batch that reads, the paths of the database and its log are therefore looked up. If they name other files, all connections
     /// of the store are closed and this one is opened again. A missing file is not created again; it has to be restored.
     pub(crate) fn ready(&mut self) -> Result<Ready<'_>> {
+        self.looked_up(true)
+    }
+
+    /// Returns the connection without looking the paths up, for writes, which [look](Ready::is_in_place) after their commit.
+    pub(crate) fn for_writing(&mut self) -> Result<Ready<'_>> {
+        self.looked_up(false)
+    }
+
+    fn looked_up(&mut self, look: bool) -> Result<Ready<'_>> {
         let config = &self.store.config;
         let mut open = lock(&self.slot);
-        if open.as_ref().is_some_and(|open| !open.is_in_place(config)) {
+        if look && open.as_ref().is_some_and(|open| !open.is_in_place(config)) {
             *open = None;
             self.store.close_idle();
         }
@@ -150,12 +159,9 @@ impl Ready<'_> {
         }
     }
 
-    /// Checks that the open files are still those that the paths name. Call after a commit and before reporting it.
-    pub(crate) fn check_in_place(&self) -> Result<()> {
-        if self.open.as_ref().is_some_and(|open| open.is_in_place(self.config)) {
-            return Ok(());
-        }
-        Err(Error::fixed(ErrorKind::Unavailable, "the database file was removed or replaced while it was open"))
+    /// Whether the open files are still those that the paths name. Ask after a commit and before reporting it.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.is_in_place(self.config))
     }
 
     /// Converts `error`. If the connection may be the cause, it is closed, and the next batch opens a new one.
@@ -222,6 +228,8 @@ fn set_up(connection: &Connection, config: &Config, writes: bool) -> Result<(), 
     if let Location::File(_) = config.location {
         use_log(connection, config.timeout)?;
     }
+    // A negative size is in KiB.
+    connection.pragma_update(None, "cache_size", -i64::try_from(config.cache << 10).unwrap_or(i64::from(i32::MAX)))?;
     if writes {
         connection.pragma_update(None, "synchronous", config.synchronous.as_str())?;
         connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;

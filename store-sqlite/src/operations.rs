@@ -9,7 +9,7 @@ use session_core::{
 use session_store_kit::batch::{Answers, Reply, Request, RequestKind, Worker};
 use session_store_kit::{TIMED_OUT, operations};
 
-use crate::connection::ManagedConnection;
+use crate::connection::{ManagedConnection, Ready};
 use crate::schema::Statements;
 use crate::{error, rows};
 
@@ -24,16 +24,22 @@ impl Worker for Writer {
     type Item = Request;
 
     fn run(&mut self, requests: &[Request]) -> Answers<Request> {
-        let mut ready = self.0.ready()?;
-        let statements = &ready.config.statements;
         if requests.iter().all(|request| request.kind.only_reads()) {
-            return read(ready.connection(), statements, requests).map_err(|error| ready.failed(&error).into());
+            return read(self.0.ready()?, requests);
         }
-        let failure = match write(ready.connection(), statements, requests) {
-            Ok(Committed::Yes(replies)) => match ready.check_in_place() {
-                Ok(()) => return Ok(replies),
-                Err(error) => error,
-            },
+        let mut ready = self.0.for_writing()?;
+        let mut written = write(&mut ready, requests);
+        let mut in_place = ready.is_in_place();
+        if !in_place {
+            // The path names another file since. Nothing was written to that one, so the calls are run again on it.
+            drop(ready);
+            ready = self.0.ready()?;
+            written = write(&mut ready, requests);
+            in_place = ready.is_in_place();
+        }
+        let failure = match written {
+            Ok(Committed::Yes(replies)) if in_place => return Ok(replies),
+            Ok(Committed::Yes(_)) => REPLACED,
             Ok(Committed::Unknown(error)) => ready.failed(&error),
             // The lock was not available and nothing was written. Every call fails, because waiting for it again for each call would only add delay.
             Err(error) if error::is_busy(&error) => error::in_use(&error),
@@ -43,6 +49,9 @@ impl Worker for Writer {
         Ok(requests.iter().map(|_| Err(failure.clone())).collect())
     }
 }
+
+const REPLACED: Error =
+    Error::fixed(ErrorKind::Unavailable, "the database file was removed or replaced while it was written; try again");
 
 /// How a transaction ended.
 enum Committed {
@@ -57,8 +66,9 @@ enum Committed {
 ///
 /// # Errors
 /// The error of a statement, after which nothing is written.
-fn write(connection: &mut Connection, statements: &Statements, requests: &[Request]) -> rusqlite::Result<Committed> {
-    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn write(ready: &mut Ready<'_>, requests: &[Request]) -> rusqlite::Result<Committed> {
+    let statements = &ready.config.statements;
+    let tx = ready.connection().transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Some callers may have timed out while this thread waited for the lock. Their calls must not be executed any more.
     let locked = Instant::now();
     let in_time = |request: &Request| {
@@ -78,14 +88,17 @@ impl Worker for Reader {
     type Item = Request;
 
     fn run(&mut self, requests: &[Request]) -> Answers<Request> {
-        let mut ready = self.0.ready()?;
-        let statements = &ready.config.statements;
-        read(ready.connection(), statements, requests).map_err(|error| ready.failed(&error).into())
+        read(self.0.ready()?, requests)
     }
 }
 
+fn read(mut ready: Ready<'_>, requests: &[Request]) -> Answers<Request> {
+    let statements = &ready.config.statements;
+    answer_all(ready.connection(), statements, requests).map_err(|error| ready.failed(&error).into())
+}
+
 /// Answers all calls from one snapshot. It is taken after the calls were made, so each sees everything committed before it.
-fn read(
+fn answer_all(
     connection: &mut Connection,
     statements: &Statements,
     requests: &[Request],

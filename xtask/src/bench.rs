@@ -11,7 +11,8 @@ use crate::workspace::{Workspace, cargo};
 /// Arguments that are passed on to the program.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Stores to measure, by default all that the program knows: memory, sqlite, postgres, mysql, mariadb, redis, valkey, mongo, dynamo.
+    /// Stores to measure, by default all that the program knows: memory, sqlite, sqlite-full, redb, postgres, mysql, mariadb,
+    /// redis, valkey, memcached, mongo, dynamo.
     #[arg(long, value_delimiter = ',')]
     stores: Vec<String>,
     /// Further arguments of the program; `-- --help` lists them.
@@ -52,7 +53,7 @@ impl Program {
 
     /// Whether the program measures on this kind of server.
     fn knows(self, server: &str) -> bool {
-        self != Self::Clauses || server != "dynamo"
+        self != Self::Clauses || !matches!(server, "dynamo" | "memcached")
     }
 }
 

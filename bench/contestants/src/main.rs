@@ -20,10 +20,14 @@ struct OursAndDrivers;
 #[async_trait]
 impl Contestant for OursAndDrivers {
     async fn open(&self, name: &str, url: &str, size: usize) -> Result<Arc<dyn Subject>> {
-        use drivers::{dynamo, mongo, mysql, postgres, redis, sqlite};
+        use drivers::{dynamo, memcached, mongo, mysql, postgres, redb, redis, sqlite};
         Ok(match name.split_once('/') {
             Some(("ours", _)) => Arc::new(session::OurSessions::open(url, size).await?),
-            Some(("driver", "sqlite")) => Arc::new(Filled::new(sqlite::Driver::open(url)?, size).await?),
+            Some(("driver", "sqlite" | "sqlite-full")) => {
+                Arc::new(Filled::new(sqlite::Driver::open(url)?, size).await?)
+            }
+            Some(("driver", "redb")) => Arc::new(Filled::new(redb::Driver::open(url)?, size).await?),
+            Some(("driver", "memcached")) => Arc::new(Filled::new(memcached::Driver::open(url).await?, size).await?),
             Some(("driver", "postgres")) => Arc::new(Filled::new(postgres::Driver::open(url).await?, size).await?),
             Some(("driver", "mysql" | "mariadb")) => {
                 Arc::new(Filled::new(mysql::Driver::open(url).await?, size).await?)

@@ -1,8 +1,10 @@
 //! Size of a store's data, as the server reports it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sqlx::Connection as _;
 use targets::{Kind, Target};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
 /// Returns the bytes of the whole database at `target`; `None` if they are not reported.
 ///
@@ -12,21 +14,32 @@ pub async fn bytes(kind: Kind, target: &Target) -> Result<Option<u64>> {
     match kind {
         // Memory is counted by an allocator, in a separate program. DynamoDB Local keeps its tables in the memory of a Java machine.
         Kind::Memory | Kind::Dynamo => Ok(None),
-        Kind::Sqlite => sqlite(&url).map(Some),
+        Kind::Sqlite | Kind::SqliteFull => sqlite(&url).map(Some),
+        Kind::Redb => redb(&url).map(Some),
         Kind::Postgres => postgres(&url).await.map(Some),
         Kind::Mysql | Kind::Mariadb => mysql(&url).await.map(Some),
         Kind::Redis | Kind::Valkey => redis(&url).await.map(Some),
+        Kind::Memcached => memcached(&url).await.map(Some),
         Kind::Mongo => mongo(&url).await.map(Some),
     }
 }
 
 /// Returns the bytes of the database's pages. The write-ahead log does not count, because it is emptied repeatedly.
 fn sqlite(url: &str) -> Result<u64> {
-    let file = url.strip_prefix("sqlite://").context("not a file")?;
-    let connection = rusqlite::Connection::open(file)?;
+    let connection = rusqlite::Connection::open(file(url, "sqlite://")?)?;
     let sql = "select page_count * page_size from pragma_page_count(), pragma_page_size()";
     let bytes: i64 = connection.query_row(sql, [], |row| row.get(0))?;
     Ok(bytes.try_into()?)
+}
+
+/// Returns the bytes of the file, in which free pages remain.
+fn redb(url: &str) -> Result<u64> {
+    Ok(std::fs::metadata(file(url, "redb://")?)?.len())
+}
+
+fn file<'u>(url: &'u str, scheme: &str) -> Result<&'u str> {
+    let rest = url.strip_prefix(scheme).context("not a file")?;
+    Ok(rest.split('?').next().unwrap_or(rest))
 }
 
 async fn postgres(url: &str) -> Result<u64> {
@@ -54,6 +67,22 @@ async fn redis(url: &str) -> Result<u64> {
     let info: String = ::redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
     let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
     used.context("the server does not tell its memory")?.trim().parse().context("its memory is no number")
+}
+
+/// Returns the bytes of all items with their headers, which is what counts for the server's limit.
+async fn memcached(url: &str) -> Result<u64> {
+    let (login, rest) = url.strip_prefix("memcached://").and_then(|rest| rest.split_once('@')).context("no login")?;
+    let mut stream = BufReader::new(TcpStream::connect(rest.split('/').next().unwrap_or(rest)).await?);
+    let login = login.replacen(':', " ", 1);
+    let asked = format!("set login 0 0 {}\r\n{login}\r\nstats\r\n", login.len());
+    stream.get_mut().write_all(asked.as_bytes()).await?;
+    let mut lines = stream.lines();
+    while let Some(line) = lines.next_line().await?.filter(|line| line != "END") {
+        if let Some(bytes) = line.strip_prefix("STAT bytes ") {
+            return bytes.trim().parse().context("the items' bytes are no number");
+        }
+    }
+    bail!("the server does not tell the items' bytes")
 }
 
 async fn mongo(url: &str) -> Result<u64> {

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use session_conformance::server::with;
 use targets::{Kind, Target};
 
 use crate::allocation_report;
@@ -26,15 +27,16 @@ pub struct Growth {
     pub bytes: Option<f64>,
     pub load: Measured,
     pub load_save: Measured,
-    pub sessions_of: Measured,
+    /// Lists of a principal's sessions; `None` where the store cannot list them.
+    pub sessions_of: Option<Measured>,
     /// Purge of the expired tenth; `None` where the server removes expired sessions by itself.
     pub purge: Option<Purge>,
 }
 
-/// Fills a new store and measures `seconds` of each kind of work.
-pub async fn growth(kind: Kind, sessions: u64, seconds: f64) -> Result<Growth> {
+/// Fills a new store and measures `seconds` of each kind of work. `options` are added to the store's URL.
+pub async fn growth(kind: Kind, options: &str, sessions: u64, seconds: f64) -> Result<Growth> {
     let target = Target::of(kind).await.with_context(|| format!("{kind} has no server"))?;
-    let url = target.url("scale");
+    let url = with(&target.url("scale"), options);
     let store = session_store_any::connect(&url).await?;
     let one_expired_in = if store.capabilities().expires_itself { 0 } else { 10 };
     let population = Population { sessions, size: 200, of_one: OF_ONE, one_expired_in, seed: 1 };
@@ -53,7 +55,10 @@ pub async fn growth(kind: Kind, sessions: u64, seconds: f64) -> Result<Growth> {
     work_for(&store, population, Work::Load, (seconds / 4.0).min(2.0)).await?;
     let load = work_for(&store, population, Work::Load, seconds).await?;
     let load_save = work_for(&store, population, Work::LoadSave, seconds).await?;
-    let sessions_of = work_for(&store, population, Work::SessionsOf, seconds).await?;
+    let sessions_of = match store.capabilities().by_principal {
+        true => Some(work_for(&store, population, Work::SessionsOf, seconds).await?),
+        false => None,
+    };
     spinner.finish_and_clear();
 
     let bar = progress::bar(population.expired(), format!("{kind}: purging"))?;

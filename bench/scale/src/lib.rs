@@ -9,6 +9,7 @@ pub mod fill;
 pub mod growth;
 pub mod idle_memory;
 pub mod memory;
+pub mod plot;
 pub mod population;
 pub mod progress;
 pub mod purge;

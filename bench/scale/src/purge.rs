@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
+use session_conformance::server::with;
 use session_core::{Call, Clock as _, Store, SystemClock};
 use targets::{Kind, Target};
 
@@ -87,11 +88,13 @@ pub fn is_complete(purge: &Purge, expired: u64) -> bool {
     purge.removed == expired || purge.unavailable > 0 && purge.removed < expired
 }
 
-/// Measures load and save, first for `seconds` without a purge, then during a purge of `expired` sessions.
+/// Measures load and save, first for `seconds` without a purge, then during a purge of `expired` sessions. `options` are added to the
+/// store's URL.
+///
 /// Returns `None` for a store whose server removes expired sessions by itself.
-pub async fn beside(kind: Kind, expired: u64, seconds: f64) -> Result<Option<Beside>> {
+pub async fn beside(kind: Kind, options: &str, expired: u64, seconds: f64) -> Result<Option<Beside>> {
     let target = Target::of(kind).await.with_context(|| format!("{kind} has no server"))?;
-    let store = session_store_any::connect(&target.url("scale")).await?;
+    let store = session_store_any::connect(&with(&target.url("scale"), options)).await?;
     if store.capabilities().expires_itself {
         return Ok(None);
     }

@@ -1,7 +1,6 @@
 //! Results as Markdown.
 
 use comfy_table::{CellAlignment, Table, presets};
-use targets::Kind;
 
 use crate::growth::Growth;
 use crate::idle_memory::Idle;
@@ -58,19 +57,27 @@ fn growth(all: &[Growth]) -> Table {
     for it in all {
         let mut row = vec![it.store.to_string(), grouped(it.sessions as f64), grouped(it.filled)];
         row.push(it.bytes.map_or("-".into(), grouped));
-        for work in [&it.load, &it.load_save, &it.sessions_of] {
-            row.extend([grouped(work.per_second), grouped(work.p50), grouped(work.p99)]);
+        for work in [Some(&it.load), Some(&it.load_save), it.sessions_of.as_ref()] {
+            row.extend(match work {
+                Some(work) => [work.per_second, work.p50, work.p99].map(grouped),
+                None => ["-"; 3].map(str::to_owned),
+            });
         }
         row.push(it.purge.map_or("by itself".into(), |purge| grouped(purge.removed as f64 / purge.seconds)));
         row.push(it.purge.map_or("-".into(), |purge| grouped(purge.longest_step)));
-        let worked = it.load.unavailable + it.load_save.unavailable + it.sessions_of.unavailable;
+        let worked = it.load.unavailable
+            + it.load_save.unavailable
+            + it.sessions_of.map_or(0, |sessions_of| sessions_of.unavailable);
         row.push((worked + it.purge.map_or(0, |purge| purge.unavailable)).to_string());
         table.add_row(row);
     }
     table
 }
 
-/// Returns a table with a row for each store that was measured with several sizes.
+/// Part of the speed at the smallest size that a store should keep at the others.
+pub const KEPT: f64 = 2.0 / 3.0;
+
+/// Returns a table with a row for each size of a store but the smallest, with which it is compared.
 fn ratios(all: &[Growth]) -> Table {
     let mut table = table(
         1,
@@ -82,36 +89,43 @@ fn ratios(all: &[Growth]) -> Table {
             "load p99",
             "load+save/s",
             "load+save p99",
+            "within a third",
             "sessions_of/s",
             "sessions_of p99",
             "purged/s",
             "longest step",
         ],
     );
-    for kind in Kind::ALL {
-        let of_kind = || all.iter().filter(|growth| growth.store == kind);
-        let Some((small, large)) = of_kind().next().zip(of_kind().next_back()).filter(|(s, l)| s.sessions < l.sessions)
-        else {
+    let ratio = |small: Option<f64>, large: Option<f64>| small.zip(large).map(|(small, large)| large / small);
+    let shown = |ratio: Option<f64>| ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"));
+    for large in all {
+        let Some(small) = all.iter().find(|it| it.store == large.store && it.sessions < large.sessions) else {
             continue;
         };
-        let mut row =
-            vec![kind.to_string(), format!("{} → {}", grouped(small.sessions as f64), grouped(large.sessions as f64))];
-        let ratio = |small: Option<f64>, large: Option<f64>| {
-            small.zip(large).map_or("-".into(), |(small, large)| format!("{:.2}", large / small))
-        };
-        row.push(ratio(small.bytes, large.bytes));
-        let works: [fn(&Growth) -> Measured; 3] = [|it| it.load, |it| it.load_save, |it| it.sessions_of];
-        for work in works {
-            let (small, large) = (work(small), work(large));
-            row.push(ratio(Some(small.per_second), Some(large.per_second)));
-            row.push(ratio(Some(small.p99), Some(large.p99)));
+        let sizes = format!("{} → {}", grouped(small.sessions as f64), grouped(large.sessions as f64));
+        let mut row = vec![large.store.to_string(), sizes, shown(ratio(small.bytes, large.bytes))];
+        let works: [fn(&Growth) -> Option<Measured>; 3] =
+            [|it| Some(it.load), |it| Some(it.load_save), |it| it.sessions_of];
+        for (at, work) in works.into_iter().enumerate() {
+            let of = |what: fn(Measured) -> f64| ratio(work(small).map(what), work(large).map(what));
+            row.extend([shown(of(|work| work.per_second)), shown(of(|work| work.p99))]);
+            if at == 1 {
+                row.push(if is_kept(small, large) { "yes" } else { "no" }.into());
+            }
         }
         let rate = |it: &Growth| it.purge.map(|purge| purge.removed as f64 / purge.seconds);
-        row.push(ratio(rate(small), rate(large)));
-        row.push(ratio(small.purge.map(|purge| purge.longest_step), large.purge.map(|purge| purge.longest_step)));
+        row.push(shown(ratio(rate(small), rate(large))));
+        let step = |it: &Growth| it.purge.map(|purge| purge.longest_step);
+        row.push(shown(ratio(step(small), step(large))));
         table.add_row(row);
     }
     table
+}
+
+/// Whether loads and saves are within a third of those at the smaller size.
+fn is_kept(small: &Growth, large: &Growth) -> bool {
+    let works: [fn(&Growth) -> f64; 2] = [|it| it.load.per_second, |it| it.load_save.per_second];
+    works.into_iter().all(|work| work(large) >= KEPT * work(small))
 }
 
 fn purge(all: &[Beside]) -> Table {
@@ -228,7 +242,7 @@ fn requests(all: &[Requests]) -> Table {
 }
 
 /// Formats a number, rounded and with commas between thousands. Small numbers have one decimal.
-fn grouped(value: f64) -> String {
+pub fn grouped(value: f64) -> String {
     if value < 10.0 && value.fract() != 0.0 {
         return format!("{value:.1}");
     }

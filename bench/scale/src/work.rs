@@ -100,7 +100,8 @@ async fn one_task(
     Ok((latencies, unavailable))
 }
 
-async fn once(store: &dyn Store, population: Population, work: Work) -> Result<()> {
+/// Does one operation.
+pub async fn once(store: &dyn Store, population: Population, work: Work) -> Result<()> {
     let call = Call::new(SystemClock.now());
     match work {
         Work::Load => {

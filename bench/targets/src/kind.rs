@@ -5,28 +5,35 @@ use serde::{Deserialize, Serialize};
 
 /// A kind of store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     Memory,
     Sqlite,
+    /// SQLite with `synchronous=full`, where a commit waits for the disk. It is measured beside redb, whose commits do.
+    SqliteFull,
+    Redb,
     Postgres,
     Mysql,
     Mariadb,
     Redis,
     Valkey,
+    Memcached,
     Mongo,
     Dynamo,
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Memory,
         Self::Sqlite,
+        Self::SqliteFull,
+        Self::Redb,
         Self::Postgres,
         Self::Mysql,
         Self::Mariadb,
         Self::Redis,
         Self::Valkey,
+        Self::Memcached,
         Self::Mongo,
         Self::Dynamo,
     ];
@@ -35,11 +42,14 @@ impl Kind {
         match self {
             Self::Memory => "memory",
             Self::Sqlite => "sqlite",
+            Self::SqliteFull => "sqlite-full",
+            Self::Redb => "redb",
             Self::Postgres => "postgres",
             Self::Mysql => "mysql",
             Self::Mariadb => "mariadb",
             Self::Redis => "redis",
             Self::Valkey => "valkey",
+            Self::Memcached => "memcached",
             Self::Mongo => "mongo",
             Self::Dynamo => "dynamo",
         }

@@ -10,7 +10,8 @@ pub use kind::Kind;
 /// Server or folder for the data of one kind of store, removed when dropped.
 pub enum Target {
     Nowhere,
-    Folder(tempfile::TempDir),
+    /// A folder with a file for each subject, because a file has one writer.
+    Folder(Kind, tempfile::TempDir),
     Server(Server),
 }
 
@@ -18,25 +19,32 @@ impl Target {
     pub async fn of(kind: Kind) -> Result<Self> {
         Ok(Self::Server(match kind {
             Kind::Memory => return Ok(Self::Nowhere),
-            Kind::Sqlite => return Ok(Self::Folder(tempfile::tempdir()?)),
+            Kind::Sqlite | Kind::SqliteFull | Kind::Redb => return Ok(Self::Folder(kind, tempfile::tempdir()?)),
             Kind::Postgres => server::postgres().await?,
             Kind::Mysql => server::mysql().await?,
             Kind::Mariadb => server::mariadb().await?,
             Kind::Redis => server::redis().await?,
             Kind::Valkey => server::valkey().await?,
+            // Enough for all that is created, because a server with full memory drops sessions.
+            Kind::Memcached => server::memcached_with(&["-m", "12288"]).await?,
             Kind::Mongo => server::mongo().await?,
             Kind::Dynamo => server::dynamo().await?,
         }))
     }
 
-    /// Returns a URL for one subject, on the same server or disk as the other subjects. On SQLite each subject has its own file.
+    /// Returns a URL for one subject, on the same server or disk as the other subjects.
     /// An earlier state of this project has a namespace of its own, because its layout may be another.
     pub fn url(&self, subject: &str) -> String {
         match self {
             Self::Nowhere => "memory://".into(),
-            // A file for each subject, because SQLite has one writer per file.
-            Self::Folder(folder) => {
-                format!("sqlite://{}", folder.path().join(subject.replace('/', "-")).with_extension("db").display())
+            Self::Folder(kind, folder) => {
+                let path = folder.path().join(subject.replace('/', "-")).with_extension("db");
+                let (scheme, options) = match kind {
+                    Kind::Redb => ("redb", ""),
+                    Kind::SqliteFull => ("sqlite", "?synchronous=full"),
+                    _ => ("sqlite", ""),
+                };
+                format!("{scheme}://{}{options}", path.display())
             }
             Self::Server(server) if subject.starts_with("before/") => {
                 server::with(&as_drivers_write_it(&server.direct_url()), "namespace=before")

@@ -2,9 +2,11 @@
 //! version that was loaded. They use as many connections as this project's store.
 
 pub(crate) mod dynamo;
+pub(crate) mod memcached;
 pub(crate) mod mongo;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
+pub(crate) mod redb;
 pub(crate) mod redis;
 pub(crate) mod sqlite;
 

@@ -13,10 +13,11 @@ pub(crate) struct Driver(Arc<Mutex<Connection>>);
 
 impl Driver {
     pub(crate) fn open(url: &str) -> Result<Self> {
-        let path = url.strip_prefix("sqlite://").context("a sqlite URL")?;
+        let rest = url.strip_prefix("sqlite://").context("a sqlite URL")?;
+        let (path, synchronous) = rest.split_once("?synchronous=").unwrap_or((rest, "normal"));
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "normal")?;
+        connection.pragma_update(None, "synchronous", synchronous)?;
         connection.execute_batch(
             "create table if not exists bare (key blob primary key, version integer not null, \
              expires_at integer not null, data blob not null) without rowid",
