@@ -9,7 +9,7 @@ use crate::local::Local;
 use crate::schema::{self, Subjects};
 
 /// Maximum number of messages that one call looks at, each with a round trip of its own.
-const LONGEST_PAGE: usize = 1000;
+const LONGEST_PAGE: usize = 128;
 
 const NO_CURSOR: Error = Error::fixed(ErrorKind::Corrupt, "the cursor of a scan does not come from this store");
 

@@ -91,19 +91,19 @@ async fn a_mistake_is_one_error_that_names_its_remedy() {
     is_refused("nats://conformance:hunter2@127.0.0.1:1", Unavailable, &[]).await;
     is_refused("nats://db.example", Config, &["not encrypted", "`tls=false`"]).await;
     let known = format!("nats://conformance:{password}@{at}");
-    is_refused(&format!("{known}/none?create=false"), Config, &["no bucket `none`", "`create=false`"]).await;
-    is_refused(&format!("{known}/three?replicas=3"), Config, &["fewer than 3 servers", "`replicas`"]).await;
-    is_refused(&format!("{known}/b?replicas=9"), Config, &["replicas must be 1 to 5"]).await;
+    is_refused(&format!("{known}/none?tls=false&create=false"), Config, &["no bucket `none`", "`create=false`"]).await;
+    is_refused(&format!("{known}/three?tls=false&replicas=3"), Config, &["fewer than 3 servers", "`replicas`"]).await;
+    is_refused(&format!("{known}/b?tls=false&replicas=9"), Config, &["replicas must be 1 to 5"]).await;
 
     let driver = client(&server).await;
     let history = json!({ "name": "KV_old", "subjects": ["$KV.old.>"], "max_msgs_per_subject": 5, "storage": "file" });
     api(&driver, "STREAM.CREATE.KV_old", history).await;
-    is_refused(&format!("{known}/old"), Config, &["the bucket `old`", "history", "to 1"]).await;
+    is_refused(&format!("{known}/old?tls=false"), Config, &["the bucket `old`", "history", "to 1"]).await;
     let direct = json!({
         "name": "KV_direct", "subjects": ["$KV.direct.>"], "max_msgs_per_subject": 1, "allow_msg_ttl": true, "allow_direct": true, "storage": "file",
     });
     api(&driver, "STREAM.CREATE.KV_direct", direct).await;
-    is_refused(&format!("{known}/direct"), Config, &["the bucket `direct`", "`allow_direct`"]).await;
+    is_refused(&format!("{known}/direct?tls=false"), Config, &["the bucket `direct`", "`allow_direct`"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,19 +144,19 @@ async fn a_missing_right_is_named() {
 async fn each_kind_of_login_works() {
     let folder = tempfile::tempdir().unwrap();
     let token = server::nats_with("authorization { token: $PASSWORD }").await.unwrap();
-    let store = NatsStore::connect(&format!("nats://{}@{}", token.password(), token.address())).await.unwrap();
+    let store = NatsStore::connect(&format!("nats://{}@{}?tls=false", token.password(), token.address())).await.unwrap();
     put(&store, 1, &record(b"by token")).await;
 
     let key = nkeys::KeyPair::new_user();
     let file = folder.path().join("user.nk");
     std::fs::write(&file, key.seed().unwrap()).unwrap();
     let server = server::nats_with(&format!("authorization {{ users: [{{ nkey: {} }}] }}", key.public_key())).await.unwrap();
-    let url = format!("nats://{}?nkey={}", server.address(), file.display());
+    let url = format!("nats://{}?tls=false&nkey={}", server.address(), file.display());
     let store = NatsStore::connect(&url).await.unwrap();
     put(&store, 1, &record(b"by key")).await;
     std::fs::write(&file, nkeys::KeyPair::new_user().seed().unwrap()).unwrap();
     is_refused(&url, Config, &["refuses the login"]).await;
-    let twice = format!("nats://ann:hunter2@{}?nkey={}", server.address(), file.display());
+    let twice = format!("nats://ann:hunter2@{}?tls=false&nkey={}", server.address(), file.display());
     check_refusal(NatsStore::connect(&twice).await, Config, &["one login"], &["hunter2"]);
 }
 

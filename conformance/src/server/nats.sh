@@ -14,7 +14,7 @@ make() {
     number=0
     for port in $ports; do
         number=$((number + 1))
-        routes="$routes nats://127.0.0.1:$((4500 + number))"
+        routes="$routes${routes:+, }\"nats://127.0.0.1:$((4500 + number))\""
     done
     servers=$number
     number=0
