@@ -16,9 +16,6 @@ use crate::principals;
 use crate::revisions::Head;
 use crate::schema::{self, Entry, shifted, time_to_live};
 
-/// Number of attempts after which a delete of any version removes whatever is stored, because other writes could come first for ever.
-const POLITE: u32 = 4;
-
 /// Seconds for which a deleted record leaves a marker.
 ///
 /// A create that began before the deletion then finds that its key has been in use, and writes its index entry again. No call takes
@@ -84,7 +81,7 @@ impl Local {
         if let AnyWrite::Create(Create { record, .. }) | AnyWrite::Save(Save { record, .. }) = write {
             fits(record, self.at.max_data_len)?;
         }
-        let (key, mut attempt) = (write.target(), 0);
+        let key = write.target();
         let subject = self.at.subjects.record(key);
         let mut assumed = self.assumed(write);
         loop {
@@ -99,11 +96,9 @@ impl Local {
                 Some(_) if !certain => continue,
                 Some(outcome) => return outcome,
             }
-            if self.change(write, &subject, &found, attempt).await? == Written::Changed {
-                self.at.revisions.forget(key);
-                attempt += 1;
-            } else {
-                return Ok(Outcome::Done);
+            match self.change(write, &subject, &found).await? {
+                Written::At(_) => return Ok(Outcome::Done),
+                Written::Changed => self.at.revisions.forget(key),
             }
         }
     }
@@ -121,14 +116,7 @@ impl Local {
     }
 
     /// Changes what was found, if it is still stored.
-    async fn change(
-        self: &Arc<Self>,
-        write: &AnyWrite,
-        subject: &str,
-        found: &Found,
-        attempt: u32,
-    ) -> Result<Written> {
-        let expected = Expected::Sequence(found.sequence());
+    async fn change(self: &Arc<Self>, write: &AnyWrite, subject: &str, found: &Found) -> Result<Written> {
         match write {
             AnyWrite::Create(Create { now, key, record }) | AnyWrite::Save(Save { now, key, record, .. }) => {
                 self.store(*now, key, subject, found, record).await
@@ -142,8 +130,9 @@ impl Local {
                 record.expires_at = touch.expires_at;
                 self.store(touch.now, &touch.key, subject, found, &record).await
             }
-            AnyWrite::Delete(Delete { key, expected: version, .. }) => {
-                let expected = if version.is_none() && attempt >= POLITE { Expected::Any } else { expected };
+            // A delete of any version has a condition too: what another write has stored meanwhile may have expired.
+            AnyWrite::Delete(Delete { key, .. }) => {
+                let expected = Expected::Sequence(found.sequence());
                 let written = self.put(subject, Content::Deleted, expected, Some(MARKER_LIVES)).await?;
                 if let (Written::At(_), Some(head)) = (written, found.head()) {
                     self.at.revisions.forget(key);
@@ -201,8 +190,7 @@ impl Local {
                 }
                 _ => {}
             }
-            // As a first attempt, because it must not remove what it has not seen, which may be another principal's.
-            if let Written::At(_) = self.change(&delete, &subject, &found, 0).await? {
+            if let Written::At(_) = self.change(&delete, &subject, &found).await? {
                 return Ok(true);
             }
         }
