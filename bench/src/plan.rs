@@ -24,12 +24,13 @@ pub(crate) struct Plan {
 /// Name of an earlier state of this project.
 pub(crate) const BEFORE: &str = "before";
 
-/// Returns the subjects for a kind of store, this project first. The peers have no store on DynamoDB, and memory has no driver.
+/// Returns the subjects for a kind of store, this project first. The peers have no store on DynamoDB and NATS, and memory has no driver.
 pub(crate) fn subjects_of(kind: Kind, with_itself: bool) -> Vec<String> {
     let who: &[&str] = match kind {
         _ if with_itself => &["ours/", "before/"],
         Kind::Memory => &["ours/memory", "tower-sessions/memory", "tower-sessions/moka"],
         Kind::Dynamo => &["ours/dynamo", "driver/dynamo"],
+        Kind::Nats => &["ours/nats", "driver/nats"],
         _ => &["ours/", "tower-sessions/", "driver/"],
     };
     who.iter().map(|who| if who.ends_with('/') { format!("{who}{}", kind.name()) } else { (*who).into() }).collect()

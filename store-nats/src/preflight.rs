@@ -19,6 +19,9 @@ use crate::schema::{OVERHEAD, Subjects, millis_of};
 /// Maximum length of a message's headers, which count towards the server's limits.
 const HEADERS: usize = 128;
 
+/// Number of times that a question is asked within the time-out.
+const ATTEMPTS: u32 = 4;
+
 /// First release with a time to live for each message.
 const OLDEST: (u64, u64) = (2, 11);
 
@@ -164,13 +167,17 @@ struct Asker<'c> {
 }
 
 impl Asker<'_> {
+    /// Asks until there is an answer. None of the questions does harm when it is repeated, and servers that are electing a leader drop them.
     async fn ask(&self, subject: &str, payload: Bytes, what: &str) -> Result<Bytes> {
-        match timeout(self.limit, self.connection.request(subject, None, payload)).await {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(Failure::NoResponder)) => Err(NO_JETSTREAM),
-            Ok(Err(failure)) => Err(failure.on_open(what)),
-            Err(_) => Err(TIMED_OUT),
+        for _ in 0..ATTEMPTS {
+            match timeout(self.limit / ATTEMPTS, self.connection.request(subject, None, payload.clone())).await {
+                Ok(Ok(reply)) => return Ok(reply),
+                Ok(Err(Failure::NoResponder)) => return Err(NO_JETSTREAM),
+                Ok(Err(failure)) => return Err(failure.on_open(what)),
+                Err(_) => {}
+            }
         }
+        Err(TIMED_OUT)
     }
 }
 

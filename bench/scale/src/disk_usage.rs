@@ -10,8 +10,9 @@ use targets::{Kind, Target};
 pub async fn bytes(kind: Kind, target: &Target) -> Result<Option<u64>> {
     let url = target.url("scale");
     match kind {
-        // Memory is counted by an allocator, in a separate program. DynamoDB Local keeps its tables in the memory of a Java machine.
-        Kind::Memory | Kind::Dynamo => Ok(None),
+        // Memory is counted by an allocator, in a separate program. DynamoDB Local keeps its tables in the memory of a Java machine,
+        // and NATS counts messages without its own files.
+        Kind::Memory | Kind::Dynamo | Kind::Nats => Ok(None),
         Kind::Sqlite => sqlite(&url).map(Some),
         Kind::Postgres => postgres(&url).await.map(Some),
         Kind::Mysql | Kind::Mariadb => mysql(&url).await.map(Some),

@@ -15,11 +15,12 @@ pub enum Kind {
     Redis,
     Valkey,
     Mongo,
+    Nats,
     Dynamo,
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Memory,
         Self::Sqlite,
         Self::Postgres,
@@ -28,6 +29,7 @@ impl Kind {
         Self::Redis,
         Self::Valkey,
         Self::Mongo,
+        Self::Nats,
         Self::Dynamo,
     ];
 
@@ -41,6 +43,7 @@ impl Kind {
             Self::Redis => "redis",
             Self::Valkey => "valkey",
             Self::Mongo => "mongo",
+            Self::Nats => "nats",
             Self::Dynamo => "dynamo",
         }
     }

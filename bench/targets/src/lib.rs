@@ -25,6 +25,7 @@ impl Target {
             Kind::Redis => server::redis().await?,
             Kind::Valkey => server::valkey().await?,
             Kind::Mongo => server::mongo().await?,
+            Kind::Nats => server::nats().await?,
             Kind::Dynamo => server::dynamo().await?,
         }))
     }

@@ -4,6 +4,7 @@
 pub(crate) mod dynamo;
 pub(crate) mod mongo;
 pub(crate) mod mysql;
+pub(crate) mod nats;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod sqlite;
