@@ -17,20 +17,11 @@ use crate::preflight::{self, NewBucket};
 use crate::revisions::Revisions;
 use crate::schema::Subjects;
 use crate::security::Authorities;
+use crate::storage::Storage;
 use crate::{Inner, NatsStore};
 
 /// Bucket of a URL that names none.
 pub(crate) const BUCKET: &str = "sessions";
-
-/// Where a new bucket is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Storage {
-    /// In files. Sessions outlive the servers.
-    File,
-    /// In the servers' memory. Sessions are lost when too many servers stop at a time, or the only one.
-    Memory,
-}
 
 /// Builder of a [`NatsStore`], from [`NatsStore::builder`].
 #[derive(Clone)]
@@ -157,11 +148,8 @@ impl NatsStoreBuilder {
                  or set `tls=false` if the network between the machines is trusted",
             );
         }
-        let options = Options {
-            login: self.login.clone(),
-            tls: self.tls == Some(true),
-            authorities: self.authorities.clone(),
-        };
+        let options =
+            Options { login: self.login.clone(), tls: self.tls == Some(true), authorities: self.authorities.clone() };
         let (subjects, limit) = (Subjects::new(&self.bucket, &namespace), self.settings.timeout);
         let (first, start) = self.connect(&options).await?;
         let replicas = u8::try_from(self.replicas).unwrap_or(1);
@@ -180,9 +168,8 @@ impl NatsStoreBuilder {
         let inside = Arc::new(Entrance::default());
         let (calls, target, entrance) = (self.settings.queue, Arc::clone(&at), Arc::clone(&inside));
         let local = Local::new(Arc::clone(&at), Some(first), start, calls, inside.enter()?);
-        let local = PerRuntime::with(local, move || {
-            Ok(Local::new(Arc::clone(&target), None, start, calls, entrance.enter()?))
-        });
+        let local =
+            PerRuntime::with(local, move || Ok(Local::new(Arc::clone(&target), None, start, calls, entrance.enter()?)));
         Ok(NatsStore(Arc::new(Inner { local, inside, at, namespace, durable: bucket.durable })))
     }
 

@@ -44,11 +44,11 @@ const CERTIFICATE: Error = config(
     "the server's certificate is not accepted: it is of another name, expired, or signed by an authority that is not in `tls-ca`",
 );
 
-const PLAIN: Error = config("the server does not use TLS: give it a block `tls` in its configuration, or set `tls=false`");
+const PLAIN: Error =
+    config("the server does not use TLS: give it a block `tls` in its configuration, or set `tls=false`");
 
-const WRONG_LOGIN: Error = config(
-    "the server refuses the login: compare user and password, token, key or credentials with its configuration",
-);
+const WRONG_LOGIN: Error =
+    config("the server refuses the login: compare user and password, token, key or credentials with its configuration");
 
 /// Returns the error of a connection that could not be made.
 pub(crate) fn not_connected(error: &ConnectError) -> Error {

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 mod address;
 mod api;
+mod believed;
 mod builder;
 mod connection;
 mod error;
@@ -30,9 +31,11 @@ mod scan;
 mod schema;
 mod security;
 mod shared;
+mod storage;
 mod url;
 
-pub use builder::{NatsStoreBuilder, Storage};
+pub use builder::NatsStoreBuilder;
+pub use storage::Storage;
 
 use local::{Local, Target};
 

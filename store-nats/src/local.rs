@@ -54,13 +54,7 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(crate) fn new(
-        at: Arc<Target>,
-        first: Option<Connection>,
-        start: usize,
-        calls: usize,
-        pass: Pass,
-    ) -> Self {
+    pub(crate) fn new(at: Arc<Target>, first: Option<Connection>, start: usize, calls: usize, pass: Pass) -> Self {
         Self {
             at,
             connection: Mutex::new(first.map(Arc::new)),

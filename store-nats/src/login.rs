@@ -40,7 +40,9 @@ impl Login {
         let jwt = text.lines().map(str::trim).find(|line| line.matches('.').count() == 2 && line.starts_with("eyJ"));
         match (seed_in(&text), jwt) {
             (Some(seed), Some(jwt)) => Ok(Self::Key { seed, jwt: Some(jwt.to_owned()) }),
-            _ => wrong("the option creds names a file without the token and the key of a user; `nsc generate creds` makes one"),
+            _ => wrong(
+                "the option creds names a file without the token and the key of a user; `nsc generate creds` makes one",
+            ),
         }
     }
 
@@ -48,7 +50,9 @@ impl Login {
     pub(crate) fn replaced_by(self, other: Self) -> Result<Self> {
         match self {
             Self::None => Ok(other),
-            _ => wrong("a store has one login: user and password or a token in the URL, or one of the options creds and nkey"),
+            _ => wrong(
+                "a store has one login: user and password or a token in the URL, or one of the options creds and nkey",
+            ),
         }
     }
 

@@ -206,9 +206,7 @@ impl Local {
 fn decided(write: &AnyWrite, found: &Found) -> Option<Result<Outcome>> {
     match found {
         Found::Nothing(_) => write.decide(Live::from(None)).map(Ok),
-        Found::Record(head, _) => {
-            write.decide(Live::at(write.now(), Some((head.version, head.expires_at)))).map(Ok)
-        }
+        Found::Record(head, _) => write.decide(Live::at(write.now(), Some((head.version, head.expires_at)))).map(Ok),
         Found::Unread(_, error) => match write.outcome_unread() {
             Some(_) => None,
             None => Some(Err(error.clone())),

@@ -11,10 +11,10 @@ use session_store_kit::{ClockCheck, MAX_DATA_LEN, TIMED_OUT, wrong};
 use tokio::time::timeout;
 
 use crate::api::{ApiError, Content, Expected, api, code, headers, last_of, parsed, written};
-use crate::builder::Storage;
 use crate::connection::{Connection, Failure};
 use crate::error;
 use crate::schema::{OVERHEAD, Subjects, millis_of};
+use crate::storage::Storage;
 
 /// Maximum length of a message's headers, which count towards the server's limits.
 const HEADERS: usize = 128;
@@ -100,19 +100,37 @@ impl Settings {
     fn mistake(&self, bucket: &str) -> Option<&'static str> {
         let unlimited = |limit: i64| limit <= 0;
         let checks = [
-            (self.subjects != [format!("$KV.{bucket}.>")], "has other subjects than a key-value bucket: use another bucket"),
-            (self.mirror.is_some() || self.sources.as_ref().is_some_and(|sources| !sources.is_empty()), "copies another stream: use the original"),
+            (
+                self.subjects != [format!("$KV.{bucket}.>")],
+                "has other subjects than a key-value bucket: use another bucket",
+            ),
+            (
+                self.mirror.is_some() || self.sources.as_ref().is_some_and(|sources| !sources.is_empty()),
+                "copies another stream: use the original",
+            ),
             (self.subject_transform.is_some(), "renames subjects: remove `subject_transform`"),
             (self.sealed, "is sealed: use another bucket"),
             (self.retention != "limits", "removes messages that were read: set `retention` to `limits`"),
             (self.no_ack, "confirms no write: set `no_ack` to false"),
-            (self.max_msgs_per_subject != 1, "keeps older states of a session: set its history (`max_msgs_per_subject`) to 1"),
+            (
+                self.max_msgs_per_subject != 1,
+                "keeps older states of a session: set its history (`max_msgs_per_subject`) to 1",
+            ),
             (self.allow_direct, "lets servers that are behind answer reads: set `allow_direct` to false"),
             (!self.allow_msg_ttl, "removes no expired session: set `allow_msg_ttl` to true"),
-            (!unlimited(self.max_age), "removes sessions by their age, whether they are in use or not: set `max_age` to 0"),
-            (self.discard != "new" && !(unlimited(self.max_msgs) && unlimited(self.max_bytes)), "removes the oldest sessions when it is full: set `discard` to `new`, or no limits"),
+            (
+                !unlimited(self.max_age),
+                "removes sessions by their age, whether they are in use or not: set `max_age` to 0",
+            ),
+            (
+                self.discard != "new" && !(unlimited(self.max_msgs) && unlimited(self.max_bytes)),
+                "removes the oldest sessions when it is full: set `discard` to `new`, or no limits",
+            ),
             (self.allow_msg_counter, "is for counters: use another bucket"),
-            (self.persist_mode.as_deref() == Some("async"), "confirms writes before they are in its file: use a bucket with the default `persist_mode`"),
+            (
+                self.persist_mode.as_deref() == Some("async"),
+                "confirms writes before they are in its file: use a bucket with the default `persist_mode`",
+            ),
         ];
         checks.into_iter().find(|(is_wrong, _)| *is_wrong).map(|(_, mistake)| mistake)
     }
@@ -137,7 +155,8 @@ pub(crate) async fn check(
     check_server(&server)?;
     let asker = Asker { connection, limit };
     let clock = ClockCheck::begin();
-    let info: InfoReply = parsed(&asker.ask(&api("INFO", &subjects.stream), Bytes::new(), "to ask about the bucket").await?)?;
+    let info: InfoReply =
+        parsed(&asker.ask(&api("INFO", &subjects.stream), Bytes::new(), "to ask about the bucket").await?)?;
     let time = info.ts.as_deref().and_then(millis_of);
     let ahead = time.and_then(|time| clock.end("the NATS server", time)).map_or(0, |seconds| seconds * 1000);
     let settings = match (info.config, info.error) {
@@ -187,7 +206,9 @@ fn refused(error: &ApiError) -> Error {
 
 async fn create(asker: &Asker<'_>, subjects: &Subjects, bucket: &str, new: NewBucket) -> Result<Settings> {
     if !new.create {
-        return wrong(format!("there is no bucket `{bucket}`, and `create=false` forbids to create it; the README has its settings"));
+        return wrong(format!(
+            "there is no bucket `{bucket}`, and `create=false` forbids to create it; the README has its settings"
+        ));
     }
     let settings = json!({
         "name": subjects.stream,
@@ -217,9 +238,10 @@ async fn create(asker: &Asker<'_>, subjects: &Subjects, bucket: &str, new: NewBu
             let info = asker.ask(&api("INFO", &subjects.stream), Bytes::new(), "to ask about the bucket").await?;
             parsed::<InfoReply>(&info)?.config.ok_or(error::UNEXPECTED)
         }
-        (_, Some(error)) if TOO_FEW.contains(&error.err_code) => {
-            wrong(format!("there are fewer than {} servers with JetStream and room, which `replicas` asks for", new.replicas))
-        }
+        (_, Some(error)) if TOO_FEW.contains(&error.err_code) => wrong(format!(
+            "there are fewer than {} servers with JetStream and room, which `replicas` asks for",
+            new.replicas
+        )),
         (_, Some(error)) => Err(refused(&error)),
         (None, None) => Err(error::UNEXPECTED),
     }

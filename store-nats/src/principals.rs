@@ -183,8 +183,7 @@ mod tests {
         let of = |principal: &Principal, lives| {
             Record::new(Version::random(), now, now.plus(lives), Some(principal.clone()), Bytes::new())
         };
-        let stored =
-            |sequence| Head::of(&of(&ann, hours(1)), 7, Entry { until: until.as_millis(), sequence });
+        let stored = |sequence| Head::of(&of(&ann, hours(1)), 7, Entry { until: until.as_millis(), sequence });
         assert!(suffices(&stored(3), &ann, &of(&ann, minutes(50))));
         assert!(!suffices(&stored(3), &ann, &of(&ann, minutes(51))));
         assert!(!suffices(&stored(3), &bob, &of(&bob, minutes(1))));

@@ -16,18 +16,11 @@
 //! leader replicates it to all servers.
 //! A bucket on one server needs no proof.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::FutureExt as _;
-use futures_util::future::join;
-use session_core::Result;
 use tokio::time::Instant;
 
-use crate::api::{Content, Expected};
-use crate::local::Local;
 use crate::shared::SharedWork;
 
 /// Age at which a proof is renewed.
@@ -36,9 +29,6 @@ const DUE: Duration = Duration::from_millis(400);
 /// Age up to which a proof counts.
 const VALID: Duration = Duration::from_millis(900);
 
-/// Seconds after which the server removes the last probe.
-const PROBE_LIVES: i64 = 600;
-
 /// Time of the last proof.
 pub(crate) struct Proof {
     base: Instant,
@@ -46,7 +36,7 @@ pub(crate) struct Proof {
     confirmed: AtomicU64,
     /// Milliseconds from `base` to the latest renewal, plus one.
     renewed: AtomicU64,
-    probing: SharedWork<()>,
+    pub(crate) probing: SharedWork<()>,
 }
 
 impl Proof {
@@ -69,12 +59,12 @@ impl Proof {
     }
 
     /// Whether an answer that came at `at` is to be believed.
-    fn covers(&self, at: Instant) -> bool {
+    pub(crate) fn covers(&self, at: Instant) -> bool {
         is_within(self.confirmed.load(Ordering::SeqCst), self.millis(at), VALID)
     }
 
     /// Whether this call is the one to renew the proof.
-    fn is_mine(&self, now: Instant) -> bool {
+    pub(crate) fn is_mine(&self, now: Instant) -> bool {
         let now = self.millis(now);
         if is_within(self.confirmed.load(Ordering::SeqCst), now, DUE) {
             return false;
@@ -88,55 +78,6 @@ impl Proof {
 /// Whether `then` is less than `age` before `now`. `then` is 0 for never.
 fn is_within(then: u64, now: u64, age: Duration) -> bool {
     then > 0 && u128::from(now.saturating_sub(then)) < age.as_millis()
-}
-
-impl Local {
-    /// Runs a read until there is a proof that the leader which answered it leads. The caller limits the time.
-    pub(crate) async fn believed<T, F: Future<Output = Result<T>>>(
-        self: &Arc<Self>,
-        read: impl Fn() -> F,
-    ) -> Result<T> {
-        if !self.at.replicated {
-            return read().await;
-        }
-        loop {
-            let now = Instant::now();
-            let timed = async { (read().await, Instant::now()) };
-            let (answer, came) = if self.proof.is_mine(now) || !self.proof.covers(now) {
-                let ((answer, came), proved) = join(timed, self.prove()).await;
-                // A proof that could not be renewed may still count.
-                if let Err(error) = proved
-                    && !self.proof.covers(came)
-                {
-                    return Err(error);
-                }
-                (answer, came)
-            } else {
-                timed.await
-            };
-            let answer = answer?;
-            if self.proof.covers(came) {
-                return Ok(answer);
-            }
-        }
-    }
-
-    /// Writes the probe. Calls that need one at the same time share it.
-    async fn prove(self: &Arc<Self>) -> Result<()> {
-        let local = Arc::clone(self);
-        let probe = move || {
-            async move {
-                let (subject, content) = (local.at.subjects.probe(), Content::Value(Bytes::from_static(&[1])));
-                let limited = tokio::time::timeout(
-                    local.at.timeout,
-                    local.put(&subject, content, Expected::Any, Some(PROBE_LIVES)),
-                );
-                limited.await.unwrap_or(Err(session_store_kit::TIMED_OUT)).map(drop)
-            }
-            .boxed()
-        };
-        self.proof.probing.join(probe).await
-    }
 }
 
 #[cfg(test)]

@@ -17,12 +17,7 @@ impl Local {
     /// Returns a page of the records in the order in which they were last written.
     ///
     /// A record that is written during the walk moves behind its position, so it is met again rather than missed.
-    pub(crate) async fn scan(
-        self: &Arc<Self>,
-        now: Timestamp,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Page> {
+    pub(crate) async fn scan(self: &Arc<Self>, now: Timestamp, after: Option<Cursor>, limit: usize) -> Result<Page> {
         let mut sequence = match after {
             None => 1,
             Some(cursor) => u64::from_be_bytes(cursor.as_bytes().try_into().map_err(|_| NO_CURSOR)?),

@@ -134,7 +134,7 @@ pub(crate) fn encode_entry(until: i64) -> Bytes {
     [&[LAYOUT][..], &until.to_be_bytes()].concat().into()
 }
 
-/// Decodes the value of an index entry. A value that cannot be read is kept until the beginning of time, so it is written anew.
+/// Decodes the value of an index entry. A value that cannot be read counts as ended, so it is written again.
 pub(crate) fn decode_entry(value: &[u8]) -> i64 {
     let until = value.strip_prefix(&[LAYOUT]).and_then(|rest| rest.try_into().ok());
     until.map_or(0, i64::from_be_bytes)

@@ -5,8 +5,9 @@ use session_store_kit::{ServerUrl, decode, wrong};
 
 use crate::NatsStore;
 use crate::address::Address;
-use crate::builder::{BUCKET, NatsStoreBuilder, Storage, check_bucket};
+use crate::builder::{BUCKET, NatsStoreBuilder, check_bucket};
 use crate::login::Login;
+use crate::storage::Storage;
 
 impl NatsStore {
     /// Opens the store that `url` describes.
@@ -64,7 +65,9 @@ fn parse(url: &str) -> Result<NatsStoreBuilder> {
         (Some(user), Some(password)) => Login::Password { user, password },
         (Some(token), None) => Login::Token(token),
         (None, None) => Login::None,
-        (None, Some(_)) => return wrong("the URL has a password without a user: nats://user:password@host, or nats://token@host"),
+        (None, Some(_)) => {
+            return wrong("the URL has a password without a user: nats://user:password@host, or nats://token@host");
+        }
     };
     let mut addresses: Vec<Address> = Vec::new();
     for place in parts.hosts.split(',') {

@@ -85,7 +85,9 @@ fn pem(certificate: &CertificateDer<'_>) -> String {
 async fn a_mistake_is_one_error_that_names_its_remedy() {
     let server = server::nats().await.unwrap();
     let (at, password) = (server.address(), server.password());
-    for login in [String::new(), "conformance:hunter2@".to_owned(), format!("hunter2:{password}@"), "hunter2@".to_owned()] {
+    for login in
+        [String::new(), "conformance:hunter2@".to_owned(), format!("hunter2:{password}@"), "hunter2@".to_owned()]
+    {
         is_refused(&format!("nats://{login}{at}?tls=false"), Config, &["refuses the login"]).await;
     }
     is_refused("nats://conformance:hunter2@127.0.0.1:1", Unavailable, &[]).await;
@@ -144,13 +146,15 @@ async fn a_missing_right_is_named() {
 async fn each_kind_of_login_works() {
     let folder = tempfile::tempdir().unwrap();
     let token = server::nats_with("authorization { token: $PASSWORD }").await.unwrap();
-    let store = NatsStore::connect(&format!("nats://{}@{}?tls=false", token.password(), token.address())).await.unwrap();
+    let store =
+        NatsStore::connect(&format!("nats://{}@{}?tls=false", token.password(), token.address())).await.unwrap();
     put(&store, 1, &record(b"by token")).await;
 
     let key = nkeys::KeyPair::new_user();
     let file = folder.path().join("user.nk");
     std::fs::write(&file, key.seed().unwrap()).unwrap();
-    let server = server::nats_with(&format!("authorization {{ users: [{{ nkey: {} }}] }}", key.public_key())).await.unwrap();
+    let server =
+        server::nats_with(&format!("authorization {{ users: [{{ nkey: {} }}] }}", key.public_key())).await.unwrap();
     let url = format!("nats://{}?tls=false&nkey={}", server.address(), file.display());
     let store = NatsStore::connect(&url).await.unwrap();
     put(&store, 1, &record(b"by key")).await;

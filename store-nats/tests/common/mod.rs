@@ -58,6 +58,8 @@ impl Harness for Nats {
         // The server counts in seconds, and the store adds more than one.
         let subject = subject.secret(server.password()).time_out(TIME_OUT).expiry_delay(Duration::from_secs(8));
         let (first, others) = server.addresses().split_first().expect("a server");
+        // Each write waits for the disks of two servers.
+        let subject = if others.is_empty() { subject } else { subject.history_ops(5_000) };
         Ok(others.iter().fold(subject.address(first), Subject::node))
     }
 

@@ -11,7 +11,7 @@ use super::servers::{SERVERS, Servers};
 use super::{TIME_OUT, open, servers};
 
 /// Number of increments that are confirmed before a failure, during it, and after it.
-const EACH: usize = 300;
+const EACH: usize = 150;
 
 /// Starts tasks that count, with one store that begins with any server for each server.
 async fn counting(servers: &Servers, namespace: &str) -> Counting<NatsStore> {
@@ -36,37 +36,29 @@ async fn finish(servers: &Servers, namespace: &str, counting: Counting<NatsStore
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn servers_that_are_killed_one_after_the_other_lose_nothing() {
+async fn a_leader_that_is_killed_loses_nothing() {
     let (servers, _alone) = servers().await;
     let counting = counting(&servers, "test_killed").await;
-    let mut failed = Instant::now();
-    for server in 0..SERVERS {
-        servers.signal(server, "KILL").await;
-        failed = Instant::now();
-        counting.confirmed(EACH).await;
-        servers.start_again(server).await;
-        servers.whole().await;
-    }
-    finish(&servers, "test_killed", counting, "each killed once", failed).await;
+    let leader = servers.leader(0).await;
+    servers.signal(leader, "KILL").await;
+    let failed = Instant::now();
+    counting.confirmed(EACH).await;
+    servers.start_again(leader).await;
+    finish(&servers, "test_killed", counting, "the leader killed, and started again", failed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_are_all_killed_at_once_lose_nothing() {
     let (servers, _alone) = servers().await;
     let counting = counting(&servers, "test_all_killed").await;
-    let mut failed = Instant::now();
-    for _ in 0..3 {
-        for server in 0..SERVERS {
-            servers.signal(server, "KILL").await;
-        }
-        failed = Instant::now();
-        for server in 0..SERVERS {
-            servers.start_again(server).await;
-        }
-        counting.confirmed(EACH).await;
-        servers.whole().await;
+    for server in 0..SERVERS {
+        servers.signal(server, "KILL").await;
     }
-    finish(&servers, "test_all_killed", counting, "all killed at once, three times", failed).await;
+    let failed = Instant::now();
+    for server in 0..SERVERS {
+        servers.start_again(server).await;
+    }
+    finish(&servers, "test_all_killed", counting, "all killed at once", failed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,8 +83,9 @@ async fn a_minority_refuses_all_calls_until_the_others_are_back() {
         servers.signal(*server, "STOP").await;
     }
     let failed = Instant::now();
-    // The leader does not know yet that it is alone. What the stores know of it counts for less than a second.
+    // The leader notices only after ten seconds that it is alone. What the stores know of it counts for less than a second.
     while counting.stores()[0].load(&now(), &key(0)).await.is_ok() {}
+    assert!(failed.elapsed() < 2 * TIME_OUT, "the leader was believed for {:?}", failed.elapsed());
     let begun = Instant::now();
     for refused in join_all(counting.stores().iter().zip(900..).map(|(store, n)| refuses(store, n))).await {
         assert!(refused, "a minority has answered");
@@ -107,8 +100,7 @@ async fn a_minority_refuses_all_calls_until_the_others_are_back() {
 
 /// Whether a store refuses a read and a write. The write may be carried out once the others are back.
 async fn refuses(store: &NatsStore, n: u32) -> bool {
-    let (loaded, created) =
-        (store.load(&now(), &key(0)).await, store.create(&now(), &key(n), &record(b"late")).await);
+    let (loaded, created) = (store.load(&now(), &key(0)).await, store.create(&now(), &key(n), &record(b"late")).await);
     let is_outage =
         |error: Option<session_core::Error>| error.is_some_and(|error| error.kind() == ErrorKind::Unavailable);
     is_outage(loaded.err()) && is_outage(created.err())
