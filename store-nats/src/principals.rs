@@ -96,9 +96,8 @@ impl Local {
         let expected = Expected::Sequence(replaced.entry.sequence);
         tokio::spawn(async move {
             let removal = local.put(&subject, Content::Deleted, expected, Some(MARKER_LIVES));
-            match tokio::time::timeout(local.at.timeout, removal).await {
-                Ok(Err(error)) => tracing::debug!(%error, "an index entry without a record remains until it expires"),
-                Ok(Ok(_)) | Err(_) => {}
+            if let Ok(Err(error)) = tokio::time::timeout(local.at.timeout, removal).await {
+                tracing::debug!(%error, "an index entry without a record remains until it expires");
             }
         });
     }

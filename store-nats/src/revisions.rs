@@ -29,15 +29,18 @@ impl Head {
     }
 }
 
-/// The numbers. Memory is bounded: about 2 MB when all places are in use.
-pub(crate) struct Revisions(Box<[Mutex<Option<(StoreKey, Head)>>]>);
+/// What is known of the key that has the place.
+type Place = Option<(StoreKey, Head)>;
+
+/// The numbers. Memory is bounded: about 2 MB.
+pub(crate) struct Revisions(Box<[Mutex<Place>]>);
 
 impl Revisions {
     pub(crate) fn new() -> Self {
         Self((0..PLACES).map(|_| Mutex::new(None)).collect())
     }
 
-    fn place(&self, key: &StoreKey) -> MutexGuard<'_, Option<(StoreKey, Head)>> {
+    fn place(&self, key: &StoreKey) -> MutexGuard<'_, Place> {
         // Keys are hashes already.
         let [first, second, ..] = key.as_bytes();
         let at = usize::from(u16::from_be_bytes([*first, *second])) % PLACES;

@@ -5,9 +5,11 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{api, client};
+use futures_util::future::join_all;
 use serde_json::json;
 use session_conformance::counting::Counting;
 use session_conformance::fixtures::{get, key, now, put, record};
+use session_conformance::proxy::Proxy;
 use session_conformance::server;
 use session_core::{ErrorKind, Outcome, Store, Version};
 use session_store_nats::NatsStore;
@@ -67,6 +69,29 @@ async fn a_server_that_was_stopped_is_an_outage_and_keeps_its_sessions() {
     assert_eq!(get(&store, 2).await, None);
     store.close().await.unwrap();
     assert_eq!(store.load(&now(), &key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+/// The driver keeps what is sent while it is disconnected, and would send it when it is connected again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_told_unavailable_is_not_sent_after_the_outage() {
+    let server = server::nats().await.unwrap();
+    let proxy = Proxy::before(server.address()).await.unwrap();
+    let (store, direct) = (open(&server.url_through(proxy.address())).await, open(server.url()).await);
+    put(&store, 0, &record(b"before")).await;
+    proxy.cut();
+    let creates = (1..50).map(|n| {
+        let store = store.clone();
+        async move { store.create(&now(), &key(n), &record(b"late")).await }
+    });
+    for created in join_all(creates).await {
+        assert_eq!(created.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    proxy.pass();
+    assert!(loaded(&store, 0).await.is_some());
+    put(&store, 100, &record(b"after")).await;
+    for n in 1..50 {
+        assert_eq!(get(&direct, n).await, None, "{n}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

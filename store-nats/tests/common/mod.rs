@@ -33,20 +33,33 @@ pub(crate) struct Nats {
     name: &'static str,
     start: Start,
     server: OnceCell<Server>,
+    /// User of the stores. The suite itself is always the one who may do everything.
+    user: &'static str,
 }
 
 impl Nats {
     pub(crate) const fn on(name: &'static str, start: Start) -> Self {
-        Self { name, start, server: OnceCell::const_new() }
+        Self::as_user(name, "conformance", start)
+    }
+
+    /// Stores of another user, in a bucket that is there already.
+    pub(crate) const fn as_user(name: &'static str, user: &'static str, start: Start) -> Self {
+        Self { name, start, server: OnceCell::const_new(), user }
     }
 
     async fn server(&self) -> Result<&Server> {
-        self.server.get_or_try_init(|| (self.start)()).await
+        let start = async || {
+            let server = (self.start)().await?;
+            drop(NatsStore::connect(server.url()).await?);
+            Ok(server)
+        };
+        self.server.get_or_try_init(start).await
     }
-}
 
-async fn open(url: &str, namespace: &str) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(NatsStore::builder(url)?.namespace(namespace).timeout(TIME_OUT).open().await?))
+    async fn open(&self, url: &str, namespace: &str) -> Result<Arc<dyn Store>> {
+        let url = url.replacen("//conformance:", &format!("//{}:", self.user), 1);
+        Ok(Arc::new(NatsStore::builder(&url)?.namespace(namespace).timeout(TIME_OUT).open().await?))
+    }
 }
 
 #[async_trait]
@@ -64,18 +77,18 @@ impl Harness for Nats {
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>> {
-        open(self.server().await?.url(), namespace).await
+        self.open(self.server().await?.url(), namespace).await
     }
 
     async fn open_through(&self, proxy: SocketAddr, namespace: &str) -> Result<Arc<dyn Store>> {
-        open(&self.server().await?.url_through(proxy), namespace).await
+        self.open(&self.server().await?.url_through(proxy), namespace).await
     }
 
     async fn open_through_all(&self, proxies: &[(String, SocketAddr)], namespace: &str) -> Result<Arc<dyn Store>> {
         let server = self.server().await?;
         let places: Vec<_> = proxies.iter().map(|(_, proxy)| proxy.to_string()).collect();
         let url = server.url().replace(&server.addresses().join(","), &places.join(","));
-        open(&url, namespace).await
+        self.open(&url, namespace).await
     }
 
     async fn plant_orphan(&self, namespace: &str, principal: &Principal, key: &StoreKey) -> Result<bool> {
