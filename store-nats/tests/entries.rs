@@ -116,6 +116,7 @@ async fn an_entry_that_another_writer_has_written_again_is_not_removed() {
     bench.write(&entry_subject("ann", 1), until, entry).await.unwrap();
     assert_eq!(bench.store.delete(&now(), &key(1), None).await.unwrap(), Outcome::Done);
     bench.settled().await;
+    assert!(bench.kept_until("ann", 1).await.is_some(), "the entry that the other writer relies on");
     let marker = bench.last(&record_subject(1)).await.unwrap().0;
     assert!(bench.write(&record_subject(1), value, marker).await.is_some());
     assert_eq!(bench.listed("ann").await, [key(1)], "a record whose entry was written before it");
