@@ -85,7 +85,7 @@ async fn a_minority_refuses_all_calls_until_the_others_are_back() {
     let failed = Instant::now();
     // The leader notices only after ten seconds that it is alone. What the stores know of it counts for less than a second.
     while counting.stores()[0].load(&now(), &key(0)).await.is_ok() {}
-    assert!(failed.elapsed() < 2 * TIME_OUT, "the leader was believed for {:?}", failed.elapsed());
+    assert!(failed.elapsed() < 3 * TIME_OUT, "the leader was believed for {:?}", failed.elapsed());
     let begun = Instant::now();
     for refused in join_all(counting.stores().iter().zip(900..).map(|(store, n)| refuses(store, n))).await {
         assert!(refused, "a minority has answered");
