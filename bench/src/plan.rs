@@ -28,7 +28,7 @@ pub(crate) const PEERS: &str = "tower-sessions";
 
 /// Whether tower-sessions has a store of this kind.
 pub(crate) const fn has_peer(kind: Kind) -> bool {
-    !matches!(kind, Kind::SqliteFull | Kind::Redb | Kind::Memcached | Kind::Dynamo)
+    !matches!(kind, Kind::SqliteFull | Kind::Redb | Kind::Memcached | Kind::Nats | Kind::Dynamo)
 }
 
 /// Returns the subjects for a kind of store, this project first. Memory has no driver.

@@ -13,6 +13,7 @@ mod store_call;
 
 #[cfg(feature = "bench")]
 pub mod bench;
+pub mod counting;
 #[cfg(feature = "explore")]
 pub mod explore;
 pub mod fixtures;

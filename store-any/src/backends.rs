@@ -60,6 +60,7 @@ pub(crate) const BACKENDS: &[Backend] = &[
         "unix"
     ),
     backend!("memcached", session_store_memcached::MemcachedStore, "memcached"),
+    backend!("nats", session_store_nats::NatsStore, "nats"),
     backend!("mongo", session_store_mongo::MongoStore, "mongodb", "mongodb+srv"),
 ];
 

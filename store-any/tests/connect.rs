@@ -76,6 +76,7 @@ async fn a_store_that_is_not_compiled_in_names_its_feature() {
         ("mariadb://me:hunter2@db/x", "mysql"),
         ("valkey://:hunter2@db", "redis"),
         ("memcached://me:hunter2@db", "memcached"),
+        ("nats://me:hunter2@db/x", "nats"),
         ("dynamodb://key:hunter2@db/x", "dynamo"),
         ("mongodb+srv://hunter2@db.example", "mongo"),
     ] {

@@ -57,7 +57,7 @@ pub(crate) struct Shard {
     open: Vec<u32>,
     /// Maintained only by stores with size limits.
     order: Option<Order>,
-    /// Slots whose records share their decoded form: at most one of those that are equal modulo [`DECODED`].
+    /// Slots that were read last, whose records may share their decoded form: at most one of those that are equal modulo [`DECODED`].
     decoded: Box<[u32]>,
 }
 
@@ -144,10 +144,16 @@ impl Shard {
         let chunk = &mut self.chunks[(slot / CHUNK_SLOTS) as usize];
         chunk.earliest = chunk.earliest.min(record.expires_at);
         let record = self.to_keep(slot, record);
+        if !record.shares_decoding()
+            && let Some(own) = self.decoded.get_mut(slot as usize % DECODED).filter(|own| **own == slot)
+        {
+            *own = NONE;
+        }
         mem::replace(&mut entry_mut(&mut self.chunks, slot).record, record)
     }
 
-    /// Returns a copy of the record in `slot` that shares its decoded form with later copies.
+    /// Returns a copy of the record in `slot`. The second copy of a record shares its decoded form with later ones, so that one that
+    /// is saved after each load takes no memory for that.
     ///
     /// Another record ends to share its own. Drop what it shared after the shard's lock is released.
     pub(crate) fn copy(&mut self, slot: u32) -> (Record, Option<impl Sized + use<>>) {
@@ -157,7 +163,9 @@ impl Shard {
         let other = mem::replace(&mut self.decoded[slot as usize % DECODED], slot);
         let ends = (other != slot).then(|| self.peek_mut(other)).flatten().map(|entry| entry.record.take_decoding());
         let record = &mut entry_mut(&mut self.chunks, slot).record;
-        record.share_decoding();
+        if other == slot {
+            record.share_decoding();
+        }
         (record.clone(), ends)
     }
 

@@ -204,6 +204,10 @@ fn a_shard_keeps_few_sessions_decoded() {
     for &slot in &slots {
         drop(shard.copy(slot));
     }
+    assert!(shard.decoded().is_empty(), "each was read once");
+    for &slot in &slots {
+        drop((shard.copy(slot), shard.copy(slot)));
+    }
     assert_eq!(shard.decoded(), slots[200 - shard::DECODED..], "those that were read last");
     let last = slots[199];
     let mut saved = record(9, None);
@@ -212,6 +216,11 @@ fn a_shard_keeps_few_sessions_decoded() {
     assert!(shard.record(last).shares_decoding(), "a session that is read and saved again and again");
     shard.replace(slots[0], saved.clone());
     assert!(!shard.record(slots[0]).shares_decoding(), "one that is only saved");
+    shard.replace(last, record(9, None));
+    drop(shard.copy(last));
+    assert!(!shard.record(last).shares_decoding(), "one that is saved without its decoded form after each read");
+    shard.replace(last, saved.clone());
+    assert!(shard.record(last).shares_decoding());
     shard.remove(last);
     assert!(!shard.decoded().contains(&last));
     assert_eq!(shard.insert(shard::hash(&key(199)), key(199), saved), last);

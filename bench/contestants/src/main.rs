@@ -20,7 +20,7 @@ struct OursAndDrivers;
 #[async_trait]
 impl Contestant for OursAndDrivers {
     async fn open(&self, name: &str, url: &str, size: usize) -> Result<Arc<dyn Subject>> {
-        use drivers::{dynamo, memcached, mongo, mysql, postgres, redb, redis, sqlite};
+        use drivers::{dynamo, memcached, mongo, mysql, nats, postgres, redb, redis, sqlite};
         Ok(match name.split_once('/') {
             Some(("ours", _)) => Arc::new(session::OurSessions::open(url, size).await?),
             Some(("driver", "sqlite" | "sqlite-full")) => {
@@ -35,6 +35,7 @@ impl Contestant for OursAndDrivers {
             Some(("driver", "redis" | "valkey")) => Arc::new(Filled::new(redis::Driver::open(url).await?, size).await?),
             Some(("driver", "dynamo")) => Arc::new(Filled::new(dynamo::Driver::open(url).await?, size).await?),
             Some(("driver", "mongo")) => Arc::new(Filled::new(mongo::Driver::open(url).await?, size).await?),
+            Some(("driver", "nats")) => Arc::new(Filled::new(nats::Driver::open(url).await?, size).await?),
             _ => bail!("there is no subject {name}"),
         })
     }

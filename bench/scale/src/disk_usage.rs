@@ -12,8 +12,9 @@ use tokio::net::TcpStream;
 pub async fn bytes(kind: Kind, target: &Target) -> Result<Option<u64>> {
     let url = target.url("scale");
     match kind {
-        // Memory is counted by an allocator, in a separate program. DynamoDB Local keeps its tables in the memory of a Java machine.
-        Kind::Memory | Kind::Dynamo => Ok(None),
+        // Memory is counted by an allocator, in a separate program. DynamoDB Local keeps its tables in the memory of a Java machine,
+        // and NATS counts messages without its own files.
+        Kind::Memory | Kind::Dynamo | Kind::Nats => Ok(None),
         Kind::Sqlite | Kind::SqliteFull => sqlite(&url).map(Some),
         Kind::Redb => redb(&url).map(Some),
         Kind::Postgres => postgres(&url).await.map(Some),

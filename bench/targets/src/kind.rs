@@ -19,11 +19,12 @@ pub enum Kind {
     Valkey,
     Memcached,
     Mongo,
+    Nats,
     Dynamo,
 }
 
 impl Kind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Memory,
         Self::Sqlite,
         Self::SqliteFull,
@@ -35,6 +36,7 @@ impl Kind {
         Self::Valkey,
         Self::Memcached,
         Self::Mongo,
+        Self::Nats,
         Self::Dynamo,
     ];
 
@@ -51,6 +53,7 @@ impl Kind {
             Self::Valkey => "valkey",
             Self::Memcached => "memcached",
             Self::Mongo => "mongo",
+            Self::Nats => "nats",
             Self::Dynamo => "dynamo",
         }
     }

@@ -28,6 +28,7 @@ impl Target {
             // Enough for all that is created, because a server with full memory drops sessions.
             Kind::Memcached => server::memcached_with(&["-m", "12288"]).await?,
             Kind::Mongo => server::mongo().await?,
+            Kind::Nats => server::nats().await?,
             Kind::Dynamo => server::dynamo().await?,
         }))
     }

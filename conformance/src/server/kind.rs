@@ -211,6 +211,34 @@ pub(super) const MEMCACHED_SEVERAL: ServerKind = ServerKind {
     url: "memcached://conformance:{password}@{address}/?tls=false",
 };
 
+pub(super) const NATS: ServerKind = ServerKind {
+    name: "nats",
+    // The one with a shell.
+    image: "nats:2.15.2-alpine",
+    image_of: "nats",
+    port: 4222,
+    nodes: 1,
+    probe: Probe::Nats { user: USER },
+    environment: &[],
+    command: &["sh", "-c", include_str!("nats.sh"), "nats", "{password}", "4222"],
+    // A container of the suite has no TLS, wherever Docker runs.
+    url: "nats://conformance:{password}@{address}/sessions?tls=false",
+};
+
+/// Cluster of three servers in one container.
+pub(super) const NATS_CLUSTER: ServerKind = ServerKind {
+    name: "nats_cluster",
+    image: NATS.image,
+    image_of: "nats",
+    port: 4222,
+    nodes: 3,
+    probe: Probe::Nats { user: USER },
+    environment: &[],
+    command: &["sh", "-c", include_str!("nats.sh"), "nats", "{password}", "{ports}"],
+    // A container of the suite has no TLS, wherever Docker runs.
+    url: "nats://conformance:{password}@{address}/sessions?replicas=3&tls=false",
+};
+
 pub(super) const MONGO: ServerKind = ServerKind {
     name: "mongo",
     image: "mongo:8.2.12",

@@ -29,6 +29,7 @@
 mod container;
 mod instance;
 mod kind;
+mod nats_servers;
 mod probe;
 mod shared;
 mod url;
@@ -36,6 +37,7 @@ mod url;
 use session_core::Result;
 
 pub use instance::{Server, Start};
+pub use nats_servers::{nats, nats_cluster, nats_with};
 pub use shared::{Shared, blocking};
 pub use url::{options, with};
 
@@ -406,6 +408,8 @@ pub const ALL: &[(&str, Start)] = &[
     ("redis_cluster", || Box::pin(redis_cluster())),
     ("valkey_cluster", || Box::pin(valkey_cluster())),
     ("memcached", || Box::pin(memcached())),
+    ("nats", || Box::pin(nats())),
+    ("nats_cluster", || Box::pin(nats_cluster())),
     ("mongo", || Box::pin(mongo())),
     ("dynamo", || Box::pin(dynamo())),
 ];

@@ -25,6 +25,9 @@ pub(super) enum Probe {
     RedisCluster,
     /// `version`. The answer is the version, or an error that asks for a password.
     Memcached,
+    /// `CONNECT`, and a request for the names of all streams. The answer comes from JetStream's leader. A server without JetStream answers
+    /// as well.
+    Nats { user: &'static str },
     /// `SENTINEL MASTER` of the master `main`. The answer names two replicas and two other sentinels. A server that is none answers an error.
     RedisSentinel,
     /// No question: the server speaks first, with its version or an error.
@@ -120,6 +123,7 @@ impl Probe {
                 let ready = line.starts_with("VERSION") || line.starts_with("CLIENT_ERROR unauthenticated");
                 Ok(if ready { Readiness::Ready } else { Readiness::NotYet(line) })
             }
+            Self::Nats { user } => nats(&mut stream, user, password).await,
             Self::RedisSentinel => sentinel(&mut stream, password).await,
         }
     }
@@ -146,6 +150,31 @@ async fn cluster(stream: &mut TcpStream, password: &str) -> io::Result<Readiness
     let ready =
         ["cluster_state:ok", "cluster_slots_ok:16384"].iter().all(|word| text.lines().any(|line| line == *word));
     Ok(if ready { Readiness::Ready } else { Readiness::NotYet("the cluster's state is not ok".into()) })
+}
+
+/// Asks a NATS server whether JetStream has a leader.
+async fn nats(stream: &mut TcpStream, user: &str, password: &str) -> io::Result<Readiness> {
+    let said = info(stream).await?;
+    if !said.contains("\"jetstream\":true") {
+        return Ok(if said.starts_with("INFO ") { Readiness::Ready } else { Readiness::NotYet(said) });
+    }
+    let login = format!("CONNECT {{\"verbose\":true,\"user\":\"{user}\",\"pass\":\"{password}\"}}\r\n");
+    stream.write_all(login.as_bytes()).await?;
+    let mut said = info(stream).await?;
+    if said.starts_with("+OK") {
+        stream.write_all(b"SUB probe.reply 1\r\nPUB $JS.API.STREAM.NAMES probe.reply 0\r\n\r\n").await?;
+        while said.starts_with("+OK") {
+            said = info(stream).await?;
+        }
+    }
+    if said.starts_with("-ERR") {
+        // Only another user may have the permission to ask. The server answers, and the store will find out the rest.
+        return Ok(Readiness::Ready);
+    }
+    // The reply follows the line that announces it.
+    let reply = info(stream).await?;
+    let ready = reply.contains("stream_names_response") && !reply.contains("\"error\"");
+    Ok(if ready { Readiness::Ready } else { Readiness::NotYet(reply) })
 }
 
 /// Asks a sentinel whether it knows two replicas of the master, which is up, and two other sentinels.
@@ -195,8 +224,18 @@ async fn refusal(stream: &mut TcpStream, length: u32) -> io::Result<Readiness> {
 
 /// Reads up to the end of a line, or 512 bytes.
 async fn line(stream: &mut TcpStream) -> io::Result<String> {
+    line_of(stream, 512).await
+}
+
+/// Reads up to the end of a line of NATS, which can be longer than those of others.
+async fn info(stream: &mut TcpStream) -> io::Result<String> {
+    line_of(stream, 1 << 16).await
+}
+
+/// Reads up to the end of a line, or `limit` bytes.
+async fn line_of(stream: &mut TcpStream, limit: usize) -> io::Result<String> {
     let mut line = Vec::new();
-    while line.len() < 512 {
+    while line.len() < limit {
         match stream.read_u8().await? {
             b'\n' => break,
             byte => line.push(byte),

@@ -1,6 +1,7 @@
 //! A node that is killed, cut off, stopped or shut down while sessions are counted up on all nodes. Each test prints what was confirmed.
 
 use futures_util::future::join_all;
+use session_conformance::counting::Counting;
 use session_conformance::fixtures::{key, now, put, record};
 use session_core::{ErrorKind, Outcome, Store as _};
 use session_store_mysql::MysqlStore;
@@ -8,8 +9,7 @@ use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 use super::common::{Cluster, NODES};
-use super::counting::Counting;
-use super::{TIME_OUT, nodes};
+use super::{TIME_OUT, nodes, options};
 
 /// Number of increments that are confirmed before the failure, during it, and after the node is back.
 const EACH: usize = 300;
@@ -23,19 +23,28 @@ async fn notice_sooner(nodes: &Cluster) {
 }
 
 /// Returns the nodes, alone as [`nodes`] does, with sessions that are counted up on all of them and have confirmed increments.
-async fn counting(namespace: &'static str) -> (Cluster, MutexGuard<'static, ()>, Counting) {
+async fn counting(namespace: &str) -> (Cluster, MutexGuard<'static, ()>, Counting<MysqlStore>) {
     let (nodes, alone) = nodes().await;
     notice_sooner(&nodes).await;
-    let counting = Counting::start(&nodes, namespace).await;
+    let mut stores = Vec::new();
+    for node in 0..NODES {
+        // It uses the other nodes when that is gone.
+        stores.push(MysqlStore::connect(&nodes.from(node, &options(namespace))).await.expect("a store"));
+    }
+    let counting = Counting::start(stores).await;
     counting.confirmed(EACH).await;
     (nodes, alone, counting)
 }
 
 /// Counts on when all nodes take part again, and checks what was confirmed.
-async fn finish(nodes: &Cluster, counting: Counting, event: &str, failed: Instant) {
+async fn finish(nodes: &Cluster, namespace: &str, counting: Counting<MysqlStore>, event: &str, failed: Instant) {
     nodes.whole().await;
     counting.confirmed(EACH).await;
-    counting.finish(nodes, event, failed).await;
+    let mut seen_by = Vec::new();
+    for node in 0..NODES {
+        seen_by.push(MysqlStore::connect(&nodes.only(node, &options(namespace))).await.expect("a store"));
+    }
+    counting.finish(&seen_by, &format!("Galera, {event}"), TIME_OUT, failed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,7 +54,7 @@ async fn a_node_that_is_killed_and_gets_a_copy_of_the_data_loses_nothing() {
     let failed = Instant::now();
     counting.confirmed(EACH).await;
     nodes.start_again(1, false).await;
-    finish(&nodes, counting, "a node killed, and back by a copy of the data", failed).await;
+    finish(&nodes, "test_killed", counting, "a node killed, and back by a copy of the data", failed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,7 +66,7 @@ async fn a_node_that_is_cut_off_confirms_and_returns_nothing() {
     nodes.until(1, "wsrep_ready", "OFF").await;
     counting.confirmed(EACH).await;
     nodes.isolate(1, false).await;
-    finish(&nodes, counting, "a node cut off from the others, and connected again", failed).await;
+    finish(&nodes, "test_cut_off", counting, "a node cut off from the others, and connected again", failed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -70,13 +79,13 @@ async fn a_minority_refuses_all_calls_until_the_others_are_back() {
     nodes.until(0, "wsrep_ready", "OFF").await;
     counting.forget();
     let begun = Instant::now();
-    join_all(counting.stores.iter().map(refuses)).await;
+    join_all(counting.stores().iter().map(refuses)).await;
     assert!(begun.elapsed() < 3 * TIME_OUT, "{:?}", begun.elapsed());
     assert_eq!(counting.forget(), 0, "a minority has confirmed increments");
     for node in [1, 2] {
         nodes.signal(node, "CONT").await;
     }
-    finish(&nodes, counting, "two nodes stopped, and continued", failed).await;
+    finish(&nodes, "test_minority", counting, "two nodes stopped, and continued", failed).await;
 }
 
 /// Checks that a store refuses a read and a write.
@@ -93,7 +102,7 @@ async fn a_node_that_is_shut_down_and_started_again_loses_nothing() {
     nodes.ended(2).await;
     counting.confirmed(EACH).await;
     nodes.start_again(2, true).await;
-    finish(&nodes, counting, "a node shut down, and back by what it had missed", failed).await;
+    finish(&nodes, "test_shut_down", counting, "a node shut down, and back by what it had missed", failed).await;
 }
 
 /// Their commits wait for the other nodes, and fail when the node notices that it is cut off. The URL names other nodes, on which the same

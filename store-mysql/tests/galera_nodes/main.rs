@@ -5,7 +5,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod counting;
 mod failures;
 mod reading;
 mod refusing;

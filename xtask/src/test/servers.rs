@@ -16,6 +16,7 @@ const STORES: &[(&str, &[&str])] = &[
     ("session-store-mysql", &["mysql", "mariadb"]),
     ("session-store-redis", &["redis", "valkey"]),
     ("session-store-memcached", &["memcached"]),
+    ("session-store-nats", &["nats"]),
     ("session-store-mongo", &["mongo"]),
     ("session-store-dynamo", &["dynamo"]),
 ];
@@ -28,10 +29,11 @@ const CLUSTERS: &[(&str, &str)] = &[
     ("valkey", "valkey_sentinel"),
     ("postgres", "postgres_pair"),
     ("mariadb", "mariadb_galera"),
+    ("nats", "nats_cluster"),
 ];
 
 /// All servers.
-const ALL: &[&str] = &["postgres", "mysql", "mariadb", "redis", "valkey", "memcached", "mongo", "dynamo"];
+const ALL: &[&str] = &["postgres", "mysql", "mariadb", "redis", "valkey", "memcached", "nats", "mongo", "dynamo"];
 
 /// Time limit for removing containers.
 const REMOVAL: Duration = Duration::from_secs(60);

@@ -5,6 +5,7 @@ pub(crate) mod dynamo;
 pub(crate) mod memcached;
 pub(crate) mod mongo;
 pub(crate) mod mysql;
+pub(crate) mod nats;
 pub(crate) mod postgres;
 pub(crate) mod redb;
 pub(crate) mod redis;

@@ -1,26 +1,39 @@
-//! Tasks on all nodes that count up in the same sessions, and begin and end others. They note what was confirmed to them.
+//! Tasks that count up in the same sessions, and begin and end others, while servers fail. They note what was confirmed to them.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use session_conformance::counting::Counting;
+//! use session_store_memory::MemoryStore;
+//! use tokio::time::Instant;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let store = MemoryStore::new();
+//! let counting = Counting::start(vec![store.clone(), store.clone()]).await;
+//! counting.confirmed(100).await;
+//! // Here a server fails and comes back.
+//! counting.finish(&[store], "in memory, nothing failed", Duration::from_secs(5), Instant::now()).await;
+//! # }
+//! ```
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use session_conformance::fixtures::{key, now, put, record};
-use session_core::{Bytes, Outcome, Record, Store as _};
-use session_store_mysql::MysqlStore;
+use session_core::{Bytes, Outcome, Record, Store};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, timeout};
 
-use super::common::{Cluster, NODES};
-use super::{TIME_OUT, options};
+use crate::fixtures::{key, now, put, record};
 
 /// Number of sessions in which tasks count up. Each task does so in all of them.
 const COUNTERS: u32 = 6;
 const TASKS: u32 = 12;
 /// How many steps a task takes until it begins a session, and ends it or keeps it.
 const ROUND: u32 = 8;
-/// How much longer than its time-out a call may take until its task runs again, on a machine that runs three nodes.
+/// How much longer than its time-out a call may take until its task runs again, on a machine that runs several servers.
 const LATE: Duration = Duration::from_secs(1);
 
 /// What one task has seen.
@@ -51,7 +64,7 @@ impl Seen {
         answer.ok()
     }
 
-    async fn count(&mut self, store: &MysqlStore, counter: u32) {
+    async fn count(&mut self, store: &impl Store, counter: u32) {
         let Some(old) = self.call(store.load(&now(), &key(counter))).await else { return };
         let old = old.expect("a session that nothing has ended");
         let number = number(&old) + 1;
@@ -63,8 +76,8 @@ impl Seen {
         }
     }
 
-    /// Begins a session on one node, and ends every second one on another.
-    async fn begin(&mut self, one: &MysqlStore, other: &MysqlStore, n: u32) {
+    /// Begins a session by one store, and ends every second one by another.
+    async fn begin(&mut self, one: &impl Store, other: &impl Store, n: u32) {
         let new = record(b"new");
         if self.call(one.create(&now(), &key(n), &new)).await != Some(Outcome::Done) {
             return;
@@ -88,27 +101,25 @@ fn number(record: &Record) -> u64 {
 }
 
 /// Tasks that count.
-pub(super) struct Counting {
-    namespace: &'static str,
-    /// One for each node, which uses the others when that is gone.
-    pub(super) stores: Vec<MysqlStore>,
+pub struct Counting<S> {
+    stores: Vec<S>,
     tasks: JoinSet<Seen>,
     stop: Arc<AtomicBool>,
     confirmed: Arc<Semaphore>,
 }
 
-impl Counting {
-    pub(super) async fn start(nodes: &Cluster, namespace: &'static str) -> Self {
-        let mut stores = Vec::new();
-        for node in 0..NODES {
-            stores.push(MysqlStore::connect(&nodes.from(node, &options(namespace))).await.expect("a store"));
-        }
+impl<S: Store + Clone> Counting<S> {
+    /// Starts tasks on these stores, which are instances on one empty namespace, such as one for each server.
+    ///
+    /// # Panics
+    /// If the sessions cannot be created.
+    pub async fn start(stores: Vec<S>) -> Self {
         for counter in 0..COUNTERS {
             put(&stores[0], counter, &counting(0)).await;
         }
         let (mut tasks, stop, confirmed) = (JoinSet::new(), Arc::<AtomicBool>::default(), Arc::new(Semaphore::new(0)));
         for task in 0..TASKS {
-            let [one, other] = [0, 1].map(|at| stores[(task as usize + at) % NODES].clone());
+            let [one, other] = [0, 1].map(|at| stores[(task as usize + at) % stores.len()].clone());
             let (stop, confirmed) = (Arc::clone(&stop), Arc::clone(&confirmed));
             tasks.spawn(async move {
                 let mut seen = Seen::default();
@@ -126,11 +137,19 @@ impl Counting {
                 seen
             });
         }
-        Self { namespace, stores, tasks, stop, confirmed }
+        Self { stores, tasks, stop, confirmed }
+    }
+
+    /// Returns the stores.
+    pub fn stores(&self) -> &[S] {
+        &self.stores
     }
 
     /// Waits until so many more increments are confirmed.
-    pub(super) async fn confirmed(&self, count: usize) {
+    ///
+    /// # Panics
+    /// If one of them takes longer than a minute.
+    pub async fn confirmed(&self, count: usize) {
         self.forget();
         for _ in 0..count {
             let one = timeout(Duration::from_secs(60), self.confirmed.acquire()).await;
@@ -139,7 +158,7 @@ impl Counting {
     }
 
     /// Returns how many increments were confirmed since the last call.
-    pub(super) fn forget(&self) -> usize {
+    pub fn forget(&self) -> usize {
         let mut forgotten = 0;
         while let Ok(one) = self.confirmed.try_acquire() {
             one.forget();
@@ -148,8 +167,12 @@ impl Counting {
         forgotten
     }
 
-    /// Ends the tasks, checks on each node what was confirmed to them, and prints a summary.
-    pub(super) async fn finish(self, nodes: &Cluster, event: &str, failed: Instant) {
+    /// Ends the tasks, checks by each of the stores `seen_by` what was confirmed to them, and prints a summary. `failed` is when the failure began.
+    ///
+    /// # Panics
+    /// If something that was confirmed is lost, something that was ended is back, a number was stored that no task has sent, or a call took
+    /// longer than its `time_out`.
+    pub async fn finish(self, seen_by: &[impl Store], event: &str, time_out: Duration, failed: Instant) {
         self.stop.store(true, Ordering::Relaxed);
         let seen = self.tasks.join_all().await;
         let (mut numbers, mut unknown) = (HashMap::<u32, HashSet<u64>>::new(), HashMap::<u32, HashSet<u64>>::new());
@@ -161,17 +184,16 @@ impl Counting {
         }
         let confirmed: usize = numbers.values().map(HashSet::len).sum();
         let mut unanswered = 0;
-        for node in 0..NODES {
-            let store = MysqlStore::connect(&nodes.only(node, &options(self.namespace))).await.expect("a store");
+        for (node, store) in seen_by.iter().enumerate() {
             unanswered = 0;
             for counter in 0..COUNTERS {
                 let stored = store.load(&now(), &key(counter)).await.expect("a load").expect("a session");
                 let (numbers, unknown) = (&numbers[&counter], unknown.get(&counter));
                 let lost = numbers.iter().filter(|confirmed| **confirmed > number(&stored)).count();
-                assert_eq!(lost, 0, "{event}: confirmed increments are lost on node {node}");
+                assert_eq!(lost, 0, "{event}: confirmed increments are lost by store {node}");
                 for number in (1..=number(&stored)).filter(|number| !numbers.contains(number)) {
                     let is_unknown = unknown.is_some_and(|unknown| unknown.contains(&number));
-                    assert!(is_unknown, "{event}: node {node} has {number}, which no task has stored");
+                    assert!(is_unknown, "{event}: store {node} has {number}, which no task has stored");
                     unanswered += 1;
                 }
             }
@@ -188,7 +210,7 @@ impl Counting {
         let gap = times.windows(2).filter(|two| two[1] > failed).map(|two| two[1] - two[0]).max().unwrap_or_default();
         let sum = |count: fn(&Seen) -> usize| seen.iter().map(count).sum::<usize>();
         println!(
-            "summary: Galera, {event}: {confirmed} increments confirmed, 0 of them lost; {unanswered} more stored without an answer; \
+            "summary: {event}: {confirmed} increments confirmed, 0 of them lost; {unanswered} more stored without an answer; \
              {} sessions kept, {} ended, 0 of them back; {} calls refused, {} conflicts; none served for {} ms; \
              slowest call {} ms of {} ms",
             sum(|seen| seen.begun.len()),
@@ -197,8 +219,8 @@ impl Counting {
             sum(|seen| seen.conflicts),
             gap.as_millis(),
             slowest.as_millis(),
-            TIME_OUT.as_millis(),
+            time_out.as_millis(),
         );
-        assert!(slowest < TIME_OUT + LATE, "{event}: a call took {slowest:?}");
+        assert!(slowest < time_out + LATE, "{event}: a call took {slowest:?}");
     }
 }
