@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use session_core::{Error, Outcome, Record, Result, Timestamp};
 use session_store_kit::batch::{Answers, RoundTrip, Trip};
-use session_store_kit::operations::{Access, Create, Delete, Load, Save};
+use session_store_kit::operations::{Access, Create, Load, Save};
 use session_store_kit::outcome::Write as _;
 use session_store_kit::{AnyWrite, TIMED_OUT, fits};
 use tokio::time::timeout_at;
@@ -17,10 +17,6 @@ use crate::protocol::{self, Condition, Reply};
 use crate::schema;
 use crate::server::Server;
 
-/// Number of attempts after which a delete of any version no longer asks for an unchanged value, because other writes could come first
-/// for ever.
-const POLITE: u32 = 4;
-
 /// Next command of a write.
 enum Step {
     /// Store the record of a create if there is none.
@@ -29,8 +25,9 @@ enum Step {
     Look,
     /// Replace the value of this number.
     Put(Vec<u8>, Timestamp, u64),
-    /// Remove the value of this number, or any.
-    Remove(Option<u64>),
+    /// Remove the value of this number. A delete of any version has a number too, because another write may have stored a value since that
+    /// has expired, and then there is nothing to delete.
+    Remove(u64),
 }
 
 /// What follows from a reply.
@@ -44,7 +41,6 @@ struct Pending<'i> {
     at: usize,
     item: &'i AnyWrite,
     step: Step,
-    attempt: u32,
 }
 
 /// Checks that the server takes the record. A server that refuses one for its size also drops what it had under the name.
@@ -61,7 +57,7 @@ impl<'i> Pending<'i> {
     /// Begins a write. A create need not look first.
     const fn new(at: usize, item: &'i AnyWrite) -> Self {
         let step = if matches!(item, AnyWrite::Create(_)) { Step::Add } else { Step::Look };
-        Self { at, item, step, attempt: 0 }
+        Self { at, item, step }
     }
 
     fn command(&self, server: &Server, out: &mut Vec<u8>) {
@@ -78,7 +74,7 @@ impl<'i> Pending<'i> {
         }
     }
 
-    fn next(&mut self, reply: Reply) -> Next {
+    fn next(&self, reply: Reply) -> Next {
         match (&self.step, reply) {
             (Step::Look, Reply::Miss) => match self.item {
                 AnyWrite::Create(_) => Next::Step(Step::Add),
@@ -88,7 +84,6 @@ impl<'i> Pending<'i> {
             (Step::Add | Step::Put(..) | Step::Remove(_), Reply::Done) => Next::Answer(Ok(Outcome::Done)),
             // Another write came first, or the server has dropped the value.
             (Step::Add, Reply::NotStored) | (Step::Put(..) | Step::Remove(_), Reply::Changed | Reply::NotFound) => {
-                self.attempt += 1;
                 Next::Step(Step::Look)
             }
             (_, reply) => Next::Answer(Err(error::unexpected(&reply))),
@@ -101,7 +96,7 @@ impl<'i> Pending<'i> {
             Ok(stored) => stored,
             Err(error) => {
                 return match self.item.outcome_unread() {
-                    Some(_) => self.remove(number),
+                    Some(_) => Next::Step(Step::Remove(number)),
                     None => Next::Answer(Err(error)),
                 };
             }
@@ -116,14 +111,8 @@ impl<'i> Pending<'i> {
             }
             AnyWrite::Touch(call) if call.expires_at <= stored.expires_at => Next::Answer(Ok(Outcome::Done)),
             AnyWrite::Touch(call) => put(schema::extended(&value, call.expires_at), call.expires_at),
-            AnyWrite::Delete(_) => self.remove(number),
+            AnyWrite::Delete(_) => Next::Step(Step::Remove(number)),
         }
-    }
-
-    /// Removes the value of this number. A delete of any version removes any value after a few attempts.
-    fn remove(&self, number: u64) -> Next {
-        let of_any_version = matches!(self.item, AnyWrite::Delete(Delete { expected: None, .. }));
-        Next::Step(Step::Remove((!of_any_version || self.attempt < POLITE).then_some(number)))
     }
 }
 
@@ -190,7 +179,7 @@ impl Server {
             }
             let replies = exchange(&mut connection, &commands, pending.len()).await?;
             let mut left = Vec::new();
-            for (mut write, reply) in pending.into_iter().zip(replies) {
+            for (write, reply) in pending.into_iter().zip(replies) {
                 match write.next(reply) {
                     Next::Answer(answer) => answers[write.at] = Some(answer),
                     Next::Step(step) => left.push(Pending { step, ..write }),

@@ -72,10 +72,10 @@ pub(crate) fn set(
 }
 
 /// Appends a command that removes a value, if it still has this number.
-pub(crate) fn delete(out: &mut Vec<u8>, name: impl FnOnce(&mut Vec<u8>), number: Option<u64>) {
+pub(crate) fn delete(out: &mut Vec<u8>, name: impl FnOnce(&mut Vec<u8>), number: u64) {
     out.extend_from_slice(b"md ");
     name(out);
-    out.extend_from_slice(number.map_or("\r\n".to_owned(), |number| format!(" C{number}\r\n")).as_bytes());
+    out.extend_from_slice(format!(" C{number}\r\n").as_bytes());
 }
 
 /// Takes a reply from the bytes that a server has sent. Returns `None` if it is not complete.
