@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::connection::Connection;
 
+/// The browser's error of a request that was under way while the machine's network changed.
+const NETWORK_CHANGED: &str = "net::ERR_NETWORK_CHANGED";
+
 /// Tab of the browser.
 #[derive(Debug)]
 pub struct Tab {
@@ -52,7 +55,7 @@ impl Tab {
             let mut answer = self.call("Page.navigate", &json!({ "url": url }));
             // Another test's container has started or ended, which changes the machine's network, so the browser has ended its requests.
             for _ in 0..10 {
-                if answer["errorText"] != "net::ERR_NETWORK_CHANGED" {
+                if answer["errorText"] != NETWORK_CHANGED {
                     break;
                 }
                 self.event("a change of the network", "Page.frameNavigated", |event| {
@@ -167,6 +170,28 @@ impl Tab {
     #[track_caller]
     pub fn evaluate(&self, expression: &str) -> Value {
         self.try_evaluate(expression).unwrap_or_else(|error| panic!("{expression}: {error}\n{}", self.describe()))
+    }
+
+    /// Fetches an address from inside the page, with its cookies, and returns the text of the answer.
+    ///
+    /// Returns `None` if the machine's network changed meanwhile, as when another test's container starts or ends. The browser then ends
+    /// its requests, which may have reached their servers.
+    ///
+    /// # Panics
+    /// If the request fails for another reason.
+    #[track_caller]
+    pub fn fetch(&self, url: &str) -> Option<String> {
+        let url = Value::from(url);
+        let expression = format!("fetch({url}, {{ credentials: 'include' }}).then((answer) => answer.text())");
+        match self.try_evaluate(&expression) {
+            Ok(text) => text.as_str().map(str::to_owned),
+            Err(error) => {
+                self.event(&format!("{expression}: {error}"), "Network.loadingFailed", |event| {
+                    (event["errorText"] == NETWORK_CHANGED).then_some(())
+                });
+                None
+            }
+        }
     }
 
     fn try_evaluate(&self, expression: &str) -> Result<Value, String> {
