@@ -27,6 +27,8 @@ mod pem;
 mod server;
 mod settings;
 mod stored;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 #[cfg(feature = "batch")]
 mod wait;
@@ -52,6 +54,8 @@ pub use server::{ServerUrl, host_and_port};
 use session_core::{Error, ErrorKind, Record, Result};
 pub use settings::{Settings, UrlSettings};
 pub use stored::{WRONG_TYPE, stored_principal, stored_record};
+#[cfg(feature = "tls")]
+pub use tls::tls_config;
 pub use url::{Query, check_copied, decode, split};
 #[cfg(feature = "batch")]
 pub use wait::waiting;

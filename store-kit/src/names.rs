@@ -26,6 +26,7 @@ const OWN: &[&str] = &[
     "synchronous",
     "timeout",
     "tls",
+    "tls-ca",
     "wait",
 ];
 

@@ -27,14 +27,11 @@ mod with_tls {
     use std::sync::Arc;
 
     use session_core::{Error, ErrorKind, Result};
-    use session_store_kit::wrong;
+    use session_store_kit::{tls_config, wrong};
     use tokio::net::TcpStream;
     use tokio_rustls::TlsConnector;
     use tokio_rustls::client::TlsStream;
-    use tokio_rustls::rustls::crypto::ring;
-    use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-    use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-    use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+    use tokio_rustls::rustls::pki_types::ServerName;
 
     use crate::error;
 
@@ -52,23 +49,7 @@ mod with_tls {
             let Ok(name) = ServerName::try_from(host.to_owned()) else {
                 return wrong("the host is neither a name nor an address that a certificate could hold");
             };
-            let mut roots = RootCertStore::empty();
-            match authorities {
-                None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-                Some(pem) => {
-                    for certificate in CertificateDer::pem_slice_iter(pem) {
-                        let added = certificate.ok().map(|certificate| roots.add(certificate));
-                        if !matches!(added, Some(Ok(()))) {
-                            return wrong("the option tls-ca names a file that does not hold certificates in PEM");
-                        }
-                    }
-                }
-            }
-            let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-            let Ok(config) = config.with_safe_default_protocol_versions() else {
-                return wrong("this build of rustls supports no version of TLS");
-            };
-            let config = config.with_root_certificates(roots).with_no_client_auth();
+            let config = tls_config(authorities)?;
             Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
         }
 

@@ -6,14 +6,14 @@ use async_nats::ServerInfo;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
-use session_core::{Error, ErrorKind, Result, SessionId, StoreKey};
+use session_core::{Error, ErrorKind, Result, SessionId, StoreKey, Timestamp};
 use session_store_kit::{ClockCheck, MAX_DATA_LEN, TIMED_OUT, wrong};
 use tokio::time::timeout;
 
 use crate::api::{ApiError, Content, Expected, api, code, headers, last_of, parsed, written};
 use crate::connection::{Connection, Failure};
 use crate::error;
-use crate::schema::{OVERHEAD, Subjects, millis_of};
+use crate::schema::{OVERHEAD, Subjects};
 use crate::storage::Storage;
 
 /// Maximum length of a message's headers, which count towards the server's limits.
@@ -134,6 +134,11 @@ impl Settings {
         ];
         checks.into_iter().find(|(is_wrong, _)| *is_wrong).map(|(_, mistake)| mistake)
     }
+}
+
+/// Returns the milliseconds since 1970 of a time in RFC 3339 with the zone `Z`, as the server writes it.
+fn millis_of(time: &str) -> Option<i64> {
+    humantime::parse_rfc3339(time).ok().map(|time| Timestamp::from(time).as_millis())
 }
 
 /// Checks what a server says of itself.
@@ -320,6 +325,22 @@ mod tests {
         ] {
             let mistake = mistake(&[(name, value)]).unwrap_or_default();
             assert!(mistake.contains(part), "{name}: {mistake}");
+        }
+    }
+
+    #[test]
+    fn times_of_the_server_are_read() {
+        for (time, millis) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2000-02-29T23:59:59.999Z", Some(951_868_799_999)),
+            ("2026-11-30T19:25:17.123456789Z", Some(1_796_066_717_123)),
+            ("2026-03-01T00:00:00.5Z", Some(1_772_323_200_500)),
+            ("2026-11-30T19:25:17+01:00", None),
+            ("2026-13-30T19:25:17Z", None),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(millis_of(time), millis, "{time}");
         }
     }
 }

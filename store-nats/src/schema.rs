@@ -156,25 +156,6 @@ pub(crate) fn shifted(now: Timestamp, millis: i64) -> Timestamp {
     if millis < 0 { now.minus(by) } else { now.plus(by) }
 }
 
-/// Returns the milliseconds since 1970 of a time in RFC 3339 with the zone `Z`, as the server writes it.
-pub(crate) fn millis_of(time: &str) -> Option<i64> {
-    let (date, clock) = time.strip_suffix('Z')?.split_once('T')?;
-    let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    let mut clock = clock.splitn(3, ':');
-    let (hour, minute) = (clock.next()?.parse::<i64>().ok()?, clock.next()?.parse::<i64>().ok()?);
-    let seconds: f64 = clock.next()?.parse().ok()?;
-    if !(1..=12).contains(&month) || !(1970..=9999).contains(&year) || !(0.0..61.0).contains(&seconds) {
-        return None;
-    }
-    // Days of the civil calendar: a year begins in March, so that the leap day is its last.
-    let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
-    #[expect(clippy::cast_possible_truncation, reason = "it is below 61,000")]
-    let millis = (seconds * 1000.0) as i64;
-    Some(((days * 24 + hour) * 60 + minute) * 60_000 + millis)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -251,22 +232,6 @@ mod tests {
             (i64::MAX, now, now, None),
         ] {
             assert_eq!(time_to_live(expires_at, [at(caller), at(server)]), seconds, "{expires_at}");
-        }
-    }
-
-    #[test]
-    fn times_of_the_server_are_read() {
-        for (time, millis) in [
-            ("1970-01-01T00:00:00Z", Some(0)),
-            ("2000-02-29T23:59:59.999Z", Some(951_868_799_999)),
-            ("2026-11-30T19:25:17.123456789Z", Some(1_796_066_717_123)),
-            ("2026-03-01T00:00:00.5Z", Some(1_772_323_200_500)),
-            ("2026-11-30T19:25:17+01:00", None),
-            ("2026-13-30T19:25:17Z", None),
-            ("yesterday", None),
-            ("", None),
-        ] {
-            assert_eq!(millis_of(time), millis, "{time}");
         }
     }
 }

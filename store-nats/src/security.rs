@@ -1,14 +1,10 @@
 //! Settings of encrypted connections.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use session_core::Result;
-use session_store_kit::{Pem, absolute, check_pem, wrong};
+use session_store_kit::{Pem, absolute, check_pem, tls_config, wrong};
 
 /// Authorities that may sign a server's certificate.
 #[derive(Clone, Default)]
@@ -27,22 +23,6 @@ impl Authorities {
 
     /// Returns the settings of connections to servers whose certificate one of them has signed, else one that browsers trust.
     pub(crate) fn config(&self) -> Result<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        match &self.0 {
-            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-            Some(pem) => {
-                for certificate in CertificateDer::pem_slice_iter(pem) {
-                    let added = certificate.ok().map(|certificate| roots.add(certificate));
-                    if !matches!(added, Some(Ok(()))) {
-                        return wrong("the option tls-ca names a file that does not hold certificates in PEM");
-                    }
-                }
-            }
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let Ok(config) = config.with_safe_default_protocol_versions() else {
-            return wrong("this build of rustls supports no version of TLS");
-        };
-        Ok(config.with_root_certificates(roots).with_no_client_auth())
+        tls_config(self.0.as_deref())
     }
 }

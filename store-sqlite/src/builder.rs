@@ -48,7 +48,6 @@ pub struct SqliteStoreBuilder {
     synchronous: Synchronous,
     create: bool,
     readers: usize,
-    cache: usize,
     max_page_count: Option<u32>,
 }
 
@@ -61,7 +60,6 @@ impl SqliteStoreBuilder {
             create: true,
             // More readers than cores would only take the cores away from the application.
             readers: thread::available_parallelism().map_or(1, NonZeroUsize::get).div_ceil(2).min(4),
-            cache: 2,
             max_page_count: None,
         }
     }
@@ -100,14 +98,6 @@ impl SqliteStoreBuilder {
         self
     }
 
-    /// Sets the maximum size of each connection's page cache in MiB. 1 to 1,048,576. Default: 2.
-    ///
-    /// Each reading thread has a connection, and the writing and the checkpointing thread have one each. A cache grows to this size as pages are used.
-    pub const fn cache(mut self, mib: usize) -> Self {
-        self.cache = mib;
-        self
-    }
-
     /// Sets the maximum size of the database in pages of 4 KiB. Default: SQLite's limit of about 4 billion.
     ///
     /// A write that no longer fits fails with `Unavailable`.
@@ -132,7 +122,6 @@ impl SqliteStoreBuilder {
             *path = absolute(path)?;
         }
         within("readers", self.readers, 1..=64)?;
-        within("cache", self.cache, 1..=1 << 20)?;
         let timeout = self.settings.timeout;
         // On a blocking thread, because opening reads and writes files.
         let opening = task::spawn_blocking(move || self.open_blocking(namespace));
@@ -156,7 +145,6 @@ impl SqliteStoreBuilder {
             timeout: self.settings.timeout,
             synchronous: self.synchronous,
             create: self.create,
-            cache: self.cache,
             max_page_count: self.max_page_count,
         });
         let limits = Limits::for_threads()

@@ -42,8 +42,6 @@ pub(crate) struct Config {
     pub(crate) timeout: Duration,
     pub(crate) synchronous: Synchronous,
     pub(crate) create: bool,
-    /// MiB of the page cache of each connection.
-    pub(crate) cache: usize,
     pub(crate) max_page_count: Option<u32>,
 }
 

@@ -228,8 +228,6 @@ fn set_up(connection: &Connection, config: &Config, writes: bool) -> Result<(), 
     if let Location::File(_) = config.location {
         use_log(connection, config.timeout)?;
     }
-    // A negative size is in KiB.
-    connection.pragma_update(None, "cache_size", -i64::try_from(config.cache << 10).unwrap_or(i64::from(i32::MAX)))?;
     if writes {
         connection.pragma_update(None, "synchronous", config.synchronous.as_str())?;
         connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;

@@ -12,8 +12,7 @@ impl SqliteStore {
     ///
     /// `sqlite://sessions.db` is relative to the working directory, `sqlite:///var/lib/app/sessions.db` absolute,
     /// `sqlite::memory:` in memory. Characters may be percent-encoded.
-    /// Options: `namespace`, `timeout` in ms, `synchronous` (`normal`, `full`), `create` (`true`, `false`), `cache` in MiB,
-    /// `readers`;
+    /// Options: `namespace`, `timeout` in ms, `synchronous` (`normal`, `full`), `create` (`true`, `false`), `readers`;
     /// [`SqliteStoreBuilder`] explains them.
     ///
     /// ```
@@ -54,9 +53,6 @@ fn parse(url: &str) -> Result<SqliteStoreBuilder> {
     }
     if let Some(create) = query.truth("create")? {
         builder = builder.create(create);
-    }
-    if let Some(cache) = query.number("cache")? {
-        builder = builder.cache(cache);
     }
     if let Some(readers) = query.number("readers")? {
         builder = builder.readers(readers);
@@ -109,7 +105,6 @@ mod tests {
             ("sqlite://a.db?timeout=-1", "milliseconds"),
             ("sqlite://a.db?synchronous=off", "normal or full"),
             ("sqlite://a.db?readers=many", "a number"),
-            ("sqlite://a.db?cache=64MB", "a number"),
             ("sqlite://%ff.db", "not UTF-8"),
         ] {
             let error = parse(url).unwrap_err();

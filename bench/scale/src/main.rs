@@ -30,7 +30,7 @@ struct Arguments {
     /// Purge: number of expired sessions that are removed beside the work.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..=10_000_000))]
     expired: u64,
-    /// Growth and purge: options to add to each store's URL, such as `cache=1024`.
+    /// Growth and purge: options to add to each store's URL, such as `readers=1`.
     #[arg(long, default_value = "")]
     options: String,
     /// Memory: numbers of concurrent requests.

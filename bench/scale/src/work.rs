@@ -100,8 +100,7 @@ async fn one_task(
     Ok((latencies, unavailable))
 }
 
-/// Does one operation.
-pub async fn once(store: &dyn Store, population: Population, work: Work) -> Result<()> {
+async fn once(store: &dyn Store, population: Population, work: Work) -> Result<()> {
     let call = Call::new(SystemClock.now());
     match work {
         Work::Load => {
